@@ -1,0 +1,53 @@
+"""Where things live: paths come from the environment, so that a configuration moves between clusters unchanged."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from dual_hpc.errors import UserError
+
+_VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}|\$(\w+)")
+
+
+def expand(text: str, setting: str, environ: Mapping[str, str] | None = None) -> str:
+    """Replace `$NAME`, `${NAME}` and `${NAME:-default}`; an unset name without default is the user's to fix.
+
+    Args:
+        text: the configured value.
+        setting: the key it was written under, for the message.
+    """
+    env = os.environ if environ is None else environ
+
+    def value(match: re.Match[str]) -> str:
+        name = match.group(1) or match.group(3)
+        if env.get(name):
+            return env[name]
+        if match.group(2) is not None:
+            return match.group(2)
+        raise UserError(f"{setting}: the environment variable {name} is not set (value {text!r})")
+
+    return os.path.expanduser(_VARIABLE.sub(value, text))
+
+
+def default_store(environ: Mapping[str, str] | None = None) -> Path:
+    """The store used when none is configured: $DUAL_STORE, else a folder in $SCRATCH or $WORK, else ./store."""
+    env = os.environ if environ is None else environ
+    if env.get("DUAL_STORE"):
+        return Path(env["DUAL_STORE"])
+    for name in ("SCRATCH", "WORK"):
+        if env.get(name):
+            return Path(env[name]) / "dual_hpc"
+    return Path("store")
+
+
+def runs_dir(store: Path) -> Path:
+    """Folder of all run directories of a store."""
+    return store / "runs"
+
+
+def mlflow_uri(store: Path) -> str:
+    """The sqlite database of a store, as MLflow spells it."""
+    return f"sqlite:///{store.resolve() / 'mlflow.db'}"

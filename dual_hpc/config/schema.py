@@ -1,0 +1,202 @@
+"""The typed configuration of a run: one section per component, unknown keys refused.
+
+Every default is the value a researcher would start from on one GPU; presets (`presets/*.yaml`) change what a corpus
+needs. Units stand in the names or the comments.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Precision = Literal["fp32", "bf16", "fp16"]
+Protocol = Literal["iemocap4", "iemocap6", "meld7", "all"]
+LossKind = Literal["cross_entropy", "focal", "logit_adjustment"]
+
+
+class Section(BaseModel):
+    """A part of the configuration; a key that it does not know is an error, not a silent default."""
+
+    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+
+
+class AugmentConfig(Section):
+    """Training-time changes of a sample, each drawn from (seed, epoch, sample) and nothing else."""
+
+    enabled: bool = True
+    gain_db: float = Field(6.0, ge=0, description="uniform gain in +-dB")
+    noise_prob: float = Field(0.3, ge=0, le=1)
+    noise_snr_db: tuple[float, float] = (10.0, 30.0)
+    time_mask_prob: float = Field(0.3, ge=0, le=1, description="silence one stretch of the audio")
+    time_mask_seconds: float = Field(0.3, gt=0)
+    flip_prob: float = Field(0.5, ge=0, le=1, description="mirror the picture")
+    crop_fraction: float = Field(0.1, ge=0, lt=0.5, description="largest share cut from each side")
+    colour: float = Field(0.2, ge=0, lt=1, description="brightness and contrast, +-")
+    frame_drop_prob: float = Field(0.0, ge=0, lt=1, description="a dropped frame repeats the one before")
+    token_drop_prob: float = Field(0.05, ge=0, lt=1)
+    # Modality dropout: what lets one set of weights serve every subset. Audio and video are never both dropped.
+    drop_audio: float = Field(0.1, ge=0, lt=1)
+    drop_video: float = Field(0.1, ge=0, lt=1)
+    drop_text: float = Field(0.3, ge=0, le=1)
+
+
+class DataConfig(Section):
+    """Which shards, which protocol and fold, and how a sample becomes tensors."""
+
+    shards: list[str] = Field(default_factory=list, description="folders that hold an index.json")
+    protocol: Protocol = "iemocap4"
+    test_fold: int = Field(5, ge=1, le=5, description="IEMOCAP: the session held out for the test")
+    validation: Literal["speaker", "dialogue"] = Field(
+        "dialogue",
+        description="IEMOCAP: what the validation split is drawn by inside the training sessions",
+    )
+    validation_fraction: float = Field(0.15, gt=0, lt=0.5)
+    max_seconds: float = Field(20.0, gt=0, description="longer utterances are cut here")
+    video_hz: float = Field(5.0, gt=0, description="frames decoded per second")
+    image_size: int = Field(112, ge=16, description="side of the square picture, in pixels")
+    max_tokens: int = Field(64, ge=2)
+    global_batch: int = Field(32, ge=1, description="samples per optimiser step over all ranks: fixed for a run")
+    micro_batch: int = Field(8, ge=1, description="largest number of samples per rank and forward pass")
+    workers: int = Field(2, ge=0, description="data workers per rank")
+    shuffle_window: int = Field(8, ge=1, description="shards that are shuffled together")
+    bad_sample_limit: int = Field(20, ge=0, description="undecodable samples tolerated before the run stops")
+    bucket_by_length: bool = False
+
+
+class EncoderConfig(Section):
+    """One modality's encoder: `path` names a local pretrained directory; without it `config` describes a new one."""
+
+    path: str | None = None
+    config: dict[str, Any] = Field(default_factory=dict)
+    trainable: Literal["all", "none"] | int = Field(
+        "all", description="'all', 'none', or the number of top layers that are fine-tuned"
+    )
+
+
+class AudioEncoderConfig(EncoderConfig):
+    """`logmel` learns from scratch on a mel spectrogram; the others are transformers models on the waveform."""
+
+    kind: Literal["logmel", "wav2vec2", "hubert", "wavlm"] = "logmel"
+
+
+class VideoEncoderConfig(EncoderConfig):
+    """One vector per frame; a resnet without `path` is a small one made from `config`."""
+
+    kind: Literal["resnet", "vit"] = "resnet"
+
+
+class TextEncoderConfig(EncoderConfig):
+    """One vector per token; a bert without `path` is a small one over the training transcripts' vocabulary."""
+
+    kind: Literal["bert", "roberta"] = "bert"
+
+
+class ModelConfig(Section):
+    """DUAL: see dual_hpc/model/configuration.py, which carries the same keys into the saved model."""
+
+    audio: AudioEncoderConfig = AudioEncoderConfig()
+    video: VideoEncoderConfig = VideoEncoderConfig()
+    text: TextEncoderConfig = TextEncoderConfig()
+    hidden_size: int = Field(128, ge=8, description="d, the width of the sentiment space")
+    grid_hz: float = Field(10.0, gt=0, description="rate of the common time grid")
+    residual_layers: int = Field(2, ge=1)
+    decoder_layers: int = Field(2, ge=1)
+    num_heads: int = Field(4, ge=1)
+    dropout: float = Field(0.1, ge=0, lt=1)
+    temperature: float = Field(0.1, ge=0.025, le=1.0, description="tau of the alignment losses, at its start")
+    learn_temperature: bool = False
+    align_across_batch: bool = False
+    lambda_static: float = Field(0.1, ge=0)
+    lambda_dynamic: float = Field(0.1, ge=0)
+    # Ablation switches.
+    use_sdm: bool = True
+    use_vdm: bool = True
+    use_residual: bool = True
+    use_static_alignment: bool = True
+    use_dynamic_alignment: bool = True
+    use_audio: bool = True
+    use_video: bool = True
+    use_text: bool = True
+    loss: LossKind = "cross_entropy"
+    focal_gamma: float = Field(2.0, ge=0)
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    class_weights: bool = Field(True, description="weigh classes by inverse frequency in the training split")
+    kernels: Literal["auto", "reference", "torch", "triton", "parallel"] = "auto"
+
+
+class OptimConfig(Section):
+    """AdamW with linear warm-up and cosine decay; encoders may learn more slowly than the rest."""
+
+    lr: float = Field(3e-4, gt=0)
+    encoder_lr_scale: float = Field(1.0, gt=0, description="factor on lr for the three encoders")
+    weight_decay: float = Field(0.01, ge=0)
+    betas: tuple[float, float] = (0.9, 0.98)
+    eps: float = Field(1e-8, gt=0)
+    warmup_fraction: float = Field(0.1, ge=0, lt=1)
+    final_lr_fraction: float = Field(0.05, ge=0, le=1)
+    clip_norm: float = Field(1.0, gt=0)
+
+
+class TrainingConfig(Section):
+    """How long, in what precision, under which ZeRO stage, and how often to look."""
+
+    epochs: int = Field(20, ge=1)
+    max_steps: int | None = Field(None, ge=1, description="stop here even if epochs remain")
+    precision: Precision = "bf16"
+    zero_stage: Literal[0, 1, 2, 3] = 1
+    validate_every: int = Field(0, ge=0, description="steps; 0 means once per epoch")
+    log_every: int = Field(5, ge=1, description="steps")
+    select_by: Literal["ua", "wa", "weighted_f1", "macro_f1"] = "ua"
+    select_modalities: str = Field("av", pattern="^[avt]{1,3}$", description="the subset whose score picks the best")
+    non_finite_limit: int = Field(3, ge=1, description="non-finite losses in a row before the run stops")
+    collective_timeout_minutes: float = Field(10.0, gt=0)
+
+
+class CheckpointConfig(Section):
+    """When to save and what to keep; the best on validation is always kept."""
+
+    every_steps: int = Field(0, ge=0, description="0 means once per epoch")
+    every_minutes: float = Field(20.0, gt=0)
+    keep_last: int = Field(2, ge=1)
+    asynchronous: bool = False
+
+
+class TrackingConfig(Section):
+    """Where MLflow is. Empty uri: sqlite inside the store, filled from the journal."""
+
+    uri: str = ""
+    experiment: str = "dual"
+    tags: dict[str, str] = Field(default_factory=dict)
+    sync_seconds: float = Field(30.0, gt=0)
+
+
+class LaunchConfig(Section):
+    """The job: which cluster profile, how large, how long."""
+
+    profile: str = "local"
+    nodes: int = Field(1, ge=1)
+    ranks_per_node: int = Field(1, ge=1, description="processes per node, one per GPU")
+    cpus_per_rank: int | None = Field(None, ge=1)
+    hours: float = Field(20.0, gt=0, description="time limit of one job")
+    account: str | None = None
+    partition: str | None = None
+    qos: str | None = None
+    constraint: str | None = None
+    max_continuations: int = Field(10, ge=0)
+
+
+class RunConfig(Section):
+    """Everything a run is made of; saved, resolved, as `config.yaml` in the run directory."""
+
+    name: str = Field("dual", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    seed: int = Field(0, ge=0, lt=2**31)
+    store: str = Field("", description="runs, shards and the MLflow store; empty: see config/paths.py")
+    data: DataConfig = DataConfig()
+    augment: AugmentConfig = AugmentConfig()
+    model: ModelConfig = ModelConfig()
+    optim: OptimConfig = OptimConfig()
+    training: TrainingConfig = TrainingConfig()
+    checkpoint: CheckpointConfig = CheckpointConfig()
+    tracking: TrackingConfig = TrackingConfig()
+    launch: LaunchConfig = LaunchConfig()

@@ -1,0 +1,95 @@
+"""`index.json`: what stands where in a folder of shards (contract 2).
+
+Written last and atomically, so a folder without it is an unfinished data set. The dataset id is the hash of what the
+shards contain: two folders with the same bytes are the same data set, and a changed shard is another one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from dual_hpc.data.sample import Utterance
+from dual_hpc.errors import UserError
+
+FORMAT_VERSION = 1
+INDEX_NAME = "index.json"
+
+
+class IndexedSample(BaseModel):
+    """One sample of a shard: its metadata and where each member's bytes lie in the tar."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    meta: Utterance
+    members: dict[str, tuple[int, int]]  # extension -> (offset of the data in the tar, bytes)
+
+
+class Shard(BaseModel):
+    """One tar."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    bytes: int
+    sha256: str
+    samples: list[IndexedSample]
+
+
+class ShardIndex(BaseModel):
+    """All shards of a folder."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format_version: int = FORMAT_VERSION
+    dataset_id: str
+    corpus: str
+    kind: Literal["media", "features"] = "media"
+    options: dict[str, str]  # packing options; for features also the encoders' identity
+    shards: list[Shard]
+
+
+def dataset_id(shards: list[Shard]) -> str:
+    """Identity of a data set: a hash over the names and contents of its shards, in order."""
+    digest = hashlib.sha256()
+    for shard in shards:
+        digest.update(f"{shard.name}:{shard.sha256}\n".encode())
+    return digest.hexdigest()[:32]
+
+
+def write_index(folder: Path, index: ShardIndex) -> None:
+    """Write `index.json` so that it appears complete or not at all."""
+    temporary = folder / f".{INDEX_NAME}.tmp"
+    with open(temporary, "w", encoding="utf-8") as file:
+        json.dump(index.model_dump(mode="json", exclude_none=True), file, ensure_ascii=False, separators=(",", ":"))
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, folder / INDEX_NAME)
+
+
+def read_index(folder: str | Path) -> ShardIndex:
+    """The index of a folder of shards.
+
+    Raises:
+        UserError: the folder is missing, empty or unfinished, or its index is not one of ours.
+    """
+    folder = Path(folder)
+    path = folder / INDEX_NAME
+    if not folder.is_dir():
+        raise UserError(f"data.shards: the folder {folder} does not exist; pack a corpus there with `dual-hpc pack`")
+    if not path.exists():
+        raise UserError(f"data.shards: {folder} holds no {INDEX_NAME} (empty or unfinished); run `dual-hpc pack` again")
+    try:
+        index = ShardIndex.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "content"
+        raise UserError(f"data.shards: {path} is not a shard index ({where}: {first['msg']})") from error
+    if index.format_version != FORMAT_VERSION:
+        raise UserError(f"data.shards: {path} has format {index.format_version}, this version reads {FORMAT_VERSION}")
+    return index
