@@ -1,0 +1,125 @@
+"""Which implementation runs: a pure function of the request, the environment switch and the case at hand.
+
+`auto` takes the fused path only where a row of `MEASURED` says that it won on that device; everything else, known or
+unknown, runs `torch`. `DUAL_HPC_KERNELS` overrides without touching a configuration: `off` forces `torch` everywhere,
+an implementation's name replaces `auto`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+import torch
+from torch import Tensor
+
+ENVIRONMENT_SWITCH = "DUAL_HPC_KERNELS"
+IMPLEMENTATIONS = ("auto", "reference", "torch", "triton", "parallel")
+HAS = {
+    "sdm": frozenset({"reference", "torch", "triton", "parallel"}),
+    "vdm_concat_norm": frozenset({"reference", "torch", "triton"}),
+    "alignment_loss": frozenset({"reference", "torch", "triton"}),
+}
+
+logger = logging.getLogger(__name__)
+_said: set[tuple[str, str, str]] = set()
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a choice may depend on: sizes are those of the op's first input, `width` its last (SDM: H)."""
+
+    op: str
+    device: str
+    dtype: torch.dtype
+    batch: int
+    steps: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measured win: `implementation` beat `torch` for `op` in this regime."""
+
+    op: str
+    device: str
+    dtypes: frozenset[torch.dtype]
+    widths: range
+    elements: int
+    implementation: str
+
+    def covers(self, case: Case) -> bool:
+        """Whether `case` lies in the measured regime; `elements` is the least B*T*width."""
+        return (
+            (self.op, self.device) == (case.op, case.device)
+            and case.dtype in self.dtypes
+            and case.width in self.widths
+            and case.batch * case.steps * case.width >= self.elements
+        )
+
+
+# Only rows that benchmarks/kernels has measured. No CUDA row yet: the Triton kernels are proven in the interpreter and
+# by offline compilation, not timed, so on CUDA they run where they are asked for by name.
+MEASURED: tuple[Row, ...] = ()
+
+
+def choose(requested: str, case: Case, switch: str = "", triton_runs: bool = False) -> str:
+    """The implementation to run, as a pure function.
+
+    `switch` is the environment's word ('' = none), `triton_runs` whether Triton can run on the case's device here. An
+    op that lacks the requested implementation treats the request as `auto`: one setting of the model serves all ops.
+
+    Raises:
+        ValueError: unknown name, or `triton` where it cannot run.
+    """
+    if switch not in ("", "off", *IMPLEMENTATIONS):
+        raise ValueError(f"{ENVIRONMENT_SWITCH}={switch}: write off or one of {', '.join(IMPLEMENTATIONS)}")
+    if requested not in IMPLEMENTATIONS:
+        raise ValueError(f"implementation={requested!r}: write one of {', '.join(IMPLEMENTATIONS)}")
+    if switch == "off":
+        return "reference" if requested == "reference" else "torch"
+    name = switch if requested == "auto" and switch else requested
+    if name not in HAS[case.op]:
+        name = "auto"
+    if name == "triton" and not triton_runs:
+        raise ValueError(
+            f"{case.op}: the triton implementation cannot run on {case.device} here: it needs CUDA and the triton "
+            "package; write auto or torch"
+        )
+    if name != "auto":
+        return name
+    if case.dtype != torch.float64:
+        for row in MEASURED:
+            if row.covers(case) and (row.implementation != "triton" or triton_runs):
+                return row.implementation
+    return "torch"
+
+
+def select(op: str, requested: str, x: Tensor, width: int | None = None) -> str:
+    """`choose` for the tensor `x` [B, T, ...] in this process; says each new choice once in the log."""
+    case = Case(op, x.device.type, x.dtype, x.shape[0], x.shape[1], x.shape[-1] if width is None else width)
+    if torch.compiler.is_compiling():
+        return choose(requested, case, _SWITCH_AT_IMPORT, triton_can_run(case.device))
+    chosen = choose(requested, case, os.environ.get(ENVIRONMENT_SWITCH, ""), triton_can_run(case.device))
+    if (said := (op, chosen, case.device)) not in _said:
+        _said.add(said)
+        logger.info("%s runs %s on %s (asked: %s)", op, chosen, case.device, requested)
+    return chosen
+
+
+def interpreting() -> bool:
+    """Whether Triton kernels run in its interpreter, that is on the CPU, for tests."""
+    return os.environ.get("TRITON_INTERPRET", "") == "1"
+
+
+def triton_can_run(device: str) -> bool:
+    """Whether a Triton kernel can run on tensors of this device type."""
+    return _TRITON_INSTALLED and (device == "cuda" or (device == "cpu" and _INTERPRETING))
+
+
+# Read once: none of them changes within a process, and a traced graph cannot look.
+_SWITCH_AT_IMPORT = os.environ.get(ENVIRONMENT_SWITCH, "")
+_TRITON_INSTALLED = find_spec("triton") is not None
+_INTERPRETING = interpreting()

@@ -1,0 +1,64 @@
+"""VDM, the Visual Differential Module: what changes between one frame's features and the next.
+
+    out_t = x_{t+1} - x_t   for every valid t but the last,     out_last = x_last,     0 past the length
+
+The last valid frame passes through, so the sum over t telescopes to 2 x_last - x_1. The operation is linear: its
+backward is the mirrored difference, and nothing but the lengths is saved.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dual_hpc.kernels.dispatch import select
+from dual_hpc.kernels.lengths import valid_steps, zero_padding
+
+
+def vdm(x: Tensor, lengths: Tensor) -> Tensor:
+    """Differences to the next step: x [B, T, D], lengths int [B] -> [B, T, D] in x's dtype, zero past the lengths."""
+    x = zero_padding(x, lengths)
+    following = F.pad(x[:, 1:], (0, 0, 0, 1))
+    last = torch.arange(x.shape[1], device=x.device) == lengths[:, None] - 1
+    # Past the length both terms are zero already; at the last valid step the difference is replaced, not added to.
+    return torch.where(last[..., None], x, following - x)
+
+
+def vdm_reference(x: Tensor, lengths: Tensor) -> Tensor:
+    """The definition, one step of one sequence at a time."""
+    out = []
+    for row, length in zip(x, lengths.tolist(), strict=True):
+        steps = [row[t + 1] - row[t] for t in range(length - 1)] + ([row[length - 1]] if length else [])
+        out.append(torch.stack(steps + [torch.zeros_like(row[0])] * (x.shape[1] - length)))
+    return torch.stack(out)
+
+
+def vdm_concat_norm(
+    x: Tensor,
+    lengths: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    eps: float = 1e-5,
+    implementation: str = "auto",
+) -> Tensor:
+    """LayerNorm([x; vdm(x)]): the input of a Sentiment Residual encoder in one pass.
+
+    Args:
+        x: [B, T, D]. lengths: int [B]. weight, bias: [2D], the affine part of the LayerNorm over 2D features.
+
+    Returns:
+        [B, T, 2D] in x's dtype (the autocast dtype under autocast), exact zeros past the lengths.
+    """
+    chosen = select("vdm_concat_norm", implementation, x)
+    if chosen == "triton":
+        from dual_hpc.kernels.vdm_triton import vdm_concat_norm_triton
+
+        return vdm_concat_norm_triton(x, lengths, weight, bias, eps)
+    difference = vdm_reference if chosen == "reference" else vdm
+    wide = torch.promote_types(x.dtype, torch.float32)  # subtract in fp32 and round once
+    with torch.autocast(x.device.type, enabled=False):
+        x = zero_padding(x, lengths)
+        both = torch.cat([x.to(wide), difference(x.to(wide), lengths)], dim=-1)
+        out = F.layer_norm(both, both.shape[-1:], weight.to(wide), bias.to(wide), eps).to(x.dtype)
+    return torch.where(valid_steps(lengths, x.shape[1])[..., None], out, torch.zeros_like(out))

@@ -1,0 +1,76 @@
+"""The choice of an implementation is a pure function, and nothing unmeasured is chosen on its own."""
+
+import logging
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from dual_hpc.kernels import dispatch
+from dual_hpc.kernels.dispatch import HAS, Case, Row, choose, select
+
+CASE = Case("sdm", "cuda", torch.bfloat16, 32, 1500, 256)
+
+
+def test_auto_is_torch_where_nothing_was_measured():
+    for op in HAS:
+        for device in ("cpu", "cuda", "mps"):
+            for dtype in (torch.float64, torch.float32, torch.bfloat16):
+                case = Case(op, device, dtype, 7, 3, 5)
+                assert choose("auto", case, triton_runs=True) == "torch"
+
+
+def test_a_measured_row_is_taken_in_its_regime_only(monkeypatch):
+    row = Row("sdm", "cuda", frozenset({torch.bfloat16}), range(128, 257), 1000, "triton")
+    monkeypatch.setattr(dispatch, "MEASURED", (row,))
+    assert choose("auto", CASE, triton_runs=True) == "triton"
+    assert choose("auto", CASE, triton_runs=False) == "torch"
+    for other in (
+        Case("sdm", "cpu", torch.bfloat16, 32, 1500, 256),
+        Case("sdm", "cuda", torch.float32, 32, 1500, 256),
+        Case("sdm", "cuda", torch.bfloat16, 32, 1500, 257),
+        Case("sdm", "cuda", torch.bfloat16, 1, 3, 256),
+        Case("vdm_concat_norm", "cuda", torch.bfloat16, 32, 1500, 256),
+    ):
+        assert choose("auto", other, triton_runs=True) == "torch"
+
+
+def test_the_environment_turns_kernels_off_and_replaces_auto():
+    assert choose("triton", CASE, switch="off") == "torch"
+    assert choose("parallel", CASE, switch="off") == "torch"
+    assert choose("auto", CASE, switch="triton", triton_runs=True) == "triton"
+    assert choose("torch", CASE, switch="triton", triton_runs=True) == "torch"
+
+
+def test_an_op_without_the_requested_implementation_chooses_its_own():
+    assert choose("parallel", Case("alignment_loss", "cpu", torch.float32, 2, 3, 4)) == "torch"
+
+
+@pytest.mark.parametrize(
+    ("requested", "switch", "message"),
+    [("cuda", "", "write one of auto"), ("auto", "on", "DUAL_HPC_KERNELS=on"), ("triton", "", "write auto or torch")],
+)
+def test_a_wrong_word_is_an_error_that_says_what_to_write(requested, switch, message):
+    with pytest.raises(ValueError, match=message):
+        choose(requested, CASE, switch=switch)
+
+
+def test_each_choice_is_logged_once(caplog, monkeypatch):
+    monkeypatch.setattr(dispatch, "_said", set())
+    monkeypatch.delenv(dispatch.ENVIRONMENT_SWITCH, raising=False)
+    with caplog.at_level(logging.INFO, "dual_hpc.kernels"):
+        for _ in range(3):
+            select("sdm", "auto", torch.zeros(2, 3, 4))
+    assert [r.message for r in caplog.records] == ["sdm runs torch on cpu (asked: auto)"]
+
+
+def test_the_package_imports_without_triton_and_without_the_rest_of_the_house():
+    script = (
+        "import sys; sys.modules['triton'] = None\n"
+        "import dual_hpc.kernels.sdm, dual_hpc.kernels.vdm, dual_hpc.kernels.alignment\n"
+        "print(sorted(m for m in sys.modules if m.startswith('dual_hpc.') and not m.startswith('dual_hpc.kernels')))\n"
+        "print([m for m in ('transformers', 'deepspeed', 'mlflow', 'pydantic') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n")[:2] == ["[]", "[]"]
