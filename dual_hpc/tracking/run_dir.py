@@ -5,6 +5,7 @@
     journal.jsonl     metrics and events; see journal.py
     segments.jsonl    the jobs that worked on it
     checkpoints/      step_NNNNNNNN/ with manifest.json
+    export/           best, last: saved models (links to step_NNNNNNNN/); see checkpoint/export.py
     tokenizer/        made once, at the start of the first job
     logs/  reports/
 
@@ -71,6 +72,7 @@ class RunDir:
         self.journal = self.path / "journal.jsonl"
         self.segments_file = self.path / "segments.jsonl"
         self.checkpoints = self.path / "checkpoints"
+        self.exports = self.path / "export"
         self.logs = self.path / "logs"
         self.reports = self.path / "reports"
         self.tokenizer = self.path / "tokenizer"

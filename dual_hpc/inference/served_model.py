@@ -1,0 +1,38 @@
+"""What MLflow runs to serve an exported model; `dual_hpc.tracking.mlflow_model` logs this file as code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import mlflow
+import numpy as np
+import torch
+
+from dual_hpc.model import DualForEmotionClassification
+
+INPUTS = (
+    "waveform",
+    "waveform_lengths",
+    "frames",
+    "frame_lengths",
+    "durations",
+    "input_ids",
+    "attention_mask",
+)
+
+
+class ServedDual(mlflow.pyfunc.PythonModel):
+    """DUAL behind MLflow's `predict`: the tensors of `forward` in, probabilities float32 [B, C] out."""
+
+    def load_context(self, context: Any) -> None:
+        """Read the safetensors of the logged model."""
+        self.model = DualForEmotionClassification.from_pretrained(context.artifacts["model"]).eval()
+
+    def predict(self, context: Any, model_input: Any, params: dict[str, Any] | None = None) -> Any:
+        """Probabilities of the classes, in the order of the model's `id2label`."""
+        tensors = {name: torch.from_numpy(np.array(model_input[name])) for name in INPUTS}
+        with torch.inference_mode():
+            return self.model(**tensors).logits.float().softmax(-1).numpy()
+
+
+mlflow.models.set_model(ServedDual())

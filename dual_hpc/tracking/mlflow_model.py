@@ -1,0 +1,109 @@
+"""The exported model as an MLflow model: pyfunc from code and safetensors, nothing pickled.
+
+Its input is the batch of DUAL's `forward`, tensor by tensor; its output the probabilities [B, C]. The classes' names
+and the preprocessing (sample rate, picture size, frames per second) stand in the model's metadata.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dual_hpc.errors import UserError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.models import ModelSignature
+
+MODEL_TAG = "dual.model_sha256"
+_PACKAGE = Path(__file__).resolve().parent.parent
+_CODE = _PACKAGE / "inference" / "served_model.py"
+_REQUIREMENTS = ("torch", "transformers", "safetensors", "numpy", "pydantic", "pyyaml")
+
+
+def log_model(client: MlflowClient, uri: str, run_id: str, folder: Path) -> None:
+    """Log a saved model to a run; the same weights are logged once.
+
+    Args:
+        folder: config.json, model.safetensors and the tokenizer.
+    """
+    digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    if client.get_run(run_id).data.tags.get(MODEL_TAG) == digest:
+        return
+    import mlflow
+
+    config = read_config(folder)
+    before = mlflow.get_tracking_uri()
+    try:
+        mlflow.set_tracking_uri(uri)
+        with mlflow.start_run(run_id=run_id), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            mlflow.pyfunc.log_model(
+                name="model",
+                python_model=str(_CODE),
+                code_paths=[str(_PACKAGE)],
+                artifacts={"model": str(folder)},
+                signature=signature(config),
+                pip_requirements=requirements(),
+                metadata={"labels": labels(config), "preprocessing": config.get("preprocessing", {})},
+            )
+    finally:
+        mlflow.set_tracking_uri(before)
+    client.set_tag(run_id, MODEL_TAG, digest)
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """`config.json` of a saved DUAL model.
+
+    Raises:
+        UserError: there is none, or it belongs to another model.
+    """
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        if config["model_type"] == "dual":
+            return dict(config)
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    raise UserError(f"{folder} is not a saved DUAL model (config.json with model_type dual)")
+
+
+def labels(config: dict[str, Any]) -> list[str]:
+    """Class names in order."""
+    return [name for _, name in sorted(config["id2label"].items(), key=lambda item: int(item[0]))]
+
+
+def signature(config: dict[str, Any]) -> ModelSignature:
+    """Named tensors in, probabilities out; -1 stands for batch, samples, frames and tokens."""
+    import numpy as np
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    side = int(config.get("preprocessing", {}).get("image_size", -1))
+    inputs: list[tuple[str, type[np.generic], tuple[int, ...]]] = [
+        ("waveform", np.float32, (-1, -1)),
+        ("waveform_lengths", np.int64, (-1,)),
+        ("frames", np.uint8, (-1, -1, 3, side, side)),
+        ("frame_lengths", np.int64, (-1,)),
+        ("durations", np.float32, (-1,)),
+        ("input_ids", np.int64, (-1, -1)),
+        ("attention_mask", np.int64, (-1, -1)),
+    ]
+    return ModelSignature(
+        inputs=Schema([TensorSpec(np.dtype(kind), shape, name) for name, kind, shape in inputs]),
+        outputs=Schema([TensorSpec(np.dtype(np.float32), (-1, len(labels(config))))]),
+    )
+
+
+def requirements() -> list[str]:
+    """What the logged model needs, pinned to what it was made with (local build tags like +cpu left out)."""
+    pinned = []
+    for name in _REQUIREMENTS:
+        try:
+            pinned.append(f"{name}=={version(name).split('+')[0]}")
+        except PackageNotFoundError:
+            continue
+    return pinned

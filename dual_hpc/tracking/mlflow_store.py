@@ -1,0 +1,129 @@
+"""Where MLflow's data lie, and how one writer at a time gets there.
+
+Four processes that create a sqlite store at once break it for good, and sqlite on a network file system does not take
+several writers: every use of a sqlite store happens under one file lock beside the database.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import logging
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dual_hpc.config import RunConfig
+from dual_hpc.config.paths import mlflow_uri
+from dual_hpc.errors import EnvironmentFault, UserError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_SQLITE = "sqlite:///"
+_BUSY = (errno.EAGAIN, errno.EACCES)
+
+
+@dataclass(frozen=True)
+class Store:
+    """An MLflow tracking store.
+
+    Attributes:
+        uri: sqlite:///... or http(s)://...
+        database: the sqlite file; None for a server.
+    """
+
+    uri: str
+    database: Path | None
+
+    @property
+    def artifacts(self) -> str | None:
+        """Artifact root for new experiments: beside the database; a server decides for itself."""
+        return None if self.database is None else (self.database.parent / "mlartifacts").as_uri()
+
+    @contextmanager
+    def client(self, patience: float = 60.0) -> Iterator[MlflowClient]:
+        """A client; for a sqlite store the only one at this time.
+
+        Args:
+            patience: seconds to wait for another writer.
+
+        Raises:
+            EnvironmentFault: another writer keeps the store, or the file system has no locks.
+        """
+        if self.database is None:
+            yield _client(self.uri)
+            return
+        self.database.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(self.database.with_suffix(".lock"), patience):
+            yield _client(self.uri)
+
+
+def store_of(config: RunConfig) -> Store:
+    """The store a run is tracked in: `tracking.uri`, or the sqlite database of `store`."""
+    uri = config.tracking.uri or mlflow_uri(Path(config.store))
+    if uri.startswith(_SQLITE):
+        return Store(uri, Path(uri.removeprefix(_SQLITE)).resolve())
+    if uri.startswith(("http://", "https://")):
+        return Store(uri, None)
+    raise UserError(
+        f"tracking.uri: {uri!r} is neither sqlite:///FILE nor http(s)://HOST; leave it empty for the store's"
+    )
+
+
+def experiment_id(client: MlflowClient, store: Store, name: str) -> str:
+    """The experiment's id; it is made on first use.
+
+    Raises:
+        UserError: it was deleted in MLflow.
+    """
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        return str(client.create_experiment(name, artifact_location=store.artifacts))
+    if found.lifecycle_stage == "deleted":
+        raise UserError(f"tracking.experiment: {name!r} was deleted in MLflow; restore it or choose another name")
+    return str(found.experiment_id)
+
+
+def _client(uri: str) -> MlflowClient:
+    # MLflow's defaults retry a dead server for minutes; the journal keeps everything, so failing soon costs nothing.
+    # Its migrations and models are chatty on stderr, where progress bars stand.
+    for name, value in (
+        ("MLFLOW_DISABLE_TELEMETRY", "true"),
+        ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1"),
+        ("MLFLOW_HTTP_REQUEST_TIMEOUT", "20"),
+        ("MLFLOW_LOGGING_LEVEL", "WARNING"),
+        ("GIT_PYTHON_REFRESH", "quiet"),
+    ):
+        os.environ.setdefault(name, value)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=uri)
+
+
+@contextmanager
+def _locked(path: Path, patience: float) -> Iterator[None]:
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        give_up = time.monotonic() + patience
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError as error:
+                if error.errno not in _BUSY:
+                    raise EnvironmentFault(
+                        f"{path.parent} has no file locks ({error.strerror}), so no sqlite store may be written there; "
+                        "set tracking.uri to a server, or sync from a machine where the folder is local"
+                    ) from error
+                if time.monotonic() > give_up:
+                    raise EnvironmentFault(f"another process has kept {path} for {patience:.0f} s") from error
+                time.sleep(0.1)
+        yield
+    finally:
+        os.close(file)

@@ -1,0 +1,204 @@
+"""Replay a run directory into MLflow, as often as wanted (contract 8).
+
+The run directory is the truth, MLflow a view of it. MLflow's run is found by the tag `dual.run_id`, so all jobs of a
+run, and a later `sync` from a login node, fill the same one; the tag `dual.synced_bytes` says how much of the journal
+it has, so a sync sends only what is new. Points keep their original times: sending one twice changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dual_hpc.tracking.journal import Point, points, read, replay
+from dual_hpc.tracking.mlflow_model import log_model
+from dual_hpc.tracking.mlflow_store import Store, experiment_id, store_of
+from dual_hpc.tracking.run_dir import RunDir, Segment
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+RUN_TAG = "dual.run_id"
+CURSOR_TAG = "dual.synced_bytes"
+_BATCH = 900  # metrics per request; MLflow takes 1000 items
+_STATUS = {"finished": "FINISHED", "failed": "FAILED", "cancelled": "KILLED"}
+
+log = logging.getLogger(__name__)
+
+
+def sync(run: RunDir, *, artifacts: bool = True, model: Path | None = None) -> str:
+    """Bring MLflow up to the run directory; returns MLflow's own run id.
+
+    Args:
+        artifacts: also the curves, the reports and the configuration.
+        model: a saved model directory to log as an MLflow model; logged once per content.
+
+    Raises:
+        Exception: whatever MLflow or the network raises; during training use `Synchroniser`, which only warns.
+    """
+    config, identity = run.config(), run.identity()
+    store = store_of(config)
+    with store.client() as client:
+        mlflow_run = _find_or_create(client, store, run)
+        run_id = mlflow_run.info.run_id
+        entries = read(run.journal)
+        done = int(mlflow_run.data.tags.get(CURSOR_TAG, 0))
+        _log_points(client, run_id, [point for point in points(entries) if point.end > done])
+        segments = run.segments()
+        jobs = ",".join(dict.fromkeys(segment.job_id for segment in segments))
+        tags = {CURSOR_TAG: str(entries[-1].end if entries else 0), "dual.jobs": jobs, **config.tracking.tags}
+        for key, value in tags.items():
+            if mlflow_run.data.tags.get(key) != value:
+                client.set_tag(run_id, key, value)
+        if artifacts:
+            _log_artifacts(client, run_id, run, identity.name)
+        if model is not None:
+            log_model(client, store.uri, run_id, model)
+        _log_status(client, run_id, segments)
+    return str(run_id)
+
+
+class Synchroniser:
+    """Sync in the background while a job trains; MLflow's failures never reach the training.
+
+    Only rank 0 has one. `close` stops the thread and makes the last, full sync.
+    """
+
+    def __init__(self, run: RunDir, interval: float) -> None:
+        self._run, self._interval = run, interval
+        self._stop = threading.Event()
+        self._silent = False
+        self._thread = threading.Thread(target=self._work, name="mlflow-sync", daemon=True)
+
+    def start(self) -> Synchroniser:
+        """Begin; the first sync happens at once, so that a run shows up in MLflow while it starts."""
+        self._thread.start()
+        return self
+
+    def close(self, model: Path | None = None, patience: float = 120.0) -> bool:
+        """Stop, then sync everything; False (and a warning) where MLflow could not be reached.
+
+        Args:
+            patience: seconds to wait for a sync in progress.
+        """
+        self._stop.set()
+        if self._thread.ident is not None:
+            self._thread.join(patience)
+        if self._thread.is_alive():
+            log.warning("MLflow: a sync hangs; run `dual-hpc runs sync %s` later", self._run.path)
+            return False
+        return self._try(artifacts=True, model=model)
+
+    def _work(self) -> None:
+        while True:
+            self._try(artifacts=False)
+            if self._stop.wait(self._interval):
+                return
+
+    def _try(self, *, artifacts: bool, model: Path | None = None) -> bool:
+        try:
+            sync(self._run, artifacts=artifacts, model=model)
+        except Exception as error:  # tracking must never stop a training; the journal keeps everything
+            if not self._silent or artifacts:
+                reason = str(error).strip().splitlines()[:1] or [type(error).__name__]
+                log.warning(
+                    "MLflow is not up to date (%s); training goes on, `dual-hpc runs sync %s` repairs it",
+                    reason[0][:200],
+                    self._run.path,
+                )
+            self._silent = True
+            return False
+        self._silent = False
+        return True
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested configuration -> MLflow parameters: dotted keys, values as text (lists as JSON)."""
+    flat: dict[str, str] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping) and value:
+            flat.update(flatten(value, f"{prefix}{key}."))
+        else:
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            flat[f"{prefix}{key}"] = text[:6000]
+    return flat
+
+
+def status_of(segments: Sequence[Segment]) -> str:
+    """MLflow's status of a run: the end of its last job decides; a job that will be continued leaves it scheduled."""
+    if not segments:
+        return "SCHEDULED"
+    if segments[-1].event == "start":
+        return "RUNNING"
+    return _STATUS.get(segments[-1].reason or "", "SCHEDULED")
+
+
+def metric_name(key: str) -> str:
+    """A journal key as MLflow takes it: letters, digits, `_-. :/`, no path tricks."""
+    clean = "".join(c if c.isascii() and (c.isalnum() or c in "_-. :/") else "_" for c in key)[:250]
+    return "/".join(part for part in clean.split("/") if part.strip(".")) or "_"
+
+
+def _find_or_create(client: MlflowClient, store: Store, run: RunDir) -> Any:
+    config, identity = run.config(), run.identity()
+    experiment = experiment_id(client, store, config.tracking.experiment)
+    found = client.search_runs([experiment], filter_string=f"tags.`{RUN_TAG}` = '{identity.run_id}'", max_results=2)
+    if found:
+        return found[0]
+    from mlflow.entities import Param
+
+    made = client.create_run(
+        experiment,
+        start_time=int(identity.created * 1000),
+        run_name=identity.name,
+        tags={
+            RUN_TAG: identity.run_id,
+            "mlflow.source.git.commit": identity.code_version,
+            "mlflow.source.name": "dual-hpc",
+            "dual.code_version": identity.code_version,
+            "dual.run_dir": str(run.path.resolve()),
+        },
+    )
+    params = [Param(key, value) for key, value in flatten(config.model_dump(mode="json")).items()]
+    for some in _chunks(params, 100):
+        client.log_batch(made.info.run_id, params=some)
+    return made
+
+
+def _log_points(client: MlflowClient, run_id: str, new: Iterable[Point]) -> None:
+    from mlflow.entities import Metric
+
+    metrics = [Metric(metric_name(p.key), p.value, p.time_ms, p.step) for p in new if not math.isinf(p.value)]
+    for some in _chunks(metrics, _BATCH):
+        client.log_batch(run_id, metrics=some)
+
+
+def _log_artifacts(client: MlflowClient, run_id: str, run: RunDir, title: str) -> None:
+    from dual_hpc.tracking.figures import training_curves
+
+    curves = replay(read(run.journal))
+    if curves:
+        run.reports.mkdir(exist_ok=True)
+        training_curves(curves, title).savefig(run.reports / "training_curves.png", dpi=130)
+    client.log_artifact(run_id, str(run.config_file))
+    if any(run.reports.glob("*")):
+        client.log_artifacts(run_id, str(run.reports), "reports")
+
+
+def _log_status(client: MlflowClient, run_id: str, segments: Sequence[Segment]) -> None:
+    status = status_of(segments)
+    if status == client.get_run(run_id).info.status:
+        return
+    if status in _STATUS.values():
+        client.set_terminated(run_id, status, end_time=int(segments[-1].time * 1000))
+    else:
+        client.update_run(run_id, status=status)
+
+
+def _chunks(items: Sequence[Any], size: int) -> Iterable[Sequence[Any]]:
+    return (items[start : start + size] for start in range(0, len(items), size))
