@@ -1,0 +1,1 @@
+"""How things are started: the `dual-hpc` command, submission through submitit, cluster profiles, the demonstration."""

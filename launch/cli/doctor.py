@@ -1,0 +1,40 @@
+"""`dual-hpc doctor`: a table of what works here."""
+
+from __future__ import annotations
+
+import argparse
+
+EXAMPLES = """\
+examples:
+  dual-hpc doctor
+  dual-hpc doctor --store $SCRATCH/dual_hpc
+
+Exit code 1 if something that dual-hpc needs is missing.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--store", metavar="DIR", help="default: $DUAL_STORE, else a folder in $SCRATCH or $WORK")
+
+
+def run(args: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from dual_hpc.config.paths import default_store
+    from launch.doctor import Finding, examine
+
+    store = Path(args.store) if args.store else default_store()
+    findings: list[Finding] = []
+    with Console(stderr=True).status("examining") as status:
+        for finding in examine(store):
+            findings.append(finding)
+            status.update(f"examined {finding.what}")
+    table = Table("", "what", "found", "remedy", box=None)
+    signs = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "missing": "[red]missing[/]"}
+    for finding in findings:
+        table.add_row(signs[finding.state], finding.what, finding.found, finding.remedy)
+    Console(soft_wrap=True).print(table)
+    return 1 if any(finding.state == "missing" for finding in findings) else 0

@@ -1,0 +1,125 @@
+"""`dual-hpc VERB ...`: one thin module per verb, imported only when its verb is called.
+
+A failure that the user or the machine can be blamed for is one line on standard error; the traceback goes to a log.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from dual_hpc import __version__
+from dual_hpc.errors import DualError, UserError
+from launch.cli.trace import keep_trace
+
+# verb -> what it does, in the order of a first day of work; the module is launch.cli.<verb>.
+VERBS = {
+    "synth": "write a small synthetic IEMOCAP or MELD corpus in its official layout",
+    "pack": "pack a raw corpus into WebDataset shards",
+    "inspect": "show or verify a folder of shards",
+    "train": "train on this machine, or continue a run",
+    "submit": "train on a cluster, or as a detached job on this machine",
+    "runs": "list the runs of a store",
+    "evaluate": "score a run or a model on labelled shards",
+    "predict": "name the emotion of raw clips, as JSON",
+    "ui": "open the MLflow interface of a store",
+    "doctor": "say what this machine offers and what is missing",
+}
+
+OVERVIEW = """\
+a first run:
+  dual-hpc doctor
+  dual-hpc synth iemocap --out corpora/iemocap
+  dual-hpc pack iemocap corpora/iemocap --out shards/iemocap
+  dual-hpc train --preset demo --shards shards/iemocap
+
+`dual-hpc VERB --help` explains a verb with examples.
+"""
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """Complains in one line and with exit code 2, like every other mistake of the user."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"{self.prog.split()[0]}: error: {message} (see `{self.prog} --help`)", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb.
+
+    Returns:
+        The exit code: 0 done, 1 the machine's fault, 2 the user's to fix, 130 interrupted.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        if not arguments:
+            build_parser(None).print_help()
+            return 0
+        if not arguments[0].startswith("-") and arguments[0] not in VERBS:
+            raise UserError(_unknown_verb(arguments[0]))
+        args = build_parser(arguments[0]).parse_args(arguments)
+        return int(args.execute(args) or 0)
+    except KeyboardInterrupt:
+        print("dual-hpc: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of a pipe (`| head`) has gone; what is still buffered must not be flushed into it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except DualError as error:
+        return _complain(str(error), error.exit_code)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _complain(f"{where}{error.strerror or error}", 1)
+    except Exception as error:
+        trace = keep_trace()
+        return _complain(f"internal error: {type(error).__name__}: {error} (trace in {trace})", 1, trace_kept=True)
+
+
+def build_parser(verb: str | None) -> argparse.ArgumentParser:
+    """The parser of the whole command, in which only `verb` has its arguments (the others would cost their import)."""
+    parser = OneLineParser(
+        prog="dual-hpc",
+        description="Train DUAL, an emotion recognition model that trusts audio and video first, on SLURM clusters.",
+        epilog=OVERVIEW,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"dual-hpc {__version__}")
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+    for name, what in VERBS.items():
+        if name != verb:
+            verbs.add_parser(name, help=what, add_help=False)
+            continue
+        module = importlib.import_module(f"launch.cli.{name}")
+        sub = verbs.add_parser(
+            name,
+            help=what,
+            description=f"{what[0].upper()}{what[1:]}.",
+            epilog=module.EXAMPLES,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        module.add_arguments(sub)
+        sub.set_defaults(execute=module.run)
+    return parser
+
+
+def _unknown_verb(verb: str) -> str:
+    near = difflib.get_close_matches(verb, VERBS, n=1)
+    return f"there is no verb {verb!r}; " + (f"did you mean {near[0]}?" if near else f"use one of {', '.join(VERBS)}")
+
+
+def _complain(message: str, code: int, trace_kept: bool = False) -> int:
+    if not trace_kept:
+        keep_trace()
+    print(f"dual-hpc: error: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

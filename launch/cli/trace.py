@@ -1,0 +1,36 @@
+"""Where tracebacks go: the user reads one line, whoever looks into it reads this file."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import traceback
+from pathlib import Path
+
+LIMIT = 1 << 20  # bytes; an older log is replaced
+
+
+def log_path() -> Path:
+    """`dual-hpc.log` in the user's state folder (XDG)."""
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(state) / "dual_hpc" / "dual-hpc.log"
+
+
+def keep_trace() -> str:
+    """Append the exception being handled to the log; on standard error instead where that cannot be written.
+
+    Returns:
+        Where the trace can be read.
+    """
+    path = log_path()
+    entry = f"--- {time.strftime('%Y-%m-%dT%H:%M:%S%z')} {' '.join(sys.argv)}\n{traceback.format_exc()}"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        mode = "a" if not path.exists() or path.stat().st_size < LIMIT else "w"
+        with open(path, mode, encoding="utf-8") as file:
+            file.write(entry)
+    except OSError:
+        print(entry, file=sys.stderr)
+        return "the lines above"
+    return str(path)

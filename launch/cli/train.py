@@ -1,0 +1,35 @@
+"""`dual-hpc train`: a job on this machine that is waited for."""
+
+from __future__ import annotations
+
+import argparse
+
+from launch.cli.run_arguments import add_run_arguments, planned_run
+
+EXAMPLES = """\
+examples:
+  dual-hpc train --preset demo --shards shards/iemocap
+  dual-hpc train --preset iemocap4 --shards $SCRATCH/iemocap training.zero_stage=2 launch.ranks_per_node=4
+  dual-hpc train --config mine.yaml name=trial-2 optim.lr=1e-4
+  dual-hpc train --run trial-2                 # continue where it stopped
+
+The same command again continues the run; another configuration needs another name=...
+Ctrl-C saves a checkpoint and stops; Ctrl-C again kills.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_run_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from launch.follow import follow
+    from launch.profiles import load_profile
+    from launch.submission import submit
+
+    plan = planned_run(args, "launch.profile=local")
+    job = submit(plan, load_profile("local"))
+    print(f"run {plan.path}", flush=True)
+    follow(plan.open(), job)
+    print(f"done: `dual-hpc evaluate {plan.path}` scores it on the test split", flush=True)
+    return 0

@@ -1,0 +1,57 @@
+"""`dual-hpc ui`: MLflow on the store's database, for this machine alone."""
+
+from __future__ import annotations
+
+import argparse
+
+EXAMPLES = """\
+examples:
+  dual-hpc ui                          # the default store
+  dual-hpc ui --store demo/store --port 5001
+  ssh -L 5000:127.0.0.1:5000 cluster   # on your own machine, to see a cluster's
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--store", metavar="DIR", help="default: $DUAL_STORE, else a folder in $SCRATCH or $WORK")
+    parser.add_argument("--port", type=int, default=0, metavar="N", help="default: 5000, or a free one")
+    parser.add_argument("--print", action="store_true", help="print the command and do not start it")
+
+
+def run(args: argparse.Namespace) -> int:
+    import os
+    import shlex
+    import sys
+    from pathlib import Path
+
+    from dual_hpc.config.paths import default_store, mlflow_uri
+    from dual_hpc.errors import UserError
+
+    store = Path(args.store) if args.store else default_store()
+    if not (store / "mlflow.db").exists():
+        raise UserError(f"{store} holds no mlflow.db: no run of it was tracked yet (--store or DUAL_STORE names another)")
+    port = args.port or free_port(5000)
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", mlflow_uri(store)]
+    command += ["--default-artifact-root", (store.resolve() / "mlartifacts").as_uri()]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    print(shlex.join(command), flush=True)
+    if args.print:
+        return 0
+    print(f"MLflow will answer on http://127.0.0.1:{port} (Ctrl-C ends it)", flush=True)
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    os.execv(command[0], command)
+
+
+def free_port(wanted: int) -> int:
+    """`wanted` if nothing listens there, else any free port of this machine."""
+    import socket
+
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise OSError("no free port on 127.0.0.1")

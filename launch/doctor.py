@@ -1,0 +1,198 @@
+"""What this machine offers and what is missing, each finding with its remedy. Checks never raise."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+State = Literal["ok", "note", "missing"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the table.
+
+    Attributes:
+        state: "missing" fails the examination; "note" is something optional that is not there, or worth knowing.
+        remedy: what to do; empty when nothing needs to be done.
+    """
+
+    what: str
+    state: State
+    found: str
+    remedy: str = ""
+
+
+def examine(store: Path) -> Iterator[Finding]:
+    """All findings, each as soon as it is known (importing torch and DeepSpeed takes seconds)."""
+    for what, check in (
+        ("python", python),
+        ("torch", torch),
+        ("device", device),
+        ("DeepSpeed", deepspeed),
+        ("transformers", transformers),
+        ("video encoding and decoding", video),
+        ("audio", audio),
+        ("MLflow", mlflow),
+        ("Slurm", slurm),
+        ("store", lambda: writable(store)),
+        ("free space and inodes", lambda: space(store)),
+    ):
+        try:
+            finding = check()
+        except Exception as error:
+            message = " ".join(str(error).split())[:160]
+            finding = Finding(what, "missing", f"{type(error).__name__}: {message}", "run `make setup` again")
+        yield Finding(what, finding.state, finding.found, finding.remedy)
+
+
+def python() -> Finding:
+    found = f"{platform.python_version()} in {sys.prefix}"
+    if sys.version_info < (3, 10):
+        return Finding("", "missing", found, "use Python 3.10, 3.11 or 3.12")
+    return Finding("", "ok", found)
+
+
+def torch() -> Finding:
+    import torch
+
+    release = tuple(int(part) for part in torch.__version__.split("+")[0].split(".")[:2])
+    if release < (2, 11):
+        return Finding("", "missing", torch.__version__, "install torch 2.11 to 2.13")
+    return Finding("", "ok", f"{torch.__version__}, gloo {'yes' if torch.distributed.is_gloo_available() else 'no'}")
+
+
+def device() -> Finding:
+    import torch
+
+    if torch.cuda.is_available():
+        names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+        product = float((torch.ones(64, 64, device="cuda") @ torch.ones(64, 64, device="cuda")).sum())
+        state: State = "ok" if product == 64.0**3 else "missing"
+        return Finding("", state, f"{len(names)} x {names[0]}", "" if state == "ok" else "the device computes wrongly")
+    return Finding("", "note", f"no CUDA device; {len(os.sched_getaffinity(0))} cores", "training runs on the CPU")
+
+
+def deepspeed() -> Finding:
+    os.environ.setdefault("DS_ACCELERATOR", "cpu" if not _has_cuda() else "cuda")
+    import deepspeed
+    from deepspeed.ops.op_builder import CPUAdamBuilder
+
+    compiler = shutil.which("g++") is not None and shutil.which("ninja", path=_tool_path()) is not None
+    ops = "ops compile on demand" if compiler and CPUAdamBuilder().is_compatible() else "no compiled ops"
+    # Training uses torch's AdamW and compiles nothing, so a missing compiler is worth a note only.
+    return Finding("", "ok" if compiler else "note", f"{deepspeed.__version__}, {ops}", "" if compiler else "optional: g++")
+
+
+def transformers() -> Finding:
+    importlib.import_module("transformers.models.wav2vec2.modeling_wav2vec2")
+    return Finding("", "ok", importlib.metadata.version("transformers"))
+
+
+def video() -> Finding:
+    """Encode ten frames and read them back, with the decoder of packing and the one of training."""
+    import av
+    import numpy as np
+
+    with tempfile.TemporaryDirectory() as folder:
+        clip = Path(folder) / "clip.mp4"
+        with av.open(str(clip), "w") as out:
+            stream = out.add_stream("libx264", rate=10)
+            stream.width = stream.height = 64
+            stream.pix_fmt = "yuv420p"
+            for number in range(10):
+                picture = np.full((64, 64, 3), 20 * number, np.uint8)
+                out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            out.mux(stream.encode(None))
+        with av.open(str(clip)) as source:
+            counts = {"PyAV": sum(1 for _ in source.decode(video=0))}
+        try:
+            import decord
+
+            counts["decord"] = len(decord.VideoReader(str(clip)))
+        except ImportError:
+            counts["decord"] = 0
+    found = ", ".join(f"{name} {count}/10 frames" for name, count in counts.items())
+    if set(counts.values()) != {10}:
+        return Finding("", "missing", found, "install av and decord from wheels (`make setup`)")
+    return Finding("", "ok", f"H.264: {found}")
+
+
+def audio() -> Finding:
+    import io
+
+    import numpy as np
+    import soundfile
+
+    file = io.BytesIO()
+    wave = np.sin(np.arange(1600) / 10).astype("float32") / 2
+    soundfile.write(file, wave, 16_000, format="FLAC")
+    file.seek(0)
+    back, _ = soundfile.read(file, dtype="float32")
+    if np.abs(back - wave).max() > 1e-3:
+        return Finding("", "missing", "FLAC comes back changed", "install soundfile from a wheel (`make setup`)")
+    return Finding("", "ok", f"FLAC through soundfile {soundfile.__version__}")
+
+
+def mlflow() -> Finding:
+    return Finding("", "ok", importlib.metadata.version("mlflow"))
+
+
+def slurm() -> Finding:
+    if shutil.which("sbatch") is None:
+        return Finding("", "note", "no sbatch", "jobs run here with the profile local; slurm/devcluster brings one up")
+    answer = subprocess.run(["sinfo", "--noheader", "--format=%P %D"], capture_output=True, text=True, timeout=20)
+    if answer.returncode != 0:
+        return Finding("", "note", answer.stderr.strip()[:120], "is the controller up, is SLURM_CONF right?")
+    account = shutil.which("sacct") is not None
+    partitions = ", ".join(f"{name} ({nodes})" for name, nodes in map(str.split, answer.stdout.splitlines()))
+    return Finding("", "ok", f"partitions (nodes): {partitions}; sacct {'yes' if account else 'no'}")
+
+
+def writable(store: Path) -> Finding:
+    """Write, flush and rename, as checkpoints do."""
+    remedy = "set DUAL_STORE to a folder you can write"
+    try:
+        store.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=store, prefix=".doctor-") as folder:
+            file = Path(folder) / "a"
+            with open(file, "w") as out:
+                out.write("x")
+                out.flush()
+                os.fsync(out.fileno())
+            file.rename(file.with_name("b"))
+    except OSError as error:
+        return Finding("", "missing", f"{store}: {error.strerror}", remedy)
+    return Finding("", "ok", str(store.resolve()))
+
+
+def space(store: Path) -> Finding:
+    place = next(folder for folder in [store.resolve(), *store.resolve().parents] if folder.exists())
+    usage = os.statvfs(place)
+    gigabytes, inodes = usage.f_bavail * usage.f_frsize / 1e9, usage.f_favail
+    found = f"{gigabytes:,.0f} GB, {inodes:,} inodes" if usage.f_files else f"{gigabytes:,.0f} GB"
+    if gigabytes < 2 or (usage.f_files and inodes < 5_000):
+        return Finding("", "missing", found, f"make room under {place}, or set DUAL_STORE elsewhere")
+    return Finding("", "ok", found)
+
+
+def _has_cuda() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def _tool_path() -> str:
+    return os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+
+

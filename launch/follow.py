@@ -1,0 +1,149 @@
+"""Watch a job from outside: progress out of the journal, and at the end what became of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from submitit import Job
+from submitit.local.local import LocalJob
+
+from dual_hpc.errors import DualError, EnvironmentFault, UserError
+from dual_hpc.tracking import journal
+from dual_hpc.tracking.run_dir import RunDir
+from launch import failures
+
+POLL_SECONDS = 0.5
+LINE_SECONDS = 15.0  # between two lines where there is no terminal
+
+
+@dataclass
+class Glance:
+    """What the journal says about a run so far; fed with entries, it never reads a line twice.
+
+    Attributes:
+        step: the last optimiser step seen.
+        total: optimiser steps of the whole run; None before the training has said so.
+        metrics: the last value of each metric.
+    """
+
+    step: int = 0
+    total: int | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    position: int = 0
+
+    def update(self, path: Path) -> bool:
+        """Take in what was appended since; True if there was anything."""
+        entries = journal.read(path, self.position)
+        for entry in entries:
+            self.position = entry.end
+            if entry.step is not None:
+                self.step = entry.step
+            self.metrics.update(entry.metrics)
+            self.total = entry.fields.get("total_steps", self.total)
+        return bool(entries)
+
+    def line(self) -> str:
+        """One line of words: the loss, and the last validation scores."""
+        shown = {"train/loss": "loss", "val/av/ua": "UA{A,V}", "val/avt/ua": "UA{A,V,T}"}
+        return "  ".join(f"{name} {self.metrics[key]:.3f}" for key, name in shown.items() if key in self.metrics)
+
+
+def follow(run: RunDir, job: Job[Any]) -> None:
+    """Show the progress of a job until it ends.
+
+    Ctrl-C asks a local job to save and stop, a second one kills it; a job of Slurm goes on without its watcher.
+
+    Raises:
+        KeyboardInterrupt: after Ctrl-C, when the local job has ended.
+        DualError: the job failed; the message names the rank, its last words and its log.
+    """
+    interrupted = 0
+    with _Display() as display:
+        glance = Glance()
+        while True:
+            try:
+                done = job.done(force_check=False)
+                glance.update(run.journal)
+                display.show(glance)
+                if done:
+                    break
+                time.sleep(POLL_SECONDS)
+            except KeyboardInterrupt:
+                if not isinstance(job, LocalJob):
+                    raise
+                interrupted += 1
+                display.say("killing the job" if interrupted > 1 else "saving and stopping (Ctrl-C again to kill)")
+                stop_local(job, kill=interrupted > 1)
+    failure = outcome(run, job)
+    if failure is not None and not (interrupted and failure.exit_code != 2):
+        raise failure
+    if interrupted:
+        raise KeyboardInterrupt
+
+
+def outcome(run: RunDir, job: Job[Any]) -> DualError | None:
+    """The error of an ended job, in one line; None if all its ranks ended well."""
+    cause = failures.root_cause(failures.read(run.logs, job.job_id))
+    if cause is not None:
+        kind = UserError if cause.exit_code == 2 else EnvironmentFault
+        where = f"rank {cause.rank} on {cause.host}"
+        return kind(f"{cause.message} [{where}; log: {cause.log}]")
+    if isinstance(job, LocalJob) and job._process is not None and job._process.poll() not in (0, None):
+        return EnvironmentFault(f"job {job.job_id} ended without a word; see {run.logs}")
+    return None
+
+
+def stop_local(job: LocalJob[Any], kill: bool = False) -> None:
+    """Ask the controller of a local job to end its ranks; with `kill`, end it, and the kernel ends them."""
+    if job._process is not None and job._process.poll() is None:
+        os.kill(job._process.pid, signal.SIGKILL if kill else signal.SIGTERM)
+
+
+class _Display:
+    """A progress bar on a terminal, a plain line now and then elsewhere; on standard error."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True)
+        self.bar: Progress | None = None
+        if self.console.is_terminal:
+            self.bar = Progress(
+                TextColumn("[bold]train"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[words]}"),
+                console=self.console,
+            )
+            self.task = self.bar.add_task("train", total=None, words="starting")
+        self.last = time.monotonic()
+
+    def __enter__(self) -> _Display:
+        if self.bar is not None:
+            self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+
+    def show(self, glance: Glance) -> None:
+        if self.bar is not None:
+            self.bar.update(self.task, completed=glance.step, total=glance.total, words=glance.line() or "starting")
+        elif time.monotonic() - self.last > LINE_SECONDS:
+            self.last = time.monotonic()
+            self.say(f"train: step {glance.step}/{glance.total or '?'}  {glance.line()}")
+
+    def say(self, words: str) -> None:
+        if self.bar is not None:
+            self.console.print(words)
+        else:
+            print(words, file=sys.stderr, flush=True)

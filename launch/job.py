@@ -1,0 +1,105 @@
+"""What a submitted job runs, once in the process of each rank. It is given the run directory and nothing else."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+import sys
+import traceback
+from pathlib import Path
+
+from submitit import JobEnvironment
+from submitit.helpers import TorchDistributedEnvironment
+
+from dual_hpc.errors import DualError
+from launch import failures
+
+PORTS = range(12_000, 28_000)  # below the ports that Linux gives to outgoing connections
+
+
+def train_rank(run_dir: str) -> str:
+    """Take this rank's place in the training of `run_dir`.
+
+    A rank that fails leaves at once, without the interpreter's clean-up: a process group whose peer is gone can hang
+    there, and the others are ended only when this process has.
+
+    Returns:
+        What `dual_hpc.training.run.train` says: "finished" or "stopped".
+    """
+    job = JobEnvironment()
+    logs = Path(run_dir) / "logs"
+    log = logs / f"rank_{job.global_rank:04d}.log"
+    set_environment(job)
+    redirect_output(log)
+    if job.cluster == "local":
+        die_with_parent()
+    try:
+        from dual_hpc.training.run import train
+
+        return str(train(Path(run_dir)))
+    except BaseException as error:
+        traceback.print_exc()
+        code = exit_code_of(error)
+        message = str(error) if isinstance(error, DualError) else f"{type(error).__name__}: {error}"
+        failures.record(
+            logs,
+            failures.Failure(
+                job_id=job.job_id,
+                rank=job.global_rank,
+                host=socket.gethostname(),
+                message=" ".join(message.split()),
+                exit_code=code,
+                log=str(log),
+            ),
+        )
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def set_environment(job: JobEnvironment) -> None:
+    """RANK, LOCAL_RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT, and as many threads as this rank has cores.
+
+    CUDA_VISIBLE_DEVICES stays as Slurm set it: submitit would overwrite it with the local rank, which on a shared node
+    may be another job's device.
+    """
+    os.environ.setdefault("MASTER_PORT", str(port_of(job.job_id)))
+    exported = TorchDistributedEnvironment().export(set_cuda_visible_devices=False, overwrite=True)
+    if job.cluster == "local":
+        os.environ["MASTER_ADDR"] = "127.0.0.1"
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+        cores = max(1, len(os.sched_getaffinity(0)) // exported.local_world_size)
+    else:
+        cores = int(os.environ.get("SLURM_CPUS_PER_TASK") or len(os.sched_getaffinity(0)))
+    os.environ.setdefault("OMP_NUM_THREADS", str(cores))
+
+
+def port_of(job_id: str) -> int:
+    """The rendezvous port that all ranks of a job derive from its id."""
+    return PORTS[int("".join(filter(str.isdigit, job_id)) or 0) % len(PORTS)]
+
+
+def redirect_output(log: Path) -> None:
+    """Everything this process and its children write goes to `log`: a pipe to srun loses what comes at the end."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    file = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    os.close(file)
+
+
+def die_with_parent() -> None:
+    """Ask Linux to kill this process with its controller, so that no rank is orphaned."""
+    PR_SET_PDEATHSIG = 1
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def exit_code_of(error: BaseException) -> int:
+    """2 for the user's mistakes, 130 for an interrupt, 1 otherwise."""
+    if isinstance(error, KeyboardInterrupt):
+        return 130
+    return error.exit_code if isinstance(error, DualError) else 1

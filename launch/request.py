@@ -1,0 +1,107 @@
+"""Check what a run asks for against what its cluster offers, before anything is submitted. Pure."""
+
+from __future__ import annotations
+
+from dual_hpc.config.schema import LaunchConfig
+from dual_hpc.errors import UserError
+from launch.profiles import Limits, Profile
+
+
+def choose(asked: str | None, offered: dict[str, Limits], setting: str, cluster: str) -> str | None:
+    """The partition or QoS of a request: what it names, else the profile's first, else Slurm's default."""
+    if asked is None:
+        return next(iter(offered), None)
+    if offered and asked not in offered:
+        raise UserError(f"{setting}={asked}: {cluster} offers {', '.join(offered)}")
+    return asked
+
+
+def cpus_per_rank(request: LaunchConfig, profile: Profile) -> int:
+    """Cores of one rank: asked for, else those that come with its GPU, else its share of the node."""
+    share = profile.cpus_per_gpu or max(1, profile.cpus_per_node // request.ranks_per_node)
+    return request.cpus_per_rank or share
+
+
+def check(request: LaunchConfig, profile: Profile) -> None:
+    """Refuse a request that the cluster would refuse, or would run differently from what was meant.
+
+    Raises:
+        UserError: the first mistake, naming the setting to change.
+    """
+    if profile.executor == "local":
+        if request.nodes > 1:
+            raise UserError(f"launch.nodes={request.nodes}: the profile {profile.name} is one machine: set launch.nodes=1")
+        return
+    _check_size(request, profile)
+    _check_limits(request, profile)
+    _check_account(request, profile)
+    if request.constraint and profile.constraint and request.constraint != profile.constraint:
+        raise UserError(
+            f"launch.constraint={request.constraint}: {profile.name} is for {profile.constraint}; "
+            "leave it out or choose another launch.profile"
+        )
+
+
+def _check_size(request: LaunchConfig, profile: Profile) -> None:
+    if profile.max_nodes and request.nodes > profile.max_nodes:
+        raise UserError(f"launch.nodes={request.nodes}: {profile.name} has {profile.max_nodes}")
+    if profile.has_gpus and request.ranks_per_node > profile.gpus_per_node:
+        raise UserError(
+            f"launch.ranks_per_node={request.ranks_per_node}: a node of {profile.name} has {profile.gpus_per_node} GPUs; "
+            "ask for more launch.nodes instead"
+        )
+    cores = cpus_per_rank(request, profile) * request.ranks_per_node
+    if cores > profile.cpus_per_node:
+        raise UserError(
+            f"launch.cpus_per_rank={cpus_per_rank(request, profile)}: {request.ranks_per_node} ranks would need {cores} "
+            f"cores, a node of {profile.name} has {profile.cpus_per_node}"
+        )
+    if profile.has_gpus and profile.cpus_per_gpu and cpus_per_rank(request, profile) > profile.cpus_per_gpu:
+        raise UserError(
+            f"launch.cpus_per_rank={request.cpus_per_rank}: {profile.name} gives {profile.cpus_per_gpu} cores with a GPU "
+            "and charges more as further GPUs; leave it out"
+        )
+
+
+def _check_limits(request: LaunchConfig, profile: Profile) -> None:
+    seconds = request.hours * 3600
+    if seconds <= profile.signal_seconds:
+        raise UserError(
+            f"launch.hours={request.hours:g}: shorter than the {profile.signal_seconds} s that {profile.name} keeps for "
+            "saving at the end"
+        )
+    gpus = request.nodes * request.ranks_per_node if profile.has_gpus else 0
+    for setting, asked, offered in (
+        ("launch.partition", request.partition, profile.partitions),
+        ("launch.qos", request.qos, profile.qos),
+    ):
+        name = choose(asked, offered, setting, profile.name)
+        limits = offered.get(name or "", Limits())
+        wider = [n for n, other in offered.items() if n != name and _fits(request, gpus, other)]
+        remedy = f"or set {setting}={wider[0]}" if wider else f"no other {setting.split('.')[1]} allows more"
+        if limits.hours is not None and request.hours > limits.hours:
+            raise UserError(f"launch.hours={request.hours:g}: {name} allows {limits.hours:g}; ask for less, {remedy}")
+        if limits.gpus is not None and gpus > limits.gpus:
+            raise UserError(f"launch.nodes={request.nodes}: {gpus} GPUs, {name} allows {limits.gpus}; ask for less, {remedy}")
+        if limits.nodes is not None and request.nodes > limits.nodes:
+            raise UserError(f"launch.nodes={request.nodes}: {name} allows {limits.nodes}; ask for less, {remedy}")
+
+
+def _fits(request: LaunchConfig, gpus: int, limits: Limits) -> bool:
+    return (
+        (limits.hours is None or request.hours <= limits.hours)
+        and (limits.gpus is None or gpus <= limits.gpus)
+        and (limits.nodes is None or request.nodes <= limits.nodes)
+    )
+
+
+def _check_account(request: LaunchConfig, profile: Profile) -> None:
+    suffix = profile.account_suffix
+    if request.account is None:
+        if profile.account_required:
+            raise UserError(f"launch.account: {profile.name} needs one, such as PROJECT{suffix or ''}")
+        return
+    if suffix and "@" in request.account and not request.account.endswith(suffix):
+        raise UserError(f"launch.account={request.account}: {profile.name} needs an account that ends in {suffix}")
+    if suffix and "@" not in request.account:
+        raise UserError(f"launch.account={request.account}: write {request.account}{suffix} on {profile.name}")

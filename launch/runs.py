@@ -1,0 +1,78 @@
+"""Which run a command means: one from a configuration, or an existing one by name or folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dual_hpc.config import load_config
+from dual_hpc.config.paths import default_store, runs_dir
+from dual_hpc.config.schema import RunConfig
+from dual_hpc.errors import UserError
+from dual_hpc.tracking.run_dir import RunDir
+from launch.snapshot import code_version
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A run that may or may not exist yet: planning writes nothing, so a refused request leaves nothing behind."""
+
+    path: Path
+    config: RunConfig
+
+    def open(self) -> RunDir:
+        """Create the run directory, or take up the one that stands there."""
+        return RunDir.create(self.path, self.config, code_version())
+
+
+def plan_run(source: str | None, run: str | None, overrides: Sequence[str], shards: Sequence[str] = ()) -> PlannedRun:
+    """The run that a command line means.
+
+    Args:
+        source: preset name or YAML file.
+        run: name of a run in the store, or its folder. Its saved configuration holds; only `launch.*` may change.
+        overrides: `section.key=value`.
+        shards: folders that replace `data.shards`.
+
+    Raises:
+        UserError: the configuration is wrong, its data are missing or unusable, or there is no such run.
+    """
+    if run is not None:
+        foreign = [override for override in overrides if not override.startswith("launch.")]
+        if shards or foreign:
+            what = foreign[0] if foreign else "--shards"
+            raise UserError(f"{what}: --run continues a run with its own configuration; only launch.* can change")
+        existing = find_run(run)
+        return PlannedRun(existing.path, load_config(existing.config_file, overrides))
+    if source is None:
+        raise UserError("nothing to train: give --preset NAME, --config FILE or --run NAME")
+    config = load_config(source, overrides)
+    # The job's working directory is not this one.
+    config.data.shards = [str(Path(folder).absolute()) for folder in shards or config.data.shards]
+    config.store = str(Path(config.store).absolute())
+    check_data(config)
+    return PlannedRun(runs_dir(Path(config.store)) / config.name, config)
+
+
+def find_run(name: str, store: str | None = None) -> RunDir:
+    """A run by its folder, or by its name in a store (the default one if None)."""
+    runs = runs_dir(Path(store) if store else default_store())
+    for path in (Path(name), runs / name):
+        if (path / "run.json").exists():
+            return RunDir.open(path.absolute())
+    raise UserError(f"there is no run {name!r} in {runs}; `dual-hpc runs` lists them (DUAL_STORE names another store)")
+
+
+def check_data(config: RunConfig) -> None:
+    """Refuse data that training would refuse, before a job waits in a queue for it."""
+    from dual_hpc.data.index import read_index
+    from dual_hpc.evaluation.protocols import get_protocol
+
+    if not config.data.shards:
+        raise UserError("data.shards is empty: name folders of packed shards, e.g. --shards shards/iemocap")
+    indexes = [read_index(folder) for folder in config.data.shards]
+    utterances = [sample.meta for index in indexes for shard in index.shards for sample in shard.samples]
+    if not utterances:
+        raise UserError(f"data.shards: {', '.join(config.data.shards)} hold no samples")
+    get_protocol(config.data.protocol, utterances).split(utterances, config.data)

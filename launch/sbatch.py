@@ -1,0 +1,63 @@
+"""The parameters and the text of an sbatch file: pure functions of profile, request and command."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from pathlib import Path
+from typing import Any
+
+from submitit.slurm.slurm import _make_sbatch_string
+
+from dual_hpc.config.schema import LaunchConfig
+from launch.profiles import Profile
+from launch.request import choose, cpus_per_rank
+
+
+def sbatch_parameters(profile: Profile, request: LaunchConfig, name: str) -> dict[str, Any]:
+    """Arguments of submitit's SlurmExecutor for a checked request.
+
+    `wckey=None` keeps submitit from sending its own; `--cpus-per-task` is repeated for srun, which has not inherited
+    it from sbatch since Slurm 22.05; `--kill-on-bad-exit` ends the job when one rank dies.
+    """
+    cpus = cpus_per_rank(request, profile)
+    options: dict[str, Any] = dict(profile.extra)
+    if profile.hint:
+        options["hint"] = profile.hint
+    options["requeue" if profile.requeue else "no-requeue"] = True
+    parameters: dict[str, Any] = {
+        "job_name": name,
+        "time": math.ceil(request.hours * 60),
+        "nodes": request.nodes,
+        "ntasks_per_node": request.ranks_per_node,
+        "cpus_per_task": cpus,
+        "gpus_per_node": request.ranks_per_node if profile.has_gpus else None,
+        "mem_per_cpu": f"{profile.memory_per_cpu_mb}MB" if profile.memory_per_cpu_mb else None,
+        "partition": choose(request.partition, profile.partitions, "launch.partition", profile.name),
+        "qos": choose(request.qos, profile.qos, "launch.qos", profile.name),
+        "constraint": request.constraint or profile.constraint,
+        "account": request.account,
+        "signal_delay_s": profile.signal_seconds,
+        "stderr_to_stdout": True,
+        "wckey": None,
+        "setup": setup_lines(profile) or None,
+        "srun_args": [f"--cpus-per-task={cpus}", "--kill-on-bad-exit=1"],
+        "additional_parameters": options,
+    }
+    return {key: value for key, value in parameters.items() if value is not None or key == "wckey"}
+
+
+def setup_lines(profile: Profile) -> list[str]:
+    """Shell lines of the job before srun: modules, environment, the profile's own."""
+    environment = dict(profile.environment)
+    if profile.offline:
+        environment |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
+    lines = ["module purge", *(f"module load {shlex.quote(m)}" for m in profile.modules)] if profile.modules else []
+    lines += [f"export {key}={shlex.quote(value)}" for key, value in environment.items()]
+    return lines + profile.setup
+
+
+def sbatch_text(profile: Profile, request: LaunchConfig, name: str, folder: Path, python: str) -> str:
+    """The file that `submit` would hand to sbatch; submitit renders it, as it does for the submission itself."""
+    command = f"{shlex.quote(python)} -u -m submitit.core._submit {shlex.quote(str(folder))}"
+    return _make_sbatch_string(command=command, folder=folder, **sbatch_parameters(profile, request, name))

@@ -1,0 +1,11 @@
+"""`python launch/submit.py ...` is `dual-hpc submit ...`."""
+
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    # A script's own folder comes first on the path and would hide packages that are called like the scripts.
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+    from launch.cli.main import main
+
+    sys.exit(main(["submit", *sys.argv[1:]]))
