@@ -49,8 +49,9 @@ def plan_run(source: str | None, run: str | None, overrides: Sequence[str], shar
         raise UserError("nothing to train: give --preset NAME, --config FILE or --run NAME")
     config = load_config(source, overrides)
     # The job's working directory is not this one.
-    config.data.shards = [str(Path(folder).absolute()) for folder in shards or config.data.shards]
     config.store = str(Path(config.store).absolute())
+    chosen = shards or config.data.shards or default_shards(config)
+    config.data.shards = [str(Path(folder).absolute()) for folder in chosen]
     check_data(config)
     return PlannedRun(runs_dir(Path(config.store)) / config.name, config)
 
@@ -62,6 +63,15 @@ def find_run(name: str, store: str | None = None) -> RunDir:
         if (path / "run.json").exists():
             return RunDir.open(path.absolute())
     raise UserError(f"there is no run {name!r} in {runs}; `dual-hpc runs` lists them (DUAL_STORE names another store)")
+
+
+def default_shards(config: RunConfig) -> list[str]:
+    """The store's own shards of the protocol's corpus, if they have been packed there."""
+    from dual_hpc.evaluation.protocols import get_protocol
+
+    corpus = get_protocol(config.data.protocol).corpus
+    folder = Path(config.store) / "shards" / (corpus or "")
+    return [str(folder)] if corpus and (folder / "index.json").exists() else []
 
 
 def check_data(config: RunConfig) -> None:

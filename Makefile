@@ -1,0 +1,46 @@
+# Everything happens in .venv; the stamp makes `setup` idempotent. `make PYTHON=python3.12 demo` chooses another Python.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# Two cores are the smallest machine this is made for; more threads per process only get in each other's way.
+export MLFLOW_DISABLE_TELEMETRY := true
+
+.PHONY: setup demo test lint unit clean chaos
+
+setup: $(STAMP)
+
+# An order that pip cannot express: torch first; torchaudio without its dependencies (its wheel asks for another torch,
+# of which only the Python part is used); DeepSpeed without build isolation, as its setup imports torch.
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip "setuptools>=77,<81" wheel
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch numpy
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps torchaudio==2.11.0
+	DS_BUILD_OPS=0 $(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation deepspeed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+demo: $(STAMP)
+	$(BIN)/python -m launch.demo --out demo
+
+test: $(STAMP) lint unit
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# What only computes runs on two processes; what starts ranks or a cluster of its own runs alone.
+unit: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile -m "not distributed and not slurm"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -m "distributed or slurm"
+
+bench-%: $(STAMP)
+	$(BIN)/python -m benchmarks.$*
+
+chaos: $(STAMP)
+	$(BIN)/python -m benchmarks.chaos --kills $(or $(N),20) --out chaos.json
+
+clean:
+	rm -rf demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
