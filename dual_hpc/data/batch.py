@@ -1,0 +1,41 @@
+"""A micro-batch as the model takes it: tensors, tokens, labels and keys."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from dual_hpc.data.augment import generator
+from dual_hpc.data.collate import MicroBatch
+from dual_hpc.data.dataset import NO_LABEL
+from dual_hpc.data.tokenize import Tokenizer, tokenize
+
+Batch = dict[str, Any]
+
+
+def to_batch(
+    made: MicroBatch,
+    tokenizer: Tokenizer | None,
+    max_tokens: int,
+    token_drop_prob: float = 0.0,
+    seed: int = 0,
+) -> Batch:
+    """The arrays of `collate`, and with them
+
+    input_ids, attention_mask i64 [B,L]; labels i64 [B], -100 for none and for blank rows; keys list[str], empty for
+    fillers; valid bool [B], False for blank rows. Host memory is pinned where there is a CUDA device.
+    """
+    drop = None
+    if token_drop_prob:
+        numbers = [row.ref.number if row.ref else 0 for row in made.rows]
+        rngs = [generator(seed, row.epoch, n, "text") for row, n in zip(made.rows, numbers, strict=True)]
+        drop = (token_drop_prob, rngs)
+    arrays = {**made.arrays, **tokenize(made.texts, tokenizer, max_tokens, drop)}
+    tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    blank = [row.ref is None or i in made.faults for i, row in enumerate(made.rows)]
+    tensors["labels"] = torch.tensor([NO_LABEL if b else row.label for b, row in zip(blank, made.rows, strict=True)])
+    tensors["valid"] = ~torch.tensor(blank)
+    if torch.cuda.is_available():
+        tensors = {name: tensor.pin_memory() for name, tensor in tensors.items()}
+    return {**tensors, "keys": [row.ref.key if row.ref else "" for row in made.rows]}

@@ -1,0 +1,95 @@
+"""One sample from its tar to arrays: read, decode, augment. Runs in the workers, or in the process itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dual_hpc.data.augment import augment_audio, augment_video, dropped_modalities, generator
+from dual_hpc.data.decode import BadSample, decode_audio, decode_features, decode_text, decode_video
+from dual_hpc.data.reader import SampleRef
+from dual_hpc.data.sample import AUDIO, META, TEXT, VIDEO
+from dual_hpc.data.settings import AugmentSettings, DecodeSettings
+
+NO_LABEL = -100  # torch's own value for "no class"
+_MODALITY = {AUDIO: "a", VIDEO: "v", TEXT: "t"}
+
+
+@dataclass(frozen=True)
+class Request:
+    """One row of a batch. Without `ref` the row is a blank filler; with `fault` the sample is known to be bad."""
+
+    ref: SampleRef | None
+    label: int = NO_LABEL
+    epoch: int = 0
+    fault: str | None = None
+
+
+@dataclass
+class Sample:
+    """Decoded arrays of one sample; what is missing is empty. `fault` says why a sample is blank."""
+
+    duration: float = 0.0  # seconds, cut at max_seconds
+    waveform: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))  # [n]
+    frames: NDArray[np.uint8] | None = None  # [F, S, S, 3]
+    text: str | None = None
+    features: dict[str, NDArray[np.floating]] = field(default_factory=dict)  # name -> [T, D]
+    fault: str | None = None
+
+
+class SampleDecoder:
+    """Turns requests into samples.
+
+    Args:
+        settings: how media become arrays.
+        augment: changes of training; None for evaluation.
+        seed: of the run; with epoch and number it decides the augmentation.
+    """
+
+    def __init__(self, settings: DecodeSettings, augment: AugmentSettings | None = None, seed: int = 0):
+        self._settings = settings
+        self._augment = augment if augment is not None and augment.enabled else None
+        self._seed = seed
+
+    def wanted(self, request: Request) -> set[str]:
+        """Extensions to read and decode: modality dropout happens before the work is done."""
+        if request.ref is None or request.fault is not None:
+            return set()
+        members = set(request.ref.members) - {META}
+        if self._augment is None:
+            return members
+        present = {_MODALITY[e] for e in members if e in _MODALITY}
+        rng = generator(self._seed, request.epoch, request.ref.number, "modality")
+        dropped = dropped_modalities(present, self._augment, rng)
+        return {e for e in members if _MODALITY.get(e) not in dropped}
+
+    def decode(self, request: Request, members: dict[str, bytes]) -> Sample:
+        """The sample; a blank one with its `fault` if a member is damaged."""
+        if request.ref is None or request.fault is not None:
+            return Sample(fault=request.fault)
+        try:
+            return self._decode(request.ref, request.epoch, members)
+        except BadSample as error:
+            return Sample(fault=str(error))
+
+    def _decode(self, ref: SampleRef, epoch: int, members: dict[str, bytes]) -> Sample:
+        settings, augment = self._settings, self._augment
+        sample = Sample(duration=min(ref.duration, settings.max_seconds))
+        for extension, data in members.items():
+            if extension == AUDIO:
+                sample.waveform = decode_audio(data, settings.max_seconds)
+                if augment is not None:
+                    rng = generator(self._seed, epoch, ref.number, "audio")
+                    sample.waveform = augment_audio(sample.waveform, augment, rng)
+            elif extension == VIDEO:
+                frames = decode_video(data, ref.duration, settings.video_hz, settings.max_seconds, settings.image_size)
+                if augment is not None:
+                    frames = augment_video(frames, augment, generator(self._seed, epoch, ref.number, "video"))
+                sample.frames = frames
+            elif extension == TEXT:
+                sample.text = decode_text(data) or None
+            elif extension.endswith("npy"):
+                sample.features[extension.removesuffix("npy").rstrip(".") or "features"] = decode_features(data)
+        return sample

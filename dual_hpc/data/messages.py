@@ -1,0 +1,49 @@
+"""What a data worker and its parent say to each other. Apart from `worker.py`, which runs under another name."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass
+from typing import Any
+
+from dual_hpc.data.dataset import Request
+from dual_hpc.data.settings import AugmentSettings, DecodeSettings
+from dual_hpc.errors import DualError
+
+IGNORED = (signal.SIGUSR2, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+DUMP_SIGNAL = signal.SIGUSR1  # prints the stacks of all threads
+
+
+@dataclass(frozen=True)
+class Setup:
+    """First message to a worker."""
+
+    settings: DecodeSettings
+    augment: AugmentSettings | None
+    seed: int
+    read_ahead: int = 4  # samples whose bytes wait for the decoder
+
+
+@dataclass(frozen=True)
+class Job:
+    """One micro-batch to make."""
+
+    number: int
+    rows: list[Request]
+
+
+@dataclass(frozen=True)
+class Result:
+    """One micro-batch, its arrays in the shared memory that came along."""
+
+    job: int
+    places: dict[str, Any]
+    texts: list[str | None]
+    faults: dict[int, str]  # row -> why it is blank
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The worker cannot go on; `error` is for the user."""
+
+    error: DualError

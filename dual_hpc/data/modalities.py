@@ -1,0 +1,24 @@
+"""Batches with only some of their modalities: what evaluation of a subset sees."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import torch
+
+MODALITIES = "avt"
+
+_KEYS = {
+    "a": ("waveform", "waveform_lengths"),
+    "v": ("frames", "frame_lengths"),
+    "t": ("input_ids", "attention_mask"),
+}
+
+
+def keep(batch: dict[str, Any], modalities: Collection[str]) -> dict[str, Any]:
+    """The batch with the modalities that are not in `modalities` blanked: length 0, content zero, shapes unchanged."""
+    unknown = set(modalities) - set(MODALITIES)
+    assert not unknown, f"unknown modalities {unknown}"
+    blank = [key for m in MODALITIES if m not in modalities for key in _KEYS[m] if key in batch]
+    return {**batch, **{key: torch.zeros_like(batch[key]) for key in blank}}

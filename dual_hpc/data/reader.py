@@ -1,0 +1,124 @@
+"""Random access to the samples of plain tars, through offsets and `pread`.
+
+A sample's members lie side by side, so one read fetches them together with their tar headers; the headers prove that
+the index and the tar still belong together.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Collection
+from dataclasses import dataclass
+from types import TracebackType
+
+from dual_hpc.errors import EnvironmentFault, UserError
+
+_BLOCK = 512  # a tar header
+_NAME_BYTES = 100  # its name field
+_GAP = 1 << 16  # members farther apart than this are read one by one
+
+
+@dataclass(frozen=True)
+class SampleRef:
+    """Address of one sample in one tar."""
+
+    number: int  # in its ShardSet
+    key: str
+    path: str
+    shard_bytes: int
+    members: dict[str, tuple[int, int]]  # extension -> (offset, bytes)
+    duration: float  # seconds
+
+
+class SampleReader:
+    """Reads samples; keeps the most recently used tars open. Not for use by two threads at once."""
+
+    def __init__(self, open_files: int = 32):
+        self._limit = open_files
+        self._open: OrderedDict[str, int] = OrderedDict()
+
+    def read(self, ref: SampleRef, wanted: Collection[str] | None = None) -> dict[str, bytes]:
+        """The sample's members, extension -> bytes; only those in `wanted` if given.
+
+        Raises:
+            EnvironmentFault: the tar is gone, unreadable, or shorter or longer than its index says.
+            UserError: the index does not belong to this tar.
+        """
+        spans = {e: span for e, span in ref.members.items() if wanted is None or e in wanted}
+        if not spans:
+            return {}
+        file = self._file(ref)
+        begin = min(offset for offset, _ in spans.values()) - _BLOCK
+        end = max(offset + size for offset, size in spans.values())
+        if begin < 0 or end > ref.shard_bytes:
+            raise _mismatch(ref)
+        if end - begin > sum(size for _, size in spans.values()) + _GAP:
+            return {extension: self._member(file, ref, extension, span) for extension, span in spans.items()}
+        block = memoryview(_pread(file, end - begin, begin, ref.path))
+        for extension, (offset, _) in spans.items():
+            _check_header(block[offset - _BLOCK - begin :], ref, extension)
+        return {e: bytes(block[offset - begin : offset - begin + size]) for e, (offset, size) in spans.items()}
+
+    def close(self) -> None:
+        while self._open:
+            os.close(self._open.popitem()[1])
+
+    def __enter__(self) -> SampleReader:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None):
+        self.close()
+
+    def _member(self, file: int, ref: SampleRef, extension: str, span: tuple[int, int]) -> bytes:
+        offset, size = span
+        block = _pread(file, size + _BLOCK, offset - _BLOCK, ref.path)
+        _check_header(memoryview(block), ref, extension)
+        return block[_BLOCK:]
+
+    def _file(self, ref: SampleRef) -> int:
+        if ref.path in self._open:
+            self._open.move_to_end(ref.path)
+            return self._open[ref.path]
+        try:
+            file = os.open(ref.path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise EnvironmentFault(f"cannot open shard {ref.path}: {error.strerror}") from error
+        size = os.fstat(file).st_size
+        if size != ref.shard_bytes:
+            os.close(file)
+            raise EnvironmentFault(
+                f"shard {ref.path} has {size} bytes, its index says {ref.shard_bytes}: pack it again"
+            )
+        self._open[ref.path] = file
+        if len(self._open) > self._limit:
+            os.close(self._open.popitem(last=False)[1])
+        return file
+
+
+def _pread(file: int, size: int, offset: int, path: str) -> bytes:
+    try:
+        data = os.pread(file, size, offset)
+        while len(data) < size:  # network file systems may return less than was asked for
+            more = os.pread(file, size - len(data), offset + len(data))
+            if not more:
+                raise EnvironmentFault(
+                    f"shard {path} ends at byte {offset + len(data)}, inside a sample: pack it again"
+                )
+            data += more
+    except OSError as error:
+        raise EnvironmentFault(f"cannot read shard {path}: {error.strerror}") from error
+    return data
+
+
+def _check_header(header: memoryview, ref: SampleRef, extension: str) -> None:
+    name = bytes(header[:_NAME_BYTES]).rstrip(b"\0")
+    if name != f"{ref.key}.{extension}".encode()[:_NAME_BYTES]:
+        raise _mismatch(ref)
+
+
+def _mismatch(ref: SampleRef) -> UserError:
+    return UserError(
+        f"data.shards: index.json does not belong to {ref.path} (sample {ref.key} is not where it says); "
+        "check with `dual-hpc verify` and pack again"
+    )

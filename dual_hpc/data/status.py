@@ -1,0 +1,41 @@
+"""What a worker is doing, in a page that it shares with its parent: readable while it hangs and after it died."""
+
+from __future__ import annotations
+
+import mmap
+import time
+from typing import NamedTuple
+
+import numpy as np
+
+IDLE, READING, DECODING = 0, 1, 2
+BYTES = 64
+
+
+class Activity(NamedTuple):
+    """One thread's state: phase, which row of which job, and since when (monotonic seconds)."""
+
+    phase: int
+    job: int
+    row: int
+    since: float
+
+
+class Status:
+    """Both threads' activity in the shared memory behind `descriptor`."""
+
+    def __init__(self, descriptor: int):
+        self._cells = np.frombuffer(mmap.mmap(descriptor, BYTES), np.int64).reshape(2, 4)
+
+    def reading(self, job: int, row: int, phase: int) -> None:
+        """Called by the reading thread before and after each sample."""
+        self._cells[0] = (phase, job, row, time.monotonic_ns())
+
+    def decoding(self, job: int, row: int, phase: int) -> None:
+        """Called by the decoding thread before and after each sample."""
+        self._cells[1] = (phase, job, row, time.monotonic_ns())
+
+    def activity(self) -> tuple[Activity, Activity]:
+        """Reader's and decoder's activity."""
+        reader, decoder = (Activity(int(p), int(j), int(r), t / 1e9) for p, j, r, t in self._cells.tolist())
+        return reader, decoder

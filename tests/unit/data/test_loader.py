@@ -1,0 +1,168 @@
+"""The loader over real media in real tars."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dual_hpc.data.loader import EvalLoader, TrainLoader
+from dual_hpc.data.shards import ShardSet
+from dual_hpc.errors import UserError
+from tests.unit.data.conftest import augment_all, settings
+
+
+def make(folder: Path, world: int = 1, rank: int = 0, state=None, augment=None, seed: int = 3, **changes):
+    shard_set = ShardSet([folder])
+    numbers = list(range(len(shard_set)))
+    return TrainLoader(
+        shard_set, numbers, [n % 4 for n in numbers], settings(**changes), augment, None, seed, rank, world, state
+    )
+
+
+def keys(step) -> list[str]:
+    return [key for micro in step for key in micro["keys"]]
+
+
+def take(loader, steps: int) -> list:
+    return list(itertools.islice(loader, steps))
+
+
+def test_a_batch_has_the_keys_shapes_and_types_of_the_contract(folder):
+    batch = next(iter(make(folder, micro_batch=4)))[0]
+    b = 4
+    assert batch["waveform"].dtype == torch.float32 and batch["waveform"].shape[0] == b
+    assert batch["frames"].dtype == torch.uint8 and batch["frames"].shape[2:] == (3, 32, 32)
+    for name in ("waveform_lengths", "frame_lengths", "labels"):
+        assert batch[name].dtype == torch.int64 and batch[name].shape == (b,)
+    assert batch["durations"].dtype == torch.float32
+    assert batch["input_ids"].shape == batch["attention_mask"].shape and not batch["attention_mask"].any()
+    assert len(set(batch["keys"])) == b
+    for row in range(b):
+        n = batch["waveform_lengths"][row]
+        assert n == round(float(batch["durations"][row]) * 16000)
+        assert batch["waveform"][row, :n].abs().max() > 0 and not batch["waveform"][row, n:].any()
+        f = batch["frame_lengths"][row]
+        assert not batch["frames"][row, f:].any()
+
+
+def test_thirteen_steps_are_four_epochs_with_each_sample_once(folder):
+    loader = make(folder)
+    seen = [key for step in take(loader, 13) for key in keys(step)]
+    epochs = [seen[i : i + 13] for i in range(0, 52, 13)]
+    assert all(len(set(epoch)) == 13 for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) == 4
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("world", [1, 2, 4])
+def test_ranks_and_workers_do_not_change_the_samples_or_their_augmentation(folder, world, workers):
+    reference = {}
+    for micro in (m for step in take(make(folder, augment=augment_all()), 3) for m in step):
+        for row, key in enumerate(micro["keys"]):
+            n, f = micro["waveform_lengths"][row], micro["frame_lengths"][row]
+            reference[key] = (micro["waveform"][row, :n], micro["frames"][row, :f])
+    seen = set()
+    for rank in range(world):
+        loader = make(folder, world, rank, augment=augment_all(), workers=workers)
+        for micro in (m for step in take(loader, 3) for m in step):
+            for row, key in enumerate(micro["keys"]):
+                seen.add(key)
+                n, f = micro["waveform_lengths"][row], micro["frame_lengths"][row]
+                assert torch.equal(micro["waveform"][row, :n], reference[key][0])
+                assert torch.equal(micro["frames"][row, :f], reference[key][1])
+        loader.close()
+    assert seen == set(reference)
+
+
+def test_a_run_stopped_on_two_ranks_continues_on_four_with_the_samples_that_were_due(folder):
+    whole = [sorted(keys(step)) for step in take(make(folder), 9)]
+    first = make(folder, world=2)
+    take(first, 4)
+    state = first.state_dict()
+    assert state["samples_consumed"] == 16 and state["epoch"] == 1
+    ranks = [take(make(folder, world=4, rank=r, state=state, workers=r % 2), 5) for r in range(4)]
+    together = [sorted(key for step in steps for key in keys(step)) for steps in zip(*ranks, strict=True)]
+    assert together == whole[4:]
+
+
+def test_the_state_does_not_count_what_workers_prepare_ahead(folder):
+    loader = make(folder, workers=2)
+    steps = iter(loader)
+    assert loader.state_dict()["samples_consumed"] == 0
+    next(steps)
+    assert loader.state_dict()["samples_consumed"] == 4
+    loader.close()
+
+
+def test_iterating_again_goes_on_where_the_last_iteration_stopped(folder):
+    whole = [keys(step) for step in take(make(folder), 4)]
+    loader = make(folder, workers=1)
+    assert [keys(next(iter(loader))) for _ in range(4)] == whole
+    loader.close()
+
+
+@pytest.mark.parametrize("change", [{"global_batch": 8}, {"seed": 4}, {"shuffle_window": 1}])
+def test_a_state_of_another_run_is_refused(folder, change):
+    state = make(folder).state_dict()
+    with pytest.raises(UserError, match="run began with"):
+        make(folder, state=state, **change)
+
+
+def test_changed_shards_are_refused(folder, tmp_path, media):
+    from tests.unit.data.conftest import write_shards
+
+    state = make(folder).state_dict()
+    other = write_shards(tmp_path / "other", [[media(0.3)] * 13])
+    with pytest.raises(UserError, match=r"data\.shards"):
+        make(other, state=state)
+
+
+@pytest.mark.parametrize("world", [1, 2, 3])
+@pytest.mark.parametrize("workers", [0, 1])
+def test_evaluation_covers_each_sample_once_in_equal_steps(folder, world, workers):
+    shard_set = ShardSet([folder])
+    numbers = list(range(2, 13))
+    seen, lengths = [], set()
+    for rank in range(world):
+        loader = EvalLoader(shard_set, numbers, numbers, settings(workers=workers), None, rank, world, batch_size=3)
+        batches = list(loader)
+        lengths.add(len(batches))
+        assert len(batches) == len(loader)
+        for batch in batches:
+            assert len(batch["labels"]) == 3
+            assert batch["valid"].tolist() == [bool(key) for key in batch["keys"]]
+            assert (batch["labels"][~batch["valid"]] == -100).all()
+            seen += [key for key in batch["keys"] if key]
+        loader.close()
+    assert len(lengths) == 1
+    assert sorted(seen) == sorted(shard_set.utterances[n].key for n in numbers)
+
+
+def test_a_sample_is_the_same_through_webdataset_and_through_the_index(folder):
+    import webdataset as wds
+
+    shard_set = ShardSet([folder])
+    from dual_hpc.data.reader import SampleReader
+
+    reader = SampleReader()
+    urls = [str(path) for path in sorted(folder.glob("*.tar"))]
+    for number, sample in enumerate(wds.WebDataset(urls, shardshuffle=False)):
+        ref = shard_set.ref(number)
+        assert ref.key == sample["__key__"]
+        assert reader.read(ref) == {e: sample[e] for e in ref.members}
+    reader.close()
+
+
+def test_texts_are_read_by_number(folder):
+    assert ShardSet([folder]).texts([12, 0]) == ["so it goes", "so it goes"]
+
+
+def test_resuming_far_away_needs_no_replay(folder):
+    state = make(folder).state_dict() | {"samples_consumed": 4 * 10**12}
+    loader = make(folder, state=state)
+    assert len(set(keys(next(iter(loader))))) == 4
+    assert np.isclose(loader.epoch, (4 * 10**12 + 4) / 13)
