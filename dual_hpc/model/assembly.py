@@ -1,0 +1,126 @@
+"""From the configuration of a run to a model: encoders resolved, pretrained weights in place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dual_hpc.errors import UserError
+from dual_hpc.model.configuration import DualConfig
+from dual_hpc.model.dual import DualForEmotionClassification
+from dual_hpc.model.encoders.transformer_kinds import PICTURES, SPEECH, WORDS, complete_config, load_weights, read_json
+
+if TYPE_CHECKING:
+    from dual_hpc.config.schema import EncoderConfig, ModelConfig
+
+
+def build_model(
+    config: ModelConfig,
+    labels: list[str],
+    preprocessing: dict[str, Any],
+    class_counts: list[int] | None,
+    tokenizer: Any,
+) -> DualForEmotionClassification:
+    """A DUAL model ready to be trained, in fp32 on the CPU.
+
+    Args:
+        labels: display names of the classes, in the order of the label numbers.
+        preprocessing: see `DualConfig`.
+        class_counts: samples per class in the training split; None: no class weights, no priors.
+        tokenizer: gives a new text encoder its vocabulary; may be None if `use_text` is off.
+
+    Raises:
+        UserError: a setting that does not make a model, or a pretrained directory that cannot be used.
+    """
+    model = DualForEmotionClassification(resolve(config, labels, preprocessing, class_counts, tokenizer))
+    for modality, kinds in (("audio", SPEECH), ("video", PICTURES), ("text", WORDS)):
+        section, encoder = getattr(config, modality), getattr(model, f"{modality}_encoder")
+        if encoder is not None and section.path is not None and section.kind in kinds:
+            load_weights(kinds[section.kind], encoder.backbone, section.path, f"model.{modality}")
+    return model
+
+
+def resolve(
+    config: ModelConfig,
+    labels: list[str],
+    preprocessing: dict[str, Any],
+    class_counts: list[int] | None,
+    tokenizer: Any,
+) -> DualConfig:
+    """The complete `DualConfig`: small encoders given their sizes, pretrained ones read from their directories."""
+    if config.hidden_size % config.num_heads:
+        raise UserError(f"model.num_heads={config.num_heads} does not divide model.hidden_size={config.hidden_size}")
+    if not (config.use_audio or config.use_video or config.use_text):
+        raise UserError("model.use_audio, use_video and use_text are all off: leave one of them on")
+    if config.use_text and tokenizer is None:
+        raise UserError(
+            "model.use_text is on but there is no tokenizer: train on shards with transcripts or switch it off"
+        )
+    if class_counts is not None and len(class_counts) != len(labels):
+        raise UserError(f"class_counts has {len(class_counts)} entries for {len(labels)} labels")
+    keys = config.model_dump(exclude={"audio", "video", "text", "temperature"})
+    return DualConfig(
+        audio=_audio(config.audio) if config.use_audio else None,
+        video=_video(config.video, preprocessing) if config.use_video else None,
+        text=_text(config.text, preprocessing, tokenizer) if config.use_text else None,
+        labels=list(labels),
+        class_counts=list(class_counts) if class_counts is not None else None,
+        preprocessing=dict(preprocessing),
+        alignment_temperature=config.temperature,
+        **keys,
+    )
+
+
+def _audio(section: EncoderConfig) -> dict[str, Any]:
+    if section.kind == "logmel":  # type: ignore[attr-defined]
+        if section.path is not None:
+            raise UserError(
+                "model.audio.path: the logmel encoder has no pretrained form; choose another model.audio.kind"
+            )
+        return _spec(section, dict(section.config))
+    config = complete_config(SPEECH[section.kind], section.config, section.path, "model.audio")  # type: ignore[attr-defined]
+    extractor = _input_settings(section.path)
+    return {**_spec(section, config), "normalize": bool(extractor.get("do_normalize", True))}
+
+
+def _video(section: EncoderConfig, preprocessing: dict[str, Any]) -> dict[str, Any]:
+    kind = section.kind  # type: ignore[attr-defined]
+    if kind == "resnet" and section.path is None:
+        return _spec(section, dict(section.config))
+    overrides = section.config if section.path else {"image_size": preprocessing["image_size"], **section.config}
+    spec = _spec(section, complete_config(PICTURES[kind], overrides, section.path, "model.video"))
+    extractor = _input_settings(section.path)
+    if "image_mean" in extractor and "image_std" in extractor:
+        spec["scale"] = {"mean": extractor["image_mean"], "std": extractor["image_std"]}
+    return spec
+
+
+def _text(section: EncoderConfig, preprocessing: dict[str, Any], tokenizer: Any) -> dict[str, Any]:
+    kind = section.kind  # type: ignore[attr-defined]
+    overrides, tokens = dict(section.config), preprocessing["max_tokens"]
+    reserved = 2 if kind == "roberta" else 0  # RoBERTa counts positions from its padding number on
+    if section.path is None:
+        padding = tokenizer.pad_token_id or 0
+        reserved = padding + 1 if kind == "roberta" else 0
+        sizes = {"vocab_size": len(tokenizer), "max_position_embeddings": tokens + reserved, "pad_token_id": padding}
+        overrides = {**sizes, **overrides}
+    config = complete_config(WORDS[kind], overrides, section.path, "model.text")
+    if tokens + reserved > config["max_position_embeddings"]:
+        limit = config["max_position_embeddings"] - reserved
+        raise UserError(f"data.max_tokens={tokens}: this text encoder reads at most {limit}")
+    if len(tokenizer) > config["vocab_size"]:
+        raise UserError(
+            f"model.text.path: the tokenizer has {len(tokenizer)} tokens but the encoder only {config['vocab_size']}"
+        )
+    return _spec(section, config)
+
+
+def _spec(section: EncoderConfig, config: dict[str, Any]) -> dict[str, Any]:
+    return {"kind": section.kind, "trainable": section.trainable, "config": config}  # type: ignore[attr-defined]
+
+
+def _input_settings(path: str | None) -> dict[str, Any]:
+    """`preprocessor_config.json` of a pretrained directory: how its inputs were scaled in training."""
+    if path is None or not (Path(path) / "preprocessor_config.json").exists():
+        return {}
+    return read_json(Path(path), "preprocessor_config.json", "model")

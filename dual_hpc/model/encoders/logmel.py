@@ -1,0 +1,116 @@
+"""The audio encoder that needs no pretrained weights: a log-mel spectrogram and a small convolutional stack."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from dual_hpc.model.encoders.base import Encoder
+from dual_hpc.model.masking import blank, full_precision, pad_steps, prefix_mask
+from dual_hpc.model.torchaudio_seam import mel_filters
+
+_FLOOR = 1e-6  # power of a mel band that counts as silence (-60 dB)
+
+
+class LogMelEncoder(Encoder):
+    """Log-mel frames (50 per second), then residual convolutions over time at half that rate.
+
+    The window is long (50 ms) and the band narrow (50-5000 Hz) so that neighbouring harmonics stay apart: prosody is
+    in how they move.
+
+    Args:
+        channels: width of the stack and of the features.
+        blocks: residual blocks.
+        mels: bands of the spectrogram.
+    """
+
+    def __init__(
+        self,
+        sample_rate: int = 16_000,
+        channels: int = 64,
+        blocks: int = 3,
+        mels: int = 80,
+        low_hz: float = 50.0,
+        high_hz: float = 5_000.0,
+        window: int = 800,
+        hop: int = 320,
+        fft: int = 1_024,
+    ) -> None:
+        super().__init__()
+        self.output_size = channels
+        self.hop = hop
+        self.window = window
+        self.fft = fft
+        self.mels = (fft // 2 + 1, low_hz, high_hz, mels, sample_rate)
+        self.rate_hz = sample_rate / hop / 2
+        self.stem = ConvNorm(mels, channels, kernel=5)
+        # Kernel 4 with stride 2 centres step k of the output exactly between steps 2k and 2k + 1.
+        self.halve = ConvNorm(channels, channels, kernel=4, stride=2)
+        self.blocks = nn.ModuleList([ConvNorm(channels, channels, kernel=5) for _ in range(blocks)])
+
+    def layers(self) -> Sequence[nn.Module]:
+        return [self.stem, self.halve, *self.blocks]
+
+    def forward(self, waveform: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """waveform f32 [B, N] and lengths [B] samples -> features [B, S, channels] and their lengths [B]."""
+        frames = torch.div(lengths + self.hop - 1, self.hop, rounding_mode="floor")
+        x = self.spectrogram(waveform, lengths).to(self.dtype)
+        x = pad_steps(x, x.shape[1] + x.shape[1] % 2)
+        x = self.stem(x, prefix_mask(frames, x.shape[1]))
+        halves = torch.div(frames + 1, 2, rounding_mode="floor")
+        x = self.halve(x, prefix_mask(frames, x.shape[1]))
+        mask = prefix_mask(halves, x.shape[1])
+        for block in self.blocks:
+            x = x + block(x, mask)
+        return blank(x, mask), halves
+
+    def spectrogram(self, waveform: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """Log power of the mel bands, f32 [B, ceil(N / hop), mels], about zero mean and unit spread for speech.
+
+        Frame k is centred at (k + 0.5) * hop samples; beyond its end an utterance is silent, however it was padded.
+        """
+        waveform = blank(waveform.float(), prefix_mask(lengths, waveform.shape[1]))
+        waveform = pad_steps(waveform, 1)
+        frames = -(-waveform.shape[1] // self.hop)
+        before = (self.fft - self.hop) // 2
+        after = (frames - 1) * self.hop + self.fft - before - waveform.shape[1]
+        with full_precision(waveform):
+            window, filters = _constants(self.window, self.mels, waveform.device)
+            spectrum = torch.stft(
+                functional.pad(waveform, (before, after)),
+                n_fft=self.fft,
+                hop_length=self.hop,
+                win_length=self.window,
+                window=window,
+                center=False,
+                return_complex=True,
+            )
+            power = (spectrum.real**2 + spectrum.imag**2).transpose(1, 2) / window.sum()
+            return ((power @ filters).clamp_min(_FLOOR).log() + 7) / 4
+
+
+class ConvNorm(nn.Module):
+    """Masked convolution over time, LayerNorm over channels (so a step never sees padding), GELU."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(inputs, outputs, kernel, stride=stride, padding=(kernel - 1) // 2)
+        self.norm = nn.LayerNorm(outputs)
+
+    def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """x [B, S, inputs], mask bool [B, S] -> [B, S / stride, outputs]."""
+        x = self.conv(blank(x, mask).transpose(1, 2)).transpose(1, 2)
+        return functional.gelu(self.norm(x))
+
+
+@lru_cache(maxsize=8)
+def _constants(
+    window: int, mels: tuple[int, float, float, int, int], device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Window and filters in fp32. Not buffers: those would be rounded when an engine casts the model to bf16."""
+    with torch.inference_mode(False):
+        return torch.hann_window(window, device=device), mel_filters(*mels).to(device)

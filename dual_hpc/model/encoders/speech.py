@@ -1,0 +1,88 @@
+"""The wav2vec 2.0 family (wav2vec 2.0, HuBERT, WavLM) on the waveform."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from dual_hpc.model.encoders.base import Encoder
+from dual_hpc.model.encoders.frozen_norm import freeze_batch_norms
+from dual_hpc.model.encoders.masked_norm import MaskedGroupNorm
+from dual_hpc.model.encoders.transformer_kinds import SPEECH, new_backbone
+from dual_hpc.model.masking import blank, pad_steps, prefix_mask
+
+# Randomness inside the model that DUAL must not have: LayerDrop gives ranks different graphs, SpecAugment fails on
+# short clips (dual_hpc.data augments instead), an adapter would change the frame rate.
+FIXED = {
+    "layerdrop": 0.0,
+    "mask_time_prob": 0.0,
+    "mask_feature_prob": 0.0,
+    "apply_spec_augment": False,
+    "add_adapter": False,
+}
+
+
+class SpeechEncoder(Encoder):
+    """A transformers speech model whose valid outputs do not depend on padding.
+
+    Args:
+        kind: wav2vec2, hubert or wavlm.
+        config: complete configuration of that model.
+        normalize: bring each utterance to zero mean and unit variance over its valid samples, as most of these models
+            were trained (`do_normalize` of their feature extractor).
+    """
+
+    def __init__(self, kind: str, config: dict[str, Any], sample_rate: int, normalize: bool = True) -> None:
+        super().__init__()
+        self.backbone = new_backbone(SPEECH[kind], {**config, **FIXED})
+        self.normalize = normalize
+        self.output_size = self.backbone.config.hidden_size
+        self.rate_hz = sample_rate / math.prod(self.backbone.config.conv_stride)
+        self.convolutions = list(zip(self.backbone.config.conv_kernel, self.backbone.config.conv_stride, strict=True))
+        self.shortest = 1  # samples that make one frame
+        for kernel, stride in reversed(self.convolutions):
+            self.shortest = (self.shortest - 1) * stride + kernel
+        freeze_batch_norms(self.backbone)
+        extractor = self.backbone.feature_extractor
+        extractor._requires_grad = False  # else it asks for gradients of the waveform, frozen or not
+        if isinstance(first := getattr(extractor.conv_layers[0], "layer_norm", None), nn.GroupNorm):
+            extractor.conv_layers[0].layer_norm = MaskedGroupNorm.replacing(first)
+
+    def layers(self) -> Sequence[nn.Module]:
+        encoder = self.backbone.encoder
+        return [*encoder.layers[:-1], nn.ModuleList([encoder.layers[-1], encoder.layer_norm])]
+
+    def forward(self, waveform: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """waveform f32 [B, N] and lengths [B] samples -> features [B, S, E] and their lengths [B].
+
+        A clip shorter than one frame is continued with silence; one without audio has no frames.
+        """
+        waveform = pad_steps(waveform.float(), self.shortest)
+        waveform = blank(waveform, prefix_mask(lengths, waveform.shape[1]))
+        if self.normalize:
+            waveform = standardize(waveform, lengths)
+        heard = lengths.clamp_min(self.shortest)
+        norm = getattr(self.backbone.feature_extractor.conv_layers[0], "layer_norm", None)
+        if isinstance(norm, MaskedGroupNorm):
+            kernel, stride = self.convolutions[0]
+            norm.lengths = torch.div(heard - kernel, stride, rounding_mode="floor") + 1
+        output = self.backbone(
+            waveform.to(self.dtype), attention_mask=prefix_mask(heard, waveform.shape[1]).long()
+        ).last_hidden_state
+        frames = heard
+        for kernel, stride in self.convolutions:
+            frames = torch.div(frames - kernel, stride, rounding_mode="floor") + 1
+        frames = frames * (lengths > 0)
+        return blank(output, prefix_mask(frames, output.shape[1])), frames
+
+
+def standardize(waveform: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    """Zero mean and unit variance of each utterance over its valid samples: f32 [B, N] -> [B, N], zero beyond."""
+    mask = prefix_mask(lengths, waveform.shape[1])
+    count = lengths.clamp_min(1).unsqueeze(1)
+    centred = blank(waveform - waveform.sum(1, keepdim=True) / count, mask)
+    return centred * torch.rsqrt(centred.square().sum(1, keepdim=True) / count + 1e-7)

@@ -1,0 +1,141 @@
+"""The transformers models that an encoder may be, their small forms, and how they are read from a local directory."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dual_hpc.errors import UserError
+from dual_hpc.model.torchaudio_seam import open_door
+
+open_door()
+
+import torch  # noqa: E402
+import transformers  # noqa: E402
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One transformers architecture.
+
+    Args:
+        name: its `model_type`; `<stem>Config` and `<stem>Model` are its classes.
+        small: configuration of a new model when no directory is given; the user's keys go on top.
+        arguments: further arguments of the model's constructor.
+    """
+
+    name: str
+    stem: str
+    small: dict[str, Any]
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def config_class(self) -> Any:
+        return getattr(transformers, f"{self.stem}Config")
+
+    @property
+    def model_class(self) -> Any:
+        return getattr(transformers, f"{self.stem}Model")
+
+
+_SMALL_SPEECH = {
+    "hidden_size": 96,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 192,
+    "conv_dim": [64] * 7,
+    "num_conv_pos_embeddings": 32,
+    "num_conv_pos_embedding_groups": 4,
+}
+_SMALL_PICTURE = {
+    "hidden_size": 96,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 192,
+    "patch_size": 8,
+}
+_SMALL_TEXT = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128}
+_NO_POOLER = {"add_pooling_layer": False}
+
+SPEECH = {
+    "wav2vec2": Kind("wav2vec2", "Wav2Vec2", _SMALL_SPEECH),
+    "hubert": Kind("hubert", "Hubert", _SMALL_SPEECH),
+    "wavlm": Kind("wavlm", "WavLM", _SMALL_SPEECH),
+}
+PICTURES = {
+    "resnet": Kind("resnet", "ResNet", {}),
+    "vit": Kind("vit", "ViT", _SMALL_PICTURE, _NO_POOLER),
+}
+WORDS = {
+    "bert": Kind("bert", "Bert", _SMALL_TEXT, _NO_POOLER),
+    "roberta": Kind("roberta", "Roberta", _SMALL_TEXT, _NO_POOLER),
+}
+
+
+def complete_config(kind: Kind, overrides: dict[str, Any], path: str | None, setting: str) -> dict[str, Any]:
+    """The whole configuration of a model: that of `path` or the small one, with `overrides` on top.
+
+    Raises:
+        UserError: `path` is not a directory of this kind of model, or the keys do not make a model.
+    """
+    base: dict[str, Any] = dict(kind.small)
+    if path is not None:
+        base = read_json(Path(path), "config.json", f"{setting}.path")
+        if base.get("model_type") != kind.name:
+            raise UserError(
+                f"{setting}.path: {path} holds a {base.get('model_type')!r} model, {setting}.kind is {kind.name!r}"
+            )
+    try:
+        complete = kind.config_class.from_dict({**base, **overrides}).to_dict()
+    except (TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"{setting}.config: {' '.join(str(error).split())}") from error
+    unwanted = ("dtype", "torch_dtype", "transformers_version", "architectures")
+    return {key: value for key, value in complete.items() if key not in unwanted and not key.startswith("_")}
+
+
+def new_backbone(kind: Kind, config: dict[str, Any]) -> Any:
+    """A model of this kind with fresh weights."""
+    return kind.model_class(kind.config_class.from_dict(dict(config)), **kind.arguments)
+
+
+def load_weights(kind: Kind, backbone: Any, path: str, setting: str) -> None:
+    """Read pretrained weights in fp32 from a local directory into `backbone`; nothing is ever downloaded.
+
+    Raises:
+        UserError: no weights there, or they do not fit the configuration.
+    """
+    try:
+        loaded, report = kind.model_class.from_pretrained(
+            path,
+            config=backbone.config,
+            local_files_only=True,
+            dtype=torch.float32,
+            output_loading_info=True,
+            **kind.arguments,
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UserError(f"{setting}.path: no usable weights in {path} ({_first_line(error)})") from error
+    if report["missing_keys"]:
+        raise UserError(f"{setting}.path: the weights in {path} lack {sorted(report['missing_keys'])[0]}")
+    backbone.load_state_dict(loaded.state_dict())
+
+
+def read_json(folder: Path, name: str, setting: str) -> dict[str, Any]:
+    """A JSON object from a model directory.
+
+    Raises:
+        UserError: the file is missing or is not one.
+    """
+    try:
+        content = json.loads((folder / name).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{setting}: {folder} is not a model directory (no readable {name})") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{setting}: {folder / name} is not a JSON object")
+    return content
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

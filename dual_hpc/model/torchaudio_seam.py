@@ -1,0 +1,45 @@
+"""One door to torchaudio, so that its compiled extension is never needed.
+
+torchaudio's wheels are built against CUDA; beside a CPU build of torch the compiled part cannot load and the whole
+package fails to import, and with it the wav2vec 2.0 classes of transformers. Nothing used here is compiled, so where
+torch has no CUDA the extension is replaced by a stub before the first import. Import this module before transformers.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import types
+from typing import Any
+
+import torch
+
+from dual_hpc.errors import EnvironmentFault
+
+_EXTENSION = "torchaudio._extension"
+
+
+def open_door() -> None:
+    """Register the stub where it is needed; harmless to repeat, and without torchaudio nothing happens."""
+    if torch.version.cuda is not None or "torchaudio" in sys.modules or _EXTENSION in sys.modules:
+        return
+    if importlib.util.find_spec("torchaudio") is None:
+        return
+    stub: Any = types.ModuleType(_EXTENSION)
+    stub._IS_TORCHAUDIO_EXT_AVAILABLE = False
+    stub.fail_if_no_align = lambda function: function
+    sys.modules[_EXTENSION] = stub
+
+
+def mel_filters(bins: int, low_hz: float, high_hz: float, mels: int, rate: int) -> torch.Tensor:
+    """Triangular HTK mel filters, f32 [bins, mels] (`torchaudio.functional.melscale_fbanks`).
+
+    Raises:
+        EnvironmentFault: torchaudio cannot be imported.
+    """
+    open_door()
+    try:
+        from torchaudio.functional import melscale_fbanks
+    except (ImportError, OSError) as error:
+        raise EnvironmentFault(f"the logmel encoder needs torchaudio, which cannot be imported: {error}") from error
+    return melscale_fbanks(bins, low_hz, high_hz, mels, rate)
