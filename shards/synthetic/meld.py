@@ -1,0 +1,158 @@
+"""Writes a synthetic MELD: MELD.Raw's names, or the short layout {train,dev,test}."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shards.synthetic import litter, media
+from shards.synthetic.faces import backdrop, draw_head, draw_identity, listening, speaking
+from shards.synthetic.meld_plan import SENTIMENT, SPEAKERS, Row
+from shards.synthetic.plan import TINY_SECONDS, generator
+from shards.synthetic.speech import RATE, draw_voice, speak
+
+FPS = Fraction(24_000, 1001)
+SIZE = (1280, 720)
+CANVAS = (160, 90)  # an eighth of SIZE
+CHUNK = 16  # frames drawn at once
+OFFICIAL = {"train": "train/train_splits", "dev": "dev_splits_complete", "test": "output_repeated_splits_test"}
+COLUMNS = "Sr No.,Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID,Season,Episode,StartTime,EndTime"
+
+
+def clip_folder(root: Path, split: str, short: bool) -> Path:
+    """Where a split's clips lie."""
+    return root / (split if short else OFFICIAL[split])
+
+
+def csv_path(root: Path, split: str, short: bool) -> Path:
+    """A split's annotation, beside its clips' folder."""
+    folder = root / "train" if split == "train" and not short else root
+    return folder / f"{split}_sent_emo.csv"
+
+
+def write_clip(root: Path, short: bool, row: Row, seed: int, tiny: Path | None) -> None:
+    """One row's clip with its defect.
+
+    Args:
+        tiny: folder of `write_tiny_media`, whose files are linked instead of making media.
+    """
+    path = clip_folder(root, row.split, short) / f"dia{row.dialogue}_utt{row.utterance}.mp4"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    quirk = row.planned.quirk
+    if quirk == "absent":
+        return
+    if tiny and quirk == "unreadable":
+        shutil.copyfile(tiny / f"{row.planned.duration}.5.1.mp4", path)
+    elif tiny:
+        litter.link(tiny / f"{row.planned.duration}.{'stereo' if row.stereo else '5.1'}.mp4", path)
+    else:
+        media.write_mp4(path, _pictures(row, seed), SIZE, FPS, _sound(row, seed))
+    if quirk == "unreadable":
+        litter.truncate(path)
+
+
+def write_tiny_media(folder: Path) -> None:
+    """The few clips that stand for all media of a tiny corpus."""
+    rng = np.random.default_rng(0)
+    for seconds in (*TINY_SECONDS, 0.064):
+        for name, channels in (("stereo", 2), ("5.1", 6)):
+            sound = 0.01 * rng.standard_normal((channels, round(seconds * media.AAC_RATE))).astype(np.float32)
+            picture = np.full((1, 18, 32, 3), 80, np.uint8)
+            frames = max(1, round(seconds * FPS))
+            media.write_mp4(folder / f"{seconds}.{name}.mp4", (picture for _ in range(frames)), (128, 72), FPS, sound)
+
+
+def write_annotations(root: Path, short: bool, rows: list[Row], quirks: bool, encoded_twice: bool) -> None:
+    """The three CSVs: UTF-8 with CRLF, one-digit hours in a quarter of the rows, repeated `Sr No.` if `quirks`.
+
+    Args:
+        encoded_twice: as older copies are, with the cp1252 characters for quotes and dashes as U+0080-U+009F.
+    """
+    for split in OFFICIAL:
+        path = csv_path(root, split, short)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\r\n")
+            writer.writerow(COLUMNS.split(","))
+            clock, number = 0.0, 0
+            for row in rows:
+                if row.split == split:
+                    number += 0 if quirks and row.utterance == 1 and row.dialogue % 4 == 1 else 1
+                    writer.writerow(_fields(row, number, clock, quirks, encoded_twice))
+                    clock = (clock + row.planned.duration + 1.7) % 5000
+
+
+def write_litter(root: Path, short: bool, rows: list[Row]) -> None:
+    """Clips without a row (4 in dev, 5 in test, most of them `final_videos_test...`) and `._` files."""
+    readable = [row for row in rows if row.planned.quirk == ""]
+    for split in ("dev", "test"):
+        folder = clip_folder(root, split, short)
+        source = next((folder / f"dia{r.dialogue}_utt{r.utterance}.mp4" for r in readable if r.split == split), None)
+        if source:
+            names = [f"dia{900 + k}_utt0.mp4" for k in range(4)]
+            if split == "test":
+                names = ["dia900_utt0.mp4", *(f"final_videos_testdia{108 + k}_utt{k}.mp4" for k in range(4))]
+            for name in names:
+                shutil.copyfile(source, folder / name)
+    for split in OFFICIAL:
+        for clip in sorted(clip_folder(root, split, short).glob("dia*_utt*.mp4"))[:6]:
+            litter.apple_double(clip)
+        litter.apple_double(csv_path(root, split, short))
+
+
+def _fields(row: Row, number: int, clock: float, quirks: bool, encoded_twice: bool) -> list[object]:
+    text, label = row.planned.text, row.planned.label
+    if encoded_twice:
+        text = text.encode("cp1252").decode("latin-1")
+    one_digit = quirks and (row.dialogue + row.utterance) % 4 == 0
+    times = [_stamp(seconds, one_digit) for seconds in (clock, clock + row.planned.duration)]
+    sentiment = SENTIMENT.get(label, "negative")
+    place = [row.dialogue, row.utterance, row.season, row.episode]
+    return [number, text, row.planned.speaker, label, sentiment, *place, *times]
+
+
+def _stamp(seconds: float, one_digit: bool) -> str:
+    millis = round(seconds * 1000)
+    hours = str(millis // 3_600_000) if one_digit else f"{millis // 3_600_000:02d}"
+    return f"{hours}:{millis // 60_000 % 60:02d}:{millis // 1000 % 60:02d},{millis % 1000:03d}"
+
+
+def _sound(row: Row, seed: int) -> NDArray[np.float32]:
+    """[2, n] or [6, n] at 48 kHz: speech in the centre, a noisy room and a murmur of others around it."""
+    female = SPEAKERS.index(row.planned.speaker) % 2 == 0
+    voice = draw_voice(generator(seed, "meld", row.planned.speaker, "voice"), female)
+    rng = generator(seed, row.planned.id, "speech")
+    speech = media.to_aac_rate(speak(rng, voice, row.planned.performance), RATE)
+    room = 0.004 * rng.standard_normal((2 if row.stereo else 6, len(speech)))
+    if row.stereo:
+        return np.clip(speech + room, -0.99, 0.99).astype(np.float32)
+    room *= np.array([3.0, 3.0, 1.0, 0.3, 4.0, 4.0])[:, None]
+    room[2] += speech
+    room[:2] += 0.15 * speech
+    return np.clip(room, -0.99, 0.99).astype(np.float32)
+
+
+def _pictures(row: Row, seed: int) -> Iterator[NDArray[np.uint8]]:
+    """Chunks [frames, 90, 160, 3]: the speaker, someone listening behind, in a fifth of the clips a change of shot."""
+    frames = max(1, round(row.planned.duration * FPS))
+    seconds = (np.arange(frames) + 0.5) / float(FPS)
+    rng = generator(seed, row.planned.id, "face")
+    names = [row.planned.speaker, SPEAKERS[(SPEAKERS.index(row.planned.speaker) + 3) % len(SPEAKERS)]]
+    looks = [draw_identity(generator(seed, "meld", n, "face"), SPEAKERS.index(n) % 2 == 0) for n in names]
+    speaker, other = speaking(rng, row.planned.performance, seconds), listening(rng, seconds)
+    cut = int(frames * rng.uniform(0.3, 0.7)) if rng.random() < 0.2 else frames
+    side = 1 if rng.random() < 0.5 else -1
+    wall = backdrop(CANVAS[1], CANVAS[0], looks[int(rng.integers(2))])
+    for start in range(0, frames, CHUNK):
+        chunk = slice(start, min(start + CHUNK, frames))
+        canvas = np.repeat(wall[None], chunk.stop - start, axis=0)
+        draw_head(canvas, looks[1], other.cut(chunk), (80.0 + 58 * side, 38.0), 17.0)
+        closer = start >= cut  # a cut falls on a chunk's first frame
+        draw_head(canvas, looks[0], speaker.cut(chunk), (80.0 - 10 * side * closer, 46.0), 40.0 if closer else 36.0)
+        yield np.clip(canvas, 0, 255).astype(np.uint8)

@@ -1,0 +1,111 @@
+"""What is said: sentences from a small grammar of our own, helpful, useless or misleading about the emotion.
+
+A sentence is an everyday content; a cue may stand before or after it. A redundant sentence has a cue of the planted
+emotion, a misleading one of another emotion, an uninformative one has none.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+Role = Literal["redundant", "uninformative", "misleading"]
+ROLE_SHARES: dict[Role, float] = {"redundant": 0.5, "uninformative": 0.35, "misleading": 0.15}
+
+CUES: dict[str, tuple[str, ...]] = {
+    "neutral": ("As usual", "For the record", "As far as I know", "Let me see"),
+    "sadness": ("I feel so lonely", "I miss them terribly", "I could cry", "It breaks my heart"),
+    "happiness": ("That’s lovely", "I am so glad", "It makes me smile", "What a nice day"),
+    "excitement": ("I can’t wait", "This is amazing", "Guess what", "We finally won"),
+    "joy": ("That’s lovely", "I am so glad", "This is amazing", "We finally won"),
+    "anger": ("How dare you", "Get out of here", "I hate this", "I won’t stand it"),
+    "frustration": ("Not again", "This never works", "I have told you twice", "What is the point"),
+    "surprise": ("I did not expect that", "Really", "You are kidding", "No way"),
+    "fear": ("I am scared", "Don’t go in there", "Something is wrong", "Please help me"),
+    "disgust": ("That is gross", "It smells awful", "I feel sick", "Take it away"),
+    "other": ("Well well", "Be that as it may", "So they say", "Who knows"),
+}
+SUBJECTS = tuple(
+    [
+        "my brother",
+        "the neighbour",
+        "our teacher",
+        "the driver",
+        "her cousin",
+        "your friend",
+        "the nurse",
+        "a stranger",
+        "the manager",
+        "his aunt",
+        "the postman",
+        "somebody",
+    ]
+)
+VERBS = tuple(
+    ["left", "found", "sold", "opened", "carried", "painted", "borrowed", "moved", "washed", "bought", "hid", "fixed"]
+)
+OBJECTS = tuple(
+    [
+        "the letter",
+        "a bicycle",
+        "the blue chair",
+        "two tickets",
+        "the garden door",
+        "an old radio",
+        "the keys",
+        "a heavy box",
+        "the kitchen table",
+        "the piano",
+        "our suitcase",
+        "a map",
+        "the lamp",
+        "some bread",
+    ]
+)
+TIMES = tuple(
+    [
+        "this morning",
+        "last week",
+        "on Monday",
+        "before lunch",
+        "after the show",
+        "in the spring",
+        "yesterday",
+        "at noon",
+        "an hour ago",
+        "during the storm",
+    ]
+)
+
+
+def draw_role(rng: np.random.Generator) -> Role:
+    """One of the roles, by its share."""
+    return list(ROLE_SHARES)[int(rng.choice(len(ROLE_SHARES), p=list(ROLE_SHARES.values())))]
+
+
+def compose(rng: np.random.Generator, emotion: str, role: Role, others: tuple[str, ...]) -> str:
+    """A sentence of five or more words.
+
+    Args:
+        emotion: what the utterance shows, a key of `CUES`.
+        others: the emotions that a misleading sentence may name.
+    """
+    content = " ".join(_pick(rng, words) for words in (SUBJECTS, VERBS, OBJECTS, TIMES))
+    if role == "uninformative":
+        return content[0].upper() + content[1:] + "."
+    named = emotion
+    if role == "misleading":
+        cues = set(CUES[emotion])
+        named = _pick(rng, tuple(name for name in others if not cues & set(CUES[name])))
+    cue = _pick(rng, CUES[named])
+    form = int(rng.integers(4))
+    if form == 0:
+        return f"{cue}: {content}."
+    if form == 1:
+        return f"{cue}, {content}!"
+    return f"{content[0].upper() + content[1:]}. {cue}."
+
+
+def _pick(rng: np.random.Generator, items: tuple[str, ...]) -> str:
+    return items[int(rng.integers(len(items)))]
