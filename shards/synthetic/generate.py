@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dual_hpc.errors import UserError
+from shards.progress import Progress
 from shards.synthetic.plan import Planned, write_plan
 
 Corpus = Literal["iemocap", "meld"]
@@ -47,7 +48,7 @@ def generate(
     media: Literal["full", "tiny"] = "full",
     balance: bool | None = None,
     encoded_twice: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: bool | None = None,
 ) -> Summary:
     """Write a synthetic corpus into the new folder `out`, and `<out>.plan.jsonl` beside it.
 
@@ -63,7 +64,7 @@ def generate(
         balance: equal classes (IEMOCAP: those of the four-class protocol, per session and speaker) instead of the
             published proportions; by default for less than 2,000 utterances.
         encoded_twice: MELD's CSVs as in older copies, with cp1252 characters encoded twice.
-        progress: called with (done, total) utterances.
+        progress: True shows a bar on standard error, False nothing, None a bar only on a terminal.
 
     Raises:
         UserError: unknown corpus, a folder that is not empty, or too few utterances to fill the splits.
@@ -82,11 +83,9 @@ def generate(
         tiny.mkdir()
     work = _iemocap if corpus == "iemocap" else _meld
     planned, jobs, finish = work(out, utterances, seed, layout == "short", quirks, balanced, tiny, encoded_twice)
-    done = 0
-    for count in _run(jobs, 1 if tiny else workers):
-        done += count
-        if progress:
-            progress(done, utterances)
+    with Progress(f"synth {corpus}", utterances, shown=progress) as bar:
+        for count in _run(jobs, 1 if tiny else workers):
+            bar.advance(count)
     finish()
     if tiny:
         shutil.rmtree(tiny)

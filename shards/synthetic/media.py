@@ -49,7 +49,7 @@ def write_mp4(
         sound.codec_context.thread_count = 1
         sound.codec_context.flags |= av.codec.context.Flags.bitexact
         _encode_pictures(container, video, pictures, size, rate)
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(audio), format="fltp", layout=layout, options={"aac_coder": "fast"})
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(audio), format="fltp", layout=layout)
         frame.sample_rate = AAC_RATE
         frame.pts = 0
         fifo = av.AudioFifo()

@@ -26,56 +26,24 @@ CUES: dict[str, tuple[str, ...]] = {
     "disgust": ("That is gross", "It smells awful", "I feel sick", "Take it away"),
     "other": ("Well well", "Be that as it may", "So they say", "Who knows"),
 }
-SUBJECTS = tuple(
-    [
-        "my brother",
-        "the neighbour",
-        "our teacher",
-        "the driver",
-        "her cousin",
-        "your friend",
-        "the nurse",
-        "a stranger",
-        "the manager",
-        "his aunt",
-        "the postman",
-        "somebody",
-    ]
+
+
+def _choices(text: str) -> tuple[str, ...]:
+    return tuple(text.split(", "))
+
+
+SUBJECTS = _choices(
+    "my brother, the neighbour, our teacher, the driver, her cousin, your friend, the nurse, a stranger, the manager, "
+    "his aunt, the postman, somebody"
 )
-VERBS = tuple(
-    ["left", "found", "sold", "opened", "carried", "painted", "borrowed", "moved", "washed", "bought", "hid", "fixed"]
+VERBS = _choices("left, found, sold, opened, carried, painted, borrowed, moved, washed, bought, hid, fixed")
+OBJECTS = _choices(
+    "the letter, a bicycle, the blue chair, two tickets, the garden door, an old radio, the keys, a heavy box, "
+    "the kitchen table, the piano, our suitcase, a map, the lamp, some bread"
 )
-OBJECTS = tuple(
-    [
-        "the letter",
-        "a bicycle",
-        "the blue chair",
-        "two tickets",
-        "the garden door",
-        "an old radio",
-        "the keys",
-        "a heavy box",
-        "the kitchen table",
-        "the piano",
-        "our suitcase",
-        "a map",
-        "the lamp",
-        "some bread",
-    ]
-)
-TIMES = tuple(
-    [
-        "this morning",
-        "last week",
-        "on Monday",
-        "before lunch",
-        "after the show",
-        "in the spring",
-        "yesterday",
-        "at noon",
-        "an hour ago",
-        "during the storm",
-    ]
+TIMES = _choices(
+    "this morning, last week, on Monday, before lunch, after the show, in the spring, yesterday, at noon, "
+    "an hour ago, during the storm"
 )
 
 
