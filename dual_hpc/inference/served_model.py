@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import mlflow
 import numpy as np
 import torch
+from mlflow.models import set_model
+from mlflow.pyfunc import PythonModel
 
 from dual_hpc.model import DualForEmotionClassification
 
@@ -21,7 +22,7 @@ INPUTS = (
 )
 
 
-class ServedDual(mlflow.pyfunc.PythonModel):
+class ServedDual(PythonModel):
     """DUAL behind MLflow's `predict`: the tensors of `forward` in, probabilities float32 [B, C] out."""
 
     def load_context(self, context: Any) -> None:
@@ -35,4 +36,4 @@ class ServedDual(mlflow.pyfunc.PythonModel):
             return self.model(**tensors).logits.float().softmax(-1).numpy()
 
 
-mlflow.models.set_model(ServedDual())
+set_model(ServedDual())

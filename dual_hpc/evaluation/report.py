@@ -1,0 +1,122 @@
+"""An evaluation as files: JSON with every number, Markdown to read, one figure of the confusion matrices."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from dual_hpc.evaluation.figures import confusion_figure
+from dual_hpc.evaluation.metrics import MAIN
+from dual_hpc.evaluation.result import EvaluationResult
+
+_HEADINGS = {"wa": "WA", "ua": "UA", "weighted_f1": "weighted F1", "macro_f1": "macro F1"}
+_MODALITIES = {"a": "A", "v": "V", "t": "T"}
+
+
+def write_report(folder: Path, name: str, result: EvaluationResult) -> list[Path]:
+    """Write NAME.json, NAME.md and NAME.png into `folder`; each appears complete or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    content = json.dumps(result.to_json(), ensure_ascii=False, indent=2) + "\n"
+    _replace(folder / f"{name}.json", content)
+    _replace(folder / f"{name}.md", markdown(result))
+    picture = folder / f"{name}.png"
+    matrices = {subset_name(key): one.scores for key, one in result.subsets.items()}
+    temporary = folder / f".{name}.tmp.png"
+    confusion_figure(matrices, result.classes).savefig(temporary, dpi=130)
+    os.replace(temporary, picture)
+    return [folder / f"{name}.json", folder / f"{name}.md", picture]
+
+
+def subset_name(subset: str) -> str:
+    """ "avt" -> "{A,V,T}"."""
+    return "{" + ",".join(_MODALITIES[m] for m in "avt" if m in subset) + "}"
+
+
+def markdown(result: EvaluationResult) -> str:
+    """The report to read; scores in percent."""
+    about = ", ".join(f"{key} {value}" for key, value in result.about.items() if value is not None)
+    return "\n".join(
+        [
+            "# Evaluation",
+            "",
+            about,
+            "",
+            *_main_table(result),
+            "",
+            *_notes(result),
+            *_style_table(result),
+            "## F1 per class",
+            "",
+            *_class_table(result),
+            "",
+        ]
+    )
+
+
+def _main_table(result: EvaluationResult) -> list[str]:
+    rows = [[name, *(_percent(row[key]) for key in MAIN)] for name, row in result.baselines.items()]
+    for subset, one in result.subsets.items():
+        main = one.scores.main()
+        cells = [f"**{_percent(main[key])}** [{_bounds(one.interval[key])}]" for key in MAIN]
+        rows.append([subset_name(subset), *cells])
+    return _table(["", *(_HEADINGS[key] for key in MAIN)], rows)
+
+
+def _notes(result: EvaluationResult) -> list[str]:
+    lines = ["Brackets: 95 % bootstrap interval, dialogues drawn with replacement.", ""]
+    if result.text_reliance is not None:
+        gains = ", ".join(f"{_HEADINGS[key]} {100 * result.text_reliance[key]:+.1f}" for key in MAIN)
+        lines += [f"Text reliance, {{A,V,T}} minus {{A,V}} from the same weights, in points: {gains}.", ""]
+    for subset, one in result.subsets.items():
+        if one.scores.never_predicted:
+            names = ", ".join(result.classes[c] for c in one.scores.never_predicted)
+            lines += [f"**Never predicted** with {subset_name(subset)}: {names}.", ""]
+    return lines
+
+
+def _style_table(result: EvaluationResult) -> list[str]:
+    rows = [
+        [f"{subset_name(subset)} {style}", str(found.count), *(_percent(found.main()[key]) for key in MAIN)]
+        for subset, one in result.subsets.items()
+        for style, found in one.styles.items()
+    ]
+    if not rows:
+        return []
+    heading = ["", "utterances", *(_HEADINGS[key] for key in MAIN)]
+    return ["## Scripted and improvised", "", *_table(heading, rows), ""]
+
+
+def _class_table(result: EvaluationResult) -> list[str]:
+    first = next(iter(result.subsets.values())).scores
+    rows = [
+        [name, str(first.support[c]), *(_percent(one.scores.f1[c]) for one in result.subsets.values())]
+        for c, name in enumerate(result.classes)
+    ]
+    return _table(["class", "utterances", *map(subset_name, result.subsets)], rows)
+
+
+def _table(heading: list[str], rows: list[list[str]]) -> list[str]:
+    rule = ["---", *["---:"] * (len(heading) - 1)]
+    return ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in [heading, rule, *rows]]
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f}"
+
+
+def _bounds(interval: tuple[float, float]) -> str:
+    return f"{100 * interval[0]:.1f}, {100 * interval[1]:.1f}"
+
+
+def _replace(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def summary_rows(result: EvaluationResult) -> Mapping[str, Mapping[str, float]]:
+    """Row name -> headline scores, baselines first: what a terminal table shows."""
+    measured = {subset_name(name): one.scores.main() for name, one in result.subsets.items()}
+    return {**result.baselines, **measured}

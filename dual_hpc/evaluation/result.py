@@ -1,0 +1,110 @@
+"""The typed result of an evaluation, assembled from predictions; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from dual_hpc.data.sample import Utterance
+from dual_hpc.evaluation.baselines import class_prior, majority
+from dual_hpc.evaluation.metrics import Scores, bootstrap, scores
+from dual_hpc.evaluation.predictions import Predictions
+from dual_hpc.evaluation.protocols import dialogue_of
+
+LEVEL = 0.95
+STYLES = {"scripted": True, "improvised": False}
+
+
+@dataclass(frozen=True)
+class SubsetResult:
+    """One subset of modalities.
+
+    Attributes:
+        interval: score name -> bounds of the 95 % bootstrap interval, clustered by dialogue.
+        styles: scripted and improvised -> scores, where the corpus tells them apart.
+    """
+
+    scores: Scores
+    interval: Mapping[str, tuple[float, float]]
+    styles: Mapping[str, Scores] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class EvaluationResult:
+    """All subsets of one set of weights on one split.
+
+    Attributes:
+        about: where it comes from: run, checkpoint, protocol, split, fold, data set.
+        subsets: "av", "avt", ... -> result.
+        baselines: name -> headline scores.
+    """
+
+    about: Mapping[str, Any]
+    classes: Sequence[str]
+    subsets: Mapping[str, SubsetResult]
+    baselines: Mapping[str, Mapping[str, float]]
+
+    @property
+    def text_reliance(self) -> Mapping[str, float] | None:
+        """Scores with text minus scores without, from the same weights; None if one of the two was not evaluated."""
+        if "av" not in self.subsets or "avt" not in self.subsets:
+            return None
+        without, with_text = (self.subsets[name].scores.main() for name in ("av", "avt"))
+        return {name: with_text[name] - without[name] for name in without}
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, every number in it."""
+        return {
+            "about": dict(self.about),
+            "classes": list(self.classes),
+            "baselines": {name: dict(row) for name, row in self.baselines.items()},
+            "subsets": {
+                name: {
+                    **one.scores.to_json(self.classes),
+                    "interval": {key: list(bounds) for key, bounds in one.interval.items()},
+                    "styles": {style: found.to_json(self.classes) for style, found in one.styles.items()},
+                }
+                for name, one in self.subsets.items()
+            },
+            "text_reliance": self.text_reliance,
+        }
+
+
+def assemble(
+    about: Mapping[str, Any],
+    classes: Sequence[str],
+    train_counts: Sequence[int],
+    predictions: Mapping[str, Predictions],
+    utterances: Mapping[str, Utterance],
+) -> EvaluationResult:
+    """The result of the predictions of each subset.
+
+    Args:
+        train_counts: utterances per class in the training split, for the baselines.
+        utterances: metadata by key.
+    """
+    subsets = {name: _subset(found, len(classes), utterances) for name, found in predictions.items()}
+    truth = next(iter(predictions.values())).truth
+    return EvaluationResult(
+        about={**about, "count": len(truth), "interval_level": LEVEL},
+        classes=tuple(classes),
+        subsets=subsets,
+        baselines={"majority": majority(train_counts, truth), "class prior": class_prior(train_counts, truth)},
+    )
+
+
+def _subset(found: Predictions, n_classes: int, utterances: Mapping[str, Utterance]) -> SubsetResult:
+    metas = [utterances[key] for key in found.keys]
+    styles = {}
+    for style, scripted in STYLES.items():
+        chosen = np.array([meta.scripted is scripted for meta in metas], dtype=bool)
+        if chosen.any():
+            styles[style] = scores(found.truth[chosen], found.answers[chosen], n_classes)
+    return SubsetResult(
+        scores=scores(found.truth, found.answers, n_classes),
+        interval=bootstrap(found.truth, found.answers, [dialogue_of(meta) for meta in metas], n_classes, level=LEVEL),
+        styles=styles,
+    )

@@ -1,0 +1,147 @@
+"""Evaluate a saved model, or a run's exported one, on a split of its shards."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from dual_hpc.config.schema import DataConfig
+from dual_hpc.data.loader import EvalLoader
+from dual_hpc.data.shards import ShardSet
+from dual_hpc.errors import UserError
+from dual_hpc.evaluation.predictions import predict_split
+from dual_hpc.evaluation.protocols import SPLITS, Protocol, get_protocol, protocol_of_classes
+from dual_hpc.evaluation.report import subset_name, write_report
+from dual_hpc.evaluation.result import EvaluationResult, assemble
+from dual_hpc.model import load_model
+from dual_hpc.tracking.run_dir import RunDir
+
+ALL_SUBSETS = ("a", "v", "t", "av", "at", "vt", "avt")
+_PREPROCESSING = ("image_size", "video_hz", "max_seconds", "max_tokens")
+
+
+def evaluate_run(
+    run_dir: str | Path,
+    split: str = "test",
+    checkpoint: str = "best",
+    subsets: Sequence[str] = ("av", "avt"),
+    device: str | None = None,
+) -> EvaluationResult:
+    """Evaluate a run's exported weights on its own shards and write `reports/SPLIT_CHECKPOINT.{json,md,png}`.
+
+    Args:
+        checkpoint: "best" (chosen on validation) or "last".
+
+    Raises:
+        UserError: no run, no such export, no such split.
+    """
+    run = RunDir.open(run_dir)
+    model_dir = run.exports / checkpoint
+    if not (model_dir / "config.json").is_file():
+        there = ", ".join(sorted(path.name for path in run.exports.glob("*"))) or "none yet"
+        raise UserError(f"the run {run.path} has no exported weights {checkpoint!r}; there are: {there}")
+    about = {"run": run.path.name, "checkpoint": f"{checkpoint} ({model_dir.resolve().name})"}
+    result = evaluate(model_dir, run.config().data, split=split, subsets=subsets, device=device, about=about)
+    write_report(run.reports, f"{split}_{checkpoint}", result)
+    return result
+
+
+def evaluate(
+    model_dir: str | Path,
+    data: DataConfig,
+    split: str = "test",
+    subsets: Sequence[str] = ("av", "avt"),
+    device: str | None = None,
+    about: dict[str, Any] | None = None,
+) -> EvaluationResult:
+    """Evaluate a saved model on a split of `data.shards`; every subset from the same weights.
+
+    Preprocessing is the model's own. Baselines use the class counts of the split the model was trained on.
+
+    Args:
+        split: "train", "validation", "test", or "all" for every labelled utterance.
+        subsets: strings of a, v and t.
+        device: torch's name; None takes a GPU where there is one.
+
+    Raises:
+        UserError: not a DUAL model, other classes than the protocol's, unknown split or subset, nothing to evaluate.
+    """
+    for subset in subsets:
+        if not subset or set(subset) - set("avt"):
+            raise UserError(f"modalities {subset!r}: write a subset of a, v and t, such as av or avt")
+    model, tokenizer = load_model(model_dir)
+    classes = model.config.labels
+    shard_set = ShardSet(data.shards)
+    utterances = shard_set.utterances
+    protocol = _protocol(data.protocol, classes)
+    numbers, counts = _chosen(protocol, utterances, data, split)
+    labels = [label for label in map(protocol.label_of, (utterances[n] for n in numbers)) if label is not None]
+    by_key = {utterances[n].key: utterances[n] for n in numbers}
+    if len(by_key) != len(numbers):
+        raise UserError("data.shards: two utterances have the same key; evaluate the folders one by one")
+
+    prepared = data.model_copy(update={key: model.config.preprocessing[key] for key in _PREPROCESSING})
+    where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    model.to(where)  # type: ignore[arg-type]  # transformers' wrapper hides torch's signature
+    predictions, undecodable = {}, 0
+    for subset in subsets:
+        loader = EvalLoader(shard_set, numbers, labels, prepared, tokenizer, 0, 1, data.micro_batch)
+        try:
+            found = predict_split(model, _shown(loader, f"{split} {subset_name(subset)}"), subset, where)
+        finally:
+            loader.close()
+        undecodable = len(loader.faults)
+        if not np.isfinite(found.probabilities).all():
+            raise UserError(f"{model_dir}: the model's answers are not numbers (NaN); its training diverged")
+        predictions[subset] = found
+    facts = {
+        **(about or {"model": str(model_dir)}),
+        "protocol": data.protocol,
+        "split": split,
+        "test_fold": data.test_fold if data.protocol.startswith("iemocap") else None,
+        "dataset": shard_set.dataset_id,
+        "undecodable": undecodable,
+    }
+    return assemble(facts, classes, model.config.class_counts or counts, predictions, by_key)
+
+
+def _protocol(name: str, classes: Sequence[str]) -> Protocol:
+    if name == "all":
+        return protocol_of_classes(classes)
+    protocol = get_protocol(name)
+    if list(protocol.classes) != list(classes):
+        raise UserError(
+            f"data.protocol: {name} has the classes {', '.join(protocol.classes)}, the model {', '.join(classes)}; "
+            "evaluate it under the protocol it was trained on, or data.protocol=all"
+        )
+    return protocol
+
+
+def _chosen(protocol: Protocol, utterances: Sequence[Any], data: DataConfig, split: str) -> tuple[list[int], list[int]]:
+    """Numbers to evaluate, and class counts to compare with."""
+    labels = protocol.labels_of(utterances)
+    if split == "all":
+        numbers = pool = [number for number, label in enumerate(labels) if label is not None]
+    elif split in SPLITS:
+        parts = protocol.split(utterances, data)
+        numbers, pool = parts[split], parts["train"]
+    else:
+        raise UserError(f"split {split!r} is unknown: use one of {', '.join([*SPLITS, 'all'])}")
+    if not numbers:
+        raise UserError(f"data.shards: no labelled utterance is in the {split} split (data.protocol={data.protocol})")
+    counted = Counter(labels[number] for number in pool)
+    return numbers, [counted[c] for c in range(len(protocol.classes))]
+
+
+def _shown(loader: EvalLoader, title: str) -> Any:
+    """The loader behind a progress bar, on a terminal."""
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(loader, title, console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True)

@@ -1,0 +1,41 @@
+"""Answer many clips as JSON lines; one that cannot be read costs one line, the others are still answered."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import IO, TYPE_CHECKING, Any
+
+from dual_hpc.errors import DualError, UserError
+from dual_hpc.inference.requests import BadRequest, Clip
+
+if TYPE_CHECKING:
+    from dual_hpc.inference.predictor import Predictor
+
+
+def answer_all(predictor: Predictor, requests: Iterable[Clip | BadRequest], out: IO[str], errors: IO[str]) -> int:
+    """Write one JSON object per request to `out`, in order, as soon as it is known.
+
+    A request that cannot be answered gives {"input", "error"} there and one line on `errors`.
+
+    Returns:
+        The exit code: 0, or 2 if any request could not be answered.
+    """
+    failed = 0
+    for request in requests:
+        if isinstance(request, BadRequest):
+            record = {"input": request.where, "error": f"{request.where}: {request.reason}"}
+        else:
+            record = _record(predictor, request)
+        if "error" in record:
+            failed += 1
+            print(f"dual-hpc: {record['error']}", file=errors, flush=True)
+        print(json.dumps(record, ensure_ascii=False), file=out, flush=True)
+    return UserError.exit_code if failed else 0
+
+
+def _record(predictor: Predictor, clip: Clip) -> dict[str, Any]:
+    try:
+        return predictor.predict(clip.path, clip.text, clip.start, clip.end).to_json()
+    except DualError as error:
+        return {"input": str(clip.path), "error": " ".join(str(error).split())}

@@ -1,0 +1,113 @@
+"""Answers for raw clips from a saved model directory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dual_hpc.data.collate import collate
+from dual_hpc.data.tokenize import tokenize
+from dual_hpc.errors import UserError
+from dual_hpc.inference.preparation import Prepared, Preprocessing, prepare
+from dual_hpc.inference.requests import Clip
+from dual_hpc.model import DualForEmotionClassification, load_model
+
+_NAMES = {"a": "audio", "v": "video", "t": "text"}
+_MISSING = {"a": "no audio: answered without it", "v": "no video: answered without it"}
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """An answer and what it rests on.
+
+    Attributes:
+        probabilities: class name -> probability; they sum to 1.
+        modalities: of audio, video, text: what the clip has and the model looked at.
+        duration: seconds of the clip, before cutting to the model's limit.
+        warnings: what the user should know: missing or damaged streams, a clip cut short.
+    """
+
+    input: str
+    label: str
+    probabilities: dict[str, float]
+    modalities: list[str]
+    duration: float
+    warnings: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return asdict(self)
+
+
+class Predictor:
+    """A model, its tokenizer and its preprocessing; see `from_pretrained`."""
+
+    def __init__(self, model: DualForEmotionClassification, tokenizer: Any, device: torch.device) -> None:
+        torch.nn.Module.to(model, device)
+        self.model, self.tokenizer, self.device = model.eval(), tokenizer, device
+        self.preprocessing = Preprocessing(**model.config.preprocessing)
+        self.labels: list[str] = model.config.labels
+        switches = {"a": model.config.use_audio, "v": model.config.use_video, "t": model.config.use_text}
+        self.reads = {letter for letter, used in switches.items() if used}
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path, device: str | None = None) -> Predictor:
+        """Load config.json, model.safetensors and the tokenizer of a saved model.
+
+        Args:
+            device: torch's name; None takes a GPU where there is one.
+
+        Raises:
+            UserError: the directory holds something else.
+        """
+        model, tokenizer = load_model(folder)
+        return cls(model, tokenizer, torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu")))
+
+    def predict(
+        self, path: str | Path, text: str | None = None, start: float | None = None, end: float | None = None
+    ) -> Prediction:
+        """The answer for one clip; without audio, without video or without text as well.
+
+        Raises:
+            UnreadableMedia: the file holds neither readable audio nor readable video.
+        """
+        clip = Clip(Path(path), text, start, end)
+        return self.answer([clip], [prepare(clip, self.preprocessing)])[0]
+
+    def answer(self, clips: Sequence[Clip], prepared: Sequence[Prepared]) -> list[Prediction]:
+        """Answers for prepared clips, in one forward pass."""
+        samples = [one.sample for one in prepared]
+        settings = self.preprocessing
+        arrays = {
+            **collate(samples, settings.image_size),
+            **tokenize([sample.text for sample in samples], self.tokenizer, settings.max_tokens),
+        }
+        with torch.inference_mode():
+            batch = {name: torch.from_numpy(array).to(self.device) for name, array in arrays.items()}
+            rows = self.model(**batch).logits.float().softmax(-1).cpu().tolist()
+        if not all(map(math.isfinite, (value for row in rows for value in row))):
+            raise UserError("the model's answers are not numbers (NaN): its training diverged; use another checkpoint")
+        return [self._prediction(*each) for each in zip(clips, prepared, rows, strict=True)]
+
+    def _prediction(self, clip: Clip, prepared: Prepared, row: list[float]) -> Prediction:
+        warnings = list(prepared.warnings)
+        warnings += [line for letter, line in _MISSING.items() if letter in self.reads - prepared.present]
+        warnings += [
+            f"the model was made without {_NAMES[m]}: not used" for m in "avt" if m in prepared.present - self.reads
+        ]
+        used = [_NAMES[letter] for letter in "avt" if letter in prepared.present & self.reads]
+        if not used:
+            warnings.append("nothing that the model looks at: the answer is its prior")
+        return Prediction(
+            input=str(clip.path),
+            label=self.labels[row.index(max(row))],
+            probabilities=dict(zip(self.labels, row, strict=True)),
+            modalities=used,
+            duration=round(prepared.seconds, 3),
+            warnings=warnings,
+        )

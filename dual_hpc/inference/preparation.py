@@ -1,0 +1,132 @@
+"""A raw clip -> the sample that training would have seen of it: same rate, same grid of pictures, same size.
+
+Packing stores media and training decodes them at the times of `dual_hpc.data.grid`; here both happen at once, with the
+same functions: the grid, the sample and the collation are training's own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from dual_hpc.data.dataset import Sample
+from dual_hpc.data.grid import audio_samples, frame_times
+from dual_hpc.data.media import MediaInfo, UnreadableMedia, iter_frames, probe, read_audio
+from dual_hpc.data.sample import AUDIO_RATE
+from dual_hpc.inference.requests import Clip
+
+_BLIND_STEP = 1 / 25  # seconds a single picture of unknown rate is taken to last
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """`DualConfig.preprocessing` by name and unit."""
+
+    image_size: int
+    video_hz: float
+    max_seconds: float
+    max_tokens: int
+    sample_rate: int = AUDIO_RATE
+
+
+@dataclass
+class Prepared:
+    """A sample, what it holds ("a", "v", "t") and what the user should know about it."""
+
+    sample: Sample
+    seconds: float  # of the clip, before cutting
+    present: set[str] = field(default_factory=set)
+    warnings: list[str] = field(default_factory=list)
+
+
+def prepare(clip: Clip, settings: Preprocessing) -> Prepared:
+    """Read a clip; a stream that is absent or damaged is left out and named in the warnings.
+
+    Raises:
+        UnreadableMedia: no stream of it can be read.
+    """
+    info = probe(clip.path)
+    faults: list[str] = []
+    wave, frames = np.zeros(0, np.float32), None
+    begin = clip.start or 0.0
+    # One second past the limit: enough to tell that the clip is longer.
+    last = begin + settings.max_seconds + 1.0 if clip.end is None else min(clip.end, begin + settings.max_seconds + 1.0)
+    if info.audio is not None:
+        try:
+            wave = read_audio(clip.path, begin, last)
+        except UnreadableMedia as error:
+            faults.append(str(error))
+    seconds = _seconds(clip, info, wave)
+    if info.video is not None:
+        try:
+            frames, shown = _pictures(clip, begin, last, seconds, settings)
+            seconds = seconds or shown
+        except UnreadableMedia as error:
+            faults.append(str(error))
+    if not wave.size and frames is None:
+        raise UnreadableMedia(faults[0] if faults else f"{clip.path}: holds neither audio nor video")
+    text = (clip.text or "").strip() or None
+    prepared = Prepared(
+        sample=Sample(
+            duration=min(seconds, settings.max_seconds),
+            waveform=wave[: audio_samples(settings.max_seconds)],
+            frames=frames,
+            text=text,
+        ),
+        seconds=seconds,
+        warnings=faults,
+    )
+    for letter, held in (("a", bool(wave.size)), ("v", frames is not None), ("t", text is not None)):
+        if held:
+            prepared.present.add(letter)
+    if seconds > settings.max_seconds:
+        prepared.warnings.append(f"only the first {settings.max_seconds:g} of {seconds:.1f} seconds are used")
+    return prepared
+
+
+def _seconds(clip: Clip, info: MediaInfo, wave: NDArray[np.float32]) -> float:
+    """Length of the clip: that asked for, or the container's; 0 where nothing says."""
+    whole = max(info.duration - (clip.start or 0.0), 0.0)
+    if clip.end is not None:
+        asked = clip.end - (clip.start or 0.0)
+        return min(asked, whole) if whole else asked
+    return whole or wave.size / AUDIO_RATE
+
+
+def _pictures(
+    clip: Clip, begin: float, last: float, seconds: float, settings: Preprocessing
+) -> tuple[NDArray[np.uint8], float]:
+    """Pictures [F, S, S, 3] on show at the grid's times, and how many seconds they cover.
+
+    Without known `seconds` the video's own end decides.
+    """
+    wanted = frame_times(seconds or settings.max_seconds, settings.video_hz, settings.max_seconds)
+    chosen: list[NDArray[np.uint8]] = []
+    held: NDArray[np.uint8] | None = None
+    previous, step = 0.0, _BLIND_STEP
+    for absolute, picture in iter_frames(clip.path, clip.start, last):
+        at = absolute - begin
+        while len(chosen) < len(wanted) and held is not None and at > wanted[len(chosen)] + 1e-6:
+            chosen.append(scale(held, settings.image_size))
+        if held is not None and at > previous:
+            step = at - previous
+        held, previous = picture, max(at, 0.0)
+        if len(chosen) == len(wanted):
+            break
+    assert held is not None, "iter_frames gives a picture or raises"
+    shown = previous + step
+    count = len(wanted) if seconds else len(frame_times(shown, settings.video_hz, settings.max_seconds))
+    while len(chosen) < count:
+        chosen.append(scale(held, settings.image_size))
+    return np.stack(chosen[:count]), shown
+
+
+def scale(picture: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """The whole RGB picture [H, W, 3] as a square [size, size, 3], as `dual_hpc.data.decode` shows it to training."""
+    frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+    scaled: Any = frame.reformat(size, size, "rgb24").to_ndarray()
+    return np.asarray(scaled, dtype=np.uint8)

@@ -1,0 +1,93 @@
+"""What is asked of a predictor: one clip each; from a file, a folder or a JSONL manifest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from dual_hpc.errors import UserError
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One clip to answer.
+
+    Attributes:
+        path: a media file.
+        text: its transcript, if there is one.
+        start, end: seconds; the stretch to look at, None for the file's own bounds.
+    """
+
+    path: Path
+    text: str | None = None
+    start: float | None = None
+    end: float | None = None
+
+
+@dataclass(frozen=True)
+class BadRequest:
+    """A manifest line that asks for nothing: where it stands and why."""
+
+    where: str
+    reason: str
+
+
+class _Line(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    input: str = Field(min_length=1)
+    text: str | None = None
+    start: float | None = Field(None, ge=0, allow_inf_nan=False)
+    end: float | None = Field(None, gt=0, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> _Line:
+        if self.end is not None and self.end <= (self.start or 0.0):
+            raise ValueError("end must lie behind start")
+        return self
+
+
+def read_requests(source: Path, text: str | None = None) -> Iterator[Clip | BadRequest]:
+    """Clips of `source`: a folder's files in order of name (hidden ones left out), the lines of a .jsonl manifest
+    (relative inputs are relative to it), or the one file that it is.
+
+    Raises:
+        UserError: no such file, an empty folder, or a text for several clips.
+    """
+    if not source.exists():
+        raise UserError(f"--input: {source} does not exist")
+    several = source.is_dir() or source.suffix.lower() == ".jsonl"
+    if several and text is not None:
+        raise UserError("--text belongs to one clip: give the texts of several in a JSONL manifest")
+    if source.is_dir():
+        return iter(_folder(source))
+    return _manifest(source) if several else iter([Clip(source, text)])
+
+
+def _folder(folder: Path) -> list[Clip]:
+    parts = ((path, path.relative_to(folder).parts) for path in sorted(folder.rglob("*")))
+    clips = [Clip(path) for path, names in parts if path.is_file() and not any(n.startswith(".") for n in names)]
+    if not clips:
+        raise UserError(f"--input: the folder {folder} holds no files")
+    return clips
+
+
+def _manifest(manifest: Path) -> Iterator[Clip | BadRequest]:
+    with open(manifest, "rb") as lines:
+        for number, raw in enumerate(lines, start=1):
+            if not raw.strip():
+                continue
+            try:
+                line = _Line.model_validate(json.loads(raw))
+            except ValidationError as error:
+                first = error.errors()[0]
+                where = ".".join(map(str, first["loc"])) or "line"
+                yield BadRequest(f"{manifest}:{number}", f"{where}: {first['msg']}")
+            except ValueError:
+                yield BadRequest(f"{manifest}:{number}", 'is not JSON like {"input": "clip.mp4", "text": "..."}')
+            else:
+                yield Clip(manifest.parent / line.input, line.text, line.start, line.end)
