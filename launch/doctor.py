@@ -57,10 +57,7 @@ def examine(store: Path) -> Iterator[Finding]:
 
 
 def python() -> Finding:
-    found = f"{platform.python_version()} in {sys.prefix}"
-    if sys.version_info < (3, 10):
-        return Finding("", "missing", found, "use Python 3.10, 3.11 or 3.12")
-    return Finding("", "ok", found)
+    return Finding("", "ok", f"{platform.python_version()} in {sys.prefix}")
 
 
 def torch() -> Finding:
@@ -91,10 +88,13 @@ def deepspeed() -> Finding:
     compiler = shutil.which("g++") is not None and shutil.which("ninja", path=_tool_path()) is not None
     ops = "ops compile on demand" if compiler and CPUAdamBuilder().is_compatible() else "no compiled ops"
     # Training uses torch's AdamW and compiles nothing, so a missing compiler is worth a note only.
-    return Finding("", "ok" if compiler else "note", f"{deepspeed.__version__}, {ops}", "" if compiler else "optional: g++")
+    return Finding(
+        "", "ok" if compiler else "note", f"{deepspeed.__version__}, {ops}", "" if compiler else "optional: g++"
+    )
 
 
 def transformers() -> Finding:
+    importlib.import_module("dual_hpc.model.torchaudio_seam").open_door()
     importlib.import_module("transformers.models.wav2vec2.modeling_wav2vec2")
     return Finding("", "ok", importlib.metadata.version("transformers"))
 
@@ -194,5 +194,3 @@ def _has_cuda() -> bool:
 
 def _tool_path() -> str:
     return os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-
-

@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from submitit.local.local import LocalExecutor, LocalJob, LocalJobEnvironment
 from submitit.local.local import Controller as _Controller
+from submitit.local.local import LocalExecutor, LocalJob, LocalJobEnvironment
 
 from dual_hpc.errors import UserError
 from launch.failures import Failure, record
@@ -117,7 +117,9 @@ def _lock(logs: Path) -> int:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         os.close(file)
-        raise UserError(f"the run {logs.parent} is being trained on this machine already; wait for it or stop it") from error
+        raise UserError(
+            f"the run {logs.parent} is being trained on this machine already; wait for it or stop it"
+        ) from error
     return file
 
 

@@ -30,7 +30,7 @@ def check(request: LaunchConfig, profile: Profile) -> None:
     """
     if profile.executor == "local":
         if request.nodes > 1:
-            raise UserError(f"launch.nodes={request.nodes}: the profile {profile.name} is one machine: set launch.nodes=1")
+            raise UserError(f"launch.nodes={request.nodes}: {profile.name} is one machine; set launch.nodes=1")
         return
     _check_size(request, profile)
     _check_limits(request, profile)
@@ -47,19 +47,20 @@ def _check_size(request: LaunchConfig, profile: Profile) -> None:
         raise UserError(f"launch.nodes={request.nodes}: {profile.name} has {profile.max_nodes}")
     if profile.has_gpus and request.ranks_per_node > profile.gpus_per_node:
         raise UserError(
-            f"launch.ranks_per_node={request.ranks_per_node}: a node of {profile.name} has {profile.gpus_per_node} GPUs; "
-            "ask for more launch.nodes instead"
+            f"launch.ranks_per_node={request.ranks_per_node}: a node of {profile.name} has {profile.gpus_per_node} "
+            "GPUs; ask for more launch.nodes instead"
         )
-    cores = cpus_per_rank(request, profile) * request.ranks_per_node
+    cpus = cpus_per_rank(request, profile)
+    cores = cpus * request.ranks_per_node
     if cores > profile.cpus_per_node:
         raise UserError(
-            f"launch.cpus_per_rank={cpus_per_rank(request, profile)}: {request.ranks_per_node} ranks would need {cores} "
-            f"cores, a node of {profile.name} has {profile.cpus_per_node}"
+            f"launch.cpus_per_rank={cpus}: {request.ranks_per_node} ranks would need {cores} cores, "
+            f"a node of {profile.name} has {profile.cpus_per_node}"
         )
-    if profile.has_gpus and profile.cpus_per_gpu and cpus_per_rank(request, profile) > profile.cpus_per_gpu:
+    if profile.has_gpus and profile.cpus_per_gpu and cpus > profile.cpus_per_gpu:
         raise UserError(
-            f"launch.cpus_per_rank={request.cpus_per_rank}: {profile.name} gives {profile.cpus_per_gpu} cores with a GPU "
-            "and charges more as further GPUs; leave it out"
+            f"launch.cpus_per_rank={cpus}: {profile.name} gives {profile.cpus_per_gpu} cores with a GPU and charges "
+            "more as further GPUs; leave it out"
         )
 
 
@@ -67,8 +68,8 @@ def _check_limits(request: LaunchConfig, profile: Profile) -> None:
     seconds = request.hours * 3600
     if seconds <= profile.signal_seconds:
         raise UserError(
-            f"launch.hours={request.hours:g}: shorter than the {profile.signal_seconds} s that {profile.name} keeps for "
-            "saving at the end"
+            f"launch.hours={request.hours:g}: shorter than the {profile.signal_seconds} s that {profile.name} keeps "
+            "for saving at the end"
         )
     gpus = request.nodes * request.ranks_per_node if profile.has_gpus else 0
     for setting, asked, offered in (
@@ -79,12 +80,13 @@ def _check_limits(request: LaunchConfig, profile: Profile) -> None:
         limits = offered.get(name or "", Limits())
         wider = [n for n, other in offered.items() if n != name and _fits(request, gpus, other)]
         remedy = f"or set {setting}={wider[0]}" if wider else f"no other {setting.split('.')[1]} allows more"
-        if limits.hours is not None and request.hours > limits.hours:
-            raise UserError(f"launch.hours={request.hours:g}: {name} allows {limits.hours:g}; ask for less, {remedy}")
-        if limits.gpus is not None and gpus > limits.gpus:
-            raise UserError(f"launch.nodes={request.nodes}: {gpus} GPUs, {name} allows {limits.gpus}; ask for less, {remedy}")
-        if limits.nodes is not None and request.nodes > limits.nodes:
-            raise UserError(f"launch.nodes={request.nodes}: {name} allows {limits.nodes}; ask for less, {remedy}")
+        for key, wanted, allowed in (
+            ("launch.hours", request.hours, limits.hours),
+            ("launch.nodes (GPUs)", gpus, limits.gpus),
+            ("launch.nodes", request.nodes, limits.nodes),
+        ):
+            if allowed is not None and wanted > allowed:
+                raise UserError(f"{key}={wanted:g}: {name} allows {allowed:g}; ask for less, {remedy}")
 
 
 def _fits(request: LaunchConfig, gpus: int, limits: Limits) -> bool:

@@ -31,12 +31,16 @@ def submit(plan: PlannedRun, profile: Profile) -> Job[Any]:
     request = plan.config.launch
     check(request, profile)
     if profile.executor == "slurm" and shutil.which("sbatch") is None:
-        raise UserError(f"launch.profile={profile.name}: no sbatch on this machine; submit from a login node, or use local")
+        raise UserError(
+            f"launch.profile={profile.name}: no sbatch on this machine; submit from a login node, or use local"
+        )
     run = plan.open()
     run.logs.mkdir(parents=True, exist_ok=True)
     logs, path = run.logs.absolute(), str(run.path.absolute())
     if profile.executor == "local":
-        return RankExecutor(logs, request.ranks_per_node, request.hours, profile.signal_seconds).submit(train_rank, path)
+        return RankExecutor(logs, request.ranks_per_node, request.hours, profile.signal_seconds).submit(
+            train_rank, path
+        )
     executor = SlurmExecutor(logs)
     executor.update_parameters(**sbatch_parameters(profile, request, plan.config.name))
     try:

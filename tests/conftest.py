@@ -1,4 +1,4 @@
-"""Conditions of the whole suite: what needs a cluster or a device is skipped with a reason, except where CI forbids it."""
+"""What needs a cluster is skipped with a reason where there is none, except where CI forbids that."""
 
 from __future__ import annotations
 

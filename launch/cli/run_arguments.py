@@ -14,7 +14,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--preset", metavar="NAME", help="a configuration that ships with dual-hpc: demo, iemocap4 ...")
     source.add_argument("--config", metavar="FILE", help="a YAML configuration of your own")
-    source.add_argument("--run", metavar="NAME|DIR", help="continue this run with the configuration it was started with")
+    source.add_argument("--run", metavar="NAME|DIR", help="continue this run with its own configuration")
     parser.add_argument(
         "--shards", metavar="DIR", action="append", default=[], help="a folder of packed shards (repeat for several)"
     )

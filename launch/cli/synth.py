@@ -24,14 +24,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from dual_hpc.errors import UserError
     from shards.synthetic import generate
 
-    if args.utterances < 1 or args.workers < 1:
-        from dual_hpc.errors import UserError
-
-        raise UserError("--utterances and --workers must be at least 1")
+    if args.workers < 1:
+        raise UserError("--workers must be at least 1")
     summary = generate(
         args.corpus, args.out, args.utterances, seed=args.seed, workers=args.workers, quirks=not args.clean
     )
-    print(summary)
+    labels = ", ".join(f"{label} {count}" for label, count in sorted(summary.labels.items()))
+    size = f"{summary.utterances} utterances, {summary.seconds:.0f} s of media, {summary.bytes / 1e6:.0f} MB"
+    print(f"{summary.folder}: {size}")
+    print(f"labels: {labels}")
+    print(f"what was planted: {summary.plan}")
     return 0

@@ -29,7 +29,9 @@ def run(args: argparse.Namespace) -> int:
 
     store = Path(args.store) if args.store else default_store()
     if not (store / "mlflow.db").exists():
-        raise UserError(f"{store} holds no mlflow.db: no run of it was tracked yet (--store or DUAL_STORE names another)")
+        raise UserError(
+            f"{store} holds no mlflow.db: no run was tracked there yet (--store or DUAL_STORE names another)"
+        )
     port = args.port or free_port(5000)
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", mlflow_uri(store)]
     command += ["--default-artifact-root", (store.resolve() / "mlartifacts").as_uri()]

@@ -1,0 +1,87 @@
+"""`dual-hpc evaluate`: WA, UA and F1 of one set of weights with and without text, beside the trivial answers."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dual_hpc.evaluation.result import EvaluationResult
+    from dual_hpc.tracking.run_dir import RunDir
+
+EXAMPLES = """\
+examples:
+  dual-hpc evaluate trial-2                              # the best checkpoint of a run on its test split
+  dual-hpc evaluate store/runs/trial-2 --checkpoint last --split validation --json
+  dual-hpc evaluate trial-2 --all-subsets                # every combination of audio, video and text
+  dual-hpc evaluate --model exported/ --shards shards/mine --protocol all --split all
+
+A run's report is also written to its reports/ folder and shown in MLflow.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run_name", nargs="?", metavar="RUN", help="a run of the store by name, or its folder")
+    parser.add_argument("--store", metavar="DIR", help="where RUN is looked up (default: DUAL_STORE, see `runs`)")
+    parser.add_argument("--model", metavar="DIR", help="a saved model instead of a run; needs --shards and --protocol")
+    parser.add_argument("--shards", action="append", default=[], metavar="DIR", help="shards for --model (repeatable)")
+    parser.add_argument("--protocol", metavar="NAME", help="protocol for --model: iemocap4, iemocap6, meld7 or all")
+    parser.add_argument("--split", default="test", metavar="NAME", help="train, validation, test or all (default test)")
+    parser.add_argument("--checkpoint", default="best", metavar="NAME", help="best (default) or last, of a run")
+    parser.add_argument("--subsets", default="av,avt", metavar="LIST", help="modalities to score (default %(default)s)")
+    parser.add_argument("--all-subsets", action="store_true", help="all seven combinations of modalities")
+    parser.add_argument("--json", action="store_true", help="every number as JSON instead of a table")
+
+
+def run(args: argparse.Namespace) -> int:
+    import json
+
+    from rich.console import Console
+
+    from launch.score_table import reliance_line, score_table
+
+    result = evaluate(args)
+    if args.json:
+        print(json.dumps(result.to_json(), ensure_ascii=False))
+        return 0
+    Console().print(score_table(result))
+    if line := reliance_line(result):
+        print(line)
+    return 0
+
+
+def evaluate(args: argparse.Namespace) -> EvaluationResult:
+    """The typed result of what the arguments name."""
+    from dual_hpc.config import load_config
+    from dual_hpc.errors import UserError
+    from dual_hpc.evaluation import run as evaluation
+
+    subsets = evaluation.ALL_SUBSETS if args.all_subsets else tuple(args.subsets.split(","))
+    if (args.run_name is None) == (args.model is None):
+        raise UserError("evaluate what? Name a RUN, or give --model DIR with --shards and --protocol")
+    if args.model is not None:
+        if not args.shards or not args.protocol:
+            raise UserError("--model needs --shards DIR and --protocol NAME to know what to score it on")
+        data = load_config(None, [f"data.protocol={args.protocol}"]).data.model_copy(update={"shards": args.shards})
+        return evaluation.evaluate(args.model, data, split=args.split, subsets=subsets)
+    if args.shards or args.protocol:
+        raise UserError("--shards and --protocol go with --model: a run is scored on its own")
+    from launch.runs import find_run
+
+    found = find_run(args.run_name, args.store)
+    result = evaluation.evaluate_run(found.path, split=args.split, checkpoint=args.checkpoint, subsets=subsets)
+    track(found)
+    return result
+
+
+def track(run_dir: RunDir) -> None:
+    """Show the new report in MLflow; a tracking server that cannot be reached does not spoil the evaluation."""
+    import sys
+
+    from dual_hpc.tracking.mlflow_sync import sync
+
+    try:
+        sync(run_dir)
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        print(f"dual-hpc: warning: MLflow was not updated: {reason}", file=sys.stderr)

@@ -1,0 +1,56 @@
+"""`dual-hpc predict`: raw clips in, JSON lines out."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from shards.progress import Progress
+
+T = TypeVar("T")
+
+EXAMPLES = """\
+examples:
+  dual-hpc predict --model store/runs/demo/export/best --input clip.mp4 --text "I am fine."
+  dual-hpc predict --model exported/ --input clips/ --output answers.jsonl
+  dual-hpc predict --model exported/ --input list.jsonl    # lines like {"input": "a.mp4", "text": "...", "start": 1.5}
+
+Audio, video or text may be missing; each answer says what it was made from. A file that is no media costs one line on
+standard error and exit code 2; the other files are still answered.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="a saved model (a run's export/best)")
+    parser.add_argument(
+        "--input", type=Path, required=True, metavar="PATH", help="a clip, a folder or a JSONL manifest"
+    )
+    parser.add_argument("--text", metavar="WORDS", help="the transcript of one clip")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="write the JSON lines here, not to the terminal")
+    parser.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1 ... (default: a GPU where there is one)")
+
+
+def run(args: argparse.Namespace) -> int:
+    import contextlib
+    import sys
+
+    from dual_hpc.inference.predictor import Predictor
+    from dual_hpc.inference.batch import answer_all
+    from dual_hpc.inference.requests import read_requests
+    from shards.progress import Progress
+
+    requests = list(read_requests(args.input, args.text))
+    predictor = Predictor.from_pretrained(args.model, device=args.device)
+    with contextlib.ExitStack() as open_files:
+        out = open_files.enter_context(open(args.output, "w", encoding="utf-8")) if args.output else sys.stdout
+        bar = open_files.enter_context(Progress("predict", len(requests), shown=None if args.output else False))
+        return answer_all(predictor, _counted(requests, bar), out, sys.stderr)
+
+
+def _counted(requests: Sequence[T], bar: Progress) -> Iterator[T]:
+    for request in requests:
+        yield request
+        bar.advance(1)

@@ -1,0 +1,116 @@
+"""The main job from end to end, by the same commands a user would type: `make demo`.
+
+Small synthetic corpora in the official layouts, shards, two ranks under DeepSpeed ZeRO, MLflow, evaluation, prediction.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from dual_hpc.data.media import UnreadableMedia, probe
+from dual_hpc.errors import UserError
+from launch.cli.main import main as dual_hpc
+
+RUN = "demo"
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m launch.demo", description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR", help="default ./demo")
+    parser.add_argument("--utterances", type=int, default=240, metavar="N", help="of IEMOCAP (default %(default)s)")
+    parser.add_argument("--profile", default="local", help="where to train (default %(default)s)")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="as for `dual-hpc train`")
+    args = parser.parse_args(argv)
+    start = time.monotonic()
+    out: Path = args.out.absolute()
+    for folder in ("corpora", "store"):  # of an earlier demonstration, and of nothing else
+        shutil.rmtree(out / folder, ignore_errors=True)
+    out.mkdir(parents=True, exist_ok=True)
+    store = out / "store"
+    try:
+        _prepare(out, store, args.utterances)
+        _step(
+            *("submit", "--wait", "--preset", "demo", "--profile", args.profile),
+            *("--shards", store / "shards" / "iemocap", f"store={store}", f"name={RUN}", *args.overrides),
+        )
+        run = store / "runs" / RUN
+        _step("evaluate", run)
+        clip = raw_clip(out / "corpora" / "meld")
+        answers = out / "prediction.jsonl"
+        _step("predict", "--model", run / "export" / "best", "--input", clip, "--output", answers)
+    except _Failed as failed:
+        return failed.code
+    answer = json.loads(answers.read_text(encoding="utf-8"))
+    print(json.dumps(answer, ensure_ascii=False), flush=True)
+    seconds = time.monotonic() - start
+    summary = summarise(json.loads((run / "reports" / "test_best.json").read_text()), run, seconds, answer)
+    (out / "summary.json").write_text(json.dumps(summary, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    _conclude(summary, store)
+    return 0
+
+
+def summarise(report: dict[str, Any], run: Path, seconds: float, answer: dict[str, Any]) -> dict[str, Any]:
+    """The content of `summary.json`; scores as shares of one."""
+    return {
+        "run": str(run),
+        "seconds": round(seconds, 1),
+        "ua_majority": report["baselines"]["majority"]["ua"],
+        "ua_av": report["subsets"]["av"]["ua"],
+        "ua_avt": report["subsets"]["avt"]["ua"],
+        "predict": answer,
+    }
+
+
+def _prepare(out: Path, store: Path, utterances: int) -> None:
+    for corpus, count in (("iemocap", utterances), ("meld", max(30, utterances // 4))):
+        raw = out / "corpora" / corpus
+        _step("synth", corpus, "--out", raw, "--utterances", count)
+        _step("pack", corpus, raw, "--out", store / "shards" / corpus)
+
+
+def raw_clip(corpus: Path) -> Path:
+    """A readable clip of a corpus the model was not trained on, as its release would hold it."""
+    for clip in sorted(corpus.rglob("dia*_utt*.mp4")):
+        try:
+            probe(clip)
+        except UnreadableMedia:
+            continue
+        return clip
+    raise UserError(f"{corpus} holds no readable clip")
+
+
+class _Failed(Exception):
+    def __init__(self, code: int) -> None:
+        self.code = code
+
+
+def _step(*words: object) -> None:
+    """Show a command as a user would type it, and run it."""
+    command = [str(word) for word in words]
+    print(f"\n$ dual-hpc {shlex.join(command)}", flush=True)
+    code = dual_hpc(command)
+    if code != 0:
+        raise _Failed(code)
+
+
+def _conclude(summary: dict[str, Any], store: Path) -> None:
+    ua = {key: 100 * summary[key] for key in ("ua_majority", "ua_av", "ua_avt")}
+    print(
+        f"\nrun      {summary['run']}\n"
+        f"UA       majority {ua['ua_majority']:.1f}   {{A,V}} {ua['ua_av']:.1f}   {{A,V,T}} {ua['ua_avt']:.1f}"
+        f"   text adds {ua['ua_avt'] - ua['ua_av']:+.1f}\n"
+        f"time     {summary['seconds']:.0f} s\n"
+        f"MLflow   {Path(sys.executable).parent / 'dual-hpc'} ui --store {store}",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

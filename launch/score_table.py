@@ -1,0 +1,43 @@
+"""The scores of an evaluation as a table for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from dual_hpc.evaluation.result import EvaluationResult
+
+HEADINGS = {"wa": "WA", "ua": "UA", "weighted_f1": "weighted F1", "macro_f1": "macro F1"}
+
+
+def score_table(result: EvaluationResult) -> Table:
+    """Baselines, then each subset of modalities, in percent, with the 95 % interval of UA where there is one."""
+    table = Table("", *HEADINGS.values(), "UA, 95 % interval", box=None, title=_title(result.about))
+    for name, row in result.baselines.items():
+        table.add_row(name, *(f"{100 * row[key]:.1f}" for key in HEADINGS), "")
+    for subset, one in result.subsets.items():
+        low, high = one.interval.get("ua", (float("nan"), float("nan")))
+        row = one.scores.main()
+        table.add_row(
+            subset_name(subset), *(f"{100 * row[key]:.1f}" for key in HEADINGS), f"{100 * low:.1f} - {100 * high:.1f}"
+        )
+    return table
+
+
+def reliance_line(result: EvaluationResult) -> str | None:
+    """What the text adds, from the same weights."""
+    reliance = result.text_reliance
+    return None if reliance is None else f"text adds {100 * reliance['ua']:+.1f} points of UA ({{A,V,T}} minus {{A,V}})"
+
+
+def subset_name(subset: str) -> str:
+    """ "avt" -> "{A,V,T}"."""
+    return "{" + ",".join(letter.upper() for letter in "avt" if letter in subset) + "}"
+
+
+def _title(about: Mapping[str, object]) -> str:
+    subject = about.get("run") or about.get("model")
+    return f"{subject}, {about['split']} split, {about['count']} utterances"
