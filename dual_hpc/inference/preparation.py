@@ -7,10 +7,10 @@ same functions: the grid, the sample and the collation are training's own.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import av
 import numpy as np
+from av.video.reformatter import Interpolation
 from numpy.typing import NDArray
 
 from dual_hpc.data.dataset import Sample
@@ -126,7 +126,11 @@ def _pictures(
 
 
 def scale(picture: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """The whole RGB picture [H, W, 3] as a square [size, size, 3], as `dual_hpc.data.decode` shows it to training."""
+    """The whole RGB picture [H, W, 3] as a square [size, size, 3].
+
+    Training's decoder scales before it turns YUV into RGB, so colour is coarser than brightness; scaling RGB
+    directly would show the model sharper colours than it learned from.
+    """
     frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-    scaled: Any = frame.reformat(size, size, "rgb24").to_ndarray()
-    return np.asarray(scaled, dtype=np.uint8)
+    frame = frame.reformat(size, size, "yuv420p", interpolation=Interpolation.BILINEAR)
+    return np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)

@@ -1,0 +1,92 @@
+"""Answers for raw clips: what they rest on, and what is no clip."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+
+from dual_hpc.config.schema import ModelConfig
+from dual_hpc.errors import UserError
+from dual_hpc.inference.batch import answer_all
+from dual_hpc.inference.predictor import Predictor
+from dual_hpc.inference.preparation import prepare
+from dual_hpc.inference.requests import BadRequest, Clip, read_requests
+from dual_hpc.model import build_model, load_model, save_model
+
+
+@pytest.fixture(scope="session")
+def predictor(saved_model) -> Predictor:
+    return Predictor.from_pretrained(saved_model, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "used"),
+    [
+        ("both.mp4", "so it goes", ["audio", "video", "text"]),
+        ("both.mp4", None, ["audio", "video"]),
+        ("silent.mp4", None, ["video"]),
+        ("silent.mp4", "never", ["video", "text"]),
+        ("sound.wav", None, ["audio"]),
+        ("old.avi", "", ["audio", "video"]),
+    ],
+)
+def test_any_clip_gets_an_answer_that_says_what_was_used(predictor, clips, name, text, used):
+    answer = predictor.predict(clips / name, text)
+    assert answer.modalities == used
+    assert sum(answer.probabilities.values()) == pytest.approx(1, abs=1e-5)
+    assert answer.label == max(answer.probabilities, key=answer.probabilities.get)
+    missing = {"audio", "video"} - set(used)
+    assert all(any(f"no {name}" in line for line in answer.warnings) for name in missing)
+
+
+def test_text_changes_the_answer_and_an_empty_one_is_none(predictor, clips):
+    without = predictor.predict(clips / "both.mp4").probabilities
+    assert predictor.predict(clips / "both.mp4", "   ").probabilities == without
+    assert predictor.predict(clips / "both.mp4", "so it goes").probabilities != without
+
+
+def test_the_same_clips_answered_together_or_apart_are_the_same(predictor, clips):
+    asked = [Clip(clips / "both.mp4", "so it goes"), Clip(clips / "sound.wav"), Clip(clips / "long.mp4")]
+    together = predictor.answer(asked, [prepare(clip, predictor.preprocessing) for clip in asked])
+    for clip, one in zip(asked, together, strict=True):
+        alone = predictor.predict(clip.path, clip.text)
+        assert alone.probabilities == pytest.approx(one.probabilities, abs=1e-5)
+
+
+def test_files_that_are_no_media_cost_a_line_and_the_exit_code_not_the_others(predictor, clips):
+    out, errors = io.StringIO(), io.StringIO()
+    requests = [*read_requests(clips), BadRequest("clips.jsonl:3", "is not JSON")]
+    assert answer_all(predictor, requests, out, errors) == 2
+    records = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert len(records) == len(requests)
+    bad = {record["input"].rsplit("/", 1)[-1] for record in records if "error" in record}
+    assert bad == {"cut.mp4", "notes.txt", "empty.mp4", "clips.jsonl:3"}
+    assert len(errors.getvalue().splitlines()) == len(bad)
+
+
+def test_a_batch_without_faults_exits_with_zero(predictor, clips):
+    out, errors = io.StringIO(), io.StringIO()
+    assert answer_all(predictor, [Clip(clips / "sound.wav")], out, errors) == 0
+    assert errors.getvalue() == ""
+    assert json.loads(out.getvalue())["modalities"] == ["audio"]
+
+
+def test_a_model_made_without_text_says_that_it_was_not_used(saved_model, clips, tmp_path):
+    preprocessing = load_model(saved_model)[0].config.preprocessing
+    config = ModelConfig(hidden_size=16, num_heads=2, residual_layers=1, decoder_layers=1, use_text=False)
+    save_model(build_model(config, ["no", "yes"], preprocessing, None, None), None, tmp_path)
+    predictor = Predictor.from_pretrained(tmp_path)
+    answer = predictor.predict(clips / "both.mp4", "so it goes")
+    assert answer.modalities == ["audio", "video"]
+    assert any("made without text" in line for line in answer.warnings)
+
+
+@pytest.mark.parametrize("content", [None, "{}", '{"model_type": "bert"}', "not json"])
+def test_a_directory_of_something_else_is_refused(tmp_path, content):
+    if content is not None:
+        (tmp_path / "config.json").write_text(content)
+    with pytest.raises(UserError) as caught:
+        Predictor.from_pretrained(tmp_path)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,69 @@
+"""A raw clip becomes what training would have seen of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dual_hpc.data.decode import decode_video
+from dual_hpc.data.grid import frame_times
+from dual_hpc.data.media import UnreadableMedia, probe
+from dual_hpc.inference.preparation import Preprocessing, prepare
+from dual_hpc.inference.requests import Clip
+
+SETTINGS = Preprocessing(image_size=32, video_hz=5.0, max_seconds=2.0, max_tokens=16)
+
+
+def test_pictures_are_those_that_training_decodes(clips):
+    for name in ("both.mp4", "silent.mp4", "long.mp4"):
+        path = clips / name
+        prepared = prepare(Clip(path), SETTINGS)
+        theirs = decode_video(path.read_bytes(), probe(path).duration, 5.0, 2.0, 32)
+        assert prepared.sample.frames.shape == theirs.shape
+        assert np.abs(prepared.sample.frames.astype(int) - theirs.astype(int)).mean() < 0.5
+
+
+def test_the_bar_stands_where_it_stood_at_the_time_of_each_picture(clips):
+    frames = prepare(Clip(clips / "both.mp4"), SETTINGS).sample.frames
+    for time, picture in zip(frame_times(1.2, 5.0, 2.0), frames, strict=False):
+        shown = (2 * int(time * 25 + 1e-6)) % 88 + 4
+        found = picture[..., 0].astype(float).mean(0) - 40
+        assert abs((found.clip(0) * (np.arange(32) + 0.5) * 3).sum() / found.clip(0).sum() - shown) < 3
+
+
+def test_a_stretch_is_the_same_as_the_clip_cut_there(clips):
+    whole = prepare(Clip(clips / "both.mp4"), SETTINGS).sample
+    part = prepare(Clip(clips / "both.mp4", start=0.4, end=1.0), SETTINGS)
+    assert part.seconds == pytest.approx(0.6)
+    np.testing.assert_array_equal(part.sample.frames, whole.frames[2:5])
+    np.testing.assert_allclose(part.sample.waveform, whole.waveform[6400:16000], atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "present"), [("both.mp4", "av"), ("silent.mp4", "v"), ("sound.wav", "a"), ("old.avi", "av")]
+)
+def test_what_a_clip_lacks_is_left_out(clips, name, present):
+    prepared = prepare(Clip(clips / name, text="  "), SETTINGS)
+    assert prepared.present == set(present)
+    assert bool(prepared.sample.waveform.size) == ("a" in present)
+    assert (prepared.sample.frames is not None) == ("v" in present)
+    assert prepared.sample.text is None
+
+
+def test_a_long_clip_is_cut_where_training_cuts_and_says_so(clips):
+    prepared = prepare(Clip(clips / "long.mp4"), SETTINGS)
+    assert prepared.sample.duration == 2.0
+    assert prepared.sample.waveform.size == 32_000
+    assert len(prepared.sample.frames) == 10
+    assert prepared.warnings == ["only the first 2 of 5.0 seconds are used"]
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "empty.mp4", "cut.mp4", "absent.mp4", "."])
+def test_what_is_no_media_is_refused_by_name(clips, name):
+    with pytest.raises(UnreadableMedia, match=str(clips)):
+        prepare(Clip(clips / name), SETTINGS)
+
+
+def test_a_stretch_behind_the_end_is_refused(clips):
+    with pytest.raises(UnreadableMedia):
+        prepare(Clip(clips / "both.mp4", start=60.0, end=61.0), SETTINGS)

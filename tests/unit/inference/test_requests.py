@@ -1,0 +1,63 @@
+"""Files, folders and manifests, ugly ones included."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as limits
+from hypothesis import strategies as st
+
+from dual_hpc.errors import UserError
+from dual_hpc.inference.requests import BadRequest, Clip, read_requests
+
+
+def test_one_file_is_one_clip_with_its_text(tmp_path):
+    path = tmp_path / "a:b c.mp4"
+    path.touch()
+    assert list(read_requests(path, "hi")) == [Clip(path, "hi")]
+
+
+def test_a_folder_gives_its_files_in_order_and_leaves_hidden_ones_out(tmp_path):
+    for name in ("b.mp4", "a/x.wav", "._b.mp4", ".cache/y.mp4", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    found = [str(clip.path.relative_to(tmp_path)) for clip in read_requests(tmp_path)]
+    assert found == ["a/x.wav", "b.mp4", "notes.txt"]
+
+
+def test_a_manifest_is_relative_to_itself_and_keeps_its_bad_lines_in_place(tmp_path):
+    manifest = tmp_path / "clips.jsonl"
+    manifest.write_bytes(
+        b'{"input": "a.mp4", "text": "so"}\n'
+        b"not json\n\n"
+        b'{"text": "no input"}\n'
+        b'{"input": "b.mp4", "start": 2, "end": 1}\n'
+        b'{"input": "b.mp4", "strat": 2}\n'
+        b'{"input": "/c.mp4", "start": 1.5, "end": 2}\n'
+        b"\xff\xfe\n"
+    )
+    found = list(read_requests(manifest))
+    assert found[0] == Clip(tmp_path / "a.mp4", "so")
+    assert [type(one) for one in found[1:5]] == [BadRequest] * 4
+    assert "end must lie behind start" in found[3].reason and found[3].where.endswith(":5")
+    assert "strat" in found[4].reason
+    assert str(found[5].path) == "/c.mp4" and (found[5].start, found[5].end) == (1.5, 2.0)
+    assert isinstance(found[6], BadRequest)
+
+
+@limits(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(lines=st.lists(st.binary(max_size=40).filter(lambda line: b"\n" not in line), max_size=5))
+def test_no_line_of_a_manifest_stops_the_others(tmp_path, lines):
+    manifest = tmp_path / "clips.jsonl"
+    manifest.write_bytes(b"\n".join([*lines, b'{"input": "last.mp4"}']))
+    assert list(read_requests(manifest))[-1] == Clip(tmp_path / "last.mp4")
+
+
+@pytest.mark.parametrize(("name", "text"), [("absent.mp4", None), ("", None), ("clips.jsonl", "one text for all")])
+def test_what_asks_for_nothing_is_refused(tmp_path, name, text):
+    folder = tmp_path / "inputs"
+    folder.mkdir()
+    if name.endswith("jsonl"):
+        (folder / name).touch()
+    with pytest.raises(UserError, match=r"--input|--text"):
+        read_requests(folder / name, text)
