@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shards.synthetic import litter, media
+from shards.synthetic.emotions import Floats
 from shards.synthetic.faces import Pose, backdrop, draw_head, draw_identity, listening, speaking
 from shards.synthetic.iemocap_annotations import evaluation, rater_files, transcription
 from shards.synthetic.iemocap_plan import Dialogue, Turn
@@ -22,7 +23,7 @@ CANVAS = (240, 160)  # a third of SIZE; letter-boxed to rows 40-120, that is y 1
 BARS = 40
 FACE = (60.0, 42.0, 35.0)  # centre and half height in the half picture of 120 x 80
 LEAKAGE = 0.06  # of each voice in the other actor's microphone
-CHUNK = 16  # frames drawn at once
+CHUNK = 16  # pictures drawn at once
 
 
 class Layout:
@@ -90,9 +91,9 @@ def write_tiny_media(folder: Path) -> None:
     rng = np.random.default_rng(0)
     for seconds in TINY_SECONDS:
         media.write_wav(folder / f"{seconds}.wav", 0.01 * rng.standard_normal(round(seconds * RATE)), RATE)
-    media.write_wav(folder / "dialogue.wav", np.zeros((90 * RATE // 10, 2)), RATE)
+    media.write_wav(folder / "dialogue.wav", np.zeros((90 * RATE, 2)), RATE)
     picture = np.full((1, CANVAS[1], CANVAS[0], 3), 16, np.uint8)
-    media.write_avi(folder / "dialogue.avi", (picture for _ in range(90 * 5)), SIZE, Fraction(5))
+    media.write_avi(folder / "dialogue.avi", [picture] * (90 * 5 // media.HOLD), SIZE, Fraction(5))
 
 
 def _link_media(layout: Layout, dialogue: Dialogue, tiny: Path) -> None:
@@ -126,14 +127,15 @@ def _write_sound(layout: Layout, dialogue: Dialogue, seed: int) -> None:
 
 
 def _pictures(dialogue: Dialogue, seed: int) -> Iterator[NDArray[np.uint8]]:
-    """Chunks [frames, 160, 240, 3]: the named actor in the left half, the other in the right."""
-    frames = int(dialogue.seconds * FPS)
+    """Chunks [pictures, 160, 240, 3]: the named actor in the left half, the other in the right."""
+    seconds = media.drawing_times(dialogue.seconds, FPS)
+    frames = len(seconds)
     actors = [dialogue.name[5], "M" if dialogue.name[5] == "F" else "F"]
     halves = []
     for actor in actors:
         person = f"{dialogue.name[:5]}{actor}"
         identity = draw_identity(generator(seed, "iemocap", person, "face"), actor == "F")
-        halves.append((identity, _course(dialogue, actor, frames, lambda *n: generator(seed, dialogue.name, *n))))
+        halves.append((identity, _course(dialogue, actor, seconds, lambda *n: generator(seed, dialogue.name, *n))))
     width, height = CANVAS[0] // 2, CANVAS[1] - 2 * BARS
     for start in range(0, frames, CHUNK):
         cut = slice(start, min(start + CHUNK, frames))
@@ -145,9 +147,8 @@ def _pictures(dialogue: Dialogue, seed: int) -> Iterator[NDArray[np.uint8]]:
         yield np.clip(canvas, 0, 255).astype(np.uint8)
 
 
-def _course(dialogue: Dialogue, actor: str, frames: int, rng: Callable[..., np.random.Generator]) -> Pose:
+def _course(dialogue: Dialogue, actor: str, seconds: Floats, rng: Callable[..., np.random.Generator]) -> Pose:
     """One actor's face over the whole dialogue: listening, and speaking during the own turns."""
-    seconds = (np.arange(frames) + 0.5) / float(FPS)
     pose = listening(rng(actor, "listening"), seconds)
     for turn in dialogue.turns:
         if turn.actor == actor:

@@ -20,7 +20,7 @@ from shards.synthetic.speech import RATE, draw_voice, speak
 FPS = Fraction(24_000, 1001)
 SIZE = (1280, 720)
 CANVAS = (160, 90)  # an eighth of SIZE
-CHUNK = 16  # frames drawn at once
+CHUNK = 16  # pictures drawn at once
 OFFICIAL = {"train": "train/train_splits", "dev": "dev_splits_complete", "test": "output_repeated_splits_test"}
 COLUMNS = "Sr No.,Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID,Season,Episode,StartTime,EndTime"
 
@@ -64,8 +64,8 @@ def write_tiny_media(folder: Path) -> None:
         for name, channels in (("stereo", 2), ("5.1", 6)):
             sound = 0.01 * rng.standard_normal((channels, round(seconds * media.AAC_RATE))).astype(np.float32)
             picture = np.full((1, 18, 32, 3), 80, np.uint8)
-            frames = max(1, round(seconds * FPS))
-            media.write_mp4(folder / f"{seconds}.{name}.mp4", (picture for _ in range(frames)), (128, 72), FPS, sound)
+            pictures = [picture] * len(media.drawing_times(seconds, FPS))
+            media.write_mp4(folder / f"{seconds}.{name}.mp4", pictures, (128, 72), FPS, sound)
 
 
 def write_annotations(root: Path, short: bool, rows: list[Row], quirks: bool, encoded_twice: bool) -> None:
@@ -139,9 +139,9 @@ def _sound(row: Row, seed: int) -> NDArray[np.float32]:
 
 
 def _pictures(row: Row, seed: int) -> Iterator[NDArray[np.uint8]]:
-    """Chunks [frames, 90, 160, 3]: the speaker, someone listening behind, in a fifth of the clips a change of shot."""
-    frames = max(1, round(row.planned.duration * FPS))
-    seconds = (np.arange(frames) + 0.5) / float(FPS)
+    """Chunks [pictures, 90, 160, 3]: the speaker, a listener behind, and in a fifth of the clips a change of shot."""
+    seconds = media.drawing_times(row.planned.duration, FPS)
+    frames = len(seconds)
     rng = generator(seed, row.planned.id, "face")
     names = [row.planned.speaker, SPEAKERS[(SPEAKERS.index(row.planned.speaker) + 3) % len(SPEAKERS)]]
     looks = [draw_identity(generator(seed, "meld", n, "face"), SPEAKERS.index(n) % 2 == 0) for n in names]
