@@ -11,6 +11,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from types import ModuleType
 from typing import NoReturn
 
 from dual_hpc import __version__
@@ -31,22 +32,28 @@ VERBS = {
     "doctor": "say what this machine offers and what is missing",
 }
 
-OVERVIEW = """\
+USAGE = """\
+usage: dual-hpc VERB ...
+       dual-hpc VERB --help | --help | --version
+
+Train DUAL, an emotion recognition model that trusts audio and video first, on SLURM clusters.
+"""
+
+FIRST_RUN = """\
 a first run:
   dual-hpc doctor
   dual-hpc synth iemocap --out corpora/iemocap
   dual-hpc pack iemocap corpora/iemocap --out shards/iemocap
   dual-hpc train --preset demo --shards shards/iemocap
 
-`dual-hpc VERB --help` explains a verb with examples.
-"""
+`dual-hpc VERB --help` explains a verb with examples."""
 
 
 class OneLineParser(argparse.ArgumentParser):
     """Complains in one line and with exit code 2, like every other mistake of the user."""
 
     def error(self, message: str) -> NoReturn:
-        print(f"{self.prog.split()[0]}: error: {message} (see `{self.prog} --help`)", file=sys.stderr)
+        print(f"dual-hpc: error: {message} (see `{self.prog} --help`)", file=sys.stderr)
         raise SystemExit(2)
 
 
@@ -58,13 +65,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        if not arguments:
-            build_parser(None).print_help()
+        if not arguments or arguments[0] in ("-h", "--help"):
+            print(overview())
             return 0
-        if not arguments[0].startswith("-") and arguments[0] not in VERBS:
+        if arguments[0] == "--version":
+            print(f"dual-hpc {__version__}")
+            return 0
+        if arguments[0] not in VERBS:
             raise UserError(_unknown_verb(arguments[0]))
-        args = build_parser(arguments[0]).parse_args(arguments)
-        return int(args.execute(args) or 0)
+        verb = importlib.import_module(f"launch.cli.{arguments[0]}")
+        # Intermixed, so that settings may stand between options: `submit name=a --wait optim.lr=1e-4`.
+        args = build_parser(arguments[0], verb).parse_intermixed_args(arguments[1:])
+        return int(verb.run(args) or 0)
     except KeyboardInterrupt:
         print("dual-hpc: interrupted", file=sys.stderr)
         return 130
@@ -82,30 +94,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(f"internal error: {type(error).__name__}: {error} (trace in {trace})", 1, trace_kept=True)
 
 
-def build_parser(verb: str | None) -> argparse.ArgumentParser:
-    """The parser of the whole command, in which only `verb` has its arguments (the others would cost their import)."""
+def overview() -> str:
+    """What `dual-hpc --help` prints."""
+    width = max(map(len, VERBS))
+    verbs = "\n".join(f"  {name:{width}}  {what}" for name, what in VERBS.items())
+    return f"{USAGE}\nverbs:\n{verbs}\n\n{FIRST_RUN}"
+
+
+def build_parser(name: str, verb: ModuleType) -> argparse.ArgumentParser:
+    """The parser of one verb, whose module says what it takes and shows examples."""
+    what = VERBS[name]
     parser = OneLineParser(
-        prog="dual-hpc",
-        description="Train DUAL, an emotion recognition model that trusts audio and video first, on SLURM clusters.",
-        epilog=OVERVIEW,
+        prog=f"dual-hpc {name}",
+        description=f"{what[0].upper()}{what[1:]}.",
+        epilog=verb.EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"dual-hpc {__version__}")
-    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
-    for name, what in VERBS.items():
-        if name != verb:
-            verbs.add_parser(name, help=what, add_help=False)
-            continue
-        module = importlib.import_module(f"launch.cli.{name}")
-        sub = verbs.add_parser(
-            name,
-            help=what,
-            description=f"{what[0].upper()}{what[1:]}.",
-            epilog=module.EXAMPLES,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        module.add_arguments(sub)
-        sub.set_defaults(execute=module.run)
+    verb.add_arguments(parser)
     return parser
 
 

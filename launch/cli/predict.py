@@ -37,8 +37,8 @@ def run(args: argparse.Namespace) -> int:
     import contextlib
     import sys
 
-    from dual_hpc.inference.predictor import Predictor
     from dual_hpc.inference.batch import answer_all
+    from dual_hpc.inference.predictor import Predictor
     from dual_hpc.inference.requests import read_requests
     from shards.progress import Progress
 
