@@ -1,0 +1,92 @@
+"""One planned utterance to one sample: decode, crop, resample, encode."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+
+from dual_hpc.data.media import MediaInfo, UnreadableMedia, iter_frames, probe, read_audio
+from dual_hpc.data.sample import AUDIO, AUDIO_RATE, TEXT, VIDEO, Utterance
+from shards.crop import speaker_box, speaker_side, stored_size
+from shards.encode import constant_rate, encode_flac, encode_mp4
+from shards.options import PackOptions
+from shards.plan import Planned, Source, shown
+from shards.writer import Sample
+
+
+def build_sample(planned: Planned, root: Path, options: PackOptions) -> Sample:
+    """Pack one utterance.
+
+    A stream that a file simply lacks is a missing modality; a stream that is damaged refuses the utterance, so that
+    nothing half-read is trained on.
+
+    Raises:
+        UnreadableMedia: a source is missing or damaged, or nothing of it lies in the wanted stretch.
+    """
+    members: dict[str, bytes] = {}
+    choices: dict[str, str] = {}
+    sources: dict[str, str] = {}
+    seconds = [0.0]
+    fps = None
+    if planned.audio is not None and (sound := probe(planned.audio.path)).audio is not None:
+        start, end = _stretch(planned.audio, sound, options, choices)
+        wave = read_audio(planned.audio.path, start, end, options.audio)
+        members[AUDIO] = encode_flac(wave)
+        seconds.append(wave.size / AUDIO_RATE)
+        sources["audio"] = shown(planned.audio.path, root)
+        choices["audio"] = options.audio
+        # Plain PCM names no channels; its number says as much.
+        named = [c for c in sound.audio.channels if c != "NONE"]
+        choices["audio_layout"] = "+".join(named) or f"{len(sound.audio.channels)} channels"
+    if planned.video is not None and (picture := probe(planned.video.path)).video is not None:
+        rate = min(picture.video.fps, Fraction(options.max_fps)).limit_denominator(1001)
+        members[VIDEO], count = _video(planned, planned.video, picture, rate, options, choices)
+        fps = round(float(rate), 6)
+        seconds.append(count / float(rate))
+        sources["video"] = shown(planned.video.path, root)
+    if not members:
+        source = planned.audio or planned.video
+        assert source is not None, "a plan names audio or video"
+        raise UnreadableMedia(f"{shown(source.path, root)}: holds neither the audio nor the video it is named for")
+    if planned.text:
+        members[TEXT] = planned.text.encode()
+    meta = Utterance(
+        key=planned.key,
+        **planned.fields,
+        duration=round(max(seconds), 6),
+        fps=fps,
+        has_audio=AUDIO in members,
+        has_video=VIDEO in members,
+        has_text=TEXT in members,
+        sources=sources,
+        options=choices,
+    )
+    return Sample(meta, members)
+
+
+def _stretch(
+    source: Source, info: MediaInfo, options: PackOptions, choices: dict[str, str]
+) -> tuple[float | None, float | None]:
+    """The wanted stretch, not longer than allowed; what was cut is recorded."""
+    start = source.start or 0.0
+    length = (source.end if source.end is not None else info.duration) - start
+    if length <= options.max_seconds:
+        return source.start, source.end
+    choices["cut_from"] = f"{length:.3f}"
+    return source.start, start + options.max_seconds
+
+
+def _video(
+    planned: Planned, source: Source, info: MediaInfo, rate: Fraction, options: PackOptions, choices: dict[str, str]
+) -> tuple[bytes, int]:
+    start, end = _stretch(source, info, options, choices)
+    frames = iter_frames(source.path, start, end)
+    first = next(frames)
+    height, width = first[1].shape[:2]
+    side = speaker_side(planned.actor, options.named_side)
+    box = speaker_box(width, height, side, options.picture_rows)
+    choices["crop"] = side
+    rows, columns = slice(box.top, box.top + box.height), slice(box.left, box.left + box.width)
+    pictures = (picture[rows, columns] for picture in constant_rate(chain([first], frames), start or 0.0, rate))
+    return encode_mp4(pictures, rate, stored_size(box.width, box.height, options), options.crf)

@@ -1,0 +1,152 @@
+"""IEMOCAP: the full release (Session1..5) and the short layout (Audio, Video, Transcriptions), alone or mixed.
+
+Only the EmoEvaluation files carry labels; without any the corpus is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from dual_hpc.errors import UserError
+from shards.corpora.text import corpus_root, media_files, read_text, spoken
+from shards.plan import Plan, Planned, Source
+
+NAME = "iemocap"
+LABELS = ("ang", "dis", "exc", "fea", "fru", "hap", "neu", "oth", "sad", "sur", "xxx")
+
+# Group 2 is the actor who wears markers in the recording, group 4 the one who speaks.
+_UTTERANCE = re.compile(r"^Ses0([1-5])([FM])_(impro\d\d[ab]?|script\d\d_\d[b]?)_([FM])(\d{3})$")
+_UNSCORED = re.compile(r"^Ses0[1-5][FM]_\w+_[FM]?XX\w*$")
+_DIALOGUE = re.compile(r"^Ses0[1-5][FM]_(impro\d\d[ab]?|script\d\d_\d[b]?)$")
+_NUMBER = r"\s*(\d+(?:\.\d+)?)\s*"
+_LABEL = re.compile(rf"^\[{_NUMBER}-{_NUMBER}\]\t(\S+)\t(\w+)\t\[{_NUMBER},{_NUMBER},{_NUMBER}\]\s*$")
+_TURN = re.compile(r"^(\S+) \[[\d.]+-[\d.]+\]: (.*)$")
+
+
+def read(source: Path) -> Plan:
+    """Plan of an IEMOCAP folder.
+
+    Raises:
+        UserError: no such folder, or no label source in it.
+    """
+    root = corpus_root(source, ("IEMOCAP_full_release", "IEMOCAP"))
+    plan = Plan(NAME, root)
+    labels = sorted(
+        path
+        for folder in _folders(root, "Session[1-5]/dialog/EmoEvaluation", "EmoEvaluation")
+        for path in folder.glob("*.txt")  # sub-folders hold single raters, not the majority
+        if not path.name.startswith(".")
+    )
+    if not labels:
+        raise UserError(
+            f"source: {root} has no labels. Add the release's Session*/dialog/EmoEvaluation/*.txt files there "
+            f"(or in {root.name}/EmoEvaluation/), or pack it as a manifest with a label column"
+        )
+    audio = _media(root, "Session[1-5]/sentences/wav", "Session[1-5]/dialog/wav", "Audio")
+    video = _media(root, "Session[1-5]/dialog/avi", "Video")
+    texts = _transcriptions(root, plan)
+    seen: set[str] = set()
+    for path in labels:
+        if not _DIALOGUE.match(path.stem):
+            plan.skip(plan.shown(path), "the file's name is no dialogue of IEMOCAP")
+            continue
+        for line, row in _labelled(path, plan):
+            where = f"{plan.shown(path)}:{line}"
+            planned = _planned(row, path.stem, audio, video, texts)
+            if isinstance(planned, str):
+                plan.skip(where, planned)
+            elif planned.key in seen:
+                plan.skip(where, f"{planned.key} occurs twice; the first is packed")
+            else:
+                seen.add(planned.key)
+                plan.utterances.append(planned)
+    for key in sorted(texts.keys() - seen):
+        plan.skip(key, "is transcribed but has no label")
+    return plan
+
+
+def _planned(
+    row: re.Match[str], dialogue: str, audio: dict[str, Path], video: dict[str, Path], texts: dict[str, str]
+) -> Planned | str:
+    """The utterance of a label line, or why there is none."""
+    start, end, key, label = float(row[1]), float(row[2]), row[3], row[4]
+    name = _UTTERANCE.match(key)
+    if name is None or not key.startswith(dialogue + "_"):
+        return f"{key[:80]!r} is no utterance of dialogue {dialogue}"
+    if label.lower() not in LABELS:
+        return f"{key}: label {label[:20]!r} is none of IEMOCAP's"
+    if not start < end < 7200:
+        return f"{key}: begins at {start} s and ends at {end} s"
+    session, marked, _, speaker, number = name.groups()
+    sound = Source(audio[key]) if key in audio else _stretch(audio.get(dialogue), start, end)
+    picture = Source(video[key]) if key in video else _stretch(video.get(dialogue), start, end)
+    if sound is None and picture is None:
+        return f"{key}: neither audio nor video is there"
+    valence, arousal, dominance = (float(row[i]) for i in (5, 6, 7))
+    fields = {
+        "corpus": NAME,
+        "session": int(session),
+        "dialogue": dialogue,
+        "utterance": int(number),
+        "speaker": f"Ses0{session}{speaker}",
+        "label": label.lower(),
+        "raw_label": label,
+        "valence": valence,
+        "arousal": arousal,
+        "dominance": dominance,
+        "scripted": name[3].startswith("script"),
+    }
+    return Planned(key, fields, sound, picture, texts.get(key), "named" if speaker == marked else "other")
+
+
+def _stretch(path: Path | None, start: float, end: float) -> Source | None:
+    return None if path is None else Source(path, start, end)
+
+
+def _folders(root: Path, *patterns: str) -> list[Path]:
+    return [folder for pattern in patterns for folder in sorted(root.glob(pattern)) if folder.is_dir()]
+
+
+def _media(root: Path, *patterns: str) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for folder in _folders(root, *patterns):
+        for stem, path in media_files(folder).items():
+            found.setdefault(stem, path)
+    return found
+
+
+def _labelled(path: Path, plan: Plan) -> Iterator[tuple[int, re.Match[str]]]:
+    """The first lines of the blocks; the header also begins with a bracket, behind a percent sign."""
+    for line, text in enumerate(read_text(path).split("\n"), 1):
+        if not text.startswith("["):
+            continue
+        match = _LABEL.match(text.rstrip("\r"))
+        if match:
+            yield line, match
+        else:
+            plan.skip(f"{plan.shown(path)}:{line}", f"is no label line: {spoken(text)[:60]!r}")
+
+
+def _transcriptions(root: Path, plan: Plan) -> dict[str, str]:
+    """Text by utterance id. XX ids (never scored) and lines of another form are counted, not packed."""
+    texts: dict[str, str] = {}
+    unscored = malformed = 0
+    for folder in _folders(root, "Session[1-5]/dialog/transcriptions", "Transcriptions"):
+        for path in sorted(folder.rglob("*.txt")):
+            if path.name.startswith("."):
+                continue
+            for text in read_text(path).splitlines():
+                turn = _TURN.match(text)
+                if turn and _UTTERANCE.match(turn[1]):
+                    texts.setdefault(turn[1], spoken(turn[2]))
+                elif turn and _UNSCORED.match(turn[1]):
+                    unscored += 1
+                elif text.strip():
+                    malformed += 1
+    if unscored:
+        plan.notes.append(f"{unscored} transcribed turns with an XX id were never scored and are ignored")
+    if malformed:
+        plan.notes.append(f"{malformed} lines of the transcriptions are not turns and are ignored")
+    return texts

@@ -1,0 +1,156 @@
+"""Any aligned corpus: a manifest (CSV, or JSON lines) with one utterance per row.
+
+Columns: audio, video (paths from the manifest's folder; at least one), text, label; optional: id, split, speaker,
+dialogue, utterance, session, start, end (seconds in both media), valence, arousal, dominance. An empty cell is unset.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from dual_hpc.data.sample import is_valid_key
+from dual_hpc.errors import UserError
+from shards.corpora.text import read_csv, read_text, spoken
+from shards.plan import Plan, Planned, Source
+
+COLUMNS = (
+    *("id", "audio", "video", "text", "label", "split", "speaker", "dialogue", "utterance", "session"),
+    *("start", "end", "valence", "arousal", "dominance"),
+)
+
+
+class _BadRow(ValueError):
+    """Why a row is left out."""
+
+
+def read(source: Path, name: str | None = None) -> Plan:
+    """Plan of a manifest; the corpus is called `name`, or after the file.
+
+    Raises:
+        UserError: no such file, not a manifest, or no label in any row.
+    """
+    if not source.is_file():
+        raise UserError(f"source: the manifest {source} does not exist; give a .csv or .jsonl file")
+    root = source.resolve().parent
+    corpus = name or "".join(c if c.isalnum() else "_" for c in source.stem.lower()).strip("_") or "manifest"
+    plan = Plan(corpus, root)
+    seen: set[str] = set()
+    for line, row in _rows(source, plan):
+        where = f"{source.name}:{line}"
+        try:
+            planned = _planned(row, line, corpus, root)
+            if planned.key in seen:
+                raise _BadRow(f"id {planned.key} occurs twice; the first is packed")
+        except _BadRow as error:
+            plan.skip(where, str(error))
+            continue
+        seen.add(planned.key)
+        plan.utterances.append(planned)
+    if plan.utterances and all(p.fields["label"] is None for p in plan.utterances):
+        raise UserError(f"source: {source} has no labels: fill the column label in at least the rows to train on")
+    return plan
+
+
+def _rows(source: Path, plan: Plan) -> Iterator[tuple[int, dict[str, Any]]]:
+    if source.suffix.lower() in (".jsonl", ".ndjson"):
+        for line, text in enumerate(read_text(source).split("\n"), 1):
+            if not text.strip():
+                continue
+            try:
+                row = json.loads(text)
+            except (ValueError, RecursionError):
+                row = None
+            if isinstance(row, dict):
+                yield line, {str(name): value for name, value in row.items()}
+            else:
+                plan.skip(f"{source.name}:{line}", "is no JSON object")
+        return
+    header, rows = read_csv(source)
+    if not {"audio", "video"} & set(header):
+        raise UserError(f"{source}: line 1 names neither a column audio nor video (known: {', '.join(COLUMNS)})")
+    for line, cells in rows:
+        if len(cells) == len(header):
+            yield line, dict(zip(header, cells, strict=True))
+        else:
+            plan.skip(f"{source.name}:{line}", f"has {len(cells)} columns, the header has {len(header)}")
+
+
+def _planned(row: dict[str, Any], line: int, corpus: str, root: Path) -> Planned:
+    unknown = sorted(set(row) - set(COLUMNS))
+    if unknown:
+        raise _BadRow(f"unknown column {unknown[0][:40]!r} (known: {', '.join(COLUMNS)})")
+    key = _text(row, "id") or f"row{line:06d}"
+    if not is_valid_key(key):
+        raise _BadRow(f"id {key[:60]!r} is not a plain name (letters, digits, - and _, at most 128)")
+    start, end = _number(row, "start"), _number(row, "end")
+    if (start is not None and start < 0) or (end is not None and end <= (start or 0.0)):
+        raise _BadRow(f"start {start} and end {end} are no stretch of time")
+    audio, video = _file(row, "audio", root), _file(row, "video", root)
+    if audio is None and video is None:
+        raise _BadRow("neither audio nor video is given")
+    label = _text(row, "label")
+    fields = {
+        "corpus": corpus,
+        "split": _text(row, "split"),
+        "session": _whole(row, "session"),
+        "dialogue": _text(row, "dialogue") or key,
+        "utterance": _whole(row, "utterance") or 0,
+        "speaker": _text(row, "speaker") or "unknown",
+        "label": None if label is None else label.lower(),
+        "raw_label": label,
+        **{name: _number(row, name) for name in ("valence", "arousal", "dominance")},
+    }
+    return Planned(
+        key,
+        fields,
+        None if audio is None else Source(audio, start, end),
+        None if video is None else Source(video, start, end),
+        _text(row, "text"),
+    )
+
+
+def _text(row: dict[str, Any], name: str) -> str | None:
+    value = row.get(name)
+    if value is None or isinstance(value, (dict, list)):
+        return None
+    return spoken(str(value)) or None
+
+
+def _number(row: dict[str, Any], name: str) -> float | None:
+    text = _text(row, name)
+    try:
+        value = None if text is None else float(text)
+    except ValueError:
+        value = math.nan
+    if value is not None and not math.isfinite(value):
+        raise _BadRow(f"{name} {text[:20] if text else ''!r} is no number")
+    return value
+
+
+def _whole(row: dict[str, Any], name: str) -> int | None:
+    value = _number(row, name)
+    if value is None:
+        return None
+    if value != int(value) or abs(value) > 10**9:
+        raise _BadRow(f"{name} {value} is no whole number")
+    return int(value)
+
+
+def _file(row: dict[str, Any], name: str, root: Path) -> Path | None:
+    text = row.get(name)
+    if not isinstance(text, str) or not text.strip():
+        if text not in (None, "") and not isinstance(text, str):
+            raise _BadRow(f"{name} is no path")
+        return None
+    path = root / text.strip()
+    try:
+        present = path.is_file()
+    except (OSError, ValueError):
+        present = False
+    if not present:
+        raise _BadRow(f"{name} {text.strip()[:120]!r} does not exist")
+    return path

@@ -1,0 +1,57 @@
+"""One shard's work, as it runs in a worker process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from dual_hpc.data.media import UnreadableMedia
+from shards.build import build_sample
+from shards.layout import shard_name
+from shards.options import PackOptions
+from shards.parts import Part, Parts
+from shards.plan import Planned
+from shards.writer import ShardWriter
+
+
+@dataclass(frozen=True)
+class ShardJob:
+    """A shard to pack."""
+
+    number: int
+    utterances: list[Planned]
+    root: Path
+    out: Path
+    options: PackOptions
+
+
+def pack_shard(job: ShardJob, begins: Callable[[str], None], poisonous: Collection[str] = ()) -> None:
+    """Pack one shard and record it; unreadable utterances are left out with their reason.
+
+    Args:
+        begins: called with the key of each utterance before it is decoded.
+        poisonous: keys whose decoding killed a worker before.
+    """
+    parts = Parts(job.out)
+    skips: list[tuple[str, str]] = []
+    writer = ShardWriter(job.out, shard_name(job.number), parts.temporary(job.number))
+    with writer:
+        for planned in job.utterances:
+            begins(planned.key)
+            if planned.key in poisonous:
+                skips.append((planned.key, "the decoder crashed on its media"))
+                continue
+            try:
+                sample = build_sample(planned, job.root, job.options)
+            except UnreadableMedia as error:
+                # Reports name files as the corpus does, not as this machine does.
+                skips.append((planned.key, str(error).replace(f"{job.root}/", "")))
+            else:
+                writer.add(sample)
+    if writer.samples:
+        parts.finish(job.number, Part(shard=writer.shard, skips=skips))
+        writer.commit()
+    else:
+        writer.temporary.unlink(missing_ok=True)
+        parts.finish(job.number, Part(shard=None, skips=skips))

@@ -1,0 +1,142 @@
+"""`dual-hpc pack`, and the same as a script: `python shards/pack.py meld DATA/MELD --out shards/meld`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from shards.options import PackOptions
+    from shards.report import Report
+
+EXAMPLES = """\
+examples:
+  dual-hpc pack iemocap $DSDIR/IEMOCAP --out $SCRATCH/shards/iemocap --workers 8
+  dual-hpc pack meld $DSDIR/MELD --audio center
+  dual-hpc pack manifest my_corpus.csv --name mine      # columns: audio, video, text, label, split, speaker ...
+
+Killed at any moment, the same command continues. Nothing is left out silently: see report.md beside the shards.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = EXAMPLES
+    parser.add_argument("corpus", choices=("iemocap", "meld", "manifest"), help="which reader")
+    parser.add_argument("source", type=Path, help="the corpus's folder (full release or short layout), or the manifest")
+    parser.add_argument("--out", type=Path, help="folder of the shards (default: shards/CORPUS in the store)")
+    parser.add_argument("--name", help="name of a manifest's corpus (default: the file's)")
+    parser.add_argument("--workers", type=int, default=1, help="processes (default 1); the result is the same")
+    parser.add_argument("--video-size", type=int, default=224, help="pixels of the stored short side (default 224)")
+    parser.add_argument("--max-fps", type=int, default=30, help="pictures per second at most (default 30)")
+    parser.add_argument("--max-seconds", type=float, default=40.0, help="longer media are cut (default 40)")
+    parser.add_argument("--crf", type=int, default=23, help="x264 quality, lower is better (default 23)")
+    parser.add_argument("--audio", choices=("downmix", "center"), default="downmix", help="of sources with channels")
+    parser.add_argument(
+        "--named-side",
+        choices=("left", "right", "whole"),
+        default="left",
+        help="IEMOCAP: half that shows the actor whom the recording's name names (default left); see inspect",
+    )
+    parser.add_argument(
+        "--picture-rows",
+        default="0.25:0.75",
+        metavar="TOP:BOTTOM",
+        help="IEMOCAP: rows inside the letter-box, as shares of the height (default 0.25:0.75)",
+    )
+    parser.add_argument("--shard-samples", type=int, default=0, help="utterances per shard (default: by size, <= 256)")
+    parser.add_argument("--array-index", type=int, default=0, help="this task's number, from 0, of --array-count")
+    parser.add_argument("--array-count", type=int, default=1, help="tasks that fill the same folder")
+    parser.add_argument("--progress", action=argparse.BooleanOptionalAction, help="a bar (default: on a terminal)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Pack and say what happened.
+
+    Raises:
+        UserError: arguments, source or output folder are wrong.
+    """
+    from dual_hpc.config.paths import default_store
+    from dual_hpc.errors import UserError
+    from shards.packing import pack
+
+    if not 1 <= args.workers <= 256:
+        raise UserError(f"--workers: {args.workers} is not between 1 and 256")
+    if not 0 <= args.array_index < args.array_count <= 10_000:
+        raise UserError(f"--array-index: {args.array_index} is not below --array-count {args.array_count}")
+    out = args.out or default_store() / "shards" / (args.name or args.corpus)
+    report = pack(
+        args.corpus,
+        args.source,
+        out,
+        options(args),
+        workers=args.workers,
+        progress=args.progress,
+        name=args.name,
+        array=(args.array_index, args.array_count),
+    )
+    if report is None:
+        print(f"task {args.array_index} of {args.array_count} is done; other tasks still work on {out}")
+    else:
+        print(summary(report, out))
+    return 0
+
+
+def options(args: argparse.Namespace) -> PackOptions:
+    """The packing options of parsed arguments."""
+    from dual_hpc.errors import UserError
+    from shards.options import PackOptions
+
+    try:
+        top, bottom = (float(part) for part in args.picture_rows.split(":"))
+    except ValueError:
+        raise UserError(f"--picture-rows: {args.picture_rows!r} is not TOP:BOTTOM") from None
+    return PackOptions(
+        video_size=args.video_size,
+        max_fps=args.max_fps,
+        max_seconds=args.max_seconds,
+        crf=args.crf,
+        audio=args.audio,
+        named_side=args.named_side,
+        picture_rows=(top, bottom),
+        shard_samples=args.shard_samples,
+    )
+
+
+def summary(report: Report, out: Path) -> str:
+    """What the command prints at its end."""
+    lines = [
+        f"packed {report.packed} of {report.expected} utterances of {report.corpus} into {out}",
+        f"  {report.shards} shards, {report.bytes / 1e6:.1f} MB, {report.hours:.2f} hours, {report.dataset_id}",
+    ]
+    lines += [f"  skipped {skip.where}: {skip.reason}" for skip in report.skipped[:5]]
+    if len(report.skipped) > 5:
+        lines.append(f"  ... and {len(report.skipped) - 5} more")
+    if report.differences:
+        lines.append(f"  counts differ from the published ones in {len(report.differences)} groups")
+    lines.append(f"  report: {out / 'report.md'}")
+    return "\n".join(lines)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry of the script."""
+    from dual_hpc.errors import DualError
+
+    parser = argparse.ArgumentParser(prog="pack.py", description="Pack a raw corpus into WebDataset shards.")
+    add_arguments(parser)
+    try:
+        return run(parser.parse_args(argv))
+    except DualError as error:
+        print(f"pack.py: error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("pack.py: interrupted; the same command continues", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,131 @@
+"""A raw corpus to a folder of shards: plan, pack what is not packed yet, sum up, write the index last."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from dual_hpc.data.index import INDEX_NAME, ShardIndex, dataset_id, read_index, write_index
+from dual_hpc.errors import UserError
+from shards.contact_sheet import write_contact_sheet
+from shards.corpora import read_corpus
+from shards.job import ShardJob
+from shards.layout import cut, fingerprint, share, shuffled
+from shards.lock import Lock, is_held
+from shards.options import PackOptions
+from shards.parts import FOLDER, Part, Parts
+from shards.plan import Plan, Skip
+from shards.pool import run_jobs
+from shards.progress import Progress
+from shards.report import SHEET_NAME, Report, make_report, read_report, write_report
+
+
+def pack(
+    corpus: str,
+    source: Path,
+    out: Path,
+    options: PackOptions | None = None,
+    workers: int = 1,
+    progress: bool | None = None,
+    name: str | None = None,
+    array: tuple[int, int] = (0, 1),
+) -> Report | None:
+    """Pack a corpus; killed and started again it continues behind the last finished shard.
+
+    The shards do not depend on `workers` or `array`.
+
+    Args:
+        corpus: iemocap, meld or manifest.
+        source: the corpus's folder, or the manifest.
+        out: folder of the shards; made if it is absent.
+        progress: a bar on standard error; None: if that is a terminal.
+        array: (index, count) of this task among several that fill the same folder; the one that finishes last sums up.
+
+    Returns:
+        The report; None from an array task while shards of others are missing.
+
+    Raises:
+        UserError: source or options are wrong, or another packer works on `out`.
+    """
+    options = options or PackOptions()
+    plan = read_corpus(corpus, source, name)
+    if not plan.utterances:
+        first = f" (the first: {plan.skips[0].where}: {plan.skips[0].reason})" if plan.skips else ""
+        raise UserError(f"source: {source} holds nothing that can be packed; {len(plan.skips)} entries left out{first}")
+    groups = cut(shuffled(plan.utterances), options.shard_samples)
+    identity = fingerprint(plan, options)
+    _make(out)
+    parts = Parts(out)
+    if (out / INDEX_NAME).exists():
+        return _finished(out, identity, parts)
+    parts.folder.mkdir(exist_ok=True)
+    index, count = array
+    with Lock(parts.folder / f"task-{index}-of-{count}.lock"):
+        _refuse_others(parts, index, count)
+        parts.begin(identity)
+        if count == 1:
+            parts.clear_temporaries()
+        mine = share(len(groups), index, count)
+        jobs = [ShardJob(i, groups[i], plan.root, out, options) for i in mine if parts.read(i) is None]
+        total = sum(len(groups[i]) for i in mine)
+        done = total - sum(len(job.utterances) for job in jobs)
+        with Progress(f"packing {plan.corpus}", total, done, progress) as bar:
+            run_jobs(jobs, workers, bar.advance)
+        finished = _collect(parts, len(groups))
+        if finished is None:
+            return None
+        return _sum_up(plan, options, identity, finished, out, parts)
+
+
+def _make(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UserError(f"--out: {out} is not a folder") from error
+    if not (out / INDEX_NAME).exists() and not (out / FOLDER).exists() and any(out.glob("*.tar")):
+        raise UserError(f"--out: {out} holds tars of something else; give another folder")
+
+
+def _finished(out: Path, identity: str, parts: Parts) -> Report:
+    if read_index(out).options.get("fingerprint") != identity:
+        raise UserError(
+            f"--out: {out} holds a finished data set of another source or with other options; give another folder"
+        )
+    parts.remove()  # killed between the index and this
+    return read_report(out)
+
+
+def _refuse_others(parts: Parts, index: int, count: int) -> None:
+    """Tasks of one array share a folder; anything else is a second packer."""
+    for path in sorted(parts.folder.glob("task-*.lock")):
+        if not path.stem.endswith(f"-of-{count}") and is_held(path):
+            raise UserError(
+                f"--out: {parts.out} is being packed in {path.stem.rpartition('-')[2]} part(s); wait for it"
+            )
+
+
+def _collect(parts: Parts, count: int) -> list[Part] | None:
+    found = [parts.read(number) for number in range(count)]
+    return None if None in found else [part for part in found if part is not None]
+
+
+def _sum_up(
+    plan: Plan, options: PackOptions, identity: str, finished: Sequence[Part], out: Path, parts: Parts
+) -> Report:
+    shards = [part.shard for part in finished if part.shard is not None]
+    skips = [*plan.skips, *(Skip(*skip) for part in finished for skip in part.skips)]
+    if not shards:
+        parts.remove()
+        raise UserError(f"source: no utterance could be packed (the first: {skips[0].where}: {skips[0].reason})")
+    index = ShardIndex(
+        dataset_id=dataset_id(shards),
+        corpus=plan.corpus,
+        options={**options.recorded(), "fingerprint": identity},
+        shards=shards,
+    )
+    report = make_report(index, skips, plan.notes)
+    write_report(out, report)
+    write_contact_sheet(out, index, out / SHEET_NAME)
+    write_index(out, index)
+    parts.remove()
+    return report

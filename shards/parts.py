@@ -1,0 +1,93 @@
+"""What is already done: one small file per finished shard, beside the shards, until the index replaces them all.
+
+A part is written before its tar gets the final name. So a tar under its final name has its part; a part without its
+tar, or whatever else a killed packer left, is packed again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from dual_hpc.data.index import Shard
+from dual_hpc.errors import UserError
+
+FOLDER = ".pack"
+
+
+class Part(BaseModel):
+    """A finished shard, or, without one, a stretch of the plan in which nothing could be packed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    shard: Shard | None
+    skips: list[tuple[str, str]]  # (where, reason)
+
+
+class Parts:
+    """The folder `.pack` in the output folder."""
+
+    def __init__(self, out: Path) -> None:
+        self.out, self.folder = out, out / FOLDER
+
+    def begin(self, fingerprint: str) -> None:
+        """Start, or continue the same job.
+
+        Raises:
+            UserError: the folder holds an unfinished job of another corpus or other options.
+        """
+        self.folder.mkdir(exist_ok=True)
+        path = self.folder / "plan"
+        if not path.exists():
+            write_atomically(path, fingerprint.encode())
+        elif path.read_text() != fingerprint:
+            raise UserError(
+                f"--out: {self.out} holds an unfinished pack of another source or with other options; "
+                "repeat those options to finish it, or give another folder"
+            )
+
+    def temporary(self, number: int) -> Path:
+        """Where a shard is written; the process's own name keeps two writers apart."""
+        return self.folder / f"{number:05d}.{os.getpid()}.tmp"
+
+    def clear_temporaries(self) -> None:
+        """Remove what killed packers left half written."""
+        for path in self.folder.glob("*.tmp"):
+            path.unlink(missing_ok=True)
+
+    def finish(self, number: int, part: Part) -> None:
+        """Record a shard as done."""
+        write_atomically(self._path(number), part.model_dump_json(exclude_none=True).encode())
+
+    def read(self, number: int) -> Part | None:
+        """The part of a finished shard; None while it is not finished."""
+        try:
+            part = Part.model_validate({"shard": None, **json.loads(self._path(number).read_bytes())})
+        except (OSError, ValueError):
+            return None
+        if part.shard is not None:
+            tar = self.out / part.shard.name
+            if not tar.is_file() or tar.stat().st_size != part.shard.bytes:
+                return None
+        return part
+
+    def remove(self) -> None:
+        """Forget everything: the index stands."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _path(self, number: int) -> Path:
+        return self.folder / f"{number:05d}.json"
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file so that it appears complete or not at all."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    with open(temporary, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)

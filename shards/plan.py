@@ -1,0 +1,64 @@
+"""What a corpus reader finds before any media is decoded: utterances to pack, and what is left out with its reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class Source:
+    """A stretch of a media file; None means its beginning or end (seconds)."""
+
+    path: Path
+    start: float | None = None
+    end: float | None = None
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One utterance to pack."""
+
+    key: str
+    fields: dict[str, Any]  # the fields of `Utterance` that the corpus tells
+    audio: Source | None
+    video: Source | None
+    text: str | None
+    # IEMOCAP shows two actors side by side: is the speaker the one whom the recording's name names?
+    actor: Literal["named", "other"] | None = None
+
+
+@dataclass(frozen=True)
+class Skip:
+    """Something left out: where it stands (file, or file:line, or key) and why."""
+
+    where: str
+    reason: str
+
+
+@dataclass
+class Plan:
+    """A corpus as its reader understood it; sources are recorded relative to `root`."""
+
+    corpus: str
+    root: Path
+    utterances: list[Planned] = field(default_factory=list)
+    skips: list[Skip] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)  # ignored on purpose, in numbers
+
+    def skip(self, where: str, reason: str) -> None:
+        """Note something that is left out."""
+        self.skips.append(Skip(where, reason))
+
+    def shown(self, path: Path) -> str:
+        """A path as reports write it."""
+        return shown(path, self.root)
+
+
+def shown(path: Path, root: Path) -> str:
+    """A path as reports and metadata write it: relative to the corpus, or the bare name outside it."""
+    try:
+        return path.relative_to(root).as_posix()
+    except ValueError:
+        return path.name

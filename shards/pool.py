@@ -1,0 +1,97 @@
+"""Worker processes that pack shards, and outlive a decoder that crashes on a damaged file.
+
+Media decoders are C code fed with whatever a corpus holds. A worker that dies takes only itself along: the shards that
+were in flight are done again one by one, which names the utterance that kills, and it is left out with that reason.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
+
+from shards.job import ShardJob, pack_shard
+
+_KEY_BYTES = 128
+_shared: Any = None  # in a worker: (number of utterances begun, key in flight)
+
+
+def run_jobs(jobs: Sequence[ShardJob], workers: int, tick: Callable[[int], None]) -> None:
+    """Pack all jobs with `workers` processes; `tick` receives how many utterances were begun since its last call."""
+    left = list(jobs)
+    while left:
+        unfinished, crashed = _pass(left, workers, tick, set())
+        if crashed is None:
+            return
+        # Which worker died is not told, and its shard may be any of those that were not finished first in line.
+        for job in unfinished[: workers + 1]:
+            _alone(job, tick)
+        left = unfinished[workers + 1 :]
+
+
+def _alone(job: ShardJob, tick: Callable[[int], None]) -> None:
+    """Pack one shard by itself, leaving out whatever kills the worker."""
+    poisonous: set[str] = set()
+    while True:
+        unfinished, crashed = _pass([job], 1, tick, poisonous)
+        if not unfinished:
+            return
+        if not crashed or crashed in poisonous:
+            raise BrokenProcessPool(f"the worker that packs shard {job.number} was killed (out of memory?)")
+        poisonous.add(crashed)
+
+
+def _pass(
+    jobs: list[ShardJob], workers: int, tick: Callable[[int], None], poisonous: set[str]
+) -> tuple[list[ShardJob], str | None]:
+    """Run jobs until done or until a worker dies: (jobs not finished, key last begun if one died)."""
+    context = multiprocessing.get_context("spawn")
+    begun, key = context.Value(ctypes.c_int64, 0), context.Array(ctypes.c_char, _KEY_BYTES + 1)
+    pool = ProcessPoolExecutor(workers, context, initializer=_begin_worker, initargs=((begun, key), os.getpid()))
+    seen = 0
+    try:
+        futures: dict[Future[None], ShardJob] = {pool.submit(_work, job, frozenset(poisonous)): job for job in jobs}
+        waiting = set(futures)
+        while waiting:
+            done, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
+            tick(begun.value - seen)
+            seen = begun.value
+            for future in done:
+                future.result()
+    except BrokenProcessPool:
+        return [job for future, job in futures.items() if not future.done() or future.exception()], key.value.decode()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+    return [], None
+
+
+def _begin_worker(shared: Any, parent: int) -> None:
+    global _shared
+    _shared = shared
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is interrupted as well, and ends the pool
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """A packer that is killed must not leave workers that go on without its lock."""
+    while os.getppid() == parent:
+        time.sleep(0.2)
+    os._exit(1)
+
+
+def _work(job: ShardJob, poisonous: frozenset[str]) -> None:
+    begun, key = _shared
+
+    def begins(name: str) -> None:
+        key.value = name.encode()
+        with begun.get_lock():
+            begun.value += 1
+
+    pack_shard(job, begins, poisonous)

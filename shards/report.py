@@ -1,0 +1,124 @@
+"""What a packing did: expected, packed, skipped with reasons, counts beside the published ones; JSON and Markdown.
+
+Nothing in it depends on the machine or the time, so a repeated pack writes the same report.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from dual_hpc.data.index import ShardIndex
+from dual_hpc.errors import UserError
+from shards.corpora import published
+from shards.parts import write_atomically
+from shards.plan import Skip
+
+JSON_NAME, MARKDOWN_NAME, SHEET_NAME = "report.json", "report.md", "contact_sheet.png"
+
+
+@dataclass(frozen=True)
+class Report:
+    """A finished packing."""
+
+    corpus: str
+    dataset_id: str
+    expected: int  # utterances with an annotation: packed + skipped
+    packed: int
+    shards: int
+    bytes: int
+    hours: float
+    without: dict[str, int]  # modality -> packed samples that lack it
+    counts: dict[str, int]
+    differences: dict[str, tuple[int, int]]  # group -> (published, packed)
+    skipped: list[Skip]
+    notes: list[str]
+    options: dict[str, str]
+
+
+def make_report(index: ShardIndex, skips: list[Skip], notes: list[str]) -> Report:
+    """Sum up an index and what did not get into it."""
+    samples = [sample.meta for shard in index.shards for sample in shard.samples]
+    counts = published.groups(index.corpus, samples)
+    return Report(
+        corpus=index.corpus,
+        dataset_id=index.dataset_id,
+        expected=len(samples) + len(skips),
+        packed=len(samples),
+        shards=len(index.shards),
+        bytes=sum(shard.bytes for shard in index.shards),
+        hours=round(sum(meta.duration for meta in samples) / 3600, 4),
+        without={
+            "audio": sum(not meta.has_audio for meta in samples),
+            "video": sum(not meta.has_video for meta in samples),
+            "text": sum(not meta.has_text for meta in samples),
+        },
+        counts=counts,
+        differences=published.differences(index.corpus, counts),
+        skipped=skips,
+        notes=notes,
+        options=index.options,
+    )
+
+
+def write_report(folder: Path, report: Report) -> None:
+    """Write `report.json` and `report.md` beside the shards."""
+    text = json.dumps(asdict(report), indent=1, ensure_ascii=False)
+    write_atomically(folder / JSON_NAME, (text + "\n").encode())
+    write_atomically(folder / MARKDOWN_NAME, markdown(report).encode())
+
+
+def read_report(folder: Path) -> Report:
+    """The report of a finished pack.
+
+    Raises:
+        UserError: it was removed or changed.
+    """
+    try:
+        stored = json.loads((folder / JSON_NAME).read_bytes())
+        skipped = [Skip(**skip) for skip in stored.pop("skipped")]
+        differences = {group: (pair[0], pair[1]) for group, pair in stored.pop("differences").items()}
+        return Report(**stored, skipped=skipped, differences=differences)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UserError(
+            f"{folder / JSON_NAME}: is missing or was changed; the shards beside it are complete"
+        ) from error
+
+
+def markdown(report: Report) -> str:
+    """The report for people."""
+    lines = [
+        f"# {report.corpus}: {report.packed} of {report.expected} utterances packed",
+        "",
+        f"{report.shards} shards, {report.bytes / 1e6:.1f} MB, {report.hours:.2f} hours; data set {report.dataset_id}",
+        "",
+    ]
+    lines += [f"- {count} samples without {name}" for name, count in report.without.items() if count]
+    lines += [f"- {note}" for note in report.notes]
+    lines += ["", "## Samples", "", "| group | packed | published |", "|---|---:|---:|"]
+    differing = {group: wanted for group, (wanted, _) in report.differences.items()}
+    known = report.corpus in published.COUNTS
+    for group in [*report.counts, *(g for g in differing if g not in report.counts)]:
+        found = report.counts.get(group, 0)
+        wanted = f"**{differing[group]}**" if group in differing else str(found) if known else ""
+        lines.append(f"| {cell(group)} | {found} | {wanted} |")
+    lines += ["", f"## Skipped ({len(report.skipped)})", ""]
+    for reason, count in Counter(_kind(skip.reason) for skip in report.skipped).most_common():
+        lines.append(f"- {count}: {cell(reason)}")
+    lines += ["", "| where | reason |", "|---|---|"] if report.skipped else []
+    lines += [f"| {cell(skip.where)} | {cell(skip.reason)} |" for skip in report.skipped]
+    lines += ["", "## Options", ""]
+    lines += [f"- {name}: {value}" for name, value in report.options.items()]
+    return "\n".join(lines) + "\n"
+
+
+def cell(text: str) -> str:
+    """Text from a corpus as one cell of a Markdown table."""
+    return "".join(c if c.isprintable() else " " for c in text).replace("|", "\\|").replace("<", "&lt;")
+
+
+def _kind(reason: str) -> str:
+    """A reason without the file or utterance it names."""
+    return reason.rpartition(": ")[2]

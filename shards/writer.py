@@ -1,0 +1,92 @@
+"""One shard: a tar with the same bytes for the same samples, seen under its final name only when it is complete."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+from dual_hpc.data.index import IndexedSample, Shard
+from dual_hpc.data.sample import META, Utterance
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What one utterance becomes: its metadata and its other members by extension."""
+
+    meta: Utterance
+    members: dict[str, bytes]
+
+
+class _HashingFile:
+    """Hashes what it writes, so that no shard is read again for its sha256."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file, self.digest, self.size = file, hashlib.sha256(), 0
+
+    def write(self, data: bytes) -> int:
+        self.digest.update(data)
+        self.size += len(data)
+        return self.file.write(data)
+
+    def tell(self) -> int:
+        return self.size
+
+
+class ShardWriter:
+    """Writes `folder/name` through `temporary`; leaving the block by an exception leaves no shard.
+
+    After the block, `shard` describes what was written; `commit` gives it its final name.
+    """
+
+    def __init__(self, folder: Path, name: str, temporary: Path) -> None:
+        self.target, self.temporary = folder / name, temporary
+        self.samples: list[IndexedSample] = []
+        self.shard: Shard | None = None
+
+    def __enter__(self) -> ShardWriter:
+        self._raw = open(self.temporary, "wb")
+        self._file = _HashingFile(self._raw)
+        self._tar = tarfile.open(fileobj=self._file, mode="w", format=tarfile.GNU_FORMAT)  # type: ignore[call-overload]
+        return self
+
+    def add(self, sample: Sample) -> None:
+        """Append one sample; its metadata come first."""
+        meta = sample.meta.model_dump_json(exclude_none=True).encode()
+        placed: dict[str, tuple[int, int]] = {}
+        for extension, data in [(META, meta), *sorted(sample.members.items())]:
+            info = tarfile.TarInfo(f"{sample.meta.key}.{extension}")  # TarInfo's date is 0 and its owner root (0)
+            info.size, info.mode = len(data), 0o644
+            self._tar.addfile(info)
+            placed[extension] = (self._file.size, len(data))
+            self._file.write(data)
+            self._file.write(b"\0" * (-len(data) % tarfile.BLOCKSIZE))
+            self._tar.offset = self._file.size
+        self.samples.append(IndexedSample(meta=sample.meta, members=placed))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self._raw.close()
+            self.temporary.unlink(missing_ok=True)
+            return
+        self._tar.close()
+        self._raw.flush()
+        os.fsync(self._raw.fileno())
+        self._raw.close()
+        self.shard = Shard(
+            name=self.target.name,
+            bytes=self._file.size,
+            sha256=self._file.digest.hexdigest(),
+            samples=self.samples,
+        )
+
+    def commit(self) -> None:
+        """Give the finished shard its final name."""
+        assert self.shard is not None, "commit after the block"
+        os.replace(self.temporary, self.target)

@@ -1,0 +1,93 @@
+"""The manifest reader: every wrong row is named by its line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from dual_hpc.data.sample import is_valid_key
+from dual_hpc.errors import UserError
+from shards.corpora import manifest as reader
+
+
+@pytest.fixture
+def folder(tmp_path: Path, put: Callable[[str, Path], Path]) -> Path:
+    put("tone.wav", tmp_path / "a.wav")
+    put("clip.mp4", tmp_path / "sub" / "b.mp4")
+    return tmp_path
+
+
+def write(folder: Path, rows: list[Any], name: str = "mine.jsonl") -> Path:
+    path = folder / name
+    path.write_text("\n".join(row if isinstance(row, str) else json.dumps(row) for row in rows) + "\n")
+    return path
+
+
+def test_csv_and_json_lines_mean_the_same(folder: Path) -> None:
+    table = folder / "mine.csv"
+    table.write_text("id,audio,video,text,label,split,start,end\nu,a.wav,sub/b.mp4,Hello,Joy,train,0.1,0.5\n")
+    row = {"audio": "a.wav", "video": "sub/b.mp4", "text": "Hello", "label": "Joy", "split": "train"}
+    lines = write(folder, [{**row, "id": "u", "start": 0.1, "end": 0.5}])
+    (from_csv,), (from_json,) = reader.read(table).utterances, reader.read(lines).utterances
+    assert from_csv.fields == from_json.fields and from_csv.audio == from_json.audio and from_csv.text == "Hello"
+    assert from_csv.fields["label"] == "joy" and from_csv.fields["raw_label"] == "Joy"
+    assert from_csv.fields["corpus"] == "mine" and reader.read(lines, "other").corpus == "other"
+    assert from_csv.audio is not None and (from_csv.audio.start, from_csv.audio.end) == (0.1, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ("not json", "is no JSON object"),
+        ("[1, 2]", "is no JSON object"),
+        ("[" * 100_000, "is no JSON object"),
+        ({"audio": "absent.wav"}, "audio 'absent.wav' does not exist"),
+        ({"audio": "a\0.wav"}, "does not exist"),
+        ({"audio": "x" * 5000}, "does not exist"),
+        ({"audio": ["a.wav"]}, "audio is no path"),
+        ({"audio": "sub"}, "audio 'sub' does not exist"),
+        ({"text": "only"}, "neither audio nor video is given"),
+        ({"audio": "a.wav", "id": "../x"}, "is not a plain name"),
+        ({"audio": "a.wav", "id": "a.b"}, "is not a plain name"),
+        ({"audio": "a.wav", "id": "ok"}, "id ok occurs twice"),
+        ({"audio": "a.wav", "start": "soon"}, "start 'soon' is no number"),
+        ({"audio": "a.wav", "start": "nan"}, "start 'nan' is no number"),
+        ({"audio": "a.wav", "start": 2, "end": 1}, "are no stretch of time"),
+        ({"audio": "a.wav", "start": -1}, "are no stretch of time"),
+        ({"audio": "a.wav", "session": 1.5}, "session 1.5 is no whole number"),
+        ({"audio": "a.wav", "emotion": "joy"}, "unknown column 'emotion'"),
+    ],
+)
+def test_a_wrong_row_is_named_by_its_line(folder: Path, row: Any, reason: str) -> None:
+    plan = reader.read(write(folder, [{"audio": "a.wav", "id": "ok", "label": "joy"}, row]))
+    (skip,) = plan.skips
+    assert skip.where == "mine.jsonl:2" and reason in skip.reason
+    assert [p.key for p in plan.utterances] == ["ok"]
+
+
+def test_a_manifest_without_labels_is_refused(folder: Path) -> None:
+    with pytest.raises(UserError, match="has no labels: fill the column label"):
+        reader.read(write(folder, [{"audio": "a.wav"}]))
+
+
+def test_a_table_without_media_columns_is_refused(folder: Path) -> None:
+    (folder / "mine.csv").write_text("name,age\nx,1\n")
+    with pytest.raises(UserError, match="line 1 names neither a column audio nor video"):
+        reader.read(folder / "mine.csv")
+
+
+json_values = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.integers(), max_size=2)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.dictionaries(st.sampled_from(reader.COLUMNS), json_values, max_size=5), max_size=4))
+def test_any_row_is_planned_under_a_safe_key_or_reported(folder: Path, rows: list[dict[str, Any]]) -> None:
+    plan = reader.read(write(folder, [{"audio": "a.wav", "label": "x", "id": "first"}, *rows]))
+    assert len(plan.utterances) + len(plan.skips) == len(rows) + 1
+    assert all(is_valid_key(planned.key) for planned in plan.utterances)
