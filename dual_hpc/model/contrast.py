@@ -11,6 +11,7 @@ from torch.nn import functional
 from dual_hpc.kernels.alignment import alignment_loss
 from dual_hpc.model.masking import full_precision, prefix_mask
 
+STILL = 1e-2  # norm below which a vector says nothing about direction; aligned features have norm sqrt(d)
 LOWEST_TEMPERATURE = 0.025  # below it exp(cosine / tau) leaves fp32 when the shift is the constant 1 / tau
 
 
@@ -34,13 +35,23 @@ class AlignmentLoss(nn.Module):
         if self.log_temperature is not None:
             temperature = self.log_temperature.float().exp().clamp(LOWEST_TEMPERATURE, 1.0).squeeze(0)
         return alignment_loss(
-            audio,
-            video,
+            without_still(audio),
+            without_still(video),
             lengths,
             temperature,
             across_batch=self.across_batch,
             implementation=self.implementation,
         )
+
+
+def without_still(x: torch.Tensor) -> torch.Tensor:
+    """x [..., D] as it is, but steps of (almost) no length get no gradient.
+
+    Δ is exactly zero where a picture does not change, and the gradient of a direction grows as 1 / length: one still
+    step would outweigh all others.
+    """
+    still = x.detach().float().norm(dim=-1, keepdim=True) < STILL
+    return torch.where(still, x.detach(), x)
 
 
 def similarity(audio: torch.Tensor, video: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:

@@ -16,7 +16,7 @@ from dual_hpc.model.configuration import DualConfig
 from dual_hpc.model.contrast import AlignmentLoss, similarity
 from dual_hpc.model.decoder import EmotionDecoder, TextMemory
 from dual_hpc.model.differential import AudioDifferential, VideoDifferential
-from dual_hpc.model.encoders import build_audio_encoder, build_text_encoder, build_video_encoder
+from dual_hpc.model.encoders import build_audio_encoder, build_text_encoder, build_video_encoder, freeze
 from dual_hpc.model.encoders.transformer_kinds import read_json
 from dual_hpc.model.grid import grid_lengths
 from dual_hpc.model.losses import classification_loss
@@ -66,6 +66,7 @@ class DualForEmotionClassification(PreTrainedModel):
         self.memory = TextMemory(self.text_encoder.output_size if self.text_encoder is not None else None, width)
         self.decoder = EmotionDecoder(width, c.decoder_layers, c.num_heads, c.dropout, len(c.labels))
         self.post_init()
+        self._freeze_encoders()
 
     @classmethod
     def from_pretrained(cls, folder: str | PathLike[str], *arguments: Any, **options: Any) -> Any:  # type: ignore[override]
@@ -87,7 +88,14 @@ class DualForEmotionClassification(PreTrainedModel):
         model, report = loaded
         if foreign := sorted({*report["missing_keys"], *report["unexpected_keys"]}):
             raise UserError(f"model: the weights in {folder} do not fit its config.json ({foreign[0]})")
+        model._freeze_encoders()  # transformers replaces parameters when it loads
         return (model, report) if wanted else model
+
+    def _freeze_encoders(self) -> None:
+        for modality in ("audio", "video", "text"):
+            encoder, spec = getattr(self, f"{modality}_encoder"), getattr(self.config, modality)
+            if encoder is not None:
+                freeze(encoder, spec["trainable"], f"model.{modality}.trainable")
 
     def _alignment_loss(self) -> AlignmentLoss:
         c = self.config

@@ -1,4 +1,4 @@
-"""From `{"kind", "trainable", "config", ...}` to an encoder with fresh weights; pretrained ones are loaded later."""
+"""From `{"kind", "config", ...}` to an encoder with fresh weights; pretrained ones are loaded later."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 from dual_hpc.errors import UserError
 from dual_hpc.model.encoders.base import Encoder
 from dual_hpc.model.encoders.face import FaceEncoder
-from dual_hpc.model.encoders.freezing import freeze
 from dual_hpc.model.encoders.logmel import LogMelEncoder
 from dual_hpc.model.encoders.pictures import HALF, IMAGENET, PictureEncoder
 from dual_hpc.model.encoders.speech import SpeechEncoder
@@ -20,28 +19,26 @@ E = TypeVar("E", bound=Encoder)
 def build_audio_encoder(spec: dict[str, Any], sample_rate: int) -> LogMelEncoder | SpeechEncoder:
     """`logmel`, or one of the wav2vec 2.0 family (`normalize`: see `SpeechEncoder`)."""
     if spec["kind"] == "logmel":
-        return _build("audio", spec, lambda: LogMelEncoder(sample_rate, **spec["config"]))
+        return _build("audio", lambda: LogMelEncoder(sample_rate, **spec["config"]))
     normalize = spec.get("normalize", True)
-    return _build("audio", spec, lambda: SpeechEncoder(spec["kind"], spec["config"], sample_rate, normalize))
+    return _build("audio", lambda: SpeechEncoder(spec["kind"], spec["config"], sample_rate, normalize))
 
 
 def build_video_encoder(spec: dict[str, Any]) -> FaceEncoder | PictureEncoder:
     """The small residual network, or a transformers model if the configuration is one (it has a `model_type`)."""
     if spec["kind"] == "resnet" and "model_type" not in spec["config"]:
-        return _build("video", spec, lambda: FaceEncoder(**spec["config"]))
+        return _build("video", lambda: FaceEncoder(**spec["config"]))
     scale = spec.get("scale") or (IMAGENET if spec["kind"] == "resnet" else HALF)
-    return _build("video", spec, lambda: PictureEncoder(spec["kind"], spec["config"], scale["mean"], scale["std"]))
+    return _build("video", lambda: PictureEncoder(spec["kind"], spec["config"], scale["mean"], scale["std"]))
 
 
 def build_text_encoder(spec: dict[str, Any]) -> WordEncoder:
     """A BERT or RoBERTa."""
-    return _build("text", spec, lambda: WordEncoder(spec["kind"], spec["config"]))
+    return _build("text", lambda: WordEncoder(spec["kind"], spec["config"]))
 
 
-def _build(modality: str, spec: dict[str, Any], make: Callable[[], E]) -> E:
+def _build(modality: str, make: Callable[[], E]) -> E:
     try:
-        encoder = make()
+        return make()
     except (TypeError, ValueError, AssertionError) as error:
         raise UserError(f"model.{modality}.config: {' '.join(str(error).split())}") from error
-    freeze(encoder, spec["trainable"], f"model.{modality}.trainable")
-    return encoder

@@ -91,7 +91,7 @@ def complete_config(kind: Kind, overrides: dict[str, Any], path: str | None, set
         complete = kind.config_class.from_dict({**base, **overrides}).to_dict()
     except (TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{setting}.config: {' '.join(str(error).split())}") from error
-    unwanted = ("dtype", "torch_dtype", "transformers_version", "architectures")
+    unwanted = ("dtype", "torch_dtype", "transformers_version", "architectures", "id2label", "label2id", "num_labels")
     return {key: value for key, value in complete.items() if key not in unwanted and not key.startswith("_")}
 
 

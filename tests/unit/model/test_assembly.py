@@ -1,0 +1,151 @@
+"""From the configuration of a run to a model, pretrained directories included."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+
+from dual_hpc.errors import UserError
+from dual_hpc.model import load_model, save_model
+from dual_hpc.model.encoders.frozen_norm import FrozenBatchNorm
+
+SPEECH = {
+    "hidden_size": 16,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+    "conv_dim": [16] * 7,
+    "num_conv_pos_embeddings": 8,
+    "num_conv_pos_embedding_groups": 2,
+}
+SMALL = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+RESNET = {"embedding_size": 8, "hidden_sizes": [8, 16], "depths": [1, 1], "layer_type": "basic"}
+
+
+@pytest.fixture
+def pretrained(tmp_path: Path, tokenizer: Any) -> dict[str, Path]:
+    """Directories as a download would leave them: pretraining heads, SpecAugment and LayerDrop on."""
+    torch.manual_seed(1)
+    t = transformers
+    wav = t.Wav2Vec2Config(**SPEECH, layerdrop=0.5, mask_time_prob=0.5, codevector_dim=16, proj_codevector_dim=16)
+    resnet = t.ResNetModel(t.ResNetConfig(**RESNET))
+    for name, buffer in resnet.named_buffers():
+        if "running" in name:
+            buffer.uniform_(0.5, 1.5)
+    models = {
+        "audio": t.Wav2Vec2ForPreTraining(wav),
+        "video": resnet,
+        "text": t.BertForMaskedLM(t.BertConfig(**SMALL, vocab_size=len(tokenizer), max_position_embeddings=32)),
+    }
+    for name, model in models.items():
+        model.save_pretrained(tmp_path / name)
+    (tmp_path / "audio" / "preprocessor_config.json").write_text(json.dumps({"do_normalize": False}))
+    scale = {"image_mean": [0.1, 0.2, 0.3], "image_std": [0.4, 0.5, 0.6]}
+    (tmp_path / "video" / "preprocessor_config.json").write_text(json.dumps(scale))
+    return {name: tmp_path / name for name in models}
+
+
+def sections(folders: dict[str, Path], trainable: Any = "all") -> dict[str, Any]:
+    kinds = {"audio": "wav2vec2", "video": "resnet", "text": "bert"}
+    return {name: {"kind": kinds[name], "path": str(folders[name]), "trainable": trainable} for name in kinds}
+
+
+def test_pretrained_weights_and_input_settings_arrive(pretrained: dict[str, Path], make_model: Any) -> None:
+    model = make_model(**sections(pretrained))
+    theirs = transformers.Wav2Vec2Model.from_pretrained(pretrained["audio"]).state_dict()
+    ours = model.audio_encoder.backbone.state_dict()
+    assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
+    assert not model.audio_encoder.normalize
+    assert model.video_encoder.mean == [0.1, 0.2, 0.3]
+    assert model.audio_encoder.backbone.config.layerdrop == 0
+    assert model.config.text["config"]["max_position_embeddings"] == 32
+
+
+def test_a_pretrained_resnet_gives_what_transformers_gives(
+    pretrained: dict[str, Path], make_model: Any, make_batch: Any
+) -> None:
+    encoder, batch = make_model(**sections(pretrained)).video_encoder, make_batch(("", ""))
+    theirs = transformers.ResNetModel.from_pretrained(pretrained["video"]).eval()
+    mean, std = torch.tensor([0.1, 0.2, 0.3]).view(3, 1, 1), torch.tensor([0.4, 0.5, 0.6]).view(3, 1, 1)
+    picture = (batch["frames"][1, :1].float() / 255 - mean) / std
+    with torch.no_grad():
+        features = encoder.train()(batch["frames"], batch["frame_lengths"])
+        torch.testing.assert_close(features[1, :1], theirs(picture).pooler_output.flatten(1), atol=1e-5, rtol=1e-4)
+    assert any(isinstance(part, FrozenBatchNorm) for part in encoder.modules())
+
+
+def test_a_saved_model_does_not_ask_for_the_pretrained_directories(
+    pretrained: dict[str, Path], make_model: Any, make_batch: Any, tokenizer: Any, tmp_path: Path
+) -> None:
+    model, batch = make_model(**sections(pretrained)), make_batch()
+    for folder in pretrained.values():
+        shutil.rmtree(folder)
+    save_model(model, tokenizer, tmp_path / "saved")
+    again, _ = load_model(tmp_path / "saved")
+    with torch.no_grad():
+        assert torch.equal(model(**batch).logits, again(**batch).logits)
+    assert str(tmp_path) not in (tmp_path / "saved" / "config.json").read_text()
+
+
+def test_trainable_counts_layers_from_the_top(pretrained: dict[str, Path], make_model: Any, make_batch: Any) -> None:
+    model = make_model(**sections(pretrained, trainable=1)).train()
+    free = {name for name, p in model.named_parameters() if p.requires_grad and "backbone" in name}
+    tops = ("encoder.layers.2.", "encoder.layer_norm.", "encoder.stages.1.", "encoder.layer.1.")
+    assert free and all(any(top in name for top in tops) for name in free)
+    assert {top for top in tops if any(top in name for name in free)} == set(tops)
+    model(**make_batch()).loss.backward()
+    assert {name for name, p in model.named_parameters() if p.grad is not None} >= free
+    assert all(p.grad is None for p in model.parameters() if not p.requires_grad)
+
+
+def test_a_frozen_encoder_is_not_trained_and_has_no_dropout(
+    pretrained: dict[str, Path], make_model: Any, make_batch: Any
+) -> None:
+    model, batch = make_model(**sections(pretrained, trainable="none")).train(), make_batch()
+    for encoder in (model.audio_encoder, model.video_encoder, model.text_encoder):
+        assert not any(p.requires_grad for p in encoder.parameters())
+        assert not any(part.training for part in encoder.modules())
+    assert model.decoder.training
+    one = model.audio_encoder(batch["waveform"], batch["waveform_lengths"])[0]
+    assert torch.equal(one, model.audio_encoder(batch["waveform"], batch["waveform_lengths"])[0])
+    model(**batch).loss.backward()
+
+
+BAD = [
+    ({"audio": {"kind": "logmel", "path": "/somewhere"}}, "model.audio.path"),
+    ({"audio": {"kind": "logmel", "config": {"chanels": 3}}}, "model.audio.config"),
+    ({"audio": {"kind": "wav2vec2", "path": "/nowhere"}}, "model.audio.path"),
+    ({"audio": {"kind": "wav2vec2", "config": {"hidden_size": 15, "num_attention_heads": 4}}}, "model.audio"),
+    ({"video": {"kind": "resnet", "config": {"grid": "x"}}}, "model.video.config"),
+    ({"video": {"kind": "resnet", "trainable": 9}}, "model.video.trainable"),
+    ({"text": {"kind": "bert", "config": {"max_position_embeddings": 4}}}, "data.max_tokens"),
+    ({"text": {"kind": "bert", "config": {"vocab_size": 3}}}, "model.text"),
+    ({"hidden_size": 18, "num_heads": 4}, "model.num_heads"),
+]
+
+
+@pytest.mark.parametrize(("settings", "setting"), BAD)
+def test_a_setting_that_makes_no_model_is_named_in_one_line(
+    settings: dict[str, Any], setting: str, make_model: Any
+) -> None:
+    with pytest.raises(UserError) as failure:
+        make_model(**settings)
+    assert setting in str(failure.value) and "\n" not in str(failure.value)
+
+
+def test_another_kind_of_model_in_the_directory_is_named(pretrained: dict[str, Path], make_model: Any) -> None:
+    with pytest.raises(UserError, match="'bert'"):
+        make_model(audio={"kind": "wav2vec2", "path": str(pretrained["text"])})
+
+
+def test_a_directory_without_weights_is_the_user_s_mistake(pretrained: dict[str, Path], make_model: Any) -> None:
+    (pretrained["video"] / "model.safetensors").unlink()
+    with pytest.raises(UserError, match=r"model\.video\.path") as failure:
+        make_model(**sections(pretrained))
+    assert "\n" not in str(failure.value)

@@ -1,0 +1,83 @@
+"""Each part can be switched off; shapes stay, and no parameter is left outside the graph."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from dual_hpc.errors import UserError
+
+SWITCHES = [
+    "use_sdm",
+    "use_vdm",
+    "use_residual",
+    "use_static_alignment",
+    "use_dynamic_alignment",
+    "use_audio",
+    "use_video",
+    "use_text",
+]
+
+
+@pytest.mark.parametrize("switch", SWITCHES)
+def test_a_part_switched_off_keeps_the_shapes_and_the_graph_whole(
+    switch: str, make_model: Any, make_batch: Any
+) -> None:
+    full, model, batch = make_model(), make_model(**{switch: False}), make_batch()
+    output, expected = model(**batch, output_alignment=True), full(**batch, output_alignment=True)
+    assert {k: v.shape for k, v in output.items()} == {k: v.shape for k, v in expected.items()}
+    assert not torch.equal(output.loss, expected.loss)
+    output.loss.backward()
+    assert [n for n, p in model.named_parameters() if p.grad is None] == []
+
+
+def test_without_sdm_and_vdm_nothing_changes_over_time(make_model: Any, make_batch: Any) -> None:
+    model = make_model(use_sdm=False, use_vdm=False)
+    x = torch.randn(2, 5, 16)
+    lengths = torch.tensor([5, 3])
+    for module in (model.sdm, model.vdm):
+        delta, pair = module(x, lengths)
+        assert not delta.any()
+        assert pair.shape == (2, 5, 32) and not pair[1, 3:].any()
+
+
+def test_an_alignment_loss_switched_off_is_zero(make_model: Any, make_batch: Any) -> None:
+    output = make_model(use_static_alignment=False)(**make_batch())
+    assert output.loss_static == 0 and output.loss_dynamic > 0
+    output = make_model(use_video=False)(**make_batch())
+    assert output.loss_static == 0 and output.loss_dynamic == 0
+
+
+def test_a_modality_switched_off_cannot_be_heard(make_model: Any, make_batch: Any) -> None:
+    batch = make_batch(("", ""))
+    for switch, name in (("use_audio", "waveform"), ("use_video", "frames"), ("use_text", "input_ids")):
+        model = make_model(**{switch: False})
+        with torch.no_grad():
+            logits = model(**batch).logits
+            assert torch.equal(logits, model(**{**batch, name: torch.zeros_like(batch[name])}).logits)
+
+
+def test_nothing_left_to_look_at_is_an_error(make_model: Any) -> None:
+    with pytest.raises(UserError, match="use_audio"):
+        make_model(use_audio=False, use_video=False, use_text=False)
+
+
+def test_the_total_is_the_weighted_sum_of_the_terms(make_model: Any, make_batch: Any) -> None:
+    output = make_model(lambda_static=0.3, lambda_dynamic=0.7)(**make_batch())
+    torch.testing.assert_close(output.loss, output.loss_cls + 0.3 * output.loss_static + 0.7 * output.loss_dynamic)
+
+
+def test_negatives_from_the_whole_batch_raise_the_alignment_loss(make_model: Any, make_batch: Any) -> None:
+    batch = make_batch(("", ""))
+    with torch.no_grad():
+        within, across = make_model()(**batch), make_model(align_across_batch=True)(**batch)
+    assert across.loss_static > within.loss_static
+
+
+def test_without_labels_there_is_no_loss(make_model: Any, make_batch: Any) -> None:
+    batch = make_batch()
+    del batch["labels"]
+    output = make_model()(**batch)
+    assert output.loss is None and output.logits.shape == (7, 4)
