@@ -19,3 +19,11 @@ def zero_padding(x: Tensor, lengths: Tensor | None) -> Tensor:
     return torch.where(
         valid.view(*valid.shape, *(1,) * (x.dim() - 2)), x, torch.zeros((), dtype=x.dtype, device=x.device)
     )
+
+
+def last_valid(x: Tensor, lengths: Tensor | None, otherwise: Tensor) -> Tensor:
+    """x [B, T, D] at each sequence's last valid step; `otherwise` [B, D] where there is none."""
+    if lengths is None:
+        return x[:, -1]
+    last = x.gather(1, (lengths - 1).clamp(min=0).view(-1, 1, 1).expand(-1, 1, x.shape[2]))[:, 0]
+    return torch.where(lengths[:, None] > 0, last, otherwise)

@@ -13,13 +13,12 @@ import torch
 from torch import Tensor
 
 from dual_hpc.kernels.dispatch import select
-from dual_hpc.kernels.lengths import zero_padding
+from dual_hpc.kernels.lengths import last_valid, zero_padding
+from dual_hpc.kernels.sdm_lstm import sdm_lstm_op
+from dual_hpc.kernels.sdm_op import sdm_op
+from dual_hpc.kernels.sdm_torch import Weights, sdm_torch
 
 State = tuple[Tensor, Tensor, Tensor]
-Weights = tuple[Tensor, Tensor, Tensor, Tensor]  # for x_{t-1} [4H, D], for x_t [4H, D], recurrent [4H, H], bias [4H]
-
-# Added to the pre-activations of padded steps: sigma(-HOLD) is exactly 0 and sigma(HOLD) exactly 1 in every dtype.
-HOLD = 1e4
 
 
 def sdm(
@@ -48,25 +47,25 @@ def sdm(
     dtype = torch.get_autocast_dtype(x.device.type) if torch.is_autocast_enabled(x.device.type) else x.dtype
     with torch.autocast(x.device.type, enabled=False):
         weights = weight_prev.to(dtype), weight_cur.to(dtype), weight_rec.to(dtype), bias.to(dtype)
-        x = zero_padding(x.to(dtype), lengths)
-        h, c, before = (s.to(dtype) for s in state) if state else _start(x, weight_rec.shape[1])
-        implement = sdm_reference if chosen == "reference" else sdm_torch
-        out, h, c = implement(x, weights, lengths, h, c, before)
-        return zero_padding(out, lengths), (h, c, last_valid(x, lengths, before))
+        x = x.to(dtype)
+        h, c, before = (s.to(dtype) for s in state) if state else _start(x, lengths, weight_rec.shape[1])
+        if chosen in ("triton", "parallel"):
+            whole = x.new_full((x.shape[0],), x.shape[1], dtype=torch.int64) if lengths is None else lengths
+            steps_first, _, h, c = sdm_op(x, *weights, whole, h, c, before, chosen)
+            out = steps_first.transpose(0, 1)
+        elif chosen == "reference":
+            out, h, c = sdm_reference(zero_padding(x, lengths), weights, lengths, h, c, before)
+        elif torch.compiler.is_compiling():
+            out, h, c = sdm_lstm_op(zero_padding(x, lengths), *weights, lengths, h, c, before)
+        else:
+            out, h, c = sdm_torch(zero_padding(x, lengths), weights, lengths, h, c, before)
+        out = zero_padding(out, lengths)
+        return out, (h, c, last_valid(x, lengths, before))
 
 
-def _start(x: Tensor, hidden: int) -> State:
+def _start(x: Tensor, lengths: Tensor | None, hidden: int) -> State:
     """The state before the first step: nothing remembered, and nothing has changed before the first frame."""
-    zero = x.new_zeros(x.shape[0], hidden)
-    return zero, zero, x[:, 0]
-
-
-def last_valid(x: Tensor, lengths: Tensor | None, otherwise: Tensor) -> Tensor:
-    """x [B, T, D] at each sequence's last valid step; `otherwise` [B, D] where there is none."""
-    if lengths is None:
-        return x[:, -1]
-    last = x.gather(1, (lengths - 1).clamp(min=0).view(-1, 1, 1).expand(-1, 1, x.shape[2]))[:, 0]
-    return torch.where(lengths[:, None] > 0, last, otherwise)
+    return x.new_zeros(x.shape[0], hidden), x.new_zeros(x.shape[0], hidden), zero_padding(x[:, :1], lengths)[:, 0]
 
 
 def sdm_reference(
@@ -89,43 +88,3 @@ def sdm_reference(
         h, c, before = torch.where(valid, h_next, h), torch.where(valid, c_next, c), x[:, t]
         out.append(h)
     return torch.stack(out, dim=1), h, c
-
-
-def sdm_torch(
-    x: Tensor,
-    weights: Weights,
-    lengths: Tensor | None,
-    h: Tensor,
-    c: Tensor,
-    before: Tensor,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """torch's own LSTM on the concatenated input, padded and unpacked (packing costs far more than the padding).
-
-    One more input column, 1 in padded steps, closes their input gate and opens their remember gate, so that c rests at
-    its last valid value and the carried state needs no packing either.
-    """
-    dtype = x.dtype
-    weight_prev, weight_cur, weight_rec, bias = weights
-    if x.device.type == "cpu" and dtype in (torch.bfloat16, torch.float16) and not _cpu_is_fast_in(dtype):
-        x, weight_prev, weight_cur, weight_rec, bias, h, c, before = (
-            t.float() for t in (x, weight_prev, weight_cur, weight_rec, bias, h, c, before)
-        )
-    both = [torch.cat([before[:, None], x[:, :-1]], dim=1), x]
-    weight_in = [weight_prev, weight_cur]
-    if lengths is not None:
-        padded = torch.arange(x.shape[1], device=x.device) >= lengths[:, None]
-        gates = torch.tensor([-HOLD, HOLD, 0.0, 0.0], dtype=x.dtype, device=x.device)
-        both.append(padded[..., None].to(x.dtype))
-        weight_in.append(gates.repeat_interleave(weight_rec.shape[1])[:, None])
-    flat = [torch.cat(weight_in, dim=1), weight_rec, bias, torch.zeros_like(bias)]
-    out, h_last, c_last = torch.lstm(
-        torch.cat(both, dim=-1), (h[None], c[None]), flat, True, 1, 0.0, torch.is_grad_enabled(), False, True
-    )
-    h_last = h_last[0] if lengths is None else last_valid(out, lengths, h)
-    return out.to(dtype), h_last.to(dtype), c_last[0].to(dtype)
-
-
-def _cpu_is_fast_in(dtype: torch.dtype) -> bool:
-    """oneDNN without native support for a 16-bit type emulates it, 30-50 times slower than fp32."""
-    mkldnn = torch.ops.mkldnn
-    return bool(mkldnn._is_mkldnn_bf16_supported() if dtype == torch.bfloat16 else mkldnn._is_mkldnn_fp16_supported())

@@ -1,0 +1,118 @@
+"""Engine `triton` of SDM: sizes, tiles and launches of K1 (weights stay on chip) and K2 (programs share a tile)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from dual_hpc.kernels import sdm_exchange, sdm_resident
+from dual_hpc.kernels.dispatch import interpreting
+from dual_hpc.kernels.sdm_op import accumulator
+
+ROWS = 16  # the least width of a dot: more tiles keep more of the chip busy, and every step waits for its slowest
+RESIDENT_BYTES = 131072  # four H x H matrices that fit into an SM's shared memory beside the operands of a step
+LANGUAGE = {torch.float32: tl.float32, torch.float64: tl.float64}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How one recurrence is cut: `parts` programs of `units` hidden units each per tile; resident = K1."""
+
+    resident: bool
+    units: int
+    parts: int
+    block: int
+    warps: int
+
+
+def plan(hidden: int, bytes_per_weight: int) -> Plan:
+    """K1 where all recurrent weights fit on chip, else K2 with slices that stay in an SM's cache."""
+    padded = max(16, triton.next_power_of_2(hidden))
+    if 4 * padded * padded * bytes_per_weight <= RESIDENT_BYTES:
+        return Plan(True, padded, 1, padded, 8 if padded >= 128 else 4)
+    units = 64
+    while units > 16 and 4 * units * padded * bytes_per_weight > RESIDENT_BYTES:
+        units //= 2
+    return Plan(False, units, triton.cdiv(hidden, units), 64 if bytes_per_weight <= 2 else 32, 4)
+
+
+def forward(
+    pre: Tensor, weight_rec: Tensor, h0: Tensor, c0: Tensor, lengths: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The forward recurrence; see `sdm_op.Engine`."""
+    steps, batch, hidden = pre.shape[0], pre.shape[1], h0.shape[1]
+    cut = plan(hidden, weight_rec.element_size())
+    wide = accumulator(pre.dtype)
+    exchange = pre.new_empty(steps + 1, batch, hidden)
+    c = pre.new_empty(steps, batch, hidden, dtype=wide)
+    h = exchange[1:]
+    order, short = schedule(lengths)
+    sizes = dict(H=hidden, UNITS=cut.units, ROWS=ROWS, ACC=LANGUAGE[wide], num_warps=cut.warps)
+    weight_rec = weight_rec.contiguous()
+    if cut.resident:
+        h_last, c_last = torch.empty_like(h0), c.new_empty(batch, hidden)
+        sdm_resident.forward_kernel[(triton.cdiv(batch, ROWS),)](
+            pre, weight_rec, h0.contiguous(), c0.contiguous(), order, short, h, c, h_last, c_last, batch, **sizes
+        )
+    else:
+        exchange[0] = h0
+        h_last, c_last = h0.clone(memory_format=torch.contiguous_format), c0.to(wide, copy=True).contiguous()
+        tensors = (pre, weight_rec, exchange, order, short, c, h_last, c_last)
+        launch(sdm_exchange.forward_kernel, tensors, steps, batch, cut, sizes)
+    return h, c, h_last, c_last.to(c0.dtype)
+
+
+def backward(
+    pre: Tensor,
+    weight_rec: Tensor,
+    c: Tensor,
+    c0: Tensor,
+    lengths: Tensor,
+    dh: Tensor,
+    dh_last: Tensor,
+    dc_last: Tensor,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The reverse recurrence; see `sdm_op.Engine`."""
+    steps, batch, hidden = c.shape
+    cut = plan(hidden, weight_rec.element_size())
+    wide = accumulator(pre.dtype)
+    order, short = schedule(lengths)
+    dh0, dc0 = (d.to(wide, copy=True).contiguous() for d in (dh_last, dc_last))
+    sizes = dict(H=hidden, UNITS=cut.units, ROWS=ROWS, ACC=LANGUAGE[wide], num_warps=cut.warps)
+    tensors = (pre, weight_rec.contiguous(), c, c0.contiguous(), order, short, dh.contiguous(), dh0, dc0)
+    if cut.resident:
+        sdm_resident.backward_kernel[(triton.cdiv(batch, ROWS),)](*tensors, batch, **sizes)
+    else:
+        launch(sdm_exchange.backward_kernel, tensors, steps + 1, batch, cut, sizes)
+    return pre, dh0.to(dh_last.dtype), dc0.to(dc_last.dtype)
+
+
+def schedule(lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows from the longest to the shortest, and the lengths as int32."""
+    return torch.argsort(lengths, descending=True, stable=True).to(torch.int32), lengths.to(torch.int32)
+
+
+def launch(kernel: Any, tensors: tuple[Tensor, ...], steps: int, batch: int, cut: Plan, sizes: dict[str, Any]) -> None:
+    """K2 over all steps, with no more programs at a time than the device holds at once; else they would wait for ever.
+
+    In the interpreter, where programs run one after another, a launch is one step.
+    """
+    tiles = triton.cdiv(batch, ROWS)
+    arrived = torch.zeros(tiles, dtype=torch.int32, device=tensors[0].device)
+    sizes = dict(sizes, BLOCK=cut.block, PARTS=cut.parts)
+    if interpreting():
+        for step in range(steps):
+            kernel[(cut.parts, tiles)](*tensors, arrived, 0, step, step + 1, batch, **sizes)
+        return
+    processors = torch.cuda.get_device_properties(tensors[0].device).multi_processor_count
+    at_once = processors // cut.parts
+    if at_once == 0:
+        raise ValueError(f"sdm: H={sizes['H']} needs {cut.parts} multiprocessors at once, this device has {processors}")
+    for first in range(0, tiles, at_once):
+        grid = (cut.parts, min(at_once, tiles - first))
+        kernel[grid](*tensors, arrived, first, 0, steps, batch, **sizes, launch_cooperative_grid=True)

@@ -1,0 +1,177 @@
+"""What the engines of SDM must do beside being right: K2's exchange, the loop, K4's residual check, the operators."""
+
+import importlib.util
+import logging
+from pathlib import Path
+
+import pytest
+import torch
+
+from dual_hpc.kernels import sdm_loop, sdm_op, sdm_parallel
+from dual_hpc.kernels.sdm import sdm
+
+sdm_triton = pytest.importorskip("dual_hpc.kernels.sdm_triton")
+
+spec = importlib.util.spec_from_file_location("sdm_cases", Path(__file__).with_name("sdm_cases.py"))
+cases = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(cases)
+
+
+def relative(got, want):
+    return [
+        ((g.double() - w.double()).abs().max() / w.double().abs().max().clamp(min=1e-3)).item()
+        for g, w in zip(got, want, strict=True)
+    ]
+
+
+@pytest.fixture
+def exchange(monkeypatch):
+    """K2 for every H."""
+    monkeypatch.setattr(sdm_triton, "RESIDENT_BYTES", 0)
+
+
+@pytest.fixture
+def poison(monkeypatch):
+    """Every uninitialised buffer is full of NaN."""
+    empty, new_empty, empty_like = torch.empty, torch.Tensor.new_empty, torch.empty_like
+
+    def poisoned(make):
+        def allocate(*args, **kwargs):
+            out = make(*args, **kwargs)
+            return out.fill_(float("nan")) if out.is_floating_point() else out
+
+        return allocate
+
+    monkeypatch.setattr(torch, "empty", poisoned(empty))
+    monkeypatch.setattr(torch.Tensor, "new_empty", poisoned(new_empty))
+    monkeypatch.setattr(torch, "empty_like", poisoned(empty_like))
+
+
+SHAPES = [(1, 1, 1, 1), (5, 4, 7, 20), (17, 3, 5, 33), (3, 6, 2, 16)]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_programs_that_share_a_tile_compute_the_same(exchange, poison, shape):
+    x, weights = cases.make(*shape)
+    assert not sdm_triton.plan(shape[3], 4).resident
+    lengths = torch.randint(0, shape[1] + 1, shape[:1], generator=torch.Generator().manual_seed(3))
+    state = tuple(torch.randn(shape[0], n).requires_grad_() for n in (shape[3], shape[3], shape[2]))
+    truth = tuple(s.detach().double().requires_grad_() for s in state)
+    got = cases.run(x, weights, lengths, state, implementation="triton")
+    want = cases.run(*cases.double(x, weights), lengths, truth, implementation="reference")
+    assert max(relative(got, want)) < 1e-5
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_resident_weights_compute_the_same_in_poisoned_buffers(poison, shape):
+    x, weights = cases.make(*shape)
+    assert sdm_triton.plan(shape[3], 4).resident
+    lengths = torch.randint(0, shape[1] + 1, shape[:1], generator=torch.Generator().manual_seed(3))
+    got = cases.run(x, weights, lengths, implementation="triton")
+    want = cases.run(*cases.double(x, weights), lengths, implementation="reference")
+    assert max(relative(got, want)) < 1e-5
+
+
+def test_the_exchange_passes_gradcheck_in_fp64(exchange):
+    x, weights = cases.double(*cases.make(2, 3, 1, 17))
+    assert sdm_triton.plan(17, 8).parts == 2
+    lengths = torch.tensor([3, 1])
+    assert torch.autograd.gradcheck(
+        lambda x, *w: sdm(x, *w, lengths=lengths, implementation="triton")[0], (x, *weights), fast_mode=True
+    )
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+@pytest.mark.parametrize("variant", ["resident", "exchange"])
+def test_its_error_is_at_most_half_again_that_of_an_lstm_in_the_same_dtype(monkeypatch, dtype, variant):
+    if variant == "exchange":
+        monkeypatch.setattr(sdm_triton, "RESIDENT_BYTES", 0)
+    x, weights = cases.make(16, 24, 24, 32, dtype)
+    lengths = torch.arange(9, 25)
+    want = cases.run(*cases.double(x, weights), lengths, implementation="reference")
+    fused = relative(cases.run(x, weights, lengths, implementation="triton"), want)
+    # A CPU's own LSTM computes fp16 in fp32: the definition in fp16 stands in for it.
+    peer = "torch" if dtype == torch.float32 else "reference"
+    lstm = relative(cases.run(x, weights, lengths, implementation=peer), want)
+    for mine, its in zip(fused, lstm, strict=True):
+        assert mine <= 1.5 * its + 2 * torch.finfo(dtype).eps
+
+
+def test_plans_keep_the_weights_of_a_program_within_its_share():
+    for hidden in (1, 16, 100, 128, 129, 256, 500, 512, 1024):
+        for size in (2, 4):
+            cut = sdm_triton.plan(hidden, size)
+            assert cut.units * cut.parts >= hidden
+            assert cut.units >= 16
+            if cut.resident:
+                assert 4 * cut.units**2 * size <= sdm_triton.RESIDENT_BYTES
+    assert sdm_triton.plan(128, 2).resident
+    assert not sdm_triton.plan(129, 2).resident
+    assert sdm_triton.plan(256, 2).parts == 4
+    assert sdm_triton.plan(1024, 2).parts == 64
+
+
+def test_the_loop_engine_is_the_definition():
+    assert sdm_op.engine("loop") is sdm_loop
+    x, weights = cases.make(4, 6, 3, 5)
+    lengths = torch.tensor([6, 3, 1, 0])
+    want = cases.run(*cases.double(x, weights), lengths, implementation="reference")
+    h0 = torch.zeros(4, 5)
+    h, _, h_last, c_last = sdm_op.sdm_op(x, *weights, lengths, h0, h0, x[:, 0] * (lengths > 0)[:, None], "loop")
+    assert max(relative([h.transpose(0, 1), h_last, c_last], want[:3])) < 1e-5
+
+
+@pytest.mark.parametrize("scale", [1.0, 4.0])
+def test_parallel_sweeps_settle_far_before_the_sequence_ends(caplog, scale):
+    x, weights = cases.make(2, 200, 8, 16, scale=scale)
+    lengths = torch.tensor([200, 77])
+    with caplog.at_level(logging.WARNING):
+        got = cases.run(x, weights, lengths, implementation="parallel")
+    want = cases.run(*cases.double(x, weights), lengths, implementation="reference")
+    assert max(relative(got, want)) < 1e-4
+    if scale == 1.0:
+        assert not caplog.records
+
+
+def test_parallel_that_does_not_settle_runs_the_loop_and_says_so(caplog, monkeypatch):
+    monkeypatch.setattr(sdm_parallel, "MAX_SWEEPS", 3)
+    x, weights = cases.make(2, 40, 4, 8, scale=6.0)
+    lengths = torch.tensor([40, 31])
+    with caplog.at_level(logging.WARNING):
+        got = cases.run(x, weights, lengths, implementation="parallel")
+    want = cases.run(*cases.double(x, weights), lengths, implementation="reference")
+    assert max(relative(got, want)) < 1e-4
+    assert [r.message.split(" did")[0] for r in caplog.records] == ["sdm: parallel forward", "sdm: parallel backward"]
+
+
+def test_parallel_passes_a_nan_on_as_the_loop_would():
+    x, weights = cases.make(2, 9, 3, 4)
+    broken = x.detach().clone()
+    broken[0, 4] = float("nan")
+    out, _ = sdm(broken, *weights, implementation="parallel")
+    assert out[0, 4:].isnan().all()
+    assert not out[0, :4].isnan().any()
+    assert not out[1].isnan().any()
+
+
+def test_a_scan_is_its_recurrence():
+    factor, term, start = torch.rand(13, 3), torch.randn(13, 3), torch.randn(3)
+    want, c = [], start
+    for a, u in zip(factor, term, strict=True):
+        c = a * c + u
+        want.append(c)
+    torch.testing.assert_close(sdm_parallel.scan(factor, term, start), torch.stack(want))
+
+
+@pytest.mark.parametrize("implementation", ["triton", "parallel"])
+def test_forward_keeps_h_and_c_and_nothing_of_the_gates(implementation):
+    x, weights = cases.make(4, 16, 8, 16)
+    lengths = torch.full((4,), 16)
+    mine, theirs = [], []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: (mine.append(t), t)[1], lambda t: t):
+        h0 = torch.zeros(4, 16)
+        sdm_op.sdm_op(x, *weights, lengths, h0, h0, x[:, 0], implementation)
+    known = {t.data_ptr() for t in (x, *weights, h0, lengths)}
+    saved = sum(t.numel() for t in mine if t.data_ptr() not in known and t.dim() == 3)
+    assert saved == 2 * 4 * 16 * 16
+    assert not theirs
