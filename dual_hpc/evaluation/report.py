@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
 
 from dual_hpc.evaluation.figures import confusion_figure
@@ -114,9 +113,3 @@ def _replace(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_text(text, encoding="utf-8")
     os.replace(temporary, path)
-
-
-def summary_rows(result: EvaluationResult) -> Mapping[str, Mapping[str, float]]:
-    """Row name -> headline scores, baselines first: what a terminal table shows."""
-    measured = {subset_name(name): one.scores.main() for name, one in result.subsets.items()}
-    return {**result.baselines, **measured}

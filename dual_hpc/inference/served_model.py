@@ -29,7 +29,8 @@ class ServedDual(PythonModel):
         """Read the safetensors of the logged model."""
         self.model = DualForEmotionClassification.from_pretrained(context.artifacts["model"]).eval()
 
-    def predict(self, context: Any, model_input: Any, params: dict[str, Any] | None = None) -> Any:
+    # `model_input` has no annotation: MLflow would take one for a schema of its own, against the logged signature.
+    def predict(self, context: Any, model_input, params: dict[str, Any] | None = None) -> Any:
         """Probabilities of the classes, in the order of the model's `id2label`."""
         tensors = {name: torch.from_numpy(np.array(model_input[name])) for name in INPUTS}
         with torch.inference_mode():

@@ -31,7 +31,7 @@ def log_model(client: MlflowClient, uri: str, run_id: str, folder: Path) -> None
     Args:
         folder: config.json, model.safetensors and the tokenizer.
     """
-    digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    digest = _sha256(folder / "model.safetensors")
     if client.get_run(run_id).data.tags.get(MODEL_TAG) == digest:
         return
     import mlflow
@@ -107,3 +107,11 @@ def requirements() -> list[str]:
         except PackageNotFoundError:
             continue
     return pinned
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -36,7 +36,8 @@ def sync(run: RunDir, *, artifacts: bool = True, model: Path | None = None) -> s
 
     Args:
         artifacts: also the curves, the reports and the configuration.
-        model: a saved model directory to log as an MLflow model; logged once per content.
+        model: a saved model directory to log as an MLflow model, once per content. A finished run's best export is
+            logged without being asked for.
 
     Raises:
         Exception: whatever MLflow or the network raises; during training use `Synchroniser`, which only warns.
@@ -57,8 +58,11 @@ def sync(run: RunDir, *, artifacts: bool = True, model: Path | None = None) -> s
                 client.set_tag(run_id, key, value)
         if artifacts:
             _log_artifacts(client, run_id, run, identity.name)
+        best = run.exports / "best"
+        if model is None and artifacts and status_of(segments) == "FINISHED" and best.is_dir():
+            model = best
         if model is not None:
-            log_model(client, store.uri, run_id, model)
+            log_model(client, store.uri, run_id, model.resolve())
         _log_status(client, run_id, segments)
     return str(run_id)
 
@@ -90,7 +94,7 @@ class Synchroniser:
         if self._thread.ident is not None:
             self._thread.join(patience)
         if self._thread.is_alive():
-            log.warning("MLflow: a sync hangs; run `dual-hpc runs sync %s` later", self._run.path)
+            log.warning("MLflow is not up to date: a sync hangs; the journal of %s keeps everything", self._run.path)
             return False
         return self._try(artifacts=True, model=model)
 
@@ -107,9 +111,7 @@ class Synchroniser:
             if not self._silent or artifacts:
                 reason = str(error).strip().splitlines()[:1] or [type(error).__name__]
                 log.warning(
-                    "MLflow is not up to date (%s); training goes on, `dual-hpc runs sync %s` repairs it",
-                    reason[0][:200],
-                    self._run.path,
+                    "MLflow is not up to date (%s); training goes on, the next sync repairs it", reason[0][:200]
                 )
             self._silent = True
             return False

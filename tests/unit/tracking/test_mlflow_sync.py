@@ -1,0 +1,193 @@
+"""Replaying a run into a real sqlite store: idempotent, incremental, harmless when it fails."""
+
+from __future__ import annotations
+
+import logging
+import math
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dual_hpc.config import load_config
+from dual_hpc.errors import EnvironmentFault, UserError
+from dual_hpc.tracking.journal import Journal
+from dual_hpc.tracking.mlflow_store import store_of
+from dual_hpc.tracking.mlflow_sync import CURSOR_TAG, Synchroniser, flatten, metric_name, status_of, sync
+from dual_hpc.tracking.run_dir import RunDir, Segment
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("store")
+
+
+def make_run(store: Path, name: str, *overrides: str) -> RunDir:
+    config = load_config("demo", [f"store={store}", f"name={name}", *overrides])
+    return RunDir.create(store / "runs" / name, config, code_version="abc+dirty")
+
+
+def history(run: RunDir, key: str) -> list[tuple[int, float, int]]:
+    with store_of(run.config()).client() as client:
+        experiment = client.get_experiment_by_name("dual").experiment_id
+        tag = f"tags.`dual.run_id` = '{run.identity().run_id}'"
+        (found,) = client.search_runs([experiment], filter_string=tag)
+        return [(m.step, m.value, m.timestamp) for m in client.get_metric_history(found.info.run_id, key)]
+
+
+def test_a_run_is_one_mlflow_run_however_often_it_is_synced(store):
+    run = make_run(store, "often")
+    with Journal(run.journal) as journal:
+        for step in range(5):
+            journal.metrics(step, {"train/loss": 5.0 - step}, time_ms=1000 + step)
+        ids = {sync(run), sync(run)}
+        journal.metrics(5, {"train/loss": 0.0}, time_ms=1005)
+        journal.metrics(3, {"train/loss": 2.0}, time_ms=1006)  # a step repeated after a resume, bit-equal
+        run.append_segment(Segment(event="start", job_id="41"))
+        run.append_segment(Segment(event="start", job_id="42"))
+        ids.add(sync(run, artifacts=False))
+    assert len(ids) == 1
+    assert history(run, "train/loss") == [(step, 5.0 - step, 1000 + step) for step in range(6)]
+    with store_of(run.config()).client() as client:
+        found = client.get_run(ids.pop())
+        assert {file.path for file in client.list_artifacts(found.info.run_id, "reports")} == {
+            "reports/training_curves.png"
+        }
+    assert found.data.tags["dual.jobs"] == "41,42"
+    assert found.data.tags["dual.code_version"] == "abc+dirty"
+    assert found.data.tags[CURSOR_TAG] == str(run.journal.stat().st_size)
+    assert found.data.params["model.hidden_size"] == str(run.config().model.hidden_size)
+    assert found.info.status == "RUNNING"
+
+
+def test_a_sync_that_lost_its_cursor_adds_nothing(store):
+    run = make_run(store, "cursor")
+    with Journal(run.journal) as journal:
+        journal.metrics(1, {"loss": 1.0, "odd": math.nan}, time_ms=7)
+    run_id = sync(run, artifacts=False)
+    with store_of(run.config()).client() as client:
+        client.set_tag(run_id, CURSOR_TAG, "0")
+    sync(run, artifacts=False)
+    assert history(run, "loss") == [(1, 1.0, 7)]
+    assert len(history(run, "odd")) == 1
+
+
+def test_processes_that_create_the_store_at_once_do_not_break_it(tmp_path):
+    runs = [make_run(tmp_path, f"r{n}") for n in range(2)]
+    for run in runs:
+        with Journal(run.journal) as journal:
+            journal.metrics(1, {"loss": 1.0}, time_ms=7)
+    program = "import sys; from dual_hpc.tracking import mlflow_sync as m; m.sync(m.RunDir.open(sys.argv[1]))"
+    workers = [subprocess.Popen([sys.executable, "-c", program, str(run.path)]) for run in runs]
+    assert [worker.wait(120) for worker in workers] == [0, 0]
+    assert [history(run, "loss") for run in runs] == [[(1, 1.0, 7)]] * 2
+
+
+def test_a_store_kept_by_another_writer_is_given_up_after_a_while(store):
+    held = store_of(make_run(store, "held").config())
+    with held.client(), pytest.raises(EnvironmentFault, match="another process"), held.client(patience=0.2):
+        pass
+
+
+def test_an_unreachable_server_costs_one_warning_and_a_later_sync_repairs_it(store, caplog):
+    run = make_run(store, "away", "tracking.uri=http://127.0.0.1:9")
+    with Journal(run.journal) as journal:
+        journal.metrics(1, {"loss": 1.0}, time_ms=7)
+    with caplog.at_level(logging.WARNING):
+        synchroniser = Synchroniser(run, interval=0.01).start()
+        time.sleep(0.3)
+        assert synchroniser.close() is False
+    assert 1 <= sum("MLflow is not up to date" in record.message for record in caplog.records) <= 2
+    text = run.config_file.read_text()
+    run.config_file.write_text(text.replace("uri: http://127.0.0.1:9", "uri: ''"))
+    sync(run)
+    assert history(run, "loss") == [(1, 1.0, 7)]
+
+
+def test_the_background_thread_follows_the_journal(store):
+    run = make_run(store, "live")
+    synchroniser = Synchroniser(run, interval=0.05).start()
+    with Journal(run.journal) as journal:
+        for step in range(20):
+            journal.metrics(step, {"loss": float(step)}, time_ms=step)
+            time.sleep(0.01)
+    run.append_segment(Segment(event="end", job_id="1", reason="finished"))
+    assert synchroniser.close() is True
+    assert [step for step, _, _ in history(run, "loss")] == list(range(20))
+
+
+@pytest.mark.parametrize("uri", ["file:///tmp/mlruns", "databricks", "mlruns"])
+def test_a_store_that_mlflow_no_longer_offers_is_refused_by_setting(tmp_path, uri):
+    with pytest.raises(UserError, match=r"tracking\.uri"):
+        store_of(load_config("demo", [f"store={tmp_path}", f"tracking.uri={uri}"]))
+
+
+@pytest.mark.parametrize(
+    ("segments", "status"),
+    [
+        ([], "SCHEDULED"),
+        ([("start", None)], "RUNNING"),
+        ([("start", None), ("end", "deadline")], "SCHEDULED"),
+        ([("start", None), ("end", "deadline"), ("start", None)], "RUNNING"),
+        ([("start", None), ("end", "finished")], "FINISHED"),
+        ([("start", None), ("end", "failed")], "FAILED"),
+    ],
+)
+def test_the_last_job_decides_the_status(segments, status):
+    assert status_of([Segment(event=event, job_id="1", reason=reason) for event, reason in segments]) == status
+
+
+@given(st.text(min_size=1))
+def test_any_metric_name_becomes_one_that_mlflow_takes(name):
+    from mlflow.utils.validation import _validate_metric_name
+
+    _validate_metric_name(metric_name(name))
+
+
+def test_parameters_are_flat_and_short(tmp_path):
+    flat = flatten(load_config("demo", [f"store={tmp_path}"]).model_dump(mode="json"))
+    assert flat["data.protocol"].startswith("iemocap") and flat["optim.betas"].startswith("[")
+    assert all(len(value) <= 6000 for value in flat.values())
+
+
+def test_the_best_export_of_a_finished_run_becomes_an_mlflow_model_that_answers(store, saved_model):
+    import mlflow
+
+    run = make_run(store, "model")
+    run.exports.mkdir()
+    (run.exports / "best").symlink_to(saved_model)
+    run.append_segment(Segment(event="end", job_id="1", reason="finished"))
+    run_id = sync(run)
+    sync(run)
+    store_uri = store_of(run.config()).uri
+    with store_of(run.config()).client() as client:
+        found = client.get_run(run_id)
+        (logged,) = client.search_logged_models([found.info.experiment_id])
+        assert found.info.status == "FINISHED"
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(store_uri)
+    try:
+        served = mlflow.pyfunc.load_model(f"models:/{logged.model_id}")
+    finally:
+        mlflow.set_tracking_uri(before)
+    assert served.metadata.metadata["labels"] == ["angry", "happy", "neutral", "sad"]
+    assert not list(Path(logged.artifact_location.removeprefix("file://")).rglob("*.pkl"))
+    batch = {
+        "waveform": np.zeros((2, 16_000), np.float32),
+        "waveform_lengths": np.array([16_000, 0]),
+        "frames": np.zeros((2, 5, 3, 32, 32), np.uint8),
+        "frame_lengths": np.array([5, 5]),
+        "durations": np.ones(2, np.float32),
+        "input_ids": np.zeros((2, 1), np.int64),
+        "attention_mask": np.zeros((2, 1), np.int64),
+    }
+    answer = served.predict(batch)
+    assert answer.shape == (2, 4)
+    np.testing.assert_allclose(answer.sum(1), 1, rtol=1e-5)
+    with pytest.raises(mlflow.MlflowException):
+        served.predict({**batch, "waveform": np.zeros((2, 16_000), np.float64)})
