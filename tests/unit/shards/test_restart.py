@@ -1,0 +1,132 @@
+"""The packer is killed at random moments; what it ends with is what an undisturbed one writes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from shards.lock import Lock
+from shards.options import PackOptions
+from shards.packing import pack
+
+KILLS = 20
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.iterdir()) if p.is_file()}
+
+
+def start(source: Path, out: Path, workers: int) -> subprocess.Popen[bytes]:
+    arguments = ["iemocap", str(source), "--out", str(out), "--video-size", "24", "--shard-samples", "1"]
+    code = "import sys; from shards.pack import main; sys.exit(main())"
+    command = [sys.executable, "-c", code, *arguments, "--workers", str(workers)]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert process.stderr is not None
+    process.stderr.close()
+
+
+@pytest.mark.timeout(180)
+def test_killed_at_twenty_random_moments_it_ends_with_the_same_bytes(iemocap: Path, tmp_path: Path) -> None:
+    rng = random.Random(7)
+    reference = tmp_path / "reference"
+    began = time.monotonic()
+    assert start(iemocap, reference, 1).wait() == 0
+    whole = time.monotonic() - began
+    kills = finished = 0
+    while kills < KILLS or finished == 0:
+        out = tmp_path / f"out{finished}"
+        settled: dict[str, tuple[int, int]] = {}
+        while True:
+            # Mostly past the start of the interpreter, where the work is.
+            patience = rng.uniform(0.35, 1.1) * whole if kills < KILLS else 120.0
+            process = start(iemocap, out, rng.choice((1, 2)))
+            try:
+                code = process.wait(patience)
+            except subprocess.TimeoutExpired:
+                kill(process)
+                kills += 1
+                now = {p.name: (p.stat().st_mtime_ns, p.stat().st_ino) for p in out.glob("*.tar")}
+                assert settled.items() <= now.items(), "a finished shard was packed again"
+                settled = now
+                continue
+            assert code == 0, process.stderr and process.stderr.read()
+            assert process.stderr is not None
+            process.stderr.close()
+            break
+        assert digests(out) == digests(reference)
+        assert not (out / ".pack").exists()
+        finished += 1
+
+
+def test_a_second_packer_is_refused_while_the_first_lives(iemocap: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (out / ".pack").mkdir(parents=True)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", _HOLD, str(out / ".pack" / "task-0-of-1.lock")], stdout=subprocess.PIPE
+    )
+    try:
+        assert holder.stdout is not None and holder.stdout.readline() == b"held\n"
+        second = start(iemocap, out, 1)
+        assert second.stderr is not None
+        message = second.stderr.read().decode()
+        assert second.wait() == 2 and f"is being packed by process {holder.pid}" in message
+        second.stderr.close()
+        refused = subprocess.run(
+            [sys.executable, "-c", _ARRAY, str(iemocap), str(out)], stderr=subprocess.PIPE, text=True, check=False
+        )
+        assert refused.returncode != 0 and "is being packed in 1 part(s)" in refused.stderr
+    finally:
+        holder.kill()
+        holder.wait()
+        holder.stdout.close()  # type: ignore[union-attr]
+    report = pack("iemocap", iemocap, out, PackOptions(video_size=24))
+    assert report is not None and report.packed == 4
+
+
+def test_a_lock_of_another_host_holds_while_it_is_touched(tmp_path: Path) -> None:
+    path = tmp_path / ".pack" / "task-0-of-1.lock"
+    path.parent.mkdir()
+    path.write_text('{"host": "elsewhere", "pid": 1}')
+    with pytest.raises(Exception, match="is being packed by process 1 on elsewhere"), Lock(path):
+        pass
+    old = time.time() - 3600
+    os.utime(path, (old, old))
+    with Lock(path):
+        pass
+    assert not path.exists()
+
+
+def test_a_damaged_lock_file_does_not_stop_anyone(tmp_path: Path) -> None:
+    path = tmp_path / "x.lock"
+    path.write_bytes(b"\xff\x00 not json")
+    with Lock(path):
+        pass
+
+
+_HOLD = """
+import sys, time
+from pathlib import Path
+from shards.lock import Lock
+with Lock(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+_ARRAY = """
+import sys
+from pathlib import Path
+from shards.packing import pack
+pack("iemocap", Path(sys.argv[1]), Path(sys.argv[2]), array=(0, 2))
+"""
