@@ -60,11 +60,12 @@ def train_rank(run_dir: str) -> str:
 
 
 def set_environment(job: JobEnvironment) -> None:
-    """RANK, LOCAL_RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT, and as many threads as this rank has cores.
+    """RANK, LOCAL_RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT, DUAL_JOB_ID, and as many threads as this rank has cores.
 
     CUDA_VISIBLE_DEVICES stays as Slurm set it: submitit would overwrite it with the local rank, which on a shared node
     may be another job's device.
     """
+    os.environ["DUAL_JOB_ID"] = job.job_id
     os.environ.setdefault("MASTER_PORT", str(port_of(job.job_id)))
     exported = TorchDistributedEnvironment().export(set_cuda_visible_devices=False, overwrite=True)
     if job.cluster == "local":

@@ -22,7 +22,7 @@ from submitit.local.local import LocalExecutor, LocalJob, LocalJobEnvironment
 from dual_hpc.errors import UserError
 from launch.failures import Failure, record
 
-GRACE = 10.0  # seconds that the other ranks have to say what they saw when one has failed
+GRACE = 5.0  # seconds that the other ranks have to say what they saw when one has failed
 LOCK = "controller.lock"
 
 

@@ -54,21 +54,22 @@ def evaluate(args: argparse.Namespace) -> EvaluationResult:
     """The typed result of what the arguments name."""
     from dual_hpc.config import load_config
     from dual_hpc.errors import UserError
+    from launch.runs import find_run
+
+    if (args.run_name is None) == (args.model is None):
+        raise UserError("evaluate what? Name a RUN, or give --model DIR with --shards and --protocol")
+    if args.model is None and (args.shards or args.protocol):
+        raise UserError("--shards and --protocol go with --model: a run is scored on its own")
+    if args.model is not None and not (args.shards and args.protocol):
+        raise UserError("--model needs --shards DIR and --protocol NAME to know what to score it on")
+    found = find_run(args.run_name, args.store) if args.model is None else None
+
     from dual_hpc.evaluation import run as evaluation
 
     subsets = evaluation.ALL_SUBSETS if args.all_subsets else tuple(args.subsets.split(","))
-    if (args.run_name is None) == (args.model is None):
-        raise UserError("evaluate what? Name a RUN, or give --model DIR with --shards and --protocol")
-    if args.model is not None:
-        if not args.shards or not args.protocol:
-            raise UserError("--model needs --shards DIR and --protocol NAME to know what to score it on")
+    if found is None:
         data = load_config(None, [f"data.protocol={args.protocol}"]).data.model_copy(update={"shards": args.shards})
         return evaluation.evaluate(args.model, data, split=args.split, subsets=subsets)
-    if args.shards or args.protocol:
-        raise UserError("--shards and --protocol go with --model: a run is scored on its own")
-    from launch.runs import find_run
-
-    found = find_run(args.run_name, args.store)
     result = evaluation.evaluate_run(found.path, split=args.split, checkpoint=args.checkpoint, subsets=subsets)
     track(found)
     return result

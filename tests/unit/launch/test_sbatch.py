@@ -1,0 +1,52 @@
+"""The sbatch text against golden files: read their differences before accepting them.
+
+DUAL_WRITE_GOLDEN=1 writes them anew.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from dual_hpc.config.schema import LaunchConfig
+from launch.profiles import load_profile, profile_names
+from launch.request import check
+from launch.sbatch import sbatch_text
+
+GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "sbatch"
+REQUESTS = {
+    "dev": LaunchConfig(nodes=2, ranks_per_node=1, hours=1),
+    "template": LaunchConfig(nodes=2, ranks_per_node=4, hours=12),
+    "jean-zay-v100": LaunchConfig(nodes=2, ranks_per_node=4, hours=20, account="abc@v100"),
+    "jean-zay-a100": LaunchConfig(ranks_per_node=8, hours=2, qos="qos_gpu_a100-dev", account="abc@a100"),
+    "jean-zay-h100": LaunchConfig(nodes=16, ranks_per_node=4, hours=100, qos="qos_gpu_h100-t4", account="abc@h100"),
+}
+
+
+def text(name: str) -> str:
+    profile, request = load_profile(name), REQUESTS[name]
+    check(request, profile)
+    return sbatch_text(profile, request, "trial", Path("/store/runs/trial/logs"), "python")
+
+
+def test_every_cluster_has_a_golden_file() -> None:
+    assert {name for name in profile_names() if load_profile(name).executor == "slurm"} == REQUESTS.keys()
+
+
+@pytest.mark.parametrize("name", sorted(REQUESTS))
+def test_the_sbatch_text_is_the_golden_one(name: str) -> None:
+    path = GOLDEN / f"{name}.sbatch"
+    if os.environ.get("DUAL_WRITE_GOLDEN") == "1":
+        path.write_text(text(name))
+    assert text(name) == path.read_text()
+
+
+@pytest.mark.parametrize("name", sorted(REQUESTS))
+def test_no_job_carries_a_wckey_and_every_srun_knows_its_cores(name: str) -> None:
+    lines = text(name).splitlines()
+    assert not any("wckey" in line for line in lines)
+    command = next(line for line in lines if line.startswith("srun"))
+    cores = next(line.split("=")[1] for line in lines if "--cpus-per-task" in line)
+    assert f"--cpus-per-task={cores}" in command and "--kill-on-bad-exit=1" in command
