@@ -1,0 +1,75 @@
+"""Which checkpoint to continue from: the newest that its manifest proves. Rank 0 lists, all verify, all follow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dual_hpc.checkpoint import manifest as manifests
+from dual_hpc.checkpoint.group import Group
+from dual_hpc.checkpoint.manifest import BadManifest, Manifest
+from dual_hpc.checkpoint.proof import damage
+from dual_hpc.errors import EnvironmentFault
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A proven checkpoint, and why newer ones were passed over."""
+
+    folder: Path
+    manifest: Manifest
+    passed_over: list[str] = field(default_factory=list)
+
+
+def steps(root: Path) -> list[int]:
+    """Steps of the committed checkpoints, ascending; whether they are sound is another question."""
+    if not root.is_dir():
+        return []
+    return sorted(step for folder in root.iterdir() if (step := manifests.step_of(folder)) is not None)
+
+
+def newest_proven(root: Path, group: Group) -> Choice | None:
+    """The checkpoint to continue from; None if none was ever committed. Collective.
+
+    Raises:
+        EnvironmentFault: there are checkpoints and none is usable. Starting from zero would hide the loss.
+    """
+    candidates = group.broadcast(steps(root) if group.rank == 0 else [])
+    passed_over: list[str] = []
+    for step in reversed(candidates):
+        folder = root / manifests.folder_name(step)
+        found, reason = _verify(folder, group)
+        if found is not None:
+            return Choice(folder, found, passed_over)
+        passed_over.append(f"{folder.name}: {reason}")
+    if not candidates:
+        return None
+    raise EnvironmentFault(
+        f"no checkpoint in {root} is usable ({'; '.join(passed_over)}); restore one from a copy, "
+        "or delete the folder's content to train from the start"
+    )
+
+
+def verify(folder: Path) -> list[str]:
+    """Everything that is wrong with a checkpoint; empty if it is proven."""
+    try:
+        manifest = manifests.load(folder)
+    except BadManifest as error:
+        return [str(error)]
+    found = (damage(folder / name, proof) for name, proof in sorted(manifest.files.items()))
+    return [reason for reason in found if reason]
+
+
+def _verify(folder: Path, group: Group) -> tuple[Manifest | None, str]:
+    """Each rank hashes its share of the files, which is what makes verifying hundreds of gigabytes bearable."""
+    try:
+        manifest, reason = (manifests.load(folder) if group.rank == 0 else None), None
+    except BadManifest as error:
+        manifest, reason = None, str(error)
+    manifest, reason = group.broadcast((manifest, reason))
+    if manifest is None:
+        return None, reason or "unknown"
+    share = sorted(manifest.files)[group.rank :: group.size]
+    mine = next((why for name in share if (why := damage(folder / name, manifest.files[name]))), None)
+    reasons = [why for why in group.gather(mine) if why]
+    return (None, reasons[0]) if reasons else (manifest, "")

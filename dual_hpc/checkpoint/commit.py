@@ -1,0 +1,130 @@
+"""The commit protocol: after any interruption a checkpoint is whole under its name, or it is not there.
+
+1  rank 0 makes step_N.tmp
+2  every rank writes its files there, flushed to the disk and hashed on the way
+3  proofs and failures are gathered; one failure anywhere abandons the checkpoint on every rank
+4  rank 0 writes the manifest, flushes, renames to step_N, flushes the parent
+5  rank 0 moves `latest` by an atomic replace; the outcome is told to all
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from dual_hpc.checkpoint import manifest as manifests
+from dual_hpc.checkpoint.group import Group
+from dual_hpc.checkpoint.manifest import MANIFEST_NAME, Manifest
+from dual_hpc.checkpoint.proof import FileProof
+from dual_hpc.errors import EnvironmentFault
+
+LATEST = "latest"
+
+# Writes one rank's files into a folder; returns the proofs by relative path. May raise OSError.
+Writer = Callable[[Path], dict[str, FileProof]]
+
+
+def save(
+    root: Path,
+    group: Group,
+    write: Writer,
+    *,
+    step: int,
+    zero_stage: int,
+    precision: str,
+    state: dict[str, Any],
+) -> Path:
+    """Write one checkpoint with all ranks of `group`; collective.
+
+    Returns:
+        The committed folder.
+
+    Raises:
+        EnvironmentFault: on every rank, if any rank failed. Earlier checkpoints are as they were.
+    """
+    final = root / manifests.folder_name(step)
+    temporary = final.with_name(final.name + ".tmp")
+    _together(group, lambda: _make_empty(temporary) if group.rank == 0 else None, step)
+    reached("made")
+    gathered = _together(group, lambda: write(temporary), step, undo=temporary)
+    reached("written")
+    files = {name: proof for proofs in gathered for name, proof in (proofs or {}).items()}
+    content = Manifest(
+        step=step, world_size=group.size, zero_stage=zero_stage, precision=precision, state=state, files=files
+    )
+    _together(group, lambda: _commit(temporary, final, content) if group.rank == 0 else None, step, undo=temporary)
+    return final
+
+
+def reached(point: str) -> None:
+    """Passed at every point of the protocol; tests replace it to stop there."""
+
+
+def remove(folder: Path) -> None:
+    """Delete a committed checkpoint; a kill half-way leaves an unfinished folder, never a damaged checkpoint."""
+    temporary = folder.with_name(folder.name + ".tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    os.rename(folder, temporary)
+    shutil.rmtree(temporary)
+
+
+def sweep(root: Path) -> None:
+    """Delete what earlier, killed saves left behind (rank 0, before the first save of a job)."""
+    for folder in root.glob("step_*.tmp"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _together(group: Group, act: Callable[[], Any], step: int, undo: Path | None = None) -> list[Any]:
+    """Run `act` on every rank and agree on its success: a rank that failed must not leave the others waiting."""
+    value, failure = None, None
+    try:
+        value = act()
+    except OSError as error:
+        failure = f"rank {group.rank}: {error.strerror or error}"
+    answers = group.gather((value, failure))
+    failures = [failure for _, failure in answers if failure]
+    if failures:
+        if undo is not None and group.rank == 0:
+            shutil.rmtree(undo, ignore_errors=True)
+        raise EnvironmentFault(f"checkpoint of step {step} was not saved ({'; '.join(failures)})")
+    return [value for value, _ in answers]
+
+
+def _make_empty(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+
+
+def _commit(temporary: Path, final: Path, content: Manifest) -> None:
+    _write_durably(temporary / MANIFEST_NAME, manifests.dump(content))
+    for folder in sorted({(temporary / name).parent for name in content.files} | {temporary}):
+        _flush_folder(folder)
+    reached("manifest")
+    if final.exists():  # a damaged one, or the same step again after a fallback
+        shutil.rmtree(final)
+    os.rename(temporary, final)
+    _flush_folder(final.parent)
+    reached("renamed")
+    pointer = final.parent / f".{LATEST}.tmp"
+    _write_durably(pointer, final.name + "\n")
+    os.replace(pointer, final.parent / LATEST)
+    _flush_folder(final.parent)
+    reached("latest")
+
+
+def _write_durably(path: Path, text: str) -> None:
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

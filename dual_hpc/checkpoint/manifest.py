@@ -1,0 +1,100 @@
+"""`manifest.json`: what makes a folder of files a checkpoint.
+
+It holds the proofs of all files and the training position as plain data, so that a checkpoint can be listed, chosen
+and understood without unpickling anything. It proves itself as well: a changed byte in it is found.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from dual_hpc.checkpoint.proof import FileProof
+
+FORMAT_VERSION = 1
+MANIFEST_NAME = "manifest.json"
+_FOLDER = re.compile(r"^step_(\d{8,})$")
+
+
+class Manifest(BaseModel):
+    """The content of `manifest.json`.
+
+    Attributes:
+        step: optimiser steps done.
+        world_size: ranks that wrote it; ZeRO's files can only be read back by as many.
+        state: the training position (plain data; its meaning is the training room's).
+        files: path relative to the checkpoint's folder -> proof.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format_version: int = FORMAT_VERSION
+    step: int = Field(ge=0)
+    world_size: int = Field(ge=1)
+    zero_stage: int = Field(ge=0, le=3)
+    precision: str
+    state: dict[str, Any]
+    files: dict[str, FileProof]
+
+    @field_validator("files")
+    @classmethod
+    def _stay_inside(cls, files: dict[str, FileProof]) -> dict[str, FileProof]:
+        for name in files:
+            if name.startswith("/") or ".." in Path(name).parts:
+                raise ValueError(f"{name} lies outside the checkpoint")
+        return files
+
+
+class BadManifest(ValueError):
+    """The manifest is missing, damaged or of another format."""
+
+
+def folder_name(step: int) -> str:
+    """Name of the folder of a step; sorts as the steps do."""
+    return f"step_{step:08d}"
+
+
+def step_of(folder: Path) -> int | None:
+    """The step in a committed folder's name; None for anything else (unfinished folders end in .tmp)."""
+    match = _FOLDER.match(folder.name)
+    return int(match.group(1)) if match else None
+
+
+def dump(manifest: Manifest) -> str:
+    """The text of `manifest.json`, closed by a digest of all before it."""
+    content = manifest.model_dump(mode="json")
+    return json.dumps({**content, "digest": _digest(content)}, indent=1, sort_keys=True) + "\n"
+
+
+def load(folder: Path) -> Manifest:
+    """The manifest of a checkpoint folder.
+
+    Raises:
+        BadManifest: with the reason.
+    """
+    try:
+        content = json.loads((folder / MANIFEST_NAME).read_text(encoding="utf-8"))
+        digest = content.pop("digest")
+    except FileNotFoundError:
+        raise BadManifest("it has no manifest") from None
+    except OSError as error:
+        raise BadManifest(f"its manifest cannot be read: {error.strerror}") from error
+    except (ValueError, AttributeError, KeyError) as error:
+        raise BadManifest("its manifest is damaged") from error
+    if digest != _digest(content):
+        raise BadManifest("its manifest is damaged")
+    if content.get("format_version") != FORMAT_VERSION:
+        raise BadManifest(f"it has format {content.get('format_version')}, this version reads {FORMAT_VERSION}")
+    try:
+        return Manifest.model_validate(content)
+    except ValidationError as error:
+        raise BadManifest(f"its manifest is not one of ours ({error.errors()[0]['msg']})") from error
+
+
+def _digest(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

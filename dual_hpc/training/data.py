@@ -1,0 +1,138 @@
+"""What a run trains on: shards, protocol, split, tokenizer, loaders."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dual_hpc.config import RunConfig
+from dual_hpc.data.loader import EvalLoader, TrainLoader
+from dual_hpc.data.plan import BatchPlan
+from dual_hpc.data.sample import AUDIO_RATE
+from dual_hpc.data.shards import ShardSet
+from dual_hpc.evaluation.protocols import get_protocol
+from dual_hpc.model import build_tokenizer, load_tokenizer
+from dual_hpc.training.world import World
+
+
+@dataclass
+class TrainingData:
+    """The training and the validation split of a run.
+
+    Attributes:
+        labels: display names of the classes.
+        class_counts: utterances per class in the training split.
+        tokenizer: None if the model reads no text.
+    """
+
+    config: RunConfig
+    world: World
+    shard_set: ShardSet
+    labels: list[str]
+    train: list[int]
+    train_labels: list[int]
+    validation: list[int]
+    validation_labels: list[int]
+    class_counts: list[int]
+    tokenizer: Any
+
+    @classmethod
+    def open(cls, config: RunConfig, world: World, tokenizer_dir: Path) -> TrainingData:
+        """Read the indexes, split by the protocol, make or load the tokenizer. Collective.
+
+        Raises:
+            UserError: shards, protocol or tokenizer are not usable, as their rooms say.
+        """
+        shard_set = ShardSet(config.data.shards)
+        utterances = shard_set.utterances
+        protocol = get_protocol(config.data.protocol, utterances)
+        split = protocol.split(utterances, config.data)
+        all_labels = protocol.labels_of(utterances)
+
+        def labels_of(numbers: list[int]) -> list[int]:
+            return [label for number in numbers if (label := all_labels[number]) is not None]
+
+        counts = Counter(labels_of(split["train"]))
+        return cls(
+            config=config,
+            world=world,
+            shard_set=shard_set,
+            labels=list(protocol.classes),
+            train=split["train"],
+            train_labels=labels_of(split["train"]),
+            validation=split["validation"],
+            validation_labels=labels_of(split["validation"]),
+            class_counts=[counts[label] for label in range(len(protocol.classes))],
+            tokenizer=_tokenizer(config, world, shard_set, split["train"], tokenizer_dir),
+        )
+
+    def preprocessing(self) -> dict[str, Any]:
+        """What the saved model must know to prepare its input as training did."""
+        data = self.config.data
+        keys = ("image_size", "video_hz", "max_seconds", "max_tokens")
+        return {"sample_rate": AUDIO_RATE, **{key: getattr(data, key) for key in keys}}
+
+    def micro_batches(self) -> int:
+        """Micro-batches that every rank accumulates per optimiser step."""
+        data = self.config.data
+        return BatchPlan(data.global_batch, self.world.size, data.micro_batch).micro_batches
+
+    def train_loader(self, state: dict[str, Any] | None) -> TrainLoader:
+        """Batches from the position that `state` names (None: from the start)."""
+        config = self.config
+        return TrainLoader(
+            self.shard_set,
+            self.train,
+            self.train_labels,
+            config.data,
+            config.augment,
+            self.tokenizer,
+            config.seed,
+            self.world.rank,
+            self.world.size,
+            state,
+        )
+
+    def validation_loader(self) -> EvalLoader:
+        """The validation split, once per iteration."""
+        data, world = self.config.data, self.world
+        return EvalLoader(
+            self.shard_set,
+            self.validation,
+            self.validation_labels,
+            data,
+            self.tokenizer,
+            world.rank,
+            world.size,
+            data.micro_batch,
+        )
+
+
+def _tokenizer(config: RunConfig, world: World, shard_set: ShardSet, train: list[int], folder: Path) -> Any:
+    """Rank 0 makes it once per run, everyone reads the same files."""
+    if not config.model.use_text:
+        return None
+    failure: Exception | None = None
+    if world.rank == 0 and not any(folder.glob("*.json")):
+        try:
+            path = config.model.text.path
+            tokenizer = load_tokenizer(path) if path else build_tokenizer(shard_set.texts(train))
+            _save(tokenizer, folder)
+        except Exception as error:  # the others must hear of it instead of waiting for files
+            failure = error
+    failure = world.broadcast(failure)
+    if failure is not None:
+        raise failure
+    return load_tokenizer(folder)
+
+
+def _save(tokenizer: Any, folder: Path) -> None:
+    temporary = folder.with_name(folder.name + ".tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    tokenizer.save_pretrained(temporary)
+    folder.mkdir(exist_ok=True)
+    os.replace(temporary, folder)  # over the empty folder that the run directory was made with

@@ -1,0 +1,116 @@
+"""What a run says while it trains: the journal, MLflow behind it, and progress on standard error. Rank 0 only."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from dual_hpc.config import RunConfig
+from dual_hpc.tracking.journal import Journal
+from dual_hpc.tracking.mlflow_sync import Synchroniser
+from dual_hpc.tracking.run_dir import RunDir, Segment
+from dual_hpc.training.world import World
+
+LINE_SECONDS = 15.0  # between two lines where there is no terminal
+
+
+class Reporter:
+    """On other ranks than 0 every method does nothing.
+
+    Attributes:
+        silent: True on those ranks.
+    """
+
+    def __init__(self, run: RunDir, config: RunConfig, world: World) -> None:
+        self.silent = world.rank != 0
+        self._run, self._world = run, world
+        self._job_id = os.environ.get("SLURM_JOB_ID") or f"local-{os.getpid()}"
+        self._step = 0
+        self._last_line = 0.0
+        self._bar: Progress | None = None
+        if self.silent:
+            return
+        self._journal = Journal(run.journal)
+        self._sync = Synchroniser(run, config.tracking.sync_seconds).start() if config.tracking.enabled else None
+
+    def begin(self, step: int, total_steps: int, **facts: Any) -> None:
+        """This job starts, or goes on, behind `step`."""
+        if self.silent:
+            return
+        self._step = step
+        self._segment("start")
+        self._journal.event("start", step, total_steps=total_steps, world_size=self._world.size, **facts)
+        console = Console(stderr=True)
+        if console.is_terminal:
+            columns = (TextColumn("train"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            self._bar = Progress(*columns, TextColumn("{task.fields[words]}"), console=console)
+            self._task = self._bar.add_task("train", total=total_steps, completed=step, words="")
+            self._bar.start()
+        else:
+            self._say(f"training: step {step} of {total_steps}, {self._world.size} rank(s)")
+
+    def step(self, step: int, total_steps: int, loss: float) -> None:
+        """A step is done: progress for those who watch."""
+        if self.silent:
+            return
+        self._step = step
+        if self._bar is not None:
+            self._bar.update(self._task, completed=step, words=f"loss {loss:.3f}")
+        elif time.monotonic() - self._last_line > LINE_SECONDS:
+            self._last_line = time.monotonic()
+            self._say(f"step {step}/{total_steps}  loss {loss:.4f}")
+
+    def metrics(self, step: int, values: Mapping[str, float]) -> None:
+        """Write values that belong to a step."""
+        if not self.silent:
+            self._journal.metrics(step, values)
+
+    def event(self, kind: str, step: int, **fields: Any) -> None:
+        """Write something that happened, without alarm."""
+        if not self.silent:
+            self._journal.event(kind, step, **fields)
+
+    def warn(self, kind: str, step: int, message: str) -> None:
+        """Write something that happened and say it loudly."""
+        if not self.silent:
+            self._journal.event(kind, step, message=message)
+            self._say(f"WARNING: {message}")
+
+    def close(self, reason: str, model: Path | None = None) -> None:
+        """The job ends: the segment, the last sync. `model`: the exported weights of a finished run."""
+        if self.silent:
+            return
+        if self._bar is not None:
+            self._bar.stop()
+        self._journal.event("end", self._step, reason=reason)
+        self._segment("end", reason)
+        self._journal.close()
+        if self._sync is not None:
+            self._sync.close(model=model)
+        self._say(f"training {reason} at step {self._step}")
+
+    def _segment(self, event: Any, reason: str | None = None) -> None:
+        self._run.append_segment(
+            Segment(
+                event=event,
+                job_id=self._job_id,
+                step=self._step,
+                world_size=self._world.size,
+                hosts=[socket.gethostname()],
+                reason=reason,
+            )
+        )
+
+    def _say(self, words: str) -> None:
+        if self._bar is not None:
+            self._bar.console.print(words)
+        else:
+            print(words, file=sys.stderr, flush=True)

@@ -1,0 +1,96 @@
+"""`train`: one rank's part in a run, from its directory to a finished model. Reads from top to bottom."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from dual_hpc.config import RunConfig
+from dual_hpc.errors import UserError
+from dual_hpc.tracking.run_dir import RunDir
+from dual_hpc.training.stopping import StopFlag, listening
+from dual_hpc.training.world import World, joined, seed_everything
+
+FINISHED, STOPPED, FAILED = "finished", "stopped", "failed"
+
+
+def train(run_dir: Path) -> str:
+    """Train, or go on training, the run in `run_dir`. Called once in the process of every rank.
+
+    RANK, LOCAL_RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT say who we are. Calling it again continues behind the
+    newest proven checkpoint; a finished run is left alone.
+
+    Returns:
+        "finished", or "stopped" if the job was asked to stop and has saved.
+
+    Raises:
+        UserError: configuration, data or checkpoint do not fit, or the loss stayed non-finite.
+        EnvironmentFault: the machine failed; no checkpoint is usable.
+    """
+    run = RunDir.open(run_dir)
+    config = run.config()
+    os.environ.setdefault("TORCH_EXTENSIONS_DIR", str(run.path / ".torch_extensions"))  # another job's lock hangs us
+    with listening() as stop, joined(config.training.collective_timeout_minutes) as world:
+        if world.broadcast(any(segment.reason == FINISHED for segment in run.segments())):
+            return FINISHED
+        return _train(run, config, world, stop)
+
+
+def _train(run: RunDir, config: RunConfig, world: World, stop: StopFlag) -> str:
+    from dual_hpc.training.optimizer import set_learning_rates
+    from dual_hpc.training.schedule import lr_factor
+    from dual_hpc.training.session import Session
+    from dual_hpc.training.step import Wishes, train_step
+
+    session = Session(run, config, world)
+    engine, plan, progress, reporter = session.engine, session.plan, session.progress, session.reporter
+    logged_at, logged_step = time.monotonic(), progress.step
+    ended = FAILED
+    try:
+        if progress.owes_validation:  # the job before was stopped between a step and its validation
+            session.validate()
+        batches = iter(session.loader)
+        while progress.step < plan.total_steps:
+            step = progress.step + 1
+            seed_everything((config.seed, step, world.rank))
+            factor = lr_factor(step, plan.total_steps, config.optim)
+            lr = set_learning_rates(engine.deepspeed.optimizer, engine.peaks, factor)
+            wishes = Wishes(stop=stop.reason is not None, save=session.wants_save())
+            report = train_step(engine, next(batches), world, wishes)
+
+            progress.step, progress.loader = step, session.loader.state_dict()
+            progress.owes_validation = plan.validates(step)
+            progress.skipped += not report.applied
+            progress.sick_in_row = 0 if report.healthy else progress.sick_in_row + 1
+            reporter.step(step, plan.total_steps, report.losses["loss"])
+            if not report.healthy:
+                named = f"; samples: {', '.join(report.suspects[:16])}" if report.suspects else ""
+                reporter.warn("non_finite", step, f"step {step} was not finite and is skipped{named}")
+                if progress.sick_in_row >= config.training.non_finite_limit:
+                    raise UserError(
+                        f"training.non_finite_limit: loss or gradient not finite in {progress.sick_in_row} steps in a "
+                        f"row{named}; lower optim.lr, or look at these samples"
+                    )
+            if step % config.training.log_every == 0 or step in (1, plan.total_steps):
+                now = time.monotonic()
+                speed = (step - logged_step) * plan.global_batch / (now - logged_at)
+                logged_at, logged_step = now, step
+                losses = {f"train/{name}": value for name, value in report.losses.items()}
+                rest = {"lr": lr, "grad_norm": report.grad_norm, "epoch": plan.epoch(step), "samples_per_second": speed}
+                reporter.metrics(step, losses | {f"train/{name}": value for name, value in rest.items()})
+
+            if report.stop:
+                session.save(last_chance=True)
+                ended = STOPPED
+                return ended
+            if progress.owes_validation:
+                session.validate()
+            if plan.saves(step) or report.save:
+                session.save(last_chance=step == plan.total_steps)
+
+        session.export("last")
+        ended = FINISHED
+        return ended
+    finally:
+        session.close(ended, finished=ended == FINISHED)

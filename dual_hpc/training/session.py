@@ -1,0 +1,114 @@
+"""One job's work on a run: everything the loop holds, and what it does besides stepping."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import cast
+
+from dual_hpc.checkpoint.export import gather_weights, publish
+from dual_hpc.config import RunConfig
+from dual_hpc.errors import EnvironmentFault
+from dual_hpc.model import DualConfig, build_model
+from dual_hpc.tracking.run_dir import RunDir
+from dual_hpc.training.data import TrainingData
+from dual_hpc.training.engine import Engine
+from dual_hpc.training.export import write_model
+from dual_hpc.training.reporter import Reporter
+from dual_hpc.training.saving import Progress, Saver
+from dual_hpc.training.schedule import Plan, total_steps
+from dual_hpc.training.validation import choosing_score, validate
+from dual_hpc.training.world import World, seed_everything
+
+
+class Session:
+    """A run taken up where its newest proven checkpoint stands. All methods but `close` are collective.
+
+    Attributes:
+        plan: the run's length and events.
+        progress: where it stands.
+        loader: training batches from there on.
+    """
+
+    def __init__(self, run: RunDir, config: RunConfig, world: World) -> None:
+        self.config, self.world = config, world
+        self._exports: Path = run.exports
+        self._data = data = TrainingData.open(config, world, run.tokenizer)
+        samples, batch = len(data.train), config.data.global_batch
+        steps = total_steps(samples, batch, config.training.epochs, config.training.max_steps)
+        self.plan = Plan(samples, batch, steps, config.training.validate_every, config.checkpoint.every_steps)
+
+        seed_everything((config.seed,))
+        self._model = build_model(config.model, data.labels, data.preprocessing(), data.class_counts, data.tokenizer)
+        self.engine = Engine(self._model, config, world.size, data.micro_batches())
+        self._saver = Saver(run.checkpoints, config, self.engine, world)
+        resumed = self._saver.resume()
+        self.progress, passed_over = resumed if resumed is not None else (Progress(), [])
+        self.loader, self._validation = data.train_loader(self.progress.loader), data.validation_loader()
+        self._saved_at = time.monotonic()
+
+        self.reporter = Reporter(run, config, world)
+        self.reporter.begin(self.progress.step, steps, samples=samples, zero_stage=config.training.zero_stage)
+        for reason in passed_over:
+            self.reporter.warn("damaged_checkpoint", self.progress.step, f"checkpoint passed over: {reason}")
+
+    def validate(self) -> None:
+        """Score the validation split; weights better than all before are exported as `best`."""
+        progress, config = self.progress, self.config
+        found = validate(self.engine.deepspeed, self._validation, config, len(self._data.labels), self.world)
+        self.reporter.metrics(progress.step, found)
+        score = choosing_score(found, config)
+        if progress.best_score is None or score > progress.best_score:
+            progress.best_score, progress.best_step = score, progress.step
+            self.export("best")
+            self.reporter.event("best", progress.step, score=score)
+        progress.owes_validation = False
+
+    def save(self, last_chance: bool) -> None:
+        """Commit a checkpoint. A failure is survived, unless nothing will be saved after this.
+
+        Raises:
+            EnvironmentFault: it failed and this was the last chance.
+        """
+        step = self.progress.step
+        try:
+            folder = self._saver.save(self.progress)
+            self.reporter.event("checkpoint", step, folder=folder.name)
+        except EnvironmentFault as error:
+            if last_chance:
+                raise
+            self.reporter.warn("checkpoint_failed", step, f"{error}; training goes on, earlier checkpoints stand")
+        self._saved_at = time.monotonic()
+
+    def wants_save(self) -> bool:
+        """True on rank 0 when the clock asks for a checkpoint: clocks differ, so one rank speaks for all."""
+        return self.world.rank == 0 and time.monotonic() - self._saved_at > 60 * self.config.checkpoint.every_minutes
+
+    def export(self, name: str) -> None:
+        """Publish the weights of this step under `name`.
+
+        Raises:
+            EnvironmentFault: on every rank, if rank 0 could not write them.
+        """
+        weights = gather_weights(self.engine.deepspeed.module, self.world.rank)
+        failure = None
+        if self.world.rank == 0:
+            config, tokenizer = cast(DualConfig, self._model.config), self._data.tokenizer
+            try:
+                publish(
+                    self._exports,
+                    name,
+                    self.progress.step,
+                    lambda folder: write_model(folder, config, weights, tokenizer),
+                )
+            except EnvironmentFault as error:
+                failure = error
+        failure = self.world.broadcast(failure)
+        if failure is not None:
+            raise failure
+
+    def close(self, reason: str, finished: bool) -> None:
+        """End the data workers and say how the job ended."""
+        self.loader.close()
+        self._validation.close()
+        self.reporter.close(reason, model=self._exports / "best" if finished else None)

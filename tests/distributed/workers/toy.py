@@ -1,0 +1,192 @@
+"""A small network under the project's engine: `toy.py SCENARIO ROOT STAGE PRECISION`, one process per rank."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import torch
+from torch import nn
+
+from dual_hpc.checkpoint.export import gather_weights
+from dual_hpc.config import RunConfig, validate
+from dual_hpc.errors import DualError
+from dual_hpc.training import step as steps
+from dual_hpc.training.engine import Engine
+from dual_hpc.training.optimizer import set_learning_rates
+from dual_hpc.training.saving import Progress, Saver
+from dual_hpc.training.world import World, joined, seed_everything
+
+GLOBAL_BATCH = 12
+
+
+class Toy(nn.Module):
+    """A regression with a frozen layer, a buffer, biases and a norm; `poison` makes its loss or gradient NaN."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.frozen = nn.Linear(6, 8)
+        self.frozen.requires_grad_(False)
+        self.audio_encoder = nn.Linear(8, 16)
+        self.norm = nn.LayerNorm(16)
+        self.out = nn.Linear(16, 1)
+        self.register_buffer("shift", torch.full((6,), 0.5))
+
+    def forward(self, waveform: torch.Tensor, labels: torch.Tensor, durations: torch.Tensor) -> SimpleNamespace:
+        x = (waveform + self.shift).to(self.out.weight.dtype)
+        hidden = self.norm(torch.tanh(self.audio_encoder(self.frozen(x))))
+        error = self.out(hidden).squeeze(-1).float() - labels
+        # durations: 1 healthy, inf an infinite loss, 0 a finite loss whose gradient is not a number
+        return SimpleNamespace(loss=(error.square() * durations + torch.sqrt(error * 0 + durations)).mean())
+
+
+def config(stage: int, precision: str) -> RunConfig:
+    return validate(
+        {
+            "data": {"global_batch": GLOBAL_BATCH},
+            "training": {"zero_stage": stage, "precision": precision},
+            "optim": {"lr": 0.01, "encoder_lr_scale": 0.5, "clip_norm": 0.5},
+        }
+    )
+
+
+def batches(step: int, world: World, accumulation: int, poison: float | None = None) -> list[dict[str, object]]:
+    generator = torch.Generator().manual_seed(step % 2)
+    x = torch.randn(GLOBAL_BATCH, 6, generator=generator)
+    weight = torch.ones(GLOBAL_BATCH)
+    if poison is not None:
+        weight[-1] = poison
+    keys = [f"s{step}_{n}" for n in range(GLOBAL_BATCH)]
+    places = torch.arange(GLOBAL_BATCH).reshape(accumulation, world.size, -1)[:, world.rank]
+    return [
+        {
+            "waveform": x[p],
+            "labels": x[p].sum(-1),
+            "durations": weight[p],
+            "keys": [keys[i] for i in p.tolist()],
+        }
+        for p in places
+    ]
+
+
+class Session:
+    """One incarnation."""
+
+    def __init__(self, root: Path, stage: int, precision: str, world: World) -> None:
+        torch.manual_seed(0)
+        self.config = config(stage, precision)
+        self.world = world
+        self.accumulation = 2
+        self.engine = Engine(Toy(), self.config, world.size, self.accumulation)
+        self.saver = Saver(root / "checkpoints", self.config, self.engine, world)
+        self.progress = Progress()
+
+    def run(self, until: int, poison: dict[int, float] | None = None) -> list[steps.StepReport]:
+        reports = []
+        for step in range(self.progress.step + 1, until + 1):
+            seed_everything((0, step, self.world.rank))
+            set_learning_rates(self.engine.deepspeed.optimizer, self.engine.peaks, 1 / step)
+            data = batches(step, self.world, self.accumulation, (poison or {}).get(step))
+            reports.append(steps.train_step(self.engine, data, self.world, steps.Wishes()))
+            self.progress.step = step
+        return reports
+
+    def weights(self) -> dict[str, list[float]]:
+        gathered = gather_weights(self.engine.deepspeed.module, self.world.rank)
+        return {name: value.flatten().tolist() for name, value in gathered.items()}
+
+
+def main(scenario: str, root: Path, stage: int, precision: str) -> None:
+    with joined(2) as world:
+        result = SCENARIOS[scenario](root, stage, precision, world)
+        if world.rank == 0:
+            (root / f"{scenario}.json").write_text(json.dumps(result))
+
+
+def curve(root: Path, stage: int, precision: str, world: World) -> object:
+    """Six steps: losses, norms, final weights."""
+    session = Session(root, stage, precision, world)
+    reports = session.run(6)
+    return {
+        "losses": [r.losses["loss"] for r in reports],
+        "norms": [r.grad_norm for r in reports],
+        "weights": session.weights(),
+    }
+
+
+def first_half(root: Path, stage: int, precision: str, world: World) -> object:
+    """Three steps and a checkpoint."""
+    session = Session(root, stage, precision, world)
+    reports = session.run(3)
+    session.saver.save(session.progress)
+    return {"losses": [r.losses["loss"] for r in reports]}
+
+
+def second_half(root: Path, stage: int, precision: str, world: World) -> object:
+    """Take up what is there and go on to step six."""
+    session = Session(root, stage, precision, world)
+    for value in session.engine.deepspeed.module.buffers():
+        value.fill_(9.0)
+    found = session.saver.resume()
+    assert found is not None
+    session.progress, passed_over = found
+    start = session.progress.step
+    reports = session.run(6)
+    return {
+        "start": start,
+        "passed_over": passed_over,
+        "losses": [r.losses["loss"] for r in reports],
+        "norms": [r.grad_norm for r in reports],
+        "weights": session.weights(),
+    }
+
+
+def poisoned(root: Path, stage: int, precision: str, world: World) -> object:
+    """An infinite loss in the first step, one later, and an infinite gradient under a finite loss."""
+    session = Session(root, stage, precision, world)
+    before = session.weights()
+    reports = session.run(1, {1: float("inf")})
+    after_first = session.weights()
+    reports += session.run(3)
+    before_gradient = session.weights()
+    reports += session.run(4, {4: 0.0})
+    after_gradient = session.weights()
+    reports += session.run(5)
+    return {
+        "first_kept": before == after_first,
+        "gradient_kept": before_gradient == after_gradient,
+        "moved_at_last": session.weights() != after_gradient,
+        "applied": [r.applied for r in reports],
+        "healthy": [r.healthy for r in reports],
+        "suspects": reports[0].suspects,
+        "finite": all(map(lambda v: v == v, session.weights()["out.weight"])),
+    }
+
+
+def failing_disk(root: Path, stage: int, precision: str, world: World) -> object:
+    """The last rank cannot write its file: every rank learns it, and the checkpoint before stays."""
+    session = Session(root, stage, precision, world)
+    session.run(2)
+    session.saver.save(session.progress)
+    session.run(3)
+    if world.rank == world.size - 1:
+        import dual_hpc.checkpoint.deepspeed_files as files
+
+        def full(*_: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        files.torch = SimpleNamespace(save=full)  # type: ignore[assignment]
+    try:
+        session.saver.save(session.progress)
+        answer = "saved"
+    except DualError as error:
+        answer = str(error)
+    return {"answers": world.gather(answer), "left": sorted(p.name for p in (root / "checkpoints").iterdir())}
+
+
+SCENARIOS = {f.__name__: f for f in (curve, first_half, second_half, poisoned, failing_disk)}
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4])
