@@ -59,6 +59,7 @@ class DataConfig(Section):
     global_batch: int = Field(32, ge=1, description="samples per optimiser step over all ranks: fixed for a run")
     micro_batch: int = Field(8, ge=1, description="largest number of samples per rank and forward pass")
     workers: int = Field(2, ge=0, description="data workers per rank")
+    read_ahead: int = Field(4, ge=1, description="samples per worker that are read before they are decoded")
     shuffle_window: int = Field(8, ge=1, description="shards that are shuffled together")
     bad_sample_limit: int = Field(20, ge=0, description="undecodable samples tolerated before the run stops")
     bucket_by_length: bool = False
@@ -165,6 +166,7 @@ class CheckpointConfig(Section):
 class TrackingConfig(Section):
     """Where MLflow is. Empty uri: sqlite inside the store, filled from the journal."""
 
+    enabled: bool = Field(True, description="False: the journal alone; MLflow can be filled from it later")
     uri: str = ""
     experiment: str = "dual"
     tags: dict[str, str] = Field(default_factory=dict)
