@@ -13,6 +13,7 @@ import torch
 
 from dual_hpc.config.schema import DataConfig
 from dual_hpc.data.loader import EvalLoader
+from dual_hpc.data.sample import Utterance
 from dual_hpc.data.shards import ShardSet
 from dual_hpc.errors import UserError
 from dual_hpc.evaluation.predictions import predict_split
@@ -107,6 +108,7 @@ def evaluate(
         "test_fold": data.test_fold if data.protocol.startswith("iemocap") else None,
         "dataset": shard_set.dataset_id,
         "undecodable": undecodable,
+        "left_out": _left_out(protocol, utterances),
     }
     return assemble(facts, classes, model.config.class_counts or counts, predictions, by_key)
 
@@ -123,7 +125,17 @@ def _protocol(name: str, classes: Sequence[str]) -> Protocol:
     return protocol
 
 
-def _chosen(protocol: Protocol, utterances: Sequence[Any], data: DataConfig, split: str) -> tuple[list[int], list[int]]:
+def _left_out(protocol: Protocol, utterances: Sequence[Utterance]) -> str | None:
+    """Labels that a model under protocol `all` does not know: a score over the others must say so."""
+    if protocol.name != "all":
+        return None
+    unknown = set(get_protocol("all", utterances).classes) - set(protocol.classes)
+    return "labels " + ", ".join(sorted(unknown)) if unknown else None
+
+
+def _chosen(
+    protocol: Protocol, utterances: Sequence[Utterance], data: DataConfig, split: str
+) -> tuple[list[int], list[int]]:
     """Numbers to evaluate, and class counts to compare with."""
     labels = protocol.labels_of(utterances)
     if split == "all":

@@ -1,0 +1,90 @@
+"""The report says the numbers, the weak spots, and is the same text for the same result."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from dual_hpc.data.sample import Utterance
+from dual_hpc.evaluation.baselines import class_prior, majority
+from dual_hpc.evaluation.figures import confusion_figure
+from dual_hpc.evaluation.predictions import Predictions
+from dual_hpc.evaluation.report import markdown, subset_name, write_report
+from dual_hpc.evaluation.result import EvaluationResult, assemble
+
+CLASSES = ["joy|bliss", "fear", "anger"]
+
+
+def predictions(answers: list[int], truth: list[int]) -> Predictions:
+    keys = [f"u{n:02d}" for n in range(len(truth))]
+    return Predictions(keys, np.array(truth), np.eye(3, dtype=np.float32)[answers])
+
+
+@pytest.fixture
+def result() -> EvaluationResult:
+    truth = [0, 0, 0, 1, 1, 2, 2, 2]
+    utterances = {
+        f"u{n:02d}": Utterance(
+            key=f"u{n:02d}", corpus="mine", dialogue=f"d{n // 3}", utterance=n, speaker="x", duration=1.0
+        )
+        for n in range(8)
+    }
+    found = {"av": predictions([0, 0, 2, 0, 2, 2, 2, 0], truth), "avt": predictions([0, 0, 0, 1, 2, 2, 2, 2], truth)}
+    return assemble({"run": "r", "split": "test"}, CLASSES, [5, 1, 4], found, utterances)
+
+
+def test_the_report_names_a_class_that_is_never_predicted(result):
+    text = markdown(result)
+    assert "**Never predicted** with {A,V}: fear." in text
+    assert "with {A,V,T}: fear" not in text
+
+
+def test_the_table_holds_the_baselines_and_every_subset(result):
+    rows = [line.split("|")[1].strip() for line in markdown(result).splitlines() if line.startswith("| ")]
+    assert rows[2:6] == ["majority", "class prior", "{A,V}", "{A,V,T}"]
+    assert "UA +38.9" in markdown(result)  # (1 + 1/2 + 1) / 3 minus (2/3 + 0 + 2/3) / 3
+
+
+def test_a_class_name_with_a_bar_does_not_break_the_table(result):
+    (row,) = [line for line in markdown(result).splitlines() if "bliss" in line and line.startswith("|")]
+    assert row.replace("\\|", "").count("|") == 5
+
+
+def test_a_corpus_that_knows_no_style_has_no_table_of_styles(result):
+    assert "Scripted" not in markdown(result)
+
+
+def test_the_files_hold_what_the_result_holds(result, tmp_path):
+    paths = write_report(tmp_path / "reports", "test_best", result)
+    assert [path.name for path in paths] == ["test_best.json", "test_best.md", "test_best.png"]
+    assert sorted(paths) == sorted((tmp_path / "reports").iterdir())
+    stored = json.loads(paths[0].read_text())
+    assert stored["subsets"]["av"]["confusion"] == result.subsets["av"].scores.confusion.tolist()
+    assert stored["subsets"]["av"]["never_predicted"] == ["fear"]
+    assert stored["text_reliance"]["ua"] == pytest.approx(0.3889, abs=1e-4)
+    assert paths[2].read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_figure_shows_share_and_count_of_each_cell(result):
+    figure = confusion_figure({"{A,V}": result.subsets["av"].scores}, CLASSES)
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert texts[:3] == ["67%\n2", "0%\n0", "33%\n1"]
+
+
+def test_the_majority_answers_the_most_frequent_training_class_not_the_test_s():
+    found = majority([1, 5, 2], np.array([0, 0, 0, 1]))
+    assert found["wa"] == pytest.approx(0.25)
+    assert found["ua"] == pytest.approx(0.5)
+
+
+def test_the_class_prior_scores_the_sum_of_squared_shares():
+    truth = np.repeat([0, 1, 2], [500, 300, 200])
+    assert class_prior([50, 30, 20], truth)["wa"] == pytest.approx(0.38, abs=0.01)
+    assert class_prior([50, 30, 20], truth) == class_prior([50, 30, 20], truth)
+
+
+@pytest.mark.parametrize(("subset", "name"), [("av", "{A,V}"), ("tva", "{A,V,T}"), ("t", "{T}")])
+def test_subsets_are_written_in_one_order(subset, name):
+    assert subset_name(subset) == name

@@ -1,0 +1,131 @@
+"""A saved model on real shards: numbers, report files, and what is refused."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from dual_hpc.config import load_config
+from dual_hpc.config.schema import DataConfig
+from dual_hpc.data.loader import EvalLoader
+from dual_hpc.data.shards import ShardSet
+from dual_hpc.errors import UserError
+from dual_hpc.evaluation.predictions import predict_split
+from dual_hpc.evaluation.protocols import get_protocol
+from dual_hpc.evaluation.run import ALL_SUBSETS, evaluate, evaluate_run
+from dual_hpc.model import load_model
+from dual_hpc.tracking.run_dir import RunDir
+
+PREPROCESSING = {"image_size": 32, "max_seconds": 2.0, "max_tokens": 16}
+
+
+def data_of(shards, **changes) -> DataConfig:
+    small = dict(shards=[str(shards)], protocol="iemocap4", workers=0, micro_batch=3, bad_sample_limit=1)
+    return DataConfig(**(small | PREPROCESSING | changes))
+
+
+@pytest.fixture(scope="session")
+def result(saved_model, shards):
+    return evaluate(saved_model, data_of(shards), subsets=ALL_SUBSETS)
+
+
+def test_only_the_labelled_utterances_of_the_test_fold_are_scored(result):
+    # Ten carry a label of the protocol, one of them cannot be decoded.
+    assert result.about["count"] == 9
+    assert result.about["undecodable"] == 1
+    assert all(one.scores.count == 9 for one in result.subsets.values())
+
+
+def test_without_video_in_the_shards_looking_at_it_changes_nothing(result):
+    scored = {subset: one.scores.confusion for subset, one in result.subsets.items()}
+    np.testing.assert_array_equal(scored["a"], scored["av"])
+    np.testing.assert_array_equal(scored["at"], scored["avt"])
+
+
+def test_baselines_know_the_classes_of_the_training_split(result):
+    # The saved model was made with counts 10, 20, 40, 30: the majority is "neutral".
+    truth = result.subsets["av"].scores.support
+    assert result.baselines["majority"]["wa"] == pytest.approx(truth[2] / truth.sum())
+    assert result.baselines["majority"]["ua"] == pytest.approx(1 / 4)
+    assert 0 < result.baselines["class prior"]["ua"] < 0.5
+
+
+def test_text_reliance_is_the_difference_of_the_two_headlines(result, saved_model, shards):
+    gains = result.text_reliance
+    with_text, without = (result.subsets[name].scores.main() for name in ("avt", "av"))
+    assert gains == {name: with_text[name] - without[name] for name in with_text}
+    assert evaluate(saved_model, data_of(shards), subsets=("a",)).text_reliance is None
+
+
+def test_scripted_and_improvised_are_scored_apart(result):
+    styles = result.subsets["av"].styles
+    assert {name: found.count for name, found in styles.items()} == {"scripted": 5, "improvised": 4}
+    assert (styles["scripted"].confusion + styles["improvised"].confusion).tolist() == (
+        result.subsets["av"].scores.confusion.tolist()
+    )
+
+
+@pytest.mark.parametrize("ranks", [2, 4, 7])
+def test_any_number_of_ranks_gives_the_same_predictions(saved_model, shards, ranks):
+    model, tokenizer = load_model(saved_model)
+    shard_set = ShardSet([shards])
+    protocol = get_protocol("iemocap4")
+    data = data_of(shards)
+    numbers = protocol.split(shard_set.utterances, data)["test"]
+    labels = [protocol.label_of(shard_set.utterances[n]) for n in numbers]
+
+    def part(rank, size):
+        return predict_split(model, EvalLoader(shard_set, numbers, labels, data, tokenizer, rank, size, 2), "avt")
+
+    whole = part(0, 1)
+    parts = [part(rank, ranks) for rank in range(ranks)]
+    joined = predict_split(
+        model, [], "avt", gather=lambda _: [(one.keys, one.truth, one.probabilities) for one in parts]
+    )
+    assert joined.keys == whole.keys == sorted(whole.keys)
+    np.testing.assert_array_equal(joined.truth, whole.truth)
+    np.testing.assert_allclose(joined.probabilities, whole.probabilities, atol=1e-5)
+
+
+def test_predicting_leaves_the_model_in_the_mode_it_was_in(saved_model):
+    model, _ = load_model(saved_model)
+    for training in (True, False):
+        model.train(training)
+        predict_split(model, [], "av")
+        assert model.training is training
+
+
+def test_a_run_s_best_weights_are_reported_in_its_directory(saved_model, shards, tmp_path):
+    overrides = [f"store={tmp_path}", "data.bad_sample_limit=1", "data.workers=0", f"data.shards=[{shards}]"]
+    run = RunDir.create(tmp_path / "run", load_config("iemocap4", overrides))
+    with pytest.raises(UserError, match="no exported weights 'best'; there are: none yet"):
+        evaluate_run(run.path)
+    run.exports.mkdir()
+    (run.exports / "best").symlink_to(saved_model)
+    result = evaluate_run(run.path)
+    stored = json.loads((run.reports / "test_best.json").read_text())
+    assert stored["subsets"]["av"]["ua"] == result.subsets["av"].scores.ua
+    assert sorted(path.name for path in run.reports.iterdir()) == ["test_best.json", "test_best.md", "test_best.png"]
+
+
+def test_under_all_labels_that_the_model_does_not_know_are_left_out_and_named(saved_model, shards):
+    result = evaluate(saved_model, data_of(shards, protocol="all"), split="all", subsets=("a",))
+    assert result.about["left_out"] == "labels ang, exc, hap, neu"  # the model calls them angry, happy, neutral
+    assert result.about["count"] == 10
+
+
+@pytest.mark.parametrize(
+    ("changes", "arguments", "words"),
+    [
+        ({"protocol": "iemocap6"}, {}, "data.protocol: iemocap6 has the classes"),
+        ({"protocol": "meld7"}, {}, "data.protocol: meld7"),
+        ({}, {"split": "tset"}, "split 'tset' is unknown"),
+        ({}, {"subsets": ("ax",)}, "modalities 'ax'"),
+        ({"bad_sample_limit": 0}, {}, "bad_sample_limit"),
+    ],
+)
+def test_what_cannot_be_scored_is_refused(saved_model, shards, changes, arguments, words):
+    with pytest.raises(UserError, match=words):
+        evaluate(saved_model, data_of(shards, **changes), **arguments)
