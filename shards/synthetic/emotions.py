@@ -21,6 +21,8 @@ RISING_SHARE: dict[Dynamics, float] = {"rising": 0.88, "falling": 0.12, "triangl
 PERIOD = (1.0, 1.4)  # seconds
 FLAT_DEPTH = 0.2  # how far a flat utterance still moves, as a share of the others' movement
 WEAK_SHARE = 0.12  # of the utterances, drawn for voice and face independently: the expression is hardly there
+WEAKENING = 0.8  # how far a weak level lies towards the neutral one
+BLEND = 0.35  # every level is blended with another one by up to this share, for voice and face independently
 
 
 @dataclass(frozen=True)
@@ -90,16 +92,13 @@ class Performance:
     cycles: tuple[float, ...]
     audio_weak: bool
     video_weak: bool
+    audio_level: Level
+    video_level: Level
 
     @property
     def mechanism(self) -> str:
         """Where the emotion lies: 'static' level alone, or the 'dynamics' on top of a level that others share."""
         return "static" if self.dynamics == "flat" else "dynamics"
-
-    def shown_level(self, weak: bool) -> Level:
-        """The static level; a weak expression lies more than half way to the neutral one."""
-        level = LEVELS[self.level]
-        return level.towards(LEVELS["middle"], 0.6) if weak else level
 
     def activation(self, seconds: Floats, weak: bool) -> Floats:
         """Activation in [0, 1] at `seconds` after the utterance's start; a weak one moves without direction."""
@@ -112,12 +111,17 @@ class Performance:
         return 0.5 + (wave - 0.5) * (FLAT_DEPTH if self.dynamics == "flat" else 1.0)
 
 
-def perform(rng: np.random.Generator, emotion: str, duration: float) -> Performance:
-    """Draw how an emotion (a key of `EMOTIONS`) is shown during `duration` seconds."""
+def perform(rng: np.random.Generator, emotion: str, duration: float, weak: bool = False) -> Performance:
+    """Draw how an emotion (a key of `EMOTIONS`) is shown during `duration` seconds; `weak`: certainly weakly."""
     spec = EMOTIONS[emotion]
     cycles = [-float(rng.uniform(0, PERIOD[0]))]
     while cycles[-1] <= duration:
         cycles.append(cycles[-1] + float(rng.uniform(*PERIOD)))
     level = spec.levels[int(rng.integers(len(spec.levels)))]
-    weak = rng.random(2) < WEAK_SHARE
-    return Performance(emotion, spec.dynamics, level, duration, tuple(cycles), bool(weak[0]), bool(weak[1]))
+    weaker = [weak or bool(chance < WEAK_SHARE) for chance in rng.random(2)]
+    shown = []
+    for fades in weaker:
+        other = LEVELS[sorted(LEVELS)[int(rng.integers(len(LEVELS)))]]
+        blended = LEVELS[level].towards(other, float(rng.uniform(0, BLEND)))
+        shown.append(blended.towards(LEVELS["middle"], WEAKENING) if fades else blended)
+    return Performance(emotion, spec.dynamics, level, duration, tuple(cycles), weaker[0], weaker[1], shown[0], shown[1])

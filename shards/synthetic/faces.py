@@ -75,11 +75,13 @@ def draw_identity(rng: np.random.Generator, female: bool) -> Identity:
 
 def speaking(rng: np.random.Generator, performance: Performance, seconds: Floats) -> Pose:
     """The speaker's face at `seconds` after the start of the utterance."""
-    level = performance.shown_level(performance.video_weak)
+    level = performance.video_level
     activation = performance.activation(seconds, performance.video_weak)
     flutter = 0.85 + 0.15 * np.sin(2 * np.pi * (level.tempo * seconds + rng.random()))
+    x, y = _sway(rng, seconds, 0.05)
     return Pose(
-        *_sway(rng, seconds, 0.05),
+        x=x,
+        y=y - 0.15 * (activation - 0.5),
         mouth_open=0.08 + 0.92 * activation * flutter,
         mouth_curve=np.full_like(seconds, level.mouth_curve),
         mouth_width=np.full_like(seconds, level.mouth_width),

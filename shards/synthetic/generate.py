@@ -30,7 +30,7 @@ class Summary:
     plan: Path
     utterances: int
     files: int
-    bytes: int
+    bytes: int  # a file with several names counts once
     seconds: float  # of media
     labels: dict[str, int]
     quirks: dict[str, int]  # defect -> utterances that have it
@@ -157,13 +157,14 @@ def _run(jobs: list[tuple[int, Job]], workers: int) -> Iterator[int]:
 def _summary(corpus: str, out: Path, plan_path: Path, planned: Iterable[Planned]) -> Summary:
     planned = list(planned)
     files = [path.stat() for path in out.rglob("*") if path.is_file()]
+    sizes = {stat.st_ino: stat.st_size for stat in files}
     return Summary(
         corpus=corpus,
         folder=out,
         plan=plan_path,
         utterances=len(planned),
         files=len(files),
-        bytes=sum(stat.st_size for stat in files),
+        bytes=sum(sizes.values()),
         seconds=round(sum(p.duration for p in planned), 3),
         labels=dict(Counter(p.label for p in planned).most_common()),
         quirks=dict(Counter(p.quirk for p in planned if p.quirk)),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from shards.synthetic import litter, media
 from shards.synthetic.faces import backdrop, draw_head, draw_identity, listening, speaking
-from shards.synthetic.meld_plan import SENTIMENT, SPEAKERS, Row
+from shards.synthetic.meld_plan import SENTIMENT, SPEAKERS, TOTAL, Row
 from shards.synthetic.plan import TINY_SECONDS, generator
 from shards.synthetic.speech import RATE, draw_voice, speak
 
@@ -89,17 +89,16 @@ def write_annotations(root: Path, short: bool, rows: list[Row], quirks: bool, en
 
 
 def write_litter(root: Path, short: bool, rows: list[Row]) -> None:
-    """Clips without a row (4 in dev, 5 in test, most of them `final_videos_test...`) and `._` files."""
-    readable = [row for row in rows if row.planned.quirk == ""]
-    for split in ("dev", "test"):
+    """Clips without a row, most of them `final_videos_test...`, and `._` files beside some clips and every CSV."""
+    extra = {"dev": 4, "test": 137 if len(rows) >= TOTAL else 5}
+    for split, count in extra.items():
         folder = clip_folder(root, split, short)
-        source = next((folder / f"dia{r.dialogue}_utt{r.utterance}.mp4" for r in readable if r.split == split), None)
-        if source:
-            names = [f"dia{900 + k}_utt0.mp4" for k in range(4)]
-            if split == "test":
-                names = ["dia900_utt0.mp4", *(f"final_videos_testdia{108 + k}_utt{k}.mp4" for k in range(4))]
-            for name in names:
-                shutil.copyfile(source, folder / name)
+        readable = (row for row in rows if row.split == split and not row.planned.quirk)
+        if source := next((folder / f"dia{row.dialogue}_utt{row.utterance}.mp4" for row in readable), None):
+            for k in range(count):
+                named = split == "test" and k > 0
+                name = f"final_videos_testdia{108 + k}_utt{k % 9}" if named else f"dia{900 + k}_utt0"
+                shutil.copyfile(source, folder / f"{name}.mp4")
     for split in OFFICIAL:
         for clip in sorted(clip_folder(root, split, short).glob("dia*_utt*.mp4"))[:6]:
             litter.apple_double(clip)

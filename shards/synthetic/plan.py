@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +47,7 @@ def show(rng: np.random.Generator, label: str, emotions: Mapping[str, str], dura
     if label != NO_MAJORITY:
         return perform(rng, emotions[label], duration)
     names = sorted(set(emotions.values()))
-    shown = perform(rng, names[int(rng.integers(len(names)))], duration)
-    return replace(shown, audio_weak=True, video_weak=True)
+    return perform(rng, names[int(rng.integers(len(names)))], duration, weak=True)
 
 
 def share_out(total: int, weights: Mapping[str, float]) -> dict[str, int]:

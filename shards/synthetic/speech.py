@@ -11,8 +11,8 @@ from shards.synthetic.emotions import Floats, Performance
 
 RATE = 16_000  # Hz
 HOP = 80  # samples between two control points
-F0_SPAN = 8.0  # semitones from activation 0 to 1
-ENERGY_SPAN = 8.0  # dB from activation 0 to 1
+F0_SPAN = 10.0  # semitones from activation 0 to 1
+ENERGY_SPAN = 14.0  # dB from activation 0 to 1
 CEILING = 5_000.0  # Hz, highest harmonic
 VOWELS = np.array(  # first three formants in Hz of an average adult
     [[730, 1090, 2440], [530, 1840, 2480], [270, 2290, 3010], [570, 840, 2410], [300, 870, 2240], [660, 1720, 2410]],
@@ -41,7 +41,7 @@ def speak(rng: np.random.Generator, voice: Voice, performance: Performance) -> N
     samples = max(1, round(performance.duration * RATE))
     points = samples // HOP + 2
     seconds = np.arange(points) * HOP / RATE
-    level = performance.shown_level(performance.audio_weak)
+    level = performance.audio_level
     activation = performance.activation(seconds, performance.audio_weak)
     voiced, hiss, formants = _syllables(rng, seconds, level.tempo)
 
@@ -52,7 +52,7 @@ def speak(rng: np.random.Generator, voice: Voice, performance: Performance) -> N
     tone = _harmonics(f0, formants * voice.formants, tilt, voiced * gain, samples)
     noise = np.diff(rng.standard_normal(samples + 1)) * 0.5
     breath = _to_samples((hiss + level.breath * voiced) * gain, samples)
-    sound = 0.12 * (tone + 0.25 * noise * breath) + 0.0015 * rng.standard_normal(samples)
+    sound = 0.08 * (tone + 0.25 * noise * breath) + 0.0015 * rng.standard_normal(samples)
     return np.clip(sound, -0.99, 0.99).astype(np.float32)
 
 
