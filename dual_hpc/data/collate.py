@@ -12,6 +12,7 @@ from numpy.typing import DTypeLike, NDArray
 from dual_hpc.data.dataset import Request, Sample
 
 Shape = tuple[int, ...]
+FeatureLayout = dict[str, tuple[int, str]]  # name -> (D, dtype)
 Allocate = Callable[[dict[str, tuple[Shape, DTypeLike]]], dict[str, NDArray[Any]]]
 
 
@@ -30,43 +31,42 @@ def zeros(layout: dict[str, tuple[Shape, DTypeLike]]) -> dict[str, NDArray[Any]]
     return {name: np.zeros(shape, dtype) for name, (shape, dtype) in layout.items()}
 
 
-def collate(samples: Sequence[Sample], image_size: int, allocate: Allocate = zeros) -> dict[str, NDArray[Any]]:
+def collate(
+    samples: Sequence[Sample], image_size: int, features: FeatureLayout | None = None, allocate: Allocate = zeros
+) -> dict[str, NDArray[Any]]:
     """Pad to the longest row; every padded axis is at least 1 long so that no kernel meets an empty tensor.
 
+    Args:
+        features: arrays of a feature shard, name -> (D, dtype); none for media. The keys of a batch do not depend on
+            what its rows happen to have.
+
     Returns:
-        waveform f32 [B,N], waveform_lengths i64 [B], frames u8 [B,F,3,S,S], frame_lengths i64 [B], durations f32 [B];
-        feature shards instead of media: NAME [B,T,D] and NAME_lengths i64 [B] per member, and durations.
+        durations f32 [B], and for media waveform f32 [B,N], waveform_lengths i64 [B], frames u8 [B,F,3,S,S],
+        frame_lengths i64 [B]; for features NAME [B,T,D] and NAME_lengths i64 [B] each.
     """
-    rows = len(samples)
+    rows, features = len(samples), features or {}
     layout: dict[str, tuple[Shape, DTypeLike]] = {"durations": ((rows,), np.float32)}
-    features = {name: array for sample in samples for name, array in sample.features.items()}
+    lengths = {name: [len(s.features.get(name, ())) for s in samples] for name in features}
     if features:
-        for name, example in features.items():
-            longest = max(len(s.features.get(name, ())) for s in samples)
-            layout[name] = ((rows, longest, example.shape[1]), example.dtype)
-            layout[f"{name}_lengths"] = ((rows,), np.int64)
+        for name, (width, dtype) in features.items():
+            layout[name] = ((rows, max(1, *lengths[name]), width), dtype)
     else:
-        longest = max(1, *(len(s.waveform) for s in samples))
-        pictures = max(1, *(_pictures(s) for s in samples))
-        layout["waveform"] = ((rows, longest), np.float32)
-        layout["waveform_lengths"] = ((rows,), np.int64)
-        layout["frames"] = ((rows, pictures, 3, image_size, image_size), np.uint8)
-        layout["frame_lengths"] = ((rows,), np.int64)
+        lengths = {
+            "waveform": [len(s.waveform) for s in samples],
+            "frame": [0 if s.frames is None else len(s.frames) for s in samples],
+        }
+        layout["waveform"] = ((rows, max(1, *lengths["waveform"])), np.float32)
+        layout["frames"] = ((rows, max(1, *lengths["frame"]), 3, image_size, image_size), np.uint8)
+    layout |= {f"{name}_lengths": ((rows,), np.int64) for name in lengths}
     batch = allocate(layout)
+    batch["durations"][:] = [sample.duration for sample in samples]
+    for name, values in lengths.items():
+        batch[f"{name}_lengths"][:] = values
     for row, sample in enumerate(samples):
-        batch["durations"][row] = sample.duration
-        for name in features:
-            array = sample.features.get(name, ())
-            batch[f"{name}_lengths"][row] = len(array)
+        for name, array in sample.features.items():
             batch[name][row, : len(array)] = array
         if not features:
-            batch["waveform_lengths"][row] = len(sample.waveform)
             batch["waveform"][row, : len(sample.waveform)] = sample.waveform
-            batch["frame_lengths"][row] = _pictures(sample)
             if sample.frames is not None:
                 batch["frames"][row, : len(sample.frames)] = sample.frames.transpose(0, 3, 1, 2)
     return batch
-
-
-def _pictures(sample: Sample) -> int:
-    return 0 if sample.frames is None else len(sample.frames)

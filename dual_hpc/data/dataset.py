@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from dual_hpc.data.augment import augment_audio, augment_video, dropped_modalities, generator
 from dual_hpc.data.decode import BadSample, decode_audio, decode_features, decode_text, decode_video
 from dual_hpc.data.reader import SampleRef
-from dual_hpc.data.sample import AUDIO, META, TEXT, VIDEO
+from dual_hpc.data.sample import AUDIO, FEATURES, META, TEXT, VIDEO
 from dual_hpc.data.settings import AugmentSettings, DecodeSettings
 
 NO_LABEL = -100  # torch's own value for "no class"
-_MODALITY = {AUDIO: "a", VIDEO: "v", TEXT: "t"}
+_MODALITY = {AUDIO: "a", VIDEO: "v", TEXT: "t", "audio.npy": "a", "video.npy": "v", "text.npy": "t"}
 
 
 @dataclass(frozen=True)
@@ -39,19 +39,26 @@ class Sample:
     fault: str | None = None
 
 
-class SampleDecoder:
-    """Turns requests into samples.
+@dataclass(frozen=True)
+class Setup:
+    """All that decoding depends on besides the sample.
 
-    Args:
-        settings: how media become arrays.
-        augment: changes of training; None for evaluation.
-        seed: of the run; with epoch and number it decides the augmentation.
+    `augment` is None for evaluation; `features` is the layout of feature shards, empty for media.
     """
 
-    def __init__(self, settings: DecodeSettings, augment: AugmentSettings | None = None, seed: int = 0):
-        self._settings = settings
-        self._augment = augment if augment is not None and augment.enabled else None
-        self._seed = seed
+    settings: DecodeSettings
+    augment: AugmentSettings | None = None
+    seed: int = 0
+    features: dict[str, tuple[int, str]] = field(default_factory=dict)
+
+
+class SampleDecoder:
+    """Turns requests into samples."""
+
+    def __init__(self, setup: Setup):
+        self._setup = setup
+        self._settings, self._seed = setup.settings, setup.seed
+        self._augment = setup.augment if setup.augment is not None and setup.augment.enabled else None
 
     def wanted(self, request: Request) -> set[str]:
         """Extensions to read and decode: modality dropout happens before the work is done."""
@@ -90,6 +97,7 @@ class SampleDecoder:
                 sample.frames = frames
             elif extension == TEXT:
                 sample.text = decode_text(data) or None
-            elif extension.endswith("npy"):
-                sample.features[extension.removesuffix("npy").rstrip(".") or "features"] = decode_features(data)
+            elif extension.endswith(FEATURES):
+                name = extension.removesuffix(FEATURES)
+                sample.features[name] = decode_features(data, *self._setup.features[name])
         return sample

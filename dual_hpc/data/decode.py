@@ -70,18 +70,20 @@ def decode_text(text: bytes) -> str:
         raise BadSample(f"text: {_line(error)}") from error
 
 
-def decode_features(npy: bytes) -> NDArray[Any]:
-    """An array of a feature shard, [T, D].
+def decode_features(npy: bytes, width: int, dtype: str) -> NDArray[Any]:
+    """An array of a feature shard, [T, width].
 
     Raises:
-        BadSample: not a plain two-dimensional numeric array.
+        BadSample: not a plain array of that width and type, empty, or not finite.
     """
     try:
         array: NDArray[Any] = np.load(io.BytesIO(npy), allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
         raise BadSample(f"features: {_line(error)}") from error
-    if array.ndim != 2 or not len(array) or array.dtype.kind != "f" or not np.isfinite(array).all():
-        raise BadSample(f"features: expected finite floats [T, D], found {array.dtype} {array.shape}")
+    if array.ndim != 2 or not len(array) or array.shape[1] != width or array.dtype.str != dtype:
+        raise BadSample(f"features: expected {dtype} [T, {width}], found {array.dtype.str} {array.shape}")
+    if not np.isfinite(array).all():
+        raise BadSample("features: not finite")
     return array
 
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from dual_hpc.data.batch import Batch, to_batch
+from dual_hpc.data.bucketing import BucketedOrder, padding_waste
 from dual_hpc.data.collate import MicroBatch
-from dual_hpc.data.dataset import Request
+from dual_hpc.data.dataset import Request, Setup
 from dual_hpc.data.faults import FaultList
 from dual_hpc.data.order import Order
 from dual_hpc.data.plan import BatchPlan, evaluation_places
@@ -19,6 +24,8 @@ from dual_hpc.data.shards import ShardSet
 from dual_hpc.data.source import open_source
 from dual_hpc.data.state import LoaderState, resume_position
 from dual_hpc.data.tokenize import Tokenizer
+
+_RECENT = 256  # micro-batches that the padding is reported over
 
 
 class TrainLoader:
@@ -60,15 +67,19 @@ class TrainLoader:
         chosen = hashlib.sha256(self._selection.numbers.tobytes())
         chosen.update(f"{config.shuffle_window} {config.bucket_by_length}".encode())
         self._identity = f"{shard_set.dataset_id}:{chosen.hexdigest()[:16]}"
-        self._order = Order(self._selection.shard_counts(), config.shuffle_window, self._identity, seed)
+        order = Order(self._selection.shard_counts(), config.shuffle_window, self._identity, seed)
+        self._order: Order | BucketedOrder = order
+        if config.bucket_by_length:
+            durations = self._selection.durations.clip(max=config.max_seconds)
+            self._order = BucketedOrder(order, durations, config.global_batch, self._identity, seed)
         self._consumed = 0
         if state is not None:
             self._consumed = resume_position(state, self._state())
         self.faults = FaultList(config.bad_sample_limit)
-        if augment is not None and not augment.enabled:
-            augment = None
-        self._token_drop = augment.token_drop_prob if augment is not None else 0.0
-        self._source = open_source(config, augment, seed)
+        self._token_drop = augment.token_drop_prob if augment is not None and augment.enabled else 0.0
+        self._recent: deque[NDArray[np.float32]] = deque(maxlen=_RECENT)
+        setup = Setup(config, augment, seed, shard_set.features())
+        self._source = open_source(setup, config.workers, config.read_ahead)
 
     def __len__(self) -> int:
         """Samples per epoch."""
@@ -92,6 +103,11 @@ class TrainLoader:
     def epoch(self) -> float:
         """Passes over the data handed out since the start of the run."""
         return self._consumed / len(self)
+
+    @property
+    def padding(self) -> float:
+        """Share of padding in this rank's last micro-batches, 0..1."""
+        return padding_waste(list(self._recent))
 
     def state_dict(self) -> dict[str, Any]:
         """{epoch, samples_consumed, seed, dataset_id, global_batch}; equal on all ranks."""
@@ -130,6 +146,8 @@ class TrainLoader:
 
     def _finish(self, made: MicroBatch) -> Batch:
         self.faults.extend(made)
+        # A view would keep the whole batch in memory.
+        self._recent.append(made.arrays["durations"].copy())
         return to_batch(made, self._tokenizer, self._max_tokens, self._token_drop, self._seed)
 
 
@@ -159,7 +177,8 @@ class EvalLoader:
         size = batch_size if batch_size is not None else config.micro_batch
         self._places = evaluation_places(len(self._selection), rank, world_size, size)
         self.faults = FaultList(config.bad_sample_limit)
-        self._source = open_source(config, None, 0)
+        setup = Setup(config, features=shard_set.features())
+        self._source = open_source(setup, config.workers, config.read_ahead)
 
     def __len__(self) -> int:
         """Batches, the same on every rank."""

@@ -4,24 +4,13 @@ from __future__ import annotations
 
 import signal
 from dataclasses import dataclass
-from typing import Any
 
 from dual_hpc.data.dataset import Request
-from dual_hpc.data.settings import AugmentSettings, DecodeSettings
+from dual_hpc.data.transfer import Places
 from dual_hpc.errors import DualError
 
 IGNORED = (signal.SIGUSR2, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 DUMP_SIGNAL = signal.SIGUSR1  # prints the stacks of all threads
-
-
-@dataclass(frozen=True)
-class Setup:
-    """First message to a worker."""
-
-    settings: DecodeSettings
-    augment: AugmentSettings | None
-    seed: int
-    read_ahead: int = 4  # samples whose bytes wait for the decoder
 
 
 @dataclass(frozen=True)
@@ -37,7 +26,7 @@ class Result:
     """One micro-batch, its arrays in the shared memory that came along."""
 
     job: int
-    places: dict[str, Any]
+    places: Places
     texts: list[str | None]
     faults: dict[int, str]  # row -> why it is blank
 

@@ -10,9 +10,9 @@ import torch
 MODALITIES = "avt"
 
 _KEYS = {
-    "a": ("waveform", "waveform_lengths"),
-    "v": ("frames", "frame_lengths"),
-    "t": ("input_ids", "attention_mask"),
+    "a": ("waveform", "waveform_lengths", "audio", "audio_lengths"),
+    "v": ("frames", "frame_lengths", "video", "video_lengths"),
+    "t": ("input_ids", "attention_mask", "text", "text_lengths"),
 }
 
 

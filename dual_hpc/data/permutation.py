@@ -1,8 +1,8 @@
 """Keyed permutations of 0..n-1 that are evaluated at any place in constant memory.
 
 A Feistel network over the smallest even number of bits that holds n, walked until the value falls below n (cycle
-walking: Black and Rogaway, "Ciphers with arbitrary finite domains", 2002). Only 64-bit integer arithmetic is used, so
-the result is the same on every machine and with every version of numpy.
+walking: Black and Rogaway, "Ciphers with arbitrary finite domains", 2002); small permutations are drawn outright. Only
+64-bit integer arithmetic is used, so the result is the same on every machine and with every version of numpy.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 Positions = NDArray[np.int64]
 
 _ROUNDS = 8
-_MIN_HALF_BITS = 3  # tinier networks reach only some of the permutations
+_SMALL = 1024  # below, sorting is fast, and small networks would reach only some of the permutations
 
 
 def key_of(*parts: str | int) -> int:
@@ -39,7 +39,9 @@ def shuffled(n: int, key: int) -> Positions:
 def permute(positions: Positions, n: int, key: int) -> Positions:
     """Where a keyed permutation of 0..n-1 sends `positions` (each in [0, n)); n up to 2^62."""
     assert positions.size == 0 or (positions.min() >= 0 and positions.max() < n)
-    half = max(_MIN_HALF_BITS, ((n - 1).bit_length() + 1) // 2)
+    if n <= _SMALL:
+        return shuffled(n, key)[positions]
+    half = ((n - 1).bit_length() + 1) // 2
     keys = mix(_round_keys(key, _ROUNDS))
     out = _feistel(positions.astype(np.uint64), half, keys)
     outside = np.flatnonzero(out >= n)

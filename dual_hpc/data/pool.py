@@ -1,8 +1,8 @@
 """Supervises data workers: hands out micro-batches, returns them in order, and outlives what kills a worker.
 
-A worker that dies while it decodes is replaced and its work repeated; a sample that was being decoded at two deaths is
-bad. One that is stuck in decoding is killed, which counts as a death; one that is stuck in reading is only reported,
-with its stack, because slow storage is nobody's fault, until patience ends.
+A worker that dies is replaced and its work repeated (`deaths.py` says when a sample is to blame). One that is stuck in
+decoding is killed; one that is stuck in reading is only reported, with its stack, because slow storage is nobody's
+fault, until patience ends.
 """
 
 from __future__ import annotations
@@ -15,22 +15,21 @@ import socket
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from dual_hpc.data.collate import MicroBatch
-from dual_hpc.data.dataset import Request
-from dual_hpc.data.messages import DUMP_SIGNAL, IGNORED, Failure, Job, Result, Setup
+from dual_hpc.data.dataset import Request, Setup
+from dual_hpc.data.deaths import Deaths, cause_of
+from dual_hpc.data.messages import DUMP_SIGNAL, IGNORED, Failure, Job, Result
 from dual_hpc.data.status import BYTES, DECODING, READING, Status
 from dual_hpc.data.transfer import receive, send, view
 from dual_hpc.errors import EnvironmentFault
 
 log = logging.getLogger(__name__)
 
-_DEATHS_PER_SAMPLE = 2
-_DEATHS_WITHOUT_RESULT = 6
+_JOBS_PER_WORKER = 2  # micro-batches in flight: the next is at hand when one is done, and memory stays bounded
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Patience:
     """Seconds: until a stuck worker's stacks are printed, a decoder is killed, a read is given up."""
 
     report: float = 30.0
-    decode: float = 120.0
+    decode: float = 60.0
     read: float = 900.0
 
 
@@ -49,24 +48,25 @@ class _Worker:
     status: Status
     jobs: dict[int, Job] = field(default_factory=dict)  # handed out, not yet back
     reported: float = 0.0  # when its stacks were last printed
+    hung: bool = False  # ended because it was stuck in a decoder
 
 
 class WorkerPool:
     """`count` worker processes; started at the first use.
 
     Args:
-        setup: what every worker needs to know.
-        jobs_per_worker: micro-batches in flight per worker: bounds memory.
+        setup: how samples are decoded.
+        read_ahead: samples per worker that are read before they are decoded.
     """
 
-    def __init__(self, count: int, setup: Setup, jobs_per_worker: int = 2, patience: Patience | None = None):
-        self._count, self._setup, self._in_flight = count, setup, count * jobs_per_worker
+    def __init__(self, count: int, setup: Setup, read_ahead: int, patience: Patience | None = None):
+        self._count, self._setup, self._read_ahead = count, setup, read_ahead
+        self._in_flight = count * _JOBS_PER_WORKER
         self._patience = patience or Patience()
         self._workers: list[_Worker] = []
         self._selector = selectors.DefaultSelector()
         self._next_job = 0
-        self._strikes: Counter[int] = Counter()
-        self._silent_deaths = 0
+        self._deaths = Deaths()
 
     def pids(self) -> list[int]:
         """Process ids of the workers."""
@@ -134,7 +134,7 @@ class WorkerPool:
             if isinstance(message, Failure):
                 raise message.error
             assert isinstance(message, Result) and descriptor is not None
-            self._silent_deaths = 0
+            self._deaths.work_was_done()
             arrays = view(descriptor, message.places)
             os.close(descriptor)
             rows = worker.jobs.pop(message.job).rows
@@ -163,7 +163,8 @@ class WorkerPool:
             if stuck > limit:
                 if phase == READING:
                     raise EnvironmentFault(f"reading {name} takes longer than {limit:.0f} s: storage does not answer")
-                worker.process.kill()  # its socket then ends, and _bury decides
+                worker.hung = True
+                worker.process.kill()  # its socket then ends, and it is buried
 
     def _bury(self, worker: _Worker) -> None:
         """Replace a dead worker and repeat its work, without a sample that killed twice."""
@@ -171,24 +172,16 @@ class WorkerPool:
         self._selector.unregister(worker.channel)
         worker.channel.close()
         self._workers.remove(worker)
-        self._silent_deaths += 1
-        _, decoder = worker.status.activity()
-        jobs = dict(worker.jobs)
-        cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-        log.warning("data worker %d died (%s); it is replaced", worker.process.pid, cause)
-        if decoder.phase == DECODING and decoder.job in jobs:
-            rows = list(jobs[decoder.job].rows)
-            ref = rows[decoder.row].ref
-            if ref is not None:
-                self._strikes[ref.number] += 1
-                if self._strikes[ref.number] >= _DEATHS_PER_SAMPLE:
-                    rows[decoder.row] = replace(rows[decoder.row], fault=f"its decoder died ({cause})")
-                    jobs[decoder.job] = Job(decoder.job, rows)
-                    self._silent_deaths = 0
-        if self._silent_deaths >= _DEATHS_WITHOUT_RESULT:
-            raise EnvironmentFault(f"data workers die without a result ({cause}); memory of the job, or see the log")
+        log.warning("data worker %d died (%s); it is replaced", worker.process.pid, cause_of(code))
+        decoder = worker.status.activity()[1]
+        at = None
+        if decoder.phase == DECODING and decoder.job in worker.jobs:
+            at = worker.jobs[decoder.job].rows[decoder.row]
+        fault = self._deaths.judge(code, worker.hung, at)
         self._start()
-        for job in jobs.values():
+        for job in worker.jobs.values():
+            if fault is not None and job.number == decoder.job:
+                job.rows[decoder.row] = replace(job.rows[decoder.row], fault=fault)
             self._give(self._workers[-1], job)
 
     def _start(self) -> None:
@@ -212,4 +205,4 @@ class WorkerPool:
         os.close(page)
         self._workers.append(worker)
         self._selector.register(ours, selectors.EVENT_READ, worker)
-        send(ours, self._setup)
+        send(ours, (self._setup, self._read_ahead))

@@ -102,9 +102,7 @@ def _pread(file: int, size: int, offset: int, path: str) -> bytes:
         while len(data) < size:  # network file systems may return less than was asked for
             more = os.pread(file, size - len(data), offset + len(data))
             if not more:
-                raise EnvironmentFault(
-                    f"shard {path} ends at byte {offset + len(data)}, inside a sample: pack it again"
-                )
+                raise EnvironmentFault(f"shard {path} ends before byte {offset + size}, inside a sample: pack it again")
             data += more
     except OSError as error:
         raise EnvironmentFault(f"cannot read shard {path}: {error.strerror}") from error

@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field
 AUDIO_RATE = 16_000  # Hz, mono
 AUDIO, VIDEO, TEXT, META = "flac", "mp4", "txt", "json"  # member extensions of one sample in a tar
 
+FEATURES = ".npy"  # ending of the members of feature shards: audio.npy, video.npy, text.npy instead of media
+
 # webdataset splits a member's name at its first dot, and tar members must stay inside the folder they are
 # unpacked in: a key is a plain name.
 _KEY = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")

@@ -24,6 +24,7 @@ class LoaderSettings(DecodeSettings, Protocol):
     global_batch: int
     micro_batch: int
     workers: int
+    read_ahead: int
     shuffle_window: int
     bad_sample_limit: int
     bucket_by_length: bool

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from dual_hpc.data.index import IndexedSample, Shard, read_index
 from dual_hpc.data.reader import SampleReader, SampleRef
-from dual_hpc.data.sample import TEXT, Utterance
+from dual_hpc.data.sample import FEATURES, TEXT, Utterance
 from dual_hpc.errors import UserError
 
 
@@ -80,6 +81,23 @@ class ShardSet:
             members=dict(sample.members),
             duration=sample.meta.duration,
         )
+
+    def features(self) -> dict[str, tuple[int, str]]:
+        """Arrays of feature shards, name -> (D, dtype), from the first sample that has each; empty for media."""
+        if self.kind != "features":
+            return {}
+        holders: dict[str, int] = {}
+        for number, entry in enumerate(self.samples):
+            for extension in entry.sample.members:
+                if extension.endswith(FEATURES):
+                    holders.setdefault(extension, number)
+        layout = {}
+        with SampleReader() as reader:
+            for extension, number in sorted(holders.items()):
+                npy = reader.read(self.ref(number), {extension})[extension]
+                array = np.load(io.BytesIO(npy), allow_pickle=False)
+                layout[extension.removesuffix(FEATURES)] = (array.shape[-1], array.dtype.str)
+        return layout
 
     def texts(self, numbers: Sequence[int]) -> list[str]:
         """Transcripts of the samples, read from their shards; empty where a sample has none."""

@@ -6,11 +6,9 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from dual_hpc.data.collate import MicroBatch, collate
-from dual_hpc.data.dataset import Request, SampleDecoder
-from dual_hpc.data.messages import Setup
-from dual_hpc.data.pool import Patience, WorkerPool
+from dual_hpc.data.dataset import Request, SampleDecoder, Setup
+from dual_hpc.data.pool import WorkerPool
 from dual_hpc.data.reader import SampleReader
-from dual_hpc.data.settings import AugmentSettings, LoaderSettings
 
 
 class BatchSource(Protocol):
@@ -24,10 +22,8 @@ class BatchSource(Protocol):
 class InProcess:
     """No workers: reads and decodes when asked. A decoder that crashes takes the process along."""
 
-    def __init__(self, settings: LoaderSettings, augment: AugmentSettings | None, seed: int):
-        self._decoder = SampleDecoder(settings, augment, seed)
-        self._image_size = settings.image_size
-        self._reader = SampleReader()
+    def __init__(self, setup: Setup):
+        self._setup, self._decoder, self._reader = setup, SampleDecoder(setup), SampleReader()
 
     def run(self, batches: Iterator[list[Request]]) -> Iterator[MicroBatch]:
         for rows in batches:
@@ -37,16 +33,13 @@ class InProcess:
                 members = self._reader.read(request.ref, wanted) if request.ref and wanted else {}
                 samples.append(self._decoder.decode(request, members))
             faults = {row: sample.fault for row, sample in enumerate(samples) if sample.fault is not None}
-            yield MicroBatch(rows, collate(samples, self._image_size), [sample.text for sample in samples], faults)
+            arrays = collate(samples, self._setup.settings.image_size, self._setup.features)
+            yield MicroBatch(rows, arrays, [sample.text for sample in samples], faults)
 
     def close(self) -> None:
         self._reader.close()
 
 
-def open_source(
-    settings: LoaderSettings, augment: AugmentSettings | None, seed: int, patience: Patience | None = None
-) -> BatchSource:
-    """A pool of `settings.workers` processes, or this process if that is 0."""
-    if settings.workers == 0:
-        return InProcess(settings, augment, seed)
-    return WorkerPool(settings.workers, Setup(settings, augment, seed), patience=patience)
+def open_source(setup: Setup, workers: int, read_ahead: int) -> BatchSource:
+    """A pool of worker processes, or this process if `workers` is 0."""
+    return WorkerPool(workers, setup, read_ahead) if workers else InProcess(setup)

@@ -19,7 +19,8 @@ from numpy.typing import DTypeLike, NDArray
 
 _HEADER = struct.Struct("<Q")
 _ALIGN = 64  # bytes
-Layout = dict[str, tuple[tuple[int, ...], DTypeLike]]
+Layout = dict[str, tuple[tuple[int, ...], DTypeLike]]  # name -> (shape, dtype)
+Places = dict[str, tuple[int, tuple[int, ...], str]]  # name -> (offset in bytes, shape, dtype)
 
 
 class SharedArrays:
@@ -27,7 +28,7 @@ class SharedArrays:
 
     def __init__(self) -> None:
         self.descriptor: int | None = None
-        self.places: dict[str, tuple[int, tuple[int, ...], str]] = {}
+        self.places: Places = {}
 
     def allocate(self, layout: Layout) -> dict[str, NDArray[Any]]:
         """Arrays of the given shapes and dtypes."""
@@ -37,16 +38,26 @@ class SharedArrays:
             end += -(-np.dtype(dtype).itemsize * int(np.prod(shape)) // _ALIGN) * _ALIGN
         self.descriptor = os.memfd_create("dual_hpc-batch", os.MFD_CLOEXEC)
         os.ftruncate(self.descriptor, max(end, 1))
-        return view(self.descriptor, self.places)
+        return _views(mmap.mmap(self.descriptor, 0), self.places)
 
     def close(self) -> None:
         if self.descriptor is not None:
             os.close(self.descriptor)
 
 
-def view(descriptor: int, places: dict[str, tuple[int, tuple[int, ...], str]]) -> dict[str, NDArray[Any]]:
-    """The arrays in a piece of shared memory; they keep it alive after the descriptor is closed."""
-    memory = mmap.mmap(descriptor, 0)
+def view(descriptor: int, places: Places) -> dict[str, NDArray[Any]]:
+    """The arrays in a piece of shared memory that came from a worker. They alone keep it alive: no descriptor is held.
+
+    Python's own mmap would hold one for each batch that the caller keeps (until 3.13); torch's does not.
+    """
+    import torch
+
+    size = os.fstat(descriptor).st_size
+    memory = torch.from_file(f"/proc/self/fd/{descriptor}", shared=True, size=size, dtype=torch.uint8)
+    return _views(memory.numpy(), places)
+
+
+def _views(memory: Any, places: Places) -> dict[str, NDArray[Any]]:
     return {
         name: np.frombuffer(memory, dtype, int(np.prod(shape)), offset).reshape(shape)
         for name, (offset, shape, dtype) in places.items()
@@ -70,6 +81,7 @@ def receive(channel: socket.socket) -> tuple[Any, int | None]:
     Raises:
         EOFError: the other end is gone.
     """
+    descriptors: list[int] = []
     try:
         header, descriptors, _, _ = socket.recv_fds(channel, _HEADER.size, 1)
         while len(header) < _HEADER.size:
@@ -78,7 +90,9 @@ def receive(channel: socket.socket) -> tuple[Any, int | None]:
         payload = bytearray()
         while len(payload) < size:
             payload += _some(channel, size - len(payload))
-    except OSError as error:
+    except (EOFError, OSError) as error:
+        for descriptor in descriptors:
+            os.close(descriptor)
         raise EOFError from error
     return pickle.loads(payload), descriptors[0] if descriptors else None
 

@@ -17,7 +17,7 @@ import threading
 from typing import Any
 
 from dual_hpc.data.collate import collate
-from dual_hpc.data.dataset import Sample, SampleDecoder
+from dual_hpc.data.dataset import Sample, SampleDecoder, Setup
 from dual_hpc.data.messages import DUMP_SIGNAL, IGNORED, Failure, Job, Result
 from dual_hpc.data.reader import SampleReader
 from dual_hpc.data.status import DECODING, IDLE, READING, Status
@@ -34,11 +34,11 @@ def main() -> None:
     faulthandler.enable()
     faulthandler.register(DUMP_SIGNAL, all_threads=True)
     try:
-        setup = receive(channel)[0]
-        decoder = SampleDecoder(setup.settings, setup.augment, setup.seed)
-        ready: queue.Queue[Any] = queue.Queue(maxsize=setup.read_ahead)
+        setup, read_ahead = receive(channel)[0]
+        decoder = SampleDecoder(setup)
+        ready: queue.Queue[Any] = queue.Queue(maxsize=read_ahead)
         threading.Thread(target=_read_ahead, args=(channel, decoder, status, ready), daemon=True).start()
-        _decode(channel, decoder, setup.settings.image_size, status, ready)
+        _decode(channel, decoder, setup, status, ready)
     except (EOFError, BrokenPipeError):
         pass
     os._exit(0)  # no waiting for a thread that is stuck in a read
@@ -63,8 +63,9 @@ def _read_ahead(channel: socket.socket, decoder: SampleDecoder, status: Status, 
 
 
 def _decode(
-    channel: socket.socket, decoder: SampleDecoder, image_size: int, status: Status, ready: queue.Queue[Any]
+    channel: socket.socket, decoder: SampleDecoder, setup: Setup, status: Status, ready: queue.Queue[Any]
 ) -> None:
+    """Decode what has been read; a finished micro-batch goes to the parent."""
     samples: list[Sample] = []
     while True:
         item = ready.get()
@@ -76,7 +77,7 @@ def _decode(
         status.decoding(job.number, row, IDLE)
         if len(samples) == len(job.rows):
             shared = SharedArrays()
-            collate(samples, image_size, shared.allocate)
+            collate(samples, setup.settings.image_size, setup.features, shared.allocate)
             faults = {row: sample.fault for row, sample in enumerate(samples) if sample.fault is not None}
             send(channel, Result(job.number, shared.places, [s.text for s in samples], faults), shared.descriptor)
             shared.close()

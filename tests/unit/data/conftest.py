@@ -47,7 +47,7 @@ def augment_all(**changes: Any) -> AugmentConfig:
 
 @dataclass
 class Clip:
-    """A sample to write; None leaves the member out. Picture k shows the grey level k."""
+    """A sample to write; None leaves the member out."""
 
     duration: float = 1.0
     flac: bytes | None = None
@@ -64,7 +64,7 @@ def flac_of(duration: float, seed: int = 0) -> bytes:
 
 
 def mp4_of(duration: float, size: tuple[int, int] = (64, 48)) -> bytes:
-    """H.264; picture k is grey (5 k) mod 250, left half darker by nothing, a white bar on the left edge."""
+    """H.264 at 25 pictures per second; picture k is of one grey level, 5 k mod 250."""
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=FPS)

@@ -1,0 +1,103 @@
+"""Random access into tars, and what is wrong with them."""
+
+from __future__ import annotations
+
+import os
+import tarfile
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from dual_hpc.data.index import read_index, write_index
+from dual_hpc.data.reader import SampleReader
+from dual_hpc.data.shards import ShardSet
+from dual_hpc.errors import EnvironmentFault, UserError
+from tests.unit.data.conftest import Clip, write_shards
+
+
+def test_members_are_those_of_the_tar(folder):
+    shard_set = ShardSet([folder])
+    with SampleReader(open_files=1) as reader:
+        for number in [12, 0, 7, 7, 3]:
+            ref = shard_set.ref(number)
+            with tarfile.open(ref.path) as tar:
+                expected = {e: tar.extractfile(f"{ref.key}.{e}").read() for e in ref.members}
+            assert reader.read(ref) == expected
+            assert reader.read(ref, {"txt"}) == {"txt": expected["txt"]}
+            assert reader.read(ref, set()) == {}
+
+
+def test_members_far_apart_are_read_one_by_one(tmp_path):
+    clip = Clip(1.0, b"f" * 10, b"v" * 300_000, "t")
+    reader, ref = SampleReader(), ShardSet([write_shards(tmp_path / "s", [[clip]])]).ref(0)
+    assert reader.read(ref, {"flac", "txt"}) == {"flac": b"f" * 10, "txt": b"t"}
+    reader.close()
+
+
+def test_a_shard_that_was_cut_short_is_named(folder):
+    path = folder / "shard-00001.tar"
+    os.truncate(path, path.stat().st_size // 2)
+    with SampleReader() as reader, pytest.raises(EnvironmentFault, match=r"shard-00001\.tar has .* index says"):
+        reader.read(ShardSet([folder]).ref(4))
+
+
+def test_a_shard_that_shrinks_while_it_is_open_is_named(folder):
+    shard_set = ShardSet([folder])
+    with SampleReader() as reader:
+        reader.read(shard_set.ref(3))
+        os.truncate(folder / "shard-00001.tar", 2048)
+        with pytest.raises(EnvironmentFault, match="ends before byte"):
+            reader.read(shard_set.ref(6))
+
+
+def test_a_deleted_shard_is_named(folder):
+    shard_set = ShardSet([folder])
+    (folder / "shard-00002.tar").unlink()
+    with SampleReader() as reader, pytest.raises(EnvironmentFault, match=r"cannot open shard .*shard-00002\.tar"):
+        reader.read(shard_set.ref(7))
+
+
+@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None)
+@given(st.integers(-2000, 10**9), st.integers(0, 12))
+def test_an_index_with_a_wrong_offset_is_refused(folder, shift, number):
+    ref = ShardSet([folder]).ref(number)
+    offset, size = ref.members["flac"]
+    if shift == 0:
+        return
+    ref.members["flac"] = (offset + shift, size)
+    with SampleReader() as reader, pytest.raises(UserError, match="does not belong to"):
+        reader.read(ref, {"flac"})
+
+
+def test_two_tars_of_equal_size_that_changed_places_are_refused(tmp_path, media):
+    folder = write_shards(tmp_path / "s", [[media(0.3)], [media(0.3)]])
+    first, second = folder / "shard-00000.tar", folder / "shard-00001.tar"
+    assert first.stat().st_size == second.stat().st_size
+    data = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(data)
+    with SampleReader() as reader, pytest.raises(UserError, match="does not belong to"):
+        reader.read(ShardSet([folder]).ref(0))
+
+
+def test_several_folders_are_one_data_set(tmp_path, media):
+    one = write_shards(tmp_path / "one", [[media(0.3)] * 2])
+    two = write_shards(tmp_path / "two", [[media(0.4)] * 3])
+    both = ShardSet([one, two])
+    assert len(both) == 5 and both.shard_count == 2
+    assert both.ref(4).path == str(two / "shard-00000.tar")
+    assert len({both.dataset_id, ShardSet([two, one]).dataset_id, ShardSet([one]).dataset_id}) == 3
+    assert ShardSet([one]).dataset_id == read_index(one).dataset_id
+
+
+def test_no_folder_no_sample_and_mixed_kinds_are_refused(tmp_path, media):
+    with pytest.raises(UserError, match=r"data\.shards"):
+        ShardSet([])
+    with pytest.raises(UserError, match="no samples"):
+        ShardSet([write_shards(tmp_path / "empty", [[]])])
+    one, two = (write_shards(tmp_path / name, [[media(0.3)]]) for name in ("one", "two"))
+    write_index(two, read_index(two).model_copy(update={"kind": "features"}))
+    with pytest.raises(UserError, match="media and of features"):
+        ShardSet([one, two])
