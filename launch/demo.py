@@ -72,7 +72,7 @@ def _prepare(out: Path, store: Path, utterances: int) -> None:
     for corpus, count in (("iemocap", utterances), ("meld", max(30, utterances // 4))):
         raw = out / "corpora" / corpus
         _step("synth", corpus, "--out", raw, "--utterances", count)
-        _step("pack", corpus, raw, "--out", store / "shards" / corpus)
+        _step("pack", corpus, raw, "--out", store / "shards" / corpus, "--video-size", 96, "--workers", 2)
 
 
 def raw_clip(corpus: Path) -> Path:
