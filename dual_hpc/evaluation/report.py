@@ -11,6 +11,7 @@ from dual_hpc.evaluation.metrics import MAIN
 from dual_hpc.evaluation.result import EvaluationResult
 
 _HEADINGS = {"wa": "WA", "ua": "UA", "weighted_f1": "weighted F1", "macro_f1": "macro F1"}
+_FEW = 10  # clusters below which a percentile bootstrap promises too much
 _MODALITIES = {"a": "A", "v": "V", "t": "T"}
 
 
@@ -65,6 +66,8 @@ def _main_table(result: EvaluationResult) -> list[str]:
 
 def _notes(result: EvaluationResult) -> list[str]:
     lines = ["Brackets: 95 % bootstrap interval, dialogues drawn with replacement.", ""]
+    if result.about["dialogues"] < _FEW:
+        lines += [f"With {result.about['dialogues']} dialogues these intervals are too narrow to rely on.", ""]
     if result.text_reliance is not None:
         gains = ", ".join(f"{_HEADINGS[key]} {100 * result.text_reliance[key]:+.1f}" for key in MAIN)
         lines += [f"Text reliance, {{A,V,T}} minus {{A,V}} from the same weights, in points: {gains}.", ""]

@@ -87,9 +87,10 @@ def assemble(
         utterances: metadata by key.
     """
     subsets = {name: _subset(found, len(classes), utterances) for name, found in predictions.items()}
-    truth = next(iter(predictions.values())).truth
+    first = next(iter(predictions.values()))
+    truth, dialogues = first.truth, len({dialogue_of(utterances[key]) for key in first.keys})
     return EvaluationResult(
-        about={**about, "count": len(truth), "interval_level": LEVEL},
+        about={**about, "count": len(truth), "dialogues": dialogues, "interval_level": LEVEL},
         classes=tuple(classes),
         subsets=subsets,
         baselines={"majority": majority(train_counts, truth), "class prior": class_prior(train_counts, truth)},

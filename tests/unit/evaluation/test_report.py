@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -50,6 +51,12 @@ def test_the_table_holds_the_baselines_and_every_subset(result):
 def test_a_class_name_with_a_bar_does_not_break_the_table(result):
     (row,) = [line for line in markdown(result).splitlines() if "bliss" in line and line.startswith("|")]
     assert row.replace("\\|", "").count("|") == 5
+
+
+def test_intervals_from_few_dialogues_carry_a_warning(result):
+    assert "With 3 dialogues these intervals are too narrow" in markdown(result)
+    many = dataclasses.replace(result, about={**result.about, "dialogues": 40})
+    assert "too narrow" not in markdown(many)
 
 
 def test_a_corpus_that_knows_no_style_has_no_table_of_styles(result):
