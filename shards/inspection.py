@@ -16,6 +16,7 @@ examples:
   dual-hpc inspect $SCRATCH/shards/meld
   dual-hpc inspect $SCRATCH/shards/meld --sample train_dia0_utt3
   dual-hpc inspect $SCRATCH/shards/meld --verify        # hashes all, decodes all; exit code 1 on damage
+  dual-hpc inspect $DSDIR/IEMOCAP --audit-sides         # before packing: which half shows the speaker?
 """
 
 
@@ -23,9 +24,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EXAMPLES
-    parser.add_argument("folder", type=Path, help="a folder of shards")
+    parser.add_argument("folder", type=Path, help="a folder of shards; with --audit-sides a raw IEMOCAP folder")
     parser.add_argument("--sample", metavar="KEY", help="show this sample (default: the first)")
     parser.add_argument("--verify", action="store_true", help="check every hash and decode every sample")
+    parser.add_argument(
+        "--audit-sides", action="store_true", help="ask IEMOCAP's media on which side the named actor stands"
+    )
+    parser.add_argument("--audit-count", type=int, default=20, metavar="N", help="dialogues to ask (default 20)")
+    parser.add_argument("--picture-rows", default="0.25:0.75", metavar="TOP:BOTTOM", help="as in pack, for the audit")
     parser.add_argument("--progress", action=argparse.BooleanOptionalAction, help="a bar (default: on a terminal)")
 
 
@@ -39,10 +45,20 @@ def run(args: argparse.Namespace) -> int:
         UserError: the folder is no data set, or the sample is not in it.
     """
     from dual_hpc.data.index import read_index
+    from dual_hpc.errors import UserError
 
+    if args.audit_sides:
+        from shards.audit import audit_folder, describe
+        from shards.options import PackOptions, picture_rows
+
+        if args.audit_count < 1:
+            raise UserError(f"--audit-count: {args.audit_count} is no number of dialogues")
+        rows = PackOptions(picture_rows=picture_rows(args.picture_rows)).picture_rows
+        print(describe(audit_folder(args.folder, args.audit_count, rows, args.progress)))
+        return 0
     index = read_index(args.folder)
     if not args.verify:
-        print(describe(index, args.sample))
+        print(overview(index, args.sample))
         return 0
     from shards.progress import Progress
     from shards.verify import verify
@@ -56,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     return 1 if faults else 0
 
 
-def describe(index: ShardIndex, key: str | None = None) -> str:
+def overview(index: ShardIndex, key: str | None = None) -> str:
     """A data set in text: size, classes, durations, and one sample in full.
 
     Raises:

@@ -46,6 +46,15 @@ class PackOptions:
         return {f.name: _text(getattr(self, f.name)) for f in fields(self)}
 
 
+def picture_rows(text: str) -> tuple[float, float]:
+    """TOP:BOTTOM as two shares of the height."""
+    try:
+        top, bottom = (float(part) for part in text.split(":"))
+    except ValueError:
+        raise UserError(f"--picture-rows: {text!r} is not TOP:BOTTOM") from None
+    return top, bottom
+
+
 def _text(value: object) -> str:
     if isinstance(value, tuple):
         return ":".join(map(_text, value))

@@ -88,13 +88,8 @@ def run(args: argparse.Namespace) -> int:
 
 def options(args: argparse.Namespace) -> PackOptions:
     """The packing options of parsed arguments."""
-    from dual_hpc.errors import UserError
-    from shards.options import PackOptions
+    from shards.options import PackOptions, picture_rows
 
-    try:
-        top, bottom = (float(part) for part in args.picture_rows.split(":"))
-    except ValueError:
-        raise UserError(f"--picture-rows: {args.picture_rows!r} is not TOP:BOTTOM") from None
     return PackOptions(
         video_size=args.video_size,
         max_fps=args.max_fps,
@@ -102,7 +97,7 @@ def options(args: argparse.Namespace) -> PackOptions:
         crf=args.crf,
         audio=args.audio,
         named_side=args.named_side,
-        picture_rows=(top, bottom),
+        picture_rows=picture_rows(args.picture_rows),
         shard_samples=args.shard_samples,
     )
 
