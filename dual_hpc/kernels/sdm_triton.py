@@ -21,24 +21,40 @@ LANGUAGE = {torch.float32: tl.float32, torch.float64: tl.float64}
 
 @dataclass(frozen=True)
 class Plan:
-    """How one recurrence is cut: `parts` programs of `units` hidden units each per tile; resident = K1."""
+    """How one recurrence is cut: `parts` programs of `units` hidden units each per tile; one part = K1.
 
-    resident: bool
+    `block` is how much of a dot's inner dimension K2 loads at once; with `keep` it is all of it, loaded once.
+    """
+
     units: int
     parts: int
     block: int
+    keep: bool
     warps: int
 
 
-def plan(hidden: int, bytes_per_weight: int) -> Plan:
-    """K1 where all recurrent weights fit on chip, else K2 with slices that stay in an SM's cache."""
+def plan(hidden: int, bytes_per_weight: int, backward: bool, matrix_unit_reads_shared: bool) -> Plan:
+    """K1 where all recurrent weights fit on chip, else K2 with slices that fit into an SM's shared memory or cache.
+
+    K2 keeps its slice where the matrix unit reads operands from shared memory (Hopper, Blackwell; elsewhere they would
+    fill the registers), in 16 bits, and if the dot is high enough for that unit: 64 rows.
+    """
     padded = max(16, triton.next_power_of_2(hidden))
     if 4 * padded * padded * bytes_per_weight <= RESIDENT_BYTES:
-        return Plan(True, padded, 1, padded, 8 if padded >= 128 else 4)
+        return Plan(padded, 1, padded, True, 8 if padded >= 128 else 4)
     units = 64
     while units > 16 and 4 * units * padded * bytes_per_weight > RESIDENT_BYTES:
         units //= 2
-    return Plan(False, units, triton.cdiv(hidden, units), 64 if bytes_per_weight <= 2 else 32, 4)
+    rows, inner = (units, 4 * padded) if backward else (4 * units, padded)
+    keep = matrix_unit_reads_shared and bytes_per_weight == 2 and rows >= 64
+    block = inner if keep else min(inner, 128 // bytes_per_weight)
+    return Plan(units, triton.cdiv(hidden, units), block, keep, 8)
+
+
+def plan_for(weight_rec: Tensor, backward: bool) -> Plan:
+    """The plan on the device where the weights are."""
+    modern = interpreting() or torch.cuda.get_device_capability(weight_rec.device) >= (9, 0)
+    return plan(weight_rec.shape[1], weight_rec.element_size(), backward, modern)
 
 
 def forward(
@@ -46,15 +62,15 @@ def forward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The forward recurrence; see `sdm_op.Engine`."""
     steps, batch, hidden = pre.shape[0], pre.shape[1], h0.shape[1]
-    cut = plan(hidden, weight_rec.element_size())
+    cut = plan_for(weight_rec, backward=False)
     wide = accumulator(pre.dtype)
     exchange = pre.new_empty(steps + 1, batch, hidden)
     c = pre.new_empty(steps, batch, hidden, dtype=wide)
     h = exchange[1:]
     order, short = schedule(lengths)
-    sizes = dict(H=hidden, UNITS=cut.units, ROWS=ROWS, ACC=LANGUAGE[wide], num_warps=cut.warps)
+    sizes = dict(H=hidden, UNITS=cut.units, ROWS=ROWS, ACC=LANGUAGE[wide], num_warps=cut.warps, num_stages=1)
     weight_rec = weight_rec.contiguous()
-    if cut.resident:
+    if cut.parts == 1:
         h_last, c_last = torch.empty_like(h0), c.new_empty(batch, hidden)
         sdm_resident.forward_kernel[(triton.cdiv(batch, ROWS),)](
             pre, weight_rec, h0.contiguous(), c0.contiguous(), order, short, h, c, h_last, c_last, batch, **sizes
@@ -79,13 +95,13 @@ def backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The reverse recurrence; see `sdm_op.Engine`."""
     steps, batch, hidden = c.shape
-    cut = plan(hidden, weight_rec.element_size())
+    cut = plan_for(weight_rec, backward=True)
     wide = accumulator(pre.dtype)
     order, short = schedule(lengths)
     dh0, dc0 = (d.to(wide, copy=True).contiguous() for d in (dh_last, dc_last))
-    sizes = dict(H=hidden, UNITS=cut.units, ROWS=ROWS, ACC=LANGUAGE[wide], num_warps=cut.warps)
+    sizes = dict(H=hidden, UNITS=cut.units, ROWS=ROWS, ACC=LANGUAGE[wide], num_warps=cut.warps, num_stages=1)
     tensors = (pre, weight_rec.contiguous(), c, c0.contiguous(), order, short, dh.contiguous(), dh0, dc0)
-    if cut.resident:
+    if cut.parts == 1:
         sdm_resident.backward_kernel[(triton.cdiv(batch, ROWS),)](*tensors, batch, **sizes)
     else:
         launch(sdm_exchange.backward_kernel, tensors, steps + 1, batch, cut, sizes)
@@ -104,7 +120,7 @@ def launch(kernel: Any, tensors: tuple[Tensor, ...], steps: int, batch: int, cut
     """
     tiles = triton.cdiv(batch, ROWS)
     arrived = torch.zeros(tiles, dtype=torch.int32, device=tensors[0].device)
-    sizes = dict(sizes, BLOCK=cut.block, PARTS=cut.parts)
+    sizes = dict(sizes, BLOCK=cut.block, PARTS=cut.parts, KEEP=cut.keep)
     if interpreting():
         for step in range(steps):
             kernel[(cut.parts, tiles)](*tensors, arrived, 0, step, step + 1, batch, **sizes)

@@ -2,6 +2,7 @@
 
 import importlib.util
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 from dual_hpc.kernels import sdm_loop, sdm_op, sdm_parallel
 from dual_hpc.kernels.sdm import sdm
 
+triton = pytest.importorskip("triton")
 sdm_triton = pytest.importorskip("dual_hpc.kernels.sdm_triton")
 
 spec = importlib.util.spec_from_file_location("sdm_cases", Path(__file__).with_name("sdm_cases.py"))
@@ -24,10 +26,23 @@ def relative(got, want):
     ]
 
 
-@pytest.fixture
-def exchange(monkeypatch):
-    """K2 for every H."""
+def only_exchange(monkeypatch, keep):
+    """K2 for every H, its slice of the weights kept or read again at every step."""
+    plan = sdm_triton.plan
+
+    def plan_for(weight, backward):
+        cut = plan(weight.shape[1], 2, backward, True)
+        inner = (4 if backward else 1) * triton.next_power_of_2(weight.shape[1])
+        return replace(cut, keep=keep, block=max(16, inner) if keep else 16)
+
     monkeypatch.setattr(sdm_triton, "RESIDENT_BYTES", 0)
+    monkeypatch.setattr(sdm_triton, "plan_for", plan_for)
+
+
+@pytest.fixture(params=[True, False], ids=["kept", "streamed"])
+def exchange(monkeypatch, request):
+    """Both kinds of K2."""
+    only_exchange(monkeypatch, request.param)
 
 
 @pytest.fixture
@@ -53,7 +68,6 @@ SHAPES = [(1, 1, 1, 1), (5, 4, 7, 20), (17, 3, 5, 33), (3, 6, 2, 16)]
 @pytest.mark.parametrize("shape", SHAPES)
 def test_programs_that_share_a_tile_compute_the_same(exchange, poison, shape):
     x, weights = cases.make(*shape)
-    assert not sdm_triton.plan(shape[3], 4).resident
     lengths = torch.randint(0, shape[1] + 1, shape[:1], generator=torch.Generator().manual_seed(3))
     state = tuple(torch.randn(shape[0], n).requires_grad_() for n in (shape[3], shape[3], shape[2]))
     truth = tuple(s.detach().double().requires_grad_() for s in state)
@@ -65,7 +79,7 @@ def test_programs_that_share_a_tile_compute_the_same(exchange, poison, shape):
 @pytest.mark.parametrize("shape", SHAPES)
 def test_resident_weights_compute_the_same_in_poisoned_buffers(poison, shape):
     x, weights = cases.make(*shape)
-    assert sdm_triton.plan(shape[3], 4).resident
+    assert sdm_triton.plan(shape[3], 4, False, True).parts == 1
     lengths = torch.randint(0, shape[1] + 1, shape[:1], generator=torch.Generator().manual_seed(3))
     got = cases.run(x, weights, lengths, implementation="triton")
     want = cases.run(*cases.double(x, weights), lengths, implementation="reference")
@@ -74,7 +88,6 @@ def test_resident_weights_compute_the_same_in_poisoned_buffers(poison, shape):
 
 def test_the_exchange_passes_gradcheck_in_fp64(exchange):
     x, weights = cases.double(*cases.make(2, 3, 1, 17))
-    assert sdm_triton.plan(17, 8).parts == 2
     lengths = torch.tensor([3, 1])
     assert torch.autograd.gradcheck(
         lambda x, *w: sdm(x, *w, lengths=lengths, implementation="triton")[0], (x, *weights), fast_mode=True
@@ -85,7 +98,7 @@ def test_the_exchange_passes_gradcheck_in_fp64(exchange):
 @pytest.mark.parametrize("variant", ["resident", "exchange"])
 def test_its_error_is_at_most_half_again_that_of_an_lstm_in_the_same_dtype(monkeypatch, dtype, variant):
     if variant == "exchange":
-        monkeypatch.setattr(sdm_triton, "RESIDENT_BYTES", 0)
+        only_exchange(monkeypatch, keep=True)
     x, weights = cases.make(16, 24, 24, 32, dtype)
     lengths = torch.arange(9, 25)
     want = cases.run(*cases.double(x, weights), lengths, implementation="reference")
@@ -97,18 +110,25 @@ def test_its_error_is_at_most_half_again_that_of_an_lstm_in_the_same_dtype(monke
         assert mine <= 1.5 * its + 2 * torch.finfo(dtype).eps
 
 
-def test_plans_keep_the_weights_of_a_program_within_its_share():
+@pytest.mark.parametrize("backward", [False, True])
+@pytest.mark.parametrize("size", [2, 4])
+def test_plans_cover_all_units_and_keep_only_what_fits(backward, size):
     for hidden in (1, 16, 100, 128, 129, 256, 500, 512, 1024):
-        for size in (2, 4):
-            cut = sdm_triton.plan(hidden, size)
-            assert cut.units * cut.parts >= hidden
-            assert cut.units >= 16
-            if cut.resident:
-                assert 4 * cut.units**2 * size <= sdm_triton.RESIDENT_BYTES
-    assert sdm_triton.plan(128, 2).resident
-    assert not sdm_triton.plan(129, 2).resident
-    assert sdm_triton.plan(256, 2).parts == 4
-    assert sdm_triton.plan(1024, 2).parts == 64
+        cut = sdm_triton.plan(hidden, size, backward, True)
+        assert cut.units * cut.parts >= hidden
+        assert cut.units >= 16
+        if cut.keep:
+            slices = 4 * cut.units * max(16, triton.next_power_of_2(hidden)) * size
+            assert slices <= sdm_triton.RESIDENT_BYTES
+        if cut.parts > 1:
+            assert not sdm_triton.plan(hidden, size, backward, False).keep
+
+
+def test_the_plans_of_the_usual_widths():
+    parts = {h: sdm_triton.plan(h, 2, False, True).parts for h in (64, 128, 129, 256, 512, 1024)}
+    assert parts == {64: 1, 128: 1, 129: 3, 256: 4, 512: 16, 1024: 64}
+    assert sdm_triton.plan(256, 2, True, True).keep
+    assert not sdm_triton.plan(512, 2, True, True).keep
 
 
 def test_the_loop_engine_is_the_definition():
