@@ -1,4 +1,4 @@
-"""DUAL: emotion from audio and video, which text may refine at the end (MODEL of the README, data flow)."""
+"""DUAL: emotion from audio and video, which text may refine at the end."""
 
 from __future__ import annotations
 
