@@ -57,7 +57,7 @@ def sync(run: RunDir, *, artifacts: bool = True, model: Path | None = None) -> s
             if mlflow_run.data.tags.get(key) != value:
                 client.set_tag(run_id, key, value)
         if artifacts:
-            _log_artifacts(client, run_id, run, identity.name)
+            _log_reports(client, run_id, run, identity.name)
         best = run.exports / "best"
         if model is None and artifacts and status_of(segments) == "FINISHED" and best.is_dir():
             model = best
@@ -146,6 +146,22 @@ def metric_name(key: str) -> str:
     return "/".join(part for part in clean.split("/") if part.strip(".")) or "_"
 
 
+def report_metrics(name: str, report: Any) -> dict[str, float]:
+    """The headline numbers of an evaluation's JSON report as metrics, so that MLflow can compare runs by them.
+
+    `test_best/av/ua` ..., `test_best/text_reliance/ua` ...; other files among the reports have none.
+    """
+    if not isinstance(report, Mapping) or not isinstance(report.get("subsets"), Mapping):
+        return {}
+    rows = {**report["subsets"], "text_reliance": report.get("text_reliance") or {}}
+    return {
+        f"{name}/{row}/{score}": float(value)
+        for row, values in rows.items()
+        for score, value in values.items()
+        if isinstance(value, float)
+    }
+
+
 def _find_or_create(client: MlflowClient, store: Store, run: RunDir) -> Any:
     config, identity = run.config(), run.identity()
     experiment = experiment_id(client, store, config.tracking.experiment)
@@ -180,13 +196,17 @@ def _log_points(client: MlflowClient, run_id: str, new: Iterable[Point]) -> None
         client.log_batch(run_id, metrics=some)
 
 
-def _log_artifacts(client: MlflowClient, run_id: str, run: RunDir, title: str) -> None:
+def _log_reports(client: MlflowClient, run_id: str, run: RunDir, title: str) -> None:
     from dual_hpc.tracking.figures import training_curves
 
     curves = replay(read(run.journal))
     if curves:
         run.reports.mkdir(exist_ok=True)
         training_curves(curves, title).savefig(run.reports / "training_curves.png", dpi=130)
+    for file in sorted(run.reports.glob("*.json")):
+        time_ms = file.stat().st_mtime_ns // 1_000_000
+        found = report_metrics(file.stem, json.loads(file.read_bytes()))
+        _log_points(client, run_id, [Point(key, 0, value, time_ms, 0) for key, value in found.items()])
     client.log_artifact(run_id, str(run.config_file))
     if any(run.reports.glob("*")):
         client.log_artifacts(run_id, str(run.reports), "reports")

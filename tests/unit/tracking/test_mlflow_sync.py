@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import subprocess
@@ -84,7 +85,7 @@ def test_processes_that_create_the_store_at_once_do_not_break_it(tmp_path):
             journal.metrics(1, {"loss": 1.0}, time_ms=7)
     program = "import sys; from dual_hpc.tracking import mlflow_sync as m; m.sync(m.RunDir.open(sys.argv[1]))"
     workers = [subprocess.Popen([sys.executable, "-c", program, str(run.path)]) for run in runs]
-    assert [worker.wait(120) for worker in workers] == [0, 0]
+    assert [worker.wait(300) for worker in workers] == [0, 0]
     assert [history(run, "loss") for run in runs] == [[(1, 1.0, 7)]] * 2
 
 
@@ -119,6 +120,18 @@ def test_the_background_thread_follows_the_journal(store):
     run.append_segment(Segment(event="end", job_id="1", reason="finished"))
     assert synchroniser.close() is True
     assert [step for step, _, _ in history(run, "loss")] == list(range(20))
+
+
+def test_the_scores_of_a_report_become_metrics_once(store):
+    run = make_run(store, "scored")
+    report = {"subsets": {"av": {"count": 9, "ua": 0.5, "confusion": [[1]]}}, "text_reliance": {"ua": 0.125}}
+    (run.reports / "test_best.json").write_text(json.dumps(report))
+    (run.reports / "other.json").write_text("[1, 2]")
+    sync(run)
+    sync(run)
+    assert [value for _, value, _ in history(run, "test_best/av/ua")] == [0.5]
+    assert [value for _, value, _ in history(run, "test_best/text_reliance/ua")] == [0.125]
+    assert history(run, "test_best/av/count") == []
 
 
 @pytest.mark.parametrize("uri", ["file:///tmp/mlruns", "databricks", "mlruns"])
