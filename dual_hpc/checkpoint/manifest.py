@@ -84,7 +84,7 @@ def load(folder: Path) -> Manifest:
         raise BadManifest("it has no manifest") from None
     except OSError as error:
         raise BadManifest(f"its manifest cannot be read: {error.strerror}") from error
-    except (ValueError, AttributeError, KeyError) as error:
+    except (ValueError, AttributeError, KeyError, TypeError) as error:
         raise BadManifest("its manifest is damaged") from error
     if digest != _digest(content):
         raise BadManifest("its manifest is damaged")

@@ -1,4 +1,4 @@
-"""A small network under the project's engine: `toy.py SCENARIO ROOT STAGE PRECISION`, one process per rank."""
+"""A small network under the project's engine: `toy.py ROOT SCENARIO:STAGE:PRECISION ...`, one process per rank."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import torch
 from torch import nn
 
+from dual_hpc.checkpoint import deepspeed_files
 from dual_hpc.checkpoint.export import gather_weights
 from dual_hpc.config import RunConfig, validate
 from dual_hpc.errors import DualError
@@ -80,6 +81,7 @@ class Session:
         self.world = world
         self.accumulation = 2
         self.engine = Engine(Toy(), self.config, world.size, self.accumulation)
+        (root / "checkpoints").mkdir(parents=True, exist_ok=True)
         self.saver = Saver(root / "checkpoints", self.config, self.engine, world)
         self.progress = Progress()
 
@@ -98,11 +100,16 @@ class Session:
         return {name: value.flatten().tolist() for name, value in gathered.items()}
 
 
-def main(scenario: str, root: Path, stage: int, precision: str) -> None:
+def main(root: Path, jobs: list[str]) -> None:
+    """Run the jobs one after the other in one process group; results by job in `results.json`."""
+    results = {}
     with joined(2) as world:
-        result = SCENARIOS[scenario](root, stage, precision, world)
+        for job in jobs:
+            scenario, stage, precision = job.split(":")
+            folder = root / f"{scenario}-{stage}-{precision}"
+            results[job] = SCENARIOS[scenario](folder, int(stage), precision, world)
         if world.rank == 0:
-            (root / f"{scenario}.json").write_text(json.dumps(result))
+            (root / "results.json").write_text(json.dumps(results))
 
 
 def curve(root: Path, stage: int, precision: str, world: World) -> object:
@@ -116,16 +123,12 @@ def curve(root: Path, stage: int, precision: str, world: World) -> object:
     }
 
 
-def first_half(root: Path, stage: int, precision: str, world: World) -> object:
-    """Three steps and a checkpoint."""
+def halves(root: Path, stage: int, precision: str, world: World) -> object:
+    """Three steps and a checkpoint; then another engine takes it up and goes on to step six."""
     session = Session(root, stage, precision, world)
     reports = session.run(3)
     session.saver.save(session.progress)
-    return {"losses": [r.losses["loss"] for r in reports]}
 
-
-def second_half(root: Path, stage: int, precision: str, world: World) -> object:
-    """Take up what is there and go on to step six."""
     session = Session(root, stage, precision, world)
     for value in session.engine.deepspeed.module.buffers():
         value.fill_(9.0)
@@ -133,7 +136,7 @@ def second_half(root: Path, stage: int, precision: str, world: World) -> object:
     assert found is not None
     session.progress, passed_over = found
     start = session.progress.step
-    reports = session.run(6)
+    reports += session.run(6)
     return {
         "start": start,
         "passed_over": passed_over,
@@ -171,22 +174,24 @@ def failing_disk(root: Path, stage: int, precision: str, world: World) -> object
     session.run(2)
     session.saver.save(session.progress)
     session.run(3)
+    real = deepspeed_files.torch
     if world.rank == world.size - 1:
-        import dual_hpc.checkpoint.deepspeed_files as files
 
         def full(*_: object) -> None:
             raise OSError(28, "No space left on device")
 
-        files.torch = SimpleNamespace(save=full)  # type: ignore[assignment]
+        deepspeed_files.torch = SimpleNamespace(save=full)  # type: ignore[assignment]
     try:
         session.saver.save(session.progress)
         answer = "saved"
     except DualError as error:
         answer = str(error)
+    finally:
+        deepspeed_files.torch = real
     return {"answers": world.gather(answer), "left": sorted(p.name for p in (root / "checkpoints").iterdir())}
 
 
-SCENARIOS = {f.__name__: f for f in (curve, first_half, second_half, poisoned, failing_disk)}
+SCENARIOS = {f.__name__: f for f in (curve, halves, poisoned, failing_disk)}
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4])
+    main(Path(sys.argv[1]), sys.argv[2:])

@@ -1,0 +1,99 @@
+"""A training that was killed or stopped ends as one that was not: weights and optimiser state, bit for bit."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from dual_hpc.checkpoint import choose
+from dual_hpc.checkpoint.manifest import load
+from dual_hpc.tracking.journal import read, replay
+from dual_hpc.tracking.run_dir import RunDir
+
+pytestmark = [pytest.mark.distributed, pytest.mark.timeout(600)]
+# Everything random switched on: dropout, augmentation, modality dropout.
+RANDOM = (
+    "model.dropout=0.1",
+    "augment.enabled=true",
+    "augment.drop_audio=0.2",
+    "augment.drop_video=0.2",
+    "augment.drop_text=0.3",
+)
+
+
+def final_state(run: RunDir) -> dict[str, Any]:
+    """The proofs of everything in the last checkpoint, its position, the exported weights, the loss sequence."""
+    step = choose.steps(run.checkpoints)[-1]
+    manifest = load(run.checkpoints / f"step_{step:08d}")
+    curves = replay(read(run.journal))
+    return {
+        "step": step,
+        "state": manifest.state,
+        "files": manifest.files,
+        "weights": {name: (run.exports / name / "model.safetensors").read_bytes() for name in ("best", "last")},
+        "curves": {key: curves[key] for key in ("train/loss", "train/grad_norm", "train/lr", "val/av/ua")},
+    }
+
+
+@pytest.mark.parametrize(
+    ("stage", "deaths"),
+    [(1, [("written:2", 1), ("step:2", 0)]), (2, [("step:5", 1), ("renamed:1", 0)]), (3, [("manifest:2", 0)])],
+)
+def test_kills_leave_no_trace_in_the_result(
+    make_run: Callable[..., RunDir], start_ranks: Callable[..., Any], stage: int, deaths: list[tuple[str, int]]
+) -> None:
+    whole = make_run("whole", f"training.zero_stage={stage}", *RANDOM)
+    start_ranks("train", 2, whole.path).check()
+    run = make_run("killed", f"training.zero_stage={stage}", *RANDOM)
+    for point, rank in deaths:
+        codes = start_ranks("train", 2, run.path, point, DIES=str(rank)).wait()
+        assert codes[rank] == -signal.SIGKILL, codes
+    start_ranks("train", 2, run.path).check()
+    assert final_state(run) == final_state(whole)
+
+
+def test_a_signal_to_one_rank_saves_on_all_and_the_next_job_goes_on(
+    make_run: Callable[..., RunDir], start_ranks: Callable[..., Any]
+) -> None:
+    whole = make_run("whole", *RANDOM)
+    start_ranks("train", 2, whole.path).check()
+    run = make_run("stopped", *RANDOM)
+    ranks = start_ranks("train", 2, run.path)
+    while not replay(read(run.journal)).get("train/loss"):
+        assert all(process.poll() is None for process in ranks.processes)
+        time.sleep(0.05)
+    os.kill(ranks.processes[1].pid, signal.SIGUSR2)
+    outputs = ranks.check()
+    assert all(output.splitlines()[-1].endswith("stopped") for output in outputs)
+    saved = choose.steps(run.checkpoints)[-1]
+    assert saved < 7
+    start_ranks("train", 2, run.path).check()
+    assert [segment.reason for segment in run.segments()] == [None, "stopped", None, "finished"]
+    assert final_state(run) == final_state(whole)
+
+
+def test_a_damaged_newest_checkpoint_is_passed_over_loudly_and_two_are_refused(
+    make_run: Callable[..., RunDir], start_ranks: Callable[..., Any]
+) -> None:
+    run = make_run("damaged")
+    start_ranks("train", 1, run.path, "step:7").wait()
+    older, newest = (run.checkpoints / f"step_{step:08d}" for step in choose.steps(run.checkpoints))
+    file = max(newest.rglob("*.pt"), key=lambda path: path.stat().st_size)
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+    output = start_ranks("train", 1, run.path, "step:1")
+    output.wait()
+    said = output.outputs[0].read_text()
+    assert "WARNING: checkpoint passed over: step_00000006" in said and "another content" in said
+    assert f"step {3} of 7" in said
+
+    (older / "manifest.json").unlink()
+    refused = start_ranks("train", 1, run.path)
+    assert refused.wait() == [1]
+    assert "no checkpoint in" in refused.outputs[0].read_text()

@@ -1,0 +1,147 @@
+"""The commit protocol with threads as ranks: stopped anywhere, a checkpoint is whole or absent."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from dual_hpc.checkpoint import choose, commit
+from dual_hpc.checkpoint.group import Alone
+from dual_hpc.checkpoint.manifest import load
+from dual_hpc.checkpoint.proof import FileProof, ProvenFile
+from dual_hpc.errors import EnvironmentFault
+
+T = TypeVar("T")
+POINTS = ("made", "written", "manifest", "renamed", "latest")
+
+
+class Killed(BaseException):
+    """Stands for kill -9: nothing may catch it."""
+
+
+class Threads:
+    """A rank of a group whose ranks are threads."""
+
+    def __init__(self, rank: int, slots: list[Any], barrier: threading.Barrier) -> None:
+        self.rank, self.size = rank, len(slots)
+        self._slots, self._barrier = slots, barrier
+
+    def gather(self, value: T) -> list[T]:
+        self._slots[self.rank] = value
+        self._barrier.wait(5)
+        values = list(self._slots)
+        self._barrier.wait(5)
+        return values
+
+    def broadcast(self, value: T) -> T:
+        return self.gather(value)[0]
+
+
+def together(size: int, act: Callable[[Threads], T]) -> list[T | BaseException]:
+    slots, barrier = [None] * size, threading.Barrier(size)
+    answers: list[Any] = [None] * size
+
+    def rank(number: int) -> None:
+        try:
+            answers[number] = act(Threads(number, slots, barrier))
+        except BaseException as error:
+            answers[number] = error
+
+    threads = [threading.Thread(target=rank, args=(n,)) for n in range(size)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return answers
+
+
+def writer(rank: int, content: bytes) -> commit.Writer:
+    def write(folder: Path) -> dict[str, FileProof]:
+        (folder / "deepspeed").mkdir(exist_ok=True)
+        file = ProvenFile(folder / "deepspeed" / f"rank{rank}.pt")
+        file.write(content)
+        return {f"deepspeed/rank{rank}.pt": file.finish()}
+
+    return write
+
+
+def save(root: Path, step: int, group: Any, content: bytes | None = None) -> Path:
+    write = writer(group.rank, content or f"{step} {group.rank}".encode())
+    return commit.save(root, group, write, step=step, zero_stage=1, precision="fp32", state={"step": step})
+
+
+def test_what_three_ranks_save_is_proven_and_chosen(tmp_path: Path) -> None:
+    for step in (3, 12):
+        assert together(3, lambda group, step=step: save(tmp_path, step, group)) == [tmp_path / f"step_{step:08d}"] * 3
+    manifest = load(tmp_path / "step_00000012")
+    assert manifest.world_size == 3 and sorted(manifest.files) == [f"deepspeed/rank{n}.pt" for n in range(3)]
+    assert (tmp_path / "latest").read_text() == "step_00000012\n"
+    choices = together(3, lambda group: choose.newest_proven(tmp_path, group))
+    assert [choice.manifest.step for choice in choices] == [12] * 3  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_kill_at_any_point_leaves_whole_checkpoints_only(
+    tmp_path: Path, point: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(tmp_path, 3, Alone())
+
+    def die(where: str) -> None:
+        if where == point:
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(commit, "reached", die)
+        with pytest.raises(Killed):
+            save(tmp_path, 6, Alone())
+    assert all(not choose.verify(tmp_path / f"step_{step:08d}") for step in choose.steps(tmp_path))
+    choice = choose.newest_proven(tmp_path, Alone())
+    assert choice is not None and not choice.passed_over
+    assert choice.manifest.step == (6 if point in ("renamed", "latest") else 3)
+
+    commit.sweep(tmp_path)
+    assert not list(tmp_path.glob("*.tmp"))
+    save(tmp_path, 6, Alone())
+    assert choose.newest_proven(tmp_path, Alone()).manifest.step == 6  # type: ignore[union-attr]
+
+
+def test_a_rank_that_cannot_write_abandons_the_checkpoint_on_all(tmp_path: Path) -> None:
+    save(tmp_path, 3, Alone())
+
+    def act(group: Threads) -> Path:
+        def full(folder: Path) -> dict[str, FileProof]:
+            raise OSError(28, "No space left on device")
+
+        write = full if group.rank == 1 else writer(group.rank, b"x")
+        return commit.save(tmp_path, group, write, step=6, zero_stage=1, precision="fp32", state={})
+
+    for answer in together(3, act):
+        assert isinstance(answer, EnvironmentFault) and "rank 1: No space left on device" in str(answer)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["latest", "step_00000003"]
+
+
+def test_the_same_step_saved_again_replaces_a_damaged_one(tmp_path: Path) -> None:
+    folder = save(tmp_path, 3, Alone(), b"first")
+    (folder / "deepspeed" / "rank0.pt").write_bytes(b"flaws")
+    assert choose.verify(folder)
+    save(tmp_path, 3, Alone(), b"second")
+    assert not choose.verify(folder)
+
+
+def test_removing_is_never_half_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = save(tmp_path, 3, Alone())
+    save(tmp_path, 6, Alone())
+
+    def die(*_: object, **__: object) -> None:
+        if folder.with_name("step_00000003.tmp").exists():
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(commit.shutil, "rmtree", die)
+        with pytest.raises(Killed):
+            commit.remove(folder)
+    assert choose.steps(tmp_path) == [6]
