@@ -10,6 +10,7 @@ from torch import nn
 
 from dual_hpc.checkpoint.deepspeed_files import ProvenFiles
 from dual_hpc.config.schema import OptimConfig, Precision, RunConfig
+from dual_hpc.errors import UserError
 from dual_hpc.training.optimizer import GuardedAdamW, parameter_groups
 
 
@@ -47,11 +48,17 @@ class Engine:
         accumulation: micro-batches per step.
         peaks: peak learning rate of every parameter group.
         files: DeepSpeed's file layer.
+
+    Raises:
+        UserError: the device does not compute in the configured precision.
     """
 
     def __init__(self, model: nn.Module, config: RunConfig, world_size: int, accumulation: int) -> None:
         import deepspeed
+        from deepspeed.accelerator import get_accelerator
 
+        if config.training.precision == "fp16" and not get_accelerator().is_fp16_supported():
+            raise UserError("training.precision: this device does not compute in fp16; use bf16 or fp32")
         logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
         optim = config.optim
         groups = parameter_groups(model.named_parameters(), optim)
