@@ -36,13 +36,14 @@ def alignment_loss(
         [B] in fp32 (fp64 for fp64 inputs): a mean over each utterance's steps.
     """
     chosen = select("alignment_loss", implementation, a)
-    wide = torch.promote_types(torch.promote_types(a.dtype, v.dtype), torch.float32)
+    dtype = torch.get_autocast_dtype(a.device.type) if torch.is_autocast_enabled(a.device.type) else a.dtype
+    wide = torch.promote_types(dtype, torch.float32)
     with torch.autocast(a.device.type, enabled=False):
         tau = torch.as_tensor(temperature, dtype=wide, device=a.device)
         if chosen == "triton":
             from dual_hpc.kernels.alignment_triton import alignment_loss_triton
 
-            return alignment_loss_triton(a, v, lengths, tau, across_batch)
+            return alignment_loss_triton(a.to(dtype), v.to(dtype), lengths, tau, across_batch)
         implement = alignment_reference if chosen == "reference" else alignment_torch
         return implement(a.to(wide), v.to(wide), lengths, tau, across_batch)
 

@@ -33,28 +33,30 @@ class Plan:
     warps: int
 
 
-def plan(hidden: int, bytes_per_weight: int, backward: bool, matrix_unit_reads_shared: bool) -> Plan:
+def plan(hidden: int, bytes_per_weight: int, backward: bool, capability: int) -> Plan:
     """K1 where all recurrent weights fit on chip, else K2 with slices that fit into an SM's shared memory or cache.
 
-    K2 keeps its slice where the matrix unit reads operands from shared memory (Hopper, Blackwell; elsewhere they would
-    fill the registers), in 16 bits, and if the dot is high enough for that unit: 64 rows.
+    K2 keeps its slice in 16 bits where the matrix unit reads operands from shared memory (capability 90 = Hopper and
+    later; elsewhere they would fill the registers) and the dot is high enough for that unit: 64 rows. On Blackwell the
+    kept backward spills, so there it streams.
     """
     padded = max(16, triton.next_power_of_2(hidden))
-    if 4 * padded * padded * bytes_per_weight <= RESIDENT_BYTES:
-        return Plan(padded, 1, padded, True, 8 if padded >= 128 else 4)
+    if (size := 4 * padded * padded * bytes_per_weight) <= RESIDENT_BYTES:
+        return Plan(padded, 1, padded, True, 8 if size > RESIDENT_BYTES // 4 else 4)
     units = 64
     while units > 16 and 4 * units * padded * bytes_per_weight > RESIDENT_BYTES:
         units //= 2
     rows, inner = (units, 4 * padded) if backward else (4 * units, padded)
-    keep = matrix_unit_reads_shared and bytes_per_weight == 2 and rows >= 64
+    reads_shared = 90 <= capability < 100 or (capability >= 100 and not backward)
+    keep = reads_shared and bytes_per_weight == 2 and rows >= 64
     block = inner if keep else min(inner, 128 // bytes_per_weight)
     return Plan(units, triton.cdiv(hidden, units), block, keep, 8)
 
 
 def plan_for(weight_rec: Tensor, backward: bool) -> Plan:
-    """The plan on the device where the weights are."""
-    modern = interpreting() or torch.cuda.get_device_capability(weight_rec.device) >= (9, 0)
-    return plan(weight_rec.shape[1], weight_rec.element_size(), backward, modern)
+    """The plan on the device where the weights are; in the interpreter, that of Hopper."""
+    major, minor = (9, 0) if interpreting() else torch.cuda.get_device_capability(weight_rec.device)
+    return plan(weight_rec.shape[1], weight_rec.element_size(), backward, 10 * major + minor)
 
 
 def forward(

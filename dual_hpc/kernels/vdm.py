@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dual_hpc.kernels.dispatch import select
-from dual_hpc.kernels.lengths import valid_steps, zero_padding
+from dual_hpc.kernels.lengths import zero_padding
 
 
 def vdm(x: Tensor, lengths: Tensor) -> Tensor:
@@ -51,14 +51,16 @@ def vdm_concat_norm(
         [B, T, 2D] in x's dtype (the autocast dtype under autocast), exact zeros past the lengths.
     """
     chosen = select("vdm_concat_norm", implementation, x)
-    if chosen == "triton":
-        from dual_hpc.kernels.vdm_triton import vdm_concat_norm_triton
-
-        return vdm_concat_norm_triton(x, lengths, weight, bias, eps)
-    difference = vdm_reference if chosen == "reference" else vdm
-    wide = torch.promote_types(x.dtype, torch.float32)  # subtract in fp32 and round once
+    dtype = torch.get_autocast_dtype(x.device.type) if torch.is_autocast_enabled(x.device.type) else x.dtype
     with torch.autocast(x.device.type, enabled=False):
-        x = zero_padding(x, lengths)
-        both = torch.cat([x.to(wide), difference(x.to(wide), lengths)], dim=-1)
-        out = F.layer_norm(both, both.shape[-1:], weight.to(wide), bias.to(wide), eps).to(x.dtype)
-    return torch.where(valid_steps(lengths, x.shape[1])[..., None], out, torch.zeros_like(out))
+        x = x.to(dtype)
+        if chosen == "triton":
+            from dual_hpc.kernels.vdm_triton import vdm_concat_norm_op
+
+            return vdm_concat_norm_op(x, lengths, weight.to(dtype), bias.to(dtype), eps)
+        wide = torch.promote_types(dtype, torch.float32)  # subtract in fp32 and round once
+        difference = vdm_reference if chosen == "reference" else vdm
+        x = zero_padding(x, lengths).to(wide)
+        both = torch.cat([x, difference(x, lengths)], dim=-1)
+        out = F.layer_norm(both, both.shape[-1:], weight.to(wide), bias.to(wide), eps)
+        return zero_padding(out.to(dtype), lengths)

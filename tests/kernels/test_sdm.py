@@ -56,7 +56,7 @@ def test_its_gradients_are_those_of_finite_differences(implementation):
 
 
 @implementations
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
     batch=st.integers(1, 5), steps=st.integers(1, 9), width=st.integers(1, 7), hidden=st.integers(1, 9), data=st.data()
 )
@@ -102,7 +102,7 @@ def test_utterances_do_not_see_each_other(implementation):
 
 
 @implementations
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(cut=st.integers(1, 8), lengths=st.lists(st.integers(1, 9), min_size=3, max_size=3))
 def test_two_chunks_with_carried_state_are_one_run(implementation, cut, lengths):
     x, weights = cases.make(3, 9, 4, 5)

@@ -1,0 +1,109 @@
+"""Compiles every Triton kernel for GPUs that need not be here; prints what each uses as JSON, one line per kernel.
+
+    python tests/kernels/compile_kernels.py [NAME ...]     all cases, or those whose name contains a NAME
+
+Registers and stack come from the compiled binary (Triton brings cuobjdump along), shared memory from Triton. Launch
+options are those that the launching code would take. Runs in its own process: in the interpreter there is no compiler.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+import triton
+import triton.language as tl
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+from dual_hpc.kernels import alignment_triton, sdm_exchange, sdm_resident, sdm_triton, vdm_triton
+
+NAMES = {torch.bfloat16: "bf16", torch.float16: "fp16", torch.float32: "fp32"}
+SDM = {
+    **dict.fromkeys(("pre", "weight", "exchange", "h0", "c0", "h", "h_last", "dh_out"), None),
+    **dict.fromkeys(("c", "c_last", "dh", "dc"), "*fp32"),
+    **dict.fromkeys(("order", "lengths", "arrived"), "*i32"),
+    **dict.fromkeys(("first_tile", "begin", "end", "batch"), "i32"),
+}
+VDM = {
+    **dict.fromkeys(("x", "weight", "bias", "out", "dout", "dx"), None),
+    **{"lengths": "*i32", "partial": "*fp32", "steps": "i32", "chunk": "i32", "eps": "fp32"},
+}
+ALIGNMENT = {
+    **dict.fromkeys(("q", "k"), None),
+    **dict.fromkeys(("tau", "lse", "lse_q", "lse_k", "share", "dq"), "*fp32"),
+    **{"lengths": "*i32", "steps": "i32", "batch": "i32"},
+}
+
+
+def cases() -> list[tuple[str, int, Any, dict[str, str | None], torch.dtype, dict[str, Any]]]:
+    """(name, architecture, kernel, types, dtype, constants and launch options) of everything that the gates cover."""
+    out = []
+    for arch in (80, 90, 100):
+        widths = [(torch.bfloat16, h) for h in (64, 128, 256)] + [(torch.float32, 64), (torch.float32, 128)]
+        if arch == 90:
+            widths += [(torch.bfloat16, 512), (torch.bfloat16, 1024), (torch.float16, 128), (torch.float16, 256)]
+        for dtype, hidden in widths:
+            for direction in ("forward", "backward"):
+                cut = sdm_triton.plan(hidden, dtype.itemsize, direction == "backward", arch)
+                module = sdm_resident if cut.parts == 1 else sdm_exchange
+                options = dict(
+                    H=hidden,
+                    UNITS=cut.units,
+                    ROWS=sdm_triton.ROWS,
+                    BLOCK=cut.block,
+                    PARTS=cut.parts,
+                    KEEP=cut.keep,
+                    ACC=tl.float32,
+                    num_warps=cut.warps,
+                    num_stages=1,
+                )
+                kernel = getattr(module, f"{direction}_kernel")
+                out.append((f"sdm_{direction}_{NAMES[dtype]}_{hidden}", arch, kernel, SDM, dtype, options))
+        for width in (256, 512):
+            x = torch.empty(1, 1, width, dtype=torch.bfloat16)
+            for kernel, size in ((vdm_triton.forward_kernel, 2048), (vdm_triton.backward_kernel, 1024)):
+                name = f"vdm_{kernel.__name__}_bf16_{width}"
+                out.append((name, arch, kernel, VDM, x.dtype, vdm_triton.sizes(x, size)))
+            for kernel, warps in ((alignment_triton.lse_kernel, 4), (alignment_triton.gradient_kernel, 8)):
+                name = f"alignment_{kernel.__name__}_bf16_{width}"
+                out.append((name, arch, kernel, ALIGNMENT, x.dtype, alignment_triton.sizes(x, width == 512, warps)))
+    return out
+
+
+def usage(
+    arch: int, kernel: Any, types: dict[str, str | None], dtype: torch.dtype, options: dict[str, Any]
+) -> dict[str, Any]:
+    """Registers and stack bytes per thread, shared memory bytes per program, and the matrix instruction used."""
+    signature = {n: (types[n] or f"*{NAMES[dtype]}") if n in types else "constexpr" for n in kernel.arg_names}
+    constants = {n: options[n] for n, t in signature.items() if t == "constexpr"}
+    aligned = {(i,): [["tt.divisibility", 16]] for i, t in enumerate(signature.values()) if t.startswith("*")}
+    source = ASTSource(fn=kernel, signature=signature, constexprs=constants, attrs=aligned)
+    launch = {n: options[n] for n in ("num_warps", "num_stages") if n in options}
+    compiled = triton.compile(source, target=GPUTarget("cuda", arch, 32), options=launch)
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as binary:
+        binary.write(compiled.asm["cubin"])
+        binary.flush()
+        tool = Path(triton.__file__).parent / "backends/nvidia/bin/cuobjdump"
+        report = subprocess.run([tool, "-res-usage", binary.name], capture_output=True, text=True, check=True).stdout
+    found = re.search(r"REG:(\d+) STACK:(\d+)", report)
+    assert found, report
+    instructions = [i for i in ("wgmma", "tcgen05.mma", "mma.sync") if i in compiled.asm["ptx"]]
+    return dict(registers=int(found[1]), stack=int(found[2]), shared=compiled.metadata.shared, matrix=instructions)
+
+
+def main() -> None:
+    """Print one JSON object per case."""
+    for name, arch, *case in cases():
+        if not sys.argv[1:] or any(part in name for part in sys.argv[1:]):
+            print(json.dumps(dict(name=name, arch=arch, **usage(arch, *case))), flush=True)
+
+
+if __name__ == "__main__":
+    main()
