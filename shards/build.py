@@ -10,6 +10,7 @@ from dual_hpc.data.media import MediaInfo, UnreadableMedia, iter_frames, probe, 
 from dual_hpc.data.sample import AUDIO, AUDIO_RATE, TEXT, VIDEO, Utterance
 from shards.crop import speaker_box, speaker_side, stored_size
 from shards.encode import constant_rate, encode_flac, encode_mp4
+from shards.faces import FaceTracker, haar_detector
 from shards.options import PackOptions
 from shards.plan import Planned, Source, shown
 from shards.writer import Sample
@@ -65,16 +66,13 @@ def build_sample(planned: Planned, root: Path, options: PackOptions) -> Sample:
     return Sample(meta, members)
 
 
-def _stretch(
-    source: Source, info: MediaInfo, options: PackOptions, choices: dict[str, str]
-) -> tuple[float | None, float | None]:
-    """The wanted stretch, not longer than allowed; what was cut is recorded."""
+def _stretch(source: Source, info: MediaInfo, options: PackOptions, choices: dict[str, str]) -> tuple[float, float]:
+    """The wanted stretch, not longer than allowed (whatever a damaged header says); what was cut is recorded."""
     start = source.start or 0.0
     length = (source.end if source.end is not None else info.duration) - start
-    if length <= options.max_seconds:
-        return source.start, source.end
-    choices["cut_from"] = f"{length:.3f}"
-    return source.start, start + options.max_seconds
+    if length > options.max_seconds:
+        choices["cut_from"] = f"{length:.3f}"
+    return start, start + min(options.max_seconds, length if source.end is not None else options.max_seconds)
 
 
 def _video(
@@ -88,5 +86,11 @@ def _video(
     box = speaker_box(width, height, side, options.picture_rows)
     choices["crop"] = side
     rows, columns = slice(box.top, box.top + box.height), slice(box.left, box.left + box.width)
-    pictures = (picture[rows, columns] for picture in constant_rate(chain([first], frames), start or 0.0, rate))
-    return encode_mp4(pictures, rate, stored_size(box.width, box.height, options), options.crf)
+    pictures = (picture[rows, columns] for picture in constant_rate(chain([first], frames), start, rate))
+    if not options.faces:
+        return encode_mp4(pictures, rate, stored_size(box.width, box.height, options), options.crf)
+    tracker = FaceTracker(haar_detector())
+    squares = (tracker.crop(picture, count / float(rate)) for count, picture in enumerate(pictures))
+    encoded = encode_mp4(squares, rate, stored_size(options.video_size, options.video_size, options), options.crf)
+    choices["faces"] = f"{tracker.coverage:.2f}"
+    return encoded

@@ -32,13 +32,14 @@ def encode_flac(wave: NDArray[np.float32]) -> bytes:
 def constant_rate(pictures: Iterable[tuple[float, Picture]], start: float, fps: Fraction) -> Iterator[Picture]:
     """Pictures at a constant rate: number k is the one shown at start + k / fps, so gaps repeat and excess is dropped.
 
-    Half a picture of tolerance keeps a source of that very rate as it is, whatever its time stamps were rounded to.
+    A first picture that comes late is shown from the beginning, so that the rest stays beside its sound. Half a picture
+    of tolerance keeps a source of that very rate as it is, whatever its time stamps were rounded to.
     """
     step, count = 1.0 / float(fps), 0
     held: Picture | None = None
     for seconds, picture in pictures:
-        while held is not None and start + (count + 0.5) * step <= seconds:
-            yield held
+        while start + (count + 0.5) * step <= seconds:
+            yield picture if held is None else held
             count += 1
         held = picture
     if held is not None:
@@ -46,7 +47,7 @@ def constant_rate(pictures: Iterable[tuple[float, Picture]], start: float, fps: 
 
 
 def encode_mp4(pictures: Iterable[Picture], fps: Fraction, size: tuple[int, int], crf: int) -> tuple[bytes, int]:
-    """H.264 in mp4 of RGB pictures scaled to `size` (width, height): (bytes, number of pictures).
+    """H.264 in mp4 of RGB pictures, each scaled to `size` (width, height): (bytes, number of pictures).
 
     Key frames come twice a second, so that a reader that wants a few pictures per second decodes little else; no
     B-frames, so that order of decoding and of showing agree.

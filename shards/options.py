@@ -19,7 +19,7 @@ class PackOptions:
     # IEMOCAP: the half in which the actor stands whom the recording's name names; "whole" keeps both.
     named_side: str = "left"
     picture_rows: tuple[float, float] = (0.25, 0.75)  # IEMOCAP: the letter-boxed picture, as shares of the height
-    faces: bool = False
+    faces: bool = False  # square crops of the tracked face; the whole picture where none is found
     shard_samples: int = 0  # planned utterances per shard; 0: 256, fewer for small corpora
 
     def __post_init__(self) -> None:

@@ -48,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TOP:BOTTOM",
         help="IEMOCAP: rows inside the letter-box, as shares of the height (default 0.25:0.75)",
     )
+    parser.add_argument("--faces", action="store_true", help="square crops of the face (needs dual-hpc[faces])")
     parser.add_argument("--shard-samples", type=int, default=0, help="utterances per shard (default: by size, <= 256)")
     parser.add_argument("--array-index", type=int, default=0, help="this task's number, from 0, of --array-count")
     parser.add_argument("--array-count", type=int, default=1, help="tasks that fill the same folder")
@@ -98,6 +99,7 @@ def options(args: argparse.Namespace) -> PackOptions:
         audio=args.audio,
         named_side=args.named_side,
         picture_rows=picture_rows(args.picture_rows),
+        faces=args.faces,
         shard_samples=args.shard_samples,
     )
 

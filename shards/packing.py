@@ -9,6 +9,7 @@ from dual_hpc.data.index import INDEX_NAME, ShardIndex, dataset_id, read_index, 
 from dual_hpc.errors import UserError
 from shards.contact_sheet import write_contact_sheet
 from shards.corpora import read_corpus
+from shards.faces import haar_detector
 from shards.job import ShardJob
 from shards.layout import cut, fingerprint, share, shuffled
 from shards.lock import Lock, is_held
@@ -48,6 +49,8 @@ def pack(
         UserError: source or options are wrong, or another packer works on `out`.
     """
     options = options or PackOptions()
+    if options.faces:
+        haar_detector()  # its absence is told before the work, not by a worker
     plan = read_corpus(corpus, source, name)
     if not plan.utterances:
         first = f" (the first: {plan.skips[0].where}: {plan.skips[0].reason})" if plan.skips else ""

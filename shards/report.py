@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from dual_hpc.data.index import ShardIndex
+from dual_hpc.data.sample import Utterance
 from dual_hpc.errors import UserError
 from shards.corpora import published
 from shards.parts import write_atomically
@@ -58,9 +60,22 @@ def make_report(index: ShardIndex, skips: list[Skip], notes: list[str]) -> Repor
         counts=counts,
         differences=published.differences(index.corpus, counts),
         skipped=skips,
-        notes=notes,
+        notes=[*notes, *_observed(samples)],
         options=index.options,
     )
+
+
+def _observed(samples: Sequence[Utterance]) -> list[str]:
+    """What packing itself did to the samples."""
+    notes = []
+    cut = sum("cut_from" in meta.options for meta in samples)
+    if cut:
+        notes.append(f"{cut} samples are longer than allowed and were cut")
+    coverage = [float(meta.options["faces"]) for meta in samples if "faces" in meta.options]
+    if coverage:
+        mean, without = sum(coverage) / len(coverage), sum(share == 0 for share in coverage)
+        notes.append(f"a face is known in {mean:.0%} of the pictures; {without} samples have none in any")
+    return notes
 
 
 def write_report(folder: Path, report: Report) -> None:

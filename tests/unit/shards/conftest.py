@@ -11,7 +11,11 @@ import numpy as np
 import pytest
 import soundfile
 
+from shards.options import PackOptions
+from shards.packing import pack
+
 RATE = 16_000
+SMALL = PackOptions(video_size=24, shard_samples=2)
 
 
 def write_video(path: Path, seconds: float, size: tuple[int, int], codec: str, audio: str | None = None) -> None:
@@ -51,7 +55,7 @@ def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def put(media: Path) -> Callable[[str, Path], Path]:
     """Copy one of the media to a path whose folders are made."""
 
@@ -63,10 +67,8 @@ def put(media: Path) -> Callable[[str, Path], Path]:
     return copy
 
 
-@pytest.fixture
-def iemocap(tmp_path: Path, put: Callable[[str, Path], Path]) -> Path:
+def write_iemocap(root: Path, put: Callable[[str, Path], Path]) -> None:
     """Two dialogues of the full release with the quirks of its annotations."""
-    root = tmp_path / "IEMOCAP_full_release"
     dialog = root / "Session1" / "dialog"
     lines = {
         "Ses01F_impro01": [
@@ -109,16 +111,13 @@ def iemocap(tmp_path: Path, put: Callable[[str, Path], Path]) -> Path:
             if key:
                 put("tone.wav", root / "Session1" / "sentences" / "wav" / name / f"{key}.wav")
                 put("clip.mp4", root / "Session1" / "sentences" / "wav" / name / f"._{key}.wav")
-    return root
 
 
 MELD_HEADER = "Sr No.,Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID,Season,Episode,StartTime,EndTime"
 
 
-@pytest.fixture
-def meld(tmp_path: Path, put: Callable[[str, Path], Path]) -> Path:
+def write_meld(root: Path, put: Callable[[str, Path], Path]) -> None:
     """The three splits under their official names, with an absent, an unannotated and a truncated clip."""
-    root = tmp_path / "MELD.Raw"
     rows = {
         "train": [
             '1,"Oh, it\x92s you",Joey,joy,positive,0,0,8,21,"00:16:16,059","00:16:21,731"',
@@ -141,4 +140,35 @@ def meld(tmp_path: Path, put: Callable[[str, Path], Path]) -> Path:
     put("clip.mp4", root / folders["dev"] / "dia110_utt8.mp4")
     put("short.mp4", root / folders["test"] / "dia0_utt0.mp4")
     put("clip.mp4", root / folders["test"] / "final_videos_testdia0_utt1.mp4")
-    return root
+
+
+@pytest.fixture
+def iemocap(tmp_path: Path, put: Callable[[str, Path], Path]) -> Path:
+    """A small IEMOCAP of the test's own."""
+    write_iemocap(tmp_path / "IEMOCAP_full_release", put)
+    return tmp_path / "IEMOCAP_full_release"
+
+
+@pytest.fixture
+def meld(tmp_path: Path, put: Callable[[str, Path], Path]) -> Path:
+    """A small MELD of the test's own."""
+    write_meld(tmp_path / "MELD.Raw", put)
+    return tmp_path / "MELD.Raw"
+
+
+@pytest.fixture(scope="session")
+def packed_iemocap(tmp_path_factory: pytest.TempPathFactory, put: Callable[[str, Path], Path]) -> Path:
+    """The small IEMOCAP in two shards; shared: copy it before changing it."""
+    folder = tmp_path_factory.mktemp("packed")
+    write_iemocap(folder / "source", put)
+    pack("iemocap", folder / "source", folder / "iemocap", SMALL)
+    return folder / "iemocap"
+
+
+@pytest.fixture(scope="session")
+def packed_meld(tmp_path_factory: pytest.TempPathFactory, put: Callable[[str, Path], Path]) -> Path:
+    """The small MELD; shared: copy it before changing it."""
+    folder = tmp_path_factory.mktemp("packed")
+    write_meld(folder / "source", put)
+    pack("meld", folder / "source", folder / "meld", SMALL)
+    return folder / "meld"

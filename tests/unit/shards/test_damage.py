@@ -29,15 +29,7 @@ def damaged(media: Path, count: int) -> Iterator[tuple[str, bytes]]:
     whole = {
         p.suffix: p.read_bytes() for p in sorted(media.iterdir()) if p.name in ("clip.mp4", "halves.avi", "tone.wav")
     }
-    never = [
-        b"",
-        b"\0" * 1000,
-        b"RIFF",
-        b"<html></html>",
-        b"%PDF-1.7",
-        b"\x89PNG\r\n\x1a\n" + b"\0" * 64,
-        os.urandom(0),
-    ]
+    never = [b"", b"\0" * 1000, b"RIFF", b"<html></html>", b"%PDF-1.7", b"\x89PNG\r\n\x1a\n" + b"\0" * 64]
     for number in range(count):
         suffix, data = rng.choice(sorted(whole.items()))
         content = bytearray(data)

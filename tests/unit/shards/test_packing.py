@@ -22,9 +22,10 @@ from dual_hpc.errors import UserError
 from shards import pack as script
 from shards.options import PackOptions
 from shards.packing import pack
+from shards.report import read_report
 from shards.verify import verify
 
-SMALL = PackOptions(video_size=24, picture_rows=(0.25, 0.75), shard_samples=2)
+SMALL = PackOptions(video_size=24, shard_samples=2)  # as the packed_ fixtures
 
 
 def files(folder: Path) -> dict[str, str]:
@@ -42,17 +43,17 @@ def member(folder: Path, key: str, extension: str) -> bytes:
     return path.read_bytes()[offset : offset + size]
 
 
-def test_iemocap_is_packed_whole(iemocap: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    report = pack("iemocap", iemocap, out, SMALL)
-    assert report is not None and (report.packed, report.expected, len(report.skipped)) == (4, 5, 1)
+def test_iemocap_is_packed_whole(packed_iemocap: Path) -> None:
+    out = packed_iemocap
+    report = read_report(out)
+    assert (report.packed, report.expected, len(report.skipped)) == (4, 5, 1)
     assert report.counts == {"label ang": 1, "label exc": 1, "label neu": 1, "label xxx": 1, "session 1": 4}
     assert report.differences["session 1"] == (1819, 4)
     assert not (out / ".pack").exists() and verify(out) == []
     meta = samples(out)["Ses01F_impro01_F000"][1].meta
     assert meta.duration == 1.0 and meta.fps == 30.0
     assert meta.sources["video"] == "Session1/dialog/avi/DivX/Ses01F_impro01.avi"
-    assert str(tmp_path) not in (out / "index.json").read_text() + (out / "report.md").read_text()
+    assert str(out.parent) not in (out / "index.json").read_text() + (out / "report.md").read_text()
 
 
 @pytest.mark.parametrize(
@@ -70,17 +71,17 @@ def test_the_speakers_half_is_kept_without_the_letter_box(
         assert (red > 200 and blue < 60) if key == left_key else (blue > 200 and red < 60)
 
 
-def test_meld_is_packed_with_its_unreadable_clip_reported(meld: Path, tmp_path: Path) -> None:
-    report = pack("meld", meld, tmp_path / "out", SMALL)
-    assert report is not None and report.packed == 3
+def test_meld_is_packed_with_its_unreadable_clip_reported(packed_meld: Path) -> None:
+    report = read_report(packed_meld)
+    assert report.packed == 3
     reasons = {skip.where: skip.reason for skip in report.skipped}
     assert reasons["dev_sent_emo.csv:2"] == "dia110_utt7: the clip is absent"
     assert reasons["train_dia125_utt3"].startswith("train/train_splits/dia125_utt3.mp4: ")
-    short = samples(tmp_path / "out")["test_dia0_utt0"][1].meta
+    short = samples(packed_meld)["test_dia0_utt0"][1].meta
     assert 0.06 < short.duration < 0.12 and short.has_video and short.has_audio
-    wave, rate = soundfile.read(io.BytesIO(member(tmp_path / "out", "train_dia0_utt0", "flac")))
+    wave, rate = soundfile.read(io.BytesIO(member(packed_meld, "train_dia0_utt0", "flac")))
     assert rate == 16_000 and wave.ndim == 1 and wave.size == pytest.approx(0.8 * 16_000, abs=1100)
-    meta = samples(tmp_path / "out")["train_dia0_utt0"][1].meta
+    meta = samples(packed_meld)["train_dia0_utt0"][1].meta
     assert meta.options["audio"] == "downmix" and meta.options["audio_layout"].startswith("FL+FR+FC+LFE")
 
 
@@ -90,17 +91,18 @@ def test_long_media_are_cut_and_say_so(meld: Path, tmp_path: Path) -> None:
     assert meta.duration == 0.5 and float(meta.options["cut_from"]) == pytest.approx(0.8, abs=0.1)
 
 
-def test_any_number_of_workers_or_tasks_gives_the_same_bytes(iemocap: Path, tmp_path: Path) -> None:
-    pack("iemocap", iemocap, tmp_path / "one", SMALL)
+def test_any_number_of_workers_or_tasks_gives_the_same_bytes(
+    iemocap: Path, packed_iemocap: Path, tmp_path: Path
+) -> None:
     pack("iemocap", iemocap, tmp_path / "two", SMALL, workers=2)
     assert pack("iemocap", iemocap, tmp_path / "array", SMALL, array=(1, 2)) is None
     assert not (tmp_path / "array" / "index.json").exists()
     assert pack("iemocap", iemocap, tmp_path / "array", SMALL, array=(0, 2)) is not None
-    assert files(tmp_path / "one") == files(tmp_path / "two") == files(tmp_path / "array")
+    assert files(packed_iemocap) == files(tmp_path / "two") == files(tmp_path / "array")
 
 
-def test_a_finished_pack_is_not_repeated_and_not_replaced(iemocap: Path, tmp_path: Path) -> None:
-    first = pack("iemocap", iemocap, tmp_path / "out", SMALL)
+def test_a_finished_pack_is_not_repeated_and_not_replaced(iemocap: Path, packed_iemocap: Path, tmp_path: Path) -> None:
+    first = read_report(shutil.copytree(packed_iemocap, tmp_path / "out"))
     stamp = (tmp_path / "out" / "index.json").stat().st_mtime_ns
     assert pack("iemocap", iemocap, tmp_path / "out", SMALL) == first
     assert (tmp_path / "out" / "index.json").stat().st_mtime_ns == stamp
@@ -124,21 +126,19 @@ def test_other_options_do_not_continue_an_unfinished_pack(iemocap: Path, tmp_pat
         pack("iemocap", iemocap, tmp_path / "out", PackOptions(video_size=32, shard_samples=2))
 
 
-def test_webdataset_alone_reads_the_shards(meld: Path, tmp_path: Path) -> None:
-    pack("meld", meld, tmp_path / "out", SMALL)
-    urls = [str(p) for p in sorted((tmp_path / "out").glob("*.tar"))]
+def test_webdataset_alone_reads_the_shards(packed_meld: Path) -> None:
+    urls = [str(p) for p in sorted(packed_meld.glob("*.tar"))]
     found = {s["__key__"]: s for s in webdataset.WebDataset(urls, shardshuffle=False)}
     assert set(found) == {"train_dia0_utt0", "train_dia0_utt1", "test_dia0_utt0"}
     assert json.loads(found["train_dia0_utt0"]["json"])["label"] == "joy"
     assert found["train_dia0_utt0"]["txt"].decode() == "Oh, it\u2019s you"
     for extension in ("json", "flac", "mp4", "txt"):
-        assert found["train_dia0_utt0"][extension] == member(tmp_path / "out", "train_dia0_utt0", extension)
+        assert found["train_dia0_utt0"][extension] == member(packed_meld, "train_dia0_utt0", extension)
 
 
 @pytest.mark.skipif(shutil.which("tar") is None, reason="no tar program")
-def test_tar_reads_the_shards(meld: Path, tmp_path: Path) -> None:
-    pack("meld", meld, tmp_path / "out", SMALL)
-    for path in (tmp_path / "out").glob("*.tar"):
+def test_tar_reads_the_shards(packed_meld: Path) -> None:
+    for path in packed_meld.glob("*.tar"):
         listed = subprocess.run(["tar", "-tvf", path], capture_output=True, text=True, check=True).stdout.splitlines()
         assert listed and all(line.startswith("-rw-r--r-- ") and "1970-01-01" in line for line in listed)
         with tarfile.open(path) as tar:

@@ -1,0 +1,52 @@
+"""How a plan is cut: nothing lost, nothing twice, nothing dependent on the number of workers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shards.corpora import read_corpus
+from shards.layout import cut, fingerprint, share, shuffled
+from shards.options import PackOptions
+from shards.plan import Planned
+
+utterances = st.lists(st.integers(0, 10**6), unique=True, max_size=600).map(
+    lambda numbers: [Planned(f"k{n}", {}, None, None, None) for n in numbers]
+)
+
+
+@given(utterances, st.integers(0, 50))
+def test_every_utterance_stands_in_one_shard(planned: list[Planned], size: int) -> None:
+    shards = cut(planned, size)
+    assert [p for shard in shards for p in shard] == planned
+    assert all(0 < len(shard) <= (size or 256) for shard in shards)
+
+
+@given(utterances, st.randoms())
+def test_the_order_does_not_depend_on_how_the_corpus_was_listed(planned: list[Planned], random) -> None:  # type: ignore[no-untyped-def]
+    mixed = list(planned)
+    random.shuffle(mixed)
+    assert shuffled(mixed) == shuffled(planned)
+
+
+@given(st.integers(0, 200), st.integers(1, 20))
+def test_array_tasks_share_all_shards_without_overlap(count: int, tasks: int) -> None:
+    assert sorted(n for i in range(tasks) for n in share(count, i, tasks)) == list(range(count))
+
+
+def test_a_small_corpus_still_gives_several_workers_something_to_do() -> None:
+    assert len(cut([Planned(f"k{n}", {}, None, None, None) for n in range(40)], 0)) == 8
+
+
+def test_the_fingerprint_sees_options_texts_and_sizes_but_not_the_place(iemocap: Path, tmp_path: Path) -> None:
+    plan, options = read_corpus("iemocap", iemocap), PackOptions()
+    before = fingerprint(plan, options)
+    assert fingerprint(plan, replace(options, crf=24)) != before
+    moved = iemocap.rename(tmp_path / "elsewhere")
+    assert fingerprint(read_corpus("iemocap", moved), options) == before
+    sound = next(moved.glob("Session1/sentences/wav/*/Ses*.wav"))
+    sound.write_bytes(sound.read_bytes() + b"\0\0")
+    assert fingerprint(read_corpus("iemocap", moved), options) != before
