@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from dual_hpc.data.dataset import Request, Sample
 
-Shape = tuple[int, ...]
 FeatureLayout = dict[str, tuple[int, str]]  # name -> (D, dtype)
-Allocate = Callable[[dict[str, tuple[Shape, DTypeLike]]], dict[str, NDArray[Any]]]
 
 
 @dataclass
@@ -26,13 +24,8 @@ class MicroBatch:
     faults: dict[int, str]  # row -> reason
 
 
-def zeros(layout: dict[str, tuple[Shape, DTypeLike]]) -> dict[str, NDArray[Any]]:
-    """Arrays of this process; workers allocate memory that is shared with their parent instead."""
-    return {name: np.zeros(shape, dtype) for name, (shape, dtype) in layout.items()}
-
-
 def collate(
-    samples: Sequence[Sample], image_size: int, features: FeatureLayout | None = None, allocate: Allocate = zeros
+    samples: Sequence[Sample], image_size: int, features: FeatureLayout | None = None
 ) -> dict[str, NDArray[Any]]:
     """Pad to the longest row; every padded axis is at least 1 long so that no kernel meets an empty tensor.
 
@@ -45,7 +38,7 @@ def collate(
         frame_lengths i64 [B]; for features NAME [B,T,D] and NAME_lengths i64 [B] each.
     """
     rows, features = len(samples), features or {}
-    layout: dict[str, tuple[Shape, DTypeLike]] = {"durations": ((rows,), np.float32)}
+    layout: dict[str, tuple[tuple[int, ...], DTypeLike]] = {"durations": ((rows,), np.float32)}
     lengths = {name: [len(s.features.get(name, ())) for s in samples] for name in features}
     if features:
         for name, (width, dtype) in features.items():
@@ -58,7 +51,7 @@ def collate(
         layout["waveform"] = ((rows, max(1, *lengths["waveform"])), np.float32)
         layout["frames"] = ((rows, max(1, *lengths["frame"]), 3, image_size, image_size), np.uint8)
     layout |= {f"{name}_lengths": ((rows,), np.int64) for name in lengths}
-    batch = allocate(layout)
+    batch: dict[str, NDArray[Any]] = {name: np.zeros(shape, dtype) for name, (shape, dtype) in layout.items()}
     batch["durations"][:] = [sample.duration for sample in samples]
     for name, values in lengths.items():
         batch[f"{name}_lengths"][:] = values

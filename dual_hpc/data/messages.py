@@ -6,7 +6,6 @@ import signal
 from dataclasses import dataclass
 
 from dual_hpc.data.dataset import Request
-from dual_hpc.data.transfer import Places
 from dual_hpc.errors import DualError
 
 IGNORED = (signal.SIGUSR2, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -23,10 +22,9 @@ class Job:
 
 @dataclass(frozen=True)
 class Result:
-    """One micro-batch, its arrays in the shared memory that came along."""
+    """One micro-batch; its arrays come along."""
 
     job: int
-    places: Places
     texts: list[str | None]
     faults: dict[int, str]  # row -> why it is blank
 

@@ -24,7 +24,7 @@ from dual_hpc.data.dataset import Request, Setup
 from dual_hpc.data.deaths import Deaths, cause_of
 from dual_hpc.data.messages import DUMP_SIGNAL, IGNORED, Failure, Job, Result
 from dual_hpc.data.status import BYTES, DECODING, READING, Status
-from dual_hpc.data.transfer import receive, send, view
+from dual_hpc.data.transfer import receive, send
 from dual_hpc.errors import EnvironmentFault
 
 log = logging.getLogger(__name__)
@@ -127,16 +127,14 @@ class WorkerPool:
         for key, _ in events:
             worker: _Worker = key.data
             try:
-                message, descriptor = receive(worker.channel)
+                message, arrays = receive(worker.channel)
             except EOFError:
                 self._bury(worker)
                 continue
             if isinstance(message, Failure):
                 raise message.error
-            assert isinstance(message, Result) and descriptor is not None
+            assert isinstance(message, Result)
             self._deaths.work_was_done()
-            arrays = view(descriptor, message.places)
-            os.close(descriptor)
             rows = worker.jobs.pop(message.job).rows
             yield message.job, MicroBatch(rows, arrays, message.texts, message.faults)
         if not events:

@@ -1,8 +1,8 @@
 """A data worker: `python -m dual_hpc.data.worker SOCKET STATUS`, started by `pool.py`.
 
 A process of its own, not a fork of the trainer: threads, locks and devices of the parent cannot reach it, and it loads
-neither torch nor transformers. One thread reads ahead, the main thread decodes. It ignores the job's stop signals: the
-parent decides when to stop, and the worker goes when the parent's end of the socket does.
+neither torch nor transformers. One thread reads ahead, the main thread decodes, one delivers. It ignores the job's stop
+signals: the parent decides when to stop, and the worker goes when the parent's end of the socket does.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 import threading
+import traceback
 from typing import Any
 
 from dual_hpc.data.collate import collate
@@ -21,7 +22,7 @@ from dual_hpc.data.dataset import Sample, SampleDecoder, Setup
 from dual_hpc.data.messages import DUMP_SIGNAL, IGNORED, Failure, Job, Result
 from dual_hpc.data.reader import SampleReader
 from dual_hpc.data.status import DECODING, IDLE, READING, Status
-from dual_hpc.data.transfer import SharedArrays, receive, send
+from dual_hpc.data.transfer import receive, send
 from dual_hpc.errors import DualError
 
 
@@ -33,55 +34,78 @@ def main() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, set())  # the parent blocked them until they are ignored
     faulthandler.enable()
     faulthandler.register(DUMP_SIGNAL, all_threads=True)
+    threading.excepthook = _end
     try:
         setup, read_ahead = receive(channel)[0]
-        decoder = SampleDecoder(setup)
-        ready: queue.Queue[Any] = queue.Queue(maxsize=read_ahead)
-        threading.Thread(target=_read_ahead, args=(channel, decoder, status, ready), daemon=True).start()
-        _decode(channel, decoder, setup, status, ready)
-    except (EOFError, BrokenPipeError):
-        pass
-    os._exit(0)  # no waiting for a thread that is stuck in a read
+    except EOFError:
+        return
+    decoder = SampleDecoder(setup)
+    ready: queue.Queue[Any] = queue.Queue(maxsize=read_ahead)
+    finished: queue.Queue[Any] = queue.Queue()  # the parent bounds it: it asks for few micro-batches at a time
+    threading.Thread(target=_read_ahead, args=(channel, decoder, status, ready), daemon=True).start()
+    threading.Thread(target=_deliver, args=(channel, finished), daemon=True).start()
+    _decode(decoder, setup, status, ready, finished)
+
+
+def _end(error: threading.ExceptHookArgs) -> None:
+    """A thread that failed must not leave a process behind that only waits; the parent starts another."""
+    traceback.print_exception(error.exc_type, error.exc_value, error.exc_traceback)
+    sys.stderr.flush()
+    os._exit(1)
 
 
 def _read_ahead(channel: socket.socket, decoder: SampleDecoder, status: Status, ready: queue.Queue[Any]) -> None:
     """Job by job and row by row: fetch the bytes; leaves the process when the parent is gone."""
     reader = SampleReader()
-    try:
-        while True:
+    healthy = True
+    while True:
+        try:
             job: Job = receive(channel)[0]
+        except EOFError:
+            os._exit(0)
+        if not healthy:
+            continue  # only waiting for the parent to go
+        try:
             for row, request in enumerate(job.rows):
                 wanted = decoder.wanted(request)
                 status.reading(job.number, row, READING)
                 members = reader.read(request.ref, wanted) if request.ref and wanted else {}
                 status.reading(job.number, row, IDLE)
                 ready.put((job, row, members))
-    except EOFError:
-        os._exit(0)
-    except DualError as error:
-        ready.put(error)
+        except DualError as error:
+            healthy = False
+            ready.put(error)
 
 
 def _decode(
-    channel: socket.socket, decoder: SampleDecoder, setup: Setup, status: Status, ready: queue.Queue[Any]
+    decoder: SampleDecoder, setup: Setup, status: Status, ready: queue.Queue[Any], finished: queue.Queue[Any]
 ) -> None:
-    """Decode what has been read; a finished micro-batch goes to the parent."""
+    """Decode what has been read, row by row, and collate each micro-batch."""
     samples: list[Sample] = []
     while True:
         item = ready.get()
         if isinstance(item, DualError):
-            return send(channel, Failure(item))
+            finished.put((Failure(item), None))
+            continue
         job, row, members = item
         status.decoding(job.number, row, DECODING)
         samples.append(decoder.decode(job.rows[row], members))
         status.decoding(job.number, row, IDLE)
         if len(samples) == len(job.rows):
-            shared = SharedArrays()
-            collate(samples, setup.settings.image_size, setup.features, shared.allocate)
             faults = {row: sample.fault for row, sample in enumerate(samples) if sample.fault is not None}
-            send(channel, Result(job.number, shared.places, [s.text for s in samples], faults), shared.descriptor)
-            shared.close()
+            result = Result(job.number, [sample.text for sample in samples], faults)
+            finished.put((result, collate(samples, setup.settings.image_size, setup.features)))
             samples = []
+
+
+def _deliver(channel: socket.socket, finished: queue.Queue[Any]) -> None:
+    """Send what is finished while the next is decoded; the parent reads when it needs a batch."""
+    while True:
+        message, arrays = finished.get()
+        try:
+            send(channel, message, arrays)
+        except OSError:
+            os._exit(0)
 
 
 if __name__ == "__main__":

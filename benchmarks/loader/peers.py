@@ -1,0 +1,155 @@
+"""The contestants: each an endless iterator over shuffled batches of decoded, padded arrays; one worker process each.
+
+All use the project's own decoding and collation, so only reading, ordering and transport differ.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import types
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from dual_hpc.config.schema import DataConfig
+from dual_hpc.data.collate import collate
+from dual_hpc.data.dataset import Request, Sample, SampleDecoder, Setup
+from dual_hpc.data.loader import TrainLoader
+from dual_hpc.data.reader import SampleRef
+from dual_hpc.data.shards import ShardSet
+
+BATCH = 8
+CONFIG = DataConfig(max_seconds=10, global_batch=BATCH, micro_batch=BATCH, workers=1, image_size=112)
+Batches = Iterator[Any]
+
+
+class Decoder:
+    """Members of a sample -> decoded sample, the same for everyone."""
+
+    def __init__(self, folder: Path):
+        self._layout = ShardSet([folder / "shards"]).features()
+        self._decoder = SampleDecoder(Setup(CONFIG, features=self._layout))
+
+    def __call__(self, members: dict[str, bytes], duration: float) -> Sample:
+        ref = SampleRef(0, "k", "", 0, {e: (0, 0) for e in members}, duration)
+        return self._decoder.decode(Request(ref), members)
+
+    def collate(self, samples: list[Sample]) -> dict[str, torch.Tensor]:
+        arrays = collate(samples, CONFIG.image_size, self._layout)
+        return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+def ours(folder: Path) -> Batches:
+    shard_set = ShardSet([folder / "shards"])
+    numbers = range(len(shard_set))
+    for step in TrainLoader(shard_set, numbers, numbers, CONFIG, None, None, seed=0):
+        yield from step
+
+
+def decode_limit(folder: Path) -> Batches:
+    """No worker, no shuffling, no collation: bytes in memory, decoded one after the other."""
+    decoder, clips = Decoder(folder), []
+    for key, duration in _durations(folder).items():
+        paths = sorted((folder / "files").glob(f"{key}.*"))
+        clips.append(({path.name.partition(".")[2]: path.read_bytes() for path in paths}, duration))
+    while True:
+        for first in range(0, len(clips) - BATCH + 1, BATCH):
+            yield [decoder(*clip) for clip in clips[first : first + BATCH]]
+
+
+def webdataset(folder: Path) -> Batches:
+    import webdataset as wds
+
+    decoder = Decoder(folder)
+
+    def decode(sample: dict[str, Any]) -> Sample:
+        members = {e: data for e, data in sample.items() if e != "json" and not e.startswith("__")}
+        return decoder(members, json.loads(sample["json"])["duration"])
+
+    urls = sorted(str(path) for path in (folder / "shards").glob("*.tar"))
+    data = wds.WebDataset(urls, shardshuffle=len(urls), seed=0).shuffle(512).map(decode)
+    data = data.batched(BATCH, collation_fn=decoder.collate, partial=False).repeat()
+    return iter(wds.WebLoader(data, batch_size=None, num_workers=1))
+
+
+class LooseFiles(Dataset[Sample]):
+    """Map-style: one file per member."""
+
+    def __init__(self, folder: Path, decoder: Decoder):
+        self._folder, self._decoder = folder / "files", decoder
+        self._clips = list(_durations(folder).items())
+        one = self._clips[0][0]
+        self._extensions = [path.name.partition(".")[2] for path in sorted(self._folder.glob(f"{one}.*"))]
+
+    def __len__(self) -> int:
+        return len(self._clips)
+
+    def __getitem__(self, number: int) -> Sample:
+        key, duration = self._clips[number]
+        return self._decoder({e: (self._folder / f"{key}.{e}").read_bytes() for e in self._extensions}, duration)
+
+
+def loose_files(folder: Path) -> Batches:
+    decoder = Decoder(folder)
+    data = LooseFiles(folder, decoder)
+    return _forever(DataLoader(data, BATCH, shuffle=True, **_options(decoder)))
+
+
+def streaming(folder: Path) -> Batches:
+    decoder = Decoder(folder)
+
+    class Streamed(streaming_module().StreamingDataset):  # type: ignore[misc, name-defined]
+        def __getitem__(self, number: int) -> Sample:
+            row = super().__getitem__(number)
+            return decoder({e.replace("_", "."): d for e, d in row.items() if e != "duration"}, row["duration"])
+
+    data = Streamed(local=str(folder / "mds"), shuffle=True, batch_size=BATCH)
+    return _forever(DataLoader(data, BATCH, **_options(decoder)))
+
+
+def streaming_module() -> Any:
+    """MosaicML Streaming; where torchvision is missing, with a stand-in for two names that nobody uses here."""
+    import importlib.util
+
+    if "torchvision" not in sys.modules and importlib.util.find_spec("torchvision") is None:
+        from transformers import PreTrainedTokenizerFast  # noqa: F401 - looks for torchvision before it seems to be there
+
+        names: dict[str, dict[str, Any]] = {
+            "torchvision": {},
+            "torchvision.datasets": {"VisionDataset": object},
+            "torchvision.transforms": {},
+            "torchvision.transforms.functional": {"to_tensor": None},
+        }
+        for name, content in names.items():
+            sys.modules[name] = types.ModuleType(name)
+            sys.modules[name].__dict__.update(content)
+    import streaming as module
+
+    return module
+
+
+def _durations(folder: Path) -> dict[str, float]:
+    durations: dict[str, float] = json.loads((folder / "durations.json").read_text())
+    return durations
+
+
+def _options(decoder: Decoder) -> dict[str, Any]:
+    return {"num_workers": 1, "persistent_workers": True, "collate_fn": decoder.collate, "drop_last": True}
+
+
+def _forever(loader: Any) -> Batches:
+    while True:
+        yield from loader
+
+
+CONTESTANTS: dict[str, Callable[[Path], Batches]] = {
+    "ours": ours,
+    "webdataset": webdataset,
+    "loose files": loose_files,
+    "mosaicml-streaming": streaming,
+    "decode limit": decode_limit,
+}
