@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,9 @@ INPUTS = (
     "input_ids",
     "attention_mask",
 )
+
+# The logged signature says what goes in; MLflow would have it said again in a type hint, at every import.
+warnings.filterwarnings("ignore", message=".*Add type hints to the `predict` method")
 
 
 class ServedDual(PythonModel):

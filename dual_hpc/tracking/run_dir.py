@@ -93,9 +93,11 @@ class RunDir:
         run = cls(path)
         if run.identity_file.exists():
             if config_hash(run.config()) != config_hash(config):
+                # Not remade even if nothing was trained yet: a job that waits in a queue may be about to read it.
+                empty = "" if run.segments() else " (nothing was trained there yet: its folder may be removed)"
                 raise UserError(
                     f"name: the run {run.path} exists with another configuration; give this one another name=..., "
-                    "or use the saved config.yaml to continue it"
+                    f"or use the saved config.yaml to continue it{empty}"
                 )
             return run
         try:

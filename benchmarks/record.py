@@ -1,0 +1,83 @@
+"""The form of every benchmark's result: `results/NAME.json` and a Markdown table beside it (contract 9)."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def row(
+    case: str, ours: float, peer: float, peer_name: str, unit: str, smaller_is_better: bool = False
+) -> dict[str, Any]:
+    """One comparison; ratio > 1 means that ours is better."""
+    ratio = (peer / ours if ours else 0.0) if smaller_is_better else (ours / peer if peer else 0.0)
+    figures = {"ours": ours, "peer": peer, "ratio": ratio}
+    return {"case": case, "peer_name": peer_name, "unit": unit, **{k: float(f"{v:.4g}") for k, v in figures.items()}}
+
+
+def write(name: str, rows: list[dict[str, Any]], note: str = "", **details: Any) -> Path:
+    """Write the rows with the machine's kind, the command and the commit; returns the JSON file.
+
+    Args:
+        note: a sentence for the Markdown: what was held equal, what the machine was doing.
+        details: further figures, for the JSON alone.
+    """
+    report = {
+        "name": name,
+        "machine": machine(),
+        "command": " ".join(["python", "-m", f"benchmarks.{name}", *sys.argv[1:]]),
+        "commit": commit(),
+        "note": note,
+        "rows": rows,
+        **details,
+    }
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    path.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.with_suffix(".md").write_text(markdown(report), encoding="utf-8")
+    return path
+
+
+def markdown(report: dict[str, Any]) -> str:
+    """The same as a table for people."""
+    lines = [
+        f"# {report['name'].capitalize()}",
+        "",
+        f"{report['machine']}; `{report['command']}`; commit {report['commit']}.",
+        *(["", report["note"]] if report["note"] else []),
+        "",
+        "| case | ours | peer | of | unit | ratio (> 1: ours is better) |",
+        "|---|---:|---:|---|---|---:|",
+    ]
+    for r in report["rows"]:
+        lines.append(
+            f"| {r['case']} | {r['ours']:g} | {r['peer']:g} | {r['peer_name']} | {r['unit']} | {r['ratio']:.2f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def machine() -> str:
+    """Kind of machine and how busy it is: processor, cores, load average of the last minute."""
+    model = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model)
+    except OSError:
+        pass
+    return f"{model}, {os.cpu_count()} cores, no GPU used, load {os.getloadavg()[0]:.1f}"
+
+
+def commit() -> str:
+    """Short hash of the checkout, with "+dirty" where the tree has changes."""
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words], capture_output=True, text=True, cwd=RESULTS.parent).stdout.strip()
+
+    return git("rev-parse", "--short=12", "HEAD") + ("+dirty" if git("status", "--porcelain") else "")
