@@ -1,0 +1,55 @@
+"""Annotation sets of the corpora's full size, read as a user's would be: every published count is met."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from dual_hpc.data.sample import Utterance
+from dual_hpc.evaluation.protocols import get_protocol
+from shards.corpora import published, read_corpus
+from shards.plan import Plan
+from shards.synthetic import generate
+
+
+def read(corpus: str, utterances: int, folder: Path) -> Plan:
+    generate(corpus, folder / corpus, utterances, media="tiny", balance=False)  # type: ignore[arg-type]
+    return read_corpus(corpus, folder / corpus)
+
+
+def metadata(plan: Plan) -> list[Utterance]:
+    return [Utterance(key=p.key, **p.fields, duration=1.0) for p in plan.utterances]
+
+
+@pytest.mark.timeout(180)
+def test_iemocap_has_its_published_counts_in_every_protocol(tmp_path: Path) -> None:
+    plan = read("iemocap", 10_039, tmp_path)
+    utterances = metadata(plan)
+    assert len(utterances) == 10_039 and plan.skips == []
+    assert published.differences("iemocap", published.groups("iemocap", utterances)) == {}
+    assert any(note.startswith("48 transcribed turns with an XX id") for note in plan.notes)
+    assert len({u.speaker for u in utterances}) == 10
+    dialogues = {(u.session, u.dialogue) for u in utterances}
+    assert Counter(session for session, _ in dialogues) == {1: 28, 2: 30, 3: 32, 4: 30, 5: 31}
+    four, six = (get_protocol(name) for name in ("iemocap4", "iemocap6"))
+    per_session = Counter(u.session for u in utterances if four.label_of(u) is not None)
+    assert per_session == {1: 1085, 2: 1023, 3: 1151, 4: 1031, 5: 1241}
+    assert sum(six.label_of(u) is not None for u in utterances) == 7380
+    assert sum(p.actor == "named" for p in plan.utterances) > 0
+
+
+@pytest.mark.timeout(180)
+def test_meld_has_its_published_counts(tmp_path: Path) -> None:
+    plan = read("meld", 13_708, tmp_path)
+    utterances = metadata(plan)
+    # One clip of dev is absent; one of train cannot be read, which only decoding tells.
+    assert [skip.reason for skip in plan.skips] == ["dia110_utt7: the clip is absent"]
+    assert Counter(u.split for u in utterances) == {"train": 9989, "dev": 1108, "test": 2610}
+    differing = published.differences("meld", published.groups("meld", utterances))
+    assert len(differing) == 1 and all(group.startswith("dev ") and a - b == 1 for group, (a, b) in differing.items())
+    assert all(get_protocol("meld7").label_of(u) is not None for u in utterances)
+    assert [n for n in plan.notes if n.startswith("4 clips of dev")] and [
+        n for n in plan.notes if n.startswith("137 clips of test")
+    ]
