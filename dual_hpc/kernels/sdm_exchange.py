@@ -24,7 +24,7 @@ def meet(arrived, target):
     tl.debug_barrier()
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["first_tile", "begin", "end", "steps"])
 def forward_kernel(
     pre,
     weight,
@@ -38,6 +38,7 @@ def forward_kernel(
     first_tile,
     begin,
     end,
+    steps,
     batch,
     H: tl.constexpr,
     UNITS: tl.constexpr,
@@ -47,7 +48,7 @@ def forward_kernel(
     KEEP: tl.constexpr,
     ACC: tl.constexpr,
 ):
-    """Steps [begin, end): exchange [T+1, B, H] holds h shifted by one, its first entry h0; h_last, c_last carry on."""
+    """Steps [begin, end) of T = steps: exchange [T+1, B, H] holds h, and h0 behind it; h_last, c_last carry on."""
     tile = first_tile + tl.program_id(1)
     unit = (tl.program_id(0) * UNITS + tl.arange(0, UNITS))[:, None]
     # The four gates of a unit lie side by side, so that one dot serves all.
@@ -71,20 +72,21 @@ def forward_kernel(
     if KEEP:
         w = tl.load(weight + w_at, (stacked_unit < H) & (k < H)[None, :], 0.0)
     pre += begin.to(tl.int64) * batch * 4 * H
+    source = exchange + tl.where(begin > 0, begin - 1, steps).to(tl.int64) * batch * H
     exchange += begin.to(tl.int64) * batch * H
     c += begin.to(tl.int64) * batch * H
     for t in range(begin, end):
         live = (slot < batch)[None, :] & (t < length)
         gates = tl.load(pre + gate_at, (stacked_unit < H) & live, 0.0).to(ACC)
         if KEEP:
-            h = tl.load(exchange + row * H + k[:, None], (k < H)[:, None] & live, 0.0, cache_modifier=".cg")
+            h = tl.load(source + row * H + k[:, None], (k < H)[:, None] & live, 0.0, cache_modifier=".cg")
             gates += tl.dot(w, h, input_precision="ieee", out_dtype=ACC)
         else:
             for block in range(0, H, BLOCK):
                 near = k < H - block
                 w = tl.load(weight + block + w_at, (stacked_unit < H) & near[None, :], 0.0)
                 h_at = block + row * H + k[:, None]
-                h = tl.load(exchange + h_at, near[:, None] & live, 0.0, cache_modifier=".cg")
+                h = tl.load(source + h_at, near[:, None] & live, 0.0, cache_modifier=".cg")
                 gates = tl.dot(w, h, gates, input_precision="ieee", out_dtype=ACC)
         even, odd = tl.split(tl.permute(tl.reshape(gates, (UNITS, 2, 2, ROWS)), (0, 3, 1, 2)))
         i, g = tl.split(even)
@@ -92,9 +94,10 @@ def forward_kernel(
         h_next, c_next = cell(i, r, g, o, c_tile)
         h_tile = tl.where(t < length, h_next.to(h_tile.dtype), h_tile)
         c_tile = tl.where(t < length, c_next, c_tile)
-        exchange += batch * H
         tl.store(exchange + at, h_tile, inside & (t < length))
         tl.store(c + at, c_tile, inside & (t < length))
+        source = exchange
+        exchange += batch * H
         pre += batch * 4 * H
         c += batch * H
         if t + 1 < end:
@@ -103,7 +106,7 @@ def forward_kernel(
     tl.store(c_last + at, c_tile, inside)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["first_tile", "begin", "end"])
 def backward_kernel(
     pre,
     weight,

@@ -64,11 +64,12 @@ def sdm_op(
     before: Tensor,
     implementation: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """`sdm` on explicit lengths and state: h [T, B, H] (zero in padding), c [T, B, H], last h, last c [B, H]."""
+    """`sdm` on explicit lengths and state: h, c [T, B, H], zero in the padding, last h, last c [B, H]."""
     inputs = steps_first(x, lengths)
     pre = projections(inputs, before, weight_prev, weight_cur, bias)
     h, c, h_last, c_last = engine(implementation).forward(pre, weight_rec, h0, c0, lengths)
-    return h.contiguous().masked_fill_(padding(lengths, h.shape[0]), 0), c.contiguous(), h_last, c_last
+    padded = padding(lengths, x.shape[1])
+    return h.contiguous().masked_fill_(padded, 0), c.contiguous().masked_fill_(padded, 0), h_last, c_last
 
 
 @sdm_op.register_fake

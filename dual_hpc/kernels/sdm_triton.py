@@ -68,7 +68,7 @@ def forward(
     wide = accumulator(pre.dtype)
     exchange = pre.new_empty(steps + 1, batch, hidden)
     c = pre.new_empty(steps, batch, hidden, dtype=wide)
-    h = exchange[1:]
+    h = exchange[:steps]
     order, short = schedule(lengths)
     sizes = dict(H=hidden, UNITS=cut.units, ROWS=ROWS, ACC=LANGUAGE[wide], num_warps=cut.warps, num_stages=1)
     weight_rec = weight_rec.contiguous()
@@ -78,10 +78,10 @@ def forward(
             pre, weight_rec, h0.contiguous(), c0.contiguous(), order, short, h, c, h_last, c_last, batch, **sizes
         )
     else:
-        exchange[0] = h0
+        exchange[steps] = h0
         h_last, c_last = h0.clone(memory_format=torch.contiguous_format), c0.to(wide, copy=True).contiguous()
         tensors = (pre, weight_rec, exchange, order, short, c, h_last, c_last)
-        launch(sdm_exchange.forward_kernel, tensors, steps, batch, cut, sizes)
+        launch(sdm_exchange.forward_kernel, tensors, steps, (steps, batch), cut, sizes)
     return h, c, h_last, c_last.to(c0.dtype)
 
 
@@ -106,7 +106,7 @@ def backward(
     if cut.parts == 1:
         sdm_resident.backward_kernel[(triton.cdiv(batch, ROWS),)](*tensors, batch, **sizes)
     else:
-        launch(sdm_exchange.backward_kernel, tensors, steps + 1, batch, cut, sizes)
+        launch(sdm_exchange.backward_kernel, tensors, steps + 1, (batch,), cut, sizes)
     return pre, dh0.to(dh_last.dtype), dc0.to(dc_last.dtype)
 
 
@@ -115,17 +115,19 @@ def schedule(lengths: Tensor) -> tuple[Tensor, Tensor]:
     return torch.argsort(lengths, descending=True, stable=True).to(torch.int32), lengths.to(torch.int32)
 
 
-def launch(kernel: Any, tensors: tuple[Tensor, ...], steps: int, batch: int, cut: Plan, sizes: dict[str, Any]) -> None:
-    """K2 over all steps, with no more programs at a time than the device holds at once; else they would wait for ever.
+def launch(
+    kernel: Any, tensors: tuple[Tensor, ...], passes: int, shape: tuple[int, ...], cut: Plan, sizes: dict[str, Any]
+) -> None:
+    """K2 over all passes, with no more programs at a time than the device holds at once; else they would wait for ever.
 
-    In the interpreter, where programs run one after another, a launch is one step.
+    In the interpreter, where programs run one after another, a launch is one pass.
     """
-    tiles = triton.cdiv(batch, ROWS)
+    tiles = triton.cdiv(shape[-1], ROWS)
     arrived = torch.zeros(tiles, dtype=torch.int32, device=tensors[0].device)
     sizes = dict(sizes, BLOCK=cut.block, PARTS=cut.parts, KEEP=cut.keep)
     if interpreting():
-        for step in range(steps):
-            kernel[(cut.parts, tiles)](*tensors, arrived, 0, step, step + 1, batch, **sizes)
+        for step in range(passes):
+            kernel[(cut.parts, tiles)](*tensors, arrived, 0, step, step + 1, *shape, **sizes)
         return
     processors = torch.cuda.get_device_properties(tensors[0].device).multi_processor_count
     at_once = processors // cut.parts
@@ -133,4 +135,4 @@ def launch(kernel: Any, tensors: tuple[Tensor, ...], steps: int, batch: int, cut
         raise ValueError(f"sdm: H={sizes['H']} needs {cut.parts} multiprocessors at once, this device has {processors}")
     for first in range(0, tiles, at_once):
         grid = (cut.parts, min(at_once, tiles - first))
-        kernel[grid](*tensors, arrived, first, 0, steps, batch, **sizes, launch_cooperative_grid=True)
+        kernel[grid](*tensors, arrived, first, 0, passes, *shape, **sizes, launch_cooperative_grid=True)

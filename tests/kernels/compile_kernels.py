@@ -29,7 +29,7 @@ SDM = {
     **dict.fromkeys(("pre", "weight", "exchange", "h0", "c0", "h", "h_last", "dh_out"), None),
     **dict.fromkeys(("c", "c_last", "dh", "dc"), "*fp32"),
     **dict.fromkeys(("order", "lengths", "arrived"), "*i32"),
-    **dict.fromkeys(("first_tile", "begin", "end", "batch"), "i32"),
+    **dict.fromkeys(("first_tile", "begin", "end", "steps", "batch"), "i32"),
 }
 VDM = {
     **dict.fromkeys(("x", "weight", "bias", "out", "dout", "dx"), None),
