@@ -30,7 +30,8 @@ def build_sample(planned: Planned, root: Path, options: PackOptions) -> Sample:
     sources: dict[str, str] = {}
     seconds = [0.0]
     fps = None
-    if planned.audio is not None and (sound := probe(planned.audio.path)).audio is not None:
+    infos = {source.path: probe(source.path) for source in (planned.audio, planned.video) if source is not None}
+    if planned.audio is not None and (sound := infos[planned.audio.path]).audio is not None:
         start, end = _stretch(planned.audio, sound, options, choices)
         wave = read_audio(planned.audio.path, start, end, options.audio)
         members[AUDIO] = encode_flac(wave)
@@ -40,7 +41,7 @@ def build_sample(planned: Planned, root: Path, options: PackOptions) -> Sample:
         # Plain PCM names no channels; its number says as much.
         named = [c for c in sound.audio.channels if c != "NONE"]
         choices["audio_layout"] = "+".join(named) or f"{len(sound.audio.channels)} channels"
-    if planned.video is not None and (picture := probe(planned.video.path)).video is not None:
+    if planned.video is not None and (picture := infos[planned.video.path]).video is not None:
         rate = min(picture.video.fps, Fraction(options.max_fps)).limit_denominator(1001)
         members[VIDEO], count = _video(planned, planned.video, picture, rate, options, choices)
         fps = round(float(rate), 6)

@@ -17,6 +17,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
+from dual_hpc.errors import EnvironmentFault
 from shards.job import ShardJob, pack_shard
 
 _KEY_BYTES = 128
@@ -24,8 +25,21 @@ _shared: Any = None  # in a worker: (number of utterances begun, key in flight)
 
 
 def run_jobs(jobs: Sequence[ShardJob], workers: int, tick: Callable[[int], None]) -> None:
-    """Pack all jobs with `workers` processes; `tick` receives how many utterances were begun since its last call."""
-    left = list(jobs)
+    """Pack all jobs with `workers` processes; `tick` receives how many utterances were begun since its last call.
+
+    Raises:
+        EnvironmentFault: the disk is full or cannot be written, or workers are killed again and again.
+    """
+    try:
+        _run(list(jobs), workers, tick)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        raise EnvironmentFault(
+            f"{where}{error.strerror or error}; when that is put right the same command continues"
+        ) from error
+
+
+def _run(left: list[ShardJob], workers: int, tick: Callable[[int], None]) -> None:
     while left:
         unfinished, crashed = _pass(left, workers, tick, set())
         if crashed is None:
@@ -44,7 +58,7 @@ def _alone(job: ShardJob, tick: Callable[[int], None]) -> None:
         if not unfinished:
             return
         if not crashed or crashed in poisonous:
-            raise BrokenProcessPool(f"the worker that packs shard {job.number} was killed (out of memory?)")
+            raise EnvironmentFault(f"the worker that packs shard {job.number} was killed (out of memory?)")
         poisonous.add(crashed)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ _CONTAINERS = "mov,avi,matroska,wav,w64,flac,mp3,ogg,aac,aiff,au,asf,mpeg,mpegts
 _MAX_SIDE = 8192  # pixels; a header that claims more is damaged, and would cost gigabytes per picture
 _SEEK_LEAD = 1.0  # seconds decoded before a wanted stretch, so that resampling and overlap are settled in it
 _MAX_LATE_START = 10.0  # seconds of silence put before audio that begins late
+_LONGEST = 24 * 3600.0  # seconds; a longer duration in a header is no duration
 _FAULTS = (av.FFmpegError, ValueError, OverflowError, IndexError, MemoryError, EOFError, OSError)
 
 
@@ -91,27 +93,22 @@ def read_audio(
     Raises:
         UnreadableMedia: not media, no audio stream, no such channel, truncated, or nothing in the stretch.
     """
-    with _opened(path) as probed:
-        stream = _audio_stream(probed)
-        if stream is None:
-            raise UnreadableMedia(f"{path}: has no audio stream")
-        row = _channel(path, tuple(c.name for c in stream.layout.channels), channels)
-        layout = "mono" if row is None else stream.layout.name
     begin = start or 0.0
-    resampler = av.AudioResampler(format="fltp", layout=layout, rate=AUDIO_RATE)
     pieces: list[Any] = []
-    first, last = None, 0.0
+    first, row, resampler = 0.0, None, None
     with _naming(path):
-        for seconds, frame in _decoded(path, "audio", begin):
+        for seconds, frame in _decoded(path, "audio", begin, end):
             if end is not None and seconds >= end + _SEEK_LEAD:
                 break
-            first = seconds if first is None else first
-            last = seconds + frame.samples / frame.sample_rate
+            if resampler is None:
+                first, row = seconds, _channel(path, tuple(c.name for c in frame.layout.channels), channels)
+                layout = "mono" if row is None else frame.layout.name
+                resampler = av.AudioResampler(format="fltp", layout=layout, rate=AUDIO_RATE)
             pieces.extend(out.to_ndarray() for out in resampler.resample(frame))
-        pieces.extend(out.to_ndarray() for out in resampler.resample(None))
-    if first is None or not pieces:
+        if resampler is not None:
+            pieces.extend(out.to_ndarray() for out in resampler.resample(None))
+    if not pieces:
         raise UnreadableMedia(f"{path}: no audio could be decoded")
-    _refuse_truncated(path, "audio", last, end)
     wave = np.concatenate(pieces, axis=1)[row or 0]
     late = round((first - begin) * AUDIO_RATE)
     wave = wave[-late:] if late < 0 else np.pad(wave, (min(late, round(_MAX_LATE_START * AUDIO_RATE)), 0))
@@ -136,7 +133,7 @@ def iter_frames(
     held: tuple[float, Any] | None = None
     last, given = 0.0, 0
     with _naming(path):
-        for seconds, frame in _decoded(path, "video", begin):
+        for seconds, frame in _decoded(path, "video", begin, end):
             last = seconds
             if end is not None and seconds >= end:
                 break
@@ -157,7 +154,6 @@ def iter_frames(
                 given += 1
     if not given:
         raise UnreadableMedia(f"{path}: no picture between {begin:.3f} s and {_said(end)}")
-    _refuse_truncated(path, "video", last, end)
 
 
 @contextmanager
@@ -223,8 +219,12 @@ def _channel(path: str | Path, names: tuple[str, ...], wanted: Channels) -> int 
     return names.index("FC") if wanted == "center" and "FC" in names and len(names) > 1 else None
 
 
-def _decoded(path: str | Path, kind: str, start: float) -> Iterator[tuple[float, Any]]:
-    """(seconds, frame) from at or before `start` on, where the container can seek; else from its beginning."""
+def _decoded(path: str | Path, kind: str, start: float, end: float | None) -> Iterator[tuple[float, Any]]:
+    """(seconds, frame) from at or before `start` on, where the container can seek; else from its beginning.
+
+    A file cut off in the middle decodes without an error, only shorter than its header says: that is refused, unless
+    everything before `end` is there.
+    """
     for lead in (_SEEK_LEAD, None):
         seek = start - lead if lead is not None else 0.0
         if lead is not None and seek <= 0:
@@ -241,9 +241,14 @@ def _decoded(path: str | Path, kind: str, start: float) -> Iterator[tuple[float,
             first = next(frames, None)
             if seek > 0 and (first is None or first[0] > start):
                 continue  # an index that lies: read everything
-            if first is not None:
-                yield first
-            yield from frames
+            reached = 0.0
+            for seconds, frame in frames if first is None else chain([first], frames):
+                reached = seconds + (frame.samples / frame.sample_rate if kind == "audio" else 0.0)
+                yield seconds, frame
+            declared = _declared(path, container, stream)
+            wanted = declared if end is None else min(declared, end)
+            if declared < _LONGEST and reached < 0.9 * wanted - 0.5:
+                raise UnreadableMedia(f"{path}: is truncated, its {kind} ends at {reached:.2f} s of {declared:.2f} s")
             return
 
 
@@ -270,17 +275,10 @@ def _rgb(frame: Any) -> NDArray[np.uint8]:
     return np.ascontiguousarray(np.rot90(picture, turns)) if turns else picture
 
 
-def _refuse_truncated(path: str | Path, kind: str, reached: float, end: float | None) -> None:
-    """A file cut off in the middle decodes without an error, only shorter than its header says."""
-    with _opened(path) as container:
-        stream = _audio_stream(container) if kind == "audio" else _video_stream(container)
-        assert stream is not None, "the stream was just decoded"
-        declared = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
-        if declared and container.format.name == "wav":
-            declared *= _riff_excess(path)
-    wanted = declared if end is None else min(declared, end)
-    if declared < 24 * 3600 and reached < 0.9 * wanted - 0.5:
-        raise UnreadableMedia(f"{path}: is truncated, its {kind} ends at {reached:.2f} s of {declared:.2f} s")
+def _declared(path: str | Path, container: Any, stream: Any) -> float:
+    """Seconds of a stream by its header, 0 where it does not say."""
+    seconds = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
+    return seconds * _riff_excess(path) if container.format.name == "wav" else seconds
 
 
 def _riff_excess(path: str | Path) -> float:
