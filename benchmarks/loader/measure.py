@@ -64,8 +64,8 @@ def main(name: str, folder: str, batches: str) -> None:
     cpu, wall = cpu_seconds(), time.monotonic()
     for number in range(int(batches)):
         next(iterator)
-        if number == int(batches) // 2:
-            peak = memory()
+        if number % (int(batches) // 4 + 1) == 0:
+            peak = max(peak, memory())
     cpu, wall = cpu_seconds() - cpu, time.monotonic() - wall
     samples = int(batches) * BATCH
     print(json.dumps({"per_cpu_second": samples / cpu, "per_second": samples / wall, "memory_mb": peak}))

@@ -14,7 +14,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -23,7 +22,7 @@ from dual_hpc.data.collate import MicroBatch
 from dual_hpc.data.dataset import Request, Setup
 from dual_hpc.data.deaths import Deaths, cause_of
 from dual_hpc.data.messages import DUMP_SIGNAL, IGNORED, Failure, Job, Result
-from dual_hpc.data.status import BYTES, DECODING, READING, Status
+from dual_hpc.data.status import BYTES, DECODING, IDLE, READING, Activity, Status
 from dual_hpc.data.transfer import receive, send
 from dual_hpc.errors import EnvironmentFault
 
@@ -47,7 +46,8 @@ class _Worker:
     channel: socket.socket
     status: Status
     jobs: dict[int, Job] = field(default_factory=dict)  # handed out, not yet back
-    reported: float = 0.0  # when its stacks were last printed
+    seen: list[Activity] = field(default_factory=lambda: [Activity(IDLE, 0, 0)] * 2)  # reader's and decoder's
+    stuck: list[float] = field(default_factory=lambda: [0.0, 0.0])  # seconds that each was seen at the same sample
     hung: bool = False  # ended because it was stuck in a decoder
 
 
@@ -123,7 +123,8 @@ class WorkerPool:
 
     def _wait(self) -> Iterator[tuple[int, MicroBatch]]:
         """Results that have come in; also looks after workers that died or hang."""
-        events = self._selector.select(timeout=min(1.0, self._patience.report / 4))
+        tick = min(1.0, self._patience.report / 4)
+        events = self._selector.select(timeout=tick)
         for key, _ in events:
             worker: _Worker = key.data
             try:
@@ -139,30 +140,32 @@ class WorkerPool:
             yield message.job, MicroBatch(rows, arrays, message.texts, message.faults)
         if not events:
             for worker in self._workers:
-                self._look_after(worker)
+                self._look_after(worker, tick)
 
-    def _look_after(self, worker: _Worker) -> None:
-        now = time.monotonic()
-        reader, decoder = worker.status.activity()
-        for activity, phase, limit in (
-            (reader, READING, self._patience.read),
-            (decoder, DECODING, self._patience.decode),
-        ):
-            if activity.phase != phase or activity.job not in worker.jobs:
+    def _look_after(self, worker: _Worker, waited: float) -> None:
+        """Report, end or give up a worker that has been seen at the same sample for too long.
+
+        Counted is the time that this process waited, so that a job that was suspended finds nobody stuck.
+        """
+        limits = (self._patience.read, self._patience.decode)
+        for thread, activity in enumerate(worker.status.activity()):
+            if activity != worker.seen[thread] or activity.phase == IDLE or activity.job not in worker.jobs:
+                worker.seen[thread], worker.stuck[thread] = activity, 0.0
                 continue
-            stuck = now - activity.since
-            request = worker.jobs[activity.job].rows[activity.row]
-            name = f"{request.ref.path}:{request.ref.key}" if request.ref else "a filler"
-            what = "reading" if phase == READING else "decoding"
-            if stuck > self._patience.report and now - worker.reported > self._patience.report:
-                worker.reported = now
-                log.warning("data worker %d is %s %s for %.0f s", worker.process.pid, what, name, stuck)
+            worker.stuck[thread] += waited
+            stuck, reading = worker.stuck[thread], activity.phase == READING
+            ref = worker.jobs[activity.job].rows[activity.row].ref
+            name = f"{ref.path}: {ref.key}" if ref is not None else "a filler"
+            if stuck // self._patience.report > (stuck - waited) // self._patience.report:
+                what = "reading" if reading else "decoding"
+                log.warning("data worker %d has been %s %s for %.0f s", worker.process.pid, what, name, stuck)
                 worker.process.send_signal(DUMP_SIGNAL)
-            if stuck > limit:
-                if phase == READING:
-                    raise EnvironmentFault(f"reading {name} takes longer than {limit:.0f} s: storage does not answer")
-                worker.hung = True
-                worker.process.kill()  # its socket then ends, and it is buried
+            if stuck <= limits[thread]:
+                continue
+            if reading:
+                raise EnvironmentFault(f"reading {name} takes longer than {stuck:.0f} s: storage does not answer")
+            worker.hung = True
+            worker.process.kill()  # its socket then ends, and it is buried
 
     def _bury(self, worker: _Worker) -> None:
         """Replace a dead worker and repeat its work, without a sample that killed twice."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import mmap
-import time
 from typing import NamedTuple
 
 import numpy as np
@@ -13,29 +12,28 @@ BYTES = 64
 
 
 class Activity(NamedTuple):
-    """One thread's state: phase, which row of which job, and since when (monotonic seconds)."""
+    """One thread's state: phase, and which row of which job."""
 
     phase: int
     job: int
     row: int
-    since: float
 
 
 class Status:
     """Both threads' activity in the shared memory behind `descriptor`."""
 
     def __init__(self, descriptor: int):
-        self._cells = np.frombuffer(mmap.mmap(descriptor, BYTES), np.int64).reshape(2, 4)
+        self._cells = np.frombuffer(mmap.mmap(descriptor, BYTES), np.int64).reshape(2, 4)[:, :3]
 
     def reading(self, job: int, row: int, phase: int) -> None:
         """Called by the reading thread before and after each sample."""
-        self._cells[0] = (phase, job, row, time.monotonic_ns())
+        self._cells[0] = (phase, job, row)
 
     def decoding(self, job: int, row: int, phase: int) -> None:
         """Called by the decoding thread before and after each sample."""
-        self._cells[1] = (phase, job, row, time.monotonic_ns())
+        self._cells[1] = (phase, job, row)
 
     def activity(self) -> tuple[Activity, Activity]:
         """Reader's and decoder's activity."""
-        reader, decoder = (Activity(int(p), int(j), int(r), t / 1e9) for p, j, r, t in self._cells.tolist())
+        reader, decoder = (Activity(*cells) for cells in self._cells.tolist())
         return reader, decoder

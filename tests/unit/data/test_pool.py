@@ -16,6 +16,7 @@ from dual_hpc.data.dataset import Request, Setup
 from dual_hpc.data.loader import EvalLoader, TrainLoader
 from dual_hpc.data.pool import Patience, WorkerPool
 from dual_hpc.data.shards import ShardSet
+from dual_hpc.data.status import DECODING
 from dual_hpc.errors import EnvironmentFault, UserError
 from tests.unit.data.conftest import Clip, settings, write_shards
 
@@ -34,6 +35,8 @@ def VideoReader(file, **options):
         ctypes.string_at(0)
     if data == b"HANG":
         time.sleep(1000)
+    if data.endswith(b"SLOW"):
+        time.sleep(0.6)
     raise RuntimeError("refused")
 """
 
@@ -122,6 +125,23 @@ def test_storage_that_does_not_answer_is_reported_with_a_stack_and_then_given_up
     with pytest.raises(EnvironmentFault, match=r"reading .*shard-00001.*storage does not answer"):
         faults(pool, batches)
     assert "in _file" in capfd.readouterr().err
+
+
+def test_time_in_which_the_whole_job_was_suspended_does_not_count(tmp_path, media, dangerous):
+    slow = replace(media(0.3), mp4=media(0.3).mp4 + b"SLOW")
+    pool = WorkerPool(1, Setup(settings()), 4, Patience(report=0.4, decode=0.9))
+    run = pool.run(iter(requests(write_shards(tmp_path / "s", [[media(0.3), slow, media(0.3)]]))))
+    next(run)
+    (pid,) = pool.pids()
+    deadline = time.monotonic() + 20
+    while pool._workers[0].status.activity()[1][:2] != (DECODING, 1):
+        assert time.monotonic() < deadline
+    os.kill(pid, signal.SIGSTOP)
+    time.sleep(1.5)  # this process does not look meanwhile: it is suspended as well
+    os.kill(pid, signal.SIGCONT)
+    assert [made.faults for made in run] == [{}, {}]
+    assert pool.pids() == [pid]
+    pool.close()
 
 
 @pytest.mark.parametrize("workers", [0, 2])
