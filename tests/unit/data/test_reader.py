@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import tarfile
 
@@ -10,8 +11,8 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from dual_hpc.data.index import read_index, write_index
-from dual_hpc.data.reader import SampleReader
+from dual_hpc.data.index import ShardIndex, dataset_id, read_index, write_index
+from dual_hpc.data.reader import SampleReader, SampleRef
 from dual_hpc.data.shards import ShardSet
 from dual_hpc.errors import EnvironmentFault, UserError
 from tests.unit.data.conftest import Clip, write_shards
@@ -101,3 +102,36 @@ def test_no_folder_no_sample_and_mixed_kinds_are_refused(tmp_path, media):
     write_index(two, read_index(two).model_copy(update={"kind": "features"}))
     with pytest.raises(UserError, match="media and of features"):
         ShardSet([one, two])
+
+
+@pytest.mark.parametrize("kind", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_the_longest_keys_are_found_in_every_format_of_tar(tmp_path, kind):
+    path, keys = tmp_path / "long.tar", ["k" * 127 + end for end in "ab"]
+    with tarfile.open(path, "w", format=kind) as tar:
+        for key in keys:
+            info = tarfile.TarInfo(f"{key}.txt")
+            info.size = 1
+            tar.addfile(info, io.BytesIO(key[-1:].encode()))
+    with tarfile.open(path) as tar:
+        places = [(member.offset_data, member.size) for member in tar]
+    refs = [SampleRef(0, k, str(path), path.stat().st_size, {"txt": p}, 1.0) for k, p in zip(keys, places, strict=True)]
+    with SampleReader() as reader:
+        assert [reader.read(ref)["txt"] for ref in refs] == [b"a", b"b"]
+
+
+def test_the_shards_of_the_packer_are_read(tmp_path, media):
+    # The only place where this room meets the packer: what it writes is what is read here.
+    from shards.writer import Sample, ShardWriter
+
+    meta = ShardSet([write_shards(tmp_path / "any", [[media(0.3)]])]).utterances[0]
+    members = {"flac": media(0.3).flac, "mp4": media(0.3).mp4, "txt": b"so"}
+    with ShardWriter(tmp_path, "packed.tar", tmp_path / ".packed") as writer:
+        for end in "abc":
+            writer.add(Sample(meta.model_copy(update={"key": f"key_{end}"}), members))
+    writer.commit()
+    index = ShardIndex(dataset_id=dataset_id([writer.shard]), corpus="test", options={}, shards=[writer.shard])
+    write_index(tmp_path, index)
+    with SampleReader() as reader:
+        for number in (2, 0, 1):
+            read = reader.read(ShardSet([tmp_path]).ref(number))
+            assert {extension: read[extension] for extension in members} == members
