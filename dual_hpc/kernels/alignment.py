@@ -30,7 +30,7 @@ def alignment_loss(
 
     Args:
         a, v: [B, T, D], one space and one time grid. lengths: int [B]; an utterance of length 0 has loss 0.
-        temperature: tau > 0, a number or a scalar tensor that may require a gradient.
+        temperature: tau > 0, a number or a tensor of one element that may require a gradient.
 
     Returns:
         [B] in fp32 (fp64 for fp64 inputs): a mean over each utterance's steps.
@@ -39,7 +39,7 @@ def alignment_loss(
     dtype = torch.get_autocast_dtype(a.device.type) if torch.is_autocast_enabled(a.device.type) else a.dtype
     wide = torch.promote_types(dtype, torch.float32)
     with torch.autocast(a.device.type, enabled=False):
-        tau = torch.as_tensor(temperature, dtype=wide, device=a.device)
+        tau = torch.as_tensor(temperature, dtype=wide, device=a.device).reshape(())
         if chosen == "triton":
             from dual_hpc.kernels.alignment_triton import alignment_loss_triton
 

@@ -58,7 +58,7 @@ class Modules(nn.Module):
         self.prev, self.cur = parameter(4 * hidden, width), parameter(4 * hidden, width)
         self.rec, self.bias = parameter(4 * hidden, hidden), nn.Parameter(torch.zeros(4 * hidden))
         self.scale, self.shift = nn.Parameter(torch.ones(2 * width)), nn.Parameter(torch.zeros(2 * width))
-        self.tau = nn.Parameter(torch.tensor(0.2))
+        self.tau = nn.Parameter(torch.tensor([0.2]))
         self.head = parameter(3, hidden + 2 * width)
 
     def forward(self, a, v, lengths):
