@@ -10,10 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import av
+import numpy as np
 import soundfile
 
 from dual_hpc.data.index import IndexedSample, Shard, ShardIndex, dataset_id, read_index
-from dual_hpc.data.sample import AUDIO, AUDIO_RATE, META, TEXT, VIDEO
+from dual_hpc.data.sample import AUDIO, AUDIO_RATE, FEATURES, META, TEXT, VIDEO
 from shards.plan import Skip
 
 _HALF_PICTURE = 0.5
@@ -114,6 +115,12 @@ def _check_video(data: bytes, sample: IndexedSample) -> None:
         raise ValueError(f"lasts {seconds:.3f} s, the sample {sample.meta.duration:.3f} s")
 
 
+def _check_features(data: bytes, sample: IndexedSample) -> None:
+    array = np.load(io.BytesIO(data), allow_pickle=False)
+    if array.ndim != 2 or not array.size or not np.isfinite(array).all():
+        raise ValueError(f"holds an array {array.shape} that is empty, not [T, D], or not finite")
+
+
 def _check_text(data: bytes, sample: IndexedSample) -> None:
     data.decode("utf-8")
 
@@ -123,4 +130,5 @@ _CHECKS: dict[str, Callable[[bytes, IndexedSample], None]] = {
     AUDIO: _check_audio,
     VIDEO: _check_video,
     TEXT: _check_text,
+    **{f"{name}{FEATURES}": _check_features for name in ("audio", "video", "text")},
 }

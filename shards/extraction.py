@@ -1,0 +1,152 @@
+"""Media shards to feature shards: what frozen encoders make of every sample, once instead of every epoch.
+
+One feature shard per media shard, in the same order, with the same metadata and transcript. Killed and started again
+it continues behind the last finished shard; array tasks share the shards as in packing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from dual_hpc.config.schema import DataConfig
+from dual_hpc.data.index import INDEX_NAME, ShardIndex, dataset_id, read_index, write_index
+from dual_hpc.data.loader import EvalLoader
+from dual_hpc.data.reader import SampleReader
+from dual_hpc.data.sample import FEATURES, TEXT
+from dual_hpc.data.shards import ShardSet
+from dual_hpc.errors import UserError
+from shards.encoders import FrozenEncoders
+from shards.layout import share
+from shards.lock import Lock
+from shards.parts import Part, Parts
+from shards.progress import Progress
+from shards.writer import Sample, ShardWriter
+
+NO_LABEL = -100
+
+
+def extract(
+    source: Path,
+    out: Path,
+    encoders: FrozenEncoders,
+    dtype: str = "float16",
+    batch_size: int = 8,
+    workers: int = 0,
+    array: tuple[int, int] = (0, 1),
+    progress: bool | None = None,
+) -> ShardIndex | None:
+    """Write feature shards of the media shards in `source`.
+
+    Returns:
+        The index; None from an array task while shards of others are missing.
+
+    Raises:
+        UserError: `source` holds no media shards or an undecodable sample, `out` holds something else, or a feature
+            does not fit `dtype`.
+    """
+    shard_set = ShardSet([source])
+    if shard_set.kind != "media":
+        raise UserError(f"{source}: holds features already; give the folder of media shards")
+    options = _options(shard_set.indexes[0], encoders, dtype, batch_size)
+    identity = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:32]
+    if (out / INDEX_NAME).exists():
+        index = read_index(out)
+        if index.options.get("fingerprint") != identity:
+            raise UserError(f"--out: {out} holds another finished data set; give another folder")
+        return index
+    parts = Parts(out)
+    parts.folder.mkdir(parents=True, exist_ok=True)
+    shards = shard_set.indexes[0].shards
+    mine = share(len(shards), *array)
+    with Lock(parts.folder / f"task-{array[0]}-of-{array[1]}.lock"):
+        parts.begin(identity)
+        if array[1] == 1:
+            parts.clear_temporaries()
+        pending = [number for number in mine if parts.read(number) is None]
+        samples = {n: np.flatnonzero(shard_set.shard_of == n).tolist() for n in mine}
+        total = sum(map(len, samples.values()))
+        with Progress("extracting", total, total - sum(len(samples[n]) for n in pending), progress) as bar:
+            for number in pending:
+                _shard(shard_set, number, samples[number], out, encoders, dtype, batch_size, workers)
+                bar.advance(len(samples[number]))
+        finished = [part for number in range(len(shards)) if (part := parts.read(number)) is not None]
+        if len(finished) < len(shards):
+            return None
+        done = [part.shard for part in finished if part.shard is not None]
+        index = ShardIndex(
+            dataset_id=dataset_id(done),
+            corpus=shard_set.indexes[0].corpus,
+            kind="features",
+            options={**options, "fingerprint": identity},
+            shards=done,
+        )
+        write_index(out, index)
+        parts.remove()
+        return index
+
+
+def _options(index: ShardIndex, encoders: FrozenEncoders, dtype: str, batch_size: int) -> dict[str, str]:
+    rate = getattr(encoders.modules.get("audio"), "rate_hz", None)
+    return {
+        "source": index.dataset_id,
+        **{f"{name}_encoder": value for name, value in encoders.identity.items()},
+        **{name: str(value) for name, value in encoders.preprocessing.items()},
+        **({} if rate is None else {"audio_hz": str(float(rate))}),
+        "dtype": dtype,
+        "batch_size": str(batch_size),  # sums of floats are rounded by the shape they are taken in
+    }
+
+
+def _shard(
+    shard_set: ShardSet,
+    number: int,
+    samples: list[int],
+    out: Path,
+    encoders: FrozenEncoders,
+    dtype: str,
+    batch_size: int,
+    workers: int,
+) -> None:
+    features = _features(shard_set, samples, encoders, dtype, batch_size, workers)
+    parts = Parts(out)
+    writer = ShardWriter(out, shard_set.samples[samples[0]].shard.name, parts.temporary(number))
+    with SampleReader() as reader, writer:
+        for position in samples:
+            meta = shard_set.samples[position].sample.meta
+            members = {**features[meta.key], **reader.read(shard_set.ref(position), {TEXT})}
+            writer.add(Sample(meta, members))
+    parts.finish(number, Part(shard=writer.shard, skips=[]))
+    writer.commit()
+
+
+def _features(
+    shard_set: ShardSet, samples: list[int], encoders: FrozenEncoders, dtype: str, batch_size: int, workers: int
+) -> dict[str, dict[str, bytes]]:
+    """Key -> member -> bytes of one shard, read exactly as evaluation reads it."""
+    wanted = {k: v for k, v in encoders.preprocessing.items() if k in DataConfig.model_fields}
+    config = DataConfig(**wanted, workers=workers, micro_batch=batch_size, bad_sample_limit=0)
+    loader = EvalLoader(shard_set, samples, [NO_LABEL] * len(samples), config, encoders.tokenizer)
+    found: dict[str, dict[str, bytes]] = {}
+    try:
+        for batch in loader:
+            for key, arrays in zip(batch["keys"], encoders.features(batch), strict=True):
+                if key:
+                    found[key] = {f"{name}{FEATURES}": _npy(a, dtype, name, key) for name, a in arrays.items()}
+    finally:
+        loader.close()
+    return found
+
+
+def _npy(array: torch.Tensor, dtype: str, name: str, key: str) -> bytes:
+    values = array.numpy().astype(dtype)
+    if not np.isfinite(values).all():
+        raise UserError(f"--dtype: {name} features of {key} do not fit {dtype}; use float32")
+    buffer = io.BytesIO()
+    np.save(buffer, values, allow_pickle=False)
+    return buffer.getvalue()

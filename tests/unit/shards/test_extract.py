@@ -1,0 +1,143 @@
+"""Feature shards hold what the frozen encoders say of each sample, and nothing else changes."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from dual_hpc.config import load_config
+from dual_hpc.data.index import read_index
+from dual_hpc.data.reader import SampleReader
+from dual_hpc.data.shards import ShardSet
+from dual_hpc.errors import UserError
+from dual_hpc.model import build_model, build_tokenizer, save_model
+from shards import extract as script
+from shards.encoders import FrozenEncoders, encoders_of_config, encoders_of_model
+from shards.extraction import extract
+from shards.verify import verify
+
+PREPROCESSING = {"sample_rate": 16_000, "image_size": 24, "video_hz": 5.0, "max_seconds": 6.0, "max_tokens": 16}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    config = load_config("demo", ["model.hidden_size=16", "model.num_heads=2"])
+    tokenizer = build_tokenizer(["do you have forms", "do you have forms"])
+    folder = tmp_path_factory.mktemp("model")
+    save_model(build_model(config.model, ["a", "b"], PREPROCESSING, None, tokenizer), tokenizer, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def encoders(model: Path) -> FrozenEncoders:
+    return encoders_of_model(model)
+
+
+def arrays(folder: Path) -> dict[str, dict[str, NDArray[np.floating]]]:
+    shard_set = ShardSet([folder])
+    found = {}
+    with SampleReader() as reader:
+        for number, entry in enumerate(shard_set.samples):
+            members = reader.read(shard_set.ref(number))
+            found[entry.sample.meta.key] = {
+                name: np.load(io.BytesIO(data)) for name, data in members.items() if name.endswith(".npy")
+            }
+    return found
+
+
+def files(folder: Path) -> dict[str, str]:
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.iterdir()) if p.is_file()}
+
+
+def test_every_sample_gets_its_features_and_keeps_its_metadata(
+    packed_iemocap: Path, encoders: FrozenEncoders, tmp_path: Path
+) -> None:
+    index = extract(packed_iemocap, tmp_path / "out", encoders)
+    source = read_index(packed_iemocap)
+    assert index is not None and index.kind == "features" and verify(tmp_path / "out") == []
+    assert [s.meta for shard in index.shards for s in shard.samples] == [
+        s.meta for shard in source.shards for s in shard.samples
+    ]
+    assert index.options["source"] == source.dataset_id and len(index.options["audio_encoder"]) == 32
+    found = arrays(tmp_path / "out")
+    assert set(found["Ses01F_impro01_F000"]) == {"audio.npy", "video.npy", "text.npy"}
+    assert set(found["Ses01F_impro01_F001"]) == {"audio.npy", "video.npy"}  # it has no transcript
+    assert found["Ses01F_impro01_F000"]["video.npy"].shape[0] == 5  # a second at video_hz
+    assert all(a.dtype == np.float16 for sample in found.values() for a in sample.values())
+    assert set(ShardSet([tmp_path / "out"]).features()) == {"audio", "video", "text"}
+
+
+def test_features_are_what_the_encoder_says_of_that_sample_alone(
+    packed_meld: Path, encoders: FrozenEncoders, tmp_path: Path
+) -> None:
+    extract(packed_meld, tmp_path / "many", encoders, dtype="float32", batch_size=8)
+    extract(packed_meld, tmp_path / "single", encoders, dtype="float32", batch_size=1)
+    many, single = arrays(tmp_path / "many"), arrays(tmp_path / "single")
+    assert many.keys() == single.keys() and len(many) == 3
+    for key, members in single.items():
+        for name, array in members.items():
+            np.testing.assert_allclose(many[key][name], array, atol=1e-5)
+
+
+def test_array_tasks_and_repeats_give_the_same_bytes(
+    packed_iemocap: Path, encoders: FrozenEncoders, tmp_path: Path
+) -> None:
+    extract(packed_iemocap, tmp_path / "one", encoders)
+    assert extract(packed_iemocap, tmp_path / "two", encoders, array=(0, 2)) is None
+    with pytest.raises(UserError, match="data\\.shards"):
+        read_index(tmp_path / "two")
+    extract(packed_iemocap, tmp_path / "two", encoders, array=(1, 2))
+    assert files(tmp_path / "one") == files(tmp_path / "two")
+    before = (tmp_path / "one" / "index.json").stat().st_mtime_ns
+    extract(packed_iemocap, tmp_path / "one", encoders)
+    assert (tmp_path / "one" / "index.json").stat().st_mtime_ns == before
+
+
+def test_other_options_are_refused_on_the_same_folder(
+    packed_iemocap: Path, encoders: FrozenEncoders, tmp_path: Path
+) -> None:
+    extract(packed_iemocap, tmp_path / "out", encoders)
+    with pytest.raises(UserError, match="another finished data set"):
+        extract(packed_iemocap, tmp_path / "out", encoders, dtype="float32")
+    with pytest.raises(UserError, match="holds features already"):
+        extract(tmp_path / "out", tmp_path / "again", encoders)
+
+
+def test_another_weight_is_another_encoder(model: Path, encoders: FrozenEncoders) -> None:
+    again = encoders_of_model(model)
+    assert again.identity == encoders.identity
+    with torch.no_grad():
+        next(again.modules["audio"].parameters()).add_(1e-3)
+    from shards.encoders import _identity
+
+    assert _identity({}, again.modules["audio"]) != _identity({}, encoders.modules["audio"])
+
+
+def test_new_encoders_have_nothing_to_say() -> None:
+    with pytest.raises(UserError, match=r"model\.audio\.path: is not set"):
+        encoders_of_config(load_config("demo"))
+
+
+def test_the_script_says_in_one_line_what_to_change(
+    model: Path, packed_iemocap: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = ["--out", str(tmp_path / "out")]
+    for argv, expected in [
+        ([str(tmp_path), "--model", str(model)], "holds no index.json"),
+        ([str(packed_iemocap), "--model", str(tmp_path)], "config.json"),
+        ([str(packed_iemocap), "--preset", "demo"], "model.audio.path"),
+        ([str(packed_iemocap), "--model", str(model), "a.b=1"], "settings change a preset"),
+        ([str(packed_iemocap), "--model", str(model), "--batch", "0"], "--batch: 0"),
+    ]:
+        assert script.main([*argv, *out]) == 2
+        error = capsys.readouterr().err
+        assert expected in error and error.count("\n") == 1
+    assert script.main([str(packed_iemocap), "--model", str(model), *out]) == 0
+    assert "extracted 4 samples" in capsys.readouterr().out
