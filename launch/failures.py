@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
+
+from launch import lines
 
 NAME = "failures.jsonl"
 
@@ -28,30 +29,13 @@ class Failure(BaseModel):
 
 
 def record(logs: Path, failure: Failure) -> None:
-    """Append one line with one write, so that ranks do not tear each other's."""
-    line = failure.model_dump_json() + "\n"
-    file = os.open(logs / NAME, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        os.write(file, line.encode())
-    finally:
-        os.close(file)
+    """Append one failure."""
+    lines.append(logs / NAME, failure)
 
 
 def read(logs: Path, job_id: str) -> list[Failure]:
-    """The failures of one job, in the order written; torn lines are left out."""
-    try:
-        lines = (logs / NAME).read_bytes().splitlines()
-    except FileNotFoundError:
-        return []
-    found = []
-    for line in lines:
-        try:
-            failure = Failure.model_validate_json(line)
-        except ValidationError:
-            continue
-        if failure.job_id == job_id:
-            found.append(failure)
-    return found
+    """The failures of one job, in the order written."""
+    return [failure for failure in lines.read(logs / NAME, Failure) if failure.job_id == job_id]
 
 
 def root_cause(failures: Iterable[Failure]) -> Failure | None:

@@ -6,8 +6,6 @@ import os
 import signal
 import sys
 import time
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -16,61 +14,34 @@ from submitit import Job
 from submitit.local.local import LocalJob
 
 from dual_hpc.errors import DualError, EnvironmentFault, UserError
-from dual_hpc.tracking import journal
 from dual_hpc.tracking.run_dir import RunDir
 from launch import failures
+from launch.diagnosis import diagnose
+from launch.evidence import gather
+from launch.glance import Glance
+from launch.scheduler import WATCHER_SECONDS, Scheduler
+from launch.standing import FINISHED, standings
 
 POLL_SECONDS = 0.5
 LINE_SECONDS = 15.0  # between two lines where there is no terminal
 
 
-@dataclass
-class Glance:
-    """What the journal says about a run so far; fed with entries, it never reads a line twice.
-
-    Attributes:
-        step: the last optimiser step seen.
-        total: optimiser steps of the whole run; None before the training has said so.
-        metrics: the last value of each metric.
-    """
-
-    step: int = 0
-    total: int | None = None
-    metrics: dict[str, float] = field(default_factory=dict)
-    position: int = 0
-
-    def update(self, path: Path) -> bool:
-        """Take in what was appended since; True if there was anything."""
-        entries = journal.read(path, self.position)
-        for entry in entries:
-            self.position = entry.end
-            if entry.step is not None:
-                self.step = entry.step
-            self.metrics.update(entry.metrics)
-            self.total = entry.fields.get("total_steps", self.total)
-        return bool(entries)
-
-    def line(self) -> str:
-        """One line of words: the loss, and the last validation scores."""
-        shown = {"train/loss": "loss", "val/av/ua": "UA{A,V}", "val/avt/ua": "UA{A,V,T}"}
-        return "  ".join(f"{name} {self.metrics[key]:.3f}" for key, name in shown.items() if key in self.metrics)
-
-
 def follow(run: RunDir, job: Job[Any]) -> None:
-    """Show the progress of a job until it ends.
+    """Show the progress of a job, and of those that continue it, until none is left.
 
     Ctrl-C asks a local job to save and stop, a second one kills it; a job of Slurm goes on without its watcher.
 
     Raises:
         KeyboardInterrupt: after Ctrl-C, when the local job has ended.
-        DualError: the job failed; the message names the rank, its last words and its log.
+        DualError: the run did not finish; the message names the rank, its last words and its log.
     """
     interrupted = 0
+    scheduler = Scheduler(WATCHER_SECONDS)
     with _Display() as display:
         glance = Glance()
         while True:
             try:
-                done = job.done(force_check=False)
+                done = job.done() if isinstance(job, LocalJob) else _slurm_done(run, scheduler)
                 glance.update(run.journal)
                 display.show(glance)
                 if done:
@@ -82,21 +53,35 @@ def follow(run: RunDir, job: Job[Any]) -> None:
                 interrupted += 1
                 display.say("killing the job" if interrupted > 1 else "saving and stopping (Ctrl-C again to kill)")
                 stop_local(job, kill=interrupted > 1)
-    failure = outcome(run, job)
+    failure = local_outcome(run, job) if isinstance(job, LocalJob) else slurm_outcome(run)
     if failure is not None and not (interrupted and failure.exit_code != 2):
         raise failure
     if interrupted:
         raise KeyboardInterrupt
 
 
-def outcome(run: RunDir, job: Job[Any]) -> DualError | None:
-    """The error of an ended job, in one line; None if all its ranks ended well."""
+def _slurm_done(run: RunDir, scheduler: Scheduler) -> bool:
+    standing = standings([run], scheduler, time.time())[0]
+    return standing.state == FINISHED or not standing.active
+
+
+def slurm_outcome(run: RunDir) -> DualError | None:
+    """The error of a run whose jobs of Slurm have ended, in one line; None if it is finished."""
+    found = diagnose(gather(run, Scheduler()))
+    if found.cause == FINISHED:
+        return None
+    kind = UserError if found.cause in ("user error", "NaN") else EnvironmentFault
+    return kind(f"{found.cause}: {found.sentence}; {found.advice}")
+
+
+def local_outcome(run: RunDir, job: LocalJob[Any]) -> DualError | None:
+    """The error of an ended local job, in one line; None if all its ranks ended well."""
     cause = failures.root_cause(failures.read(run.logs, job.job_id))
     if cause is not None:
         kind = UserError if cause.exit_code == 2 else EnvironmentFault
         where = f"rank {cause.rank} on {cause.host}"
         return kind(f"{cause.message} [{where}; log: {cause.log}]")
-    if isinstance(job, LocalJob) and job._process is not None and job._process.poll() not in (0, None):
+    if job._process is not None and job._process.poll() not in (0, None):
         return EnvironmentFault(f"job {job.job_id} ended without a word; see {run.logs}")
     return None
 

@@ -9,12 +9,14 @@ import socket
 import sys
 import traceback
 from pathlib import Path
+from typing import NoReturn
 
 from submitit import JobEnvironment
 from submitit.helpers import TorchDistributedEnvironment
 
 from dual_hpc.errors import DualError
 from launch import failures
+from launch.continuation import go_on
 
 PORTS = range(12_000, 28_000)  # below the ports that Linux gives to outgoing connections
 
@@ -36,9 +38,14 @@ def train_rank(run_dir: str) -> str:
     if job.cluster == "local":
         die_with_parent()
     try:
-        from dual_hpc.training.run import train
+        from dual_hpc.training.run import STOPPED, train
 
-        return str(train(Path(run_dir)))
+        ended = train(Path(run_dir))
+        if ended == STOPPED and job.cluster == "slurm":
+            if job.global_rank == 0:
+                go_on(Path(run_dir), job.job_id, int(os.environ.get("SLURM_RESTART_COUNT") or 0))
+            leave(0)
+        return str(ended)
     except BaseException as error:
         traceback.print_exc()
         code = exit_code_of(error)
@@ -54,9 +61,14 @@ def train_rank(run_dir: str) -> str:
                 log=str(log),
             ),
         )
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+        leave(code)
+
+
+def leave(code: int) -> NoReturn:
+    """End this process at once."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def set_environment(job: JobEnvironment) -> None:

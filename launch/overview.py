@@ -1,11 +1,12 @@
-"""One run in one row, from its files alone."""
+"""One run in one row."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dual_hpc.tracking.run_dir import RunDir, Segment
-from launch.follow import Glance
+from dual_hpc.tracking.run_dir import RunDir
+from launch.glance import Glance
+from launch.standing import Standing, silence
 
 
 @dataclass(frozen=True)
@@ -22,34 +23,30 @@ class Overview:
     ua_avt: float | None
     segments: int
     age_seconds: float
+    job_id: str | None
+    slurm_state: str | None
+    slurm_reason: str | None
+    nodes: str | None
 
 
-def overview(run: RunDir, now: float) -> Overview:
+def overview(run: RunDir, standing: Standing, now: float) -> Overview:
     """Read the journal and the segments of a run; `now` in Unix seconds."""
     glance = Glance()
     glance.update(run.journal)
-    segments = run.segments()
-    touched = run.journal if run.journal.exists() else run.identity_file
-    age = max(0.0, now - touched.stat().st_mtime)
+    slurm = standing.slurm
     return Overview(
         name=run.path.name,
         path=str(run.path),
-        state=state_of(segments, age),
+        state=standing.state,
         step=glance.step,
         total=glance.total,
         loss=glance.metrics.get("train/loss"),
         ua_av=glance.metrics.get("val/av/ua"),
         ua_avt=glance.metrics.get("val/avt/ua"),
-        segments=sum(segment.event == "start" for segment in segments),
-        age_seconds=age,
+        segments=sum(segment.event == "start" for segment in run.segments()),
+        age_seconds=silence(run, now),
+        job_id=standing.job_id,
+        slurm_state=slurm.state if slurm else None,
+        slurm_reason=slurm.reason if slurm else None,
+        nodes=slurm.nodes if slurm else None,
     )
-
-
-def state_of(segments: list[Segment], age_seconds: float) -> str:
-    """The state that the run's own records tell; a run that began and fell silent may have been killed."""
-    if not segments:
-        return "submitted"
-    last = segments[-1]
-    if last.event == "end":
-        return last.reason or "ended"
-    return "running" if age_seconds < 600 else "silent"

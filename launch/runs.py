@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ from dual_hpc.config.paths import default_store, runs_dir
 from dual_hpc.config.schema import RunConfig
 from dual_hpc.errors import UserError
 from dual_hpc.tracking.run_dir import RunDir
+from launch import history
+from launch.profiles import Profile, load_profile
 from launch.snapshot import code_version
 
 
@@ -54,6 +57,27 @@ def plan_run(source: str | None, run: str | None, overrides: Sequence[str], shar
     config.data.shards = [str(Path(folder).absolute()) for folder in chosen]
     check_data(config)
     return PlannedRun(runs_dir(Path(config.store)) / config.name, config)
+
+
+def plan_resumption(run: RunDir, overrides: Sequence[str]) -> tuple[PlannedRun, Profile]:
+    """The run as its last job was asked for, with `launch.*` overrides, and the cluster of that job.
+
+    Raises:
+        UserError: an override is not one of `launch`, or the run was never submitted.
+    """
+    foreign = [override for override in overrides if not override.startswith("launch.")]
+    if foreign:
+        raise UserError(f"{foreign[0]}: a run goes on with its own configuration; only launch.* can change")
+    asked = history.last_request(history.read(run.path))
+    if asked is None:
+        raise UserError(f"{run.path.name} was never submitted; use `dual-hpc submit --run {run.path.name}`")
+    request, profile = asked
+    wanted = {f"launch.{key}": value for key, value in request.model_dump(mode="json").items()}
+    former = [f"{key}={json.dumps(value)}" for key, value in wanted.items()]
+    config = load_config(run.config_file, [*former, *overrides])
+    if config.launch.profile != request.profile:
+        profile = load_profile(config.launch.profile)
+    return PlannedRun(run.path, config), profile
 
 
 def find_run(name: str, store: str | None = None) -> RunDir:

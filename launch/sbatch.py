@@ -12,13 +12,17 @@ from submitit.slurm.slurm import _make_sbatch_string
 from dual_hpc.config.schema import LaunchConfig
 from launch.profiles import Profile
 from launch.request import choose, cpus_per_rank
+from launch.snapshot import ARCHIVE
 
 
-def sbatch_parameters(profile: Profile, request: LaunchConfig, name: str) -> dict[str, Any]:
+def sbatch_parameters(profile: Profile, request: LaunchConfig, name: str, after: str | None = None) -> dict[str, Any]:
     """Arguments of submitit's SlurmExecutor for a checked request.
 
     `wckey=None` keeps submitit from sending its own; `--cpus-per-task` is repeated for srun, which has not inherited
     it from sbatch since Slurm 22.05; `--kill-on-bad-exit` ends the job when one rank dies.
+
+    Args:
+        after: the job whose end, whatever it is, this one waits for.
     """
     cpus = cpus_per_rank(request, profile)
     options: dict[str, Any] = dict(profile.extra)
@@ -37,6 +41,7 @@ def sbatch_parameters(profile: Profile, request: LaunchConfig, name: str) -> dic
         "qos": choose(request.qos, profile.qos, "launch.qos", profile.name),
         "constraint": request.constraint or profile.constraint,
         "account": request.account,
+        "dependency": f"afterany:{after}" if after else None,
         "signal_delay_s": profile.signal_seconds,
         "stderr_to_stdout": True,
         "wckey": None,
@@ -57,7 +62,13 @@ def setup_lines(profile: Profile) -> list[str]:
     return lines + profile.setup
 
 
-def sbatch_text(profile: Profile, request: LaunchConfig, name: str, folder: Path, python: str) -> str:
+def python_command(python: str, run: Path) -> str:
+    """Python with the code of the run's own archive; see launch/bootstrap.py."""
+    return f"{shlex.quote(python)} {shlex.quote(str(run / ARCHIVE))}"
+
+
+def sbatch_text(profile: Profile, request: LaunchConfig, name: str, run: Path, python: str) -> str:
     """The file that `submit` would hand to sbatch; submitit renders it, as it does for the submission itself."""
-    command = f"{shlex.quote(python)} -u -m submitit.core._submit {shlex.quote(str(folder))}"
-    return _make_sbatch_string(command=command, folder=folder, **sbatch_parameters(profile, request, name))
+    logs = run / "logs"
+    command = f"{python_command(python, run)} -u -m submitit.core._submit {shlex.quote(str(logs))}"
+    return _make_sbatch_string(command=command, folder=logs, **sbatch_parameters(profile, request, name))

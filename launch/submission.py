@@ -5,27 +5,37 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import sys
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 from submitit import Job
 from submitit.core.utils import FailedJobError
 from submitit.slurm.slurm import SlurmExecutor
 
+from dual_hpc.config.schema import LaunchConfig
 from dual_hpc.errors import EnvironmentFault, UserError
+from dual_hpc.tracking.run_dir import RunDir
+from launch import history
 from launch.job import train_rank
 from launch.local import RankExecutor
 from launch.profiles import Profile
 from launch.request import check
 from launch.runs import PlannedRun
-from launch.sbatch import sbatch_parameters
+from launch.sbatch import python_command, sbatch_parameters
+from launch.scheduler import Scheduler
+from launch.snapshot import ARCHIVE, write_archive
 
 
-def submit(plan: PlannedRun, profile: Profile) -> Job[Any]:
+def submit(plan: PlannedRun, profile: Profile, new_code: bool = False) -> Job[Any]:
     """Start the training of a run as one job; its directory is made only once the request has been checked.
 
+    Args:
+        new_code: pack the code anew; otherwise a run keeps what it was first submitted with.
+
     Raises:
-        UserError: the request does not fit the profile, or there is no Slurm here.
+        UserError: the request does not fit the profile, there is no Slurm here, or a job works on the run already.
         EnvironmentFault: Slurm refused the job.
     """
     request = plan.config.launch
@@ -34,30 +44,77 @@ def submit(plan: PlannedRun, profile: Profile) -> Job[Any]:
         raise UserError(
             f"launch.profile={profile.name}: no sbatch on this machine; submit from a login node, or use local"
         )
+    if profile.executor == "slurm":
+        refuse_second_job(plan.path)
     run = plan.open()
     run.logs.mkdir(parents=True, exist_ok=True)
-    logs, path = run.logs.absolute(), str(run.path.absolute())
+    if new_code:
+        (run.path / ARCHIVE).unlink(missing_ok=True)
+    write_archive(run.path)
+    (run.path / history.STOP).unlink(missing_ok=True)
     if profile.executor == "local":
-        return RankExecutor(logs, request.ranks_per_node, request.hours, profile.signal_seconds).submit(
-            train_rank, path
-        )
-    executor = SlurmExecutor(logs)
-    executor.update_parameters(**sbatch_parameters(profile, request, plan.config.name))
+        return submit_local(run, request, profile)
+    return submit_slurm(run.path, request, profile, event="submit")
+
+
+def submit_local(run: RunDir, request: LaunchConfig, profile: Profile) -> Job[Any]:
+    """Processes on this machine."""
+    executor = RankExecutor(run.logs.absolute(), request.ranks_per_node, request.hours, profile.signal_seconds)
+    job = executor.submit(train_rank, str(run.path.absolute()))
+    history.record(run.path, history.Entry(event="submit", job_id=job.job_id, request=request, profile=profile))
+    return job
+
+
+def submit_slurm(
+    run: Path,
+    request: LaunchConfig,
+    profile: Profile,
+    *,
+    event: Literal["submit", "chain"],
+    cause: str | None = None,
+    after: str | None = None,
+) -> Job[Any]:
+    """One job of Slurm; `after` names the job it waits for.
+
+    Raises:
+        EnvironmentFault: Slurm refused the job.
+    """
+    run = run.absolute()
+    executor = SlurmExecutor(run / "logs", python=python_command(sys.executable, run))
+    executor.update_parameters(**sbatch_parameters(profile, request, run.name, after))
     try:
         with _without_allocation():
-            return executor.submit(train_rank, path)
+            job = executor.submit(train_rank, str(run))
     except FailedJobError as error:
         raise EnvironmentFault(f"sbatch refused the job: {' '.join(str(error).split())}") from error
+    entry = history.Entry(event=event, job_id=job.job_id, cause=cause, request=request, profile=profile)
+    history.record(run, entry)
+    return job
+
+
+def refuse_second_job(run: Path) -> None:
+    """A run is worked on by one job at a time.
+
+    Raises:
+        UserError: Slurm has a job of it, waiting or running.
+    """
+    known = Scheduler().jobs(history.jobs(history.read(run))[-1:])
+    active = [job for job in known.values() if job.active]
+    if active:
+        state = active[0].state.lower()
+        raise UserError(f"name: job {active[0].job_id} of the run {run} is {state}; wait for it, or cancel it")
 
 
 @contextlib.contextmanager
 def _without_allocation() -> Iterator[None]:
-    """Hide the submitting shell's own allocation: sbatch reads SLURM_*/SBATCH_* variables as options.
+    """Hide what sbatch would take for options, and what a job that submits its successor knows about itself.
 
     SLURM_CONF says which cluster to talk to, and stays.
     """
-    prefixes = ("SLURM_", "SBATCH_", "SRUN_")
-    hidden = {key: os.environ.pop(key) for key in list(os.environ) if key.startswith(prefixes) and key != "SLURM_CONF"}
+    prefixes = ("SLURM_", "SBATCH_", "SRUN_", "SUBMITIT_", "PMI_", "PMIX_")
+    names = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "DUAL_JOB_ID")
+    foreign = [key for key in os.environ if key.startswith(prefixes) or key in names]
+    hidden = {key: os.environ.pop(key) for key in foreign if key != "SLURM_CONF"}
     try:
         yield
     finally:

@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from dual_hpc.tracking.run_dir import RunDir
     from launch.runs import PlannedRun
 
 
@@ -28,3 +29,16 @@ def planned_run(args: argparse.Namespace, *further: str) -> PlannedRun:
     from launch.runs import plan_run
 
     return plan_run(args.config or args.preset, args.run, [*args.overrides, *further], args.shards)
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """An existing run, by name or folder."""
+    parser.add_argument("run_name", metavar="RUN", help="a run of the store by name, or its folder")
+    parser.add_argument("--store", metavar="DIR", help="where RUN is looked up (default: DUAL_STORE, see `runs`)")
+
+
+def existing_run(args: argparse.Namespace) -> RunDir:
+    """The run that `add_run`'s arguments name."""
+    from launch.runs import find_run
+
+    return find_run(args.run_name, args.store)

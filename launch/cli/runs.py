@@ -28,9 +28,12 @@ def run(args: argparse.Namespace) -> int:
     from dual_hpc.config.paths import default_store, runs_dir
     from dual_hpc.tracking.run_dir import list_runs
     from launch.overview import overview
+    from launch.scheduler import Scheduler
+    from launch.standing import standings
 
     runs = runs_dir(Path(args.store) if args.store else default_store())
-    rows = [overview(run, time.time()) for run in list_runs(runs)]
+    found, now = list_runs(runs), time.time()
+    rows = [overview(*pair, now) for pair in zip(found, standings(found, Scheduler(), now), strict=True)]
     if args.json:
         for row in rows:
             print(json.dumps(dataclasses.asdict(row)))
@@ -38,13 +41,16 @@ def run(args: argparse.Namespace) -> int:
     if not rows:
         print(f"no runs in {runs}")
         return 0
-    table = Table("run", "state", "step", "loss", "UA {A,V}", "UA {A,V,T}", "last sign of life", box=None)
+    heading = ("run", "state", "step", "loss", "UA {A,V}", "UA {A,V,T}", "job", "segments", "last sign of life")
+    table = Table(*heading, box=None)
     for row in rows:
         table.add_row(
             row.name,
             row.state,
             f"{row.step}/{row.total or '?'}",
             *("" if value is None else f"{value:.3f}" for value in (row.loss, row.ua_av, row.ua_avt)),
+            " ".join(filter(None, (row.job_id, row.slurm_state and row.slurm_state.lower()))),
+            str(row.segments),
             f"{_age(row.age_seconds)} ago",
         )
     Console().print(table)

@@ -28,18 +28,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--profile", metavar="NAME|FILE", help="cluster profile; the same as launch.profile=NAME")
     parser.add_argument("--wait", action="store_true", help="show the progress until the job ends")
     parser.add_argument("--dry-run", action="store_true", help="print what would be submitted, and submit nothing")
+    parser.add_argument("--clean", action="store_true", help="refuse to submit code that is not committed")
+    parser.add_argument("--new-code", action="store_true", help="with --run: pack the code anew")
 
 
 def run(args: argparse.Namespace) -> int:
     from launch.follow import follow
     from launch.profiles import load_profile
+    from launch.snapshot import refuse_changes
     from launch.submission import submit
 
     plan = planned_run(args, *([f"launch.profile={args.profile}"] if args.profile else []))
     profile = load_profile(plan.config.launch.profile)
+    if args.clean:
+        refuse_changes()
     if args.dry_run:
         return dry_run(plan, profile)
-    job = submit(plan, profile)
+    job = submit(plan, profile, new_code=args.new_code)
     print(f"run {plan.path}\njob {job.job_id} ({profile.name})", flush=True)
     if args.wait:
         follow(plan.open(), job)
@@ -56,7 +61,7 @@ def dry_run(plan: PlannedRun, profile: Profile) -> int:
     if profile.executor == "local":
         print(f"{request.ranks_per_node} processes on this machine would train {plan.path}")
         return 0
-    print(sbatch_text(profile, request, plan.config.name, plan.path / "logs", sys.executable), end="")
+    print(sbatch_text(profile, request, plan.config.name, plan.path, sys.executable), end="")
     gpus = request.nodes * request.ranks_per_node if profile.has_gpus else 0
     print(f"# at most {gpus * request.hours:g} GPU-hours per job", file=sys.stderr)
     return 0

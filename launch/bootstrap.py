@@ -1,0 +1,54 @@
+"""`python code.zip ARGUMENTS...`: run Python with the code in this archive. It is the archive's own __main__.
+
+The archive is unpacked once per node, into a folder that only its user can write, and found by its content: a job that
+is requeued, or many ranks of one node, unpack it once. Nothing but the standard library.
+"""
+
+import hashlib
+import os
+import shutil
+import stat
+import sys
+import tempfile
+import zipfile
+
+
+def node_folder() -> str:
+    """A folder of this node and this user alone.
+
+    Raises:
+        PermissionError: someone else has put a folder of this name there.
+    """
+    base = next((os.environ[name] for name in ("SLURM_TMPDIR", "JOBSCRATCH", "TMPDIR") if os.environ.get(name)), "/tmp")
+    folder = os.path.join(base, f"dual-hpc-{os.getuid()}")
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    found = os.lstat(folder)
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
+        raise PermissionError(f"{folder} is not a folder that only this user can write")
+    return folder
+
+
+def unpack(archive: str, base: str) -> str:
+    """The folder in `base` that holds the archive's content; made at the first call."""
+    with open(archive, "rb") as file:
+        target = os.path.join(base, hashlib.sha256(file.read()).hexdigest()[:16])
+    if not os.path.isdir(target):
+        unfinished = tempfile.mkdtemp(dir=base)
+        with zipfile.ZipFile(archive) as packed:
+            packed.extractall(unfinished)
+        try:
+            os.rename(unfinished, target)
+        except OSError:  # another rank of this node was faster
+            shutil.rmtree(unfinished)
+    return target
+
+
+def main() -> None:
+    code = unpack(sys.argv[0], node_folder())
+    others = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = f"{code}{os.pathsep}{others}" if others else code
+    os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+
+
+if __name__ == "__main__":
+    main()

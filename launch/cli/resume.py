@@ -1,0 +1,34 @@
+"""`dual-hpc resume RUN`: a new job for a run, as the last one was asked for."""
+
+from __future__ import annotations
+
+import argparse
+
+from launch.cli.run_arguments import add_run, existing_run
+
+EXAMPLES = """\
+examples:
+  dual-hpc resume trial-2
+  dual-hpc resume trial-2 launch.hours=40 launch.qos=qos_gpu_h100-t4
+  dual-hpc resume trial-2 --new-code   # with the code as it is now
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_run(parser)
+    parser.add_argument("--new-code", action="store_true", help="pack the code anew instead of running the run's own")
+    parser.add_argument("overrides", nargs="*", metavar="launch.KEY=VALUE", help="another size, time or place")
+
+
+def run(args: argparse.Namespace) -> int:
+    from dual_hpc.errors import UserError
+    from launch.runs import plan_resumption
+    from launch.submission import submit
+
+    found = existing_run(args)
+    if any(segment.reason == "finished" for segment in found.segments()):
+        raise UserError(f"{found.path.name} is finished; `dual-hpc evaluate {found.path.name}` scores it")
+    plan, profile = plan_resumption(found, args.overrides)
+    job = submit(plan, profile, new_code=args.new_code)
+    print(f"run {plan.path}\njob {job.job_id} ({profile.name})")
+    return 0

@@ -1,0 +1,39 @@
+"""`dual-hpc sync`: bring MLflow up to what the run directories know; where compute nodes reach no network."""
+
+from __future__ import annotations
+
+import argparse
+
+EXAMPLES = """\
+examples:
+  dual-hpc sync trial-2
+  dual-hpc sync                        # every run of the store
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("runs", nargs="*", metavar="RUN", help="runs by name or folder (default: all of the store)")
+    parser.add_argument("--store", metavar="DIR", help="default: $DUAL_STORE, else a folder in $SCRATCH or $WORK")
+
+
+def run(args: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from rich.progress import track
+
+    from dual_hpc.config.paths import default_store, runs_dir
+    from dual_hpc.errors import EnvironmentFault
+    from dual_hpc.tracking.mlflow_sync import sync
+    from dual_hpc.tracking.run_dir import list_runs
+    from launch.runs import find_run
+
+    store = Path(args.store) if args.store else default_store()
+    found = [find_run(name, args.store) for name in args.runs] if args.runs else list_runs(runs_dir(store))
+    for one in track(found, "sync", disable=len(found) < 2):
+        try:
+            sync(one)
+        except Exception as error:  # MLflow's clients raise what they like
+            reason = " ".join(str(error).split())[:200]
+            raise EnvironmentFault(f"tracking.uri: MLflow was not updated for {one.path.name}: {reason}") from error
+    print(f"{len(found)} runs are up to date in MLflow")
+    return 0

@@ -1,0 +1,56 @@
+"""Ask a run's job to stop, or end it."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from dual_hpc.errors import UserError
+from dual_hpc.tracking.run_dir import RunDir
+from launch import history
+from launch.scheduler import Scheduler, command
+from launch.standing import Standing
+
+
+def stop(run: RunDir, standing: Standing) -> str:
+    """Save at the next step, end, and do not go on; a job that has not begun is taken out of the queue.
+
+    The file alone would do; the signal makes a step's difference. Returns what was done.
+
+    Raises:
+        UserError: nothing works on the run.
+    """
+    job_id = _active(run, standing)
+    (run.path / history.STOP).touch()
+    history.record(run.path, history.Entry(event="stop", job_id=job_id))
+    if standing.local:
+        os.kill(int(job_id), signal.SIGTERM)
+    elif standing.state == "queued":
+        command(["scancel", job_id])
+        return f"job {job_id} has left the queue"
+    else:
+        command(["scancel", "--signal=USR2", job_id])
+    return f"job {job_id} saves and stops"
+
+
+def cancel(run: RunDir, standing: Standing) -> str:
+    """End the job at once; what was done since the last checkpoint is lost, and it does not rise again.
+
+    Raises:
+        UserError: nothing works on the run.
+    """
+    job_id = _active(run, standing)
+    (run.path / history.STOP).touch()
+    history.record(run.path, history.Entry(event="cancel", job_id=job_id))
+    if standing.local:
+        os.kill(int(job_id), signal.SIGKILL)
+    else:
+        jobs = Scheduler().jobs(history.jobs(history.read(run.path)))
+        command(["scancel", *(job.job_id for job in jobs.values() if job.active)])
+    return f"job {job_id} is cancelled"
+
+
+def _active(run: RunDir, standing: Standing) -> str:
+    if not standing.active or standing.job_id is None:
+        raise UserError(f"no job works on {run.path.name} ({standing.state}); `dual-hpc why {run.path.name}` says more")
+    return standing.job_id

@@ -1,0 +1,57 @@
+"""Gather what is known of a run, for `launch.diagnosis`."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from dual_hpc.tracking.run_dir import RunDir
+from launch import failures, history
+from launch.diagnosis import Evidence
+from launch.glance import Glance
+from launch.scheduler import Scheduler, available
+from launch.standing import silence, standings
+
+
+def gather(run: RunDir, scheduler: Scheduler) -> Evidence:
+    """Everything about a run: its records, its failures, its log and Slurm."""
+    now = time.time()
+    standing = standings([run], scheduler, now)[0]
+    glance = Glance()
+    glance.update(run.journal)
+    job_id = standing.job_id
+    asks = job_id is not None and not standing.local and available()
+    starts = [segment.time for segment in run.segments() if segment.event == "start"]
+    entries = history.read(run.path)
+    asked = max((entry.time for entry in entries if entry.event in ("submit", "chain")), default=0.0)
+    since = max(asked, *starts[-1:], 0.0)
+    return Evidence(
+        name=run.path.name,
+        standing=standing,
+        history=entries,
+        step=glance.step,
+        total=glance.total,
+        silent_seconds=silence(run, now),
+        past=scheduler.accounts([job_id]).get(job_id) if job_id is not None and asks else None,
+        failures=[f for f in failures.read(run.logs, job_id) if f.time >= since] if job_id is not None else [],
+        last_words=last_line(run.logs / "rank_0000.log"),
+    )
+
+
+def last_line(log: Path) -> str:
+    """The last line of a log that says something, cut to 200 characters."""
+    for line in reversed(tail(log, 20)):
+        if line.strip():
+            return line.strip()[:200]
+    return ""
+
+
+def tail(path: Path, count: int) -> list[str]:
+    """The last `count` lines of a file; only its last 256 KiB are read."""
+    try:
+        with open(path, "rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - (1 << 18)))
+            return file.read().decode(errors="replace").splitlines()[-count:]
+    except FileNotFoundError:
+        return []

@@ -1,0 +1,87 @@
+"""`submissions.jsonl` in the run directory: every job asked for, by whom and why, and what a job did to be continued.
+
+It tells a job that must continue what was asked for (the request and the profile may have come from a command line
+that is long gone), and a watcher which job of the scheduler is the run's.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from dual_hpc.config.schema import LaunchConfig
+from launch import lines
+from launch.profiles import Profile
+
+NAME = "submissions.jsonl"
+STOP = "stop"  # a file of this name in the run directory asks its job to save and end, and not to go on
+
+
+class Entry(BaseModel):
+    """One line.
+
+    Attributes:
+        event: "submit" by a user; "requeue" and "chain" by a job that continues itself (chain: a new job id);
+            "leave" by a job that was stopped and does not; "stop" and "cancel" by a user.
+        job_id: as the scheduler knows it (an array's member is "123_4"); a local job's is its controller's pid.
+        cause: why a job continues itself or does not.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    event: Literal["submit", "requeue", "chain", "leave", "stop", "cancel"]
+    job_id: str
+    time: float = Field(default_factory=time.time)
+    cause: str | None = None
+    request: LaunchConfig | None = None
+    profile: Profile | None = None
+
+
+def record(run: Path, entry: Entry) -> None:
+    """Append one entry to the run's history."""
+    lines.append(run / NAME, entry)
+
+
+def read(run: Path) -> list[Entry]:
+    """The run's history, oldest first."""
+    return lines.read(run / NAME, Entry)
+
+
+def last_request(entries: list[Entry]) -> tuple[LaunchConfig, Profile] | None:
+    """What was asked for last, and on which cluster."""
+    for entry in reversed(entries):
+        if entry.request is not None and entry.profile is not None:
+            return entry.request, entry.profile
+    return None
+
+
+def last_job(entries: list[Entry]) -> str | None:
+    """The id of the newest job."""
+    return next((entry.job_id for entry in reversed(entries) if entry.event in ("submit", "chain")), None)
+
+
+def jobs(entries: list[Entry]) -> list[str]:
+    """The ids of all jobs, oldest first."""
+    return list(dict.fromkeys(entry.job_id for entry in entries if entry.event in ("submit", "chain")))
+
+
+def spent(entries: list[Entry]) -> int:
+    """Continuations for want of time since a user asked last: those that a budget bounds."""
+    count = 0
+    for entry in entries:
+        if entry.event == "submit":
+            count = 0
+        elif entry.event in ("requeue", "chain") and entry.cause == "time limit":
+            count += 1
+    return count
+
+
+def budget(request: LaunchConfig) -> int:
+    """How often a run may be continued when its time is up: so often that all its jobs have `total_hours`."""
+    if request.total_hours is None:
+        return request.max_continuations
+    return max(0, math.ceil(request.total_hours / request.hours) - 1)

@@ -1,0 +1,123 @@
+"""Runs on a real Slurm: the development cluster, addressed through the command as a user would."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dual_hpc.tracking.run_dir import RunDir
+
+DEVCLUSTER = Path(__file__).resolve().parents[2] / "slurm" / "devcluster"
+
+# The smallest DUAL, without randomness, so that two runs can be compared bit for bit.
+SMALLEST = (
+    "data.image_size=32",
+    "data.max_seconds=1",
+    "data.global_batch=8",
+    "data.micro_batch=4",
+    "data.workers=0",
+    "model.hidden_size=16",
+    "model.num_heads=2",
+    "training.epochs=100",
+    "training.log_every=1",
+    "training.validate_every=1000",
+    "launch.nodes=2",
+    "launch.ranks_per_node=1",
+    "launch.cpus_per_rank=2",
+    "launch.hours=0.5",
+)
+
+
+@dataclass
+class Cluster:
+    """The development cluster and a store of its own."""
+
+    store: Path
+    shards: Path
+    started: list[str] = field(default_factory=list)
+
+    def dual(self, *words: object, code: int = 0) -> str:
+        """Run `dual-hpc`; its standard output (standard error where a failure is expected)."""
+        command = [sys.executable, "-m", "launch.cli.main", *map(str, words)]
+        environment = {**os.environ, "DUAL_STORE": str(self.store), "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=240)
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stderr if code else done.stdout
+
+    def submit(self, name: str, *overrides: str) -> RunDir:
+        """A run of the smallest model on two nodes."""
+        self.dual(
+            *("submit", "--preset", "demo", "--profile", "dev", "--shards", self.shards),
+            *(f"name={name}", *SMALLEST, *overrides),
+        )
+        self.started.append(name)
+        return RunDir.open(self.store / "runs" / name)
+
+    def status(self, name: str) -> dict[str, Any]:
+        return json.loads(self.dual("status", name, "--json"))
+
+    def why(self, name: str) -> dict[str, str]:
+        return json.loads(self.dual("why", name, "--json"))
+
+    def until(self, what: str, true: Callable[[], object], seconds: float = 300) -> None:
+        """Wait for a condition; the queue and the logs tell why it never came."""
+        deadline = time.monotonic() + seconds
+        while not true():
+            if time.monotonic() > deadline:
+                logs = [f"{log}:\n{log.read_text(errors='replace')[-2000:]}" for log in self.store.rglob("rank_0*.log")]
+                pytest.fail("\n".join([f"never: {what}", slurm("squeue"), *logs]))
+            time.sleep(1)
+
+    def finish(self, run: RunDir, seconds: float = 300) -> None:
+        """Wait until the run has finished and its job has left the queue."""
+        self.until(f"{run.path.name} finishes", lambda: reasons(run)[-1:] == ["finished"], seconds)
+        self.until(
+            f"the job of {run.path.name} ends", lambda: not self.status(run.path.name)["slurm_state"] == "RUNNING"
+        )
+
+
+def slurm(*words: str) -> str:
+    """The output of a command of Slurm."""
+    return subprocess.run(words, capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+def node(*words: str) -> None:
+    """Do something to a machine of the cluster; see slurm/devcluster/node."""
+    subprocess.run([DEVCLUSTER / "node", *words], check=True, timeout=60)
+
+
+def reasons(run: RunDir) -> list[str]:
+    """How each segment of a run ended."""
+    return [str(segment.reason) for segment in run.segments() if segment.event == "end"]
+
+
+@pytest.fixture(scope="session")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A packed synthetic IEMOCAP of forty utterances."""
+    folder = tmp_path_factory.mktemp("corpus")
+    for words in (
+        ("synth", "iemocap", "--out", folder / "raw", "--utterances", 40),
+        ("pack", "iemocap", folder / "raw", "--out", folder / "shards", "--video-size", 48, "--workers", 1),
+    ):
+        subprocess.run([sys.executable, "-m", "launch.cli.main", *map(str, words)], check=True, timeout=240)
+    return folder / "shards"
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, shards: Path) -> Iterator[Cluster]:
+    """The cluster; what a test leaves in the queue is cancelled."""
+    made = Cluster(tmp_path / "store", shards)
+    yield made
+    left = slurm("squeue", "--me", "--noheader", "--format=%i %j").split("\n")
+    ids = [line.split()[0] for line in left if line and line.split()[1] in made.started]
+    if ids:
+        slurm("scancel", *ids)
