@@ -23,6 +23,9 @@ HAS = {
     "alignment_loss": frozenset({"reference", "torch", "triton"}),
 }
 
+# The widest last dimension that each op's Triton kernel was compiled for without spills (SDM: H); wider runs torch.
+TRITON_WIDTH = {"sdm": 1024, "vdm_concat_norm": 1024, "alignment_loss": 512}
+
 logger = logging.getLogger(__name__)
 _said: set[tuple[str, str, str]] = set()
 
@@ -69,7 +72,8 @@ def choose(requested: str, case: Case, switch: str = "", triton_runs: bool = Fal
     """The implementation to run, as a pure function.
 
     `switch` is the environment's word ('' = none), `triton_runs` whether Triton can run on the case's device here. An
-    op that lacks the requested implementation treats the request as `auto`: one setting of the model serves all ops.
+    op that lacks the requested implementation treats the request as `auto`: one setting of the model serves all ops. A
+    case that the Triton kernel does not cover (too wide, fp64) runs torch.
 
     Raises:
         ValueError: unknown name, or `triton` where it cannot run.
@@ -88,13 +92,25 @@ def choose(requested: str, case: Case, switch: str = "", triton_runs: bool = Fal
             f"{case.op}: the triton implementation cannot run on {case.device} here: it needs CUDA and the triton "
             "package; write auto or torch"
         )
+    if name == "triton" and not _triton_covers(case):
+        return "torch"
     if name != "auto":
         return name
-    if case.dtype != torch.float64:
-        for row in MEASURED:
-            if row.covers(case) and (row.implementation != "triton" or triton_runs):
-                return row.implementation
+    for row in MEASURED:
+        if row.covers(case) and (row.implementation != "triton" or (triton_runs and _triton_covers(case))):
+            return row.implementation
     return "torch"
+
+
+def _triton_covers(case: Case) -> bool:
+    """Whether the kernel is made for the case. In the interpreter all are: gradcheck needs fp64.
+
+    On a GPU, fp64 is not, and the alignment loss is for 16 bits: in fp32 its whole-width tiles spill.
+    """
+    if case.device == "cpu":
+        return True
+    wide = (torch.float64, torch.float32) if case.op == "alignment_loss" else (torch.float64,)
+    return case.width <= TRITON_WIDTH[case.op] and case.dtype not in wide
 
 
 def select(op: str, requested: str, x: Tensor, width: int | None = None) -> str:

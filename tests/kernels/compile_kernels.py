@@ -66,13 +66,15 @@ def cases() -> list[tuple[str, int, Any, dict[str, str | None], torch.dtype, dic
                 )
                 kernel = getattr(module, f"{direction}_kernel")
                 out.append((f"sdm_{direction}_{NAMES[dtype]}_{hidden}", arch, kernel, SDM, dtype, options))
-        for width in (256, 512):
-            x = torch.empty(1, 1, width, dtype=torch.bfloat16)
+        for dtype, width in ((torch.bfloat16, 256), (torch.bfloat16, 512), (torch.float32, 256), (torch.float32, 512)):
+            x = torch.empty(1, 1, width, dtype=dtype)
             for kernel, size in ((vdm_triton.forward_kernel, 2048), (vdm_triton.backward_kernel, 1024)):
-                name = f"vdm_{kernel.__name__}_bf16_{width}"
+                name = f"vdm_{kernel.__name__}_{NAMES[dtype]}_{width}"
                 out.append((name, arch, kernel, VDM, x.dtype, vdm_triton.sizes(x, size)))
+            if dtype == torch.float32:
+                continue  # the alignment loss runs torch then
             for kernel, warps in ((alignment_triton.lse_kernel, 4), (alignment_triton.gradient_kernel, 8)):
-                name = f"alignment_{kernel.__name__}_bf16_{width}"
+                name = f"alignment_{kernel.__name__}_{NAMES[dtype]}_{width}"
                 out.append((name, arch, kernel, ALIGNMENT, x.dtype, alignment_triton.sizes(x, width == 512, warps)))
     return out
 

@@ -47,6 +47,12 @@ def test_an_op_without_the_requested_implementation_chooses_its_own():
     assert choose("parallel", Case("alignment_loss", "cpu", torch.float32, 2, 3, 4)) == "torch"
 
 
+@pytest.mark.parametrize(("dtype", "width"), [(torch.float64, 256), (torch.bfloat16, 1025)])
+def test_what_the_kernel_does_not_cover_runs_torch(dtype, width):
+    assert choose("triton", Case("sdm", "cuda", dtype, 2, 3, width), triton_runs=True) == "torch"
+    assert choose("triton", Case("alignment_loss", "cuda", torch.float32, 2, 3, 64), triton_runs=True) == "torch"
+
+
 @pytest.mark.parametrize(
     ("requested", "switch", "message"),
     [("cuda", "", "write one of auto"), ("auto", "on", "DUAL_HPC_KERNELS=on"), ("triton", "", "write auto or torch")],
