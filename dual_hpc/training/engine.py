@@ -70,6 +70,8 @@ class Engine:
             config=deepspeed_config(config, world_size, accumulation),
             dist_init_required=False,
         )
+        if config.training.zero_stage == 3:
+            _clear_padding(self.deepspeed.optimizer, self.deepspeed.global_rank)
         self.accumulation = accumulation
         self.files = ProvenFiles()
         self.deepspeed.checkpoint_engine = self.files
@@ -94,6 +96,22 @@ class Engine:
         norm = torch.nn.utils.clip_grad_norm_(parameters, limit)
         self._own_norm = float(norm)
         self.optimizer.hold = self.optimizer.hold or not bool(torch.isfinite(norm))
+
+
+def _clear_padding(optimizer: Any, rank: int) -> None:
+    """Zero the padding of this rank's ZeRO-3 partitions.
+
+    DeepSpeed leaves uninitialised memory there. No weight ever depends on it, but it goes into every checkpoint, whose
+    files would then differ between two equal trainings.
+    """
+    for group, flat in zip(optimizer.fp16_groups, optimizer.fp32_partitioned_groups_flat, strict=True):
+        offset = 0
+        for parameter in group:
+            size = parameter.partition_numel()
+            used = min(size, max(0, parameter.ds_numel - rank * size))
+            parameter.ds_tensor.data[used:].zero_()
+            flat.data[offset + used : offset + size].zero_()
+            offset += size
 
 
 def _adamw(groups: list[dict[str, Any]], optim: OptimConfig) -> GuardedAdamW:

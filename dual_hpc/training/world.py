@@ -55,7 +55,7 @@ class World:
 
 @contextmanager
 def joined(timeout_minutes: float) -> Iterator[World]:
-    """Join the process group that the launcher's environment describes, and leave it at the end.
+    """Join the process group that the launcher's environment describes, and leave it when all went well.
 
     Raises:
         UserError: a variable of the rendezvous is missing.
@@ -81,10 +81,8 @@ def joined(timeout_minutes: float) -> Iterator[World]:
     deepspeed.init_distributed(
         dist_backend="nccl" if cuda else "gloo", timeout=timedelta(minutes=timeout_minutes), verbose=False
     )
-    try:
-        yield World(dist.get_rank(), dist.get_world_size(), device)
-    finally:
-        dist.destroy_process_group()
+    yield World(dist.get_rank(), dist.get_world_size(), device)
+    dist.destroy_process_group()  # not after an error: with a peer gone it can hang
 
 
 def seed_everything(parts: Sequence[int]) -> None:

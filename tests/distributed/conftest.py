@@ -169,9 +169,11 @@ def _members(meta: Utterance) -> dict[str, bytes]:
     return members
 
 
-@pytest.fixture
-def make_run(tmp_path: Path, tiny_shards: Path) -> Callable[..., RunDir]:
-    """A run directory of the smallest DUAL on the tiny shards: seven steps of eight samples, no randomness in it."""
+@pytest.fixture(scope="module")
+def make_run(tmp_path_factory: pytest.TempPathFactory, tiny_shards: Path) -> Callable[..., RunDir]:
+    """A run directory of the smallest DUAL on the tiny shards: seven steps of twelve samples, no randomness in it."""
+
+    tmp_path = tmp_path_factory.mktemp("store")
 
     def make(name: str, *overrides: str) -> RunDir:
         config = load_config("demo", [f"data.shards=[{tiny_shards}]", f"store={tmp_path}", *SMALLEST, *overrides])

@@ -164,7 +164,7 @@ def poisoned(root: Path, stage: int, precision: str, world: World) -> object:
         "applied": [r.applied for r in reports],
         "healthy": [r.healthy for r in reports],
         "suspects": reports[0].suspects,
-        "finite": all(map(lambda v: v == v, session.weights()["out.weight"])),
+        "finite": all(v == v for values in session.weights().values() for v in values),
     }
 
 
