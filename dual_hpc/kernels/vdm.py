@@ -13,16 +13,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dual_hpc.kernels.dispatch import select
-from dual_hpc.kernels.lengths import zero_padding
+from dual_hpc.kernels.lengths import valid_steps, zero_padding
 
 
 def vdm(x: Tensor, lengths: Tensor) -> Tensor:
     """Differences to the next step: x [B, T, D], lengths int [B] -> [B, T, D] in x's dtype, zero past the lengths."""
     x = zero_padding(x, lengths)
-    following = F.pad(x[:, 1:], (0, 0, 0, 1))
     last = torch.arange(x.shape[1], device=x.device) == lengths[:, None] - 1
-    # Past the length both terms are zero already; at the last valid step the difference is replaced, not added to.
-    return torch.where(last[..., None], x, following - x)
+    # At the last step what follows is padding: 0 - x + 2x is x exactly, and arithmetic is faster than a selection.
+    return F.pad(x[:, 1:], (0, 0, 0, 1)) - x + 2 * x * last[..., None]
 
 
 def vdm_reference(x: Tensor, lengths: Tensor) -> Tensor:
@@ -63,4 +62,4 @@ def vdm_concat_norm(
         x = zero_padding(x, lengths).to(wide)
         both = torch.cat([x, difference(x, lengths)], dim=-1)
         out = F.layer_norm(both, both.shape[-1:], weight.to(wide), bias.to(wide), eps)
-        return zero_padding(out.to(dtype), lengths)
+        return (out * valid_steps(lengths, x.shape[1])[..., None]).to(dtype)
