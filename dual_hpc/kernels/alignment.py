@@ -85,7 +85,7 @@ def one_pass_is_safe(tau: Tensor) -> bool:
 
 
 def sums_in_one_pass(similarity: Tensor, present: Tensor, tau: Tensor) -> Tensor:
-    """Log-sum-exps [2, ...] of rows and columns from one exponential: a cosine is at most 1, so 1/tau is the maximum."""
+    """Log-sum-exps [2, ...] of rows and columns from one exponential, shifted by 1/tau, which no S exceeds."""
     weights = torch.exp(similarity - 1 / tau)
     ones = present.to(weights.dtype)
     sums = torch.stack([(weights @ ones[..., None])[..., 0], (ones[:, None] @ weights)[:, 0]])
