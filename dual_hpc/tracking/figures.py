@@ -18,7 +18,7 @@ Curves = Mapping[str, Mapping[int, float]]
 # Panel title, and the words of which a metric's last name part must contain one to be drawn there.
 _PANELS = (
     ("loss", ("loss",)),
-    ("score on validation", ("ua", "wa", "f1")),
+    ("score on validation", ("ua", "macro_f1")),  # all of them would be eight lines that lie on each other
     ("learning rate", ("lr", "learning_rate")),
     ("gradient norm", ("grad_norm",)),
 )

@@ -41,6 +41,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     print(f"MLflow will answer on http://127.0.0.1:{port} (Ctrl-C ends it)", flush=True)
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # a dozen processes for features that nobody here uses
     os.execv(command[0], command)
 
 

@@ -9,10 +9,18 @@ from dual_hpc.tracking.figures import panels, training_curves
 
 
 def test_metrics_are_drawn_in_the_panel_of_their_kind():
-    keys = ["train/loss", "train/loss_cls", "val/av/ua", "val/avt/weighted_f1", "train/lr", "samples_per_second"]
+    keys = [
+        "train/loss",
+        "train/loss_cls",
+        "val/av/ua",
+        "val/avt/macro_f1",
+        "val/avt/wa",
+        "train/lr",
+        "samples_per_second",
+    ]
     assert panels(keys) == [
         ("loss", ["train/loss", "train/loss_cls"]),
-        ("score on validation", ["val/av/ua", "val/avt/weighted_f1"]),
+        ("score on validation", ["val/av/ua", "val/avt/macro_f1"]),
         ("learning rate", ["train/lr"]),
     ]
 
