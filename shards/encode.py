@@ -13,7 +13,7 @@ from fractions import Fraction
 import av
 import numpy as np
 import soundfile
-from av.video.reformatter import Interpolation
+from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from dual_hpc.data.sample import AUDIO_RATE
@@ -53,6 +53,7 @@ def encode_mp4(pictures: Iterable[Picture], fps: Fraction, size: tuple[int, int]
     B-frames, so that order of decoding and of showing agree.
     """
     buffer, count = io.BytesIO(), 0
+    scale = VideoReformatter()
     with av.open(buffer, "w", format="mp4", options={"fflags": "+bitexact"}) as container:
         options = {"preset": "veryfast", "crf": str(crf), "bf": "0", "g": str(max(1, round(fps / 2))), "threads": "1"}
         stream = container.add_stream("libx264", rate=fps, options=options)
@@ -61,7 +62,7 @@ def encode_mp4(pictures: Iterable[Picture], fps: Fraction, size: tuple[int, int]
         stream.codec_context.flags |= av.codec.context.Flags.bitexact
         for picture in pictures:
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-            frame = frame.reformat(*size, format="yuv420p", interpolation=_SCALER)
+            frame = scale.reformat(frame, *size, format="yuv420p", interpolation=_SCALER, threads=1)
             frame.pts, frame.time_base = count, 1 / fps
             container.mux(stream.encode(frame))
             count += 1

@@ -17,6 +17,7 @@ from typing import Any
 
 import av
 import numpy as np
+from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from dual_hpc.data.sample import AUDIO_RATE
@@ -31,6 +32,7 @@ _MAX_SIDE = 8192  # pixels; a header that claims more is damaged, and would cost
 _SEEK_LEAD = 1.0  # seconds decoded before a wanted stretch, so that resampling and overlap are settled in it
 _MAX_LATE_START = 10.0  # seconds of silence put before audio that begins late
 _LONGEST = 24 * 3600.0  # seconds; a longer duration in a header is no duration
+_SCALER = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
 _FAULTS = (av.FFmpegError, ValueError, OverflowError, IndexError, MemoryError, EOFError, OSError)
 
 
@@ -120,16 +122,24 @@ def read_audio(
 
 
 def iter_frames(
-    path: str | Path, start: float | None = None, end: float | None = None
+    path: str | Path,
+    start: float | None = None,
+    end: float | None = None,
+    size: tuple[int, int] | None = None,
 ) -> Iterator[tuple[float, NDArray[np.uint8]]]:
     """Pictures of the stretch [start, end) in order: (seconds from the container's beginning, RGB uint8 [H, W, 3]).
 
     The first picture is the one shown at `start`. Display rotation (phones) is applied.
 
+    Args:
+        size: (width, height) to scale to (even numbers), before rotation.
+
     Raises:
         UnreadableMedia: not media, no video stream, truncated, or no picture in the stretch.
     """
     begin = start or 0.0
+    # Kept from picture to picture: setting a scaler up costs more than using it.
+    scale, convert = VideoReformatter(), VideoReformatter()
     held: tuple[float, Any] | None = None
     last, given = 0.0, 0
     with _naming(path):
@@ -141,16 +151,16 @@ def iter_frames(
                 held = (seconds, frame)
                 continue
             if held is not None:
-                yield held[0], _rgb(held[1])
+                yield held[0], _rgb(held[1], size, scale, convert)
                 held, given = None, given + 1
-            yield seconds, _rgb(frame)
+            yield seconds, _rgb(frame, size, scale, convert)
             given += 1
         if held is not None and (end is None or end > begin):
             # A stretch that lies after the stream's end must not be answered with its last picture.
             if given == 0 and last + _SEEK_LEAD < begin:
                 held = None
             else:
-                yield held[0], _rgb(held[1])
+                yield held[0], _rgb(held[1], size, scale, convert)
                 given += 1
     if not given:
         raise UnreadableMedia(f"{path}: no picture between {begin:.3f} s and {_said(end)}")
@@ -267,10 +277,15 @@ def _timed(container: Any, stream: Any, origin: float) -> Iterator[tuple[float, 
         yield seconds, frame
 
 
-def _rgb(frame: Any) -> NDArray[np.uint8]:
+def _rgb(
+    frame: Any, size: tuple[int, int] | None, scale: VideoReformatter, convert: VideoReformatter
+) -> NDArray[np.uint8]:
     if max(frame.width, frame.height) > _MAX_SIDE:
         raise ValueError(f"picture of {frame.width}x{frame.height}")
-    picture = frame.to_ndarray(format="rgb24")
+    if size is not None:
+        # Scaled as it is stored and converted afterwards: half the work of one step.
+        frame = scale.reformat(frame, *size, format="yuv420p", interpolation=_SCALER, threads=1)
+    picture: Any = convert.reformat(frame, format="rgb24", threads=1).to_ndarray()
     turns = round((frame.rotation or 0) / 90) % 4
     return np.ascontiguousarray(np.rot90(picture, turns)) if turns else picture
 

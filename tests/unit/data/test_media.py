@@ -223,3 +223,13 @@ def test_flipped_bits_never_raise_anything_but_unreadable_media(tmp_path: Path) 
                 read(path)
             except UnreadableMedia as error:
                 assert "\n" not in str(error)
+
+
+def test_pictures_can_be_scaled_while_they_are_read(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "a.mp4", 40)
+    whole = list(iter_frames(path))
+    small = list(iter_frames(path, size=(32, 24)))
+    assert [seconds for seconds, _ in small] == [seconds for seconds, _ in whole]
+    for (_, a), (_, b) in zip(whole, small, strict=True):
+        assert b.shape == (24, 32, 3)
+        assert abs(float(a.mean()) - float(b.mean())) < 3
