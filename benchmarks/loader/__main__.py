@@ -78,7 +78,7 @@ def compare(kind: str, folder: Path, names: list[str], batches: int, rounds: int
         return statistics.median(one[figure] for one in figures[name])
 
     rows = []
-    for figure, unit in (("per_cpu_second", "samples / CPU s"), ("per_second", "samples / s"), ("memory_mb", "MB")):
+    for figure, unit in (("per_cpu_second", "clip s / CPU s"), ("per_second", "clip s / s"), ("memory_mb", "MB")):
         for name in names[1:]:
             if name != "decode limit" or figure == "per_cpu_second":
                 case = f"{kind}, {unit}"

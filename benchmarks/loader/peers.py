@@ -99,6 +99,13 @@ def loose_files(folder: Path) -> Batches:
     return _forever(DataLoader(data, BATCH, shuffle=True, **_options(decoder)))
 
 
+def loose_files_spawned(folder: Path) -> Batches:
+    """What a trainer with threads and a device must do instead of forking."""
+    decoder = Decoder(folder)
+    options = _options(decoder) | {"multiprocessing_context": "spawn"}
+    return _forever(DataLoader(LooseFiles(folder, decoder), BATCH, shuffle=True, **options))
+
+
 def streaming(folder: Path) -> Batches:
     decoder = Decoder(folder)
 
@@ -150,6 +157,7 @@ CONTESTANTS: dict[str, Callable[[Path], Batches]] = {
     "ours": ours,
     "webdataset": webdataset,
     "loose files": loose_files,
+    "loose files, spawned": loose_files_spawned,
     "mosaicml-streaming": streaming,
     "decode limit": decode_limit,
 }
