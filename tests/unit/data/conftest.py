@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import hypothesis
 import numpy as np
 import pytest
 import soundfile
@@ -21,6 +22,10 @@ from dual_hpc.data.index import IndexedSample, Shard, ShardIndex, dataset_id, wr
 from dual_hpc.data.sample import AUDIO_RATE, Utterance
 
 FPS = 25
+
+# A busy machine is no failure of a property.
+hypothesis.settings.register_profile("no deadline", deadline=None)
+hypothesis.settings.load_profile("no deadline")
 
 
 def settings(**changes: Any) -> DataConfig:

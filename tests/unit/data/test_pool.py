@@ -109,10 +109,10 @@ def test_a_sample_that_crashes_its_decoder_twice_is_bad_and_the_others_are_made(
 def test_a_decoder_that_hangs_is_ended_and_its_stack_is_shown(tmp_path, media, dangerous, capfd):
     clips = [media(0.3), replace(media(0.3), mp4=b"HANG"), media(0.3)]
     batches = requests(write_shards(tmp_path / "s", [clips]))
-    pool = WorkerPool(1, Setup(settings()), 4, Patience(report=0.3, decode=1.0))
+    pool = WorkerPool(1, Setup(settings()), 4, Patience(report=0.5, decode=2.5))
     begin = time.monotonic()
     assert faults(pool, batches) == [{}, {0: "its decoder hangs"}, {}]
-    assert time.monotonic() - begin < 30
+    assert time.monotonic() - begin < 60
     stack = capfd.readouterr().err
     assert "decode_video" in stack and "_read_ahead" in stack
 
@@ -129,7 +129,7 @@ def test_storage_that_does_not_answer_is_reported_with_a_stack_and_then_given_up
 
 def test_time_in_which_the_whole_job_was_suspended_does_not_count(tmp_path, media, dangerous):
     slow = replace(media(0.3), mp4=media(0.3).mp4 + b"SLOW")
-    pool = WorkerPool(1, Setup(settings()), 4, Patience(report=0.4, decode=0.9))
+    pool = WorkerPool(1, Setup(settings()), 4, Patience(report=0.4, decode=1.5))
     run = pool.run(iter(requests(write_shards(tmp_path / "s", [[media(0.3), slow, media(0.3)]]))))
     next(run)
     (pid,) = pool.pids()
@@ -137,7 +137,7 @@ def test_time_in_which_the_whole_job_was_suspended_does_not_count(tmp_path, medi
     while pool._workers[0].status.activity()[1][:2] != (DECODING, 1):
         assert time.monotonic() < deadline
     os.kill(pid, signal.SIGSTOP)
-    time.sleep(1.5)  # this process does not look meanwhile: it is suspended as well
+    time.sleep(2.2)  # this process does not look meanwhile: it is suspended as well
     os.kill(pid, signal.SIGCONT)
     assert [made.faults for made in run] == [{}, {}]
     assert pool.pids() == [pid]
