@@ -30,7 +30,8 @@ def build_sample(planned: Planned, root: Path, options: PackOptions) -> Sample:
     sources: dict[str, str] = {}
     seconds = [0.0]
     fps = None
-    infos = {path: probe(path) for path in {s.path for s in (planned.audio, planned.video) if s is not None}}
+    paths = dict.fromkeys(source.path for source in (planned.audio, planned.video) if source is not None)
+    infos = {path: probe(path) for path in paths}
     if planned.audio is not None and (sound := infos[planned.audio.path]).audio is not None:
         start, end = _stretch(planned.audio, sound, options, choices)
         wave = read_audio(planned.audio.path, start, end, options.audio)

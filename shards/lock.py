@@ -1,7 +1,8 @@
 """One packer per output folder.
 
 The kernel's lock on an open file ends with its process, however that ends. File systems that keep such locks per node
-only are covered by a heartbeat: the holder touches the file, and a file touched lately by another host is held.
+only are covered by a heartbeat: the holder touches the file, and who finds another host's lock watches it for a while
+before taking it over. Watching compares the file with itself, so the hosts' clocks need not agree.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from types import TracebackType
 from dual_hpc.errors import EnvironmentFault, UserError
 
 _BEAT = 15.0  # seconds between touches
-_STALE = 90.0  # seconds after which another host's silence means that it is gone
+_PATIENCE = 75.0  # seconds for which a lock of another host is watched: some beats, and a file system's cache
+_LONG_DEAD = 3600.0  # seconds since the last beat after which nobody needs to watch, whatever the clocks say
 
 
 class Lock:
@@ -63,9 +65,20 @@ class Lock:
         except OSError as error:
             raise EnvironmentFault(f"{self.path}: the file system cannot lock files ({error.strerror})") from error
         holder = self._holder()
-        silent = time.time() - os.fstat(self._descriptor).st_mtime
-        if holder.get("host") not in (None, socket.gethostname()) and silent < _STALE:
+        if holder.get("host") not in (None, socket.gethostname()) and self._beats():
             raise UserError(_refusal(self.path, holder))
+
+    def _beats(self) -> bool:
+        """Watch the file: does someone touch it?"""
+        last = os.fstat(self._descriptor).st_mtime_ns
+        if time.time() - last / 1e9 > _LONG_DEAD:
+            return False
+        watched_until = time.monotonic() + _PATIENCE
+        while time.monotonic() < watched_until:
+            time.sleep(min(1.0, _PATIENCE / 10))
+            if os.fstat(self._descriptor).st_mtime_ns != last:
+                return True
+        return False
 
     def _holder(self) -> dict[str, object]:
         try:
