@@ -1,4 +1,4 @@
-"""May a job that was stopped go on, and how? The decision is pure; `go_on` carries it out on rank 0.
+"""May a job that ended early go on, and how? The decision is pure; `go_on` carries it out.
 
 Slurm itself starts a job again after a node failure and after a preemption without (or at the end of) grace time. Then
 `scontrol requeue` would fail, and for a cancelled job it would be worse: the job would rise again.
@@ -6,6 +6,7 @@ Slurm itself starts a job again after a node failure and after a preemption with
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from dual_hpc.errors import DualError
-from launch import history, scheduler
+from launch import failures, history, scheduler
 from launch.scheduler import JobFacts
 
 MARGIN = 120.0  # seconds by which `sbatch --signal` may come early (60), and some
@@ -27,47 +28,69 @@ class Decision:
     cause: str
 
 
-def decide(
-    facts: JobFacts,
-    *,
-    incarnation: int,
-    may_requeue: bool,
-    signal_seconds: float,
-    spent: int,
-    budget: int,
-    stop_asked: bool,
-) -> Decision:
-    """The table of what a stopped job should do.
+@dataclass(frozen=True)
+class Policy:
+    """What the decision depends on besides Slurm.
+
+    Attributes:
+        incarnation: SLURM_RESTART_COUNT of the deciding process.
+        may_requeue: the profile's word; a dependent job is submitted where not.
+        signal_seconds: how long before the time limit the job is warned.
+        spent, budget: continuations so far (preemptions left out) and at most.
+        stop_asked: a user wants the run to stop.
+        user_error: a rank failed for a reason that only the user can remove.
+        progress, failed_at: the newest checkpoint now, and at the continuation after the last failure.
+    """
+
+    incarnation: int
+    may_requeue: bool
+    signal_seconds: float
+    spent: int
+    budget: int
+    stop_asked: bool = False
+    user_error: bool = False
+    progress: int = 0
+    failed_at: int = 0
+
+
+def decide(facts: JobFacts, policy: Policy, failed: bool = False) -> Decision:
+    """The table of what a job should do that was stopped and has saved, or has failed.
 
     Args:
-        facts: what Slurm says about this job now, after everything is saved.
-        incarnation: SLURM_RESTART_COUNT of this process.
-        may_requeue: the profile's word; a dependent job is submitted where not.
-        spent, budget: continuations for want of time, so far and at most.
-        stop_asked: a user wants the run to stop.
+        facts: what Slurm says about this job now.
+        failed: a rank, or its node, broke down; nothing was saved.
     """
-    if stop_asked:
+    if policy.stop_asked:
         return Decision("leave", "stopped by the user")
-    if facts.restarts > incarnation:
+    if policy.user_error:
+        return Decision("leave", "user error")
+    if facts.restarts > policy.incarnation:
         return Decision("leave", "requeued by Slurm")
     if facts.state == "COMPLETING":
         if facts.reason != "TimeLimit":
             return Decision("leave", "cancelled")
         cause = "time limit"
     elif facts.state == "RUNNING":
-        near = facts.seconds_left is not None and facts.seconds_left <= signal_seconds + MARGIN
-        cause = "preempted" if facts.preempted else "time limit" if near else "signal"
+        near = facts.seconds_left is not None and facts.seconds_left <= policy.signal_seconds + MARGIN
+        cause = "preempted" if facts.preempted else "failure" if failed else "time limit" if near else "signal"
     else:
-        return Decision("leave", f"{(facts.state or 'unknown to Slurm').lower()}")
-    if cause == "time limit" and spent >= budget:
-        return Decision("leave", "time limit, and no continuation left")
-    return Decision("requeue" if may_requeue else "chain", cause)
+        return Decision("leave", facts.state.lower() or "unknown to Slurm")
+    if cause == "failure" and policy.progress <= policy.failed_at:
+        return Decision("leave", "failure without a new checkpoint")
+    if cause != "preempted" and policy.spent >= policy.budget:
+        return Decision("leave", f"{cause}, and no continuation left")
+    return Decision("requeue" if policy.may_requeue else "chain", cause)
 
 
-def go_on(run: Path, job_id: str, incarnation: int) -> Decision:
-    """Decide, act, and write it into the run's history. Called once, by rank 0, when everything is saved.
+def incarnation() -> int:
+    """How often Slurm has started this job before."""
+    return int(os.environ.get("SLURM_RESTART_COUNT") or 0)
 
-    A failure is said and recorded: the checkpoint stands, and `dual-hpc resume` does by hand what failed here.
+
+def go_on(run: Path, job_id: str, incarnation: int, failed: bool = False) -> Decision:
+    """Decide, act, and write it into the run's history. Called by one process of the job.
+
+    That this does not work is said and recorded: the checkpoint stands, and `dual-hpc resume` does it by hand.
     """
     # Slurm answers a requeue with TERM to this very process.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGUSR2})
@@ -75,29 +98,41 @@ def go_on(run: Path, job_id: str, incarnation: int) -> Decision:
     asked = history.last_request(entries)
     assert asked is not None, "a job of Slurm was submitted"
     request, profile = asked
+    told = [f for f in failures.read(run / "logs", job_id) if f.incarnation == incarnation]
+    root = failures.root_cause(told)
+    step = newest_checkpoint(run)
+    policy = Policy(
+        incarnation=incarnation,
+        may_requeue=profile.requeue,
+        signal_seconds=profile.signal_seconds,
+        spent=history.spent(entries),
+        budget=history.budget(request),
+        stop_asked=(run / history.STOP).exists(),
+        user_error=failed and root is not None and root.exit_code == 2,
+        progress=step,
+        failed_at=history.failed_at(entries),
+    )
     try:
-        decision = decide(
-            scheduler.facts(job_id),
-            incarnation=incarnation,
-            may_requeue=profile.requeue,
-            signal_seconds=profile.signal_seconds,
-            spent=history.spent(entries),
-            budget=history.budget(request),
-            stop_asked=(run / history.STOP).exists(),
-        )
+        decision = decide(scheduler.facts(job_id), policy, failed)
         if decision.action == "chain":
             from launch.submission import submit_slurm
 
-            submit_slurm(run, request, profile, event="chain", cause=decision.cause, after=job_id)
+            submit_slurm(run, request, profile, event="chain", cause=decision.cause, after=job_id, step=step)
         else:
-            history.record(run, history.Entry(event=decision.action, job_id=job_id, cause=decision.cause))
+            event = history.Entry(event=decision.action, job_id=job_id, cause=decision.cause, step=step)
+            history.record(run, event)
         if decision.action == "requeue":
             scheduler.command(["scontrol", "requeue", job_id])
     except DualError as error:
         decision = Decision("leave", f"could not go on: {error}")
-        history.record(run, history.Entry(event="leave", job_id=job_id, cause=decision.cause))
+        history.record(run, history.Entry(event="leave", job_id=job_id, cause=decision.cause, step=step))
     print(f"this job ends here: {decision.cause}; {_WORDS[decision.action]}", file=sys.stderr, flush=True)
     return decision
+
+
+def newest_checkpoint(run: Path) -> int:
+    """The step of the newest committed checkpoint; 0 without one."""
+    return max((int(path.parent.name[5:]) for path in run.glob("checkpoints/step_*[0-9]/manifest.json")), default=0)
 
 
 _WORDS = {

@@ -24,6 +24,7 @@ class Failure(BaseModel):
     message: str
     exit_code: int
     killed: bool = False
+    incarnation: int = 0
     log: str
     time: float = Field(default_factory=time.time)
 

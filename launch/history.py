@@ -29,6 +29,7 @@ class Entry(BaseModel):
             "leave" by a job that was stopped and does not; "stop" and "cancel" by a user.
         job_id: as the scheduler knows it (an array's member is "123_4"); a local job's is its controller's pid.
         cause: why a job continues itself or does not.
+        step: the newest checkpoint at that moment; 0 without one.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -37,6 +38,7 @@ class Entry(BaseModel):
     job_id: str
     time: float = Field(default_factory=time.time)
     cause: str | None = None
+    step: int = 0
     request: LaunchConfig | None = None
     profile: Profile | None = None
 
@@ -70,14 +72,27 @@ def jobs(entries: list[Entry]) -> list[str]:
 
 
 def spent(entries: list[Entry]) -> int:
-    """Continuations for want of time since a user asked last: those that a budget bounds."""
+    """Continuations since a user asked last, those after a preemption left out: what a budget bounds."""
     count = 0
     for entry in entries:
         if entry.event == "submit":
             count = 0
-        elif entry.event in ("requeue", "chain") and entry.cause == "time limit":
+        elif entry.event in ("requeue", "chain") and entry.cause != "preempted":
             count += 1
     return count
+
+
+def failed_at(entries: list[Entry]) -> int:
+    """The checkpoint from which the last continuation after a failure went on; 0 if there was none since a user asked.
+
+    A failure that comes back before the next checkpoint would come back for ever.
+    """
+    for entry in reversed(entries):
+        if entry.event == "submit":
+            return 0
+        if entry.event in ("requeue", "chain") and entry.cause == "failure":
+            return entry.step
+    return 0
 
 
 def budget(request: LaunchConfig) -> int:

@@ -16,7 +16,7 @@ from submitit.helpers import TorchDistributedEnvironment
 
 from dual_hpc.errors import DualError
 from launch import failures
-from launch.continuation import go_on
+from launch.continuation import go_on, incarnation
 
 PORTS = range(12_000, 28_000)  # below the ports that Linux gives to outgoing connections
 
@@ -43,7 +43,7 @@ def train_rank(run_dir: str) -> str:
         ended = train(Path(run_dir))
         if ended == STOPPED and job.cluster == "slurm":
             if job.global_rank == 0:
-                go_on(Path(run_dir), job.job_id, int(os.environ.get("SLURM_RESTART_COUNT") or 0))
+                go_on(Path(run_dir), job.job_id, incarnation())
             leave(0)
         return str(ended)
     except BaseException as error:
@@ -58,6 +58,7 @@ def train_rank(run_dir: str) -> str:
                 host=socket.gethostname(),
                 message=" ".join(message.split()),
                 exit_code=code,
+                incarnation=incarnation(),
                 log=str(log),
             ),
         )

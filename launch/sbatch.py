@@ -15,7 +15,9 @@ from launch.request import choose, cpus_per_rank
 from launch.snapshot import ARCHIVE
 
 
-def sbatch_parameters(profile: Profile, request: LaunchConfig, name: str, after: str | None = None) -> dict[str, Any]:
+def sbatch_parameters(
+    profile: Profile, request: LaunchConfig, run: Path, python: str, after: str | None = None
+) -> dict[str, Any]:
     """Arguments of submitit's SlurmExecutor for a checked request.
 
     `wckey=None` keeps submitit from sending its own; `--cpus-per-task` is repeated for srun, which has not inherited
@@ -30,7 +32,7 @@ def sbatch_parameters(profile: Profile, request: LaunchConfig, name: str, after:
         options["hint"] = profile.hint
     options["requeue" if profile.requeue else "no-requeue"] = True
     parameters: dict[str, Any] = {
-        "job_name": name,
+        "job_name": run.name,
         "time": math.ceil(request.hours * 60),
         "nodes": request.nodes,
         "ntasks_per_node": request.ranks_per_node,
@@ -46,6 +48,7 @@ def sbatch_parameters(profile: Profile, request: LaunchConfig, name: str, after:
         "stderr_to_stdout": True,
         "wckey": None,
         "setup": setup_lines(profile) or None,
+        "teardown": aftermath_lines(python_command(python, run), run),
         "srun_args": [f"--cpus-per-task={cpus}", "--kill-on-bad-exit=1"],
         "additional_parameters": options,
     }
@@ -62,13 +65,18 @@ def setup_lines(profile: Profile) -> list[str]:
     return lines + profile.setup
 
 
+def aftermath_lines(python: str, run: Path) -> list[str]:
+    """Shell lines of the job behind srun: where it failed, see whether the run may go on; fail all the same."""
+    return ["code=$?", f"[ $code = 0 ] || {python} -m launch.aftermath {shlex.quote(str(run))}", "exit $code"]
+
+
 def python_command(python: str, run: Path) -> str:
     """Python with the code of the run's own archive; see launch/bootstrap.py."""
     return f"{shlex.quote(python)} {shlex.quote(str(run / ARCHIVE))}"
 
 
-def sbatch_text(profile: Profile, request: LaunchConfig, name: str, run: Path, python: str) -> str:
+def sbatch_text(profile: Profile, request: LaunchConfig, run: Path, python: str) -> str:
     """The file that `submit` would hand to sbatch; submitit renders it, as it does for the submission itself."""
     logs = run / "logs"
     command = f"{python_command(python, run)} -u -m submitit.core._submit {shlex.quote(str(logs))}"
-    return _make_sbatch_string(command=command, folder=logs, **sbatch_parameters(profile, request, name))
+    return _make_sbatch_string(command=command, folder=logs, **sbatch_parameters(profile, request, run, python))

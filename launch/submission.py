@@ -73,6 +73,7 @@ def submit_slurm(
     event: Literal["submit", "chain"],
     cause: str | None = None,
     after: str | None = None,
+    step: int = 0,
 ) -> Job[Any]:
     """One job of Slurm; `after` names the job it waits for.
 
@@ -81,13 +82,13 @@ def submit_slurm(
     """
     run = run.absolute()
     executor = SlurmExecutor(run / "logs", python=python_command(sys.executable, run))
-    executor.update_parameters(**sbatch_parameters(profile, request, run.name, after))
+    executor.update_parameters(**sbatch_parameters(profile, request, run, sys.executable, after))
     try:
-        with _without_allocation():
+        with without_allocation():
             job = executor.submit(train_rank, str(run))
     except FailedJobError as error:
         raise EnvironmentFault(f"sbatch refused the job: {' '.join(str(error).split())}") from error
-    entry = history.Entry(event=event, job_id=job.job_id, cause=cause, request=request, profile=profile)
+    entry = history.Entry(event=event, job_id=job.job_id, cause=cause, step=step, request=request, profile=profile)
     history.record(run, entry)
     return job
 
@@ -106,7 +107,7 @@ def refuse_second_job(run: Path) -> None:
 
 
 @contextlib.contextmanager
-def _without_allocation() -> Iterator[None]:
+def without_allocation() -> Iterator[None]:
     """Hide what sbatch would take for options, and what a job that submits its successor knows about itself.
 
     SLURM_CONF says which cluster to talk to, and stays.

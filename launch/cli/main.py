@@ -22,9 +22,11 @@ from launch.cli.trace import keep_trace
 VERBS = {
     "synth": "write a small synthetic IEMOCAP or MELD corpus in its official layout",
     "pack": "pack a raw corpus into WebDataset shards",
+    "extract": "run frozen encoders over shards, once",
     "inspect": "show or verify a folder of shards",
     "train": "train on this machine, or continue a run",
     "submit": "train on a cluster, or as a detached job on this machine",
+    "sweep": "train many variants as one job array, and gather them",
     "runs": "list the runs of a store",
     "status": "say where a run stands",
     "logs": "show what a rank of a run wrote",

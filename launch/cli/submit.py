@@ -61,7 +61,7 @@ def dry_run(plan: PlannedRun, profile: Profile) -> int:
     if profile.executor == "local":
         print(f"{request.ranks_per_node} processes on this machine would train {plan.path}")
         return 0
-    print(sbatch_text(profile, request, plan.config.name, plan.path, sys.executable), end="")
+    print(sbatch_text(profile, request, plan.path, sys.executable), end="")
     gpus = request.nodes * request.ranks_per_node if profile.has_gpus else 0
     print(f"# at most {gpus * request.hours:g} GPU-hours per job", file=sys.stderr)
     return 0

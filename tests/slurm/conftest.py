@@ -16,8 +16,6 @@ import pytest
 
 from dual_hpc.tracking.run_dir import RunDir
 
-DEVCLUSTER = Path(__file__).resolve().parents[2] / "slurm" / "devcluster"
-
 # The smallest DUAL, without randomness, so that two runs can be compared bit for bit.
 SMALLEST = (
     "data.image_size=32",
@@ -28,8 +26,11 @@ SMALLEST = (
     "model.hidden_size=16",
     "model.num_heads=2",
     "training.epochs=100",
+    "training.max_steps=40",
+    "checkpoint.every_steps=10",
     "training.log_every=1",
     "training.validate_every=1000",
+    "launch.profile=dev",
     "launch.nodes=2",
     "launch.ranks_per_node=1",
     "launch.cpus_per_rank=2",
@@ -56,11 +57,22 @@ class Cluster:
     def submit(self, name: str, *overrides: str) -> RunDir:
         """A run of the smallest model on two nodes."""
         self.dual(
-            *("submit", "--preset", "demo", "--profile", "dev", "--shards", self.shards),
+            *("submit", "--preset", "demo", "--shards", self.shards),
             *(f"name={name}", *SMALLEST, *overrides),
         )
         self.started.append(name)
         return RunDir.open(self.store / "runs" / name)
+
+    def sweep(self, name: str, *words: object) -> None:
+        """A sweep of the smallest model."""
+        self.dual("sweep", "--preset", "demo", "--shards", self.shards, f"name={name}", *SMALLEST, *words)
+        self.started.append(name)
+
+    def reference(self) -> RunDir:
+        """A run that nothing disturbed."""
+        if not (self.store / "runs" / "undisturbed").exists():
+            self.finish(self.submit("undisturbed"))
+        return RunDir.open(self.store / "runs" / "undisturbed")
 
     def status(self, name: str) -> dict[str, Any]:
         return json.loads(self.dual("status", name, "--json"))
@@ -80,19 +92,12 @@ class Cluster:
     def finish(self, run: RunDir, seconds: float = 300) -> None:
         """Wait until the run has finished and its job has left the queue."""
         self.until(f"{run.path.name} finishes", lambda: reasons(run)[-1:] == ["finished"], seconds)
-        self.until(
-            f"the job of {run.path.name} ends", lambda: not self.status(run.path.name)["slurm_state"] == "RUNNING"
-        )
+        self.until(f"the job of {run.path.name} ends", lambda: self.status(run.path.name)["slurm_state"] != "RUNNING")
 
 
 def slurm(*words: str) -> str:
     """The output of a command of Slurm."""
     return subprocess.run(words, capture_output=True, text=True, check=True, timeout=60).stdout
-
-
-def node(*words: str) -> None:
-    """Do something to a machine of the cluster; see slurm/devcluster/node."""
-    subprocess.run([DEVCLUSTER / "node", *words], check=True, timeout=60)
 
 
 def reasons(run: RunDir) -> list[str]:
@@ -112,10 +117,10 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "shards"
 
 
-@pytest.fixture
-def cluster(tmp_path: Path, shards: Path) -> Iterator[Cluster]:
-    """The cluster; what a test leaves in the queue is cancelled."""
-    made = Cluster(tmp_path / "store", shards)
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory, shards: Path) -> Iterator[Cluster]:
+    """The cluster; what the tests leave in the queue is cancelled."""
+    made = Cluster(tmp_path_factory.mktemp("slurm") / "store", shards)
     yield made
     left = slurm("squeue", "--me", "--noheader", "--format=%i %j").split("\n")
     ids = [line.split()[0] for line in left if line and line.split()[1] in made.started]

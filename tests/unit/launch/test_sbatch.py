@@ -28,7 +28,7 @@ REQUESTS = {
 def text(name: str) -> str:
     profile, request = load_profile(name), REQUESTS[name]
     check(request, profile)
-    return sbatch_text(profile, request, "trial", Path("/store/runs/trial"), "python")
+    return sbatch_text(profile, request, Path("/store/runs/trial"), "python")
 
 
 def test_every_cluster_has_a_golden_file() -> None:

@@ -1,0 +1,53 @@
+"""What came out of a sweep: one row per member, then mean and deviation over the finished ones."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dual_hpc.tracking.run_dir import RunDir
+from launch.overview import Overview
+
+SCORES = ("validation", "test UA {A,V}", "test UA {A,V,T}")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One member: what sets it apart, where it stands, and its scores (shares of one; absent ones left out)."""
+
+    name: str
+    overrides: list[str]
+    state: str
+    step: int
+    total: int | None
+    scores: dict[str, float]
+
+
+def row(run: RunDir, overrides: list[str], seen: Overview) -> Row:
+    """The scores of a member: the best on validation, and the test's if `dual-hpc evaluate` has written them."""
+    from dual_hpc.tracking.journal import read
+
+    scores: dict[str, float] = {}
+    best = [entry.fields["score"] for entry in read(run.journal) if entry.event == "best"]
+    if best:
+        scores["validation"] = float(best[-1])
+    report = run.reports / "test_best.json"
+    if report.exists():
+        subsets = json.loads(report.read_text(encoding="utf-8"))["subsets"]
+        for subset, name in (("av", "test UA {A,V}"), ("avt", "test UA {A,V,T}")):
+            if subset in subsets:
+                scores[name] = float(subsets[subset]["ua"])
+    return Row(run.path.name, overrides, seen.state, seen.step, seen.total, scores)
+
+
+def summary(rows: Sequence[Row]) -> dict[str, tuple[float, float, int]]:
+    """Score -> mean, standard deviation (of the sample; 0 for one) and number over the finished members."""
+    found = {}
+    for name in SCORES:
+        values = [row.scores[name] for row in rows if row.state == "finished" and name in row.scores]
+        if values:
+            deviation = statistics.stdev(values) if len(values) > 1 else 0.0
+            found[name] = (statistics.fmean(values), deviation, len(values))
+    return found

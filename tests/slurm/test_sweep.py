@@ -1,0 +1,47 @@
+"""A sweep of four as one array; the member that fails is submitted again, alone."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import Any
+
+import pytest
+
+from dual_hpc.tracking.mlflow_store import store_of
+from dual_hpc.tracking.run_dir import RunDir
+from launch import history
+
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(900)]
+
+
+def test_a_sweep_of_four_of_which_one_fails(cluster: Any) -> None:
+    cluster.sweep("study", "--grid", "seeds=0..3", "--parallel", 2, "training.max_steps=2", "launch.nodes=1")
+    runs = [RunDir.open(cluster.store / "runs" / f"study.seed-{seed}") for seed in range(4)]
+    jobs = [history.last_job(history.read(run.path)) for run in runs]
+    assert len({str(job).split("_")[0] for job in jobs}) == 1 and [str(job)[-2:] for job in jobs] == [
+        "_0",
+        "_1",
+        "_2",
+        "_3",
+    ]
+    subprocess.run(["scancel", str(jobs[3])], check=True)
+    cluster.until("three members finish", lambda: states(cluster) == ["finished"] * 3 + ["cancelled"])
+
+    cluster.dual("sweep", "--resubmit", "study")
+    again = history.last_job(history.read(runs[3].path))
+    assert again not in jobs and [history.last_job(history.read(run.path)) for run in runs[:3]] == jobs[:3]
+    cluster.until("the fourth member finishes", lambda: states(cluster) == ["finished"] * 4)
+    shown = json.loads(cluster.dual("sweep", "--show", "study", "--json"))
+    assert shown["scores"]["validation"]["runs"] == 4
+    config = runs[0].config()
+    with store_of(config).client() as client:
+        parent = client.get_run(config.tracking.tags["mlflow.parentRunId"])
+        query = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"
+        children = client.search_runs([parent.info.experiment_id], query)
+    assert parent.info.status == "FINISHED" and parent.data.metrics["validation/runs"] == 4
+    assert {child.data.tags["dual.run_id"] for child in children} == {run.identity().run_id for run in runs}
+
+
+def states(cluster: Any) -> list[str]:
+    return [member["state"] for member in json.loads(cluster.dual("sweep", "--show", "study", "--json"))["members"]]

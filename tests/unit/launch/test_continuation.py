@@ -1,0 +1,105 @@
+"""Every row of the table: what a job that ended early may do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dual_hpc.config.schema import LaunchConfig
+from launch.continuation import Policy, decide
+from launch.history import Entry, budget, failed_at, jobs, last_job, spent
+from launch.scheduler import JobFacts, parse_facts
+
+RUNNING = JobFacts("RUNNING", restarts=0, reason="None", preempted=False, seconds_left=3600)
+POLICY = Policy(incarnation=0, may_requeue=True, signal_seconds=60, spent=0, budget=10)
+
+
+@pytest.mark.parametrize(
+    ("facts", "action", "cause"),
+    [
+        (replace(RUNNING, seconds_left=90), "requeue", "time limit"),
+        (replace(RUNNING, preempted=True), "requeue", "preempted"),
+        (RUNNING, "requeue", "signal"),
+        (replace(RUNNING, seconds_left=None), "requeue", "signal"),
+        (replace(RUNNING, state="COMPLETING", restarts=1), "leave", "requeued by Slurm"),
+        (replace(RUNNING, restarts=1), "leave", "requeued by Slurm"),
+        (replace(RUNNING, state="COMPLETING"), "leave", "cancelled"),
+        (replace(RUNNING, state="COMPLETING", reason="TimeLimit"), "requeue", "time limit"),
+        (replace(RUNNING, state="CANCELLED"), "leave", "cancelled"),
+        (replace(RUNNING, state=""), "leave", "unknown to Slurm"),
+    ],
+)
+def test_what_slurm_says_decides(facts: JobFacts, action: str, cause: str) -> None:
+    decision = decide(facts, POLICY)
+    assert (decision.action, decision.cause) == (action, cause)
+    chained = decide(facts, replace(POLICY, may_requeue=False))
+    assert chained.action == ("chain" if action == "requeue" else action)
+
+
+@given(
+    state=st.sampled_from(["RUNNING", "COMPLETING", "PENDING", "CANCELLED", ""]),
+    restarts=st.integers(0, 3),
+    reason=st.sampled_from(["None", "TimeLimit", "Prolog"]),
+    preempted=st.booleans(),
+    left=st.one_of(st.none(), st.floats(-100, 1e5)),
+    failed=st.booleans(),
+)
+def test_a_cancelled_job_never_rises_and_a_stopped_run_stays_so(
+    state: str, restarts: int, reason: str, preempted: bool, left: float | None, failed: bool
+) -> None:
+    facts = JobFacts(state, restarts, reason, preempted, left)
+    assert decide(facts, replace(POLICY, stop_asked=True), failed).action == "leave"
+    assert decide(facts, replace(POLICY, user_error=True), failed).action == "leave"
+    if state == "COMPLETING" and reason != "TimeLimit":
+        assert decide(facts, POLICY, failed).action == "leave"
+    if restarts > POLICY.incarnation:
+        assert decide(facts, POLICY, failed).action == "leave"
+
+
+def test_only_preemption_is_free_of_the_budget() -> None:
+    poor = replace(POLICY, spent=10)
+    assert decide(replace(RUNNING, seconds_left=1), poor).action == "leave"
+    assert decide(RUNNING, poor).action == "leave"
+    assert decide(replace(RUNNING, preempted=True), poor).action == "requeue"
+
+
+def test_a_failure_goes_on_only_from_a_newer_checkpoint() -> None:
+    assert decide(RUNNING, POLICY, failed=True).action == "leave"  # nothing saved: it would fail again
+    assert decide(RUNNING, replace(POLICY, progress=10), failed=True).cause == "failure"
+    assert decide(RUNNING, replace(POLICY, progress=10, failed_at=10), failed=True).action == "leave"
+    assert decide(RUNNING, replace(POLICY, progress=20, failed_at=10), failed=True).action == "requeue"
+
+
+def test_the_history_counts_what_the_decision_needs() -> None:
+    entries = [
+        Entry(event="submit", job_id="1"),
+        Entry(event="requeue", job_id="1", cause="time limit"),
+        Entry(event="submit", job_id="2"),
+        Entry(event="requeue", job_id="2", cause="preempted"),
+        Entry(event="chain", job_id="3", cause="failure", step=20),
+        Entry(event="requeue", job_id="3", cause="time limit", step=40),
+    ]
+    assert spent(entries) == 2 and failed_at(entries) == 20
+    assert jobs(entries) == ["1", "2", "3"] and last_job(entries) == "3"
+    assert spent(entries[:2]) == 1 and failed_at(entries[:4]) == 0
+
+
+@pytest.mark.parametrize(("hours", "total", "most"), [(20, 100, 4), (20, 101, 5), (20, 10, 0), (20, None, 10)])
+def test_the_total_hours_bound_the_continuations(hours: float, total: float | None, most: int) -> None:
+    assert budget(LaunchConfig(hours=hours, total_hours=total)) == most
+
+
+def test_the_words_of_scontrol_are_understood() -> None:
+    text = (
+        "JobId=7 JobName=a b=c JobState=RUNNING Reason=None Dependency=(null) Restarts=2 RunTime=00:00:10 "
+        "EndTime=2026-01-01T00:01:00 PreemptTime=2026-01-01T00:00:10 NodeList=n[1-2]\n"
+    )
+    import time
+
+    now = time.mktime(time.strptime("2026-01-01T00:00:00", "%Y-%m-%dT%H:%M:%S"))
+    assert parse_facts(text, now) == JobFacts("RUNNING", 2, "None", True, 60.0)
+    assert parse_facts("JobState=PENDING EndTime=Unknown PreemptTime=None", now).seconds_left is None
+    assert parse_facts("", now).state == ""

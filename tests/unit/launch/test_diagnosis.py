@@ -1,0 +1,115 @@
+"""One plain sentence for every way a run can be, and the word for its state."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from dual_hpc.tracking.run_dir import Segment
+from launch.diagnosis import Evidence, diagnose
+from launch.failures import Failure
+from launch.history import Entry
+from launch.scheduler import SlurmJob
+from launch.standing import Standing, state_of
+
+GONE = Standing("failed", "7", None, local=False, active=False)
+ENDED = Evidence("trial", GONE, step=12, total=40)
+START = Segment(event="start", job_id="7")
+
+
+def slurm(state: str, *steps: str, **more: Any) -> SlurmJob:
+    return SlurmJob("7", state, nodes="n[1-2]", exit_code="1:0", steps=steps, **more)
+
+
+def failure(message: str, code: int = 1, **more: Any) -> Failure:
+    return Failure(job_id="7", rank=1, host="n2", message=message, exit_code=code, log="/l", **more)
+
+
+@pytest.mark.parametrize(
+    ("evidence", "cause", "said"),
+    [
+        (replace(ENDED, standing=replace(GONE, state="finished"), step=40), "finished", "finished at step 40 of 40"),
+        (
+            replace(ENDED, standing=replace(GONE, state="queued", slurm=SlurmJob("7", "PENDING", "Resources"))),
+            "queued",
+            "(Resources)",
+        ),
+        (replace(ENDED, standing=replace(GONE, state="running", active=True)), "running", "at step 12 of 40"),
+        (
+            replace(ENDED, standing=replace(GONE, state="running", active=True), silent_seconds=1200),
+            "hang",
+            "nothing for 20 minutes",
+        ),
+        (replace(ENDED, past=slurm("TIMEOUT")), "time limit", "time limit"),
+        (
+            replace(ENDED, history=[Entry(event="leave", job_id="7", cause="time limit, and no continuation left")]),
+            "time limit",
+            "0 continuations",
+        ),
+        (replace(ENDED, past=slurm("PREEMPTED")), "preempted", "higher priority"),
+        (replace(ENDED, past=slurm("CANCELLED")), "cancelled", "scancel"),
+        (replace(ENDED, history=[Entry(event="cancel", job_id="7")]), "cancelled", "dual-hpc cancel"),
+        (
+            replace(ENDED, history=[Entry(event="leave", job_id="7", cause="stopped by the user")]),
+            "stopped",
+            "dual-hpc stop",
+        ),
+        (replace(ENDED, past=slurm("OUT_OF_MEMORY", "OUT_OF_MEMORY")), "out of memory", "n[1-2]"),
+        (
+            replace(ENDED, past=slurm("FAILED", "FAILED", "OUT_OF_MEMORY"), failures=[failure("peer is gone")]),
+            "out of memory",
+            "memory",
+        ),
+        (replace(ENDED, failures=[failure("OutOfMemoryError: CUDA out of memory")]), "out of memory", "rank 1 on n2"),
+        (replace(ENDED, past=slurm("NODE_FAIL")), "node failure", "n[1-2]"),
+        (
+            replace(ENDED, failures=[failure("training.non_finite_limit: loss or gradient not finite in 3 steps", 2)]),
+            "NaN",
+            "not finite",
+        ),
+        (replace(ENDED, failures=[failure("data.global_batch=9: no", 2)]), "user error", "data.global_batch=9"),
+        (replace(ENDED, failures=[failure("RuntimeError: boom")]), "failed", "boom (rank 1 on n2)"),
+        (replace(ENDED, past=slurm("FAILED"), last_words="Killed"), "unknown", "Killed"),
+    ],
+)
+def test_every_end_has_its_sentence_and_its_advice(evidence: Evidence, cause: str, said: str) -> None:
+    found = diagnose(evidence)
+    assert found.cause == cause and said in found.sentence
+    assert "\n" not in found.sentence + found.advice
+    assert bool(found.advice) == (cause not in ("queued", "running"))
+
+
+def test_what_befell_a_run_on_its_way_is_told() -> None:
+    evidence = replace(
+        ENDED,
+        standing=replace(GONE, state="finished"),
+        history=[Entry(event="requeue", job_id="7", cause="preempted")],
+        past=slurm("COMPLETED", earlier=("REQUEUED",)),
+    )
+    assert "requeue after preempted, restarted by Slurm after requeued" in diagnose(evidence).sentence
+
+
+@pytest.mark.parametrize(
+    ("segments", "job", "state"),
+    [
+        ([], None, "submitted"),
+        ([], SlurmJob("7", "PENDING"), "queued"),
+        ([], SlurmJob("7", "FAILED"), "failed"),
+        ([START], SlurmJob("7", "RUNNING"), "running"),
+        ([START], SlurmJob("7", "CANCELLED"), "cancelled"),
+        ([START], SlurmJob("7", "TIMEOUT"), "out of time"),
+        ([START], None, "running"),
+        ([START, Segment(event="end", job_id="7", reason="finished")], SlurmJob("7", "RUNNING"), "finished"),
+        ([START, Segment(event="end", job_id="7", reason="stopped")], SlurmJob("7", "PENDING"), "queued"),
+        ([START, Segment(event="end", job_id="7", reason="stopped")], SlurmJob("7", "COMPLETED"), "stopped"),
+        ([START, Segment(event="end", job_id="7", reason="failed")], SlurmJob("7", "FAILED"), "failed"),
+    ],
+)
+def test_a_state_is_one_word(segments: list[Segment], job: SlurmJob | None, state: str) -> None:
+    assert state_of(segments, 0.0, job) == state
+
+
+def test_a_run_that_fell_silent_is_not_called_running() -> None:
+    assert state_of([START], 1e4) == "silent" and state_of([START], 1e4, local_lives=True) == "running"

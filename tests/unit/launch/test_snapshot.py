@@ -1,0 +1,99 @@
+"""The code in the run directory is the code that runs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from dual_hpc.errors import UserError
+from launch import bootstrap
+from launch.snapshot import code_version, refuse_changes, write_archive
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A repository with a package, committed."""
+    root = tmp_path / "repository"
+    (root / "launch").mkdir(parents=True)
+    (root / "launch" / "__init__.py").write_text("WORD = 'committed'\n")
+    source = Path(bootstrap.__file__).read_bytes()
+    (root / "launch" / "bootstrap.py").write_bytes(source)
+    (root / ".gitignore").write_text("*.pyc\nsecret.py\n")
+    for words in (("init", "-q"), ("add", "."), ("commit", "-q", "-m", "first")):
+        git(root, *words)
+    return root
+
+
+def git(root: Path, *words: str) -> None:
+    identity = {
+        "GIT_AUTHOR_NAME": "a",
+        "GIT_AUTHOR_EMAIL": "a@b",
+        "GIT_COMMITTER_NAME": "a",
+        "GIT_COMMITTER_EMAIL": "a@b",
+    }
+    subprocess.run(["git", "-C", root, *words], check=True, env={**os.environ, **identity}, capture_output=True)
+
+
+def run(archive: Path, program: str, node: Path) -> str:
+    environment = {**os.environ, "TMPDIR": str(node), "PYTHONPATH": ""}
+    command = [sys.executable, archive, "-c", program]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, check=True, cwd=node).stdout.strip()
+
+
+def test_a_job_runs_what_was_submitted_whatever_becomes_of_the_tree(tree: Path, tmp_path: Path) -> None:
+    (tree / "launch" / "__init__.py").write_text("WORD = 'changed'\n")
+    (tree / "launch" / "fresh.py").write_text("")
+    (tree / "launch" / "secret.py").write_text("")
+    archive = write_archive(tmp_path, tree)
+    (tree / "launch" / "__init__.py").write_text("WORD = 'later'\n")
+    assert run(archive, "import launch, launch.fresh; print(launch.WORD)", tmp_path) == "changed"
+    with zipfile.ZipFile(archive) as packed:
+        assert "launch/secret.py" not in packed.namelist()
+        assert b"+WORD = 'changed'" in packed.read("uncommitted.diff")
+        assert packed.comment.decode() == code_version(tree) and packed.comment.endswith(b"+dirty")
+    assert write_archive(tmp_path, tree) == archive
+    assert run(archive, "import launch; print(launch.WORD)", tmp_path) == "changed"
+
+
+def test_the_same_code_is_the_same_archive_and_is_unpacked_once(tree: Path, tmp_path: Path) -> None:
+    archives = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        archives.append(write_archive(tmp_path / name, tree))
+    assert archives[0].read_bytes() == archives[1].read_bytes()
+    for archive in archives:
+        run(archive, "pass", tmp_path)
+    assert len(list((tmp_path / f"dual-hpc-{os.getuid()}").iterdir())) == 1
+
+
+def test_a_folder_that_others_may_write_is_not_trusted(tree: Path, tmp_path: Path) -> None:
+    folder = tmp_path / f"dual-hpc-{os.getuid()}"
+    folder.mkdir()
+    folder.chmod(0o777)
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        run(write_archive(tmp_path, tree), "pass", tmp_path)
+    assert "only this user can write" in caught.value.stderr
+
+
+def test_clean_refuses_changed_and_new_files(tree: Path) -> None:
+    refuse_changes(tree)
+    (tree / "launch" / "fresh.py").write_text("")
+    with pytest.raises(UserError, match=r"--clean: launch/fresh.py"):
+        refuse_changes(tree)
+
+
+def test_code_outside_a_repository_is_packed_as_it_stands(tmp_path: Path) -> None:
+    root = tmp_path / "installed"
+    (root / "launch" / "__pycache__").mkdir(parents=True)
+    (root / "launch" / "__init__.py").write_text("WORD = 'installed'\n")
+    (root / "launch" / "__pycache__" / "x.pyc").write_text("")
+    (root / "launch" / "bootstrap.py").write_bytes(Path(bootstrap.__file__).read_bytes())
+    archive = write_archive(tmp_path, root)
+    assert run(archive, "import launch; print(launch.WORD)", tmp_path) == "installed"
+    with zipfile.ZipFile(archive) as packed:
+        assert not any(name.endswith(".pyc") for name in packed.namelist())
