@@ -1,7 +1,8 @@
 """Decoded media to the bytes of a sample's members; the same input gives the same bytes.
 
 Encoders run on one thread (x264 with several may split work by their number), and neither the containers nor the
-streams carry a date or the writing program's version beyond x264's own note.
+streams carry a date or the writing program's version beyond x264's own note. Other versions of the libraries, or a
+processor with other vector instructions, may round some pixels differently: one data set is packed on one kind of node.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from numpy.typing import NDArray
 from dual_hpc.data.sample import AUDIO_RATE
 
 Picture = NDArray[np.uint8]  # RGB [H, W, 3]
-_SCALER = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
 
 
 def encode_flac(wave: NDArray[np.float32]) -> bytes:
@@ -62,7 +62,7 @@ def encode_mp4(pictures: Iterable[Picture], fps: Fraction, size: tuple[int, int]
         stream.codec_context.flags |= av.codec.context.Flags.bitexact
         for picture in pictures:
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-            frame = scale.reformat(frame, *size, format="yuv420p", interpolation=_SCALER, threads=1)
+            frame = scale.reformat(frame, *size, format="yuv420p", interpolation=Interpolation.AREA, threads=1)
             frame.pts, frame.time_base = count, 1 / fps
             container.mux(stream.encode(frame))
             count += 1

@@ -32,7 +32,6 @@ _MAX_SIDE = 8192  # pixels; a header that claims more is damaged, and would cost
 _SEEK_LEAD = 1.0  # seconds decoded before a wanted stretch, so that resampling and overlap are settled in it
 _MAX_LATE_START = 10.0  # seconds of silence put before audio that begins late
 _LONGEST = 24 * 3600.0  # seconds; a longer duration in a header is no duration
-_SCALER = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
 _FAULTS = (av.FFmpegError, ValueError, OverflowError, IndexError, MemoryError, EOFError, OSError)
 
 
@@ -284,7 +283,7 @@ def _rgb(
         raise ValueError(f"picture of {frame.width}x{frame.height}")
     if size is not None:
         # Scaled as it is stored and converted afterwards: half the work of one step.
-        frame = scale.reformat(frame, *size, format="yuv420p", interpolation=_SCALER, threads=1)
+        frame = scale.reformat(frame, *size, format="yuv420p", interpolation=Interpolation.AREA, threads=1)
     picture: Any = convert.reformat(frame, format="rgb24", threads=1).to_ndarray()
     turns = round((frame.rotation or 0) / 90) % 4
     return np.ascontiguousarray(np.rot90(picture, turns)) if turns else picture

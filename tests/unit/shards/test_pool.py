@@ -41,7 +41,8 @@ def test_an_utterance_that_crashes_the_decoder_is_the_only_one_left_out(
     (tmp_path / "site" / "sitecustomize.py").write_text(_FAULT)
     command = [sys.executable, "-m", "shards.pack", "iemocap", str(iemocap), "--out", str(tmp_path / "out")]
     command += ["--video-size", "24", "--shard-samples", "2", "--workers", workers]
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
+    places = [str(tmp_path / "site"), os.environ.get("PYTHONPATH", "")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, places))}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     report = read_report(tmp_path / "out")
