@@ -107,6 +107,8 @@ def _ended(e: Evidence, where: str, resume: str) -> Diagnosis:
         return Diagnosis("failed", f"stopped {where}: {last.cause}", resume)
     if cause is not None:
         return Diagnosis("failed", f"failed {where}: {cause.message}{_place(e, cause)}", _look(e, resume))
+    if e.standing.state == "gone":
+        return Diagnosis("cancelled", f"Slurm does not know job {e.standing.job_id} (any more) {where}", resume)
     said = f"; its last words: {e.last_words}" if e.last_words else ""
     slurm = f"Slurm says {final.lower()} ({e.past.exit_code})" if e.past else "nothing is known of its job"
     return Diagnosis("unknown", f"{e.standing.state} {where}: {slurm}{said}", _look(e, resume))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from dual_hpc.tracking.run_dir import RunDir
 from launch import failures, history
 from launch.diagnosis import Evidence
 from launch.glance import Glance
-from launch.scheduler import Scheduler, available
+from launch.scheduler import Scheduler, SlurmJob, available
 from launch.standing import silence, standings
 
 
@@ -32,10 +33,17 @@ def gather(run: RunDir, scheduler: Scheduler) -> Evidence:
         step=glance.step,
         total=glance.total,
         silent_seconds=silence(run, now),
-        past=scheduler.accounts([job_id]).get(job_id) if job_id is not None and asks else None,
+        past=past_of(standing.slurm, scheduler.accounts([job_id]).get(job_id)) if job_id is not None and asks else None,
         failures=[f for f in failures.read(run.logs, job_id) if f.time >= since] if job_id is not None else [],
         last_words=last_line(run.logs / "rank_0000.log"),
     )
+
+
+def past_of(queue: SlurmJob | None, account: SlurmJob | None) -> SlurmJob | None:
+    """Accounting's view; where it lags behind, with the state that the controller knows already."""
+    if account is None or queue is None:
+        return account or queue
+    return replace(account, state=queue.state, nodes=queue.nodes) if account.state != queue.state else account
 
 
 def last_line(log: Path) -> str:

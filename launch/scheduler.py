@@ -74,7 +74,7 @@ class Scheduler:
         wanted = list(dict.fromkeys(job_ids))
         fresh = self.clock() - self._asked < self.interval and all(job in self._answers for job in wanted)
         if wanted and not fresh:
-            queue = parse_queue(self.run(["squeue", "--me", "--noheader", "--array", f"--format={QUEUE}"]))
+            queue = parse_queue(self.run([*SQUEUE, f"--format={QUEUE}"]))
             past = self.accounts([job for job in wanted if job not in queue])
             self._answers = {job: queue.get(job) or past.get(job) for job in wanted}
             self._asked = self.clock()
@@ -91,6 +91,8 @@ class Scheduler:
             return {}
 
 
+# With the jobs that have just ended: of those accounting hears some seconds later.
+SQUEUE = ("squeue", "--me", "--noheader", "--array", "--states=all")
 QUEUE = "%i|%T|%r|%N"
 ACCOUNT = "JobID,State,ExitCode,NodeList"
 

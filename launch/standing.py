@@ -21,7 +21,7 @@ class Standing:
     """One run and its newest job.
 
     Attributes:
-        state: submitted, queued, running, finished, stopped, failed, cancelled, silent ...
+        state: submitted, queued, running, finished, stopped, failed, cancelled, silent, gone ...
         job_id: the newest job; None if the run was never submitted through a scheduler.
         slurm: what Slurm says of that job; None for a local one, or where Slurm has forgotten it.
         local: the newest job is (or was) processes of one machine.
@@ -68,6 +68,8 @@ def _standing(run: RunDir, job_id: str | None, slurm: SlurmJob | None, now: floa
     local = is_local(run)
     active = controller_lives(run) if local else slurm is not None and slurm.active
     state = state_of(run.segments(), silence(run, now), slurm, local_lives=local and active)
+    if state in ("submitted", "running") and slurm is None and job_id is not None and not local and available():
+        state = "gone"  # a task of an array that is cancelled while it waits leaves no trace, not even in accounting
     return Standing(state, job_id, slurm, local, active)
 
 

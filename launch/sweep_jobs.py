@@ -28,6 +28,18 @@ if TYPE_CHECKING:
 PARENT_TAG = "mlflow.parentRunId"
 
 
+def check_array(plans: Sequence[PlannedRun], profile: Profile) -> None:
+    """Refuse what the cluster, or an array, does not take.
+
+    Raises:
+        UserError: the request does not fit the profile, or the members ask for different jobs.
+    """
+    request = plans[0].config.launch
+    if any(plan.config.launch != request for plan in plans):
+        raise UserError("the members of a sweep share one job array: launch.* cannot be an axis")
+    check(request, profile)
+
+
 def submit_array(sweep: SweepDir, plans: Sequence[PlannedRun], profile: Profile, parallel: int) -> list[str]:
     """One array with a task per plan, at most `parallel` of them at a time; a single plan is a plain job.
 
@@ -38,10 +50,8 @@ def submit_array(sweep: SweepDir, plans: Sequence[PlannedRun], profile: Profile,
         UserError: the request does not fit the profile.
         EnvironmentFault: Slurm refused the array.
     """
+    check_array(plans, profile)
     request = plans[0].config.launch
-    if any(plan.config.launch != request for plan in plans):
-        raise UserError("the members of a sweep share one job array: launch.* cannot be an axis")
-    check(request, profile)
     (sweep.path / "logs").mkdir(parents=True, exist_ok=True)
     archive = write_archive(sweep.path)
     for plan in plans:

@@ -83,8 +83,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments[0] not in VERBS:
             raise UserError(_unknown_verb(arguments[0]))
         verb = importlib.import_module(f"launch.cli.{arguments[0]}")
+        words, command = split_command(arguments[1:]) if verb.__name__.endswith(".submit") else (arguments[1:], [])
         # Intermixed, so that settings may stand between options: `submit name=a --wait optim.lr=1e-4`.
-        args = build_parser(arguments[0], verb).parse_intermixed_args(arguments[1:])
+        args = build_parser(arguments[0], verb).parse_intermixed_args(words)
+        args.command = command
         return int(verb.run(args) or 0)
     except KeyboardInterrupt:
         print("dual-hpc: interrupted", file=sys.stderr)
@@ -101,6 +103,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         trace = keep_trace()
         return _complain(f"internal error: {type(error).__name__}: {error} (trace in {trace})", 1, trace_kept=True)
+
+
+def split_command(words: list[str]) -> tuple[list[str], list[str]]:
+    """What stands before and behind `--`: a verb's own words, and the command that it submits."""
+    at = words.index("--") if "--" in words else len(words)
+    return words[:at], words[at + 1 :]
 
 
 def overview() -> str:

@@ -66,7 +66,7 @@ def submit_new(args: argparse.Namespace) -> int:
     from launch.profiles import load_profile
     from launch.runs import plan_run
     from launch.sweep import SweepDir, folder, grid, listed
-    from launch.sweep_jobs import PARENT_TAG, parent_run
+    from launch.sweep_jobs import PARENT_TAG, check_array, parent_run
 
     if args.grid and args.member:
         raise UserError("--grid and --member do not go together")
@@ -80,6 +80,7 @@ def submit_new(args: argparse.Namespace) -> int:
         plan_run(source, None, [*overrides, *member.overrides, f"name={member.name}"], args.shards)
         for member in sweep.members
     ]
+    check_array(plans, profile)
     if args.dry_run:
         for member in sweep.members:
             print(f"{member.name}  {' '.join(member.overrides)}")

@@ -72,6 +72,7 @@ def failure(message: str, code: int = 1, **more: Any) -> Failure:
         (replace(ENDED, failures=[failure("data.global_batch=9: no", 2)]), "user error", "data.global_batch=9"),
         (replace(ENDED, failures=[failure("RuntimeError: boom")]), "failed", "boom (rank 1 on n2)"),
         (replace(ENDED, past=slurm("FAILED"), last_words="Killed"), "unknown", "Killed"),
+        (replace(ENDED, standing=replace(GONE, state="gone")), "cancelled", "does not know job 7"),
     ],
 )
 def test_every_end_has_its_sentence_and_its_advice(evidence: Evidence, cause: str, said: str) -> None:
