@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # Two cores are the smallest machine this is made for; more threads per process only get in each other's way.
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: setup demo test lint unit clean chaos
+.PHONY: setup demo test lint unit slurm slurm-long clean chaos
 
 setup: $(STAMP)
 
@@ -35,6 +35,12 @@ lint: $(STAMP)
 unit: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile -m "not distributed and not slurm"
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -m "distributed or slurm"
+
+# On a real Slurm that this starts and stops; slurm-long brings about what takes minutes: time limits, every end of `why`.
+slurm slurm-long: $(STAMP)
+	slurm/devcluster/up
+	trap slurm/devcluster/down EXIT; . $${TMPDIR:-/tmp}/devcluster/env && DUAL_REQUIRE_SLURM=1 OMP_NUM_THREADS=1 \
+		$(BIN)/pytest -q -m slurm $(if $(filter slurm-long,$@),$(wildcard tests/slurm/long_*.py),tests/slurm)
 
 bench-%: $(STAMP)
 	$(BIN)/python -m benchmarks.$*

@@ -38,6 +38,7 @@ class Policy:
         signal_seconds: how long before the time limit the job is warned.
         spent, budget: continuations so far (preemptions left out) and at most.
         stop_asked: a user wants the run to stop.
+        bad_node: a rank found its node unfit; the next attempt avoids it.
         user_error: a rank failed for a reason that only the user can remove.
         progress, failed_at: the newest checkpoint now, and at the continuation after the last failure.
     """
@@ -48,6 +49,7 @@ class Policy:
     spent: int
     budget: int
     stop_asked: bool = False
+    bad_node: bool = False
     user_error: bool = False
     progress: int = 0
     failed_at: int = 0
@@ -72,7 +74,8 @@ def decide(facts: JobFacts, policy: Policy, failed: bool = False) -> Decision:
         cause = "time limit"
     elif facts.state == "RUNNING":
         near = facts.seconds_left is not None and facts.seconds_left <= policy.signal_seconds + MARGIN
-        cause = "preempted" if facts.preempted else "failure" if failed else "time limit" if near else "signal"
+        broken = "bad node" if policy.bad_node else "failure"
+        cause = "preempted" if facts.preempted else broken if failed else "time limit" if near else "signal"
     else:
         return Decision("leave", facts.state.lower() or "unknown to Slurm")
     if cause == "failure" and policy.progress <= policy.failed_at:
@@ -101,6 +104,7 @@ def go_on(run: Path, job_id: str, incarnation: int, failed: bool = False) -> Dec
     told = [f for f in failures.read(run / "logs", job_id) if f.incarnation == incarnation]
     root = failures.root_cause(told)
     step = newest_checkpoint(run)
+    bad = sorted({f.host for f in told if f.bad_node})
     policy = Policy(
         incarnation=incarnation,
         may_requeue=profile.requeue,
@@ -108,21 +112,25 @@ def go_on(run: Path, job_id: str, incarnation: int, failed: bool = False) -> Dec
         spent=history.spent(entries),
         budget=history.budget(request),
         stop_asked=(run / history.STOP).exists(),
+        bad_node=bool(bad),
         user_error=failed and root is not None and root.exit_code == 2,
         progress=step,
         failed_at=history.failed_at(entries),
     )
     try:
         decision = decide(scheduler.facts(job_id), policy, failed)
+        avoid = sorted({*bad, *history.bad_nodes(entries)})
+        entry = history.Entry(event=decision.action, job_id=job_id, cause=decision.cause, step=step, bad_nodes=avoid)
         if decision.action == "chain":
             from launch.submission import submit_slurm
 
-            submit_slurm(run, request, profile, event="chain", cause=decision.cause, after=job_id, step=step)
+            submit_slurm(run, request, profile, entry, after=job_id)
         else:
-            event = history.Entry(event=decision.action, job_id=job_id, cause=decision.cause, step=step)
-            history.record(run, event)
+            history.record(run, entry)
         if decision.action == "requeue":
             scheduler.command(["scontrol", "requeue", job_id])
+            if avoid:
+                scheduler.command(["scontrol", "update", f"JobId={job_id}", f"ExcNodeList={','.join(avoid)}"])
     except DualError as error:
         decision = Decision("leave", f"could not go on: {error}")
         history.record(run, history.Entry(event="leave", job_id=job_id, cause=decision.cause, step=step))

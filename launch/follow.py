@@ -19,6 +19,7 @@ from launch import failures
 from launch.diagnosis import diagnose
 from launch.evidence import gather
 from launch.glance import Glance
+from launch.history import STOP
 from launch.scheduler import WATCHER_SECONDS, Scheduler
 from launch.standing import FINISHED, standings
 
@@ -52,6 +53,7 @@ def follow(run: RunDir, job: Job[Any]) -> None:
                     raise
                 interrupted += 1
                 display.say("killing the job" if interrupted > 1 else "saving and stopping (Ctrl-C again to kill)")
+                (run.path / STOP).touch()  # a rank that still starts up does not hear signals
                 stop_local(job, kill=interrupted > 1)
     failure = local_outcome(run, job) if isinstance(job, LocalJob) else slurm_outcome(run)
     if failure is not None and not (interrupted and failure.exit_code != 2):

@@ -22,7 +22,7 @@ STOP = "stop"  # a file of this name in the run directory asks its job to save a
 
 
 class Entry(BaseModel):
-    """One line.
+    """One line; what newer code has added to it is passed over.
 
     Attributes:
         event: "submit" by a user; "requeue" and "chain" by a job that continues itself (chain: a new job id);
@@ -30,15 +30,17 @@ class Entry(BaseModel):
         job_id: as the scheduler knows it (an array's member is "123_4"); a local job's is its controller's pid.
         cause: why a job continues itself or does not.
         step: the newest checkpoint at that moment; 0 without one.
+        bad_nodes: those that a continuation must avoid.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
     event: Literal["submit", "requeue", "chain", "leave", "stop", "cancel"]
     job_id: str
     time: float = Field(default_factory=time.time)
     cause: str | None = None
     step: int = 0
+    bad_nodes: list[str] = Field(default_factory=list)
     request: LaunchConfig | None = None
     profile: Profile | None = None
 
@@ -93,6 +95,14 @@ def failed_at(entries: list[Entry]) -> int:
         if entry.event in ("requeue", "chain") and entry.cause == "failure":
             return entry.step
     return 0
+
+
+def bad_nodes(entries: list[Entry]) -> list[str]:
+    """The nodes that were found to be bad since a user asked last."""
+    found: list[str] = []
+    for entry in entries:
+        found = [] if entry.event == "submit" else [*found, *entry.bad_nodes]
+    return sorted(set(found))
 
 
 def budget(request: LaunchConfig) -> int:

@@ -15,8 +15,9 @@ from submitit import JobEnvironment
 from submitit.helpers import TorchDistributedEnvironment
 
 from dual_hpc.errors import DualError
-from launch import failures
+from launch import failures, history
 from launch.continuation import go_on, incarnation
+from launch.preflight import BadNode, examine
 
 PORTS = range(12_000, 28_000)  # below the ports that Linux gives to outgoing connections
 
@@ -38,6 +39,11 @@ def train_rank(run_dir: str) -> str:
     if job.cluster == "local":
         die_with_parent()
     try:
+        if job.cluster == "slurm":
+            asked = history.last_request(history.read(Path(run_dir)))
+            promised = os.environ.get("SLURM_CPUS_PER_TASK")
+            wants_gpu = asked is not None and asked[1].has_gpus
+            examine(Path(run_dir), wants_gpu, int(promised) if promised else None)
         from dual_hpc.training.run import STOPPED, train
 
         ended = train(Path(run_dir))
@@ -59,6 +65,7 @@ def train_rank(run_dir: str) -> str:
                 message=" ".join(message.split()),
                 exit_code=code,
                 incarnation=incarnation(),
+                bad_node=isinstance(error, BadNode),
                 log=str(log),
             ),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,12 @@ from launch.snapshot import ARCHIVE
 
 
 def sbatch_parameters(
-    profile: Profile, request: LaunchConfig, run: Path, python: str, after: str | None = None
+    profile: Profile,
+    request: LaunchConfig,
+    run: Path,
+    python: str,
+    after: str | None = None,
+    avoid: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Arguments of submitit's SlurmExecutor for a checked request.
 
@@ -25,6 +31,7 @@ def sbatch_parameters(
 
     Args:
         after: the job whose end, whatever it is, this one waits for.
+        avoid: nodes.
     """
     cpus = cpus_per_rank(request, profile)
     options: dict[str, Any] = dict(profile.extra)
@@ -44,6 +51,7 @@ def sbatch_parameters(
         "constraint": request.constraint or profile.constraint,
         "account": request.account,
         "dependency": f"afterany:{after}" if after else None,
+        "exclude": ",".join(avoid) or None,
         "signal_delay_s": profile.signal_seconds,
         "stderr_to_stdout": True,
         "wckey": None,

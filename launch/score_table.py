@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from dual_hpc.evaluation.report import subset_name
+
 if TYPE_CHECKING:
     from dual_hpc.evaluation.result import EvaluationResult
 
@@ -31,11 +33,6 @@ def reliance_line(result: EvaluationResult) -> str | None:
     """What the text adds, from the same weights."""
     reliance = result.text_reliance
     return None if reliance is None else f"text adds {100 * reliance['ua']:+.1f} points of UA ({{A,V,T}} minus {{A,V}})"
-
-
-def subset_name(subset: str) -> str:
-    """ "avt" -> "{A,V,T}"."""
-    return "{" + ",".join(letter.upper() for letter in "avt" if letter in subset) + "}"
 
 
 def _title(about: Mapping[str, object]) -> str:

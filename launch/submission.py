@@ -8,7 +8,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from submitit import Job
 from submitit.core.utils import FailedJobError
@@ -54,7 +54,7 @@ def submit(plan: PlannedRun, profile: Profile, new_code: bool = False) -> Job[An
     (run.path / history.STOP).unlink(missing_ok=True)
     if profile.executor == "local":
         return submit_local(run, request, profile)
-    return submit_slurm(run.path, request, profile, event="submit")
+    return submit_slurm(run.path, request, profile, history.Entry(event="submit", job_id=""))
 
 
 def submit_local(run: RunDir, request: LaunchConfig, profile: Profile) -> Job[Any]:
@@ -66,30 +66,27 @@ def submit_local(run: RunDir, request: LaunchConfig, profile: Profile) -> Job[An
 
 
 def submit_slurm(
-    run: Path,
-    request: LaunchConfig,
-    profile: Profile,
-    *,
-    event: Literal["submit", "chain"],
-    cause: str | None = None,
-    after: str | None = None,
-    step: int = 0,
+    run: Path, request: LaunchConfig, profile: Profile, entry: history.Entry, after: str | None = None
 ) -> Job[Any]:
-    """One job of Slurm; `after` names the job it waits for.
+    """One job of Slurm.
+
+    Args:
+        entry: what the run's history will say of it, once it has an id; its bad nodes are avoided.
+        after: the job whose end it waits for.
 
     Raises:
         EnvironmentFault: Slurm refused the job.
     """
     run = run.absolute()
     executor = SlurmExecutor(run / "logs", python=python_command(sys.executable, run))
-    executor.update_parameters(**sbatch_parameters(profile, request, run, sys.executable, after))
+    executor.update_parameters(**sbatch_parameters(profile, request, run, sys.executable, after, entry.bad_nodes))
     try:
         with without_allocation():
             job = executor.submit(train_rank, str(run))
     except FailedJobError as error:
         raise EnvironmentFault(f"sbatch refused the job: {' '.join(str(error).split())}") from error
-    entry = history.Entry(event=event, job_id=job.job_id, cause=cause, step=step, request=request, profile=profile)
-    history.record(run, entry)
+    update = {"job_id": job.job_id, "request": request, "profile": profile}
+    history.record(run, entry.model_copy(update=update))
     return job
 
 

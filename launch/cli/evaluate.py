@@ -71,7 +71,8 @@ def evaluate(args: argparse.Namespace) -> EvaluationResult:
         data = load_config(None, [f"data.protocol={args.protocol}"]).data.model_copy(update={"shards": args.shards})
         return evaluation.evaluate(args.model, data, split=args.split, subsets=subsets)
     result = evaluation.evaluate_run(found.path, split=args.split, checkpoint=args.checkpoint, subsets=subsets)
-    track(found)
+    if found.config().tracking.enabled:
+        track(found)
     return result
 
 

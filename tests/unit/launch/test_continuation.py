@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dual_hpc.config.schema import LaunchConfig
 from launch.continuation import Policy, decide
-from launch.history import Entry, budget, failed_at, jobs, last_job, spent
+from launch.history import Entry, bad_nodes, budget, failed_at, jobs, last_job, spent
 from launch.scheduler import JobFacts, parse_facts
 
 RUNNING = JobFacts("RUNNING", restarts=0, reason="None", preempted=False, seconds_left=3600)
@@ -71,6 +71,18 @@ def test_a_failure_goes_on_only_from_a_newer_checkpoint() -> None:
     assert decide(RUNNING, replace(POLICY, progress=10), failed=True).cause == "failure"
     assert decide(RUNNING, replace(POLICY, progress=10, failed_at=10), failed=True).action == "leave"
     assert decide(RUNNING, replace(POLICY, progress=20, failed_at=10), failed=True).action == "requeue"
+
+
+def test_a_bad_node_is_left_even_before_the_first_checkpoint() -> None:
+    bad = replace(POLICY, bad_node=True)
+    assert decide(RUNNING, bad, failed=True).cause == "bad node"
+    assert decide(RUNNING, bad, failed=True).action == "requeue"
+    assert decide(RUNNING, replace(bad, spent=10), failed=True).action == "leave"
+    told = [
+        Entry(event="requeue", job_id="1", bad_nodes=["n2"]),
+        Entry(event="chain", job_id="2", bad_nodes=["n1", "n2"]),
+    ]
+    assert bad_nodes(told) == ["n1", "n2"] and bad_nodes([*told, Entry(event="submit", job_id="3")]) == []
 
 
 def test_the_history_counts_what_the_decision_needs() -> None:

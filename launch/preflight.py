@@ -1,0 +1,81 @@
+"""Is this node fit for a rank? Asked in the job, before the training begins; a bad node is named and excluded."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+from dual_hpc.errors import EnvironmentFault
+
+SHARED_MEMORY = 64 << 20  # bytes free in /dev/shm: batches of the data workers, NCCL's buffers
+STORE_BYTES = 1 << 30
+STORE_INODES = 1_000
+
+
+class BadNode(EnvironmentFault):
+    """This node, and perhaps no other one, cannot do its part."""
+
+
+def examine(run: Path, wants_gpu: bool, cores: int | None) -> None:
+    """Check the device, the cores, /dev/shm and the store.
+
+    Args:
+        wants_gpu: the cluster profile has GPUs.
+        cores: what the scheduler promised to this rank; None if it promised nothing.
+
+    Raises:
+        BadNode: with the first thing that is wrong.
+        EnvironmentFault: the store is full, which another node would not change.
+    """
+    check_store(run)
+    if (problem := shared_memory() or affinity(cores) or (device() if wants_gpu else None)) is not None:
+        raise BadNode(f"node {socket.gethostname()}: {problem}")
+
+
+def check_store(run: Path) -> None:
+    """Write, flush and rename, as a checkpoint does; and is there room for one?"""
+    probe = run / "logs" / f".preflight-{socket.gethostname()}-{os.getpid()}"
+    try:
+        with open(probe, "wb") as file:
+            file.write(b"x")
+            file.flush()
+            os.fsync(file.fileno())
+        renamed = probe.rename(probe.with_name(f"{probe.name}.renamed"))
+        renamed.unlink()
+    except OSError as error:
+        raise BadNode(f"node {socket.gethostname()}: {run} cannot be written: {error.strerror}") from error
+    usage = os.statvfs(run)
+    if usage.f_bavail * usage.f_frsize < STORE_BYTES:
+        raise EnvironmentFault(f"store: less than {STORE_BYTES >> 30} GB are free on the file system of {run}")
+    if usage.f_files and usage.f_favail < STORE_INODES:
+        raise EnvironmentFault(f"store: less than {STORE_INODES} inodes are free on the file system of {run}")
+
+
+def shared_memory(folder: str = "/dev/shm") -> str | None:
+    """What is wrong with /dev/shm."""
+    usage = os.statvfs(folder)
+    free = usage.f_bavail * usage.f_frsize
+    return f"{folder} has only {free >> 20} MB free" if free < SHARED_MEMORY else None
+
+
+def affinity(cores: int | None) -> str | None:
+    """What is wrong with the cores this process may use."""
+    allowed = len(os.sched_getaffinity(0))
+    if cores is None or allowed >= min(cores, os.cpu_count() or cores):
+        return None
+    return f"this rank is bound to {allowed} of its {cores} cores; is --cpus-per-task given to srun?"
+
+
+def device() -> str | None:
+    """What is wrong with the GPU: not there, or it computes wrongly."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return f"no GPU is visible (CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES', 'not set')})"
+    try:
+        here = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+        product = float((torch.ones(256, 256, device=here) @ torch.ones(256, 256, device=here)).sum())
+    except RuntimeError as error:
+        return f"its GPU fails: {' '.join(str(error).split())[:200]}"
+    return None if product == 256.0**3 else f"its GPU computes wrongly: {product:g} for {256**3}"
