@@ -21,7 +21,11 @@ from dual_hpc.errors import EnvironmentFault
 from shards.job import ShardJob, pack_shard
 
 _KEY_BYTES = 128
-_shared: Any = None  # in a worker: (number of utterances begun, key in flight)
+_shared: Any = None  # in a worker: (number of utterances begun, key in flight, stop)
+
+
+class _Stopped(Exception):
+    """In a worker: the packer gives up, and the shard in flight with it."""
 
 
 def run_jobs(jobs: Sequence[ShardJob], workers: int, tick: Callable[[int], None]) -> None:
@@ -68,7 +72,8 @@ def _pass(
     """Run jobs until done or until a worker dies: (jobs not finished, key last begun if one died)."""
     context = multiprocessing.get_context("spawn")
     begun, key = context.Value(ctypes.c_int64, 0), context.Array(ctypes.c_char, _KEY_BYTES + 1)
-    pool = ProcessPoolExecutor(workers, context, initializer=_begin_worker, initargs=((begun, key), os.getpid()))
+    stop = context.Value(ctypes.c_bool, False)
+    pool = ProcessPoolExecutor(workers, context, initializer=_begin_worker, initargs=((begun, key, stop), os.getpid()))
     seen = 0
     try:
         futures: dict[Future[None], ShardJob] = {pool.submit(_work, job, frozenset(poisonous)): job for job in jobs}
@@ -81,6 +86,9 @@ def _pass(
                 future.result()
     except BrokenProcessPool:
         return [job for future, job in futures.items() if not future.done() or future.exception()], key.value.decode()
+    except BaseException:
+        stop.value = True  # else an interrupt waits for whole shards
+        raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
     return [], None
@@ -101,9 +109,11 @@ def _end_with(parent: int) -> None:
 
 
 def _work(job: ShardJob, poisonous: frozenset[str]) -> None:
-    begun, key = _shared
+    begun, key, stop = _shared
 
     def begins(name: str) -> None:
+        if stop.value:
+            raise _Stopped
         key.value = name.encode()
         with begun.get_lock():
             begun.value += 1

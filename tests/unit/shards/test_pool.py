@@ -84,3 +84,19 @@ def test_a_failing_disk_is_an_error_and_not_a_skipped_utterance(iemocap: Path, t
     job = ShardJob(0, plan.utterances, plan.root, tmp_path / "absent", PackOptions(video_size=24))
     with pytest.raises(EnvironmentFault, match=r"absent.*the same command continues"):
         run_jobs([job], 1, lambda count: None)
+
+
+@pytest.mark.timeout(120)
+def test_an_interrupt_ends_at_the_next_utterance_and_leaves_no_half_shard(iemocap: Path, tmp_path: Path) -> None:
+    plan = read_corpus("iemocap", iemocap)
+    (tmp_path / "out" / ".pack").mkdir(parents=True)
+    # One shard that would take minutes.
+    job = ShardJob(0, plan.utterances * 5000, plan.root, tmp_path / "out", PackOptions(video_size=24))
+
+    def interrupt(count: int) -> None:
+        if count:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_jobs([job], 1, interrupt)
+    assert list((tmp_path / "out" / ".pack").iterdir()) == [] and not list((tmp_path / "out").glob("*.tar"))
