@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dual_hpc.kernels.alignment_onepass import LEAST_TEMPERATURE, AlignmentOnePass
 from dual_hpc.kernels.dispatch import select
 from dual_hpc.kernels.lengths import valid_steps, zero_padding
 
@@ -66,6 +67,9 @@ def alignment_reference(a: Tensor, v: Tensor, lengths: Tensor, tau: Tensor, acro
 
 def alignment_torch(a: Tensor, v: Tensor, lengths: Tensor, tau: Tensor, across_batch: bool) -> Tensor:
     """Whole similarity matrices: [B, T, T], or [1, B*T, B*T] across the batch."""
+    # Reading tau costs nothing on a CPU; a GPU would have to finish its work first.
+    if tau.device.type == "cpu" and not torch.compiler.is_compiling() and tau.item() >= LEAST_TEMPERATURE:
+        return AlignmentOnePass.apply(a, v, lengths, tau, across_batch)
     batch, steps, width = a.shape
     valid = valid_steps(lengths, steps)
     a, v = (F.normalize(zero_padding(x, lengths), dim=-1) for x in (a, v))
@@ -73,28 +77,10 @@ def alignment_torch(a: Tensor, v: Tensor, lengths: Tensor, tau: Tensor, across_b
     present = valid
     if across_batch:
         a, v, present = a.reshape(1, -1, width), v.reshape(1, -1, width), valid.reshape(1, -1)
-    sums = sums_in_one_pass if one_pass_is_safe(tau) else sums_by_softmax
-    both = sums(a @ v.transpose(1, 2) / tau, present, tau).view(2, batch, steps)
-    per_step = both.mean(0) - matched
-    return torch.where(valid, per_step, torch.zeros_like(per_step)).sum(1) / lengths.clamp(min=1)
-
-
-def one_pass_is_safe(tau: Tensor) -> bool:
-    """Whether exp(S - 1/tau) >= exp(-2/tau) stays in fp32's range, where asking costs nothing: not on a GPU."""
-    return tau.device.type == "cpu" and not torch.compiler.is_compiling() and tau.item() >= 0.025
-
-
-def sums_in_one_pass(similarity: Tensor, present: Tensor, tau: Tensor) -> Tensor:
-    """Log-sum-exps [2, ...] of rows and columns from one exponential, shifted by 1/tau, which no S exceeds."""
-    weights = torch.exp(similarity - 1 / tau)
-    ones = present.to(weights.dtype)
-    sums = torch.stack([(weights @ ones[..., None])[..., 0], (ones[:, None] @ weights)[:, 0]])
-    return torch.where(present, sums, torch.ones_like(sums)).log() + 1 / tau
-
-
-def sums_by_softmax(similarity: Tensor, present: Tensor, tau: Tensor) -> Tensor:
-    """The same for any tau."""
+    similarity = a @ v.transpose(1, 2) / tau
     # A finite floor instead of -inf: a row of -inf has NaN gradients even where its result is discarded.
     floor = torch.finfo(similarity.dtype).min
-    rows = torch.logsumexp(similarity.masked_fill(~present[:, None, :], floor), dim=2)
-    return torch.stack([rows, torch.logsumexp(similarity.masked_fill(~present[:, :, None], floor), dim=1)])
+    rows = torch.logsumexp(similarity.masked_fill(~present[:, None, :], floor), dim=2).view(batch, steps)
+    columns = torch.logsumexp(similarity.masked_fill(~present[:, :, None], floor), dim=1).view(batch, steps)
+    per_step = (rows + columns) / 2 - matched
+    return per_step.masked_fill(~valid, 0).sum(1) / lengths.clamp(min=1)

@@ -15,10 +15,8 @@ def zero_padding(x: Tensor, lengths: Tensor | None) -> Tensor:
     """x [B, T, ...] with exact zeros past `lengths`, so that not even a NaN in the padding reaches a gradient."""
     if lengths is None:
         return x
-    valid = valid_steps(lengths, x.shape[1])
-    return torch.where(
-        valid.view(*valid.shape, *(1,) * (x.dim() - 2)), x, torch.zeros((), dtype=x.dtype, device=x.device)
-    )
+    padded = ~valid_steps(lengths, x.shape[1])
+    return x.masked_fill(padded.view(*padded.shape, *(1,) * (x.dim() - 2)), 0)
 
 
 def last_valid(x: Tensor, lengths: Tensor | None, otherwise: Tensor) -> Tensor:

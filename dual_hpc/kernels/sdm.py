@@ -30,7 +30,8 @@ def sdm(
     lengths: Tensor | None = None,
     state: State | None = None,
     implementation: str = "auto",
-) -> tuple[Tensor, State]:
+    with_state: bool = True,
+) -> tuple[Tensor, State | None]:
     """Run the cell over whole sequences.
 
     Args:
@@ -39,33 +40,46 @@ def sdm(
         state: (h [B, H], c [B, H], x_last [B, D]) as returned for the preceding part of the same sequences; None at
             their start.
 
+        with_state: False saves the little that the state costs.
+
     Returns:
-        h [B, T, H], zero past the lengths, and the state after each sequence's last valid step. A sequence of length 0
-        keeps its state; if it has none yet, its x_last is zero.
+        h [B, T, H], zero past the lengths, and the state after each sequence's last valid step (None without
+        `with_state`). A sequence of length 0 keeps its state; if it has none yet, its x_last is zero.
     """
     chosen = select("sdm", implementation, x, width=weight_rec.shape[1])
     dtype = torch.get_autocast_dtype(x.device.type) if torch.is_autocast_enabled(x.device.type) else x.dtype
     with torch.autocast(x.device.type, enabled=False):
         weights = weight_prev.to(dtype), weight_cur.to(dtype), weight_rec.to(dtype), bias.to(dtype)
         x = x.to(dtype)
-        h, c, before = (s.to(dtype) for s in state) if state else _start(x, lengths, weight_rec.shape[1])
-        if chosen in ("triton", "parallel"):
-            whole = x.new_full((x.shape[0],), x.shape[1], dtype=torch.int64) if lengths is None else lengths
-            steps_first, _, h, c = sdm_op(x, *weights, whole, h, c, before, chosen)
-            out = steps_first.transpose(0, 1)
-        elif chosen == "reference":
-            out, h, c = sdm_reference(zero_padding(x, lengths), weights, lengths, h, c, before)
-        elif torch.compiler.is_compiling():
-            out, h, c = sdm_lstm_op(zero_padding(x, lengths), *weights, lengths, h, c, before)
+        if state:
+            h, c, before = (s.to(dtype) for s in state)
+        else:  # nothing remembered, and nothing has changed before the first frame
+            h = c = x.new_zeros(x.shape[0], weight_rec.shape[1])
+            before = None
+        if chosen == "torch" and not torch.compiler.is_compiling():
+            out, h, c = sdm_torch(x, weights, lengths, h, c, before, with_state)
+            out = zero_padding(out, lengths)
         else:
-            out, h, c = sdm_torch(zero_padding(x, lengths), weights, lengths, h, c, before)
-        out = zero_padding(out, lengths)
-        return out, (h, c, last_valid(x, lengths, before))
+            first = zero_padding(x[:, :1], lengths)[:, 0] if before is None else before
+            out, h, c = _implement(chosen, x, weights, lengths, h, c, first)
+        if not with_state:
+            return out, None
+        return out, (h, c, last_valid(x, lengths, torch.zeros_like(x[:, 0]) if before is None else before))
 
 
-def _start(x: Tensor, lengths: Tensor | None, hidden: int) -> State:
-    """The state before the first step: nothing remembered, and nothing has changed before the first frame."""
-    return x.new_zeros(x.shape[0], hidden), x.new_zeros(x.shape[0], hidden), zero_padding(x[:, :1], lengths)[:, 0]
+def _implement(
+    chosen: str, x: Tensor, weights: Weights, lengths: Tensor | None, h: Tensor, c: Tensor, before: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """All but torch's eager path: (h [B, T, H], last h, last c [B, H])."""
+    if chosen == "reference":
+        out, h, c = sdm_reference(zero_padding(x, lengths), weights, lengths, h, c, before)
+        return zero_padding(out, lengths), h, c
+    if chosen == "torch":
+        out, h, c = sdm_lstm_op(x, *weights, lengths, h, c, before)
+        return zero_padding(out, lengths), h, c
+    whole = x.new_full((x.shape[0],), x.shape[1], dtype=torch.int64) if lengths is None else lengths
+    steps_first, _, h, c = sdm_op(x, *weights, whole, h, c, before, chosen)
+    return steps_first.transpose(0, 1), h, c
 
 
 def sdm_reference(

@@ -1,0 +1,125 @@
+"""`python -m benchmarks.kernels [--device cpu|cuda] [--seconds S] [--threads N]`: results/kernels.{json,md,svg}.
+
+No contestant is timed whose output or gradient is wrong. Times on a CPU are processor time, which a busy machine spoils
+least. A GPU's figures go to kernels_gpu.*, so that neither run overwrites the other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import track
+
+from benchmarks import record
+from benchmarks.kernels import measure
+from benchmarks.kernels.contestants import Case, contestants
+from benchmarks.kernels.plot import plot
+
+ERRORS = Console(stderr=True)
+CPU = [
+    ("sdm", 16, 150, 64, torch.float32),
+    ("sdm", 16, 150, 128, torch.float32),
+    ("sdm", 4, 300, 256, torch.float32),
+    ("sdm", 16, 300, 256, torch.float32),
+    ("sdm", 16, 150, 128, torch.bfloat16),
+    ("vdm", 16, 150, 256, torch.float32),
+    ("vdm", 32, 400, 256, torch.float32),
+    ("alignment", 16, 150, 256, torch.float32),
+    ("alignment", 16, 400, 256, torch.float32),
+]
+GPU = [
+    *(("sdm", 32, 1500, h, torch.bfloat16) for h in (64, 128, 256, 512, 1024)),
+    *(("sdm", 32, 1500, h, torch.float16) for h in (128, 256)),
+    ("sdm", 128, 400, 256, torch.bfloat16),
+    ("sdm", 32, 400, 256, torch.float32),
+    *(("vdm", 32, 1500, d, torch.bfloat16) for d in (256, 512)),
+    ("vdm", 64, 4000, 256, torch.bfloat16),
+    *(("alignment", 32, t, 256, torch.bfloat16) for t in (400, 1500)),
+]
+
+
+def main() -> None:
+    """Run all cases; exit 1 if one of ours was wrong."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.kernels", description=__doc__)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--seconds", type=float, default=6.0, help="time for the rounds of one case")
+    parser.add_argument("--threads", type=int, default=1, help="threads on a CPU")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    on_gpu = options.device == "cuda"
+    load = os.getloadavg()[0]
+    details = []
+    for shape in track(GPU if on_gpu else CPU, "kernels", console=ERRORS, disable=not ERRORS.is_terminal):
+        details.append(compare(Case(*shape, device=options.device), options.seconds))
+        print(
+            details[-1]["case"], {k: v.get("both", v) for k, v in details[-1]["contestants"].items()}, file=sys.stderr
+        )
+    rows = [row for entry in details for row in rows_of(entry)]
+    wrong = [f"{e['case']}: {n}" for e in details for n in e["contestants"] if n in e["wrong"] and "dual_hpc" in n]
+    note = f"A forward and a backward, medians of rounds that contestants share; torch {torch.__version__}."
+    if on_gpu:
+        note += f" {torch.cuda.get_device_name()}, copy {measure.copy_gbps():.0f} GB/s."
+    else:
+        note += (
+            f" Processor time, {options.threads} thread(s); load average {load:.1f} and then {os.getloadavg()[0]:.1f}."
+            " GPU: not measured. The Triton kernels are proven in the interpreter and compiled offline, nothing more."
+        )
+    if wrong:
+        note += f" WRONG and therefore not timed: {', '.join(wrong)}."
+    path = record.write("kernels_gpu" if on_gpu else "kernels", rows, note=note, cases=details)
+    plot(rows, path.with_suffix(".svg"))
+    print(path.with_suffix(".md").read_text())
+    sys.exit(1 if wrong else 0)
+
+
+def compare(case: Case, seconds: float) -> dict[str, Any]:
+    """Errors, times and memory of everyone in one case; who is wrong or cannot run is named instead of timed."""
+    built = {name: measure.attempt(lambda m=make: m(case)) for name, make in contestants(case).items()}
+    want = measure.truth(case)
+    found: dict[str, dict[str, Any]] = {}
+    wrong = []
+    for name, contestant in built.items():
+        got = contestant if isinstance(contestant, str) else measure.attempt(lambda c=contestant: measure.gradients(c))
+        size = got if isinstance(got, str) else measure.error(got, want)
+        found[name] = {"error": size if isinstance(size, str) else f"{size:.3g}"}
+        correct = not isinstance(size, str) and size <= measure.ALLOWED[case.dtype]
+        # The LSTM stands beside VDM for its cost alone: it computes something else.
+        if not correct and (isinstance(size, str) or (case.op, name) != ("vdm", "nn.LSTM on the concatenation")):
+            wrong.append(name)
+    runners = {name: built[name] for name in built if name not in wrong}
+    for name, times in measure.timings(runners, case.device, seconds).items():
+        found[name] |= times | {"us_per_step": float(f"{times['both'][1] * 1e3 / case.steps:.4g}")}
+        found[name]["kept_bytes"] = measure.kept_bytes(runners[name])
+        if case.device == "cuda":
+            found[name]["peak_bytes"] = measure.peak_bytes(runners[name])
+            found[name]["longest_kernels"] = measure.attempt(lambda n=name: measure.longest_kernels(runners[n]))
+        if case.op == "vdm":
+            # x and the output once in forward; x, the gradient of the output and that of x once in backward.
+            moved = case.batch * case.steps * case.width * case.dtype.itemsize
+            found[name]["gbps"] = [
+                float(f"{moved * n / found[name][way][1] / 1e6:.4g}") for n, way in ((3, "forward"), (4, "backward"))
+            ]
+    return {"case": str(case), "contestants": found, "wrong": wrong}
+
+
+def rows_of(entry: dict[str, Any]) -> list[dict[str, Any]]:
+    """Each of ours against each peer, in time and in memory kept for the backward."""
+    timed = {name: c for name, c in entry["contestants"].items() if "both" in c}
+    rows = []
+    for ours in (name for name in timed if name.startswith("dual_hpc")):
+        case = entry["case"] if ours == "dual_hpc auto" else f"{entry['case']} ({ours.removeprefix('dual_hpc ')})"
+        for peer in (name for name in timed if not name.startswith("dual_hpc")):
+            mine, theirs = timed[ours], timed[peer]
+            rows.append(record.row(case, mine["both"][1], theirs["both"][1], peer, "ms", True))
+            kept = mine["kept_bytes"] / 1e6, theirs["kept_bytes"] / 1e6
+            rows.append(record.row(case, *kept, peer, "MB kept", True))
+    return rows
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,168 @@
+"""Cases and who competes in them: each contestant is built on the same inputs and returns one output tensor."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dual_hpc.kernels.alignment import alignment_loss
+from dual_hpc.kernels.sdm import sdm
+from dual_hpc.kernels.vdm import vdm_concat_norm
+
+Contestant = tuple[Callable[[], Tensor], list[Tensor]]  # forward, and what it is differentiated by, the input first
+
+
+@dataclass(frozen=True)
+class Case:
+    """One op at one size; lengths are spread evenly between a third of the steps and all of them."""
+
+    op: str
+    batch: int
+    steps: int
+    width: int
+    dtype: torch.dtype
+    device: str
+
+    def __str__(self) -> str:
+        return f"{self.op} B={self.batch} T={self.steps} D={self.width} {str(self.dtype).removeprefix('torch.')}"
+
+    @property
+    def lengths(self) -> Tensor:
+        return torch.linspace(self.steps // 3, self.steps, self.batch).long().to(self.device)
+
+    def randn(self, *shape: int, seed: int = 0, scale: float = 1.0) -> Tensor:
+        """The same values in every dtype and on every device."""
+        values = torch.randn(*shape, generator=torch.Generator().manual_seed(seed)) * scale
+        return values.to(self.device, self.dtype).requires_grad_()
+
+
+def contestants(case: Case) -> dict[str, Callable[[Case], Contestant]]:
+    """Ours (`auto` and, on a GPU, each kernel by name) and the peers that can run the case."""
+    implementations = ["auto"] if case.device == "cpu" else ["auto", "triton"]
+    ours = {f"dual_hpc {name}": lambda c, name=name: OURS[c.op](c, name) for name in implementations}
+    if case.op == "alignment":
+        return ours | {"eager torch": eager_alignment}
+    if case.op == "vdm":
+        return ours | {"eager torch": eager_vdm, "nn.LSTM on the concatenation": lstm}
+    if case.device == "cuda":
+        ours["dual_hpc parallel"] = lambda c: our_sdm(c, "parallel")
+    peers = {
+        "nn.LSTM on the concatenation": lstm,
+        "packed nn.LSTM": lambda c: lstm(c, packed=True),
+        "eager torch": lambda c: our_sdm(c, "reference"),
+    }
+    if case.device == "cuda" and case.dtype == torch.bfloat16:
+        peers["fp16 nn.LSTM"] = lambda c: lstm(Case(c.op, c.batch, c.steps, c.width, torch.float16, c.device))
+    if case.device == "cuda" and importlib.util.find_spec("torchrl"):
+        peers["torchrl Triton LSTM"] = torchrl_lstm
+    return ours | peers
+
+
+def sdm_weights(case: Case) -> list[Tensor]:
+    """weight_prev, weight_cur, weight_rec [4D, D] and bias [4D], H = D, at nn.LSTM's scale."""
+    wide, scale = 4 * case.width, case.width**-0.5 / 3**0.5
+    shapes = [(wide, case.width)] * 3 + [(wide,)]
+    return [case.randn(*shape, seed=2 + n, scale=scale) for n, shape in enumerate(shapes)]
+
+
+def our_sdm(case: Case, implementation: str) -> Contestant:
+    x, weights, lengths = case.randn(case.batch, case.steps, case.width), sdm_weights(case), case.lengths
+
+    def forward() -> Tensor:
+        return sdm(x, *weights, lengths=lengths, implementation=implementation, with_state=False)[0]
+
+    return forward, [x, *weights]
+
+
+def lstm(case: Case, packed: bool = False) -> Contestant:
+    """nn.LSTM as its users call it, on concat(x_{t-1}, x_t); padded outputs set to zero, as ours are."""
+    x, lengths = case.randn(case.batch, case.steps, case.width), case.lengths
+    module = nn.LSTM(2 * case.width, case.width, batch_first=True).to(case.device, case.dtype)
+    prev, cur, rec, bias = sdm_weights(case)
+    with torch.no_grad():
+        for parameter, value in zip(module.parameters(), (torch.cat([prev, cur], 1), rec, bias, 0 * bias), strict=True):
+            parameter.copy_(value)
+    padding = torch.arange(case.steps, device=case.device) >= lengths[:, None]
+    on_cpu = lengths.cpu()
+
+    def forward() -> Tensor:
+        both = torch.cat([torch.cat([x[:, :1], x[:, :-1]], 1), x], -1)
+        if not packed:
+            return module(both)[0].masked_fill(padding[..., None], 0)
+        sequence = nn.utils.rnn.pack_padded_sequence(both, on_cpu, batch_first=True, enforce_sorted=False)
+        return nn.utils.rnn.pad_packed_sequence(module(sequence)[0], batch_first=True, total_length=case.steps)[0]
+
+    return forward, [x, *module.parameters()]
+
+
+def torchrl_lstm(case: Case) -> Contestant:
+    """torchrl's Triton kernels on the same concatenation; they read fp32 and multiply in `compute_dtype`."""
+    from torchrl.modules.tensordict_module._rnn_triton import lstm_triton
+
+    x = case.randn(case.batch, case.steps, case.width)
+    weights, lengths = sdm_weights(case), case.lengths
+    start = torch.zeros(case.batch, case.steps, case.width, device=case.device)
+    never = torch.zeros(case.batch, case.steps, dtype=torch.bool, device=case.device)
+    padding = torch.arange(case.steps, device=case.device) >= lengths[:, None]
+
+    def forward() -> Tensor:
+        both = torch.cat([torch.cat([x[:, :1], x[:, :-1]], 1), x], -1).float()
+        prev, cur, rec, bias = (w.float() for w in weights)
+        joined = torch.cat([prev, cur], 1)
+        out = lstm_triton(both, start, start, joined, rec, bias, 0 * bias, never, compute_dtype=case.dtype)[0]
+        return out.to(case.dtype).masked_fill(padding[..., None], 0)
+
+    return forward, [x, *weights]
+
+
+def our_vdm(case: Case, implementation: str) -> Contestant:
+    x, lengths = case.randn(case.batch, case.steps, case.width), case.lengths
+    scale, shift = case.randn(2 * case.width, seed=1), case.randn(2 * case.width, seed=2)
+    return lambda: vdm_concat_norm(x, lengths, scale, shift, implementation=implementation), [x, scale, shift]
+
+
+def eager_vdm(case: Case) -> Contestant:
+    """Masks, concatenation and LayerNorm as one would write them."""
+    x, lengths = case.randn(case.batch, case.steps, case.width), case.lengths
+    scale, shift = case.randn(2 * case.width, seed=1), case.randn(2 * case.width, seed=2)
+    step = torch.arange(case.steps, device=case.device)
+    valid, last = (step < lengths[:, None])[..., None], (step == lengths[:, None] - 1)[..., None]
+
+    def forward() -> Tensor:
+        change = torch.where(last, x, torch.cat([x[:, 1:], x[:, :1]], 1) - x)
+        both = torch.cat([x, change], -1).masked_fill(~valid, 0)
+        return F.layer_norm(both, both.shape[-1:], scale, shift).masked_fill(~valid, 0)
+
+    return forward, [x, scale, shift]
+
+
+def our_alignment(case: Case, implementation: str) -> Contestant:
+    a, v = (case.randn(case.batch, case.steps, case.width, seed=n) for n in (0, 1))
+    tau, lengths = torch.tensor(0.07, device=case.device, requires_grad=True), case.lengths
+    return lambda: alignment_loss(a, v, lengths, tau, implementation=implementation), [a, v, tau]
+
+
+def eager_alignment(case: Case) -> Contestant:
+    """Similarity matrices, masks and two cross-entropies, as one would write them."""
+    a, v = (case.randn(case.batch, case.steps, case.width, seed=n) for n in (0, 1))
+    tau, lengths = torch.tensor(0.07, device=case.device, requires_grad=True), case.lengths
+    step = torch.arange(case.steps, device=case.device)
+    valid = step < lengths[:, None]
+    target = torch.where(valid, step, -100)
+
+    def forward() -> Tensor:
+        similarity = F.normalize(a, dim=-1) @ F.normalize(v, dim=-1).transpose(1, 2) / tau
+        similarity = similarity.masked_fill(~(valid[:, None] & valid[..., None]), -1e4).float()
+        rows = F.cross_entropy(similarity.transpose(1, 2), target, reduction="none").sum(1)
+        columns = F.cross_entropy(similarity, target, reduction="none").sum(1)
+        return (rows + columns) / (2 * lengths)
+
+    return forward, [a, v, tau]
+
+
+OURS = {"sdm": our_sdm, "vdm": our_vdm, "alignment": our_alignment}
