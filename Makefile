@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # Two cores are the smallest machine this is made for; more threads per process only get in each other's way.
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: setup demo test lint unit slurm slurm-long clean chaos
+.PHONY: setup demo test lint unit slurm slurm-long slurm-matrix clean chaos
 
 setup: $(STAMP)
 
@@ -41,6 +41,13 @@ slurm slurm-long: $(STAMP)
 	slurm/devcluster/up
 	trap slurm/devcluster/down EXIT; . $${TMPDIR:-/tmp}/devcluster/env && DUAL_REQUIRE_SLURM=1 OMP_NUM_THREADS=1 \
 		$(BIN)/pytest -q -m slurm $(if $(filter slurm-long,$@),$(wildcard tests/slurm/long_*.py),tests/slurm)
+
+# Preemption under both process trackers, at Slurm's default signals and with preempt_send_user_signal.
+slurm-matrix: $(STAMP)
+	for options in "cgroup 0" "cgroup 1" "linuxproc 0" "linuxproc 1"; do set -- $$options; \
+		slurm/devcluster/up PROCTRACK=$$1 SEND_USR=$$2 && . $${TMPDIR:-/tmp}/devcluster/env && \
+		DUAL_REQUIRE_SLURM=1 OMP_NUM_THREADS=1 $(BIN)/pytest -q tests/slurm -k preempted; code=$$?; \
+		slurm/devcluster/down; [ $$code = 0 ] || exit $$code; done
 
 bench-%: $(STAMP)
 	$(BIN)/python -m benchmarks.$*

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import json
 import statistics
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rich.table import Table
+
+from dual_hpc.tracking.journal import read
 from dual_hpc.tracking.run_dir import RunDir
-from launch.overview import Overview
+from launch.overview import Overview, overview
+from launch.scheduler import Scheduler
+from launch.standing import standings
+from launch.sweep import SweepDir
 
 SCORES = ("validation", "test UA {A,V}", "test UA {A,V,T}")
 
@@ -27,8 +34,6 @@ class Row:
 
 def row(run: RunDir, overrides: list[str], seen: Overview) -> Row:
     """The scores of a member: the best on validation, and the test's if `dual-hpc evaluate` has written them."""
-    from dual_hpc.tracking.journal import read
-
     scores: dict[str, float] = {}
     best = [entry.fields["score"] for entry in read(run.journal) if entry.event == "best"]
     if best:
@@ -51,3 +56,26 @@ def summary(rows: Sequence[Row]) -> dict[str, tuple[float, float, int]]:
             deviation = statistics.stdev(values) if len(values) > 1 else 0.0
             found[name] = (statistics.fmean(values), deviation, len(values))
     return found
+
+
+def rows_of(sweep: SweepDir) -> list[Row]:
+    """One row per member; Slurm is asked once."""
+    runs, now = sweep.runs(), time.time()
+    seen = standings(runs, Scheduler(), now)
+    return [
+        row(run, member.overrides, overview(run, standing, now))
+        for run, member, standing in zip(runs, sweep.sweep.members, seen, strict=True)
+    ]
+
+
+def table(rows: Sequence[Row]) -> Table:
+    """Scores in percent; the last line is mean and deviation."""
+    made = Table("run", "settings", "state", "step", *SCORES, box=None)
+    for one in rows:
+        scores = (f"{100 * one.scores[name]:.1f}" if name in one.scores else "" for name in SCORES)
+        made.add_row(one.name, " ".join(one.overrides), one.state, f"{one.step}/{one.total or '?'}", *scores)
+    found = summary(rows)
+    if found:
+        cells = (f"{100 * found[n][0]:.1f} ± {100 * found[n][1]:.1f}" if n in found else "" for n in SCORES)
+        made.add_row("mean ± deviation", "", f"{max(count for *_, count in found.values())} runs", "", *cells)
+    return made

@@ -53,7 +53,8 @@ def run(args: argparse.Namespace) -> int:
             str(row.segments),
             f"{_age(row.age_seconds)} ago",
         )
-    Console().print(table)
+    console = Console()
+    Console(width=None if console.is_terminal else 160).print(table)
     return 0
 
 

@@ -10,7 +10,6 @@ from launch.cli.run_arguments import add_run_arguments
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from launch.gather import Row
     from launch.profiles import Profile
     from launch.runs import PlannedRun
     from launch.sweep import Sweep, SweepDir
@@ -143,10 +142,10 @@ def show(sweep: SweepDir, as_json: bool) -> int:
 
     from rich.console import Console
 
-    from launch.gather import summary
+    from launch.gather import rows_of, summary, table
     from launch.sweep_jobs import conclude
 
-    rows = table_rows(sweep)
+    rows = rows_of(sweep)
     config = sweep.runs()[0].config()
     if config.tracking.enabled:
         try:
@@ -157,39 +156,6 @@ def show(sweep: SweepDir, as_json: bool) -> int:
         scores = {name: {"mean": m, "std": s, "runs": n} for name, (m, s, n) in summary(rows).items()}
         print(json.dumps({"members": [dataclasses.asdict(row) for row in rows], "scores": scores}))
         return 0
-    Console().print(table(rows))
+    console = Console()
+    Console(width=None if console.is_terminal else 160).print(table(rows))
     return 0
-
-
-def table_rows(sweep: SweepDir) -> list[Row]:
-    """One row per member."""
-    import time
-
-    from launch.gather import row
-    from launch.overview import overview
-    from launch.scheduler import Scheduler
-    from launch.standing import standings
-
-    runs, now = sweep.runs(), time.time()
-    seen = standings(runs, Scheduler(), now)
-    return [
-        row(run, member.overrides, overview(run, standing, now))
-        for run, member, standing in zip(runs, sweep.sweep.members, seen, strict=True)
-    ]
-
-
-def table(rows: Sequence[Row]) -> object:
-    """Scores in percent."""
-    from rich.table import Table
-
-    from launch.gather import SCORES, summary
-
-    made = Table("run", "settings", "state", "step", *SCORES, box=None)
-    for row in rows:
-        scores = (f"{100 * row.scores[name]:.1f}" if name in row.scores else "" for name in SCORES)
-        made.add_row(row.name, " ".join(row.overrides), row.state, f"{row.step}/{row.total or '?'}", *scores)
-    found = summary(rows)
-    if found:
-        cells = (f"{100 * found[n][0]:.1f} ± {100 * found[n][1]:.1f}" if n in found else "" for n in SCORES)
-        made.add_row("mean ± deviation", "", f"{max(count for *_, count in found.values())} runs", "", *cells)
-    return made

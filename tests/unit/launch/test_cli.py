@@ -50,6 +50,7 @@ def test_every_verb_teaches_with_examples(verb: str, capsys: pytest.CaptureFixtu
         (["predict", "--model", "x", "--input", "/nowhere.mp4"], "/nowhere.mp4"),
         (["inspect", "/nowhere"], "/nowhere"),
         (["ui"], "mlflow.db"),
+        *(([verb, "gone"], "no run 'gone'") for verb in ("status", "logs", "why", "stop", "resume", "cancel", "sync")),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(words: list[str], said: str, capfd: pytest.CaptureFixture[str]) -> None:
