@@ -17,7 +17,7 @@ from launch.standing import silence, standings
 def gather(run: RunDir, scheduler: Scheduler) -> Evidence:
     """Everything about a run: its records, its failures, its log and Slurm."""
     now = time.time()
-    standing = standings([run], scheduler, now)[0]
+    standing = standings([run], scheduler, now, tolerant=True)[0]
     glance = Glance()
     glance.update(run.journal)
     job_id = standing.job_id

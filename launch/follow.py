@@ -63,7 +63,10 @@ def follow(run: RunDir, job: Job[Any]) -> None:
 
 
 def _slurm_done(run: RunDir, scheduler: Scheduler) -> bool:
-    standing = standings([run], scheduler, time.time())[0]
+    try:
+        standing = standings([run], scheduler, time.time())[0]
+    except EnvironmentFault:  # its controller restarts now and then
+        return False
     return standing.state == FINISHED or not standing.active
 
 

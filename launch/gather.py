@@ -61,7 +61,7 @@ def summary(rows: Sequence[Row]) -> dict[str, tuple[float, float, int]]:
 def rows_of(sweep: SweepDir) -> list[Row]:
     """One row per member; Slurm is asked once."""
     runs, now = sweep.runs(), time.time()
-    seen = standings(runs, Scheduler(), now)
+    seen = standings(runs, Scheduler(), now, tolerant=True)
     return [
         row(run, member.overrides, overview(run, standing, now))
         for run, member, standing in zip(runs, sweep.sweep.members, seen, strict=True)

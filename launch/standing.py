@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from dual_hpc.errors import EnvironmentFault
 from dual_hpc.tracking.run_dir import RunDir, Segment
 from launch import history
 from launch.local import LOCK
@@ -14,6 +16,8 @@ from launch.scheduler import Scheduler, SlurmJob, available
 
 FINISHED = "finished"
 SILENT_SECONDS = 600.0
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -35,12 +39,28 @@ class Standing:
     active: bool
 
 
-def standings(runs: list[RunDir], scheduler: Scheduler, now: float) -> list[Standing]:
-    """Where each run stands; Slurm is asked once for all of them."""
+def standings(runs: list[RunDir], scheduler: Scheduler, now: float, tolerant: bool = False) -> list[Standing]:
+    """Where each run stands; Slurm is asked once for all of them.
+
+    Args:
+        tolerant: where Slurm does not answer, warn and go by the runs' own records.
+
+    Raises:
+        EnvironmentFault: Slurm does not answer, and that is not tolerated.
+    """
     newest = [history.last_job(entries) for entries in (history.read(run.path) for run in runs)]
     asked = [job for run, job in zip(runs, newest, strict=True) if job is not None and not is_local(run)]
-    known = scheduler.jobs(asked) if asked and available() else {}
-    return [_standing(run, job, known.get(job or ""), now) for run, job in zip(runs, newest, strict=True)]
+    answers = available()
+    known: dict[str, SlurmJob] = {}
+    if asked and answers:
+        try:
+            known = scheduler.jobs(asked)
+        except EnvironmentFault as error:
+            if not tolerant:
+                raise
+            log.warning("Slurm does not answer; the states are those the runs wrote themselves (%s)", str(error)[:120])
+            answers = False
+    return [_standing(run, job, known.get(job or ""), now, answers) for run, job in zip(runs, newest, strict=True)]
 
 
 def is_local(run: RunDir) -> bool:
@@ -64,11 +84,11 @@ def controller_lives(run: RunDir) -> bool:
     return False
 
 
-def _standing(run: RunDir, job_id: str | None, slurm: SlurmJob | None, now: float) -> Standing:
+def _standing(run: RunDir, job_id: str | None, slurm: SlurmJob | None, now: float, answers: bool) -> Standing:
     local = is_local(run)
     active = controller_lives(run) if local else slurm is not None and slurm.active
     state = state_of(run.segments(), silence(run, now), slurm, local_lives=local and active)
-    if state in ("submitted", "running") and slurm is None and job_id is not None and not local and available():
+    if state in ("submitted", "running") and slurm is None and job_id is not None and not local and answers:
         state = "gone"  # a task of an array that is cancelled while it waits leaves no trace, not even in accounting
     return Standing(state, job_id, slurm, local, active)
 

@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
         print(line)
     scheduler = Scheduler(WATCHER_SECONDS)
     while args.follow:
-        active = standings([found], scheduler, time.time())[0].active
+        active = standings([found], scheduler, time.time(), tolerant=True)[0].active
         if log.exists() and log.stat().st_size > position:
             with open(log, "rb") as file:
                 file.seek(position)

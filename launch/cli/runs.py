@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
 
     runs = runs_dir(Path(args.store) if args.store else default_store())
     found, now = list_runs(runs), time.time()
-    rows = [overview(*pair, now) for pair in zip(found, standings(found, Scheduler(), now), strict=True)]
+    rows = [overview(*pair, now) for pair in zip(found, standings(found, Scheduler(), now, tolerant=True), strict=True)]
     if args.json:
         for row in rows:
             print(json.dumps(dataclasses.asdict(row)))

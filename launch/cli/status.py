@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
 
     found = existing_run(args)
     now = time.time()
-    row = overview(found, standings([found], Scheduler(), now)[0], now)
+    row = overview(found, standings([found], Scheduler(), now, tolerant=True)[0], now)
     if args.json:
         print(json.dumps(dataclasses.asdict(row)))
         return 0

@@ -1,0 +1,83 @@
+"""The run's own records, and Slurm's word where there is one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from dual_hpc.config import load_config
+from dual_hpc.errors import EnvironmentFault, UserError
+from dual_hpc.tracking.run_dir import RunDir, Segment
+from launch import control, history, standing
+from launch.local import LOCK
+from launch.profiles import load_profile
+from launch.scheduler import Scheduler
+from launch.standing import controller_lives, standings
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDir:
+    config = load_config("demo", [f"store={tmp_path}", "launch.profile=dev"])
+    made = RunDir.create(tmp_path / "runs" / "demo", config)
+    entry = history.Entry(event="submit", job_id="7", request=config.launch, profile=load_profile("dev"))
+    history.record(made.path, entry)
+    return made
+
+
+def answering(text: str) -> Scheduler:
+    return Scheduler(0, lambda words: text if words[0] == "squeue" else "")
+
+
+@pytest.fixture(autouse=True)
+def installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(standing, "available", lambda: True)
+
+
+@pytest.mark.parametrize(
+    ("queue", "state", "active"),
+    [
+        ("7|PENDING|Priority|\n", "queued", True),
+        ("7|RUNNING|None|n1\n", "running", True),
+        ("7|TIMEOUT|None|n1\n", "out of time", False),
+        ("8|RUNNING|None|n1\n", "gone", False),
+    ],
+)
+def test_slurm_tells_the_state_of_a_run_that_says_nothing(run: RunDir, queue: str, state: str, active: bool) -> None:
+    (found,) = standings([run], answering(queue), 0.0)
+    assert (found.state, found.active, found.job_id) == (state, active, "7")
+
+
+def test_a_silent_slurm_hides_no_run(run: RunDir, caplog: pytest.LogCaptureFixture) -> None:
+    def silent(words: Sequence[str]) -> str:
+        raise EnvironmentFault("squeue: cannot be reached")
+
+    with pytest.raises(EnvironmentFault):
+        standings([run], Scheduler(0, silent), 0.0)
+    run.append_segment(Segment(event="start", job_id="7"))
+    (found,) = standings([run], Scheduler(0, silent), 0.0, tolerant=True)
+    assert found.state == "running" and "Slurm does not answer" in caplog.text
+
+
+def test_what_does_not_run_can_be_neither_stopped_nor_cancelled(run: RunDir) -> None:
+    (found,) = standings([run], answering(""), 0.0)
+    for act in (control.stop, control.cancel):
+        with pytest.raises(UserError, match="no job works on demo"):
+            act(run, found)
+    assert not (run.path / history.STOP).exists()
+
+
+def test_the_lock_tells_whether_a_local_controller_lives(run: RunDir) -> None:
+    assert not controller_lives(run)
+    hold = f"import fcntl, sys; f = open({os.fspath(run.logs / LOCK)!r}, 'w'); fcntl.flock(f, fcntl.LOCK_EX)"
+    program = f"{hold}; print('held', flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None and holder.stdin is not None
+        holder.stdout.readline()
+        assert controller_lives(run)
+        holder.stdin.close()
+    assert not controller_lives(run)
