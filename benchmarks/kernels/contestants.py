@@ -49,8 +49,7 @@ def contestants(case: Case) -> dict[str, Callable[[Case], Contestant]]:
         return ours | {"eager torch": eager_alignment}
     if case.op == "vdm":
         return ours | {"eager torch": eager_vdm, "nn.LSTM on the concatenation": lstm}
-    if case.device == "cuda":
-        ours["dual_hpc parallel"] = lambda c: our_sdm(c, "parallel")
+    ours["dual_hpc parallel"] = lambda c: our_sdm(c, "parallel")
     peers = {
         "nn.LSTM on the concatenation": lstm,
         "packed nn.LSTM": lambda c: lstm(c, packed=True),

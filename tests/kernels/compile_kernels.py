@@ -76,6 +76,11 @@ def cases() -> list[tuple[str, int, Any, dict[str, str | None], torch.dtype, dic
             for kernel, warps in ((alignment_triton.lse_kernel, 4), (alignment_triton.gradient_kernel, 8)):
                 name = f"alignment_{kernel.__name__}_{NAMES[dtype]}_{width}"
                 out.append((name, arch, kernel, ALIGNMENT, x.dtype, alignment_triton.sizes(x, width == 512, warps)))
+    # A launch turns a size of 1 into a constant.
+    for name, arch, kernel, types, dtype, options in list(out):
+        if arch == 90 and dtype == torch.bfloat16 and name.endswith(("_64", "_256")):
+            ones = {n: 1 for n in ("batch", "steps") if n in kernel.arg_names and (n, types) != ("steps", SDM)}
+            out.append((f"{name}_single", arch, kernel, types, dtype, options | ones))
     return out
 
 
@@ -83,8 +88,9 @@ def usage(
     arch: int, kernel: Any, types: dict[str, str | None], dtype: torch.dtype, options: dict[str, Any]
 ) -> dict[str, Any]:
     """Registers and stack bytes per thread, shared memory bytes per program, and the matrix instruction used."""
-    signature = {n: (types[n] or f"*{NAMES[dtype]}") if n in types else "constexpr" for n in kernel.arg_names}
-    constants = {n: options[n] for n, t in signature.items() if t == "constexpr"}
+    fixed = {n for n in kernel.arg_names if n not in types or n in options}
+    signature = {n: "constexpr" if n in fixed else types[n] or f"*{NAMES[dtype]}" for n in kernel.arg_names}
+    constants = {n: options[n] for n in signature if n in fixed}
     aligned = {(i,): [["tt.divisibility", 16]] for i, t in enumerate(signature.values()) if t.startswith("*")}
     source = ASTSource(fn=kernel, signature=signature, constexprs=constants, attrs=aligned)
     launch = {n: options[n] for n in ("num_warps", "num_stages") if n in options}

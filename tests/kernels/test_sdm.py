@@ -123,3 +123,15 @@ def test_autocast_decides_the_dtype_alike_for_all_implementations():
     assert {out.dtype for out in outputs} == {torch.float16}
     for out in outputs[1:]:
         torch.testing.assert_close(out, outputs[0], atol=2e-3, rtol=2e-3)
+
+
+@implementations
+def test_without_the_state_the_outputs_and_gradients_are_the_same(implementation):
+    x, weights = cases.make(4, 6, 3, 5)
+    lengths = torch.tensor([6, 3, 1, 0])
+    with_state, _ = sdm(x, *weights, lengths=lengths, implementation=implementation)
+    without, nothing = sdm(x, *weights, lengths=lengths, implementation=implementation, with_state=False)
+    assert nothing is None
+    torch.testing.assert_close(without, with_state, atol=1e-6, rtol=1e-6)
+    wanted, got = (torch.autograd.grad(out.square().sum(), (x, *weights)) for out in (with_state, without))
+    torch.testing.assert_close(got, wanted, atol=1e-6, rtol=1e-5)

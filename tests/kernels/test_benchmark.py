@@ -1,0 +1,39 @@
+"""The benchmark times nobody whose result is wrong."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+
+@pytest.fixture
+def bench(monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2]))
+    import benchmarks.kernels.__main__ as main
+
+    return main
+
+
+@pytest.mark.parametrize("op", ["sdm", "vdm", "alignment"])
+def test_every_contestant_is_correct_and_timed(bench, op):
+    entry = bench.compare(bench.Case(op, 2, 9, 8, torch.float32, "cpu"), seconds=0)
+    assert entry["wrong"] == []
+    assert all(len(c["both"]) == 3 for c in entry["contestants"].values())
+    assert {row["unit"] for row in bench.rows_of(entry)} == {"ms", "MB kept"}
+
+
+def test_who_is_wrong_or_cannot_run_is_named_and_not_timed(bench, monkeypatch):
+    def broken(case):
+        raise RuntimeError("no such device")
+
+    def wrong(case):
+        x = case.randn(case.batch, case.steps, case.width)
+        return lambda: 1.1 * x, [x]
+
+    real = bench.contestants
+    monkeypatch.setattr(bench, "contestants", lambda c: real(c) | {"broken": broken, "dual_hpc wrong": wrong})
+    entry = bench.compare(bench.Case("sdm", 2, 9, 8, torch.float32, "cpu"), seconds=0)
+    assert entry["wrong"] == ["broken", "dual_hpc wrong"]
+    assert "no such device" in entry["contestants"]["broken"]["error"]
+    assert "both" not in entry["contestants"]["dual_hpc wrong"]
+    assert not any("wrong" in row["case"] for row in bench.rows_of(entry))
