@@ -21,7 +21,8 @@ def test_a_sweep_of_four_of_which_one_fails(cluster: Any) -> None:
     jobs = [history.last_job(history.read(run.path)) for run in runs]
     assert len({str(job).split("_")[0] for job in jobs}) == 1
     assert [str(job).split("_")[1] for job in jobs] == ["0", "1", "2", "3"]
-    cluster.until("the first member runs", lambda: states(cluster)[0] == "running")
+    # Asked directly: by the time that our command has started, a member may have finished.
+    cluster.until("the first member runs", lambda: "RUNNING" in queue(str(jobs[0])))
     subprocess.run(["scancel", str(jobs[0])], check=True)
     cluster.until("three members finish", lambda: states(cluster) == ["cancelled"] + ["finished"] * 3)
 
@@ -38,6 +39,11 @@ def test_a_sweep_of_four_of_which_one_fails(cluster: Any) -> None:
         children = client.search_runs([parent.info.experiment_id], query)
     assert parent.info.status == "FINISHED" and parent.data.metrics["validation/runs"] == 4
     assert {child.data.tags["dual.run_id"] for child in children} == {run.identity().run_id for run in runs}
+
+
+def queue(job_id: str) -> str:
+    words = ("squeue", "--noheader", f"--jobs={job_id}", "--format=%T")
+    return subprocess.run(words, capture_output=True, text=True, check=True, timeout=60).stdout
 
 
 def states(cluster: Any) -> list[str]:
