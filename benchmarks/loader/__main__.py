@@ -23,6 +23,7 @@ from benchmarks.loader.resume import resume_ratio, shuffle_spread
 
 RESULTS = Path(__file__).parents[1] / "results"
 ERRORS = Console(stderr=True)
+Figures = dict[str, list[dict[str, float]]]  # contestant -> what each round measured
 
 
 def main() -> None:
@@ -35,12 +36,14 @@ def main() -> None:
     if importlib.util.find_spec("streaming") is None:
         names.remove("mosaicml-streaming")
     rows: list[dict[str, Any]] = []
+    raw: dict[str, Figures] = {}
     load = [os.getloadavg()[0]]
     with tempfile.TemporaryDirectory(prefix="bench-loader-") as folder:
         for kind, samples in (("media", options.samples), ("features", options.features)):
             place = Path(folder) / kind
             corpus.write(place, kind, samples, "mosaicml-streaming" in names)
-            rows += compare(kind, place, names, samples // BATCH, options.rounds)
+            raw[kind] = measure(kind, place, names, samples // BATCH, options.rounds)
+            rows += compare(kind, raw[kind])
         zero, far = resume_ratio(Path(folder) / "features")
         load.append(os.getloadavg()[0])
     rows.append(row("first batch at step 10^6", far, zero, "step 0", "CPU s", smaller_is_better=True))
@@ -55,6 +58,7 @@ def main() -> None:
         "commit": subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip(),
         "rounds": options.rounds,
         "rows": rows,
+        "raw": raw,
     }
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "loader.json").write_text(json.dumps(report, indent=1) + "\n")
@@ -62,10 +66,10 @@ def main() -> None:
     print(markdown(report))
 
 
-def compare(kind: str, folder: Path, names: list[str], batches: int, rounds: int) -> list[dict[str, Any]]:
-    """Contestants in turn, `rounds` times; medians."""
+def measure(kind: str, folder: Path, names: list[str], batches: int, rounds: int) -> Figures:
+    """Contestants in turn, `rounds` times."""
     turns = [name for _ in range(rounds) for name in names]
-    figures: dict[str, list[dict[str, float]]] = {name: [] for name in names}
+    figures: Figures = {name: [] for name in names}
     for name in track(turns, description=kind, console=ERRORS, disable=not ERRORS.is_terminal):
         command = [sys.executable, "-m", "benchmarks.loader.measure", name, str(folder), str(batches)]
         env = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -73,16 +77,22 @@ def compare(kind: str, folder: Path, names: list[str], batches: int, rounds: int
         figures[name].append(json.loads(done.stdout.splitlines()[-1]))
         if not ERRORS.is_terminal:
             print(kind, name, figures[name][-1], file=sys.stderr, flush=True)
+    return figures
 
-    def median(name: str, figure: str) -> float:
-        return statistics.median(one[figure] for one in figures[name])
+
+def compare(kind: str, figures: Figures) -> list[dict[str, Any]]:
+    """Speeds are those of the best round, since other work on the machine only slows; memory is the median."""
+
+    def of(name: str, figure: str) -> float:
+        values = [one[figure] for one in figures[name]]
+        return statistics.median(values) if figure == "memory_mb" else max(values)
 
     rows = []
     for figure, unit in (("per_cpu_second", "clip s / CPU s"), ("per_second", "clip s / s"), ("memory_mb", "MB")):
-        for name in names[1:]:
-            if name != "decode limit" or figure == "per_cpu_second":
-                case = f"{kind}, {unit}"
-                rows.append(row(case, median("ours", figure), median(name, figure), name, unit, figure == "memory_mb"))
+        for name in figures:
+            if name != "ours" and (name != "decode limit" or figure == "per_cpu_second"):
+                smaller = figure == "memory_mb"
+                rows.append(row(f"{kind}, {unit}", of("ours", figure), of(name, figure), name, unit, smaller))
     return rows
 
 
@@ -100,7 +110,7 @@ def markdown(report: dict[str, Any]) -> str:
         "# Loader",
         "",
         f"{report['machine']}; `{report['command']}`; commit {report['commit'][:12]}; "
-        f"medians of {report['rounds']} rounds.",
+        f"best of {report['rounds']} rounds, of memory the median; all rounds are in loader.json.",
         "",
         "| case | ours | peer | of | ratio (> 1: ours is better) |",
         "|---|---:|---:|---|---:|",
