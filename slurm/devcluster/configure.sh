@@ -35,6 +35,7 @@ StoragePort=13306
 StorageUser=slurm
 StoragePass=slurm
 StorageLoc=slurm_acct
+$([ "$MODE" = ports ] && echo CommunicationParameters=NoInAddrAny)
 CONF
 
 # FirstJobId from the clock: submitit keeps results per job id and would take an old one for a new job's.
@@ -71,6 +72,7 @@ DefMemPerCPU=500
 GresTypes=gpu
 SlurmdParameters=config_overrides
 $([ "$SEND_USR" = 1 ] && echo SlurmctldParameters=preempt_send_user_signal)
+$([ "$MODE" = ports ] && echo CommunicationParameters=NoCtldInAddrAny,NoInAddrAny)
 MpiDefault=none
 MailProg=/bin/true
 FirstJobId=$(($(date +%s) % 67000000))
