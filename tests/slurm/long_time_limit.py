@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from dual_hpc.tracking.journal import read
 from launch import history
 from launch.profiles import FOLDER
 
@@ -20,11 +21,11 @@ def test_a_run_gets_the_three_allocations_it_needs(cluster: Any, tmp_path: Path,
         (FOLDER / "dev.yaml").read_text().replace("signal_seconds: 60", "signal_seconds: 45")
         + f"requeue: {str(requeue).lower()}\n"
     )
-    name = "requeued" if requeue else "chained"
     run = cluster.submit(
-        name, f"launch.profile={profile}", "launch.nodes=1", "launch.hours=0.05", "launch.total_hours=0.5",
-        "training.epochs=10000", "training.max_steps=3000", "checkpoint.every_steps=1000", "model.hidden_size=32",
-    )  # fmt: skip
+        "requeued" if requeue else "chained",
+        *(f"launch.profile={profile}", "launch.nodes=1", "launch.hours=0.05", "launch.total_hours=0.5"),
+        *("training.epochs=100000", f"training.max_steps={steps_in(cluster, 250)}", "checkpoint.every_steps=1000"),
+    )
     cluster.finish(run, 1500)
     starts = [segment for segment in run.segments() if segment.event == "start"]
     assert len(starts) >= 3 and [s.step for s in starts] == sorted({s.step for s in starts})
@@ -32,3 +33,11 @@ def test_a_run_gets_the_three_allocations_it_needs(cluster: Any, tmp_path: Path,
     assert {entry.event for entry in entries[1:]} == {"requeue" if requeue else "chain"}
     assert {entry.cause for entry in entries[1:]} == {"time limit"}
     assert len(history.jobs(entries)) == (1 if requeue else len(starts))
+
+
+def steps_in(cluster: Any, seconds: float) -> int:
+    """How many optimiser steps this machine takes in that time; an allocation has some 100 s for them."""
+    run = cluster.submit("pace", "launch.nodes=1")
+    cluster.finish(run)
+    times = [entry.time_ms for entry in read(run.journal) if "train/loss" in entry.metrics]
+    return int(seconds * 1000 * (len(times) - 1) / (times[-1] - times[0]))
