@@ -1,0 +1,73 @@
+"""What a job inherits, and which run a job of an array belongs to."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from dual_hpc.config import load_config
+from dual_hpc.config.schema import LaunchConfig
+from dual_hpc.errors import UserError
+from dual_hpc.tracking.run_dir import RunDir
+from launch import aftermath, history
+from launch.command import task_words
+from launch.profiles import load_profile
+from launch.runs import plan_resumption
+from launch.sbatch import sbatch_text
+from launch.submission import without_allocation
+from launch.sweep import SweepDir, folder, grid
+
+
+def test_nothing_of_the_submitting_job_reaches_sbatch(monkeypatch: pytest.MonkeyPatch) -> None:
+    foreign = ("SLURM_JOB_ID", "SLURM_CPUS_PER_TASK", "SBATCH_QOS", "SRUN_DEBUG", "RANK", "MASTER_PORT", "DUAL_JOB_ID")
+    for name in (*foreign, "SLURM_CONF", "HOME_OF_MINE"):
+        monkeypatch.setenv(name, "x")
+    with without_allocation():
+        assert [name for name in foreign if name in os.environ] == []
+        assert os.environ["SLURM_CONF"] == os.environ["HOME_OF_MINE"] == "x"
+    assert all(os.environ[name] == "x" for name in foreign)
+
+
+def test_the_members_of_an_array_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = folder(tmp_path, "cv")
+    path.mkdir(parents=True)
+    sweep = SweepDir(path, grid("cv", ["folds=1,2"]))
+    sweep.save()
+    for number, run in enumerate(sweep.runs()):
+        run.path.mkdir(parents=True)
+        history.record(run.path, history.Entry(event="submit", job_id=f"7_{number}"))
+    monkeypatch.setenv("SLURM_JOB_ID", "9")
+    assert aftermath.job_id() == "9"
+    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "7")
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "1")
+    assert aftermath.job_id() == "7_1"
+    assert aftermath.run_of(path, "7_1") == sweep.runs()[1].path
+
+
+def test_a_run_goes_on_as_it_was_asked_for_last(tmp_path: Path) -> None:
+    run = RunDir.create(tmp_path / "runs" / "demo", load_config("demo", [f"store={tmp_path}"]))
+    with pytest.raises(UserError, match="never submitted"):
+        plan_resumption(run, [])
+    asked = LaunchConfig(profile="gone.yaml", nodes=3, hours=7, partition="low")
+    entry = history.Entry(event="submit", job_id="1", request=asked, profile=load_profile("dev"))
+    history.record(run.path, entry)
+    plan, profile = plan_resumption(run, ["launch.hours=9"])
+    assert plan.config.launch == asked.model_copy(update={"hours": 9}) and profile == load_profile("dev")
+    assert plan_resumption(run, ["launch.profile=template"])[1].name == "template"
+    with pytest.raises(UserError, match="only launch"):
+        plan_resumption(run, ["optim.lr=1"])
+
+
+def test_paths_and_names_are_no_shell(tmp_path: Path) -> None:
+    run = tmp_path / "it's $(touch x); a run"
+    text = sbatch_text(load_profile("dev"), LaunchConfig(profile="dev"), run, "/my python/bin/python")
+    lines = [line for line in text.splitlines() if "code.zip" in line]
+    quoted = "'" + str(run / "code.zip").replace("'", "'\"'\"'") + "'"
+    assert len(lines) == 2 and all(f"'/my python/bin/python' {quoted}" in line for line in lines)
+
+
+def test_the_tasks_of_a_command_share_its_work() -> None:
+    assert task_words(["pack", "meld"], 0, 1) == ["pack", "meld"]
+    assert task_words(["pack"], 2, 4) == ["pack", "--array-index", "2", "--array-count", "4"]
