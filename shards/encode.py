@@ -50,12 +50,20 @@ def encode_mp4(pictures: Iterable[Picture], fps: Fraction, size: tuple[int, int]
     """H.264 in mp4 of RGB pictures, each scaled to `size` (width, height): (bytes, number of pictures).
 
     Key frames come twice a second, so that a reader that wants a few pictures per second decodes little else; no
-    B-frames, so that order of decoding and of showing agree.
+    B-frames, so that order of decoding and of showing agree. No macroblock tree: x264's reads memory that it never
+    wrote where a row has an odd number of macroblocks, and the same pictures then give other bytes now and then.
     """
     buffer, count = io.BytesIO(), 0
     scale = VideoReformatter()
     with av.open(buffer, "w", format="mp4", options={"fflags": "+bitexact"}) as container:
-        options = {"preset": "veryfast", "crf": str(crf), "bf": "0", "g": str(max(1, round(fps / 2))), "threads": "1"}
+        options = {
+            "preset": "veryfast",
+            "crf": str(crf),
+            "bf": "0",
+            "g": str(max(1, round(fps / 2))),
+            "threads": "1",
+            "x264-params": "mbtree=0",
+        }
         stream = container.add_stream("libx264", rate=fps, options=options)
         stream.width, stream.height = size
         stream.pix_fmt = "yuv420p"

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
+import sys
 from fractions import Fraction
 from itertools import pairwise
 
@@ -70,6 +73,30 @@ def test_mp4_is_the_same_every_time_and_holds_every_picture() -> None:
         keys = [i for i, p in enumerate(packets) if p.is_keyframe]
         assert len(packets) == 40 and max(np.diff([*keys, 40])) <= 15
         assert [p.pts for p in packets] == sorted(p.pts for p in packets)
+
+
+_ENCODE = """
+import hashlib, sys
+from fractions import Fraction
+import numpy as np
+from shards.encode import encode_mp4
+y, x = np.mgrid[:224, :400]
+for width in (398, 336, 144):
+    pictures = []
+    for i in range(40):
+        waves = 128 + 60 * np.sin((x + 3 * i) / 17) + 40 * np.cos((y - 2 * i) / 11) + 20 * np.sin(x * y / 900 + i)
+        pictures.append(np.repeat(waves[:, :width, None], 3, axis=2).clip(0, 255).astype(np.uint8))
+    print(hashlib.sha256(encode_mp4(iter(pictures), Fraction(24), (width, 224), 23)[0]).hexdigest())
+"""
+
+
+def test_mp4_does_not_depend_on_what_memory_held_before() -> None:
+    found = set()
+    for filling in ("0", "1", "2", "90", "255"):  # glibc fills fresh memory with it
+        environment = {**os.environ, "MALLOC_PERTURB_": filling}
+        done = subprocess.run([sys.executable, "-c", _ENCODE], env=environment, capture_output=True, check=True)
+        found.add(done.stdout)
+    assert len(found) == 1
 
 
 def test_a_single_picture_is_a_video() -> None:
