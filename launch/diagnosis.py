@@ -85,7 +85,8 @@ def _ended(e: Evidence, where: str, resume: str) -> Diagnosis:
             return Diagnosis(
                 "NaN", f"the loss was not finite {where}: {cause.message}", "lower optim.lr, or look at these samples"
             )
-        return Diagnosis("user error", f"refused {where}: {cause.message}", f"change that setting; then {resume}")
+        advice = "change that setting and submit it under another name=..., or resume where it is one of launch.*"
+        return Diagnosis("user error", f"refused {where}: {cause.message}", advice)
     if "OUT_OF_MEMORY" in states or (cause is not None and _no_memory(cause)):
         return Diagnosis(
             "out of memory",

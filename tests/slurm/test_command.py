@@ -1,8 +1,7 @@
-"""Packing as an array of tasks fills the same shards as one process does."""
+"""Packing as an array of tasks gives the data set that one process gives."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,8 +16,4 @@ def test_two_tasks_pack_one_data_set(cluster: Any) -> None:
     words = ("pack", "iemocap", cluster.shards.parent / "raw", "--out", out, "--video-size", 48, "--workers", 1)
     cluster.dual("submit", "--profile", "dev", "launch.cpus_per_rank=1", "--tasks", 2, "--", *words)
     cluster.until("the index is written", lambda: (out / INDEX_NAME).exists(), 200)
-    assert contents(out) == contents(cluster.shards)
-
-
-def contents(folder: Path) -> list[tuple[str, list[str]]]:
-    return [(shard.name, [sample.meta.key for sample in shard.samples]) for shard in read_index(folder).shards]
+    assert read_index(out).dataset_id == read_index(cluster.shards).dataset_id
