@@ -94,6 +94,8 @@ def set_environment(job: JobEnvironment) -> None:
         cores = max(1, len(os.sched_getaffinity(0)) // exported.local_world_size)
     else:
         cores = int(os.environ.get("SLURM_CPUS_PER_TASK") or len(os.sched_getaffinity(0)))
+        if job.num_nodes == 1:
+            os.environ["MASTER_ADDR"] = "127.0.0.1"  # needs no name service, and no network
     os.environ.setdefault("OMP_NUM_THREADS", str(cores))
 
 

@@ -24,7 +24,7 @@ def test_a_run_gets_the_three_allocations_it_needs(cluster: Any, tmp_path: Path,
     run = cluster.submit(
         "requeued" if requeue else "chained",
         *(f"launch.profile={profile}", "launch.nodes=1", "launch.hours=0.05", "launch.total_hours=0.5"),
-        *("training.epochs=100000", f"training.max_steps={steps_in(cluster, 250)}", "checkpoint.every_steps=1000"),
+        *("training.epochs=100000", f"training.max_steps={steps_in(cluster, 200)}", "checkpoint.every_steps=1000"),
     )
     cluster.finish(run, 1500)
     starts = [segment for segment in run.segments() if segment.event == "start"]
