@@ -89,6 +89,7 @@ PartitionName=high Nodes=ALL MaxTime=INFINITE PriorityTier=10 PreemptMode=OFF St
 PartitionName=low  Nodes=ALL MaxTime=INFINITE PriorityTier=1 PreemptMode=REQUEUE GraceTime=$GRACE State=UP
 PartitionName=low0 Nodes=ALL MaxTime=INFINITE PriorityTier=1 PreemptMode=REQUEUE GraceTime=0 State=UP
 PartitionName=lowc Nodes=ALL MaxTime=INFINITE PriorityTier=1 PreemptMode=CANCEL GraceTime=$GRACE State=UP
+PartitionName=lowc0 Nodes=ALL MaxTime=INFINITE PriorityTier=1 PreemptMode=CANCEL GraceTime=0 State=UP
 CONF
 for i in $(seq "$NODES"); do
     if [ "$MODE" = netns ]; then address="NodeAddr=$NET.1$i Port=16818"; else address="NodeHostname=$HEAD NodeAddr=127.0.0.1 Port=1690$i"; fi

@@ -54,7 +54,7 @@ def test_ends_that_others_bring_about(cluster: Any, tmp_path: Path) -> None:
     strict = profile(tmp_path, "strict", "requeue: false")
     robbed = cluster.submit("lost", *ALONE, strict)
     cluster.submit("dropped", *ALONE)
-    cluster.submit("evicted", *ALONE, "launch.partition=lowc", "launch.cpus_per_rank=4")
+    cluster.submit("evicted", *ALONE, "launch.partition=lowc0", "launch.cpus_per_rank=4")
     for name in ("lost", "dropped", "evicted"):
         cluster.until("it runs", lambda name=name: cluster.status(name)["slurm_state"] == "RUNNING")
     victim = cluster.status("lost")["nodes"]
