@@ -42,6 +42,7 @@ class AudioDifferential(nn.Module):
                 self.weight_rec,
                 self.bias,
                 lengths=lengths,
+                with_state=False,
                 implementation=self.implementation,
             )
         else:
