@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -113,9 +114,8 @@ def haar_detector() -> Detector:
         UserError: OpenCV 4 is not installed.
     """
     try:
-        import cv2
-
-        cascade: Any = cv2.CascadeClassifier(f"{cv2.data.haarcascades}haarcascade_frontalface_alt2.xml")
+        cv2: Any = import_module("cv2")
+        cascade = cv2.CascadeClassifier(f"{cv2.data.haarcascades}haarcascade_frontalface_alt2.xml")
         if cascade.empty():
             raise AttributeError("no cascade")
     except (ImportError, AttributeError) as error:
