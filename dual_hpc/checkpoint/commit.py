@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,14 @@ def save(
     zero_stage: int,
     precision: str,
     state: dict[str, Any],
+    world_size: int | None = None,
+    fence: Callable[[], None] = lambda: None,
 ) -> Path:
     """Write one checkpoint with all ranks of `group`; collective.
+
+    Args:
+        world_size: ranks that can load it, if not as many as write it.
+        fence: called on rank 0 right before the checkpoint gets its name; raises if someone else owns the run by now.
 
     Returns:
         The committed folder.
@@ -53,9 +60,15 @@ def save(
     reached("written")
     files = {name: proof for proofs in gathered for name, proof in (proofs or {}).items()}
     content = Manifest(
-        step=step, world_size=group.size, zero_stage=zero_stage, precision=precision, state=state, files=files
+        step=step,
+        world_size=world_size or group.size,
+        zero_stage=zero_stage,
+        precision=precision,
+        state=state,
+        files=files,
     )
-    _together(group, lambda: _commit(temporary, final, content) if group.rank == 0 else None, step, undo=temporary)
+    finish = partial(_commit, temporary, final, content, fence)
+    _together(group, lambda: finish() if group.rank == 0 else None, step, undo=temporary)
     return final
 
 
@@ -84,6 +97,8 @@ def _together(group: Group, act: Callable[[], Any], step: int, undo: Path | None
         value = act()
     except OSError as error:
         failure = f"rank {group.rank}: {error.strerror or error}"
+    except EnvironmentFault as error:
+        failure = f"rank {group.rank}: {error}"
     answers = group.gather((value, failure))
     failures = [failure for _, failure in answers if failure]
     if failures:
@@ -98,11 +113,12 @@ def _make_empty(folder: Path) -> None:
     folder.mkdir(parents=True)
 
 
-def _commit(temporary: Path, final: Path, content: Manifest) -> None:
+def _commit(temporary: Path, final: Path, content: Manifest, fence: Callable[[], None]) -> None:
     _write_durably(temporary / MANIFEST_NAME, manifests.dump(content))
     for folder in sorted({(temporary / name).parent for name in content.files} | {temporary}):
         _flush_folder(folder)
     reached("manifest")
+    fence()
     if final.exists():  # a damaged one, or the same step again after a fallback
         shutil.rmtree(final)
     os.rename(temporary, final)

@@ -70,8 +70,8 @@ class ProvenFiles(CheckpointEngine):
         """Allow `load` of the files that `manifest` names; the caller has verified them."""
         self._proven = {folder / name for name in manifest.files}
 
-    def load(self, path: str, map_location: Any = None) -> Any:
-        """Read one file.
+    def load(self, path: str, map_location: Any = None, mmap: bool = False) -> Any:
+        """Read one file; with `mmap` only those of its tensors that are looked at.
 
         Raises:
             EnvironmentFault: the manifest does not prove it, or it holds objects that are not expected there.
@@ -80,7 +80,7 @@ class ProvenFiles(CheckpointEngine):
             raise EnvironmentFault(f"{path} is not proven by the checkpoint's manifest and is not read")
         try:
             with torch.serialization.safe_globals(_expected_classes()):
-                return torch.load(path, map_location=map_location, weights_only=True)
+                return torch.load(path, map_location=map_location, weights_only=True, mmap=mmap)
         except Exception as error:
             raise EnvironmentFault(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
 

@@ -152,6 +152,7 @@ class TrainingConfig(Section):
     select_modalities: str = Field("av", pattern="^[avt]{1,3}$", description="the subset whose score picks the best")
     non_finite_limit: int = Field(3, ge=1, description="non-finite losses in a row before the run stops")
     collective_timeout_minutes: float = Field(10.0, gt=0)
+    hang_minutes: float = Field(3.0, gt=0, description="a step that takes longer, the first ones apart, ends the job")
 
 
 class CheckpointConfig(Section):
@@ -161,6 +162,8 @@ class CheckpointConfig(Section):
     every_minutes: float = Field(20.0, gt=0)
     keep_last: int = Field(2, ge=1)
     asynchronous: bool = False
+    margin_seconds: float = Field(60.0, ge=0, description="a job saves when less than this and two saves are left")
+    give_up_minutes: float = Field(10.0, gt=0, description="asked to stop, a rank ends itself after this in any case")
 
 
 class TrackingConfig(Section):

@@ -6,7 +6,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from dual_hpc.config import RunConfig
 from dual_hpc.tracking.journal import Journal
 from dual_hpc.tracking.mlflow_sync import Synchroniser
 from dual_hpc.tracking.run_dir import RunDir, Segment
+from dual_hpc.training.requests import job_id
 from dual_hpc.training.world import World
 
 LINE_SECONDS = 15.0  # between two lines where there is no terminal
@@ -29,10 +30,12 @@ class Reporter:
         silent: True on those ranks.
     """
 
-    def __init__(self, run: RunDir, config: RunConfig, world: World) -> None:
+    def __init__(self, run: RunDir, config: RunConfig, world: World, fence: Callable[[], None]) -> None:
+        """`fence` raises once another job has taken over the run."""
         self.silent = world.rank != 0
+        self._fence = fence
         self._run, self._world = run, world
-        self._job_id = os.environ.get("SLURM_JOB_ID") or f"local-{os.getpid()}"
+        self._job_id = job_id(os.environ)
         self._step = 0
         self._last_line = 0.0
         self._bar: Progress | None = None
@@ -71,6 +74,7 @@ class Reporter:
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Write values that belong to a step."""
         if not self.silent:
+            self._fence()
             self._journal.metrics(step, values)
 
     def event(self, kind: str, step: int, **fields: Any) -> None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from dual_hpc.config import RunConfig
 from dual_hpc.errors import UserError
 from dual_hpc.tracking.run_dir import RunDir
-from dual_hpc.training.stopping import StopFlag, listening
+from dual_hpc.training.lease import held
+from dual_hpc.training.requests import StopRequests, job_id
+from dual_hpc.training.stopping import StopFlag, leave, listening
+from dual_hpc.training.watchdog import Watchdog
 from dual_hpc.training.world import World, joined, seed_everything
 
 FINISHED, STOPPED, FAILED = "finished", "stopped", "failed"
@@ -25,25 +29,33 @@ def train(run_dir: Path) -> str:
         "finished", or "stopped" if the job was asked to stop and has saved.
 
     Raises:
-        UserError: configuration, data or checkpoint do not fit, or the loss stayed non-finite.
+        UserError: configuration, data or checkpoint do not fit, the loss stayed non-finite, or another living job
+            works on the run.
         EnvironmentFault: the machine failed; no checkpoint is usable.
     """
     run = RunDir.open(run_dir)
     config = run.config()
     os.environ.setdefault("TORCH_EXTENSIONS_DIR", str(run.path / ".torch_extensions"))  # another job's lock hangs us
-    with listening() as stop, joined(config.training.collective_timeout_minutes) as world:
+    with (
+        listening(60 * config.checkpoint.give_up_minutes) as stop,
+        joined(config.training.collective_timeout_minutes) as world,
+    ):
         if world.broadcast(any(segment.reason == FINISHED for segment in run.segments())):
             return FINISHED
-        return _train(run, config, world, stop)
+        with held(run.path, world, job_id(os.environ), leave) as fence:
+            return _train(run, config, world, stop, fence)
 
 
-def _train(run: RunDir, config: RunConfig, world: World, stop: StopFlag) -> str:
+def _train(run: RunDir, config: RunConfig, world: World, stop: StopFlag, fence: Callable[[], None]) -> str:
     from dual_hpc.training.optimizer import set_learning_rates
     from dual_hpc.training.schedule import lr_factor
     from dual_hpc.training.session import Session
     from dual_hpc.training.step import Wishes, train_step
 
-    session = Session(run, config, world)
+    requests = StopRequests(stop, run.path, world.rank, os.environ, config.checkpoint.margin_seconds)
+    watchdog = Watchdog(60 * config.training.hang_minutes, 60 * config.training.collective_timeout_minutes)
+    watchdog.waiting()
+    session = Session(run, config, world, fence)
     engine, plan, progress, reporter = session.engine, session.plan, session.progress, session.reporter
     logged_at, logged_step = time.monotonic(), progress.step
     ended = FAILED
@@ -53,10 +65,11 @@ def _train(run: RunDir, config: RunConfig, world: World, stop: StopFlag) -> str:
         batches = iter(session.loader)
         while progress.step < plan.total_steps:
             step = progress.step + 1
+            watchdog.stepping()
             seed_everything((config.seed, step, world.rank))
             factor = lr_factor(step, plan.total_steps, config.optim)
             lr = set_learning_rates(engine.deepspeed.optimizer, engine.peaks, factor)
-            wishes = Wishes(stop=stop.reason is not None, save=session.wants_save())
+            wishes = Wishes(stop=requests.reason() is not None, save=session.wants_save())
             report = train_step(engine, next(batches), world, wishes)
 
             progress.step, progress.loader = step, session.loader.state_dict()
@@ -80,7 +93,9 @@ def _train(run: RunDir, config: RunConfig, world: World, stop: StopFlag) -> str:
                 rest = {"lr": lr, "grad_norm": report.grad_norm, "epoch": plan.epoch(step), "samples_per_second": speed}
                 reporter.metrics(step, losses | {f"train/{name}": value for name, value in rest.items()})
 
+            watchdog.waiting()
             if report.stop:
+                reporter.event("stop", step, reason=requests.reason() or "asked by another rank")
                 session.save(last_chance=True)
                 ended = STOPPED
                 return ended
@@ -88,9 +103,11 @@ def _train(run: RunDir, config: RunConfig, world: World, stop: StopFlag) -> str:
                 session.validate()
             if plan.saves(step) or report.save:
                 session.save(last_chance=step == plan.total_steps)
+                requests.save_seconds = session.save_seconds
 
         session.export("last")
         ended = FINISHED
         return ended
     finally:
+        watchdog.close()
         session.close(ended, finished=ended == FINISHED)

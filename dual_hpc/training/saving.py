@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from dual_hpc.checkpoint import choose, commit
+from dual_hpc.checkpoint import choose, commit, convert
 from dual_hpc.checkpoint.deepspeed_files import FOLDER
 from dual_hpc.checkpoint.manifest import Manifest, folder_name
 from dual_hpc.checkpoint.proof import FileProof
@@ -41,11 +43,27 @@ class Progress(BaseModel):
     sick_in_row: int = 0
 
 
+@dataclass(frozen=True)
+class Resumed:
+    """Where a training was taken up.
+
+    Attributes:
+        passed_over: why newer checkpoints were not used.
+        written_by: how many ranks wrote the checkpoint.
+    """
+
+    progress: Progress
+    passed_over: list[str]
+    written_by: int
+
+
 class Saver:
     """Checkpoints of one run; `save` and `resume` are collective."""
 
-    def __init__(self, root: Path, config: RunConfig, engine: Engine, world: World) -> None:
-        self._root, self._config, self._engine, self._world = root, config, engine, world
+    def __init__(
+        self, root: Path, config: RunConfig, engine: Engine, world: World, fence: Callable[[], None] = lambda: None
+    ) -> None:
+        self._root, self._config, self._engine, self._world, self._fence = root, config, engine, world, fence
 
     def save(self, progress: Progress) -> Path:
         """Commit a checkpoint of this step, then let old ones go.
@@ -61,32 +79,33 @@ class Saver:
             zero_stage=self._config.training.zero_stage,
             precision=self._config.training.precision,
             state=progress.model_dump(mode="json"),
+            fence=self._fence,
         )
         if self._world.rank == 0:
             for step in surplus(choose.steps(self._root), self._config.checkpoint.keep_last):
                 commit.remove(self._root / folder_name(step))
+            convert.forget(self._root / convert.CACHE)
         return folder
 
-    def resume(self) -> tuple[Progress, list[str]] | None:
-        """Load the newest proven checkpoint; None if the run has none.
-
-        Returns:
-            The position, and why newer checkpoints were passed over.
+    def resume(self) -> Resumed | None:
+        """Load the newest proven checkpoint, converted if other ranks wrote it; None if the run has none.
 
         Raises:
             EnvironmentFault: there are checkpoints, none of them usable.
-            UserError: it was written by another number of ranks or another ZeRO stage.
+            UserError: it was written with another ZeRO stage or precision.
         """
         if self._world.rank == 0:
             commit.sweep(self._root)
         choice = choose.newest_proven(self._root, self._world)
         if choice is None:
             return None
+        written_by = choice.manifest.world_size
         self._check(choice.manifest)
+        choice = convert.for_ranks(choice, self._root / convert.CACHE, self._world, self._world.size)
         self._engine.files.believe(choice.folder, choice.manifest)
         # The learning rate, the loader's position and the random state come from `Progress`, not from these files.
         self._engine.deepspeed.load_checkpoint(str(choice.folder), tag=FOLDER, load_lr_scheduler_states=False)
-        return Progress.model_validate(choice.manifest.state), choice.passed_over
+        return Resumed(Progress.model_validate(choice.manifest.state), choice.passed_over, written_by)
 
     def _write(self, folder: Path) -> dict[str, FileProof]:
         self._engine.deepspeed.save_checkpoint(str(folder), tag=FOLDER, save_latest=False)
@@ -97,11 +116,6 @@ class Saver:
 
     def _check(self, manifest: Manifest) -> None:
         training = self._config.training
-        if manifest.world_size != self._world.size:
-            raise UserError(
-                f"launch.ranks_per_node: the run's checkpoint was written by {manifest.world_size} ranks and this job "
-                f"has {self._world.size}; continue with nodes * ranks_per_node = {manifest.world_size}"
-            )
         if (manifest.zero_stage, manifest.precision) != (training.zero_stage, training.precision):
             raise UserError(
                 f"training.zero_stage, training.precision: the run's checkpoint was written with {manifest.zero_stage} "

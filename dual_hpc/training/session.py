@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
@@ -11,11 +12,12 @@ from dual_hpc.config import RunConfig
 from dual_hpc.errors import EnvironmentFault
 from dual_hpc.model import DualConfig, build_model
 from dual_hpc.tracking.run_dir import RunDir
+from dual_hpc.training.agreement import agree
 from dual_hpc.training.data import TrainingData
 from dual_hpc.training.engine import Engine
 from dual_hpc.training.export import write_model
 from dual_hpc.training.reporter import Reporter
-from dual_hpc.training.saving import Progress, Saver
+from dual_hpc.training.saving import Progress, Resumed, Saver
 from dual_hpc.training.schedule import Plan, total_steps
 from dual_hpc.training.validation import choosing_score, validate
 from dual_hpc.training.world import World, seed_everything
@@ -28,10 +30,12 @@ class Session:
         plan: the run's length and events.
         progress: where it stands.
         loader: training batches from there on.
+        save_seconds: how long the last save took.
     """
 
-    def __init__(self, run: RunDir, config: RunConfig, world: World) -> None:
-        self.config, self.world = config, world
+    def __init__(self, run: RunDir, config: RunConfig, world: World, fence: Callable[[], None]) -> None:
+        """`fence` raises once another job has taken over the run."""
+        self.config, self.world, self._fence = config, world, fence
         self._exports: Path = run.exports
         self._data = data = TrainingData.open(config, world, run.tokenizer)
         samples, batch = len(data.train), config.data.global_batch
@@ -40,17 +44,27 @@ class Session:
 
         seed_everything((config.seed,))
         self._model = build_model(config.model, data.labels, data.preprocessing(), data.class_counts, data.tokenizer)
+        agree(config, self._model, world)
         self.engine = Engine(self._model, config, world.size, data.micro_batches())
-        self._saver = Saver(run.checkpoints, config, self.engine, world)
+        self._saver = Saver(run.checkpoints, config, self.engine, world, fence)
         resumed = self._saver.resume()
-        self.progress, passed_over = resumed if resumed is not None else (Progress(), [])
+        self.progress = resumed.progress if resumed is not None else Progress()
         self.loader, self._validation = data.train_loader(self.progress.loader), data.validation_loader()
         self._saved_at = time.monotonic()
+        self.save_seconds = 0.0
 
-        self.reporter = Reporter(run, config, world)
+        self.reporter = Reporter(run, config, world, fence)
         self.reporter.begin(self.progress.step, steps, samples=samples, zero_stage=config.training.zero_stage)
-        for reason in passed_over:
-            self.reporter.warn("damaged_checkpoint", self.progress.step, f"checkpoint passed over: {reason}")
+        if resumed is not None:
+            self._tell(resumed)
+
+    def _tell(self, resumed: Resumed) -> None:
+        step, ranks = self.progress.step, self.world.size
+        for reason in resumed.passed_over:
+            self.reporter.warn("damaged_checkpoint", step, f"checkpoint passed over: {reason}")
+        if resumed.written_by != ranks:
+            words = f"the checkpoint of step {step} was written by {resumed.written_by} rank(s), this job has {ranks}"
+            self.reporter.warn("converted", step, f"{words}: it was converted, the samples stay the same")
 
     def validate(self) -> None:
         """Score the validation split; weights better than all before are exported as `best`."""
@@ -70,7 +84,7 @@ class Session:
         Raises:
             EnvironmentFault: it failed and this was the last chance.
         """
-        step = self.progress.step
+        step, began = self.progress.step, time.monotonic()
         try:
             folder = self._saver.save(self.progress)
             self.reporter.event("checkpoint", step, folder=folder.name)
@@ -79,6 +93,7 @@ class Session:
                 raise
             self.reporter.warn("checkpoint_failed", step, f"{error}; training goes on, earlier checkpoints stand")
         self._saved_at = time.monotonic()
+        self.save_seconds = self._saved_at - began
 
     def wants_save(self) -> bool:
         """True on rank 0 when the clock asks for a checkpoint: clocks differ, so one rank speaks for all."""
@@ -95,6 +110,7 @@ class Session:
         if self.world.rank == 0:
             config, tokenizer = cast(DualConfig, self._model.config), self._data.tokenizer
             try:
+                self._fence()
                 publish(
                     self._exports,
                     name,

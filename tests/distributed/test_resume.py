@@ -73,7 +73,7 @@ def test_kills_leave_no_trace_in_the_result(
     assert final_state(run) == undisturbed(stage)
 
 
-def test_a_signal_to_one_rank_saves_on_all_and_the_next_job_goes_on(
+def test_signal_stop_file_and_deadline_each_save_on_all_ranks_and_the_next_job_goes_on(
     make_run: Callable[..., RunDir], start_ranks: Callable[..., Any], undisturbed: Callable[[int], dict[str, Any]]
 ) -> None:
     run = make_run("stopped", "training.zero_stage=2", *RANDOM)
@@ -84,10 +84,31 @@ def test_a_signal_to_one_rank_saves_on_all_and_the_next_job_goes_on(
     os.kill(ranks.processes[1].pid, signal.SIGUSR2)
     outputs = ranks.check()
     assert all(output.splitlines()[-1].endswith("stopped") for output in outputs)
-    assert choose.steps(run.checkpoints)[-1] < 7
+    reached = choose.steps(run.checkpoints)[-1]
+    assert reached < 5
+    (run.path / "stop").touch()
     start_ranks("train", 2, run.path).check()
-    assert [segment.reason for segment in run.segments()] == [None, "stopped", None, "finished"]
+    (run.path / "stop").unlink()
+    assert choose.steps(run.checkpoints)[-1] == reached + 1  # one step, then it looks
+    start_ranks("train", 2, run.path, DUAL_END_TIME=str(time.time() + 30), DUAL_JOB_ID="77").check()
+    assert choose.steps(run.checkpoints)[-1] == reached + 2
+    assert run.segments()[-1].job_id == "77"
+    start_ranks("train", 2, run.path).check()
+    stops = [entry.fields["reason"] for entry in read(run.journal) if entry.event == "stop"]
+    assert stops == ["asked by another rank", "stop file", "deadline"]
+    assert run.segments()[-1].reason == "finished"
     assert final_state(run) == undisturbed(2)
+
+
+def test_a_hang_ends_all_ranks_and_each_shows_where_it_stood(
+    make_run: Callable[..., RunDir], start_ranks: Callable[..., Any]
+) -> None:
+    run = make_run("hanging", "training.hang_minutes=0.1")
+    ranks = start_ranks("train", 2, run.path, "hang:5", DIES="1")
+    assert [process.wait(timeout=300) for process in ranks.processes] == [1, 1]  # nobody kills them
+    waiting, hanging = (path.read_text() for path in ranks.outputs)
+    assert "most recent call first" in waiting and "train_step" in waiting
+    assert "in passed" in hanging
 
 
 def test_a_damaged_newest_checkpoint_is_passed_over_loudly_and_two_are_refused(

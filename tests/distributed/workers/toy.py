@@ -75,8 +75,8 @@ def batches(step: int, world: World, accumulation: int, poison: float | None = N
 class Session:
     """One incarnation."""
 
-    def __init__(self, root: Path, stage: int, precision: str, world: World) -> None:
-        torch.manual_seed(0)
+    def __init__(self, root: Path, stage: int, precision: str, world: World, seed: int = 0) -> None:
+        torch.manual_seed(seed)
         self.config = config(stage, precision)
         self.world = world
         self.accumulation = 2
@@ -94,6 +94,12 @@ class Session:
             reports.append(steps.train_step(self.engine, data, self.world, steps.Wishes()))
             self.progress.step = step
         return reports
+
+    def resume(self) -> list[str]:
+        found = self.saver.resume()
+        assert found is not None
+        self.progress = found.progress
+        return found.passed_over
 
     def weights(self) -> dict[str, list[float]]:
         gathered = gather_weights(self.engine.deepspeed.module, self.world.rank)
@@ -114,8 +120,17 @@ def main(root: Path, jobs: list[str]) -> None:
 
 def curve(root: Path, stage: int, precision: str, world: World) -> object:
     """Six steps: losses, norms, final weights."""
+    return steps_of(6, root, stage, precision, world)
+
+
+def curve8(root: Path, stage: int, precision: str, world: World) -> object:
+    """Eight of them."""
+    return steps_of(8, root, stage, precision, world)
+
+
+def steps_of(count: int, root: Path, stage: int, precision: str, world: World) -> object:
     session = Session(root, stage, precision, world)
-    reports = session.run(6)
+    reports = session.run(count)
     return {
         "losses": [r.losses["loss"] for r in reports],
         "norms": [r.grad_norm for r in reports],
@@ -132,9 +147,7 @@ def halves(root: Path, stage: int, precision: str, world: World) -> object:
     session = Session(root, stage, precision, world)
     for value in session.engine.deepspeed.module.buffers():
         value.fill_(9.0)
-    found = session.saver.resume()
-    assert found is not None
-    session.progress, passed_over = found
+    passed_over = session.resume()
     start = session.progress.step
     reports += session.run(6)
     return {
@@ -144,6 +157,19 @@ def halves(root: Path, stage: int, precision: str, world: World) -> object:
         "norms": [r.grad_norm for r in reports],
         "weights": session.weights(),
     }
+
+
+def elastic(root: Path, stage: int, precision: str, world: World) -> object:
+    """Two steps on top of what earlier incarnations, of any number of ranks, have done; begun with other weights."""
+    done = any(root.glob("checkpoints/step_*"))
+    session = Session(root, stage, precision, world, seed=int(done))
+    if done:
+        for value in session.engine.deepspeed.module.buffers():
+            value.fill_(9.0)
+        session.resume()
+    reports = session.run(session.progress.step + 2)
+    session.saver.save(session.progress)
+    return {"losses": [r.losses["loss"] for r in reports], "weights": session.weights()}
 
 
 def poisoned(root: Path, stage: int, precision: str, world: World) -> object:
@@ -191,7 +217,7 @@ def failing_disk(root: Path, stage: int, precision: str, world: World) -> object
     return {"answers": world.gather(answer), "left": sorted(p.name for p in (root / "checkpoints").iterdir())}
 
 
-SCENARIOS = {f.__name__: f for f in (curve, halves, poisoned, failing_disk)}
+SCENARIOS = {f.__name__: f for f in (curve, curve8, halves, elastic, poisoned, failing_disk)}
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]), sys.argv[2:])

@@ -1,14 +1,20 @@
 """`train` as a launcher calls it: `train.py RUN [POINT]`; with POINT this rank kills itself there.
 
-POINT is a point of the commit protocol, as `manifest:2` for its second passing, or `step:7` before the seventh step.
+POINT is a point of the commit protocol, as `manifest:2` for its second passing, or `step:7` before the seventh step;
+`hang:7` makes it sleep there instead.
+SAMPLES in the environment names a file that takes the keys of every step.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from dual_hpc.checkpoint import commit
 from dual_hpc.errors import DualError
@@ -22,14 +28,16 @@ def die_at(point: str) -> None:
     def passed(where: str) -> None:
         nonlocal left
         left -= where == name
+        if left == 0 and name == "hang":
+            time.sleep(600)
         if left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    if name == "step":
+    if name in ("step", "hang"):
         seed = run.seed_everything  # called once before every step
 
         def seeding(parts: object) -> None:
-            passed("step")
+            passed(name)
             seed(parts)  # type: ignore[arg-type]
 
         run.seed_everything = seeding  # type: ignore[assignment]
@@ -37,7 +45,31 @@ def die_at(point: str) -> None:
         commit.reached = passed
 
 
+def note_samples(file: Path) -> None:
+    """Append the keys that each step trains on; the step's number comes from its seed."""
+    from dual_hpc.training import step  # brings DeepSpeed
+
+    seed, train_step = run.seed_everything, step.train_step
+    number = 0
+
+    def seeding(parts: Sequence[int]) -> None:
+        nonlocal number
+        number = parts[1] if len(parts) == 3 else 0
+        seed(parts)
+
+    def stepping(engine: Any, batches: Any, *rest: Any) -> Any:
+        report = train_step(engine, batches, *rest)
+        keys = [key for batch in batches for key in batch["keys"]]
+        with open(file, "a") as lines:
+            lines.write(json.dumps({"step": number, "keys": keys}) + "\n")
+        return report
+
+    run.seed_everything, step.train_step = seeding, stepping  # type: ignore[assignment]
+
+
 if __name__ == "__main__":
+    if os.environ.get("SAMPLES"):
+        note_samples(Path(os.environ["SAMPLES"]))
     if len(sys.argv) > 2 and os.environ["RANK"] == os.environ.get("DIES", "0"):
         die_at(sys.argv[2])
     try:

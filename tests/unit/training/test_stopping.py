@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -35,3 +38,45 @@ def test_a_forked_child_cannot_stop_the_run() -> None:
             os._exit(flag.reason is not None)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         assert flag.reason is None
+
+
+# A process that never comes back to Python: a mutex taken twice stands for a collective whose peer is gone.
+BLOCKED = """
+import ctypes, sys
+from dual_hpc.training.stopping import listening
+with listening(float(sys.argv[1])):
+    print("listening", flush=True)
+    libc = ctypes.CDLL(None)
+    mutex = ctypes.create_string_buffer(64)
+    libc.pthread_mutex_lock(mutex)
+    libc.pthread_mutex_lock(mutex)  # never comes back
+"""
+
+
+def blocked(give_up_seconds: float) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", BLOCKED, str(give_up_seconds)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None and process.stdout.readline() == "listening\n"
+    return process
+
+
+@pytest.mark.timeout(60)
+def test_a_blocked_process_ends_itself_when_the_time_to_stop_is_over_and_shows_where_it_was() -> None:
+    process = blocked(0.5)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "asked to stop 0 s ago and not done" in said and "most recent call first" in said
+
+
+@pytest.mark.timeout(60)
+def test_a_second_signal_ends_a_blocked_process_but_a_burst_of_one_cause_does_not() -> None:
+    process = blocked(600)
+    for _ in range(3):
+        process.send_signal(signal.SIGUSR2)
+        time.sleep(0.1)
+    time.sleep(2.5)
+    assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 1 and "a second signal" in said

@@ -1,0 +1,30 @@
+"""Cutting flat states at other places loses no element and pads with zeros only behind the end."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dual_hpc.checkpoint.repartition import cut, files_of_rank
+from dual_hpc.errors import EnvironmentFault
+
+
+@given(total=st.integers(1, 60), old=st.integers(1, 7), new=st.integers(1, 7), alignment=st.integers(1, 4))
+def test_every_element_is_in_exactly_one_part(total: int, old: int, new: int, alignment: int) -> None:
+    whole = torch.arange(1.0, total + 1)
+    before, after = (math.ceil(total / (alignment * ranks)) * alignment for ranks in (old, new))
+    padded = torch.full((before * old,), float("nan"))  # padding is not to be believed
+    padded[:total] = whole
+    parts = [cut(list(padded.split(before)), total, rank * after, (rank + 1) * after) for rank in range(new)]
+    assert all(part.numel() == after for part in parts)
+    joined = torch.cat(parts)
+    assert torch.equal(joined[:total], whole) and not joined[total:].any()
+
+
+def test_other_files_are_refused() -> None:
+    with pytest.raises(EnvironmentFault, match="ZeRO 2"):
+        files_of_rank(lambda name: {}, ["deepspeed/x.pt"], 2, 2, 1, 0)
