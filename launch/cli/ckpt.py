@@ -1,0 +1,108 @@
+"""`dual-hpc ckpt ls|verify|prune|convert RUN`: what the checkpoints of a run are, and whether they are sound."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from launch.cli.run_arguments import add_run, existing_run
+
+if TYPE_CHECKING:
+    from dual_hpc.tracking.run_dir import RunDir
+
+EXAMPLES = """\
+examples:
+  dual-hpc ckpt ls trial-2
+  dual-hpc ckpt verify trial-2             # hashes every file; exit code 1 if one is damaged
+  dual-hpc ckpt prune trial-2 --keep 1     # also what killed saves and conversions have left
+  dual-hpc ckpt convert trial-2 --ranks 8  # ahead of a job with 8 ranks, which would do it itself
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=("ls", "verify", "prune", "convert"))
+    add_run(parser)
+    parser.add_argument("--keep", type=int, default=1, metavar="N", help="prune: newest to keep (default %(default)s)")
+    parser.add_argument("--ranks", type=int, metavar="N", help="convert: number of ranks that will load it")
+
+
+def run(args: argparse.Namespace) -> int:
+    found = existing_run(args)
+    actions = {"ls": _list, "verify": _verify, "prune": _prune, "convert": _convert}
+    return actions[args.action](found, args)
+
+
+def _list(run: RunDir, args: argparse.Namespace) -> int:
+    from dual_hpc.checkpoint import choose, manifest
+
+    for step in choose.steps(run.checkpoints):
+        folder = run.checkpoints / manifest.folder_name(step)
+        try:
+            found = manifest.load(folder)
+        except manifest.BadManifest as error:
+            print(f"{folder.name}  DAMAGED: {error}")
+            continue
+        size = sum(proof.bytes for proof in found.files.values()) / 2**20
+        ranks = f"{found.world_size} rank(s)"
+        print(f"{folder.name}  {size:10.1f} MiB  {len(found.files):4} files  {ranks}  ZeRO {found.zero_stage}")
+    return 0
+
+
+def _verify(run: RunDir, args: argparse.Namespace) -> int:
+    from dual_hpc.checkpoint import choose, manifest
+
+    damaged = 0
+    for step in choose.steps(run.checkpoints):
+        folder = run.checkpoints / manifest.folder_name(step)
+        reasons = choose.verify(folder)
+        damaged += bool(reasons)
+        print(f"{folder.name}  {'DAMAGED: ' + '; '.join(reasons) if reasons else 'proven'}", flush=True)
+    return 1 if damaged else 0
+
+
+def _prune(run: RunDir, args: argparse.Namespace) -> int:
+    import os
+
+    from dual_hpc.errors import UserError
+    from dual_hpc.training.lease import Lease
+
+    if args.keep < 1:
+        raise UserError("--keep: at least 1; to start again from zero, give the run another name")
+    lease = Lease.acquire(run.path, f"ckpt-{os.getpid()}", 0, lost=print)  # a job prunes by itself (keep_last)
+    try:
+        return _prune_held(run, args.keep)
+    finally:
+        lease.release()
+
+
+def _prune_held(run: RunDir, keep: int) -> int:
+    from dual_hpc.checkpoint import choose, commit, convert, manifest
+    from dual_hpc.checkpoint.retention import surplus
+    from dual_hpc.errors import UserError
+
+    steps = choose.steps(run.checkpoints)
+    kept = [step for step in steps if not choose.verify(run.checkpoints / manifest.folder_name(step))][-keep:]
+    if steps and not kept:
+        raise UserError(f"{run.path.name}: none of its checkpoints is proven; see `dual-hpc ckpt verify`")
+    # A damaged checkpoint that is newer than a proven one is no reason to delete the proven one.
+    for step in surplus(steps, len([s for s in steps if s >= kept[0]])) if kept else []:
+        commit.remove(run.checkpoints / manifest.folder_name(step))
+        print(f"deleted {manifest.folder_name(step)}")
+    commit.sweep(run.checkpoints)
+    convert.forget(run.checkpoints / convert.CACHE)
+    return 0
+
+
+def _convert(run: RunDir, args: argparse.Namespace) -> int:
+    from dual_hpc.errors import UserError
+
+    if args.ranks is None or args.ranks < 1:
+        raise UserError("--ranks: give the number of ranks that will load the checkpoint")
+    from dual_hpc.checkpoint import choose, convert
+    from dual_hpc.checkpoint.group import Alone
+
+    choice = choose.newest_proven(run.checkpoints, Alone())
+    if choice is None:
+        raise UserError(f"{run.path.name} has no checkpoint yet")
+    print(convert.for_ranks(choice, run.checkpoints / convert.CACHE, Alone(), args.ranks).folder)
+    return 0

@@ -1,0 +1,72 @@
+"""`dual-hpc ckpt`: what it says about checkpoints, and what it never deletes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dual_hpc.checkpoint import choose, commit
+from dual_hpc.checkpoint.group import Alone
+from dual_hpc.checkpoint.proof import FileProof, ProvenFile
+from dual_hpc.config import load_config
+from dual_hpc.tracking.run_dir import RunDir
+from dual_hpc.training.lease import Lease
+from launch.cli import main as command
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunDir:
+    """A run with checkpoints of steps 3, 6 and 9, and an unfinished one."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    run = RunDir.create(tmp_path / "runs" / "trial", load_config("demo", ["name=trial"]))
+
+    def write(folder: Path) -> dict[str, FileProof]:
+        file = ProvenFile(folder / "x.pt")
+        file.write(b"content")
+        return {"x.pt": file.finish()}
+
+    for step in (3, 6, 9):
+        commit.save(run.checkpoints, Alone(), write, step=step, zero_stage=0, precision="fp32", state={})
+    (run.checkpoints / "step_00000012.tmp").mkdir()
+    return run
+
+
+def ckpt(run: RunDir, *words: str) -> int:
+    return command.main(["ckpt", words[0], str(run.path), *words[1:]])
+
+
+def test_checkpoints_are_listed_and_proven(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ckpt(run, "ls") == 0 and ckpt(run, "verify") == 0
+    said = capsys.readouterr().out
+    assert said.count("step_0000000") == 6 and said.count("proven") == 3 and "ZeRO 0" in said
+
+
+def test_a_damaged_one_is_named_and_fails(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
+    (run.checkpoints / "step_00000006" / "x.pt").write_bytes(b"CONTENT")
+    assert ckpt(run, "verify") == 1
+    assert "step_00000006  DAMAGED: x.pt has another content" in capsys.readouterr().out
+
+
+def test_pruning_keeps_so_many_proven_ones_and_everything_newer(run: RunDir) -> None:
+    (run.checkpoints / "step_00000009" / "x.pt").unlink()
+    assert ckpt(run, "prune", "--keep", "1") == 0
+    assert choose.steps(run.checkpoints) == [6, 9]
+    assert not list(run.checkpoints.glob("*.tmp")) and not (run.path / "lease.json").exists()
+
+
+def test_pruning_never_deletes_the_last_or_what_a_job_is_writing(
+    run: RunDir, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ckpt(run, "prune", "--keep", "0") == 2
+    lease = Lease.acquire(run.path, "77", 0, lost=print)
+    assert ckpt(run, "prune") == 2
+    assert "job 77 works on this run" in capsys.readouterr().err
+    lease.release()
+    assert choose.steps(run.checkpoints) == [3, 6, 9]
+
+
+def test_a_conversion_needs_a_number_and_zero_0_needs_none(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ckpt(run, "convert") == 2
+    assert ckpt(run, "convert", "--ranks", "4") == 0
+    assert capsys.readouterr().out.strip().endswith("step_00000009")
