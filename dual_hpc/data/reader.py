@@ -118,5 +118,5 @@ def _check_header(header: memoryview, ref: SampleRef, extension: str) -> None:
 def _mismatch(ref: SampleRef) -> UserError:
     return UserError(
         f"data.shards: index.json does not belong to {ref.path} (sample {ref.key} is not where it says); "
-        "check with `dual-hpc verify` and pack again"
+        "check with `dual-hpc inspect --verify` and pack again"
     )
