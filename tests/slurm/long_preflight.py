@@ -18,7 +18,13 @@ def shared_memory(node: str, size: str) -> None:
     subprocess.run([NODE, "exec", node, "mount", "-o", f"remount,size={size}", "/dev/shm"], check=True, timeout=60)
 
 
+def idle() -> int:
+    words = ("sinfo", "--noheader", "--Node", "--partition=main", "--states=idle", "--format=%N")
+    return len(subprocess.run(words, capture_output=True, text=True, check=True, timeout=60).stdout.split())
+
+
 def test_a_node_without_shared_memory_is_excluded(cluster: Any) -> None:
+    cluster.until("all nodes are free", lambda: idle() == 4)  # Slurm takes the first ones then
     for node in ("n1", "n2"):
         shared_memory(node, "1m")
     try:
