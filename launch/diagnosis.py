@@ -76,7 +76,7 @@ def _ended(e: Evidence, where: str, resume: str) -> Diagnosis:
     states = {e.past.state, *e.past.steps} if e.past else set()
     final = e.past.state if e.past else ""
     cause = failures.root_cause(e.failures)
-    if last is not None and last.event == "cancel":
+    if any(entry.event == "cancel" for entry in e.history[-2:]):  # the job's own last word may come behind it
         return Diagnosis("cancelled", f"cancelled by `dual-hpc cancel` {where}", resume)
     if last is not None and (last.event == "stop" or last.cause == "stopped by the user"):
         return Diagnosis("stopped", f"stopped by `dual-hpc stop` {where}, and saved", resume)

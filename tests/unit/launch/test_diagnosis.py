@@ -52,6 +52,17 @@ def failure(message: str, code: int = 1, **more: Any) -> Failure:
         (replace(ENDED, past=slurm("CANCELLED")), "cancelled", "scancel"),
         (replace(ENDED, history=[Entry(event="cancel", job_id="7")]), "cancelled", "dual-hpc cancel"),
         (
+            replace(
+                ENDED,
+                history=[
+                    Entry(event="cancel", job_id="7"),
+                    Entry(event="leave", job_id="7", cause="stopped by the user"),
+                ],
+            ),
+            "cancelled",
+            "dual-hpc cancel",
+        ),
+        (
             replace(ENDED, history=[Entry(event="leave", job_id="7", cause="stopped by the user")]),
             "stopped",
             "dual-hpc stop",
