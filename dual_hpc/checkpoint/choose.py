@@ -28,6 +28,17 @@ def steps(root: Path) -> list[int]:
     return sorted(step for folder in root.iterdir() if (step := manifests.step_of(folder)) is not None)
 
 
+def saved_at(root: Path) -> dict[int, float]:
+    """When each committed checkpoint was written, Unix seconds; a damaged one counts as old."""
+    found = {}
+    for step in steps(root):
+        try:
+            found[step] = (root / manifests.folder_name(step) / manifests.MANIFEST_NAME).stat().st_mtime
+        except OSError:
+            found[step] = 0.0
+    return found
+
+
 def newest_proven(root: Path, group: Group) -> Choice | None:
     """The checkpoint to continue from; None if none was ever committed. Collective.
 

@@ -66,7 +66,10 @@ class DataConfig(Section):
 
 
 class EncoderConfig(Section):
-    """One modality's encoder: `path` names a local pretrained directory; without it `config` describes a new one."""
+    """One modality's encoder: `path` names a local pretrained directory; without it `config` describes a new one.
+
+    The kind `features` is never set by hand: feature shards (`dual-hpc extract`) bring it, with its `config`.
+    """
 
     path: str | None = None
     config: dict[str, Any] = Field(default_factory=dict)
@@ -78,19 +81,19 @@ class EncoderConfig(Section):
 class AudioEncoderConfig(EncoderConfig):
     """`logmel` learns from scratch on a mel spectrogram; the others are transformers models on the waveform."""
 
-    kind: Literal["logmel", "wav2vec2", "hubert", "wavlm"] = "logmel"
+    kind: Literal["logmel", "wav2vec2", "hubert", "wavlm", "features"] = "logmel"
 
 
 class VideoEncoderConfig(EncoderConfig):
     """One vector per frame; a resnet without `path` is a small one made from `config`."""
 
-    kind: Literal["resnet", "vit"] = "resnet"
+    kind: Literal["resnet", "vit", "features"] = "resnet"
 
 
 class TextEncoderConfig(EncoderConfig):
     """One vector per token; a bert without `path` is a small one over the training transcripts' vocabulary."""
 
-    kind: Literal["bert", "roberta"] = "bert"
+    kind: Literal["bert", "roberta", "features"] = "bert"
 
 
 class ModelConfig(Section):
@@ -161,6 +164,7 @@ class CheckpointConfig(Section):
     every_steps: int = Field(0, ge=0, description="0 means once per epoch")
     every_minutes: float = Field(20.0, gt=0)
     keep_last: int = Field(2, ge=1)
+    keep_hours: float = Field(0.0, ge=0, description="also keep one checkpoint every so many hours; 0 keeps none")
     asynchronous: bool = False
     margin_seconds: float = Field(60.0, ge=0, description="a job saves when less than this and two saves are left")
     give_up_minutes: float = Field(10.0, gt=0, description="asked to stop, a rank ends itself after this in any case")

@@ -82,7 +82,8 @@ class Saver:
             fence=self._fence,
         )
         if self._world.rank == 0:
-            for step in surplus(choose.steps(self._root), self._config.checkpoint.keep_last):
+            keep = self._config.checkpoint
+            for step in surplus(choose.saved_at(self._root), keep.keep_last, keep.keep_hours):
                 commit.remove(self._root / folder_name(step))
             convert.forget(self._root / convert.CACHE)
         return folder

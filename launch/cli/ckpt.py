@@ -85,7 +85,7 @@ def _prune_held(run: RunDir, keep: int) -> int:
     if steps and not kept:
         raise UserError(f"{run.path.name}: none of its checkpoints is proven; see `dual-hpc ckpt verify`")
     # A damaged checkpoint that is newer than a proven one is no reason to delete the proven one.
-    for step in surplus(steps, len([s for s in steps if s >= kept[0]])) if kept else []:
+    for step in surplus(dict.fromkeys(steps, 0.0), len([s for s in steps if s >= kept[0]])) if kept else []:
         commit.remove(run.checkpoints / manifest.folder_name(step))
         print(f"deleted {manifest.folder_name(step)}")
     commit.sweep(run.checkpoints)
