@@ -11,6 +11,7 @@ from pathlib import Path
 
 from launch import history
 from launch.continuation import go_on, incarnation
+from launch.job import train_rank
 from launch.sweep import SweepDir
 
 
@@ -29,4 +30,4 @@ def run_of(folder: Path, job: str) -> Path:
 
 
 if __name__ == "__main__":
-    go_on(run_of(Path(sys.argv[1]), job_id()), job_id(), incarnation(), failed=True)
+    go_on(run_of(Path(sys.argv[1]), job_id()), job_id(), incarnation(), train_rank, failed=True)

@@ -16,8 +16,8 @@ from dual_hpc.errors import EnvironmentFault, UserError
 from launch.profiles import Profile
 from launch.request import check
 from launch.sbatch import python_command, sbatch_parameters
+from launch.sbatch_job import without_allocation
 from launch.snapshot import write_archive
-from launch.submission import without_allocation
 
 SHARED = ("pack", "extract")  # verbs whose tasks fill the same folder: --array-index, --array-count
 VERBS = (*SHARED, "evaluate")

@@ -15,6 +15,7 @@ from typing import Literal
 
 from dual_hpc.errors import DualError
 from launch import failures, history, scheduler
+from launch.sbatch_job import Work, submit_slurm
 from launch.scheduler import JobFacts
 
 MARGIN = 120.0  # seconds by which `sbatch --signal` may come early (60), and some
@@ -90,9 +91,10 @@ def incarnation() -> int:
     return int(os.environ.get("SLURM_RESTART_COUNT") or 0)
 
 
-def go_on(run: Path, job_id: str, incarnation: int, failed: bool = False) -> Decision:
+def go_on(run: Path, job_id: str, incarnation: int, work: Work, failed: bool = False) -> Decision:
     """Decide, act, and write it into the run's history. Called by one process of the job.
 
+    A chained job does `work`.
     That this does not work is said and recorded: the checkpoint stands, and `dual-hpc resume` does it by hand.
     """
     # Slurm answers a requeue with TERM to this very process.
@@ -122,9 +124,7 @@ def go_on(run: Path, job_id: str, incarnation: int, failed: bool = False) -> Dec
         avoid = sorted({*bad, *history.bad_nodes(entries)})
         entry = history.Entry(event=decision.action, job_id=job_id, cause=decision.cause, step=step, bad_nodes=avoid)
         if decision.action == "chain":
-            from launch.submission import submit_slurm
-
-            submit_slurm(run, request, profile, entry, after=job_id)
+            submit_slurm(work, run, request, profile, entry, after=job_id)
         else:
             history.record(run, entry)
         if decision.action == "requeue":

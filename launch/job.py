@@ -49,7 +49,7 @@ def train_rank(run_dir: str) -> str:
         ended = train(Path(run_dir))
         if ended == STOPPED and job.cluster == "slurm":
             if job.global_rank == 0:
-                go_on(Path(run_dir), job.job_id, incarnation())
+                go_on(Path(run_dir), job.job_id, incarnation(), train_rank)
             leave(0)
         return str(ended)
     except BaseException as error:

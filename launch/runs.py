@@ -56,6 +56,7 @@ def plan_run(source: str | None, run: str | None, overrides: Sequence[str], shar
     chosen = shards or config.data.shards or default_shards(config)
     config.data.shards = [str(Path(folder).absolute()) for folder in chosen]
     check_data(config)
+    check_encoders(config)
     return PlannedRun(runs_dir(Path(config.store)) / config.name, config)
 
 
@@ -101,6 +102,7 @@ def default_shards(config: RunConfig) -> list[str]:
 def check_data(config: RunConfig) -> None:
     """Refuse data that training would refuse, before a job waits in a queue for it."""
     from dual_hpc.data.index import read_index
+    from dual_hpc.data.plan import BatchPlan
     from dual_hpc.evaluation.protocols import get_protocol
 
     if not config.data.shards:
@@ -110,3 +112,18 @@ def check_data(config: RunConfig) -> None:
     if not utterances:
         raise UserError(f"data.shards: {', '.join(config.data.shards)} hold no samples")
     get_protocol(config.data.protocol, utterances).split(utterances, config.data)
+    BatchPlan(config.data.global_batch, config.launch.nodes * config.launch.ranks_per_node, config.data.micro_batch)
+
+
+def check_encoders(config: RunConfig) -> None:
+    """Refuse pretrained encoders that are not there, and make their paths absolute: a job runs in another folder."""
+    for name in ("audio", "video", "text"):
+        encoder = getattr(config.model, name)
+        if encoder.path is None or not getattr(config.model, f"use_{name}"):
+            continue
+        if not Path(encoder.path).is_dir():
+            raise UserError(
+                f"model.{name}.path: {encoder.path} is not a folder; put the pretrained {encoder.kind} there "
+                "(config.json and weights), name another folder, or take the small encoders of the preset demo"
+            )
+        encoder.path = str(Path(encoder.path).absolute())

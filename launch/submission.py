@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import shutil
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from submitit import Job
-from submitit.core.utils import FailedJobError
-from submitit.slurm.slurm import SlurmExecutor
 
 from dual_hpc.config.schema import LaunchConfig
-from dual_hpc.errors import EnvironmentFault, UserError
+from dual_hpc.errors import UserError
 from dual_hpc.tracking.run_dir import RunDir
 from launch import history
 from launch.job import train_rank
@@ -23,7 +17,7 @@ from launch.local import RankExecutor
 from launch.profiles import Profile
 from launch.request import check
 from launch.runs import PlannedRun
-from launch.sbatch import python_command, sbatch_parameters
+from launch.sbatch_job import submit_slurm
 from launch.scheduler import Scheduler
 from launch.snapshot import ARCHIVE, write_archive
 
@@ -54,7 +48,7 @@ def submit(plan: PlannedRun, profile: Profile, new_code: bool = False) -> Job[An
     (run.path / history.STOP).unlink(missing_ok=True)
     if profile.executor == "local":
         return submit_local(run, request, profile)
-    return submit_slurm(run.path, request, profile, history.Entry(event="submit", job_id=""))
+    return submit_slurm(train_rank, run.path, request, profile, history.Entry(event="submit", job_id=""))
 
 
 def submit_local(run: RunDir, request: LaunchConfig, profile: Profile) -> Job[Any]:
@@ -62,31 +56,6 @@ def submit_local(run: RunDir, request: LaunchConfig, profile: Profile) -> Job[An
     executor = RankExecutor(run.logs.absolute(), request.ranks_per_node, request.hours, profile.signal_seconds)
     job = executor.submit(train_rank, str(run.path.absolute()))
     history.record(run.path, history.Entry(event="submit", job_id=job.job_id, request=request, profile=profile))
-    return job
-
-
-def submit_slurm(
-    run: Path, request: LaunchConfig, profile: Profile, entry: history.Entry, after: str | None = None
-) -> Job[Any]:
-    """One job of Slurm.
-
-    Args:
-        entry: what the run's history will say of it, once it has an id; its bad nodes are avoided.
-        after: the job whose end it waits for.
-
-    Raises:
-        EnvironmentFault: Slurm refused the job.
-    """
-    run = run.absolute()
-    executor = SlurmExecutor(run / "logs", python=python_command(sys.executable, run))
-    executor.update_parameters(**sbatch_parameters(profile, request, run, sys.executable, after, entry.bad_nodes))
-    try:
-        with without_allocation():
-            job = executor.submit(train_rank, str(run))
-    except FailedJobError as error:
-        raise EnvironmentFault(f"sbatch refused the job: {' '.join(str(error).split())}") from error
-    update = {"job_id": job.job_id, "request": request, "profile": profile}
-    history.record(run, entry.model_copy(update=update))
     return job
 
 
@@ -101,19 +70,3 @@ def refuse_second_job(run: Path) -> None:
     if active:
         state = active[0].state.lower()
         raise UserError(f"name: job {active[0].job_id} of the run {run} is {state}; wait for it, or cancel it")
-
-
-@contextlib.contextmanager
-def without_allocation() -> Iterator[None]:
-    """Hide what sbatch would take for options, and what a job that submits its successor knows about itself.
-
-    SLURM_CONF says which cluster to talk to, and stays.
-    """
-    prefixes = ("SLURM_", "SBATCH_", "SRUN_", "SUBMITIT_", "PMI_", "PMIX_")
-    names = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "DUAL_JOB_ID")
-    foreign = [key for key in os.environ if key.startswith(prefixes) or key in names]
-    hidden = {key: os.environ.pop(key) for key in foreign if key != "SLURM_CONF"}
-    try:
-        yield
-    finally:
-        os.environ.update(hidden)

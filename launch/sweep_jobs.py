@@ -18,8 +18,8 @@ from launch.profiles import Profile
 from launch.request import check
 from launch.runs import PlannedRun
 from launch.sbatch import python_command, sbatch_parameters
+from launch.sbatch_job import without_allocation
 from launch.snapshot import ARCHIVE, write_archive
-from launch.submission import without_allocation
 from launch.sweep import SweepDir
 
 if TYPE_CHECKING:

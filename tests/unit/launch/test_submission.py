@@ -16,7 +16,7 @@ from launch.command import task_words
 from launch.profiles import load_profile
 from launch.runs import plan_resumption
 from launch.sbatch import sbatch_text
-from launch.submission import without_allocation
+from launch.sbatch_job import without_allocation
 from launch.sweep import SweepDir, folder, grid
 
 
