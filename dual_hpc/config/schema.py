@@ -165,7 +165,6 @@ class CheckpointConfig(Section):
     every_minutes: float = Field(20.0, gt=0)
     keep_last: int = Field(2, ge=1)
     keep_hours: float = Field(0.0, ge=0, description="also keep one checkpoint every so many hours; 0 keeps none")
-    asynchronous: bool = False
     margin_seconds: float = Field(60.0, ge=0, description="a job saves when less than this and two saves are left")
     give_up_minutes: float = Field(10.0, gt=0, description="asked to stop, a rank ends itself after this in any case")
 
