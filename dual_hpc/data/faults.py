@@ -18,7 +18,7 @@ _SHOWN = 20
 
 
 class FaultList:
-    """The distinct bad samples that this rank has met.
+    """The distinct bad samples that this rank has met, or has been told of.
 
     Args:
         limit: `data.bad_sample_limit`.
@@ -26,8 +26,8 @@ class FaultList:
 
     def __init__(self, limit: int):
         self._limit = limit
-        self._reasons: dict[int, str] = {}
-        self._lines: list[str] = []
+        self._reasons: dict[int, str] = {}  # by number of the sample in the set
+        self._lines: dict[int, str] = {}
 
     def __len__(self) -> int:
         return len(self._reasons)
@@ -35,7 +35,7 @@ class FaultList:
     @property
     def lines(self) -> list[str]:
         """One line per bad sample: shard, key and reason."""
-        return list(self._lines)
+        return list(self._lines.values())
 
     def reason(self, number: int) -> str | None:
         """Why the sample is bad, if it is known to be: it is then not decoded again."""
@@ -54,22 +54,27 @@ class FaultList:
         line = f"{request.ref.path}: {request.ref.key}: {reason}"
         log.warning("bad sample, left blank: %s", line)
         self._reasons[request.ref.number] = reason
-        self._lines.append(line)
+        self._lines[request.ref.number] = line
 
-    def check(self, over_all_ranks: int | None = None) -> None:
+    def known(self) -> dict[int, tuple[str, str]]:
+        """Number -> reason and line of every bad sample, for the other ranks."""
+        return {number: (reason, self._lines[number]) for number, reason in self._reasons.items()}
+
+    def merge(self, known: dict[int, tuple[str, str]]) -> None:
+        """Take over what another rank has met: a sample that comes to this rank next epoch is not tried again."""
+        for number, (reason, line) in known.items():
+            self._reasons.setdefault(number, reason)
+            self._lines.setdefault(number, line)
+
+    def check(self) -> None:
         """Stop when there are too many.
-
-        Args:
-            over_all_ranks: the sum of `len()` over the ranks, where they have agreed on it; else this rank's own.
 
         Raises:
             UserError: more than the limit, with the list.
         """
-        count = len(self) if over_all_ranks is None else over_all_ranks
-        if count <= self._limit:
+        if len(self) <= self._limit:
             return
-        shown = "; ".join(self._lines[:_SHOWN]) or "none on this rank"
         raise UserError(
-            f"{count} samples cannot be decoded and data.bad_sample_limit is {self._limit}; "
-            f"repack them or raise the limit: {shown}"
+            f"{len(self)} samples cannot be decoded and data.bad_sample_limit is {self._limit}; "
+            f"repack them or raise the limit: {'; '.join(self.lines[:_SHOWN])}"
         )

@@ -44,4 +44,4 @@ def test_all_ranks_stop_in_the_same_step_when_their_bad_samples_together_are_too
     assert codes == [2, 2], "\n".join(texts)
     assert all("4 samples cannot be decoded and data.bad_sample_limit is 3" in text for text in texts)
     listed = {shard_set.utterances[number].key for number in (2, 9, 14, 20)}
-    assert all(sum(f"{key}: audio" in text for text in texts) == 1 for key in listed)
+    assert all(f"{key}: audio" in text for text in texts for key in listed)

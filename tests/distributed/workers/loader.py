@@ -8,7 +8,6 @@ import signal
 import sys
 from pathlib import Path
 
-import torch
 import torch.distributed as dist
 
 from dual_hpc.config.schema import AugmentConfig, DataConfig
@@ -37,13 +36,14 @@ def main(folder: str, out: str, steps: str, limit: str, kill: str = "") -> None:
         gathered: list = [None] * world
         dist.all_gather_object(gathered, rows)
         record["steps"].append(sorted(row for share in gathered for row in share))
-        bad = torch.tensor(len(loader.faults))
-        dist.all_reduce(bad)
+        dist.all_gather_object(gathered, loader.faults.known())
+        for known in gathered:
+            loader.faults.merge(known)
         if kill and rank == 1 and step == 1:
             os.kill(loader._source.pids()[0], signal.SIGKILL)  # type: ignore[attr-defined]
         if rank == 0:
-            print("step", step, "bad", int(bad), flush=True)
-        loader.faults.check(int(bad))
+            print("step", step, "bad", len(loader.faults), flush=True)
+        loader.faults.check()
     record["state"] = loader.state_dict()
     if rank == 0:
         saved.write_text(json.dumps(record))

@@ -200,11 +200,14 @@ def test_bad_samples_are_blank_up_to_the_limit_then_listed(tmp_path, media, work
         train(limit=1)
 
 
-def test_the_limit_holds_for_the_sum_that_ranks_agreed_on(folder):
+def test_what_other_ranks_have_met_counts_once_and_towards_the_limit(folder):
     loader = TrainLoader(ShardSet([folder]), range(13), range(13), settings(bad_sample_limit=3), None, None, 0)
-    loader.faults.check(3)
-    with pytest.raises(UserError, match="none on this rank"):
-        loader.faults.check(4)
+    for known in ({1: ("cut", "a: cut"), 2: ("cut", "b: cut")}, {2: ("cut", "b: cut"), 3: ("cut", "c: cut")}):
+        loader.faults.merge(known)
+    loader.faults.check()
+    loader.faults.merge({4: ("cut", "d: cut")})
+    with pytest.raises(UserError, match=r"4 samples .* a: cut; b: cut; c: cut; d: cut"):
+        loader.faults.check()
 
 
 def test_workers_that_cannot_start_end_the_run(folder, tmp_path, monkeypatch):
