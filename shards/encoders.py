@@ -51,7 +51,7 @@ def encoders_of_model(folder: Path) -> FrozenEncoders:
     """The encoders of a saved DUAL.
 
     Raises:
-        UserError: the directory holds no DUAL.
+        UserError: the directory holds no DUAL, or one without encoders of its own.
     """
     model, tokenizer = load_model(folder)
     return _frozen(model, tokenizer)
@@ -82,6 +82,8 @@ def encoders_of_config(config: RunConfig) -> FrozenEncoders:
 
 
 def _frozen(model: DualForEmotionClassification, tokenizer: Any) -> FrozenEncoders:
+    if model.config.reads_features:
+        raise UserError("--model: it was trained on features; give the model whose encoders made them")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     modules, identity = {}, {}
     for name in MODALITIES:

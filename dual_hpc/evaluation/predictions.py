@@ -11,19 +11,10 @@ import numpy.typing as npt
 import torch
 
 from dual_hpc.data.modalities import keep
+from dual_hpc.model.inputs import INPUTS
 
 T = TypeVar("T")
 Gather = Callable[[T], list[T]]
-
-_INPUTS = (
-    "waveform",
-    "waveform_lengths",
-    "frames",
-    "frame_lengths",
-    "durations",
-    "input_ids",
-    "attention_mask",
-)
 
 
 @dataclass(frozen=True)
@@ -71,7 +62,7 @@ def predict_split(
         with torch.no_grad():
             for batch in loader:
                 kept = keep(dict(batch), modalities)
-                output = model(**{name: kept[name].to(device) for name in _INPUTS if name in kept})
+                output = model(**{name: kept[name].to(device) for name in INPUTS if name in kept})
                 valid = batch["valid"].cpu().numpy().astype(bool)
                 keys += [key for key, good in zip(batch["keys"], valid, strict=True) if good]
                 truth.append(batch["labels"].cpu().numpy()[valid])

@@ -6,12 +6,13 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 
 from dual_hpc.config.schema import DataConfig
+from dual_hpc.data.features import feature_source
 from dual_hpc.data.loader import EvalLoader
 from dual_hpc.data.sample import Utterance
 from dual_hpc.data.shards import ShardSet
@@ -20,7 +21,7 @@ from dual_hpc.evaluation.predictions import predict_split
 from dual_hpc.evaluation.protocols import SPLITS, Protocol, get_protocol, protocol_of_classes
 from dual_hpc.evaluation.report import subset_name, write_report
 from dual_hpc.evaluation.result import EvaluationResult, assemble
-from dual_hpc.model import load_model
+from dual_hpc.model import DualConfig, load_model
 from dual_hpc.tracking.run_dir import RunDir
 
 ALL_SUBSETS = ("a", "v", "t", "av", "at", "vt", "avt")
@@ -79,6 +80,7 @@ def evaluate(
     model, tokenizer = load_model(model_dir)
     classes = model.config.labels
     shard_set = ShardSet(data.shards)
+    _check_kind(cast(DualConfig, model.config), shard_set)
     utterances = shard_set.utterances
     protocol = _protocol(data.protocol, classes)
     numbers, counts = _chosen(protocol, utterances, data, split)
@@ -111,6 +113,22 @@ def evaluate(
         "left_out": _left_out(protocol, utterances),
     }
     return assemble(facts, classes, model.config.class_counts or counts, predictions, by_key)
+
+
+def _check_kind(config: DualConfig, shard_set: ShardSet) -> None:
+    """A model of media needs media, one of features the features it was trained on."""
+    source = feature_source(shard_set)
+    if (source is not None) != config.reads_features:
+        has, needs = ("media", "features") if source is None else ("features", "media")
+        raise UserError(f"data.shards: they hold {has}, this model was trained on {needs}; give shards of {needs}")
+    if source is None:
+        return
+    for name in ("audio", "video", "text"):
+        if getattr(config, f"use_{name}") and source.encoders.get(name) != getattr(config, name)["config"]:
+            raise UserError(f"data.shards: their {name} features are not of the encoder that this model was trained on")
+    for key in ("image_size", "video_hz", "max_tokens"):
+        if (theirs := source.preprocessing[key]) != (ours := config.preprocessing[key]):
+            raise UserError(f"data.shards: their features were made with {key}={theirs}, this model needs {ours}")
 
 
 def _protocol(name: str, classes: Sequence[str]) -> Protocol:

@@ -48,6 +48,10 @@ class Predictor:
     """A model, its tokenizer and its preprocessing; see `from_pretrained`."""
 
     def __init__(self, model: DualForEmotionClassification, tokenizer: Any, device: torch.device) -> None:
+        if model.config.reads_features:
+            raise UserError(
+                "model: it was trained on features and reads no clips; train one on media shards to predict"
+            )
         torch.nn.Module.to(model, device)
         self.model, self.tokenizer, self.device = model.eval(), tokenizer, device
         self.preprocessing = Preprocessing(**model.config.preprocessing)

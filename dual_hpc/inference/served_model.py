@@ -11,16 +11,7 @@ from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
 
 from dual_hpc.model import DualForEmotionClassification
-
-INPUTS = (
-    "waveform",
-    "waveform_lengths",
-    "frames",
-    "frame_lengths",
-    "durations",
-    "input_ids",
-    "attention_mask",
-)
+from dual_hpc.model.inputs import INPUTS
 
 # The logged signature says what goes in; MLflow would have it said again in a type hint, at every import.
 warnings.filterwarnings("ignore", message=".*Add type hints to the `predict` method")
@@ -36,7 +27,7 @@ class ServedDual(PythonModel):
     # `model_input` has no annotation: MLflow would take one for a schema of its own, against the logged signature.
     def predict(self, context: Any, model_input, params: dict[str, Any] | None = None) -> Any:
         """Probabilities of the classes, in the order of the model's `id2label`."""
-        tensors = {name: torch.from_numpy(np.array(model_input[name])) for name in INPUTS}
+        tensors = {name: torch.from_numpy(np.array(model_input[name])) for name in INPUTS if name in model_input}
         with torch.inference_mode():
             return self.model(**tensors).logits.float().softmax(-1).numpy()
 

@@ -52,7 +52,12 @@ def resolve(
         raise UserError(f"model.num_heads={config.num_heads} does not divide model.hidden_size={config.hidden_size}")
     if not (config.use_audio or config.use_video or config.use_text):
         raise UserError("model.use_audio, use_video and use_text are all off: leave one of them on")
-    if config.use_text and tokenizer is None:
+    used = [name for name in ("audio", "video", "text") if getattr(config, f"use_{name}")]
+    stored = [name for name in used if getattr(config, name).kind == "features"]
+    if stored and stored != used:
+        other = next(name for name in used if name not in stored)
+        raise UserError(f"model.{other}.kind: {stored[0]} is read from features, so {other} must be as well")
+    if config.use_text and not stored and tokenizer is None:
         raise UserError(
             "model.use_text is on but there is no tokenizer: train on shards with transcripts or switch it off"
         )
@@ -72,6 +77,8 @@ def resolve(
 
 
 def _audio(section: EncoderConfig) -> dict[str, Any]:
+    if section.kind == "features":  # type: ignore[attr-defined]
+        return _spec(section, dict(section.config))
     if section.kind == "logmel":  # type: ignore[attr-defined]
         if section.path is not None:
             raise UserError(
@@ -85,7 +92,7 @@ def _audio(section: EncoderConfig) -> dict[str, Any]:
 
 def _video(section: EncoderConfig, preprocessing: dict[str, Any]) -> dict[str, Any]:
     kind = section.kind  # type: ignore[attr-defined]
-    if kind == "resnet" and section.path is None:
+    if kind == "features" or (kind == "resnet" and section.path is None):
         return _spec(section, dict(section.config))
     overrides = section.config if section.path else {"image_size": preprocessing["image_size"], **section.config}
     spec = _spec(section, complete_config(PICTURES[kind], overrides, section.path, "model.video"))
@@ -97,6 +104,8 @@ def _video(section: EncoderConfig, preprocessing: dict[str, Any]) -> dict[str, A
 
 def _text(section: EncoderConfig, preprocessing: dict[str, Any], tokenizer: Any) -> dict[str, Any]:
     kind = section.kind  # type: ignore[attr-defined]
+    if kind == "features":
+        return _spec(section, dict(section.config))
     overrides, tokens = dict(section.config), preprocessing["max_tokens"]
     reserved = 2 if kind == "roberta" else 0  # RoBERTa counts positions from its padding number on
     if section.path is None:

@@ -16,7 +16,8 @@ class DualConfig(PreTrainedConfig):
 
     Args:
         audio, video, text: one encoder each, `{"kind", "trainable", "config"}`; `config` is complete, so a saved model
-            never asks for the pretrained directory that it came from. See `dual_hpc/model/encoders/`.
+            never asks for the pretrained directory that it came from. See `dual_hpc/model/encoders/`. Of the kind
+            `features` are all that are used, or none.
         labels: display names of the classes, in the order of the logits.
         class_counts: samples per class in the training split (class weights, logit adjustment).
         preprocessing: `sample_rate` (Hz), `image_size` (pixels), `video_hz`, `max_seconds`, `max_tokens`: how a
@@ -102,6 +103,12 @@ class DualConfig(PreTrainedConfig):
             kwargs["id2label"] = dict(enumerate(labels))
             kwargs["label2id"] = {label: number for number, label in enumerate(labels)}
         super().__init__(**kwargs)
+
+    @property
+    def reads_features(self) -> bool:
+        """True if features made by `dual-hpc extract` take the place of media."""
+        used = {"audio": self.use_audio, "video": self.use_video, "text": self.use_text}
+        return any(on and getattr(self, name)["kind"] == "features" for name, on in used.items())
 
     @property
     def labels(self) -> list[str]:

@@ -27,6 +27,10 @@ from dual_hpc.model.residual import SentimentResidual
 from transformers import PreTrainedModel  # isort: skip  (after the torchaudio seam)
 
 
+# A modality's content, and its lengths [B] or (token ids) its mask; None only where the model does not use it.
+Source = tuple[torch.Tensor | None, torch.Tensor | None]
+
+
 class DualForEmotionClassification(PreTrainedModel):
     """Dynamic Unified Alignment for Low-text dependency.
 
@@ -106,45 +110,57 @@ class DualForEmotionClassification(PreTrainedModel):
 
     def forward(
         self,
-        waveform: torch.Tensor,
-        waveform_lengths: torch.Tensor,
-        frames: torch.Tensor,
-        frame_lengths: torch.Tensor,
+        *,
         durations: torch.Tensor,
-        input_ids: torch.Tensor,
-        attention_mask: torch.Tensor,
+        waveform: torch.Tensor | None = None,
+        waveform_lengths: torch.Tensor | None = None,
+        frames: torch.Tensor | None = None,
+        frame_lengths: torch.Tensor | None = None,
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        audio: torch.Tensor | None = None,
+        audio_lengths: torch.Tensor | None = None,
+        video: torch.Tensor | None = None,
+        video_lengths: torch.Tensor | None = None,
+        text: torch.Tensor | None = None,
+        text_lengths: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
         output_alignment: bool = False,
         **_: Any,
     ) -> DualOutput:
-        """One batch of utterances.
+        """One batch of utterances, as media or, where the encoders are of the kind `features`, as features.
 
         Args:
+            durations: f32 [B] seconds.
             waveform: f32 [B, N], mono at `preprocessing["sample_rate"]`.
             waveform_lengths: i64 [B] samples; 0 = no audio.
             frames: uint8 [B, F, 3, S, S] RGB, frame k at (k + 0.5) / `preprocessing["video_hz"]` seconds.
             frame_lengths: i64 [B]; 0 = no video.
-            durations: f32 [B] seconds.
             input_ids, attention_mask: i64 [B, L]; a row of zeros in the mask = no text.
+            audio, video, text: features [B, S, E] of any floating type, each with `NAME_lengths` i64 [B]; 0 = none.
             labels: i64 [B]; -100 = none.
             output_alignment: also return the similarity matrices.
         """
         lengths = grid_lengths(durations, self.config.grid_hz)
         steps = int(lengths.max())
-        audio, heard = self._audio(waveform, waveform_lengths, lengths, steps)
-        video, seen = self._video(frames, frame_lengths, lengths, steps)
-        audio_delta, audio_pair = self.sdm(audio, lengths)
-        video_delta, video_pair = self.vdm(video, lengths)
+        sources: list[Source] = [(waveform, waveform_lengths), (frames, frame_lengths), (input_ids, attention_mask)]
+        if self.config.reads_features:
+            stored = [(audio, audio_lengths), (video, video_lengths), (text, text_lengths)]
+            sources = [(None if x is None else x.to(self.dtype), sizes) for x, sizes in stored]
+        audio_static, heard = self._audio(sources[0], lengths, steps)
+        video_static, seen = self._video(sources[1], lengths, steps)
+        audio_delta, audio_pair = self.sdm(audio_static, lengths)
+        video_delta, video_pair = self.vdm(video_static, lengths)
         bottleneck = self.residual(audio_pair, video_pair, lengths)
 
-        memory, memory_mask = self._text(len(lengths), input_ids, attention_mask)
+        memory, memory_mask = self._text(sources[2], len(lengths))
         logits = self.decoder(bottleneck, lengths, memory, memory_mask).float()
 
         output = DualOutput(logits=logits, bottleneck=bottleneck, mask=prefix_mask(lengths, steps))
         comparable = lengths * (heard & seen)  # an utterance can only be aligned if it has both
         if labels is not None:
             output.loss_cls = self._classification_loss(logits, labels).mean()
-            output.loss_static = _mean_or_zero(self.static_loss, audio, video, comparable)
+            output.loss_static = _mean_or_zero(self.static_loss, audio_static, video_static, comparable)
             output.loss_dynamic = _mean_or_zero(self.dynamic_loss, audio_delta, video_delta, comparable)
             output.loss = (
                 output.loss_cls
@@ -152,41 +168,42 @@ class DualForEmotionClassification(PreTrainedModel):
                 + self.config.lambda_dynamic * output.loss_dynamic
             )
         if output_alignment:
-            output.alignment_static = similarity(audio, video, comparable)
+            output.alignment_static = similarity(audio_static, video_static, comparable)
             output.alignment_dynamic = similarity(audio_delta, video_delta, comparable)
         return output
 
-    def _audio(
-        self, waveform: torch.Tensor, waveform_lengths: torch.Tensor, lengths: torch.Tensor, steps: int
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def _audio(self, source: Source, lengths: torch.Tensor, steps: int) -> tuple[torch.Tensor, torch.Tensor]:
         """F^a [B, T, d], and which samples have audio."""
         if self.audio_encoder is None:
             return self.audio_alignment(lengths, steps), torch.zeros_like(lengths, dtype=torch.bool)
-        features, source_lengths = self.audio_encoder(waveform, waveform_lengths)
+        features, source_lengths = self.audio_encoder(*_given(source))
         return self.audio_alignment(features, source_lengths, lengths, steps), source_lengths > 0
 
-    def _video(
-        self, frames: torch.Tensor, frame_lengths: torch.Tensor, lengths: torch.Tensor, steps: int
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def _video(self, source: Source, lengths: torch.Tensor, steps: int) -> tuple[torch.Tensor, torch.Tensor]:
         """F^v [B, T, d], and which samples have video."""
         if self.video_encoder is None:
             return self.video_alignment(lengths, steps), torch.zeros_like(lengths, dtype=torch.bool)
-        features = self.video_encoder(frames, frame_lengths)
-        return self.video_alignment(features, frame_lengths, lengths, steps), frame_lengths > 0
+        pictures, source_lengths = _given(source)
+        features = self.video_encoder(pictures, source_lengths)
+        return self.video_alignment(features, source_lengths, lengths, steps), source_lengths > 0
 
-    def _text(
-        self, batch: int, input_ids: torch.Tensor, attention_mask: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def _text(self, source: Source, batch: int) -> tuple[torch.Tensor, torch.Tensor]:
         """What the decoder attends to, and its mask."""
         if self.text_encoder is None:
             return self.memory(batch, None, None)
-        return self.memory(batch, *self.text_encoder(input_ids, attention_mask))
+        return self.memory(batch, *self.text_encoder(*_given(source)))
 
     def _classification_loss(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         c = self.config
         return classification_loss(
             logits, labels, c.loss, c.class_counts, c.class_weights, c.focal_gamma, c.label_smoothing
         )
+
+
+def _given(source: Source) -> tuple[torch.Tensor, torch.Tensor]:
+    content, validity = source
+    assert content is not None and validity is not None, "the batch is of media or of features, the model of the other"
+    return content, validity
 
 
 def _mean_or_zero(

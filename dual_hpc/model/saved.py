@@ -23,4 +23,5 @@ def load_model(folder: str | Path) -> tuple[DualForEmotionClassification, Any]:
         UserError: the directory holds something else, or is incomplete.
     """
     model = DualForEmotionClassification.from_pretrained(folder)
-    return model.eval(), load_tokenizer(folder) if model.config.use_text else None
+    reads_words = model.config.use_text and not model.config.reads_features
+    return model.eval(), load_tokenizer(folder) if reads_words else None

@@ -83,19 +83,29 @@ def signature(config: dict[str, Any]) -> ModelSignature:
     from mlflow.types import Schema, TensorSpec
 
     side = int(config.get("preprocessing", {}).get("image_size", -1))
-    inputs: list[tuple[str, type[np.generic], tuple[int, ...]]] = [
-        ("waveform", np.float32, (-1, -1)),
-        ("waveform_lengths", np.int64, (-1,)),
-        ("frames", np.uint8, (-1, -1, 3, side, side)),
-        ("frame_lengths", np.int64, (-1,)),
-        ("durations", np.float32, (-1,)),
-        ("input_ids", np.int64, (-1, -1)),
-        ("attention_mask", np.int64, (-1, -1)),
-    ]
+    inputs: list[tuple[str, type[np.generic], tuple[int, ...]]] = [("durations", np.float32, (-1,))]
+    if stored := _stored(config):
+        for name, width in stored.items():
+            inputs += [(name, np.float32, (-1, -1, width)), (f"{name}_lengths", np.int64, (-1,))]
+    else:
+        inputs += [
+            ("waveform", np.float32, (-1, -1)),
+            ("waveform_lengths", np.int64, (-1,)),
+            ("frames", np.uint8, (-1, -1, 3, side, side)),
+            ("frame_lengths", np.int64, (-1,)),
+            ("input_ids", np.int64, (-1, -1)),
+            ("attention_mask", np.int64, (-1, -1)),
+        ]
     return ModelSignature(
         inputs=Schema([TensorSpec(np.dtype(kind), shape, name) for name, kind, shape in inputs]),
         outputs=Schema([TensorSpec(np.dtype(np.float32), (-1, len(labels(config))))]),
     )
+
+
+def _stored(config: dict[str, Any]) -> dict[str, int]:
+    """Modality -> width of the features that the model reads; empty if it reads media."""
+    used = [name for name in ("audio", "video", "text") if config.get(f"use_{name}", True)]
+    return {name: config[name]["config"]["width"] for name in used if config[name]["kind"] == "features"}
 
 
 def requirements() -> list[str]:

@@ -16,6 +16,7 @@ from dual_hpc.data.sample import AUDIO_RATE
 from dual_hpc.data.shards import ShardSet
 from dual_hpc.evaluation.protocols import get_protocol
 from dual_hpc.model import build_tokenizer, load_tokenizer
+from dual_hpc.training.features import fitted
 from dual_hpc.training.world import World
 
 
@@ -24,9 +25,10 @@ class TrainingData:
     """The training and the validation split of a run.
 
     Attributes:
+        config: the run's, with the encoders and the preprocessing of feature shards where those are read.
         labels: display names of the classes.
         class_counts: utterances per class in the training split.
-        tokenizer: None if the model reads no text.
+        tokenizer: None if the model reads no words.
     """
 
     config: RunConfig
@@ -48,6 +50,7 @@ class TrainingData:
             UserError: shards, protocol or tokenizer are not usable, as their rooms say.
         """
         shard_set = ShardSet(config.data.shards)
+        config = fitted(config, shard_set)
         utterances = shard_set.utterances
         protocol = get_protocol(config.data.protocol, utterances)
         split = protocol.split(utterances, config.data)
@@ -114,7 +117,7 @@ class TrainingData:
 
 def _tokenizer(config: RunConfig, world: World, shard_set: ShardSet, train: list[int], folder: Path) -> Any:
     """Rank 0 makes it once per run, everyone reads the same files."""
-    if not config.model.use_text:
+    if not config.model.use_text or config.model.text.kind == "features":
         return None
     failure: Exception | None = None
     if world.rank == 0 and not any(folder.glob("*.json")):

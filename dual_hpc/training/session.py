@@ -35,9 +35,10 @@ class Session:
 
     def __init__(self, run: RunDir, config: RunConfig, world: World, fence: Callable[[], None]) -> None:
         """`fence` raises once another job has taken over the run."""
-        self.config, self.world, self._fence = config, world, fence
-        self._exports: Path = run.exports
         self._data = data = TrainingData.open(config, world, run.tokenizer)
+        self.config, self.world, self._fence = data.config, world, fence
+        self._exports: Path = run.exports
+        config = data.config
         samples, batch = len(data.train), config.data.global_batch
         steps = total_steps(samples, batch, config.training.epochs, config.training.max_steps)
         self.plan = Plan(samples, batch, steps, config.training.validate_every, config.checkpoint.every_steps)

@@ -9,20 +9,10 @@ from typing import Any
 
 import torch
 
+from dual_hpc.model.inputs import INPUTS
 from dual_hpc.training.engine import Engine
 from dual_hpc.training.world import World
 
-# What the model takes of a batch; the rest (keys, valid) is for those who look at its answers.
-INPUTS = (
-    "waveform",
-    "waveform_lengths",
-    "frames",
-    "frame_lengths",
-    "durations",
-    "input_ids",
-    "attention_mask",
-    "labels",
-)
 LOSSES = ("loss", "loss_cls", "loss_static", "loss_dynamic")
 
 
@@ -56,7 +46,7 @@ class StepReport:
 
 def inputs(batch: Mapping[str, Any], device: torch.device) -> dict[str, torch.Tensor]:
     """The model's arguments on this rank's device."""
-    return {name: batch[name].to(device, non_blocking=True) for name in INPUTS if name in batch}
+    return {name: batch[name].to(device, non_blocking=True) for name in (*INPUTS, "labels") if name in batch}
 
 
 def train_step(engine: Engine, batches: Sequence[Mapping[str, Any]], world: World, wishes: Wishes) -> StepReport:

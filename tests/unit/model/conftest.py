@@ -46,6 +46,11 @@ ENCODERS: dict[str, dict[str, Any]] = {
         "video": {"kind": "resnet", "config": {"channels": [8], "output_size": 16}},
         "text": {"kind": "bert", "config": SMALL},
     },
+    "features": {
+        "audio": {"kind": "features", "config": {"width": 6, "rate_hz": 50.0, "encoder": "a"}},
+        "video": {"kind": "features", "config": {"width": 10, "encoder": "v"}},
+        "text": {"kind": "features", "config": {"width": 8, "encoder": "t"}},
+    },
 }
 Make = Callable[..., DualForEmotionClassification]
 
@@ -75,7 +80,7 @@ def make_model(tokenizer: Any) -> Make:
 
 @pytest.fixture
 def make_batch() -> Callable[..., dict[str, Any]]:
-    """A batch of clips of unlike lengths; `missing` names, per sample, the modalities it lacks ("a", "v", "t")."""
+    """Clips of unlike lengths, as media and as features; `missing` names what each lacks ("a", "v", "t")."""
 
     def make(missing: tuple[str, ...] = ("", "", "", "a", "v", "t", "avt"), seed: int = 0) -> dict[str, Any]:
         random = torch.Generator().manual_seed(seed)
@@ -91,7 +96,13 @@ def make_batch() -> Callable[..., dict[str, Any]]:
         mask = torch.arange(longest[2]) < words.unsqueeze(1)
         waveform = torch.randn(size, longest[0], generator=random) * 0.1
         frames = torch.randint(0, 256, (size, longest[1], 3, 32, 32), generator=random, dtype=torch.uint8)
-        return {
+        heard = torch.div(samples, 320, rounding_mode="floor")  # 50 Hz
+        features: dict[str, Any] = {}
+        for name, lengths, width in (("audio", heard, 6), ("video", pictures, 10), ("text", words, 8)):
+            values = torch.randn(size, int(lengths.max()), width, generator=random)
+            valid = torch.arange(values.shape[1]) < lengths.unsqueeze(1)
+            features |= {name: (values * valid.unsqueeze(2)).half(), f"{name}_lengths": lengths.clone()}
+        return features | {
             "waveform": waveform * (torch.arange(longest[0]) < samples.unsqueeze(1)),
             "waveform_lengths": samples,
             "frames": frames,

@@ -21,11 +21,12 @@ SWITCHES = [
 ]
 
 
+@pytest.mark.parametrize("family", ["light", "features"])
 @pytest.mark.parametrize("switch", SWITCHES)
 def test_a_part_switched_off_keeps_the_shapes_and_the_graph_whole(
-    switch: str, make_model: Any, make_batch: Any
+    switch: str, family: str, make_model: Any, make_batch: Any
 ) -> None:
-    full, model, batch = make_model(), make_model(**{switch: False}), make_batch()
+    full, model, batch = make_model(family), make_model(family, **{switch: False}), make_batch()
     output, expected = model(**batch, output_alignment=True), full(**batch, output_alignment=True)
     assert {k: v.shape for k, v in output.items()} == {k: v.shape for k, v in expected.items()}
     assert not torch.equal(output.loss, expected.loss)

@@ -7,10 +7,15 @@ from typing import Any
 import pytest
 import torch
 
+LENGTHS = {
+    "a": ("waveform_lengths", "audio_lengths"),
+    "v": ("frame_lengths", "video_lengths"),
+    "t": ("attention_mask", "text_lengths"),
+}
 SUBSETS = ["", "a", "v", "t", "av", "at", "vt", "avt"]
 
 
-@pytest.mark.parametrize("family", ["light", "wav2vec2-vit-roberta", "hubert", "wavlm"])
+@pytest.mark.parametrize("family", ["light", "wav2vec2-vit-roberta", "hubert", "wavlm", "features"])
 def test_every_parameter_has_a_finite_gradient_and_changes(family: str, make_model: Any, make_batch: Any) -> None:
     model = make_model(family, learn_temperature=True).train()
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
@@ -22,7 +27,7 @@ def test_every_parameter_has_a_finite_gradient_and_changes(family: str, make_mod
 
 
 @pytest.mark.parametrize("missing", SUBSETS)
-@pytest.mark.parametrize("family", ["light", "wav2vec2-vit-roberta"])
+@pytest.mark.parametrize("family", ["light", "wav2vec2-vit-roberta", "features"])
 def test_a_whole_batch_may_lack_any_modalities(family: str, missing: str, make_model: Any, make_batch: Any) -> None:
     model = make_model(family).train()
     model(**make_batch((missing, missing))).loss.backward()
@@ -40,18 +45,16 @@ def graph(loss: torch.Tensor) -> list[str]:
     return sorted(type(node).__name__ for node in nodes)
 
 
-def test_the_graph_does_not_depend_on_what_samples_have(make_model: Any, make_batch: Any) -> None:
-    model = make_model().train()
+@pytest.mark.parametrize("family", ["light", "features"])
+def test_the_graph_does_not_depend_on_what_samples_have(family: str, make_model: Any, make_batch: Any) -> None:
+    model = make_model(family).train()
     padded = make_batch(("", ""))
     graphs = []
     for missing in SUBSETS:
         batch = dict(padded)
-        if "a" in missing:
-            batch["waveform_lengths"] = torch.zeros_like(batch["waveform_lengths"])
-        if "v" in missing:
-            batch["frame_lengths"] = torch.zeros_like(batch["frame_lengths"])
-        if "t" in missing:
-            batch["attention_mask"] = torch.zeros_like(batch["attention_mask"])
+        for letter, names in LENGTHS.items():
+            if letter in missing:
+                batch |= {name: torch.zeros_like(batch[name]) for name in names}
         graphs.append(graph(model(**batch).loss))
     assert all(nodes == graphs[0] for nodes in graphs)
 
@@ -66,7 +69,7 @@ def test_unlabelled_samples_cost_nothing(make_model: Any, make_batch: Any) -> No
 
 
 def test_clips_of_one_sample_and_one_frame_train(make_model: Any, make_batch: Any) -> None:
-    for family in ("light", "wav2vec2-vit-roberta"):
+    for family in ("light", "wav2vec2-vit-roberta", "features"):
         model, batch = make_model(family).train(), make_batch(("", ""))
         batch |= {
             "waveform": torch.ones(2, 1),
@@ -74,6 +77,8 @@ def test_clips_of_one_sample_and_one_frame_train(make_model: Any, make_batch: An
             "frames": batch["frames"][:, :1],
             "frame_lengths": torch.tensor([1, 1]),
             "durations": torch.tensor([1 / 16_000, 0.0]),
+            **{name: batch[name][:, :1] for name in ("audio", "video", "text")},
+            **{f"{name}_lengths": torch.tensor([1, 1]) for name in ("audio", "video", "text")},
         }
         output = model(**batch)
         output.loss.backward()
@@ -81,8 +86,9 @@ def test_clips_of_one_sample_and_one_frame_train(make_model: Any, make_batch: An
         assert all(p.grad.isfinite().all() for p in model.parameters())
 
 
-def test_the_model_learns_a_batch_by_heart(make_model: Any, make_batch: Any) -> None:
-    model, batch = make_model(dropout=0.0).train(), make_batch(("", "t", "a", "v"))
+@pytest.mark.parametrize("family", ["light", "features"])
+def test_the_model_learns_a_batch_by_heart(family: str, make_model: Any, make_batch: Any) -> None:
+    model, batch = make_model(family, dropout=0.0).train(), make_batch(("", "t", "a", "v"))
     batch["labels"] = torch.tensor([0, 1, 2, 3])
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     for _ in range(40):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-FAMILIES = ["light", "wav2vec2-vit-roberta", "hubert", "wavlm"]
+FAMILIES = ["light", "wav2vec2-vit-roberta", "hubert", "wavlm", "features"]
 
 
 def rows(batch: dict[str, Any], order: list[int]) -> dict[str, Any]:
@@ -18,8 +18,10 @@ def trimmed(batch: dict[str, Any]) -> dict[str, Any]:
     """Without the padding that the longest sample of another batch left behind."""
     audio, video = int(batch["waveform_lengths"].max()), int(batch["frame_lengths"].max())
     text = int(batch["attention_mask"].sum(1).max())
+    features = {name: batch[name][:, : int(batch[f"{name}_lengths"].max())] for name in ("audio", "video", "text")}
     return {
         **batch,
+        **features,
         "waveform": batch["waveform"][:, :audio],
         "frames": batch["frames"][:, :video],
         "input_ids": batch["input_ids"][:, :text],
@@ -51,6 +53,9 @@ def test_garbage_in_masked_positions_changes_nothing(family: str, make_model: An
         dirty["waveform"][row, length:] = float("nan")
     for row, length in enumerate(batch["frame_lengths"].tolist()):
         dirty["frames"][row, length:] = 255
+    for name in ("audio", "video", "text"):
+        for row, length in enumerate(batch[f"{name}_lengths"].tolist()):
+            dirty[name][row, length:] = float("nan")
     dirty["input_ids"][batch["attention_mask"] == 0] = 10**6
     clean_out, dirty_out = model(**batch), model(**dirty)
     assert torch.equal(clean_out.logits, dirty_out.logits)
@@ -65,6 +70,8 @@ def test_the_neighbours_do_not_matter_even_if_they_are_wild(family: str, make_mo
     other = {name: value.clone() for name, value in batch.items()}
     other["waveform"][1:] *= 1_000
     other["frames"][1:] = 255 - other["frames"][1:]
+    for name in ("audio", "video", "text"):
+        other[name][1:] *= 1_000
     with torch.no_grad():
         assert_same_sample(model(**batch), 0, model(**other), 0)
 

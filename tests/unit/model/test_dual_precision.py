@@ -8,7 +8,7 @@ import pytest
 import torch
 
 
-@pytest.mark.parametrize("family", ["light", "wav2vec2-vit-roberta", "hubert", "wavlm"])
+@pytest.mark.parametrize("family", ["light", "wav2vec2-vit-roberta", "hubert", "wavlm", "features"])
 def test_a_model_cast_to_bf16_trains_and_stays_near_fp32(family: str, make_model: Any, make_batch: Any) -> None:
     model, batch = make_model(family), make_batch()
     with torch.no_grad():
@@ -23,16 +23,18 @@ def test_a_model_cast_to_bf16_trains_and_stays_near_fp32(family: str, make_model
     assert all(p.grad is not None and p.grad.isfinite().all() for p in cast.parameters())
 
 
-def test_a_model_cast_to_fp16_stays_finite(make_model: Any, make_batch: Any) -> None:
-    model = make_model().to(torch.float16)
+@pytest.mark.parametrize("family", ["light", "features"])
+def test_a_model_cast_to_fp16_stays_finite(family: str, make_model: Any, make_batch: Any) -> None:
+    model = make_model(family).to(torch.float16)
     output = model(**make_batch())
     (output.loss * 64).backward()
     assert output.logits.isfinite().all()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
 
 
-def test_autocast_gives_a_finite_fp32_loss(make_model: Any, make_batch: Any) -> None:
-    model = make_model("wav2vec2-vit-roberta")
+@pytest.mark.parametrize("family", ["wav2vec2-vit-roberta", "features"])
+def test_autocast_gives_a_finite_fp32_loss(family: str, make_model: Any, make_batch: Any) -> None:
+    model = make_model(family)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         output = model(**make_batch())
     output.loss.backward()

@@ -49,6 +49,17 @@ def test_a_model_without_text_needs_no_tokenizer(make_model: Any, tmp_path: Path
     assert load_model(tmp_path)[1] is None
 
 
+def test_a_model_of_features_needs_no_tokenizer_and_gives_bitwise_the_same(
+    make_model: Any, make_batch: Any, tmp_path: Path
+) -> None:
+    model, batch = make_model("features"), make_batch()
+    save_model(model, None, tmp_path)
+    again, words = load_model(tmp_path)
+    with torch.no_grad():
+        assert torch.equal(model(**batch).logits, again(**batch).logits)
+    assert words is None and again.config.reads_features and again.config.audio == model.config.audio
+
+
 def test_the_configuration_survives_json(make_model: Any, tmp_path: Path) -> None:
     config = make_model(loss="focal", grid_hz=7.5, temperature=0.3).config
     config.save_pretrained(tmp_path)

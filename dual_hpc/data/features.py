@@ -1,0 +1,66 @@
+"""What feature shards say of themselves: whose features they are, how wide, how often, from which preprocessing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from dual_hpc.data.index import ShardIndex
+from dual_hpc.data.shards import ShardSet
+from dual_hpc.errors import UserError
+
+_PREPROCESSING = {"sample_rate": int, "image_size": int, "video_hz": float, "max_seconds": float, "max_tokens": int}
+_OWN = {"source", "fingerprint", "batch_size"}  # options in which folders that belong together may differ
+
+
+@dataclass(frozen=True)
+class FeatureSource:
+    """What made the features of a `ShardSet`.
+
+    Attributes:
+        encoders: modality -> `width`, `encoder` (its identity) and, for audio, `rate_hz`; those with any feature.
+        preprocessing: of the media, as `DualConfig.preprocessing`.
+    """
+
+    encoders: dict[str, dict[str, Any]]
+    preprocessing: dict[str, Any]
+
+
+def feature_source(shard_set: ShardSet) -> FeatureSource | None:
+    """What the indexes say of features; None for media.
+
+    Raises:
+        UserError: folders whose features were made differently, or an index that lacks what `dual-hpc extract` writes.
+    """
+    if shard_set.kind != "features":
+        return None
+    options = _shared(shard_set)
+    folder = shard_set.folders[0]
+    try:
+        preprocessing = {name: kind(options[name]) for name, kind in _PREPROCESSING.items()}
+        encoders: dict[str, dict[str, Any]] = {
+            name: {"width": width, "encoder": options[f"{name}_encoder"]}
+            for name, (width, _) in shard_set.features().items()
+        }
+        if "audio" in encoders:
+            encoders["audio"]["rate_hz"] = float(options["audio_hz"])
+    except (KeyError, ValueError) as error:
+        raise UserError(
+            f"data.shards: the index of {folder} does not say {error}; run `dual-hpc extract` again"
+        ) from error
+    return FeatureSource(encoders, preprocessing)
+
+
+def _shared(shard_set: ShardSet) -> dict[str, str]:
+    first, *others = map(_decisive, shard_set.indexes)
+    for folder, options in zip(shard_set.folders[1:], others, strict=True):
+        if different := sorted(key for key in first.keys() | options.keys() if first.get(key) != options.get(key)):
+            raise UserError(
+                f"data.shards: the features of {shard_set.folders[0]} and {folder} differ in {different[0]}; "
+                "extract them with the same encoders and settings"
+            )
+    return first
+
+
+def _decisive(index: ShardIndex) -> dict[str, str]:
+    return {key: value for key, value in index.options.items() if key not in _OWN}

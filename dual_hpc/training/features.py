@@ -1,0 +1,41 @@
+"""The one place that decides whether a run reads media or features: its shards do."""
+
+from __future__ import annotations
+
+from dual_hpc.config import RunConfig
+from dual_hpc.data.features import feature_source
+from dual_hpc.data.shards import ShardSet
+from dual_hpc.errors import UserError
+
+MODALITIES = ("audio", "video", "text")
+
+
+def fitted(config: RunConfig, shard_set: ShardSet) -> RunConfig:
+    """The configuration as its shards allow it.
+
+    Media: unchanged. Features: the encoders in use become those that made the features, and preprocessing is theirs;
+    only `data.max_seconds` may cut more.
+
+    Raises:
+        UserError: encoders of the kind `features` for media, a modality in use without features, or features that
+            were made differently.
+    """
+    used = [name for name in MODALITIES if getattr(config.model, f"use_{name}")]
+    source = feature_source(shard_set)
+    if source is None:
+        if stored := [name for name in used if getattr(config.model, name).kind == "features"]:
+            raise UserError(
+                f"model.{stored[0]}.kind: features, but data.shards holds media; run `dual-hpc extract` on them first"
+            )
+        return config
+    encoders = {}
+    for name in used:
+        if name not in source.encoders:
+            raise UserError(f"model.use_{name}: data.shards holds no {name} features; set model.use_{name}=false")
+        section = type(getattr(config.model, name))
+        encoders[name] = section(kind="features", trainable="none", config=source.encoders[name])
+    made = {key: value for key, value in source.preprocessing.items() if key in type(config.data).model_fields}
+    made["max_seconds"] = min(made["max_seconds"], config.data.max_seconds)
+    return config.model_copy(
+        update={"data": config.data.model_copy(update=made), "model": config.model.model_copy(update=encoders)}
+    )
