@@ -69,10 +69,12 @@ def _train(run: RunDir, config: RunConfig, world: World, stop: StopFlag, fence: 
             seed_everything((config.seed, step, world.rank))
             factor = lr_factor(step, plan.total_steps, config.optim)
             lr = set_learning_rates(engine.deepspeed.optimizer, engine.peaks, factor)
-            wishes = Wishes(stop=requests.reason() is not None, save=session.wants_save())
-            report = train_step(engine, next(batches), world, wishes)
+            batch = next(batches)
+            wishes = Wishes(requests.reason() is not None, session.wants_save(), len(session.loader.faults))
+            report = train_step(engine, batch, world, wishes)
 
             progress.step, progress.loader = step, session.loader.state_dict()
+            session.agree_on_bad_samples(report.bad_samples)
             progress.owes_validation = plan.validates(step)
             progress.skipped += not report.applied
             progress.sick_in_row = 0 if report.healthy else progress.sick_in_row + 1

@@ -52,6 +52,7 @@ class Session:
         self.progress = resumed.progress if resumed is not None else Progress()
         self.loader, self._validation = data.train_loader(self.progress.loader), data.validation_loader()
         self._saved_at = time.monotonic()
+        self._bad_samples = 0  # as all ranks know them
         self.save_seconds = 0.0
 
         self.reporter = Reporter(run, config, world, fence)
@@ -95,6 +96,23 @@ class Session:
             self.reporter.warn("checkpoint_failed", step, f"{error}; training goes on, earlier checkpoints stand")
         self._saved_at = time.monotonic()
         self.save_seconds = self._saved_at - began
+
+    def agree_on_bad_samples(self, known_together: int) -> None:
+        """Tell each other which samples cannot be decoded, if a rank has met a new one; collective then.
+
+        Args:
+            known_together: the sum over the ranks of what each knows.
+
+        Raises:
+            UserError: on every rank, if they are more than `data.bad_sample_limit`.
+        """
+        faults = self.loader.faults
+        if known_together != self.world.size * self._bad_samples:
+            for known in self.world.gather(faults.known()):
+                faults.merge(known)
+            self._bad_samples = len(faults)
+            self.reporter.warn("bad_samples", self.progress.step, f"{len(faults)} samples cannot be decoded so far")
+        faults.check()
 
     def wants_save(self) -> bool:
         """True on rank 0 when the clock asks for a checkpoint: clocks differ, so one rank speaks for all."""

@@ -22,6 +22,7 @@ class Wishes:
 
     stop: bool = False
     save: bool = False
+    bad_samples: int = 0  # undecodable ones that this rank knows of
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class StepReport:
         losses: mean over the global batch, by name.
         applied: False if the update was given up (non-finite loss or gradient, fp16 overflow).
         healthy: False if a loss or, outside fp16, a gradient was not finite.
+        bad_samples: the sum of what the ranks know; `Session.agree_on_bad_samples` makes a list of it.
         suspects: keys of the micro-batches with a non-finite loss, over all ranks.
     """
 
@@ -41,6 +43,7 @@ class StepReport:
     healthy: bool
     stop: bool
     save: bool
+    bad_samples: int
     suspects: list[str]
 
 
@@ -64,9 +67,9 @@ def train_step(engine: Engine, batches: Sequence[Mapping[str, Any]], world: Worl
         if number + 1 < len(batches):
             engine.deepspeed.step()
     sick = ~torch.isfinite(losses).all(dim=1)
-    flags = torch.tensor([wishes.stop, wishes.save], dtype=torch.float64, device=world.device)
+    flags = torch.tensor([wishes.stop, wishes.save, wishes.bad_samples], dtype=torch.float64, device=world.device)
     agreed = world.sum(torch.cat([losses.mean(dim=0), sick.sum()[None].double(), flags])).tolist()
-    means, (sick_batches, stop, save) = agreed[: len(LOSSES)], agreed[len(LOSSES) :]
+    means, (sick_batches, stop, save, bad_samples) = agreed[: len(LOSSES)], agreed[len(LOSSES) :]
 
     applied = engine.finish_step(healthy=not sick_batches)
     suspects: list[str] = []
@@ -82,6 +85,7 @@ def train_step(engine: Engine, batches: Sequence[Mapping[str, Any]], world: Worl
         healthy=not sick_batches and (overflow_is_normal or math.isfinite(grad_norm)),
         stop=stop > 0,
         save=save > 0,
+        bad_samples=int(bad_samples),
         suspects=suspects,
     )
 
