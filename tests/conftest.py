@@ -7,10 +7,16 @@ import random
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import hypothesis
 import numpy
 import pytest
+
+# Without a GPU the Triton kernels run in Triton's interpreter. It must be chosen before any test imports triton, also
+# one outside tests/kernels: hence here.
+if not Path("/dev/nvidia0").exists():
+    os.environ["TRITON_INTERPRET"] = "1"
 
 # A busy machine is slow, not wrong; and a run of CI must not fail by the draw of another seed than the last one's.
 hypothesis.settings.register_profile("dual", deadline=None, derandomize=bool(os.environ.get("CI")))
