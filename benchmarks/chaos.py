@@ -14,7 +14,6 @@ import json
 import os
 import random
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -28,6 +27,7 @@ from dual_hpc.checkpoint import choose, manifest
 from dual_hpc.config import load_config
 from dual_hpc.tracking.journal import read, replay
 from dual_hpc.tracking.run_dir import RunDir
+from launch.ports import LOOPBACK, free_port
 
 RANK = Path(__file__).parents[1] / "tests" / "distributed" / "workers" / "train.py"
 RANKS, STEPS = 2, 9
@@ -90,10 +90,8 @@ def final_state(run: RunDir) -> dict[str, Any]:
 
 def job(run: RunDir, victim: int | None = None, point: str = "", after: float = float("inf")) -> bool:
     """One job; True if it came to its end. The victim dies at `point`, or `after` so many seconds."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    shared = {"WORLD_SIZE": str(RANKS), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
+    where = {"MASTER_ADDR": LOOPBACK, "MASTER_PORT": str(free_port())}
+    shared = {"WORLD_SIZE": str(RANKS), "OMP_NUM_THREADS": "1", **where}
     began, processes = time.monotonic(), []
     for rank in range(RANKS):
         environ = {**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank), "DIES": str(victim)}

@@ -17,9 +17,8 @@ from submitit.helpers import TorchDistributedEnvironment
 from dual_hpc.errors import DualError
 from launch import failures, history
 from launch.continuation import go_on, incarnation
+from launch.ports import port_of
 from launch.preflight import BadNode, examine
-
-PORTS = range(12_000, 28_000)  # below the ports that Linux gives to outgoing connections
 
 
 def train_rank(run_dir: str) -> str:
@@ -97,11 +96,6 @@ def set_environment(job: JobEnvironment) -> None:
         if job.num_nodes == 1:
             os.environ["MASTER_ADDR"] = "127.0.0.1"  # needs no name service, and no network
     os.environ.setdefault("OMP_NUM_THREADS", str(cores))
-
-
-def port_of(job_id: str) -> int:
-    """The rendezvous port that all ranks of a job derive from its id."""
-    return PORTS[int("".join(filter(str.isdigit, job_id)) or 0) % len(PORTS)]
 
 
 def redirect_output(log: Path) -> None:

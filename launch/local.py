@@ -21,6 +21,7 @@ from submitit.local.local import LocalExecutor, LocalJob, LocalJobEnvironment
 
 from dual_hpc.errors import UserError
 from launch.failures import Failure, record
+from launch.ports import free_port
 
 GRACE = 5.0  # seconds that the other ranks have to say what they saw when one has failed
 LOCK = "controller.lock"
@@ -50,7 +51,7 @@ class RankExecutor(LocalExecutor):
             "SUBMITIT_LOCAL_JOB_NUM_NODES": "1",
             "SUBMITIT_LOCAL_WITH_SHELL": "",
             "SUBMITIT_STDERR_TO_STDOUT": "1",
-            "MASTER_PORT": str(_free_port()),
+            "MASTER_PORT": str(free_port()),
         }
         with open(self.logs / "controller.log", "ab") as log:
             # A session of its own: Ctrl-C and the end of the terminal reach the command, which decides what they mean.
@@ -121,12 +122,6 @@ def _lock(logs: Path) -> int:
             f"the run {logs.parent} is being trained on this machine already; wait for it or stop it"
         ) from error
     return file
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _without_scheduler(environment: dict[str, str]) -> dict[str, str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import socket
 import subprocess
 import sys
 import tarfile
@@ -23,6 +22,7 @@ from dual_hpc.config import load_config
 from dual_hpc.data.index import IndexedSample, Shard, ShardIndex, dataset_id, write_index
 from dual_hpc.data.sample import AUDIO_RATE, Utterance
 from dual_hpc.tracking.run_dir import RunDir
+from launch.ports import free_port
 
 WORKERS = Path(__file__).parent / "workers"
 
@@ -66,9 +66,7 @@ def start_ranks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[.
     logs = tmp_path_factory.mktemp("ranks")
 
     def start(name: str, world_size: int, *arguments: object, **environ: str) -> Ranks:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         processes, outputs = [], []
         for rank in range(world_size):
             env = {

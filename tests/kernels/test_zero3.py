@@ -2,26 +2,24 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from launch.ports import free_port
+
 pytest.importorskip("deepspeed")
 
 
 @pytest.mark.distributed
 def test_sharded_parameters_train_as_whole_ones_do():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
     worker = Path(__file__).with_name("zero3_worker.py")
     common = os.environ | {
         "WORLD_SIZE": "2",
         "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": port,
+        "MASTER_PORT": str(free_port()),
         "DS_ACCELERATOR": "cpu",
         "OMP_NUM_THREADS": "1",
         "TRITON_INTERPRET": "1",

@@ -55,4 +55,4 @@ if __name__ == "__main__":
         main(*sys.argv[1:])
     except DualError as error:
         print(error, flush=True)
-        sys.exit(error.exit_code)
+        os._exit(error.exit_code)  # as a job does: gloo's threads may not outlive an interpreter that tidies up
