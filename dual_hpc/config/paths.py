@@ -29,7 +29,10 @@ def expand(text: str, setting: str, environ: Mapping[str, str] | None = None) ->
             return match.group(2)
         raise UserError(f"{setting}: the environment variable {name} is not set (value {text!r})")
 
-    return os.path.expanduser(_VARIABLE.sub(value, text))
+    path = os.path.expanduser(_VARIABLE.sub(value, text))
+    if path.startswith("~"):
+        raise UserError(f"{setting}: there is no home folder {path.split('/')[0]} (value {text!r})")
+    return path
 
 
 def default_store(environ: Mapping[str, str] | None = None) -> Path:

@@ -6,19 +6,32 @@ needs. Units stand in the names or the comments.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 Precision = Literal["fp32", "bf16", "fp16"]
 Protocol = Literal["iemocap4", "iemocap6", "meld7", "all"]
 LossKind = Literal["cross_entropy", "focal", "logit_adjustment"]
+Subset = Literal["a", "v", "t", "av", "at", "vt", "avt"]
+Moment = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Section(BaseModel):
     """A part of the configuration; a key that it does not know is an error, not a silent default."""
 
-    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+    model_config = ConfigDict(extra="forbid", validate_assignment=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _unsurprising(cls, value: Any, info: ValidationInfo) -> Any:
+        """An empty section has its defaults; `true` is no number, although Python counts with it."""
+        kind = cls.model_fields[info.field_name or ""].annotation
+        if value is None and isinstance(kind, type) and issubclass(kind, Section):
+            return {}
+        if isinstance(value, bool) and {int, float} & {kind, *get_args(kind)}:
+            raise ValueError("input should be a number")
+        return value
 
 
 class AugmentConfig(Section):
@@ -65,6 +78,13 @@ class DataConfig(Section):
     bucket_by_length: bool = False
 
 
+def _layers(value: Any) -> Any:
+    digits = isinstance(value, str) and value.isdigit()
+    if value in ("all", "none") or digits or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+        return int(value) if digits else value
+    raise ValueError("input should be 'all', 'none' or the number of top layers to fine-tune")
+
+
 class EncoderConfig(Section):
     """One modality's encoder: `path` names a local pretrained directory; without it `config` describes a new one.
 
@@ -73,7 +93,7 @@ class EncoderConfig(Section):
 
     path: str | None = None
     config: dict[str, Any] = Field(default_factory=dict)
-    trainable: Literal["all", "none"] | int = Field(
+    trainable: Annotated[Literal["all", "none"] | int, BeforeValidator(_layers)] = Field(
         "all", description="'all', 'none', or the number of top layers that are fine-tuned"
     )
 
@@ -135,7 +155,7 @@ class OptimConfig(Section):
     lr: float = Field(3e-4, gt=0)
     encoder_lr_scale: float = Field(1.0, gt=0, description="factor on lr for the three encoders")
     weight_decay: float = Field(0.01, ge=0)
-    betas: tuple[float, float] = (0.9, 0.98)
+    betas: tuple[Moment, Moment] = (0.9, 0.98)
     eps: float = Field(1e-8, gt=0)
     warmup_fraction: float = Field(0.1, ge=0, lt=1)
     final_lr_fraction: float = Field(0.05, ge=0, le=1)
@@ -152,7 +172,7 @@ class TrainingConfig(Section):
     validate_every: int = Field(0, ge=0, description="steps; 0 means once per epoch")
     log_every: int = Field(5, ge=1, description="steps")
     select_by: Literal["ua", "wa", "weighted_f1", "macro_f1"] = "ua"
-    select_modalities: str = Field("av", pattern="^[avt]{1,3}$", description="the subset whose score picks the best")
+    select_modalities: Subset = Field("av", description="the subset whose score picks the best")
     non_finite_limit: int = Field(3, ge=1, description="non-finite losses in a row before the run stops")
     collective_timeout_minutes: float = Field(10.0, gt=0)
     hang_minutes: float = Field(3.0, gt=0, description="a step that takes longer, the first ones apart, ends the job")

@@ -31,6 +31,22 @@ def test_every_preset_loads_and_comes_back_from_its_file(preset: str, tmp_path: 
         ("data.protocol=iemocap5", "data.protocol"),
         ("optim.lr", "section.key=value"),
         ("=3", "section.key=value"),
+        ("optim..lr=3", "section.key=value"),
+        (".lr=3", "section.key=value"),
+        ("lr=3", "did you mean optim.lr"),
+        ("training.lr=3", "did you mean optim.lr"),
+        ("use_sdm=false", "did you mean model.use_sdm"),
+        ("model.sdm=false", "did you mean model.use_sdm"),
+        ("Optim.lr=3", "did you mean optim"),
+        ("seed=true", "seed: input should be a number"),
+        ("optim.lr=.inf", "optim.lr: input should be a finite number"),
+        ("optim.betas=[0.9, 1.5]", "optim.betas.1"),
+        ("launch.hours=1:30", "launch.hours"),
+        ("name=123", "put it in quotes"),
+        ("training.select_modalities=aa", "'av'"),
+        ("model.audio.trainable=true", "model.audio.trainable"),
+        ("model.audio.trainable=-3", "number of top layers"),
+        ("model.audio.trainable=some", "number of top layers"),
         ("data.shards=[", "YAML"),
         ("data.shards=['$DUAL_NOT_SET']", "DUAL_NOT_SET"),
     ],
@@ -42,13 +58,44 @@ def test_a_wrong_override_is_one_line_that_names_it(override: str, said: str) ->
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe", b"- a\n- b\n", b"a: [", b"model: {hiden_size: 3}"])
-def test_a_broken_file_is_one_line(content: bytes, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"\xff\xfe", "not UTF-8"),
+        (b"- a\n- b\n", "mapping of sections"),
+        (b"a: [", "line 1"),
+        (b"a: \0", "mine.yaml"),
+        (b"model: {hiden_size: 3}", "did you mean model.hidden_size"),
+        (b"data:\n\tprotocol: all\n", "line 2, column 1"),
+        (b"seed: 1\nseed: 2\n", "seed is given twice"),
+        (b"optim.lr: 1e-3\n", "below optim:"),
+        (b"seed: 1\n---\nseed: 2\n", "document"),
+    ],
+)
+def test_a_broken_file_is_one_line(content: bytes, said: str, tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_bytes(content)
     with pytest.raises(UserError) as caught:
         load_config(path)
+    assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("source", ["iemocap5", "../presets/demo", "/etc/passwd", "", "a\0b", "a\0b.yaml", "x" * 5000])
+def test_what_is_neither_preset_nor_file_is_refused(source: str) -> None:
+    with pytest.raises(UserError):
+        load_config(source)
+
+
+def test_a_section_whose_keys_are_all_commented_out_has_its_defaults(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("data:\n#  workers: 1\noptim: {lr: 1e-4}\n")
+    assert load_config(path, ["store=s"]) == load_config(None, ["store=s", "optim.lr=1e-4"])
+
+
+def test_layers_may_be_counted_in_words_or_numbers() -> None:
+    wanted = ("all", "none", 0, 4)
+    assert tuple(load_config(None, [f"model.audio.trainable={n}"]).model.audio.trainable for n in wanted) == wanted
 
 
 def test_the_last_override_wins() -> None:

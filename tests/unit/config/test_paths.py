@@ -29,6 +29,11 @@ def test_an_unset_variable_is_named_with_its_setting() -> None:
         expand("$SCRATCH/x", "store", {})
 
 
+def test_a_home_that_nobody_has_is_no_folder_called_tilde() -> None:
+    with pytest.raises(UserError, match="store: there is no home folder ~nobody-is-called-so"):
+        expand("~nobody-is-called-so/x", "store", {})
+
+
 def test_the_store_follows_the_cluster() -> None:
     assert default_store({"DUAL_STORE": "/d", "SCRATCH": "/s"}) == Path("/d")
     assert default_store({"SCRATCH": "/s", "WORK": "/w"}) == Path("/s/dual_hpc")

@@ -1,0 +1,54 @@
+"""A configuration's first mistake in one line that names the key and, where it can, the right one."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from typing import get_args
+
+from pydantic import BaseModel, ValidationError
+
+from dual_hpc.config.schema import RunConfig
+
+_TEXT = 60  # characters of a wrong value that are shown
+
+
+def explain(error: ValidationError) -> str:
+    """One line: unknown keys come first, because a misspelt key also makes others look missing."""
+    mistakes = error.errors()
+    first = next((m for m in mistakes if m["type"] == "extra_forbidden"), mistakes[0])
+    location = [str(part) for part in first["loc"]]
+    where = ".".join(location)
+    if first["type"] == "extra_forbidden":
+        return f"{where}: unknown key; {_advice(location)}"
+    said = first["msg"].removeprefix("Value error, ")
+    got = repr(first["input"])
+    shown = got if len(got) <= _TEXT else f"{got[:_TEXT]}..."
+    if first["type"] == "string_type" and isinstance(first["input"], (bool, int, float)):
+        said += ": put it in quotes"
+    return f"{where}: {said[:1].lower()}{said[1:]} (got {shown})"
+
+
+def _advice(location: list[str]) -> str:
+    *section, wrong = location
+    keys = list(_all_keys(RunConfig))
+    if wrong in keys and "." in wrong:
+        return f"in a file it stands as {wrong.split('.')[-1]}: below {wrong.split('.')[0]}:"
+    here = [key.rsplit(".", 1)[-1] for key in keys if key.split(".")[:-1] == section]
+    near = [name for name in here if wrong.lower() in name.split("_")]
+    near += difflib.get_close_matches(wrong.lower(), here, n=1, cutoff=0.7)
+    found = [".".join([*section, name]) for name in near]
+    found += [key for key in keys if key.rsplit(".", 1)[-1] == wrong]
+    found += [".".join([*section, name]) for name in difflib.get_close_matches(wrong.lower(), here, n=1, cutoff=0.5)]
+    if found:
+        return f"did you mean {found[0]}?"
+    return f"known here: {', '.join(here)}"
+
+
+def _all_keys(section: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    for name, field in section.model_fields.items():
+        yield prefix + name
+        options = [field.annotation, *get_args(field.annotation)]
+        for option in options:
+            if isinstance(option, type) and issubclass(option, BaseModel):
+                yield from _all_keys(option, f"{prefix}{name}.")
