@@ -2,11 +2,15 @@
 
 The archive is unpacked once per node, into a folder that only its user can write, and found by its content: a job that
 is requeued, or many ranks of one node, unpack it once. Nothing but the standard library.
+
+The signals that ask a job to stop wait from here on until the work itself listens: submitit's handlers would put a job
+back into the queue that was just told to stop, and without any handler they kill it.
 """
 
 import hashlib
 import os
 import shutil
+import signal
 import stat
 import sys
 import tempfile
@@ -44,6 +48,7 @@ def unpack(archive: str, base: str) -> str:
 
 
 def main() -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2, signal.SIGTERM})
     code = unpack(sys.argv[0], node_folder())
     others = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = f"{code}{os.pathsep}{others}" if others else code

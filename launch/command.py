@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -74,6 +75,7 @@ def run_command(words: list[str]) -> None:
     """In the job: the command, with its exit code."""
     from launch.cli.main import main
 
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR2, signal.SIGTERM})  # see launch/bootstrap.py
     code = main(words)
     sys.stdout.flush()
     sys.stderr.flush()

@@ -106,7 +106,7 @@ def go_on(run: Path, job_id: str, incarnation: int, work: Work, failed: bool = F
     told = [f for f in failures.read(run / "logs", job_id) if f.incarnation == incarnation]
     root = failures.root_cause(told)
     step = newest_checkpoint(run)
-    bad = sorted({f.host for f in told if f.bad_node})
+    bad = sorted({node for f in told for node in f.bad_nodes})
     policy = Policy(
         incarnation=incarnation,
         may_requeue=profile.requeue,

@@ -25,7 +25,7 @@ class Failure(BaseModel):
     exit_code: int
     killed: bool = False
     incarnation: int = 0
-    bad_node: bool = False
+    bad_nodes: list[str] = Field(default_factory=list)
     log: str
     time: float = Field(default_factory=time.time)
 
@@ -46,4 +46,4 @@ def root_cause(failures: Iterable[Failure]) -> Failure | None:
     A killed rank comes first: its peers see a broken connection, and say so before the controller has noticed. Then
     a mistake of the user (exit code 2), then whoever failed first.
     """
-    return min(failures, key=lambda f: (not f.bad_node, not f.killed, f.exit_code != 2, f.time, f.rank), default=None)
+    return min(failures, key=lambda f: (not f.bad_nodes, not f.killed, f.exit_code != 2, f.time, f.rank), default=None)

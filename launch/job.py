@@ -9,7 +9,7 @@ import socket
 import sys
 import traceback
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from submitit import JobEnvironment
 from submitit.helpers import TorchDistributedEnvironment
@@ -19,6 +19,11 @@ from launch import failures, history
 from launch.continuation import go_on, incarnation
 from launch.ports import port_of
 from launch.preflight import BadNode, examine
+from launch.profiles import Profile
+from launch.rendezvous import add_up, keep_to_loopback, open_store, roll_call
+
+if TYPE_CHECKING:
+    from torch.distributed import Store
 
 
 def train_rank(run_dir: str) -> str:
@@ -30,6 +35,7 @@ def train_rank(run_dir: str) -> str:
     Returns:
         What `dual_hpc.training.run.train` says: "finished" or "stopped".
     """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2, signal.SIGTERM})  # until the training listens
     job = JobEnvironment()
     logs = Path(run_dir) / "logs"
     log = logs / f"rank_{job.global_rank:04d}.log"
@@ -38,14 +44,11 @@ def train_rank(run_dir: str) -> str:
     if job.cluster == "local":
         die_with_parent()
     try:
-        if job.cluster == "slurm":
-            asked = history.last_request(history.read(Path(run_dir)))
-            promised = os.environ.get("SLURM_CPUS_PER_TASK")
-            wants_gpu = asked is not None and asked[1].has_gpus
-            examine(Path(run_dir), wants_gpu, int(promised) if promised else None)
+        store = ready(job, Path(run_dir))  # kept until torch has joined it
         from dual_hpc.training.run import STOPPED, train
 
         ended = train(Path(run_dir))
+        del store
         if ended == STOPPED and job.cluster == "slurm":
             if job.global_rank == 0:
                 go_on(Path(run_dir), job.job_id, incarnation(), train_rank)
@@ -64,11 +67,32 @@ def train_rank(run_dir: str) -> str:
                 message=" ".join(message.split()),
                 exit_code=code,
                 incarnation=incarnation(),
-                bad_node=isinstance(error, BadNode),
+                bad_nodes=error.nodes if isinstance(error, BadNode) else [],
                 log=str(log),
             ),
         )
         leave(code)
+
+
+def ready(job: JobEnvironment, run: Path) -> Store:
+    """Make sure that this node is fit and that all ranks are there; returns the store at which they have met.
+
+    Raises:
+        BadNode: a node is not fit, or does not answer.
+        EnvironmentFault: the store is full, or the network between the nodes fails.
+    """
+    nodes = [job.hostnames[rank * job.num_nodes // job.num_tasks] for rank in range(job.num_tasks)]
+    asked = history.last_request(history.read(run))
+    profile = asked[1] if asked is not None else Profile()
+    if job.cluster == "slurm":
+        promised = os.environ.get("SLURM_CPUS_PER_TASK")
+        examine(run, profile.has_gpus, int(promised) if promised else None)
+    address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    store = open_store(nodes, job.global_rank, address, port, profile.answer_seconds)
+    roll_call(store, nodes, job.global_rank, profile.answer_seconds)
+    if job.cluster == "slurm":
+        add_up(store, job.global_rank, job.num_tasks, profile.answer_seconds)
+    return store
 
 
 def leave(code: int) -> NoReturn:
@@ -88,13 +112,11 @@ def set_environment(job: JobEnvironment) -> None:
     os.environ.setdefault("MASTER_PORT", str(port_of(job.job_id)))
     exported = TorchDistributedEnvironment().export(set_cuda_visible_devices=False, overwrite=True)
     if job.cluster == "local":
-        os.environ["MASTER_ADDR"] = "127.0.0.1"
-        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
         cores = max(1, len(os.sched_getaffinity(0)) // exported.local_world_size)
     else:
         cores = int(os.environ.get("SLURM_CPUS_PER_TASK") or len(os.sched_getaffinity(0)))
-        if job.num_nodes == 1:
-            os.environ["MASTER_ADDR"] = "127.0.0.1"  # needs no name service, and no network
+    if job.num_nodes == 1:
+        keep_to_loopback()
     os.environ.setdefault("OMP_NUM_THREADS", str(cores))
 
 

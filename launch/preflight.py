@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 
 from dual_hpc.errors import EnvironmentFault
@@ -14,7 +15,20 @@ STORE_INODES = 1_000
 
 
 class BadNode(EnvironmentFault):
-    """This node, and perhaps no other one, cannot do its part."""
+    """These nodes, and perhaps no other ones, cannot do their part.
+
+    Attributes:
+        nodes: as the scheduler names them.
+    """
+
+    def __init__(self, problem: str, nodes: Sequence[str]) -> None:
+        super().__init__(f"node {problem}")
+        self.nodes = list(nodes)
+
+
+def this_node() -> str:
+    """The name of this node; a scheduler's may differ from the host's."""
+    return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
 
 
 def examine(run: Path, wants_gpu: bool, cores: int | None) -> None:
@@ -30,7 +44,7 @@ def examine(run: Path, wants_gpu: bool, cores: int | None) -> None:
     """
     check_store(run)
     if (problem := shared_memory() or affinity(cores) or (device() if wants_gpu else None)) is not None:
-        raise BadNode(f"node {socket.gethostname()}: {problem}")
+        raise BadNode(f"{this_node()}: {problem}", [this_node()])
 
 
 def check_store(run: Path) -> None:
@@ -44,7 +58,7 @@ def check_store(run: Path) -> None:
         renamed = probe.rename(probe.with_name(f"{probe.name}.renamed"))
         renamed.unlink()
     except OSError as error:
-        raise BadNode(f"node {socket.gethostname()}: {run} cannot be written: {error.strerror}") from error
+        raise BadNode(f"{this_node()}: {run} cannot be written: {error.strerror}", [this_node()]) from error
     usage = os.statvfs(run)
     if usage.f_bavail * usage.f_frsize < STORE_BYTES:
         raise EnvironmentFault(f"store: less than {STORE_BYTES >> 30} GB are free on the file system of {run}")

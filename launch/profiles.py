@@ -54,6 +54,8 @@ class Profile(BaseModel):
     requeue: bool = True
     offline: bool = Field(False, description="compute nodes reach no network")
     signal_seconds: int = Field(180, ge=1, description="warning (USR2) before the time limit")
+    answer_seconds: float = Field(300, gt=0, description="a node silent for longer at a job's start is excluded")
+    max_array: int = Field(1001, ge=1, description="members of one job array (MaxArraySize, by default 1001)")
     extra: dict[str, str] = Field(default_factory=dict, description="further sbatch options")
 
     @property

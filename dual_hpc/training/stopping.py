@@ -44,6 +44,8 @@ class StopFlag:
 def listening(give_up_seconds: float = 600.0) -> Iterator[StopFlag]:
     """Handle SIGUSR2 and SIGTERM as a wish to stop; everything is as before at the end.
 
+    Those that came before us, while they were blocked, are heard now.
+
     Args:
         give_up_seconds: after the first signal; then the process ends itself, saved or not.
     """
@@ -55,9 +57,11 @@ def listening(give_up_seconds: float = 600.0) -> Iterator[StopFlag]:
     os.register_at_fork(after_in_child=lambda: _deafen(woken))
     impatient = threading.Thread(target=_wait_for_force, args=(ours, give_up_seconds, leave), daemon=True)
     impatient.start()
+    former_mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     try:
         yield flag
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, former_mask)
         signal.set_wakeup_fd(former_descriptor)
         for number, handler in former.items():
             signal.signal(number, handler)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,8 +44,8 @@ def test_missing_shared_memory_and_cores_are_named(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_bad_node_is_the_cause_of_what_its_peers_saw() -> None:
-    def failure(rank: int, at: float, **more: bool) -> Failure:
+    def failure(rank: int, at: float, **more: Any) -> Failure:
         return Failure(job_id="1", rank=rank, host=f"n{rank}", message="", exit_code=1, log="", time=at, **more)
 
-    cause = root_cause([failure(0, 1.0), failure(1, 2.0, bad_node=True), failure(2, 0.5, killed=True)])
+    cause = root_cause([failure(0, 1.0), failure(1, 2.0, bad_nodes=["n1"]), failure(2, 0.5, killed=True)])
     assert cause is not None and cause.host == "n1"

@@ -30,6 +30,17 @@ def test_former_handlers_come_back() -> None:
     assert [signal.getsignal(number) for number in SIGNALS] == former
 
 
+def test_a_signal_that_came_while_it_was_blocked_is_heard_and_the_mask_comes_back() -> None:
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        os.kill(os.getpid(), signal.SIGUSR2)
+        with listening() as flag:
+            assert flag.reason == "SIGUSR2"
+        assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == former | set(SIGNALS)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
+
+
 def test_a_forked_child_cannot_stop_the_run() -> None:
     with listening() as flag:
         child = os.fork()
