@@ -35,7 +35,7 @@ def files_of_rank(read: Read, names: Sequence[str], stage: int, old: int, new: i
         EnvironmentFault: the files are not those of such a checkpoint.
     """
     try:
-        optimizers = [read(_one(names, f"zero_pp_rank_{r}_", "optim_states.pt")) for r in range(old)]
+        optimizers = [read(only(names, f"zero_pp_rank_{r}_", "optim_states.pt")) for r in range(old)]
         convert = _whole_parameters if stage == 3 else _flat_groups
         return convert(read, names, optimizers, new, rank)
     except (LookupError, StopIteration, TypeError, AttributeError) as error:
@@ -64,7 +64,7 @@ def cut(pieces: Sequence[torch.Tensor], total: int, start: int, stop: int) -> to
 
 
 def _flat_groups(read: Read, names: Sequence[str], optimizers: list[Any], new: int, rank: int) -> dict[str, Any]:
-    model_name = _one(names, "mp_rank_00_model_states.pt")
+    model_name = only(names, "mp_rank_00_model_states.pt")
     model = read(model_name)
     states = [optimizer["optimizer_state_dict"] for optimizer in optimizers]
     totals = [sum(math.prod(shape) for shape in group.values()) for group in model["param_shapes"]]
@@ -94,7 +94,7 @@ def _flat_groups(read: Read, names: Sequence[str], optimizers: list[Any], new: i
 
 def _whole_parameters(read: Read, names: Sequence[str], optimizers: list[Any], new: int, rank: int) -> dict[str, Any]:
     old = len(optimizers)
-    models = [read(_one(names, f"zero_pp_rank_{r}_", "model_states.pt")) for r in range(old)]
+    models = [read(only(names, f"zero_pp_rank_{r}_", "model_states.pt")) for r in range(old)]
     numels = [[math.prod(shape) for shape in group.values()] for group in models[0]["param_shapes"]]
 
     def part(group: int, pieces: list[torch.Tensor]) -> torch.Tensor:
@@ -149,9 +149,10 @@ def _moments(
     return {**optimizers[0], "state": state}
 
 
-def _one(names: Sequence[str], *words: str) -> str:
+def only(names: Sequence[str], *words: str) -> str:
+    """The first name that holds all the words; StopIteration if none does."""
     return next(name for name in names if all(word in name for word in words))
 
 
 def _renamed(names: Sequence[str], rank: int, ending: str) -> str:
-    return _one(names, "zero_pp_rank_0_", ending).replace("zero_pp_rank_0_", f"zero_pp_rank_{rank}_")
+    return only(names, "zero_pp_rank_0_", ending).replace("zero_pp_rank_0_", f"zero_pp_rank_{rank}_")

@@ -1,13 +1,27 @@
-"""A trained model as an ordinary one: float32, on the host, without DeepSpeed's traces."""
+"""A trained model as an ordinary one: float32, on the host, without DeepSpeed's traces.
+
+While a run trains it publishes `export/best` and `export/last` itself; they outlive the checkpoints that they come
+from. `export_checkpoint` makes the same of any other checkpoint, with one process and no GPU.
+"""
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from dual_hpc.model import DualConfig, DualForEmotionClassification, save_model
+from dual_hpc.checkpoint import choose
+from dual_hpc.checkpoint.group import Alone
+from dual_hpc.checkpoint.manifest import BadManifest, Manifest, folder_name
+from dual_hpc.checkpoint.manifest import load as load_manifest
+from dual_hpc.errors import EnvironmentFault, UserError
+from dual_hpc.model import DualConfig, DualForEmotionClassification, load_tokenizer, save_model
+from dual_hpc.tracking.run_dir import RunDir, write_atomically
+
+MODEL_FILE = "model.json"  # in the run directory: the model's configuration, labels and preprocessing included
 
 
 def write_model(folder: Path, config: DualConfig, weights: dict[str, torch.Tensor], tokenizer: Any) -> None:
@@ -20,3 +34,91 @@ def write_model(folder: Path, config: DualConfig, weights: dict[str, torch.Tenso
         ordinary = DualForEmotionClassification(config).float()
     ordinary.load_state_dict(weights)
     save_model(ordinary, tokenizer, folder)
+
+
+def write_description(run: RunDir, config: DualConfig) -> None:
+    """Note in the run directory what model its checkpoints hold (rank 0, at the start of a job).
+
+    Raises:
+        EnvironmentFault: it cannot be written.
+    """
+    try:
+        write_atomically(run.path / MODEL_FILE, config.to_json_string())
+    except OSError as error:
+        raise EnvironmentFault(f"{run.path / MODEL_FILE} cannot be written: {error.strerror}") from error
+
+
+def export_checkpoint(run_dir: str | Path, step: int | None = None, out: str | Path | None = None) -> Path:
+    """Write the weights of a checkpoint as a model directory: config.json, model.safetensors, tokenizer files.
+
+    The same bits as an export by the training itself at this step. Every file that is read is proven first. Needs
+    memory for twice the model.
+
+    Args:
+        step: of a committed checkpoint; None for the newest proven one.
+        out: a folder that does not exist yet; None for `export/checkpoint-STEP` in the run directory.
+
+    Returns:
+        The folder.
+
+    Raises:
+        UserError: the run has no such checkpoint, or `out` exists.
+        EnvironmentFault: the checkpoint is damaged, or `out` cannot be written.
+    """
+    os.environ.setdefault("DS_ACCELERATOR", "cpu")  # a login node; otherwise DeepSpeed warns that it has no GPU
+    from dual_hpc.checkpoint.deepspeed_files import FOLDER, ProvenFiles
+    from dual_hpc.checkpoint.weights import whole_weights
+
+    run = RunDir.open(run_dir)
+    folder, manifest = _checkpoint(run, step)
+    final = Path(out) if out is not None else run.exports / f"checkpoint-{manifest.step}"
+    if final.exists():
+        raise UserError(f"--out: {final} exists; name another folder, or remove it")
+    config = _description(run)
+    tokenizer = load_tokenizer(run.tokenizer) if config.use_text and not config.reads_features else None
+    files = ProvenFiles()
+    files.believe(folder, manifest)
+    weights = whole_weights(
+        lambda name: files.load(str(folder / name), map_location="cpu", mmap=True),
+        [name for name in manifest.files if name.startswith(f"{FOLDER}/")],
+        manifest.zero_stage,
+        manifest.world_size,
+        manifest.precision,
+    )
+    temporary = final.with_name(final.name + ".tmp")
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        write_model(temporary, config, weights, tokenizer)
+        os.rename(temporary, final)
+    except OSError as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise EnvironmentFault(f"{final} cannot be written: {error.strerror or error}") from error
+    return final
+
+
+def _checkpoint(run: RunDir, step: int | None) -> tuple[Path, Manifest]:
+    if step is None:
+        choice = choose.newest_proven(run.checkpoints, Alone())
+        if choice is None:
+            raise UserError(f"{run.path.name} has no checkpoint yet")
+        return choice.folder, choice.manifest
+    folder = run.checkpoints / folder_name(step)
+    if not folder.is_dir():
+        there = ", ".join(map(str, choose.steps(run.checkpoints))) or "none"
+        raise UserError(f"--step: {run.path.name} has no checkpoint of step {step} (there are: {there})")
+    if reasons := choose.verify(folder):
+        raise EnvironmentFault(f"{folder.name} is damaged: {reasons[0]}")
+    try:
+        return folder, load_manifest(folder)
+    except BadManifest as error:
+        raise EnvironmentFault(f"{folder.name} is damaged: {error}") from error
+
+
+def _description(run: RunDir) -> DualConfig:
+    file = run.path / MODEL_FILE
+    if not file.is_file():
+        raise UserError(
+            f"{run.path.name} has no {MODEL_FILE}: it was not trained by this version; see its export folder"
+        )
+    return DualConfig.from_json_file(file)

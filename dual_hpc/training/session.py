@@ -15,7 +15,7 @@ from dual_hpc.tracking.run_dir import RunDir
 from dual_hpc.training.agreement import agree
 from dual_hpc.training.data import TrainingData
 from dual_hpc.training.engine import Engine
-from dual_hpc.training.export import write_model
+from dual_hpc.training.export import write_description, write_model
 from dual_hpc.training.reporter import Reporter
 from dual_hpc.training.saving import Progress, Resumed, Saver
 from dual_hpc.training.schedule import Plan, total_steps
@@ -46,6 +46,8 @@ class Session:
         seed_everything((config.seed,))
         self._model = build_model(config.model, data.labels, data.preprocessing(), data.class_counts, data.tokenizer)
         agree(config, self._model, world)
+        if world.rank == 0:
+            write_description(run, cast(DualConfig, self._model.config))
         self.engine = Engine(self._model, config, world.size, data.micro_batches())
         self._saver = Saver(run.checkpoints, config, self.engine, world, fence)
         resumed = self._saver.resume()

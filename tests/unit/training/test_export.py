@@ -1,0 +1,86 @@
+"""The weights of any checkpoint as a model directory, by one process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from dual_hpc.checkpoint import commit
+from dual_hpc.checkpoint.group import Alone
+from dual_hpc.checkpoint.proof import FileProof, ProvenFile
+from dual_hpc.config import load_config
+from dual_hpc.errors import EnvironmentFault, UserError
+from dual_hpc.model import DualConfig, DualForEmotionClassification, load_model
+from dual_hpc.tracking.run_dir import RunDir
+from dual_hpc.training.export import MODEL_FILE, export_checkpoint, write_description
+
+CONFIG = DualConfig(labels=["calm", "cross"], hidden_size=16, num_heads=2, use_text=False, use_video=False)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDir:
+    """A run whose checkpoints of steps 3 and 6 hold different weights."""
+    run = RunDir.create(tmp_path / "run", load_config("demo", [f"store={tmp_path}"]))
+    write_description(run, CONFIG)
+    for step in (3, 6):
+        save(run, step)
+    return run
+
+
+def weights(step: int) -> dict[str, torch.Tensor]:
+    torch.manual_seed(step)
+    return DualForEmotionClassification(CONFIG).state_dict()
+
+
+def save(run: RunDir, step: int) -> None:
+    def write(folder: Path) -> dict[str, FileProof]:
+        name = "deepspeed/mp_rank_00_model_states.pt"
+        (folder / name).parent.mkdir()
+        file: Any = ProvenFile(folder / name)
+        half = {key: value.bfloat16() if value.is_floating_point() else value for key, value in weights(step).items()}
+        torch.save({"module": half}, file)
+        return {name: file.finish()}
+
+    commit.save(run.checkpoints, Alone(), write, step=step, zero_stage=1, precision="bf16", state={})
+
+
+def test_the_newest_or_the_named_step_is_exported_in_float32(run: RunDir, tmp_path: Path) -> None:
+    for made, step in (
+        (export_checkpoint(run.path), 6),
+        (export_checkpoint(run.path, 3, tmp_path / "there" / "model"), 3),
+    ):
+        model, tokenizer = load_model(made)
+        assert tokenizer is None and model.config.labels == ["calm", "cross"]
+        for name, value in weights(step).items():
+            assert torch.equal(model.state_dict()[name], value.bfloat16().float()), name
+    assert (run.exports / "checkpoint-6").is_dir() and (tmp_path / "there" / "model").is_dir()
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_a_damaged_newest_is_passed_over_but_not_if_it_was_named(run: RunDir) -> None:
+    file = run.checkpoints / "step_00000006" / "deepspeed" / "mp_rank_00_model_states.pt"
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(EnvironmentFault, match="step_00000006 is damaged"):
+        export_checkpoint(run.path, 6)
+    assert export_checkpoint(run.path).name == "checkpoint-3"
+
+
+def test_what_is_not_there_or_in_the_way_is_the_users_to_fix(run: RunDir, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"step 4 .there are: 3, 6"):
+        export_checkpoint(run.path, 4)
+    with pytest.raises(UserError, match="exists"):
+        export_checkpoint(run.path, out=tmp_path)
+    (run.path / MODEL_FILE).unlink()
+    with pytest.raises(UserError, match=MODEL_FILE):
+        export_checkpoint(run.path)
+    empty = RunDir.create(tmp_path / "empty", load_config("demo", [f"store={tmp_path}"]))
+    with pytest.raises(UserError, match="no checkpoint yet"):
+        export_checkpoint(empty.path)
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(run: RunDir) -> None:
+    with pytest.raises(EnvironmentFault, match="cannot be written"):
+        export_checkpoint(run.path, out=run.config_file / "model")
