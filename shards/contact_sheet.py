@@ -14,6 +14,7 @@ from dual_hpc.data.sample import VIDEO, Utterance
 from shards.parts import write_atomically
 
 _TILE, _COLUMNS, _ROWS, _CAPTION = 128, 8, 5, 24  # pixels, tiles, tiles, pixels
+_GAP = 2  # pixels around a picture
 
 
 def write_contact_sheet(folder: Path, index: ShardIndex, path: Path) -> None:
@@ -23,19 +24,21 @@ def write_contact_sheet(folder: Path, index: ShardIndex, path: Path) -> None:
     samples = [(shard.name, s) for shard in index.shards for s in shard.samples if VIDEO in s.members]
     if not samples:
         return
-    chosen = [samples[i * len(samples) // min(len(samples), _COLUMNS * _ROWS)] for i in range(min(len(samples), 40))]
-    rows = -(-len(chosen) // _COLUMNS)
-    sheet = Image.new("RGB", (_COLUMNS * _TILE, rows * (_TILE + _CAPTION)), "white")
+    count = min(len(samples), _COLUMNS * _ROWS)
+    chosen = [samples[i * len(samples) // count] for i in range(count)]
+    tiles = []
+    for shard, sample in chosen:
+        tile = Image.fromarray(middle_frame(_read(folder / shard, *sample.members[VIDEO])))
+        tile.thumbnail((_TILE - 2 * _GAP, _TILE - 2 * _GAP))
+        tiles.append(tile)
+    height = max(tile.height for tile in tiles) + 2 * _GAP  # a corpus of wide pictures has low tiles
+    rows = -(-count // _COLUMNS)
+    sheet = Image.new("RGB", (_COLUMNS * _TILE, rows * (height + _CAPTION)), "white")
     draw = ImageDraw.Draw(sheet)
-    for i, (shard, sample) in enumerate(chosen):
-        offset, size = sample.members[VIDEO]
-        with open(folder / shard, "rb") as file:
-            file.seek(offset)
-            frame = Image.fromarray(middle_frame(file.read(size)))
-        frame.thumbnail((_TILE - 4, _TILE - 4))
-        left, top = i % _COLUMNS * _TILE, i // _COLUMNS * (_TILE + _CAPTION)
-        sheet.paste(frame, (left + (_TILE - frame.width) // 2, top + _TILE - frame.height - 2))
-        draw.text((left + 2, top + _TILE - 2), _caption(sample.meta), fill="black")
+    for i, (tile, (_, sample)) in enumerate(zip(tiles, chosen, strict=True)):
+        left, top = i % _COLUMNS * _TILE, i // _COLUMNS * (height + _CAPTION)
+        sheet.paste(tile, (left + (_TILE - tile.width) // 2, top + height - tile.height - _GAP))
+        draw.text((left + _GAP, top + height - _GAP), _caption(sample.meta), fill="black")
     buffer = io.BytesIO()
     sheet.save(buffer, "PNG")
     write_atomically(path, buffer.getvalue())
@@ -45,11 +48,20 @@ def middle_frame(mp4: bytes) -> NDArray[np.uint8]:
     """RGB picture [H, W, 3] in the middle of a packed video."""
     with av.open(io.BytesIO(mp4), "r", format="mp4") as container:
         stream = container.streams.video[0]
-        wanted = stream.frames // 2
-        for number, frame in enumerate(container.decode(stream)):
-            if number == wanted:
+        stream.codec_context.thread_count = 1
+        assert stream.average_rate and stream.time_base, "packed by us"
+        wanted = round(stream.frames // 2 / stream.average_rate / stream.time_base)
+        container.seek(wanted, stream=stream)
+        for frame in container.decode(stream):
+            if frame.pts is not None and frame.pts >= wanted:
                 return np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
     raise ValueError("no picture in a packed video")
+
+
+def _read(path: Path, offset: int, size: int) -> bytes:
+    with open(path, "rb") as file:
+        file.seek(offset)
+        return file.read(size)
 
 
 def _caption(meta: Utterance) -> str:

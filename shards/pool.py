@@ -2,6 +2,9 @@
 
 Media decoders are C code fed with whatever a corpus holds. A worker that dies takes only itself along: the shards that
 were in flight are done again one by one, which names the utterance that kills, and it is left out with that reason.
+
+Workers are forked from a server that has loaded the decoders once: sixty workers that each load them from a parallel
+file system would cost more than many a corpus.
 """
 
 from __future__ import annotations
@@ -11,7 +14,6 @@ import multiprocessing
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -70,10 +72,11 @@ def _pass(
     jobs: list[ShardJob], workers: int, tick: Callable[[int], None], poisonous: set[str]
 ) -> tuple[list[ShardJob], str | None]:
     """Run jobs until done or until a worker dies: (jobs not finished, key last begun if one died)."""
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["shards.job"])
     begun, key = context.Value(ctypes.c_int64, 0), context.Array(ctypes.c_char, _KEY_BYTES + 1)
     stop = context.Value(ctypes.c_bool, False)
-    pool = ProcessPoolExecutor(workers, context, initializer=_begin_worker, initargs=((begun, key, stop), os.getpid()))
+    pool = ProcessPoolExecutor(workers, context, initializer=_begin_worker, initargs=((begun, key, stop),))
     seen = 0
     try:
         futures: dict[Future[None], ShardJob] = {pool.submit(_work, job, frozenset(poisonous)): job for job in jobs}
@@ -94,17 +97,18 @@ def _pass(
     return [], None
 
 
-def _begin_worker(shared: Any, parent: int) -> None:
+def _begin_worker(shared: Any) -> None:
     global _shared
     _shared = shared
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is interrupted as well, and ends the pool
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
-def _end_with(parent: int) -> None:
+def _end_with_parent() -> None:
     """A packer that is killed must not leave workers that go on without its lock."""
-    while os.getppid() == parent:
-        time.sleep(0.2)
+    packer = multiprocessing.parent_process()
+    assert packer is not None, "runs in a worker"
+    packer.join()
     os._exit(1)
 
 

@@ -1,13 +1,16 @@
 """`python -m benchmarks.pack [--utterances N] [--rounds R]`: writes benchmarks/results/pack.{json,md}.
 
-Contestants take turns in every round, each in a process of its own; processor time includes its children. Nothing is
-reported unless both wrote the same bytes of every sample.
+Contestants take turns in every round, each in processes of its own; processor time is that of all of them. Nothing is
+reported unless all wrote the same bytes of every sample. Two plain loops at once, each on half of the corpus and with
+nothing to agree on, show how much of perfect scaling the machine itself gives.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -22,7 +25,8 @@ from typing import Any
 from benchmarks import record
 
 CORPORA = ("iemocap", "meld")
-PLAIN = "plain loop"
+PLAIN, TWO_PLAIN = "plain loop", "two plain loops at once"
+_BECOME_REAPER = 36  # Linux's PR_SET_CHILD_SUBREAPER
 
 
 @dataclass(frozen=True)
@@ -36,11 +40,12 @@ class Figure:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pack", description=__doc__)
-    parser.add_argument("--utterances", type=int, default=160, help="of each synthetic corpus (default 160)")
+    parser.add_argument("--utterances", type=int, default=320, help="of each synthetic corpus (default 320)")
     parser.add_argument("--rounds", type=int, default=3, help="default 3")
     parser.add_argument("--corpora", type=Path, help="keep the synthetic corpora here, and use them if they are there")
     options = parser.parse_args()
     rows: list[dict[str, Any]] = []
+    ctypes.CDLL(None).prctl(_BECOME_REAPER, 1, 0, 0, 0)
     load = [os.getloadavg()[0]]
     with tempfile.TemporaryDirectory(prefix="bench-pack-") as scratch:
         for corpus in CORPORA:
@@ -65,20 +70,22 @@ def synthesise(corpus: str, folder: Path, utterances: int) -> None:
 
 
 def compare(corpus: str, source: Path, scratch: Path, rounds: int) -> list[dict[str, Any]]:
-    commands = {
-        PLAIN: [sys.executable, "-m", "benchmarks.pack.plain", corpus, str(source)],
-        **{
-            f"{n}": [sys.executable, "-m", "shards.pack", corpus, str(source), "--workers", str(n), "--out"]
-            for n in (1, 2)
-        },
-    }
-    figures: dict[str, list[Figure]] = {name: [] for name in commands}
+    out = scratch / "out"
+
+    def plain(part: int, parts: int) -> list[str]:
+        return [sys.executable, "-m", "benchmarks.pack.plain", corpus, str(source), str(out), str(part), str(parts)]
+
+    def ours(workers: int) -> list[str]:
+        command = [sys.executable, "-m", "shards.pack", corpus, str(source), "--out", str(out)]
+        return [*command, "--workers", str(workers)]
+
+    contestants = {PLAIN: [plain(0, 1)], "1": [ours(1)], TWO_PLAIN: [plain(0, 2), plain(1, 2)], "2": [ours(2)]}
+    figures: dict[str, list[Figure]] = {name: [] for name in contestants}
     reference: dict[str, bytes] | None = None
     for _ in range(rounds):
-        for name, command in commands.items():
-            out = scratch / "out"
+        for name, commands in contestants.items():
             shutil.rmtree(out, ignore_errors=True)
-            seconds, cpu = measured([*command, str(out)])
+            seconds, cpu = measured(commands)
             found = members(out)
             reference = reference or found
             if found != reference:
@@ -96,20 +103,32 @@ def compare(corpus: str, source: Path, scratch: Path, rounds: int) -> list[dict[
         rows.append(record.row(f"{workers}, CPU", median(n, "cpu"), median(PLAIN, "cpu"), PLAIN, "CPU s/sample", True))
         rate, peer = 1 / median(n, "seconds"), 1 / median(PLAIN, "seconds")
         rows.append(record.row(f"{workers}, throughput", rate, peer, PLAIN, "samples/s"))
+    cpu, peer = median("2", "cpu"), median(TWO_PLAIN, "cpu")
+    rows.append(record.row(f"{corpus}, 2 workers, CPU", cpu, peer, TWO_PLAIN, "CPU s/sample", True))
     efficiency = median("1", "seconds") / (2 * median("2", "seconds"))
-    rows.append(record.row(f"{corpus}, parallel efficiency of 2 workers", efficiency, 1.0, "perfect scaling", "share"))
+    machine = median(PLAIN, "seconds") / (2 * median(TWO_PLAIN, "seconds"))
+    case = f"{corpus}, parallel efficiency of 2 workers"
+    rows.append(record.row(case, efficiency, 1.0, "perfect scaling", "share"))
+    rows.append(record.row(case, efficiency, machine, TWO_PLAIN, "share"))
     return rows
 
 
-def measured(command: list[str]) -> tuple[float, float]:
-    """Seconds on the clock, and of processor time with all children."""
-    began = time.monotonic()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"failed with {process.returncode}: {' '.join(command)}")
-    return time.monotonic() - began, usage.ru_utime + usage.ru_stime
+def measured(commands: list[list[str]]) -> tuple[float, float]:
+    """Seconds on the clock until all are done, and of processor time with every process that they left behind."""
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    processes = [subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment) for command in commands]
+    for process in processes:
+        if process.wait():
+            raise SystemExit(f"failed with {process.returncode}: {process.args}")
+    seconds = time.monotonic() - began
+    try:
+        while True:
+            os.wait()  # orphans come to their nearest reaper, which `main` has made us
+    except ChildProcessError:
+        pass
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def members(folder: Path) -> dict[str, bytes]:

@@ -29,7 +29,7 @@ Channels = str | int  # "downmix", "center", or the number of a channel
 # files or hosts (hls, concat, dash): with this list no file from a corpus can make it open a second one.
 _CONTAINERS = "mov,avi,matroska,wav,w64,flac,mp3,ogg,aac,aiff,au,asf,mpeg,mpegts,flv,mpegvideo,h264,m4v,amr,caf"
 _MAX_SIDE = 8192  # pixels; a header that claims more is damaged, and would cost gigabytes per picture
-_SEEK_LEAD = 1.0  # seconds decoded before a wanted stretch, so that resampling and overlap are settled in it
+_SEEK_LEAD = 1.0  # seconds of sound decoded before a wanted stretch, so that resampling and overlap are settled in it
 _MAX_LATE_START = 10.0  # seconds of silence put before audio that begins late
 _LONGEST = 24 * 3600.0  # seconds; a longer duration in a header is no duration
 _FAULTS = (av.FFmpegError, ValueError, OverflowError, IndexError, MemoryError, EOFError, OSError)
@@ -234,7 +234,8 @@ def _decoded(path: str | Path, kind: str, start: float, end: float | None) -> It
     A file cut off in the middle decodes without an error, only shorter than its header says: that is refused, unless
     everything before `end` is there.
     """
-    for lead in (_SEEK_LEAD, None):
+    # A key frame needs nothing before it, and every second of lead would be as many pictures decoded for nothing.
+    for lead in (_SEEK_LEAD, None) if kind == "audio" else (0.0, _SEEK_LEAD, None):
         seek = start - lead if lead is not None else 0.0
         if lead is not None and seek <= 0:
             continue
