@@ -1,4 +1,4 @@
-"""`python -m launch.aftermath RUN|SWEEP`: what the batch script does when its ranks have failed.
+"""`python -m launch.aftermath RUN|SWEEP CODE`: what the batch script does when its ranks have failed.
 
 A rank that is killed, or whose node is lost, decides nothing any more; the batch script is still there.
 """
@@ -30,4 +30,5 @@ def run_of(folder: Path, job: str) -> Path:
 
 
 if __name__ == "__main__":
-    go_on(run_of(Path(sys.argv[1]), job_id()), job_id(), incarnation(), train_rank, failed=True)
+    code = int(sys.argv[2]) if len(sys.argv) > 2 else 1
+    go_on(run_of(Path(sys.argv[1]), job_id()), job_id(), incarnation(), train_rank, failed=True, exit_code=code)

@@ -18,6 +18,8 @@ from launch import failures, history, scheduler
 from launch.sbatch_job import Work, submit_slurm
 from launch.scheduler import JobFacts
 
+# What srun returns for a rank that died of a wish to stop.
+ENDED_BY_SIGNAL = {128 + signal.SIGUSR2, 128 + signal.SIGTERM}
 MARGIN = 120.0  # seconds by which `sbatch --signal` may come early (60), and some
 
 
@@ -91,10 +93,12 @@ def incarnation() -> int:
     return int(os.environ.get("SLURM_RESTART_COUNT") or 0)
 
 
-def go_on(run: Path, job_id: str, incarnation: int, work: Work, failed: bool = False) -> Decision:
+def go_on(
+    run: Path, job_id: str, incarnation: int, work: Work, failed: bool = False, exit_code: int = 1
+) -> Decision:
     """Decide, act, and write it into the run's history. Called by one process of the job.
 
-    A chained job does `work`.
+    A chained job does `work`. A rank that was ended by a wish to stop before it could hear it has not failed.
     That this does not work is said and recorded: the checkpoint stands, and `dual-hpc resume` does it by hand.
     """
     # Slurm answers a requeue with TERM to this very process.
@@ -105,6 +109,7 @@ def go_on(run: Path, job_id: str, incarnation: int, work: Work, failed: bool = F
     request, profile = asked
     told = [f for f in failures.read(run / "logs", job_id) if f.incarnation == incarnation]
     root = failures.root_cause(told)
+    failed = failed and (bool(told) or exit_code not in ENDED_BY_SIGNAL)
     step = newest_checkpoint(run)
     bad = sorted({node for f in told for node in f.bad_nodes})
     policy = Policy(

@@ -75,8 +75,9 @@ class Scheduler:
         fresh = self.clock() - self._asked < self.interval and all(job in self._answers for job in wanted)
         if wanted and not fresh:
             queue = parse_queue(self.run([*SQUEUE, f"--format={QUEUE}"]))
-            past = self.accounts([job for job in wanted if job not in queue])
-            self._answers = {job: queue.get(job) or past.get(job) for job in wanted}
+            missing = [job for job in wanted if job not in queue]
+            past = self.accounts(list(dict.fromkeys(name for job in missing for name in (job, array_of(job)) if name)))
+            self._answers = {job: queue.get(job) or past.get(job) or lost_member(job, queue, past) for job in wanted}
             self._asked = self.clock()
         return {job: answer for job in wanted if (answer := self._answers[job]) is not None}
 
@@ -100,6 +101,21 @@ ACCOUNT = "JobID,State,ExitCode,NodeList"
 def available() -> bool:
     """True where Slurm's commands are installed."""
     return shutil.which("squeue") is not None
+
+
+def array_of(job_id: str) -> str | None:
+    """The array that a job is a member of."""
+    array, _, member = job_id.partition("_")
+    return array if member else None
+
+
+def lost_member(job_id: str, *known: Iterable[str]) -> SlurmJob | None:
+    """A member that is cancelled while it waits leaves no trace, not even in accounting; the rest of its array does."""
+    array = array_of(job_id)
+    names = [name for source in known for name in source]
+    if array is None or not any(name == array or name.startswith(f"{array}_") for name in names):
+        return None
+    return SlurmJob(job_id, "CANCELLED")
 
 
 def parse_queue(text: str) -> dict[str, SlurmJob]:

@@ -89,7 +89,7 @@ def _standing(run: RunDir, job_id: str | None, slurm: SlurmJob | None, now: floa
     active = controller_lives(run) if local else slurm is not None and slurm.active
     state = state_of(run.segments(), silence(run, now), slurm, local_lives=local and active)
     if state in ("submitted", "running") and slurm is None and job_id is not None and not local and answers:
-        state = "gone"  # a task of an array that is cancelled while it waits leaves no trace, not even in accounting
+        state = "gone"
     return Standing(state, job_id, slurm, local, active)
 
 
@@ -108,7 +108,7 @@ def state_of(
         return FINISHED
     if slurm is not None and slurm.active:
         return {"PENDING": "queued", "RUNNING": "running", "SUSPENDED": "suspended"}.get(slurm.state, "ending")
-    if slurm is not None and (last is None or last.event == "start"):
+    if slurm is not None and (last is None or last.event == "start" or slurm.state == "CANCELLED"):
         return {"CANCELLED": "cancelled", "PREEMPTED": "preempted", "TIMEOUT": "out of time"}.get(slurm.state, "failed")
     if local_lives:
         return "running"

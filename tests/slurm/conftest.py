@@ -15,6 +15,9 @@ from typing import Any
 import pytest
 
 from dual_hpc.tracking.run_dir import RunDir
+from launch import history
+from launch.continuation import newest_checkpoint
+from tests.slurm.observe import ends, slurm
 
 # The smallest DUAL, without randomness, so that two runs can be compared bit for bit.
 SMALLEST = (
@@ -80,29 +83,34 @@ class Cluster:
     def why(self, name: str) -> dict[str, str]:
         return json.loads(self.dual("why", name, "--json"))
 
-    def until(self, what: str, true: Callable[[], object], seconds: float = 300) -> None:
+    def until(self, what: str, true: Callable[[], object], seconds: float = 600) -> None:
         """Wait for a condition; the queue and the logs tell why it never came."""
         deadline = time.monotonic() + seconds
         while not true():
             if time.monotonic() > deadline:
                 logs = [f"{log}:\n{log.read_text(errors='replace')[-2000:]}" for log in self.store.rglob("rank_0*.log")]
                 pytest.fail("\n".join([f"never: {what}", slurm("squeue"), *logs]))
-            time.sleep(1)
+            time.sleep(0.5)
 
-    def finish(self, run: RunDir, seconds: float = 300) -> None:
-        """Wait until the run has finished and its job has left the queue."""
-        self.until(f"{run.path.name} finishes", lambda: reasons(run)[-1:] == ["finished"], seconds)
-        self.until(f"the job of {run.path.name} ends", lambda: self.status(run.path.name)["slurm_state"] != "RUNNING")
+    def job(self, run: RunDir) -> str:
+        """The id of the run's newest job."""
+        return str(history.last_job(history.read(run.path)))
 
+    def queue(self, run: RunDir) -> str:
+        """What the controller calls the run's newest job."""
+        return slurm("squeue", "--noheader", "--states=all", f"--jobs={self.job(run)}", "--format=%T").strip()
 
-def slurm(*words: str) -> str:
-    """The output of a command of Slurm."""
-    return subprocess.run(words, capture_output=True, text=True, check=True, timeout=60).stdout
+    def checkpoint(self, run: RunDir) -> int:
+        """The step of the run's newest checkpoint."""
+        return newest_checkpoint(run.path)
 
-
-def reasons(run: RunDir) -> list[str]:
-    """How each segment of a run ended."""
-    return [str(segment.reason) for segment in run.segments() if segment.event == "end"]
+    def finish(self, run: RunDir, seconds: float = 600) -> None:
+        """Wait until the run has finished and its job has left its nodes."""
+        self.until(
+            f"{run.path.name} finishes", lambda: [reason for reason, _ in ends(run)][-1:] == ["finished"], seconds
+        )
+        active = ("RUNNING", "COMPLETING")
+        self.until(f"the job of {run.path.name} ends", lambda: self.queue(run) not in active)
 
 
 @pytest.fixture(scope="session")

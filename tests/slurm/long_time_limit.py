@@ -1,4 +1,6 @@
-"""A run that needs three allocations gets them by itself, by requeue and by chaining: `make slurm-long`."""
+"""A run that needs three allocations gets them by itself, by requeue and by chaining, and ends as if it had had one:
+`make slurm-long`.
+"""
 
 from __future__ import annotations
 
@@ -7,33 +9,43 @@ from typing import Any
 
 import pytest
 
+from dual_hpc.tracking.journal import read
+from dual_hpc.tracking.run_dir import RunDir
 from launch import history
-from launch.profiles import FOLDER
+from tests.slurm.observe import assert_undisturbed, ends, profile, starts
 
-pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(2400)]
+ALLOCATION = 60.0  # seconds: one minute of Slurm's, of which the margin and the start take a part
 
 
-@pytest.mark.parametrize("requeue", [True, False], ids=["requeue", "chain"])
-def test_a_run_gets_the_three_allocations_it_needs(cluster: Any, tmp_path: Path, requeue: bool) -> None:
-    profile = tmp_path / "brief.yaml"
-    lines = (FOLDER / "dev.yaml").read_text().replace("signal_seconds: 60", "signal_seconds: 30")
-    profile.write_text(f"{lines}requeue: {str(requeue).lower()}\n")
-    name = "requeued" if requeue else "chained"
-    run = cluster.submit(
-        name,
-        *(f"launch.profile={profile}", "launch.nodes=1", "launch.hours=0.0333", "launch.total_hours=0.5"),
-        *("training.epochs=1000000", "training.max_steps=1000000", "checkpoint.every_steps=1000"),
-    )
+def seconds_per_step(run: RunDir) -> float:
+    """How long a step takes on this machine, as it is now."""
+    times = [entry.time_ms / 1000 for entry in read(run.journal) if entry.step is not None and 5 <= entry.step <= 35]
+    return (max(times) - min(times)) / 30
 
-    def starts() -> list[int]:
-        return [segment.step for segment in run.segments() if segment.event == "start"]
 
-    cluster.until("it is in its third allocation", lambda: len(starts()) == 3, 1200)
-    cluster.dual("cancel", name)
-    assert starts()[0] == 0 < starts()[1] < starts()[2]
-    ends = [segment for segment in run.segments() if segment.event == "end"]
-    assert [(end.reason, end.step) for end in ends] == [("stopped", step) for step in starts()[1:]]
-    entries = history.read(run.path)
-    assert [entry.event for entry in entries[:4]] == ["submit", *["requeue" if requeue else "chain"] * 2, "cancel"]
-    assert {entry.cause for entry in entries[1:3]} == {"time limit"}
-    assert len(history.jobs(entries)) == (1 if requeue else 3)
+def test_a_run_gets_the_three_allocations_it_needs(cluster: Any, tmp_path: Path) -> None:
+    steps = max(200, round(2 * ALLOCATION / seconds_per_step(cluster.reference())))
+    length = ("launch.nodes=1", f"training.max_steps={steps}", "training.epochs=1000000", "checkpoint.every_steps=1000")
+    alone = cluster.submit("alone", *length)
+    limited = (*length, "launch.hours=0.0166", "launch.total_hours=1", "checkpoint.margin_seconds=20")
+    runs = {
+        requeue: cluster.submit(
+            "requeued" if requeue else "chained",
+            *limited,
+            profile(tmp_path, f"brief-{requeue}", "signal_seconds: 5", f"requeue: {str(requeue).lower()}"),
+        )
+        for requeue in (True, False)
+    }
+    for run in (alone, *runs.values()):
+        cluster.finish(run, 1800)
+    for requeue, run in runs.items():
+        entries = history.read(run.path)
+        again = len(starts(run)) - 1
+        assert again >= 2
+        assert [entry.event for entry in entries] == ["submit", *["requeue" if requeue else "chain"] * again]
+        assert {entry.cause for entry in entries[1:]} == {"time limit"}
+        assert len(history.jobs(entries)) == (1 if requeue else 1 + again)
+        stopped = [("stopped", step) for step in starts(run)[1:]]
+        assert ends(run) == [*stopped, ("finished", steps)] and starts(run)[0] == 0
+        assert_undisturbed(run, alone)

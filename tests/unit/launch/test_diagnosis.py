@@ -111,6 +111,8 @@ def test_what_befell_a_run_on_its_way_is_told() -> None:
         ([], SlurmJob("7", "FAILED"), "failed"),
         ([START], SlurmJob("7", "RUNNING"), "running"),
         ([START], SlurmJob("7", "CANCELLED"), "cancelled"),
+        ([START, Segment(event="end", job_id="6", reason="stopped")], SlurmJob("7", "CANCELLED"), "cancelled"),
+        ([START, Segment(event="end", job_id="7", reason="finished")], SlurmJob("7", "CANCELLED"), "finished"),
         ([START], SlurmJob("7", "TIMEOUT"), "out of time"),
         ([START], None, "running"),
         ([START, Segment(event="end", job_id="7", reason="finished")], SlurmJob("7", "RUNNING"), "finished"),

@@ -59,6 +59,21 @@ def test_a_job_that_was_not_asked_for_yet_is_asked_for_at_once() -> None:
     assert asked.commands == ["squeue", "squeue"]
 
 
+def test_a_member_of_an_array_that_left_no_trace_was_cancelled_while_it_waited() -> None:
+    def slurm(queue: str, account: str = "") -> Scheduler:
+        return Scheduler(0, lambda words: queue if words[0] == "squeue" else account)
+
+    in_queue = slurm("9_1|PENDING|JobArrayTaskLimit|\n9_0|RUNNING|None|n1\n").jobs(["9_0", "9_1", "9_2", "8_2", "7"])
+    assert {job: found.state for job, found in in_queue.items()} == {
+        "9_0": "RUNNING",
+        "9_1": "PENDING",
+        "9_2": "CANCELLED",
+    }
+    assert slurm("9|CANCELLED|None|\n").jobs(["9_2"])["9_2"].state == "CANCELLED"
+    assert slurm("", "9_0|COMPLETED|0:0|n1\n").jobs(["9_2"])["9_2"].state == "CANCELLED"
+    assert slurm("91_0|RUNNING|None|n1\n").jobs(["9_2"]) == {}
+
+
 def test_a_cluster_without_accounting_knows_only_its_queue() -> None:
     assert sorted(Scheduler(0, Asked(accounting=False)).jobs(["7", "5"])) == ["7"]
 

@@ -1,0 +1,84 @@
+"""A cancelled job never rises again, wherever the cancellation met it; one that is signalled goes on, however often:
+`make slurm-long`.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from launch import history
+from tests.slurm.observe import assert_undisturbed, continuations, ends, profile, slurm, starts, step_of
+
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1800)]
+
+
+def settle(cluster: Any, run: Any) -> str:
+    """The state of the run's job once a job that was put back into the queue would have begun again."""
+    lives = len(starts(run))
+    cluster.until("it left the nodes", lambda: cluster.queue(run) not in ("RUNNING", "COMPLETING"))
+    probe = slurm("sbatch", "--parsable", "--wait", "--output=/dev/null", "--begin=now+20", "--wrap=true").strip()
+    assert probe and len(starts(run)) == lives
+    return str(cluster.queue(run))
+
+
+def test_cancelled_while_it_saves(cluster: Any) -> None:
+    run = cluster.submit("axed", "checkpoint.every_steps=1")  # it hardly does anything else
+    cluster.until("it saves", lambda: step_of(run) >= 3)
+    slurm("scancel", cluster.job(run))
+    assert settle(cluster, run) == "CANCELLED"
+    assert cluster.why("axed")["cause"] == "cancelled" and cluster.status("axed")["state"] == "cancelled"
+    assert [event for event, _ in continuations(run) if event in ("requeue", "chain")] == []
+    cluster.dual("resume", "axed")
+    cluster.finish(run)
+    assert_undisturbed(run, cluster.reference())
+
+
+def test_cancelled_while_it_waits_for_the_job_before(cluster: Any, tmp_path: Path) -> None:
+    run = cluster.submit("heir", profile(tmp_path, "strict", "requeue: false"))
+    cluster.until("it trains", lambda: step_of(run) >= 3)
+    first = cluster.job(run)
+    slurm("scancel", "--signal=USR2", first)
+    cluster.until("its heir waits", lambda: cluster.job(run) != first)
+    slurm("scancel", cluster.job(run))
+    assert settle(cluster, run) == "CANCELLED"
+    assert cluster.why("heir")["cause"] == "cancelled" and cluster.status("heir")["state"] == "cancelled"
+
+
+def test_a_member_cancelled_while_it_waits_for_its_turn(cluster: Any) -> None:
+    cluster.sweep("row", "--grid", "seeds=0..1", "--parallel", 1, "training.max_steps=2", "launch.nodes=1")
+    folder = cluster.store / "runs"
+    member = history.last_job(history.read(folder / "row.seed-1"))
+    slurm("scancel", str(member))
+    shown = json.loads(cluster.dual("sweep", "--show", "row", "--json"))["members"]
+    assert [found["state"] for found in shown][1] == "cancelled"
+    assert cluster.why("row.seed-1")["cause"] == "cancelled"
+
+
+def test_signalled_in_its_first_moments_again_and_again(cluster: Any) -> None:
+    run = cluster.submit("nervous")
+    for life in (1, 2, 3):
+
+        def log(life: int = life) -> str:
+            text = next(run.logs.glob("*_0_log.out")).read_text() if list(run.logs.glob("*_0_log.out")) else ""
+            return text if text.count("Starting with") >= life else ""
+
+        cluster.until(f"submitit has begun for the {life}. time", log)
+        slurm("scancel", "--signal=USR2", cluster.job(run))
+        cluster.until(f"it was told {life} times", lambda life=life: len(continuations(run)) == 1 + life)
+    cluster.finish(run)
+    assert continuations(run) == [("submit", None), *[("requeue", "signal")] * 3]
+    assert [reason for reason, _ in ends(run)] == ["stopped"] * 3 + ["finished"]
+    assert_undisturbed(run, cluster.reference())
+
+
+def test_stopped_in_its_first_moments(cluster: Any) -> None:
+    run = cluster.submit("hushed")
+    cluster.until("its ranks have begun", lambda: list(run.logs.glob("rank_*.log")))
+    cluster.dual("stop", "hushed")
+    settle(cluster, run)
+    assert continuations(run)[-1] == ("leave", "stopped by the user") and len(starts(run)) == 1
+    assert cluster.why("hushed")["cause"] == "stopped"
