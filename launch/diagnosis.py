@@ -22,6 +22,7 @@ class Evidence:
         silent_seconds: since its journal grew last.
         past: accounting's view of its newest job, with the earlier incarnations.
         failures: what its ranks said since the newest start.
+        hung: the ranks that the watchdog ended.
         last_words: the end of rank 0's log.
     """
 
@@ -33,6 +34,7 @@ class Evidence:
     silent_seconds: float = 0.0
     past: SlurmJob | None = None
     failures: Sequence[Failure] = ()
+    hung: Sequence[str] = ()
     last_words: str = ""
 
 
@@ -104,6 +106,10 @@ def _ended(e: Evidence, where: str, resume: str) -> Diagnosis:
         return Diagnosis("preempted", f"a job of higher priority took its nodes {where}; not requeued", resume)
     if final == "CANCELLED":
         return Diagnosis("cancelled", f"cancelled by someone's scancel {where}", resume)
+    if e.hung:
+        who = ", ".join(e.hung[:4])
+        sentence = f"it hung {where}: the watchdog ended {who}, whose logs show where each thread stood"
+        return Diagnosis("hang", sentence, _look(e, resume))
     if last is not None and last.event == "leave":
         return Diagnosis("failed", f"stopped {where}: {last.cause}", resume)
     if cause is not None:

@@ -13,6 +13,9 @@ from launch.glance import Glance
 from launch.scheduler import Scheduler, SlurmJob, available
 from launch.standing import silence, standings
 
+BEGIN = "beginning: job"  # how a rank's log begins each time that its job is started
+TIMEOUT = "Timeout ("  # how Python's watchdog begins: see dual_hpc/training/watchdog.py
+
 
 def gather(run: RunDir, scheduler: Scheduler) -> Evidence:
     """Everything about a run: its records, its failures, its log and Slurm."""
@@ -35,8 +38,16 @@ def gather(run: RunDir, scheduler: Scheduler) -> Evidence:
         silent_seconds=silence(run, now),
         past=past_of(standing.slurm, scheduler.accounts([job_id]).get(job_id)) if job_id is not None and asks else None,
         failures=[f for f in failures.read(run.logs, job_id) if f.time >= since] if job_id is not None else [],
+        hung=[log.stem for log in sorted(run.logs.glob("rank_*.log")) if hung(log)],
         last_words=last_line(run.logs / "rank_0000.log"),
     )
+
+
+def hung(log: Path) -> bool:
+    """True if the watchdog ended this rank the last time that it ran."""
+    lines = tail(log, 1 << 18)
+    begin = max((number for number, line in enumerate(lines) if line.startswith(BEGIN)), default=0)
+    return any(line.startswith(TIMEOUT) for line in lines[begin:])
 
 
 def past_of(queue: SlurmJob | None, account: SlurmJob | None) -> SlurmJob | None:

@@ -17,8 +17,9 @@ from submitit.helpers import TorchDistributedEnvironment
 from dual_hpc.errors import DualError
 from launch import failures, history
 from launch.continuation import go_on, incarnation
+from launch.evidence import BEGIN
 from launch.ports import port_of
-from launch.preflight import BadNode, examine
+from launch.preflight import BadNode, examine, this_node
 from launch.profiles import Profile
 from launch.rendezvous import add_up, keep_to_loopback, open_store, roll_call
 
@@ -41,6 +42,7 @@ def train_rank(run_dir: str) -> str:
     log = logs / f"rank_{job.global_rank:04d}.log"
     set_environment(job)
     redirect_output(log)
+    print(f"{BEGIN} {job.job_id}, restart {incarnation()}: rank {job.global_rank} on {this_node()}", flush=True)
     if job.cluster == "local":
         die_with_parent()
     try:

@@ -100,6 +100,11 @@ class Cluster:
         """What the controller calls the run's newest job."""
         return slurm("squeue", "--noheader", "--states=all", f"--jobs={self.job(run)}", "--format=%T").strip()
 
+    def nodes(self, run: RunDir) -> list[str]:
+        """The nodes of the run's newest job."""
+        taken = slurm("squeue", "--noheader", f"--jobs={self.job(run)}", "--format=%N").strip()
+        return slurm("scontrol", "show", "hostnames", taken).split()
+
     def checkpoint(self, run: RunDir) -> int:
         """The step of the run's newest checkpoint."""
         return newest_checkpoint(run.path)

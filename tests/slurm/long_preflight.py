@@ -2,38 +2,51 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from launch import history
+from tests.slurm.observe import assert_undisturbed, node, profile, slurm
 
-pytestmark = [pytest.mark.slurm, pytest.mark.timeout(600)]
-NODE = Path(__file__).resolve().parents[2] / "slurm" / "devcluster" / "node"
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1800)]
 
 
-def shared_memory(node: str, size: str) -> None:
-    subprocess.run([NODE, "exec", node, "mount", "-o", f"remount,size={size}", "/dev/shm"], check=True, timeout=60)
+def shared_memory(name: str, size: str) -> None:
+    node("exec", name, "mount", "-o", f"remount,size={size}", "/dev/shm")
 
 
 def idle() -> int:
     words = ("sinfo", "--noheader", "--Node", "--partition=main", "--states=idle", "--format=%N")
-    return len(subprocess.run(words, capture_output=True, text=True, check=True, timeout=60).stdout.split())
+    return len(slurm(*words).split())
 
 
 def test_a_node_without_shared_memory_is_excluded(cluster: Any) -> None:
     cluster.until("all nodes are free", lambda: idle() == 4)  # Slurm takes the first ones then
-    for node in ("n1", "n2"):
-        shared_memory(node, "1m")
+    for name in ("n1", "n2"):
+        shared_memory(name, "1m")
     try:
         run = cluster.submit("picky", "training.max_steps=2")
         cluster.finish(run)
     finally:
-        for node in ("n1", "n2"):
-            shared_memory(node, "2g")
+        for name in ("n1", "n2"):
+            shared_memory(name, "2g")
     requeued = [entry for entry in history.read(run.path) if entry.event == "requeue"]
     assert {entry.cause for entry in requeued} == {"bad node"}
     assert set(requeued[-1].bad_nodes) == {"n1", "n2"}
     assert cluster.why("picky")["cause"] == "finished"
+
+
+def test_a_silent_node_is_named_and_the_job_goes_on_without_it(cluster: Any, tmp_path: Path) -> None:
+    cluster.until("all nodes are free", lambda: idle() == 4)
+    run = cluster.submit("deaf", profile(tmp_path, "impatient", "answer_seconds: 60"))
+    cluster.until("its ranks have begun", lambda: (run.logs / "rank_0001.log").exists())
+    silent = cluster.nodes(run)[1]
+    node("exec", silent, "sh", "-c", "kill -STOP $(pgrep -f submitit.core.[_]submit)")
+    cluster.finish(run, 900)
+    (requeued,) = [entry for entry in history.read(run.path) if entry.event == "requeue"]
+    assert (requeued.cause, requeued.bad_nodes) == ("bad node", [silent])
+    assert f"no answer from {silent}" in (run.logs / "failures.jsonl").read_text()
+    assert silent not in {host for segment in run.segments() for host in segment.hosts}
+    assert_undisturbed(run, cluster.reference())

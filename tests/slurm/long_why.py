@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from launch.profiles import FOLDER
+from tests.slurm.observe import crashed, node, profile, slurm, step_of
 
-pytestmark = [pytest.mark.slurm, pytest.mark.timeout(900)]
-DEVCLUSTER = Path(__file__).resolve().parents[2] / "slurm" / "devcluster"
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1800)]
 ALONE = ("launch.nodes=1", "training.max_steps=400")
 
 
-def slurm(*words: str) -> str:
-    return subprocess.run(words, capture_output=True, text=True, check=True, timeout=60).stdout
-
-
-def profile(folder: Path, name: str, *changes: str) -> str:
-    """The development cluster's profile with further lines."""
-    lines = (FOLDER / "dev.yaml").read_text().splitlines()
-    changed = {change.split(":")[0] for change in changes}
-    path = folder / f"{name}.yaml"
-    path.write_text("\n".join([*(line for line in lines if line.split(":")[0] not in changed), *changes]) + "\n")
-    return f"launch.profile={path}"
-
-
 def becomes(cluster: Any, name: str, cause: str) -> None:
-    cluster.until(f"{name}: {cause}", lambda: cluster.why(name)["cause"] == cause, 300)
+    cluster.until(f"{name}: {cause}", lambda: cluster.why(name)["cause"] == cause, 600)
 
 
 def test_ends_that_a_job_brings_about_itself(cluster: Any, tmp_path: Path) -> None:
@@ -38,7 +23,7 @@ def test_ends_that_a_job_brings_about_itself(cluster: Any, tmp_path: Path) -> No
     cluster.submit("divergent", *ALONE, "optim.lr=1e30", "optim.warmup_fraction=0", "training.non_finite_limit=2")
     brief = profile(tmp_path, "brief", "signal_seconds: 5")
     cluster.submit(
-        "brief", *ALONE, "training.max_steps=100000", "launch.max_continuations=0", "launch.hours=0.0167", brief
+        "brief", *ALONE, "training.max_steps=100000", "launch.max_continuations=0", "launch.hours=0.0166", brief
     )
     becomes(cluster, "greedy", "out of memory")
     becomes(cluster, "mistaken", "user error")
@@ -53,22 +38,24 @@ def test_ends_that_a_job_brings_about_itself(cluster: Any, tmp_path: Path) -> No
 def test_ends_that_others_bring_about(cluster: Any, tmp_path: Path) -> None:
     strict = profile(tmp_path, "strict", "requeue: false")
     robbed = cluster.submit("lost", *ALONE, strict)
-    cluster.submit("dropped", *ALONE)
-    cluster.submit("evicted", *ALONE, "launch.partition=lowc0", "launch.cpus_per_rank=4")
-    for name in ("lost", "dropped", "evicted"):
-        cluster.until("it runs", lambda name=name: cluster.status(name)["slurm_state"] == "RUNNING")
-    victim = cluster.status("lost")["nodes"]
-    evicted = cluster.status("evicted")["nodes"]
-    slurm("scancel", cluster.status("dropped")["job_id"])
+    dropped = cluster.submit("dropped", *ALONE)
+    evicted_run = cluster.submit("evicted", *ALONE, "launch.partition=lowc0", "launch.cpus_per_rank=4")
+    for run in (robbed, dropped, evicted_run):
+        cluster.until("it runs", lambda run=run: cluster.queue(run) == "RUNNING")
+    (victim,), (evicted,) = cluster.nodes(robbed), cluster.nodes(evicted_run)
+    slurm("scancel", cluster.job(dropped))
     options = ("--partition=high", f"--nodelist={evicted}", "--exclusive", "--output=/dev/null", "--wrap=sleep 60")
     slurm("sbatch", *options)
-    subprocess.run([DEVCLUSTER / "node", "crash", victim], check=True, timeout=60)
-    try:
+    with crashed(cluster, victim):
         becomes(cluster, "dropped", "cancelled")
         becomes(cluster, "evicted", "preempted")
         becomes(cluster, "lost", "node failure")
         assert robbed.path.name in cluster.why("lost")["advice"]
-    finally:
-        cluster.until("Slurm noticed", lambda: "down" in slurm("sinfo", "-h", "-n", victim, "-o", "%T"), 120)
-        subprocess.run([DEVCLUSTER / "node", "start", victim, f"10.77.0.1{victim[1:]}"], check=True, timeout=60)
-        cluster.until("the node is back", lambda: "idle" in slurm("sinfo", "-h", "-n", victim, "-o", "%T"), 120)
+
+
+def test_a_hang_ends_the_job_and_leaves_the_stacks_of_all_threads(cluster: Any) -> None:
+    run = cluster.submit("stuck", "training.hang_minutes=0.5", "checkpoint.every_steps=1000", "training.max_steps=4000")
+    cluster.until("it trains", lambda: step_of(run) >= 5)
+    node("exec", cluster.nodes(run)[1], "sh", "-c", "kill -STOP $(pgrep -f submitit.core.[_]submit)")
+    becomes(cluster, "stuck", "hang")
+    assert "Thread 0x" in (run.logs / "rank_0000.log").read_text()

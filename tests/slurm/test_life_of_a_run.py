@@ -1,5 +1,5 @@
-"""A run from the queue to its end, undisturbed and disturbed: preempted, signalled at its first moments, stopped, robbed
-of a node. However it went, the final weights are those of the undisturbed run.
+"""A run from the queue to its end, undisturbed and disturbed: preempted, signalled in its first moments, stopped,
+robbed of a node. However it went, the final weights are those of the undisturbed run.
 """
 
 from __future__ import annotations
@@ -87,8 +87,7 @@ def test_a_run_that_is_stopped_resumed_and_robbed_of_a_node_loses_only_steps(clu
     cluster.dual("resume", "robbed")
     stopped_at = ends(run)[0][1]
     cluster.until("a checkpoint stands", lambda: cluster.checkpoint(run) > stopped_at)
-    victim = slurm("squeue", "--noheader", f"--jobs={cluster.job(run)}", "--format=%N").strip()
-    with crashed(cluster, slurm("scontrol", "show", "hostnames", victim).split()[1]):
+    with crashed(cluster, cluster.nodes(run)[1]):
         cluster.finish(run)
     first, second, third = starts(run)
     assert first == 0 and second == stopped_at and third % 10 == 0 and third > second

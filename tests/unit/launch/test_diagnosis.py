@@ -81,6 +81,15 @@ def failure(message: str, code: int = 1, **more: Any) -> Failure:
             "not finite",
         ),
         (replace(ENDED, failures=[failure("data.global_batch=9: no", 2)]), "user error", "data.global_batch=9"),
+        (
+            replace(
+                ENDED,
+                hung=["rank_0000"],
+                history=[Entry(event="leave", job_id="7", cause="failure without a new checkpoint")],
+            ),
+            "hang",
+            "rank_0000",
+        ),
         (replace(ENDED, failures=[failure("RuntimeError: boom")]), "failed", "boom (rank 1 on n2)"),
         (replace(ENDED, past=slurm("FAILED"), last_words="Killed"), "unknown", "Killed"),
         (replace(ENDED, standing=replace(GONE, state="gone")), "cancelled", "does not know job 7"),
