@@ -28,10 +28,14 @@ LOCK = "controller.lock"
 
 
 class RankExecutor(LocalExecutor):
-    """Starts `ranks` processes on this machine under a `Controller`, and refuses a second job on the same run."""
+    """Starts `ranks` processes on this machine under a `Controller`, and refuses a second job on the same run.
 
-    def __init__(self, logs: Path, ranks: int, hours: float, signal_seconds: int) -> None:
-        super().__init__(logs)
+    Args:
+        python: what starts a rank, as shell words; None for this Python with the code as it is found.
+    """
+
+    def __init__(self, logs: Path, ranks: int, hours: float, signal_seconds: int, python: str | None = None) -> None:
+        super().__init__(logs, python=python)
         self.logs = logs
         self.update_parameters(
             tasks_per_node=ranks, timeout_min=hours * 60, signal_delay_s=signal_seconds, stderr_to_stdout=True

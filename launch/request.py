@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import re
+
 from dual_hpc.config.schema import LaunchConfig
 from dual_hpc.errors import UserError
 from launch.profiles import Limits, Profile
@@ -32,6 +35,7 @@ def check(request: LaunchConfig, profile: Profile) -> None:
         if request.nodes > 1:
             raise UserError(f"launch.nodes={request.nodes}: {profile.name} is one machine; set launch.nodes=1")
         return
+    _check_words(request)
     _check_size(request, profile)
     _check_limits(request, profile)
     _check_account(request, profile)
@@ -40,6 +44,41 @@ def check(request: LaunchConfig, profile: Profile) -> None:
             f"launch.constraint={request.constraint}: {profile.name} is for {profile.constraint}; "
             "leave it out or choose another launch.profile"
         )
+
+
+def check_array(members: int, profile: Profile) -> None:
+    """Refuse more members of a job array than the cluster takes.
+
+    Raises:
+        UserError: see above.
+    """
+    if profile.executor == "slurm" and members > profile.max_array:
+        raise UserError(
+            f"{members} members: a job array of {profile.name} has {profile.max_array} at most (max_array of the "
+            "profile); submit fewer at a time"
+        )
+
+
+def price(request: LaunchConfig, profile: Profile, jobs: int = 1) -> str:
+    """What jobs may cost at most, in words."""
+    if not profile.has_gpus:
+        cores = request.nodes * request.ranks_per_node * cpus_per_rank(request, profile)
+        return f"at most {cores * request.hours * jobs:g} core-hours, no GPU"
+    gpus = request.nodes * request.ranks_per_node * jobs
+    return f"at most {gpus * request.hours:g} GPU-hours, and as much for each continuation"
+
+
+def _check_words(request: LaunchConfig) -> None:
+    for setting, word, allowed in (
+        ("launch.account", request.account, r"[\w.@-]+"),
+        ("launch.partition", request.partition, r"[\w.,-]+"),
+        ("launch.qos", request.qos, r"[\w.-]+"),
+        ("launch.constraint", request.constraint, r"[\w.@&|()\[\]*,-]+"),
+    ):
+        if word is not None and not re.fullmatch(allowed, word, re.ASCII):
+            raise UserError(f"{setting}={word!r} is no word that Slurm takes")
+    if not math.isfinite(request.hours):
+        raise UserError(f"launch.hours={request.hours}: give a number of hours, such as 1.5")
 
 
 def _check_size(request: LaunchConfig, profile: Profile) -> None:
@@ -105,5 +144,7 @@ def _check_account(request: LaunchConfig, profile: Profile) -> None:
         return
     if suffix and "@" in request.account and not request.account.endswith(suffix):
         raise UserError(f"launch.account={request.account}: {profile.name} needs an account that ends in {suffix}")
+    if request.account.startswith("@"):
+        raise UserError(f"launch.account={request.account}: your project stands before the @")
     if suffix and "@" not in request.account:
         raise UserError(f"launch.account={request.account}: write {request.account}{suffix} on {profile.name}")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dual_hpc.config import load_config
 from dual_hpc.config.paths import default_store, runs_dir
@@ -15,6 +18,9 @@ from dual_hpc.tracking.run_dir import RunDir
 from launch import history
 from launch.profiles import Profile, load_profile
 from launch.snapshot import code_version
+
+if TYPE_CHECKING:
+    from dual_hpc.data.sample import Utterance
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,7 @@ def plan_run(source: str | None, run: str | None, overrides: Sequence[str], shar
     config.store = str(Path(config.store).absolute())
     chosen = shards or config.data.shards or default_shards(config)
     config.data.shards = [str(Path(folder).absolute()) for folder in chosen]
+    check_store(Path(config.store))
     check_data(config)
     check_encoders(config)
     return PlannedRun(runs_dir(Path(config.store)) / config.name, config)
@@ -99,20 +106,59 @@ def default_shards(config: RunConfig) -> list[str]:
     return [str(folder)] if corpus and (folder / "index.json").exists() else []
 
 
+def check_store(store: Path) -> None:
+    """Refuse a store that cannot be written, before anything is planned in it.
+
+    Raises:
+        UserError: it is no folder, or this user may not write there.
+    """
+    place = next(folder for folder in (store, *store.parents) if os.path.exists(folder))
+    if not place.is_dir():
+        raise UserError(f"store: {place} is no folder; set DUAL_STORE or store= to one you can write")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise UserError(f"store: {place} cannot be written by you; set DUAL_STORE or store= to a folder that can")
+
+
 def check_data(config: RunConfig) -> None:
     """Refuse data that training would refuse, before a job waits in a queue for it."""
-    from dual_hpc.data.index import read_index
     from dual_hpc.data.plan import BatchPlan
+
+    split_of(config)
+    BatchPlan(config.data.global_batch, config.launch.nodes * config.launch.ranks_per_node, config.data.micro_batch)
+
+
+def split_of(config: RunConfig) -> dict[str, list[int]]:
+    """The positions of the utterances that train, validate and test.
+
+    Raises:
+        UserError: there are no shards, or the protocol cannot split them.
+    """
     from dual_hpc.evaluation.protocols import get_protocol
 
     if not config.data.shards:
         raise UserError("data.shards is empty: name folders of packed shards, e.g. --shards shards/iemocap")
-    indexes = [read_index(folder) for folder in config.data.shards]
-    utterances = [sample.meta for index in indexes for shard in index.shards for sample in shard.samples]
+    found = [_utterances(folder, _stamp(folder)) for folder in config.data.shards]
+    utterances = [utterance for some in found for utterance in some]
     if not utterances:
         raise UserError(f"data.shards: {', '.join(config.data.shards)} hold no samples")
-    get_protocol(config.data.protocol, utterances).split(utterances, config.data)
-    BatchPlan(config.data.global_batch, config.launch.nodes * config.launch.ranks_per_node, config.data.micro_batch)
+    return get_protocol(config.data.protocol, utterances).split(utterances, config.data)
+
+
+def _stamp(folder: str) -> tuple[int, int]:
+    """Changes with the index of a folder of shards."""
+    try:
+        found = (Path(folder) / "index.json").stat()
+    except OSError:
+        return 0, 0
+    return found.st_mtime_ns, found.st_size
+
+
+@functools.lru_cache(maxsize=8)
+def _utterances(folder: str, stamp: tuple[int, int]) -> list[Utterance]:
+    """What a folder of shards holds, read once for all members of a sweep."""
+    from dual_hpc.data.index import read_index
+
+    return [sample.meta for shard in read_index(folder).shards for sample in shard.samples]
 
 
 def check_encoders(config: RunConfig) -> None:

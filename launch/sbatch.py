@@ -83,8 +83,26 @@ def python_command(python: str, run: Path) -> str:
     return f"{shlex.quote(python)} {shlex.quote(str(run / ARCHIVE))}"
 
 
-def sbatch_text(profile: Profile, request: LaunchConfig, run: Path, python: str) -> str:
-    """The file that `submit` would hand to sbatch; submitit renders it, as it does for the submission itself."""
+def sbatch_text(
+    profile: Profile,
+    request: LaunchConfig,
+    run: Path,
+    python: str,
+    members: int = 1,
+    parallel: int = 1,
+    goes_on: bool = True,
+) -> str:
+    """The file that `submit` would hand to sbatch; submitit renders it, as it does for the submission itself.
+
+    Args:
+        members, parallel: of a job array, in all and at a time.
+        goes_on: False for a command, which nothing continues.
+    """
     logs = run / "logs"
     command = f"{python_command(python, run)} -u -m submitit.core._submit {shlex.quote(str(logs))}"
-    return _make_sbatch_string(command=command, folder=logs, **sbatch_parameters(profile, request, run, python))
+    parameters = sbatch_parameters(profile, request, run, python)
+    if not goes_on:
+        del parameters["teardown"]
+    if members > 1:
+        parameters |= {"map_count": members, "array_parallelism": parallel}
+    return _make_sbatch_string(command=command, folder=logs, **parameters)

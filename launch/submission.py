@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import sys
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +21,15 @@ from launch.local import RankExecutor
 from launch.profiles import Profile
 from launch.request import check
 from launch.runs import PlannedRun
+from launch.sbatch import python_command
 from launch.sbatch_job import submit_slurm
 from launch.scheduler import Scheduler
-from launch.snapshot import ARCHIVE, write_archive
+from launch.snapshot import ARCHIVE, code_files, write_archive
+from launch.standing import FINISHED, standings
 
 
 def submit(plan: PlannedRun, profile: Profile, new_code: bool = False) -> Job[Any]:
-    """Start the training of a run as one job; its directory is made only once the request has been checked.
+    """Start the training of a run as one job. What is refused, here or by Slurm, leaves no new run directory.
 
     Args:
         new_code: pack the code anew; otherwise a run keeps what it was first submitted with.
@@ -34,39 +40,94 @@ def submit(plan: PlannedRun, profile: Profile, new_code: bool = False) -> Job[An
     """
     request = plan.config.launch
     check(request, profile)
-    if profile.executor == "slurm" and shutil.which("sbatch") is None:
-        raise UserError(
-            f"launch.profile={profile.name}: no sbatch on this machine; submit from a login node, or use local"
-        )
-    if profile.executor == "slurm":
-        refuse_second_job(plan.path)
-    run = plan.open()
-    run.logs.mkdir(parents=True, exist_ok=True)
-    if new_code:
-        (run.path / ARCHIVE).unlink(missing_ok=True)
-    write_archive(run.path)
-    (run.path / history.STOP).unlink(missing_ok=True)
-    if profile.executor == "local":
-        return submit_local(run, request, profile)
-    return submit_slurm(train_rank, run.path, request, profile, history.Entry(event="submit", job_id=""))
+    check_machine(profile)
+    check_idle(plan.path)
+    code_files()
+    with new_folders([plan.path]):
+        run = plan.open()
+        run.logs.mkdir(parents=True, exist_ok=True)
+        if new_code:
+            (run.path / ARCHIVE).unlink(missing_ok=True)
+        write_archive(run.path)
+        (run.path / history.STOP).unlink(missing_ok=True)
+        if profile.executor == "local":
+            return submit_local(run, request, profile)
+        return submit_slurm(train_rank, run.path, request, profile, history.Entry(event="submit", job_id=""))
 
 
 def submit_local(run: RunDir, request: LaunchConfig, profile: Profile) -> Job[Any]:
-    """Processes on this machine."""
-    executor = RankExecutor(run.logs.absolute(), request.ranks_per_node, request.hours, profile.signal_seconds)
+    """Processes on this machine, with the code of the run's archive, whatever becomes of the tree meanwhile."""
+    executor = RankExecutor(
+        run.logs.absolute(),
+        request.ranks_per_node,
+        request.hours,
+        profile.signal_seconds,
+        python=python_command(sys.executable, run.path.absolute()),
+    )
     job = executor.submit(train_rank, str(run.path.absolute()))
     history.record(run.path, history.Entry(event="submit", job_id=job.job_id, request=request, profile=profile))
     return job
 
 
-def refuse_second_job(run: Path) -> None:
-    """A run is worked on by one job at a time.
+def check_machine(profile: Profile) -> None:
+    """Slurm's commands, where the profile needs them.
 
     Raises:
-        UserError: Slurm has a job of it, waiting or running.
+        UserError: they are not installed here.
     """
-    known = Scheduler().jobs(history.jobs(history.read(run))[-1:])
-    active = [job for job in known.values() if job.active]
-    if active:
-        state = active[0].state.lower()
-        raise UserError(f"name: job {active[0].job_id} of the run {run} is {state}; wait for it, or cancel it")
+    missing = [name for name in ("sbatch", "srun") if shutil.which(name) is None]
+    if profile.executor == "slurm" and missing:
+        raise UserError(
+            f"launch.profile={profile.name}: no {missing[0]} on this machine; submit from a login node, or use local"
+        )
+
+
+def check_idle(run: Path) -> None:
+    """A run is worked on by one job at a time, wherever it was submitted.
+
+    Raises:
+        UserError: a job of it waits or runs.
+        EnvironmentFault: Slurm, which knows of its last job, does not answer.
+    """
+    if not (run / "run.json").exists():
+        return
+    standing = standings([RunDir(run)], Scheduler(), time.time())[0]
+    if standing.active:
+        state = standing.slurm.state.lower() if standing.slurm else "running"
+        raise UserError(
+            f"name: job {standing.job_id} of the run {run} is {state}; wait for it, or `dual-hpc stop {run.name}`"
+        )
+    if is_finished(run):
+        raise UserError(
+            f"name: the run {run} is finished: `dual-hpc evaluate {run.name}` scores it; or choose name=..."
+        )
+
+
+def is_finished(run: Path) -> bool:
+    """True where training has done all its steps."""
+    return any(segment.reason == FINISHED for segment in RunDir(run).segments())
+
+
+@contextlib.contextmanager
+def new_folders(paths: Sequence[Path]) -> Iterator[None]:
+    """Make these folders; those that did not exist before are removed again if what is done with them fails.
+
+    Raises:
+        UserError: the store cannot be written.
+    """
+    fresh: list[Path] = []
+    try:
+        for path in paths:
+            try:
+                path.mkdir(parents=True)
+                fresh.append(path)
+            except FileExistsError:
+                if not path.is_dir():
+                    raise UserError(f"store: {path} is in the way, and is no folder") from None
+            except OSError as error:
+                raise UserError(f"store: {path} cannot be made: {error.strerror}; set DUAL_STORE or store=") from error
+        yield
+    except Exception:
+        for path in fresh:
+            shutil.rmtree(path, ignore_errors=True)
+        raise

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dual_hpc.errors import UserError
 from dual_hpc.tracking.run_dir import RunDir, write_atomically
 
 FOLDS = range(1, 6)  # IEMOCAP's sessions
+REPLICATES = ("data.test_fold", "seed")  # members that differ in nothing else are repetitions of one experiment
+LARGEST = 10_000  # members
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class Member(BaseModel):
@@ -48,11 +53,16 @@ class SweepDir:
         Raises:
             UserError: there is none of this name.
         """
+        if not _NAME.fullmatch(name):
+            raise UserError(f"{name!r} is no name of a sweep")
         path = folder(store, name)
         try:
             return cls(path, Sweep.model_validate_json((path / "sweep.json").read_bytes()))
         except FileNotFoundError as error:
-            raise UserError(f"there is no sweep {name!r} in {store}") from error
+            known = ", ".join(sorted(found.parent.name for found in store.glob("sweeps/*/sweep.json"))) or "none"
+            raise UserError(f"there is no sweep {name!r} in {store}; there are: {known}") from error
+        except (ValidationError, OSError) as error:
+            raise UserError(f"{path / 'sweep.json'} is no description of a sweep") from error
 
     def save(self) -> None:
         """Write `sweep.json`, last of all."""
@@ -81,10 +91,19 @@ def axis(text: str) -> tuple[str, list[str]]:
         key, values = "data.test_fold", ",".join(map(str, FOLDS)) if values == "all" else values
     elif key == "seeds":
         key = "seed"
-    span = re.fullmatch(r"(\d+)\.\.(\d+)", values)
-    chosen = [str(n) for n in range(int(span[1]), int(span[2]) + 1)] if span else _split(values)
-    if not chosen or len(set(chosen)) != len(chosen):
-        raise UserError(f"{text!r}: the values of {key} must be there, and differ")
+    span = re.fullmatch(r"(\d{1,9})\.\.(\d{1,9})", values)
+    if span:
+        first, last = int(span[1]), int(span[2])
+        if first > last:
+            raise UserError(f"{text!r} counts down: write {last}..{first}")
+        _check_size(last - first + 1)
+        return key, [str(number) for number in range(first, last + 1)]
+    chosen = _split(values)
+    twice = [value for value in chosen if chosen.count(value) > 1]
+    if not chosen:
+        raise UserError(f"{text!r} has no values")
+    if twice:
+        raise UserError(f"{text!r}: the value {twice[0]} comes twice")
     return key, chosen
 
 
@@ -98,25 +117,72 @@ def grid(name: str, axes: Sequence[str]) -> Sweep:
     keys = [key for key, _ in parsed]
     if len(set(keys)) != len(keys):
         raise UserError(f"a sweep has one axis per setting, not two of {max(keys, key=keys.count)}")
+    _check_size(math.prod(len(values) for _, values in parsed))
     combinations = itertools.product(*([f"{key}={value}" for value in values] for key, values in parsed))
     return listed(name, [list(combination) for combination in combinations])
+
+
+def members_of(words: Sequence[str]) -> list[list[str]]:
+    """The overrides of each `--member 'KEY=A KEY=B'`, quoted as in a shell.
+
+    Raises:
+        UserError: a member is empty, or its quotes do not match.
+    """
+    found = []
+    for text in words:
+        try:
+            overrides = shlex.split(text)
+        except ValueError as error:
+            raise UserError(f"--member {text!r}: {str(error).lower()}") from error
+        if not overrides:
+            raise UserError("--member '': a member needs a setting, as in --member 'optim.lr=1e-4 seed=1'")
+        found.append(overrides)
+    return found
 
 
 def listed(name: str, members: Sequence[Sequence[str]]) -> Sweep:
     """A sweep of the given lists of overrides.
 
     Raises:
-        UserError: there are no members, or two are the same.
+        UserError: there are no members, two are the same, or a setting is not a member's own.
     """
     if not members:
         raise UserError("a sweep needs --grid KEY=A,B or --member 'KEY=A KEY=B'")
+    _check_size(len(members))
+    for overrides in members:
+        keys = [override.partition("=")[0].strip() for override in overrides]
+        for key in keys:
+            _check_own(key)
+            if keys.count(key) > 1:
+                raise UserError(f"{key}: set twice in the member {' '.join(overrides)}")
+    if len({tuple(sorted(overrides)) for overrides in members}) != len(members):
+        twice = [overrides for overrides in members if list(map(sorted, members)).count(sorted(overrides)) > 1]
+        raise UserError(f"two members of the sweep are the same: {' '.join(twice[0])}")
     names = [f"{name}.{'.'.join(_word(override) for override in overrides)}" for overrides in members]
-    if any(len(one) > 64 for one in names):
+    if len(set(names)) != len(names) or any(len(one) > 64 for one in names):
         names = [f"{name}.{number:03d}" for number in range(len(members))]
-    if len(set(names)) != len(names):
-        raise UserError(f"two members of the sweep are the same: {max(names, key=names.count)}")
+    if any(len(one) > 64 for one in names):
+        raise UserError(f"name={name}: too long for a sweep, whose members add to it; at most {64 - 5} characters")
     made = zip(names, members, strict=True)
     return Sweep(name=name, members=[Member(name=one, overrides=list(overrides)) for one, overrides in made])
+
+
+def experiment(overrides: Sequence[str]) -> tuple[str, ...]:
+    """What a member has in common with its repetitions: its settings without fold and seed."""
+    return tuple(override for override in overrides if override.partition("=")[0].strip() not in REPLICATES)
+
+
+def _check_own(key: str) -> None:
+    section = key.split(".")[0]
+    if section in ("name", "store", "tracking"):
+        raise UserError(f"{key}: the members of a sweep share it; it cannot be an axis")
+    if section == "launch":
+        raise UserError(f"{key}: the members of a sweep share one job array: launch.* cannot be an axis")
+
+
+def _check_size(members: int) -> None:
+    if members > LARGEST:
+        raise UserError(f"the sweep would have {members:,} members; {LARGEST:,} are the most")
 
 
 def _split(values: str) -> list[str]:

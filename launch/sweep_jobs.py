@@ -1,34 +1,34 @@
-"""Submit the members of a sweep as one job array, and show them in MLflow as children of one run."""
+"""Submit the members of a sweep: as one job array on a cluster, one after the other on this machine."""
 
 from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from submitit.core.utils import FailedJobError
+from submitit.local.local import LocalJob
 from submitit.slurm.slurm import SlurmExecutor
 
-from dual_hpc.config.schema import RunConfig
-from dual_hpc.errors import EnvironmentFault, UserError
+from dual_hpc.errors import DualError, EnvironmentFault, UserError
+from dual_hpc.tracking.run_dir import RunDir
 from launch import history
+from launch.follow import POLL_SECONDS, local_outcome, stop_local
 from launch.job import train_rank
 from launch.profiles import Profile
-from launch.request import check
+from launch.request import check, check_array
 from launch.runs import PlannedRun
 from launch.sbatch import python_command, sbatch_parameters
 from launch.sbatch_job import without_allocation
-from launch.snapshot import ARCHIVE, write_archive
+from launch.snapshot import ARCHIVE, code_files, write_archive
+from launch.submission import check_machine, new_folders, submit_local
 from launch.sweep import SweepDir
 
-if TYPE_CHECKING:
-    from launch.gather import Row
 
-PARENT_TAG = "mlflow.parentRunId"
-
-
-def check_array(plans: Sequence[PlannedRun], profile: Profile) -> None:
+def check_members(plans: Sequence[PlannedRun], profile: Profile) -> None:
     """Refuse what the cluster, or an array, does not take.
 
     Raises:
@@ -38,10 +38,38 @@ def check_array(plans: Sequence[PlannedRun], profile: Profile) -> None:
     if any(plan.config.launch != request for plan in plans):
         raise UserError("the members of a sweep share one job array: launch.* cannot be an axis")
     check(request, profile)
+    check_array(len(plans), profile)
+    check_machine(profile)
+    code_files()
 
 
-def submit_array(sweep: SweepDir, plans: Sequence[PlannedRun], profile: Profile, parallel: int) -> list[str]:
+def open_members(sweep: SweepDir, plans: Sequence[PlannedRun], new_code: bool = False) -> list[RunDir]:
+    """The run directories of these members, with the code of the sweep in each.
+
+    Args:
+        new_code: pack the code anew. The jobs of other members must not be under way: they start from the same archive.
+    """
+    (sweep.path / "logs").mkdir(parents=True, exist_ok=True)
+    if new_code:
+        (sweep.path / ARCHIVE).unlink(missing_ok=True)
+    archive = write_archive(sweep.path)
+    runs = []
+    for plan in plans:
+        run = plan.open()
+        (run.path / history.STOP).unlink(missing_ok=True)
+        if new_code or not (run.path / ARCHIVE).exists():
+            shutil.copyfile(archive, run.path / ARCHIVE)
+        runs.append(run)
+    sweep.save()
+    return runs
+
+
+def submit_array(
+    sweep: SweepDir, plans: Sequence[PlannedRun], profile: Profile, parallel: int, new_code: bool = False
+) -> list[str]:
     """One array with a task per plan, at most `parallel` of them at a time; a single plan is a plain job.
+
+    What Slurm refuses leaves no new folder behind.
 
     Returns:
         The job ids, in the order of `plans`.
@@ -50,53 +78,72 @@ def submit_array(sweep: SweepDir, plans: Sequence[PlannedRun], profile: Profile,
         UserError: the request does not fit the profile.
         EnvironmentFault: Slurm refused the array.
     """
-    check_array(plans, profile)
+    check_members(plans, profile)
     request = plans[0].config.launch
-    (sweep.path / "logs").mkdir(parents=True, exist_ok=True)
-    archive = write_archive(sweep.path)
-    for plan in plans:
-        run = plan.open()
-        (run.path / history.STOP).unlink(missing_ok=True)
-        if not (run.path / ARCHIVE).exists():
-            shutil.copyfile(archive, run.path / ARCHIVE)
-    executor = SlurmExecutor(sweep.path / "logs", python=python_command(sys.executable, sweep.path))
-    executor.update_parameters(**sbatch_parameters(profile, request, sweep.path, sys.executable))
-    executor.update_parameters(array_parallelism=parallel)
-    try:
-        with without_allocation(), executor.batch():
-            jobs = [executor.submit(train_rank, str(plan.path)) for plan in plans]
-    except FailedJobError as error:
-        raise EnvironmentFault(f"sbatch refused the array: {' '.join(str(error).split())}") from error
-    sweep.save()
-    for plan, job in zip(plans, jobs, strict=True):
-        entry = history.Entry(event="submit", job_id=job.job_id, request=request, profile=profile)
-        history.record(plan.path, entry)
+    with new_folders([sweep.path, *(plan.path for plan in plans)]):
+        open_members(sweep, plans, new_code)
+        executor = SlurmExecutor(sweep.path / "logs", python=python_command(sys.executable, sweep.path))
+        executor.update_parameters(**sbatch_parameters(profile, request, sweep.path, sys.executable))
+        executor.update_parameters(array_parallelism=parallel)
+        try:
+            with without_allocation(), executor.batch():
+                jobs = [executor.submit(train_rank, str(plan.path)) for plan in plans]
+        except FailedJobError as error:
+            raise EnvironmentFault(f"sbatch refused the array: {' '.join(str(error).split())}") from error
+        for plan, job in zip(plans, jobs, strict=True):
+            entry = history.Entry(event="submit", job_id=job.job_id, request=request, profile=profile)
+            history.record(plan.path, entry)
     return [job.job_id for job in jobs]
 
 
-def parent_run(config: RunConfig, name: str) -> str:
-    """MLflow's id of the sweep's own run, made on first use; its members carry it as a tag."""
-    from dual_hpc.tracking.mlflow_store import experiment_id, store_of
+def run_here(
+    sweep: SweepDir,
+    plans: Sequence[PlannedRun],
+    profile: Profile,
+    parallel: int,
+    say: Callable[[str], None],
+    new_code: bool = False,
+) -> None:
+    """Train the members on this machine, `parallel` at a time, and wait for all of them.
 
-    store = store_of(config)
-    with store.client() as client:
-        experiment = experiment_id(client, store, config.tracking.experiment)
-        found = client.search_runs([experiment], f"tags.`dual.sweep_parent` = '{name}'", max_results=1)
-        if found:
-            return str(found[0].info.run_id)
-        return str(client.create_run(experiment, run_name=name, tags={"dual.sweep_parent": name}).info.run_id)
+    One that fails does not keep the others from their turn. Ctrl-C lets those that run save and stop and starts no
+    more; a second one kills them.
 
-
-def conclude(config: RunConfig, name: str, rows: Sequence[Row]) -> None:
-    """Write mean and deviation into the sweep's own MLflow run; end it when all members have finished."""
-    from dual_hpc.tracking.mlflow_store import store_of
-    from launch.gather import summary
-
-    parent = parent_run(config, name)
-    with store_of(config).client() as client:
-        for score, (mean, deviation, count) in summary(rows).items():
-            key = score.translate(str.maketrans("", "", "{},")).replace(" ", "_")
-            for suffix, value in (("mean", mean), ("std", deviation), ("runs", count)):
-                client.log_metric(parent, f"{key}/{suffix}", float(value), timestamp=0, step=0)
-        if all(row.state == "finished" for row in rows):
-            client.set_terminated(parent, "FINISHED")
+    Raises:
+        UserError: the request does not fit the profile.
+        KeyboardInterrupt: after Ctrl-C, when the members that ran have ended.
+    """
+    check_members(plans, profile)
+    with new_folders([sweep.path, *(plan.path for plan in plans)]):
+        waiting = deque(open_members(sweep, plans, new_code))
+    request, total = plans[0].config.launch, len(waiting)
+    running: dict[str, tuple[RunDir, LocalJob[Any]]] = {}
+    interrupted = ended = 0
+    while waiting or running:
+        try:
+            while waiting and len(running) < parallel:
+                run = waiting.popleft()
+                try:
+                    job = submit_local(run, request, profile)
+                except DualError as error:
+                    ended += 1
+                    say(f"{run.path.name}: {error} ({ended} of {total})")
+                    continue
+                assert isinstance(job, LocalJob)
+                running[run.path.name] = run, job
+                say(f"{run.path.name}: begins")
+            for name, (run, job) in list(running.items()):
+                if job.done():
+                    del running[name]
+                    ended += 1
+                    say(f"{name}: {local_outcome(run, job) or 'ended'} ({ended} of {total})")
+            time.sleep(POLL_SECONDS)
+        except KeyboardInterrupt:
+            interrupted += 1
+            waiting.clear()
+            say("killing what runs" if interrupted > 1 else "what runs saves and stops (Ctrl-C again to kill)")
+            for run, job in running.values():
+                (run.path / history.STOP).touch()  # a rank that still starts up does not hear signals
+                stop_local(job, kill=interrupted > 1)
+    if interrupted:
+        raise KeyboardInterrupt

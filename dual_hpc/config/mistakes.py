@@ -35,7 +35,8 @@ def _advice(location: list[str]) -> str:
     if wrong in keys and "." in wrong:
         return f"in a file it stands as {wrong.split('.')[-1]}: below {wrong.split('.')[0]}:"
     here = [key.rsplit(".", 1)[-1] for key in keys if key.split(".")[:-1] == section]
-    near = [name for name in here if wrong.lower() in name.split("_")]
+    near = difflib.get_close_matches(wrong.lower(), here, n=1, cutoff=0.85)
+    near += [name for name in here if wrong.lower() in name.split("_")]
     near += difflib.get_close_matches(wrong.lower(), here, n=1, cutoff=0.7)
     found = [".".join([*section, name]) for name in near]
     found += [key for key in keys if key.rsplit(".", 1)[-1] == wrong]

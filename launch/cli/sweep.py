@@ -10,17 +10,24 @@ from launch.cli.run_arguments import add_run_arguments
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from launch.gather import Row
     from launch.profiles import Profile
     from launch.runs import PlannedRun
-    from launch.sweep import Sweep, SweepDir
+    from launch.sweep import SweepDir
 
 EXAMPLES = """\
 examples:
   dual-hpc sweep --preset iemocap4 --profile jean-zay-a100 launch.account=abc@a100 name=cv --grid folds=all
   dual-hpc sweep --preset iemocap4 --profile dev name=study --grid optim.lr=1e-4,3e-4 --grid seeds=0..4 --parallel 4
   dual-hpc sweep --preset iemocap4 name=two --member "optim.lr=1e-4 seed=1" --member "optim.lr=3e-4 seed=2"
-  dual-hpc sweep --show cv             # one row per member, mean and deviation of those that finished
+  dual-hpc sweep --preset demo name=try --grid seeds=0..2          # the local profile: one after the other, here
+  dual-hpc sweep --show cv             # one row per member; mean, deviation and number of those that finished
+  dual-hpc sweep --evaluate cv         # the test scores of the finished members, then the table
   dual-hpc sweep --resubmit cv         # those that neither finished nor wait or run
+  dual-hpc sweep --resubmit cv launch.hours=40 --new-code
+
+Members that differ only in fold and seed are repetitions of one experiment. The table is also written to
+STORE/sweeps/NAME/table.md and table.json, and logged to the sweep's own run in MLflow.
 """
 
 
@@ -29,133 +36,213 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--profile", metavar="NAME|FILE", help="cluster profile; the same as launch.profile=NAME")
     parser.add_argument("--grid", action="append", default=[], metavar="KEY=A,B", help="an axis (repeat for several)")
     parser.add_argument("--member", action="append", default=[], metavar="'KEY=A ...'", help="one member of a list")
-    parser.add_argument("--parallel", type=int, default=8, metavar="N", help="members that run at a time (default 8)")
-    parser.add_argument("--dry-run", action="store_true", help="name the members, and submit nothing")
-    parser.add_argument("--store", metavar="DIR", help="where --show and --resubmit look (default: DUAL_STORE)")
+    parser.add_argument(
+        "--parallel", type=int, metavar="N", help="members that run at a time (default 8; on this machine 1)"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="print the sbatch file and the members; submit nothing")
+    parser.add_argument("--clean", action="store_true", help="refuse to submit code that is not committed")
+    parser.add_argument("--store", metavar="DIR", help="where NAME is looked up (default: DUAL_STORE)")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--show", metavar="NAME", help="the table of a sweep")
+    which.add_argument("--evaluate", metavar="NAME", help="score finished members on this machine, then the table")
     which.add_argument("--resubmit", metavar="NAME", help="submit the failed members of a sweep again")
-    parser.add_argument("--json", action="store_true", help="--show as JSON")
+    parser.add_argument("--new-code", action="store_true", help="--resubmit: with the code as it is now")
+    parser.add_argument("--json", action="store_true", help="the table, or what was submitted, as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
+    from dual_hpc.errors import UserError
+    from launch.snapshot import refuse_changes
+
+    if args.parallel is not None and args.parallel < 1:
+        raise UserError(f"--parallel={args.parallel}: at least one member must run")
+    if args.show or args.evaluate or args.resubmit:
+        return existing(args)
+    if args.run:
+        raise UserError("--run: a sweep makes new runs; give --preset or --config")
+    if args.new_code:
+        raise UserError("--new-code goes with --resubmit; a new sweep has the code as it is")
+    if args.store:
+        raise UserError("--store says where --show, --evaluate and --resubmit look; a new sweep takes store=DIR")
+    if args.clean:
+        refuse_changes()
+    return submit_new(args)
+
+
+def existing(args: argparse.Namespace) -> int:
+    """`--show`, `--evaluate`, `--resubmit`: a sweep that stands in the store."""
     from pathlib import Path
 
     from dual_hpc.config.paths import default_store
     from dual_hpc.errors import UserError
+    from launch.snapshot import refuse_changes
     from launch.sweep import SweepDir
 
+    what = next(f"--{word}" for word in ("show", "evaluate", "resubmit") if getattr(args, word))
+    foreign = [*args.grid, *args.member, *args.shards, args.preset, args.config, args.run, args.dry_run and "--dry-run"]
+    if what != "--resubmit":
+        foreign += [*args.overrides, args.profile, args.new_code and "--new-code", args.clean and "--clean"]
+    if any(foreign):
+        raise UserError(f"{what} takes a sweep as it stands, without {next(filter(None, foreign))}")
     store = Path(args.store).absolute() if args.store else default_store().absolute()
-    if args.show:
-        return show(SweepDir.open(store, args.show), args.json)
+    sweep = SweepDir.open(store, args.show or args.evaluate or args.resubmit)
     if args.resubmit:
-        return resubmit(SweepDir.open(store, args.resubmit), args.parallel)
-    if args.run:
-        raise UserError("--run: a sweep makes new runs; give --preset or --config")
-    if args.parallel < 1:
-        raise UserError(f"--parallel={args.parallel}: at least one member must run")
-    return submit_new(args)
+        if args.clean:
+            refuse_changes()
+        return resubmit(sweep, args)
+    if args.evaluate:
+        evaluate(sweep)
+    return show(sweep, args.json)
 
 
 def submit_new(args: argparse.Namespace) -> int:
-    """Plan every member, check all of them, then submit the array."""
-    from pathlib import Path
-
-    from dual_hpc.errors import UserError
+    """Plan every member, check all of them, then submit."""
     from launch.profiles import load_profile
-    from launch.runs import plan_run
-    from launch.sweep import SweepDir, folder, grid, listed
-    from launch.sweep_jobs import PARENT_TAG, check_array, parent_run
+    from launch.sweep_jobs import check_members
+    from launch.sweep_plan import plan_sweep
+    from launch.sweep_report import PARENT_TAG, forget_parent, parent_run
 
-    if args.grid and args.member:
-        raise UserError("--grid and --member do not go together")
     overrides = [*args.overrides, *([f"launch.profile={args.profile}"] if args.profile else [])]
-    base = plan_run(args.config or args.preset, None, overrides, args.shards)
-    name = base.config.name
-    sweep: Sweep = grid(name, args.grid) if args.grid else listed(name, [words.split() for words in args.member])
-    profile = load_profile(base.config.launch.profile)
-    source = args.config or args.preset
-    plans = [
-        plan_run(source, None, [*overrides, *member.overrides, f"name={member.name}"], args.shards)
-        for member in sweep.members
-    ]
-    check_array(plans, profile)
+    sweep, plans = plan_sweep(args.config or args.preset, overrides, args.shards, args.grid, args.member)
+    config = plans[0].config
+    profile = load_profile(config.launch.profile)
     if args.dry_run:
-        for member in sweep.members:
-            print(f"{member.name}  {' '.join(member.overrides)}")
-        return 0
-    store = Path(base.config.store)
-    if (folder(store, name) / "sweep.json").exists():
-        raise UserError(
-            f"name={name}: a sweep of this name stands in {store}; choose another, or use --resubmit {name}"
-        )
-    tags = {"dual.sweep": name}
-    if base.config.tracking.enabled:
-        tags[PARENT_TAG] = parent_run(base.config, name)
-    for plan in plans:
-        plan.config.tracking.tags |= tags
-    return submit(SweepDir(folder(store, name), sweep), plans, profile, args.parallel)
+        return dry_run(sweep, plans, profile, args)
+    check_members(plans, profile)
+    parent = parent_run(config, sweep) if config.tracking.enabled else None
+    try:
+        for plan in plans:
+            plan.config.tracking.tags |= {"sweep": sweep.sweep.name} | ({PARENT_TAG: parent} if parent else {})
+        return submit(sweep, plans, profile, args)
+    except Exception:
+        if parent is not None and not sweep.path.exists():
+            forget_parent(config, parent)
+        raise
 
 
-def submit(sweep: SweepDir, plans: Sequence[PlannedRun], profile: Profile, parallel: int) -> int:
-    """As an array of Slurm; on this machine one after the other."""
+def dry_run(sweep: SweepDir, plans: Sequence[PlannedRun], profile: Profile, args: argparse.Namespace) -> int:
+    """The sbatch file on standard output; on standard error the members, and what they may cost."""
+    import sys
+
+    from launch.request import check, check_array, price
+    from launch.sbatch import sbatch_text
+
+    request = plans[0].config.launch
+    check(request, profile)
+    check_array(len(plans), profile)
+    parallel = args.parallel or default_parallel(profile)
     if profile.executor == "slurm":
-        from launch.sweep_jobs import submit_array
-
-        jobs = submit_array(sweep, plans, profile, parallel)
-        print(f"sweep {sweep.path}\njobs {jobs[0]} to {jobs[-1]} ({profile.name})")
-        return 0
-    from launch.follow import follow
-    from launch.submission import submit as submit_one
-
-    sweep.path.mkdir(parents=True, exist_ok=True)
-    sweep.save()
-    for plan in plans:
-        print(f"run {plan.path}", flush=True)
-        follow(plan.open(), submit_one(plan, profile))
+        print(sbatch_text(profile, request, sweep.path, sys.executable, len(plans), parallel), end="")
+    for member in sweep.sweep.members:
+        print(f"# {member.name}: {' '.join(member.overrides)}", file=sys.stderr)
+    print(f"# {len(plans)} runs, {parallel} at a time; {price(request, profile, len(plans))}", file=sys.stderr)
     return 0
 
 
-def resubmit(sweep: SweepDir, parallel: int) -> int:
-    """The members that neither finished nor have a job."""
-    import time
+def default_parallel(profile: Profile) -> int:
+    """Members at a time, unless one says otherwise."""
+    return 8 if profile.executor == "slurm" else 1
 
-    from launch.runs import plan_resumption
-    from launch.scheduler import Scheduler
-    from launch.standing import FINISHED, standings
 
-    runs = sweep.runs()
-    seen = standings(runs, Scheduler(), time.time())
-    left = [run for run, one in zip(runs, seen, strict=True) if one.state != FINISHED and not one.active]
-    if not left:
-        print("nothing to submit: every member has finished, waits or runs")
+def submit(sweep: SweepDir, plans: Sequence[PlannedRun], profile: Profile, args: argparse.Namespace) -> int:
+    """As an array of Slurm; on this machine to the end, with the table."""
+    import json
+    import sys
+
+    from launch.sweep_jobs import run_here, submit_array
+
+    parallel = args.parallel or default_parallel(profile)
+    if profile.executor == "slurm":
+        jobs = submit_array(sweep, plans, profile, parallel, args.new_code)
+        if args.json:
+            submitted = dict(zip((plan.path.name for plan in plans), jobs, strict=True))
+            print(json.dumps({"sweep": sweep.sweep.name, "path": str(sweep.path), "jobs": submitted}))
+            return 0
+        print(f"sweep {sweep.path}\njobs {jobs[0]}{f' to {jobs[-1]}' if len(jobs) > 1 else ''} ({profile.name})")
         return 0
-    planned = [plan_resumption(run, []) for run in left]
-    return submit(sweep, [plan for plan, _ in planned], planned[0][1], parallel)
+    print(f"sweep {sweep.path}", file=sys.stderr, flush=True)
+    run_here(sweep, plans, profile, parallel, lambda line: print(line, file=sys.stderr, flush=True), args.new_code)
+    return show(sweep, args.json, must_finish=True)
 
 
-def show(sweep: SweepDir, as_json: bool) -> int:
-    """The table; MLflow's parent run hears of it too."""
-    import dataclasses
+def resubmit(sweep: SweepDir, args: argparse.Namespace) -> int:
+    """The members that neither finished nor have a job."""
+    from dual_hpc.errors import UserError
+    from launch.gather import rows_of
+    from launch.standing import FINISHED
+    from launch.sweep_plan import idle_members, plan_again
+
+    idle, active = idle_members(sweep)
+    if args.new_code and active:
+        raise UserError(f"--new-code: {active[0]} still waits or runs, and would get it too; wait for it, or cancel it")
+    if not idle:
+        left = [row.name for row in rows_of(sweep) if row.state != FINISHED]
+        print(f"nothing to submit: {'every member has finished' if not left else f'{len(left)} still wait or run'}")
+        return 0
+    overrides = [*args.overrides, *([f"launch.profile={args.profile}"] if args.profile else [])]
+    code = 0
+    for plans, profile in plan_again(sweep, idle, overrides):
+        code = max(code, submit(sweep, plans, profile, args))
+    return code
+
+
+def evaluate(sweep: SweepDir) -> None:
+    """Score the finished members that have no test report yet."""
+    import sys
+
+    from dual_hpc.evaluation.run import evaluate_run
+    from launch.cli.evaluate import track
+    from launch.gather import UNSCORED, incomplete, rows_of
+
+    left = incomplete(rows_of(sweep))
+    for run in sweep.runs():
+        if left.get(run.path.name) == UNSCORED:
+            print(f"{run.path.name}: evaluating", file=sys.stderr, flush=True)
+            evaluate_run(run.path)
+            if run.config().tracking.enabled:
+                track(run)
+
+
+def show(sweep: SweepDir, as_json: bool, must_finish: bool = False) -> int:
+    """The table, also to its files and to MLflow's parent run.
+
+    Args:
+        must_finish: a member that has not finished makes it exit code 1.
+    """
     import json
     import sys
 
     from rich.console import Console
 
-    from launch.gather import rows_of, summary, table
-    from launch.sweep_jobs import conclude
+    from launch import sweep_report
+    from launch.gather import rows_of
+    from launch.standing import FINISHED
 
     rows = rows_of(sweep)
-    config = sweep.runs()[0].config()
-    if config.tracking.enabled:
-        try:
-            conclude(config, sweep.sweep.name, rows)
-        except Exception as error:  # a tracking server that cannot be reached does not spoil the table
-            print(f"dual-hpc: warning: MLflow was not updated: {' '.join(str(error).split())[:200]}", file=sys.stderr)
+    keep(sweep, rows)
+    code = 1 if must_finish and any(row.state != FINISHED for row in rows) else 0
     if as_json:
-        scores = {name: {"mean": m, "std": s, "runs": n} for name, (m, s, n) in summary(rows).items()}
-        print(json.dumps({"members": [dataclasses.asdict(row) for row in rows], "scores": scores}))
-        return 0
+        print(json.dumps(sweep_report.as_json(sweep.sweep.name, rows), ensure_ascii=False))
+        return code
     console = Console()
-    Console(width=None if console.is_terminal else 160).print(table(rows))
-    return 0
+    Console(width=None if console.is_terminal else 200).print(sweep_report.table(rows))
+    for line in sweep_report.missing_lines(rows, sweep.sweep.name):
+        print(line, file=sys.stderr)
+    return code
+
+
+def keep(sweep: SweepDir, rows: Sequence[Row]) -> None:
+    """Write the table; a store that cannot be written, or an MLflow that cannot be reached, costs a warning."""
+    import sys
+
+    from launch import sweep_report
+    from launch.sweep_plan import config_of
+
+    try:
+        sweep_report.write(sweep, rows)
+        config = config_of(sweep)
+        if config is not None and config.tracking.enabled:
+            sweep_report.conclude(config, sweep, rows)
+    except Exception as error:  # MLflow's clients raise what they like
+        reason = " ".join(str(error).split())[:200]
+        print(f"dual-hpc: warning: the table was not kept, or MLflow not updated: {reason}", file=sys.stderr)

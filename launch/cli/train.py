@@ -25,11 +25,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from launch.follow import follow
     from launch.profiles import load_profile
-    from launch.submission import submit
+    from launch.submission import is_finished, submit
 
     plan = planned_run(args, "launch.profile=local")
-    job = submit(plan, load_profile("local"))
-    print(f"run {plan.path}", flush=True)
-    follow(plan.open(), job)
+    if is_finished(plan.path):
+        plan.open()  # a run of another configuration is refused
+        print(f"run {plan.path}", flush=True)
+    else:
+        # What begins at once runs the code as it is now; a job that waits keeps what it was submitted with.
+        job = submit(plan, load_profile("local"), new_code=True)
+        print(f"run {plan.path}", flush=True)
+        follow(plan.open(), job)
     print(f"done: `dual-hpc evaluate {plan.path}` scores it on the test split", flush=True)
     return 0

@@ -122,7 +122,7 @@ def test_a_wrong_command_never_reaches_slurm(
         ((), "--grid"),
         (("--grid", "launch.hours=1,2"), "launch.* cannot be an axis"),
         (("--grid", "seeds=0..1", "launch.partition=gpu"), "launch.partition=gpu"),
-        (("--show", "nothing"), "no sweep 'nothing'"),
+        (("--show", "nothing"), "--show takes a sweep as it stands"),
     ],
 )
 def test_a_wrong_sweep_never_reaches_slurm(

@@ -12,7 +12,7 @@ import pytest
 
 from dual_hpc.errors import UserError
 from launch import bootstrap
-from launch.snapshot import code_version, refuse_changes, write_archive
+from launch.snapshot import LARGEST, code_files, code_version, refuse_changes, write_archive
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_a_folder_that_others_may_write_is_not_trusted(tree: Path, tmp_path: Pat
 def test_clean_refuses_changed_and_new_files(tree: Path) -> None:
     refuse_changes(tree)
     (tree / "launch" / "fresh.py").write_text("")
-    with pytest.raises(UserError, match=r"--clean: launch/fresh.py"):
+    with pytest.raises(UserError, match=r"--clean: not as in the last commit: launch/fresh.py"):
         refuse_changes(tree)
 
 
@@ -97,3 +97,51 @@ def test_code_outside_a_repository_is_packed_as_it_stands(tmp_path: Path) -> Non
     assert run(archive, "import launch; print(launch.WORD)", tmp_path) == "installed"
     with zipfile.ZipFile(archive) as packed:
         assert not any(name.endswith(".pyc") for name in packed.namelist())
+
+
+def test_a_virtual_environment_inside_another_repository_is_no_checkout(tree: Path) -> None:
+    root = tree / "venv" / "site-packages"
+    (root / "launch").mkdir(parents=True)
+    (root / "launch" / "__init__.py").write_text("")
+    (tree / ".gitignore").write_text("venv\n")
+    assert code_version(root) == "unknown"
+    with pytest.raises(UserError, match=r"--clean: .* is no git checkout"):
+        refuse_changes(root)
+    assert code_files(root) == ["launch/__init__.py"]
+
+
+def test_an_installed_package_is_known_by_its_release() -> None:
+    assert code_version() != "unknown"
+
+
+def test_a_link_to_a_file_is_packed_as_that_file(tree: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere.py").write_text("WORD = 'linked'\n")
+    (tree / "launch" / "linked.py").symlink_to(tmp_path / "elsewhere.py")
+    archive = write_archive(tmp_path, tree)
+    assert run(archive, "import launch.linked; print(launch.linked.WORD)", tmp_path) == "linked"
+
+
+def test_a_deleted_file_is_left_out(tree: Path, tmp_path: Path) -> None:
+    (tree / "launch" / "__init__.py").unlink()
+    assert code_files(tree) == ["launch/bootstrap.py"]
+
+
+@pytest.mark.parametrize("kind", ["broken", "folder", "repository", "large"])
+def test_what_an_archive_cannot_hold_is_named_in_one_line(kind: str, tree: Path, tmp_path: Path) -> None:
+    path = tree / "launch" / "odd"
+    if kind == "broken":
+        path.symlink_to(tmp_path / "nowhere")
+    elif kind == "folder":
+        (tmp_path / "folder").mkdir()
+        path.symlink_to(tmp_path / "folder")
+    elif kind == "repository":
+        git(tree, "init", "-q", str(path))
+        (path / "a.py").write_text("")
+        git(path, "add", ".")
+        git(path, "commit", "-q", "-m", "inner")
+    else:
+        with open(path, "wb") as file:
+            file.truncate(LARGEST + 1)
+    with pytest.raises(UserError, match="launch/odd") as caught:
+        write_archive(tmp_path, tree)
+    assert "\n" not in str(caught.value) and not (tmp_path / "code.zip").exists()
