@@ -6,9 +6,10 @@ needs. Units stand in the names or the comments.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 Precision = Literal["fp32", "bf16", "fp16"]
 Protocol = Literal["iemocap4", "iemocap6", "meld7", "all"]
@@ -173,20 +174,37 @@ class TrainingConfig(Section):
     log_every: int = Field(5, ge=1, description="steps")
     select_by: Literal["ua", "wa", "weighted_f1", "macro_f1"] = "ua"
     select_modalities: Subset = Field("av", description="the subset whose score picks the best")
-    non_finite_limit: int = Field(3, ge=1, description="non-finite losses in a row before the run stops")
+    non_finite_limit: int = Field(3, ge=1, description="steps in a row whose loss or gradient is not finite; see next")
+    on_non_finite: Literal["stop", "rollback"] = Field(
+        "stop",
+        description="such steps are skipped; at the limit stop, or go back once to the weights of an earlier checkpoint",
+    )
     collective_timeout_minutes: float = Field(10.0, gt=0)
     hang_minutes: float = Field(3.0, gt=0, description="a step that takes longer, the first ones apart, ends the job")
 
 
 class CheckpointConfig(Section):
-    """When to save and what to keep; the best on validation is always kept."""
+    """When to save and which checkpoints to keep. Weights alone outlive them: `export/best` and `export/last`."""
 
     every_steps: int = Field(0, ge=0, description="0 means once per epoch")
     every_minutes: float = Field(20.0, gt=0)
+    asynchronous: bool = Field(
+        True, description="write while training goes on, from a copy in host memory; false needs no copy and waits"
+    )
     keep_last: int = Field(2, ge=1)
     keep_hours: float = Field(0.0, ge=0, description="also keep one checkpoint every so many hours; 0 keeps none")
+    keep_best: int = Field(0, ge=0, description="also keep the checkpoints of so many best validations")
     margin_seconds: float = Field(60.0, ge=0, description="a job saves when less than this and two saves are left")
     give_up_minutes: float = Field(10.0, gt=0, description="asked to stop, a rank ends itself after this in any case")
+
+
+def _tag_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_. -]{0,199}", name) or name.startswith("dual."):
+        raise ValueError("a tag is called by letters, digits and _-. and not dual.*")
+    return name
+
+
+TagName = Annotated[str, AfterValidator(_tag_name)]
 
 
 class TrackingConfig(Section):
@@ -194,8 +212,8 @@ class TrackingConfig(Section):
 
     enabled: bool = Field(True, description="False: the journal alone; MLflow can be filled from it later")
     uri: str = ""
-    experiment: str = "dual"
-    tags: dict[str, str] = Field(default_factory=dict)
+    experiment: str = Field("dual", pattern=r"\S")
+    tags: dict[TagName, str] = Field(default_factory=dict, description="names other than our own, dual.*")
     sync_seconds: float = Field(30.0, gt=0)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -13,12 +12,12 @@ from mlflow.pyfunc import PythonModel
 from dual_hpc.model import DualForEmotionClassification
 from dual_hpc.model.inputs import INPUTS
 
-# The logged signature says what goes in; MLflow would have it said again in a type hint, at every import.
-warnings.filterwarnings("ignore", message=".*Add type hints to the `predict` method")
-
 
 class ServedDual(PythonModel):
     """DUAL behind MLflow's `predict`: the tensors of `forward` in, probabilities float32 [B, C] out."""
+
+    # The logged signature says what goes in; MLflow would ask for it again, as a type hint, at every import.
+    _skip_type_hint_validation = True
 
     def load_context(self, context: Any) -> None:
         """Read the safetensors of the logged model."""

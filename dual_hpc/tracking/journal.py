@@ -147,13 +147,20 @@ def _encode(value: float) -> float | str:
 def _decode(line: bytes, end: int) -> Entry | None:
     try:
         record = json.loads(line)
+        time_ms, step = record["t"], record["step"]
+        if not _counts(time_ms) or not (step is None or _counts(step)):
+            return None
         return Entry(
-            time_ms=int(record["t"]),
+            time_ms=time_ms,
             end=end,
-            step=record["step"],
+            step=step,
             metrics={str(key): float(value) for key, value in record.get("metrics", {}).items()},
             event=record.get("event"),
             fields=record.get("fields", {}),
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def _counts(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63

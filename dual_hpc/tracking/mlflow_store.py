@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from dual_hpc.config import RunConfig
@@ -58,6 +59,7 @@ class Store:
         if self.database is None:
             yield _client(self.uri)
             return
+        _import_mlflow()  # takes seconds, in which nobody should have to wait for the lock
         self.database.parent.mkdir(parents=True, exist_ok=True)
         with _locked(self.database.with_suffix(".lock"), patience):
             yield _client(self.uri)
@@ -90,6 +92,10 @@ def experiment_id(client: MlflowClient, store: Store, name: str) -> str:
 
 
 def _client(uri: str) -> MlflowClient:
+    return _import_mlflow().MlflowClient(tracking_uri=uri)
+
+
+def _import_mlflow() -> ModuleType:
     # MLflow's defaults retry a dead server for minutes; the journal keeps everything, so failing soon costs nothing.
     # Its migrations and models are chatty on stderr, where progress bars stand.
     for name, value in (
@@ -102,9 +108,9 @@ def _client(uri: str) -> MlflowClient:
     ):
         os.environ.setdefault(name, value)
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    from mlflow import MlflowClient
+    import mlflow
 
-    return MlflowClient(tracking_uri=uri)
+    return mlflow
 
 
 @contextmanager

@@ -2,15 +2,16 @@
 
 The run directory is the truth, MLflow a view of it. MLflow's run is found by the tag `dual.run_id`, so all jobs of a
 run, and a later `sync` from a login node, fill the same one; the tag `dual.synced_bytes` says how much of the journal
-it has, so a sync sends only what is new. Points keep their original times: sending one twice changes nothing.
+it has, so a sync sends only what is new, and `dual.synced_crc` that this is the same journal still (a node that dies
+takes along what its disk had not got yet). Points keep their original times: sending one twice changes nothing.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import threading
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,15 +19,16 @@ from typing import TYPE_CHECKING, Any
 from dual_hpc.tracking.journal import Point, points, read, replay
 from dual_hpc.tracking.mlflow_model import log_model
 from dual_hpc.tracking.mlflow_store import Store, experiment_id, store_of
-from dual_hpc.tracking.run_dir import RunDir, Segment
+from dual_hpc.tracking.mlflow_words import ENDED, flatten, jobs_of, mlflow_name, report_metrics, status_of
+from dual_hpc.tracking.run_dir import RunDir, RunIdentity, Segment
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 RUN_TAG = "dual.run_id"
 CURSOR_TAG = "dual.synced_bytes"
+CHECK_TAG = "dual.synced_crc"
 _BATCH = 900  # metrics per request; MLflow takes 1000 items
-_STATUS = {"finished": "FINISHED", "failed": "FAILED", "cancelled": "KILLED"}
 
 log = logging.getLogger(__name__)
 
@@ -48,11 +50,16 @@ def sync(run: RunDir, *, artifacts: bool = True, model: Path | None = None) -> s
         mlflow_run = _find_or_create(client, store, run)
         run_id = mlflow_run.info.run_id
         entries = read(run.journal)
-        done = int(mlflow_run.data.tags.get(CURSOR_TAG, 0))
+        done = _already_sent(run.journal, mlflow_run.data.tags)
         _log_points(client, run_id, [point for point in points(entries) if point.end > done])
         segments = run.segments()
-        jobs = ",".join(dict.fromkeys(segment.job_id for segment in segments))
-        tags = {CURSOR_TAG: str(entries[-1].end if entries else 0), "dual.jobs": jobs, **config.tracking.tags}
+        end = entries[-1].end if entries else 0
+        tags = {
+            **config.tracking.tags,
+            CURSOR_TAG: str(end),
+            CHECK_TAG: _checksum(run.journal, end),
+            "dual.jobs": jobs_of(segments),
+        }
         for key, value in tags.items():
             if mlflow_run.data.tags.get(key) != value:
                 client.set_tag(run_id, key, value)
@@ -119,58 +126,23 @@ class Synchroniser:
         return True
 
 
-def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested configuration -> MLflow parameters: dotted keys, values as text (lists as JSON)."""
-    flat: dict[str, str] = {}
-    for key, value in tree.items():
-        if isinstance(value, Mapping) and value:
-            flat.update(flatten(value, f"{prefix}{key}."))
-        else:
-            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            flat[f"{prefix}{key}"] = text[:6000]
-    return flat
-
-
-def status_of(segments: Sequence[Segment]) -> str:
-    """MLflow's status of a run: the end of its last job decides; a job that will be continued leaves it scheduled."""
-    if not segments:
-        return "SCHEDULED"
-    if segments[-1].event == "start":
-        return "RUNNING"
-    return _STATUS.get(segments[-1].reason or "", "SCHEDULED")
-
-
-def metric_name(key: str) -> str:
-    """A journal key as MLflow takes it: letters, digits, `_-. :/`, no path tricks."""
-    clean = "".join(c if c.isascii() and (c.isalnum() or c in "_-. :/") else "_" for c in key)[:250]
-    return "/".join(part for part in clean.split("/") if part.strip(".")) or "_"
-
-
-def report_metrics(name: str, report: Any) -> dict[str, float]:
-    """The headline numbers of an evaluation's JSON report as metrics, so that MLflow can compare runs by them.
-
-    `test_best/av/ua` ..., `test_best/text_reliance/ua` ...; other files among the reports have none.
-    """
-    if not isinstance(report, Mapping) or not isinstance(report.get("subsets"), Mapping):
-        return {}
-    rows = {**report["subsets"], "text_reliance": report.get("text_reliance") or {}}
-    return {
-        f"{name}/{row}/{score}": float(value)
-        for row, values in rows.items()
-        for score, value in values.items()
-        if isinstance(value, float)
-    }
-
-
 def _find_or_create(client: MlflowClient, store: Store, run: RunDir) -> Any:
+    from mlflow.entities import Param
+
     config, identity = run.config(), run.identity()
     experiment = experiment_id(client, store, config.tracking.experiment)
     found = client.search_runs([experiment], filter_string=f"tags.`{RUN_TAG}` = '{identity.run_id}'", max_results=2)
-    if found:
-        return found[0]
-    from mlflow.entities import Param
+    mlflow_run = found[0] if found else _create(client, experiment, run, identity)
+    # Also of a run that is there: a sync may have ended between the two. MLflow never changes a parameter.
+    wanted = flatten(config.model_dump(mode="json"))
+    params = [Param(key, value) for key, value in wanted.items() if key not in mlflow_run.data.params]
+    for some in _chunks(params, 100):
+        client.log_batch(mlflow_run.info.run_id, params=some)
+    return mlflow_run
 
-    made = client.create_run(
+
+def _create(client: MlflowClient, experiment: str, run: RunDir, identity: RunIdentity) -> Any:
+    return client.create_run(
         experiment,
         start_time=int(identity.created * 1000),
         run_name=identity.name,
@@ -182,16 +154,23 @@ def _find_or_create(client: MlflowClient, store: Store, run: RunDir) -> Any:
             "dual.run_dir": str(run.path.resolve()),
         },
     )
-    params = [Param(key, value) for key, value in flatten(config.model_dump(mode="json")).items()]
-    for some in _chunks(params, 100):
-        client.log_batch(made.info.run_id, params=some)
-    return made
+
+
+def _already_sent(journal: Path, tags: Mapping[str, str]) -> int:
+    """Bytes of the journal that MLflow has; 0 if the journal is not the one that was sent."""
+    done = int(tags.get(CURSOR_TAG, 0))
+    return done if tags.get(CHECK_TAG) == _checksum(journal, done) else 0
+
+
+def _checksum(journal: Path, end: int) -> str:
+    return f"{zlib.crc32(journal.read_bytes()[:end]):08x}" if end else ""
 
 
 def _log_points(client: MlflowClient, run_id: str, new: Iterable[Point]) -> None:
     from mlflow.entities import Metric
 
-    metrics = [Metric(metric_name(p.key), p.value, p.time_ms, p.step) for p in new if not math.isinf(p.value)]
+    # An infinity would stand in the charts as 1.8e308, and nothing else would be seen beside it.
+    metrics = [Metric(mlflow_name(p.key), p.value, p.time_ms, p.step) for p in new if not math.isinf(p.value)]
     for some in _chunks(metrics, _BATCH):
         client.log_batch(run_id, metrics=some)
 
@@ -205,7 +184,7 @@ def _log_reports(client: MlflowClient, run_id: str, run: RunDir, title: str) -> 
         training_curves(curves, title).savefig(run.reports / "training_curves.png", dpi=130)
     for file in sorted(run.reports.glob("*.json")):
         time_ms = file.stat().st_mtime_ns // 1_000_000
-        found = report_metrics(file.stem, json.loads(file.read_bytes()))
+        found = report_metrics(file.stem, file.read_bytes())
         _log_points(client, run_id, [Point(key, 0, value, time_ms, 0) for key, value in found.items()])
     client.log_artifact(run_id, str(run.config_file))
     if any(run.reports.glob("*")):
@@ -216,7 +195,7 @@ def _log_status(client: MlflowClient, run_id: str, segments: Sequence[Segment]) 
     status = status_of(segments)
     if status == client.get_run(run_id).info.status:
         return
-    if status in _STATUS.values():
+    if status in ENDED:
         client.set_terminated(run_id, status, end_time=int(segments[-1].time * 1000))
     else:
         client.update_run(run_id, status=status)

@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dual_hpc.config import config_hash, load_config, preset_names, save_config
@@ -42,6 +42,9 @@ def test_every_preset_loads_and_comes_back_from_its_file(preset: str, tmp_path: 
         ("optim.lr=.inf", "optim.lr: input should be a finite number"),
         ("optim.betas=[0.9, 1.5]", "optim.betas.1"),
         ("launch.hours=1:30", "launch.hours"),
+        ("tracking.experiment=", "tracking.experiment"),
+        ("tracking.tags={'a/../b': c}", "tracking.tags.a/../b"),
+        ("tracking.tags={dual.run_id: c}", "not dual"),
         ("name=123", "put it in quotes"),
         ("training.select_modalities=aa", "'av'"),
         ("model.audio.trainable=true", "model.audio.trainable"),
@@ -102,6 +105,7 @@ def test_the_last_override_wins() -> None:
     assert load_config("demo", ["seed=1", "seed=2"]).seed == 2
 
 
+@settings(max_examples=20)
 @given(nodes=st.integers(1, 64), hours=st.floats(0.1, 100))
 def test_the_identity_of_a_result_does_not_depend_on_the_job(nodes: int, hours: float) -> None:
     plain = load_config("demo")

@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
@@ -20,6 +20,7 @@ answers = st.integers(1, 7).flatmap(
 )
 
 
+@settings(max_examples=40)
 @given(answers)
 def test_scores_are_those_of_scikit_learn(drawn):
     n_classes, rows = drawn
@@ -46,6 +47,7 @@ def test_scores_are_those_of_scikit_learn(drawn):
     assert set(ours.never_predicted) == set(truth) - set(answer)
 
 
+@settings(max_examples=40)
 @given(answers)
 def test_the_interval_lies_in_0_to_1_and_is_the_same_for_the_same_seed(drawn):
     n_classes, rows = drawn

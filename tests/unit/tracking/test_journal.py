@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 
@@ -100,6 +101,23 @@ def test_a_line_of_someone_else_is_left_out(path):
         b'\n{}\n[1]\nnull\n\xff\xfe\n{"t":1,"step":1,"metrics":{"a":"x"}}\n{"t":1,"step":1,"metrics":{"a":1}}\n'
     )
     assert replay(read(path)) == {"a": {1: 1.0}}
+
+
+@given(
+    record=st.fixed_dictionaries(
+        {
+            "t": st.integers() | st.floats() | st.none(),
+            "step": st.integers() | st.floats() | st.text() | st.booleans() | st.lists(st.none()),
+            "metrics": st.dictionaries(st.text(), st.floats() | st.integers() | st.text() | st.none(), max_size=2),
+        }
+    )
+)
+def test_whatever_a_line_says_a_point_has_a_time_and_a_step_that_mlflow_takes(tmp_path_factory, record):
+    path = tmp_path_factory.mktemp("journal") / "journal.jsonl"
+    path.write_text(json.dumps(record) + "\n")
+    for point in points(read(path)):
+        assert type(point.step) is type(point.time_ms) is int and type(point.value) is float
+        assert 0 <= point.step < 2**63 and 0 <= point.time_ms < 2**63
 
 
 def test_a_missing_journal_is_empty(path):

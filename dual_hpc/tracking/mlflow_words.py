@@ -1,0 +1,67 @@
+"""A run in MLflow's words: names, parameters, status and scores that it takes; pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dual_hpc.tracking.run_dir import Segment
+
+_NAME, _VALUE = 250, 6000  # characters MLflow takes of a name and of a parameter's value
+_JOBS = 200  # jobs named in the tag; MLflow cuts it at 8000 characters
+_STATUS = {"finished": "FINISHED", "failed": "FAILED", "cancelled": "KILLED"}
+ENDED = frozenset(_STATUS.values())
+
+
+def mlflow_name(key: str) -> str:
+    """A metric's or parameter's name as MLflow takes it: letters, digits, `_-. :/`, no path tricks."""
+    clean = "".join(c if c.isascii() and (c.isalnum() or c in "_-. :/") else "_" for c in key)[:_NAME]
+    return "/".join(part for part in clean.split("/") if part.strip(".")) or "_"
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested configuration -> MLflow parameters: dotted keys, values as text (lists as JSON)."""
+    flat: dict[str, str] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping) and value:
+            flat.update(flatten(value, f"{prefix}{key}."))
+        else:
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            flat[mlflow_name(f"{prefix}{key}")] = text[:_VALUE]
+    return flat
+
+
+def status_of(segments: Sequence[Segment]) -> str:
+    """MLflow's status of a run: the end of its last job decides; a job that will be continued leaves it scheduled."""
+    if not segments:
+        return "SCHEDULED"
+    if segments[-1].event == "start":
+        return "RUNNING"
+    return _STATUS.get(segments[-1].reason or "", "SCHEDULED")
+
+
+def jobs_of(segments: Sequence[Segment]) -> str:
+    """The jobs that worked on a run, in order; of very many the latest."""
+    return ",".join(list(dict.fromkeys(segment.job_id for segment in segments))[-_JOBS:])
+
+
+def report_metrics(name: str, content: bytes) -> dict[str, float]:
+    """The headline numbers of an evaluation's JSON report as metrics, so that MLflow can compare runs by them.
+
+    `test_best/av/ua` ..., `test_best/text_reliance/ua` ...; other files among the reports, and torn ones, have none.
+    """
+    try:
+        report = json.loads(content)
+    except ValueError:
+        return {}
+    if not isinstance(report, Mapping) or not isinstance(report.get("subsets"), Mapping):
+        return {}
+    rows = {**report["subsets"], "text_reliance": report.get("text_reliance")}
+    return {
+        f"{name}/{row}/{score}": value
+        for row, values in rows.items()
+        if isinstance(values, Mapping)
+        for score, value in values.items()
+        if isinstance(value, float)
+    }
