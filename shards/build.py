@@ -72,8 +72,9 @@ def _stretch(source: Source, info: MediaInfo, options: PackOptions, choices: dic
     """The wanted stretch, not longer than allowed (whatever a damaged header says); what was cut is recorded."""
     start = source.start or 0.0
     length = (source.end if source.end is not None else info.duration) - start
-    if length > options.max_seconds:
-        choices["cut_from"] = f"{length:.3f}"
+    there = min(length, info.duration - start) if info.duration else length
+    if there > options.max_seconds:
+        choices["cut_from"] = f"{there:.3f}"
     return start, start + min(options.max_seconds, length if source.end is not None else options.max_seconds)
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from shards.script import add_task_arguments, array_of, run_script
 
 EXAMPLES = """\
 examples:
@@ -17,8 +18,6 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = EXAMPLES
     parser.add_argument("folder", type=Path, help="a folder of media shards")
     parser.add_argument("--out", type=Path, required=True, help="folder of the feature shards")
     which = parser.add_mutually_exclusive_group(required=True)
@@ -28,9 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dtype", choices=("float16", "float32"), default="float16", help="default float16")
     parser.add_argument("--batch", type=int, default=8, help="samples per forward pass (default 8)")
     parser.add_argument("--workers", type=int, default=0, help="processes that decode (default 0: none)")
-    parser.add_argument("--array-index", type=int, default=0, help="this task's number, from 0, of --array-count")
-    parser.add_argument("--array-count", type=int, default=1, help="tasks that fill the same folder, one per GPU")
-    parser.add_argument("--progress", action=argparse.BooleanOptionalAction, help="a bar (default: on a terminal)")
+    add_task_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -46,8 +43,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"--batch: {args.batch} is no number of samples")
     if not 0 <= args.workers <= 256:
         raise UserError(f"--workers: {args.workers} is not between 0 and 256")
-    if not 0 <= args.array_index < args.array_count <= 10_000:
-        raise UserError(f"--array-index: {args.array_index} is not below --array-count {args.array_count}")
+    array = array_of(args)
     if args.model and args.overrides:
         raise UserError(f"{args.overrides[0]}: settings change a preset; a saved --model is used as it is")
     config = None if args.model else load_config(args.preset, args.overrides)
@@ -56,10 +52,9 @@ def run(args: argparse.Namespace) -> int:
     from shards.extraction import extract
 
     encoders = encoders_of_model(args.model) if config is None else encoders_of_config(config)
-    array = (args.array_index, args.array_count)
     index = extract(args.folder, args.out, encoders, args.dtype, args.batch, args.workers, array, args.progress)
     if index is None:
-        print(f"task {args.array_index} of {args.array_count} is done; other tasks still work on {args.out}")
+        print(f"task {array[0]} of {array[1]} is done; other tasks still work on {args.out}")
         return 0
     samples = sum(len(shard.samples) for shard in index.shards)
     size = sum(shard.bytes for shard in index.shards)
@@ -69,18 +64,7 @@ def run(args: argparse.Namespace) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry of the script."""
-    from dual_hpc.errors import DualError
-
-    parser = argparse.ArgumentParser(prog="extract.py", description="Run frozen encoders over media shards.")
-    add_arguments(parser)
-    try:
-        return run(parser.parse_intermixed_args(argv))
-    except DualError as error:
-        print(f"extract.py: error: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("extract.py: interrupted; the same command continues", file=sys.stderr)
-        return 130
+    return run_script("extract.py", "Run frozen encoders over media shards.", EXAMPLES, add_arguments, run, argv)
 
 
 if __name__ == "__main__":

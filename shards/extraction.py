@@ -24,13 +24,14 @@ from dual_hpc.errors import UserError
 from shards.encoders import FrozenEncoders
 from shards.layout import share
 from shards.lock import Lock
-from shards.parts import Part, Parts
+from shards.parts import Part, Parts, disk_faults
 from shards.progress import Progress
 from shards.writer import Sample, ShardWriter
 
 NO_LABEL = -100
 
 
+@disk_faults()
 def extract(
     source: Path,
     out: Path,
@@ -49,6 +50,7 @@ def extract(
     Raises:
         UserError: `source` holds no media shards or an undecodable sample, `out` holds something else, or a feature
             does not fit `dtype`.
+        EnvironmentFault: the disk is full or cannot be written.
     """
     shard_set = ShardSet([source])
     if shard_set.kind != "media":

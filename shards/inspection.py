@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from shards.script import run_script
 
 if TYPE_CHECKING:
     from dual_hpc.data.index import ShardIndex
@@ -22,8 +23,6 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = EXAMPLES
     parser.add_argument("folder", type=Path, help="a folder of shards; with --audit-sides a raw IEMOCAP folder")
     parser.add_argument("--sample", metavar="KEY", help="show this sample (default: the first)")
     parser.add_argument("--verify", action="store_true", help="check every hash and decode every sample")
@@ -112,15 +111,7 @@ def overview(index: ShardIndex, key: str | None = None) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry of the script."""
-    from dual_hpc.errors import DualError
-
-    parser = argparse.ArgumentParser(prog="inspection.py", description="Show or verify a folder of shards.")
-    add_arguments(parser)
-    try:
-        return run(parser.parse_args(argv))
-    except DualError as error:
-        print(f"inspection.py: error: {error}", file=sys.stderr)
-        return error.exit_code
+    return run_script("inspection.py", "Show or verify a folder of shards.", EXAMPLES, add_arguments, run, argv)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dual_hpc.data.media import UnreadableMedia
 from shards.build import build_sample
+from shards.corpora.text import spoken
 from shards.layout import shard_name
 from shards.options import PackOptions
 from shards.parts import Part, Parts
@@ -40,13 +41,13 @@ def pack_shard(job: ShardJob, begins: Callable[[str], None], poisonous: Collecti
         for planned in job.utterances:
             begins(planned.key)
             if planned.key in poisonous:
-                skips.append((planned.key, "the decoder crashed on its media"))
+                skips.append((planned.key, "the decoder crashed on its media or never ended"))
                 continue
             try:
                 sample = build_sample(planned, job.root, job.options)
             except UnreadableMedia as error:
                 # Reports name files as the corpus does, not as this machine does.
-                skips.append((planned.key, str(error).replace(f"{job.root}/", "")))
+                skips.append((planned.key, spoken(str(error).replace(f"{job.root}/", ""))))
             else:
                 writer.add(sample)
     if writer.samples:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from shards.script import add_task_arguments, array_of, run_script
 
 if TYPE_CHECKING:
     from shards.options import PackOptions
@@ -24,8 +25,6 @@ Killed at any moment, the same command continues. Nothing is left out silently: 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = EXAMPLES
     parser.add_argument("corpus", choices=("iemocap", "meld", "manifest"), help="which reader")
     parser.add_argument("source", type=Path, help="the corpus's folder (full release or short layout), or the manifest")
     parser.add_argument("--out", type=Path, help="folder of the shards (default: shards/CORPUS in the store)")
@@ -50,9 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--faces", action="store_true", help="square crops of the face (needs dual-hpc[faces])")
     parser.add_argument("--shard-samples", type=int, default=0, help="utterances per shard (default: by size, <= 256)")
-    parser.add_argument("--array-index", type=int, default=0, help="this task's number, from 0, of --array-count")
-    parser.add_argument("--array-count", type=int, default=1, help="tasks that fill the same folder")
-    parser.add_argument("--progress", action=argparse.BooleanOptionalAction, help="a bar (default: on a terminal)")
+    add_task_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -67,8 +64,7 @@ def run(args: argparse.Namespace) -> int:
 
     if not 1 <= args.workers <= 256:
         raise UserError(f"--workers: {args.workers} is not between 1 and 256")
-    if not 0 <= args.array_index < args.array_count <= 10_000:
-        raise UserError(f"--array-index: {args.array_index} is not below --array-count {args.array_count}")
+    array = array_of(args)
     out = args.out or default_store() / "shards" / (args.name or args.corpus)
     report = pack(
         args.corpus,
@@ -78,10 +74,10 @@ def run(args: argparse.Namespace) -> int:
         workers=args.workers,
         progress=args.progress,
         name=args.name,
-        array=(args.array_index, args.array_count),
+        array=array,
     )
     if report is None:
-        print(f"task {args.array_index} of {args.array_count} is done; other tasks still work on {out}")
+        print(f"task {array[0]} of {array[1]} is done; other tasks still work on {out}")
     else:
         print(summary(report, out))
     return 0
@@ -121,18 +117,7 @@ def summary(report: Report, out: Path) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry of the script."""
-    from dual_hpc.errors import DualError
-
-    parser = argparse.ArgumentParser(prog="pack.py", description="Pack a raw corpus into WebDataset shards.")
-    add_arguments(parser)
-    try:
-        return run(parser.parse_args(argv))
-    except DualError as error:
-        print(f"pack.py: error: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("pack.py: interrupted; the same command continues", file=sys.stderr)
-        return 130
+    return run_script("pack.py", "Pack a raw corpus into WebDataset shards.", EXAMPLES, add_arguments, run, argv)
 
 
 if __name__ == "__main__":

@@ -14,13 +14,14 @@ from shards.job import ShardJob
 from shards.layout import cut, fingerprint, share, shuffled
 from shards.lock import Lock, is_held
 from shards.options import PackOptions
-from shards.parts import FOLDER, Part, Parts
+from shards.parts import FOLDER, Part, Parts, disk_faults
 from shards.plan import Plan, Skip
 from shards.pool import run_jobs
 from shards.progress import Progress
 from shards.report import SHEET_NAME, Report, make_report, read_report, write_report
 
 
+@disk_faults()
 def pack(
     corpus: str,
     source: Path,
@@ -47,6 +48,7 @@ def pack(
 
     Raises:
         UserError: source or options are wrong, or another packer works on `out`.
+        EnvironmentFault: the disk is full or cannot be written, or workers are killed again and again.
     """
     options = options or PackOptions()
     if options.faces:

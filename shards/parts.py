@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
 from dual_hpc.data.index import Shard
-from dual_hpc.errors import UserError
+from dual_hpc.errors import EnvironmentFault, UserError
 
 FOLDER = ".pack"
 
@@ -44,7 +46,7 @@ class Parts:
         path = self.folder / "plan"
         if not path.exists():
             write_atomically(path, fingerprint.encode())
-        elif path.read_text() != fingerprint:
+        elif path.read_bytes() != fingerprint.encode():
             raise UserError(
                 f"--out: {self.out} holds an unfinished pack of another source or with other options; "
                 "repeat those options to finish it, or give another folder"
@@ -81,6 +83,18 @@ class Parts:
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:05d}.json"
+
+
+@contextmanager
+def disk_faults() -> Iterator[None]:
+    """Turn what a full, read-only or failing disk raises into one line."""
+    try:
+        yield
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        raise EnvironmentFault(
+            f"{where}{error.strerror or error}; when that is put right the same command continues"
+        ) from error
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -57,8 +57,6 @@ class Plan:
 
 
 def shown(path: Path, root: Path) -> str:
-    """A path as reports and metadata write it: relative to the corpus, or the bare name outside it."""
-    try:
-        return path.relative_to(root).as_posix()
-    except ValueError:
-        return path.name
+    """A path as reports and metadata write it: relative to the corpus, or the bare name outside it; in one line."""
+    inside = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
+    return "".join(c if c.isprintable() else "\ufffd" for c in inside)  # a name need not even be UTF-8

@@ -2,6 +2,7 @@
 
 Media decoders are C code fed with whatever a corpus holds. A worker that dies takes only itself along: the shards that
 were in flight are done again one by one, which names the utterance that kills, and it is left out with that reason.
+A worker that sits on one utterance for ever ends itself, and is one that died.
 
 Workers are forked from a server that has loaded the decoders once: sixty workers that each load them from a parallel
 file system would cost more than many a corpus.
@@ -10,6 +11,7 @@ file system would cost more than many a corpus.
 from __future__ import annotations
 
 import ctypes
+import faulthandler
 import multiprocessing
 import os
 import signal
@@ -23,6 +25,7 @@ from dual_hpc.errors import EnvironmentFault
 from shards.job import ShardJob, pack_shard
 
 _KEY_BYTES = 128
+_LONGEST = 1800.0  # seconds for one utterance; ten minutes of large pictures take less on a slow core
 _shared: Any = None  # in a worker: (number of utterances begun, key in flight, stop)
 
 
@@ -34,18 +37,10 @@ def run_jobs(jobs: Sequence[ShardJob], workers: int, tick: Callable[[int], None]
     """Pack all jobs with `workers` processes; `tick` receives how many utterances were begun since its last call.
 
     Raises:
-        EnvironmentFault: the disk is full or cannot be written, or workers are killed again and again.
+        OSError: the disk is full or cannot be written.
+        EnvironmentFault: workers are killed again and again.
     """
-    try:
-        _run(list(jobs), workers, tick)
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        raise EnvironmentFault(
-            f"{where}{error.strerror or error}; when that is put right the same command continues"
-        ) from error
-
-
-def _run(left: list[ShardJob], workers: int, tick: Callable[[int], None]) -> None:
+    left = list(jobs)
     while left:
         unfinished, crashed = _pass(left, workers, tick, set())
         if crashed is None:
@@ -121,5 +116,11 @@ def _work(job: ShardJob, poisonous: frozenset[str]) -> None:
         key.value = name.encode()
         with begun.get_lock():
             begun.value += 1
+        # Its thread needs no interpreter lock, which a decoder may hold.
+        faulthandler.dump_traceback_later(_LONGEST, exit=True, file=silence)
 
-    pack_shard(job, begins, poisonous)
+    with open(os.devnull, "w") as silence:
+        try:
+            pack_shard(job, begins, poisonous)
+        finally:
+            faulthandler.cancel_dump_traceback_later()

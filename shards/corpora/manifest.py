@@ -23,6 +23,9 @@ COLUMNS = (
 )
 
 
+_LONGEST = 10_000  # characters of a cell; more is a whole file, or a quote that never closed
+
+
 class _BadRow(ValueError):
     """Why a row is left out."""
 
@@ -70,6 +73,9 @@ def _rows(source: Path, plan: Plan) -> Iterator[tuple[int, dict[str, Any]]]:
                 plan.skip(f"{source.name}:{line}", "is no JSON object")
         return
     header, rows = read_csv(source)
+    twice = next((column for column in header if header.count(column) > 1), None)
+    if twice is not None:
+        raise UserError(f"{source}: line 1 names the column {twice[:40]!r} twice")
     if not {"audio", "video"} & set(header):
         raise UserError(f"{source}: line 1 names neither a column audio nor video (known: {', '.join(COLUMNS)})")
     for line, cells in rows:
@@ -117,7 +123,10 @@ def _text(row: dict[str, Any], name: str) -> str | None:
     value = row.get(name)
     if value is None or isinstance(value, (dict, list)):
         return None
-    return spoken(str(value)) or None
+    text = str(value)
+    if len(text) > _LONGEST:
+        raise _BadRow(f"{name} has {len(text)} characters, more than {_LONGEST}")
+    return spoken(text) or None
 
 
 def _number(row: dict[str, Any], name: str) -> float | None:

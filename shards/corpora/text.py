@@ -57,9 +57,17 @@ def read_csv(path: Path) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
 
 
 def media_files(folder: Path) -> dict[str, Path]:
-    """Media below a folder by stem; `._*` AppleDouble files are none. The first in sorted order wins."""
+    """Media below a folder by stem; `._*` AppleDouble files are none. The first in sorted order wins.
+
+    Links are followed, for a lab's folders may lie on several disks; one that leads back to where it lies is not.
+    """
     found: dict[str, Path] = {}
-    for here, folders, names in os.walk(folder):
+    visited: set[str] = set()
+    for here, folders, names in os.walk(folder, followlinks=True):
+        if (real := os.path.realpath(here)) in visited:
+            folders.clear()
+            continue
+        visited.add(real)
         folders.sort()
         for name in sorted(names):
             stem, suffix = os.path.splitext(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from shards.corpora import manifest as reader
 def folder(tmp_path: Path, put: Callable[[str, Path], Path]) -> Path:
     put("tone.wav", tmp_path / "a.wav")
     put("clip.mp4", tmp_path / "sub" / "b.mp4")
+    os.mkfifo(tmp_path / "pipe.wav")
     return tmp_path
 
 
@@ -62,6 +64,20 @@ def test_csv_and_json_lines_mean_the_same(folder: Path) -> None:
         ({"audio": "a.wav", "start": -1}, "are no stretch of time"),
         ({"audio": "a.wav", "session": 1.5}, "session 1.5 is no whole number"),
         ({"audio": "a.wav", "emotion": "joy"}, "unknown column 'emotion'"),
+        ({"audio": "a.wav", "id": "a\nb"}, "is not a plain name"),
+        ({"audio": "a.wav", "id": ".hidden"}, "is not a plain name"),
+        ({"audio": "a.wav", "id": "-rf"}, "is not a plain name"),
+        ({"audio": "a.wav", "id": "x" * 300}, "is not a plain name"),
+        ({"audio": "a.wav", "id": "caf\u00e9"}, "is not a plain name"),
+        ({"audio": "a.wav", "id": "ok "}, "id ok occurs twice"),
+        ({"audio": "a.wav", "text": "x" * 10_000_000}, "text has 10000000 characters"),
+        ({"audio": "a.wav", "speaker": "x" * 10_001}, "speaker has 10001 characters"),
+        ({"audio": "a.wav", "utterance": 1e300}, "is no whole number"),
+        ('{"audio": "a.wav", "start": 1' + "0" * 5000 + "}", "is no JSON object"),
+        ('{"audio": "a.wav", "start": 1e999}', "start 'inf' is no number"),
+        ({"audio": "/dev/zero"}, "audio '/dev/zero' does not exist"),
+        ({"audio": "pipe.wav"}, "audio 'pipe.wav' does not exist"),
+        ({"audio": "\ud800.wav"}, "does not exist"),
     ],
 )
 def test_a_wrong_row_is_named_by_its_line(folder: Path, row: Any, reason: str) -> None:
@@ -80,6 +96,14 @@ def test_a_table_without_media_columns_is_refused(folder: Path) -> None:
     (folder / "mine.csv").write_text("name,age\nx,1\n")
     with pytest.raises(UserError, match="line 1 names neither a column audio nor video"):
         reader.read(folder / "mine.csv")
+    (folder / "mine.csv").write_text("audio,label,audio\na.wav,joy,sub/b.mp4\n")
+    with pytest.raises(UserError, match="line 1 names the column 'audio' twice"):
+        reader.read(folder / "mine.csv")
+
+
+def test_ids_that_differ_in_case_only_are_two_utterances(folder: Path) -> None:
+    plan = reader.read(write(folder, [{"audio": "a.wav", "id": name, "label": "x"} for name in ("Same", "same")]))
+    assert [p.key for p in plan.utterances] == ["Same", "same"] and plan.skips == []
 
 
 json_values = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.integers(), max_size=2)

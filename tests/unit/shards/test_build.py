@@ -1,0 +1,185 @@
+"""One utterance from media as odd as users have: what is stored is sound, or the reason is one line."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import soundfile
+
+from dual_hpc.data import media
+from dual_hpc.data.media import UnreadableMedia
+from dual_hpc.data.sample import AUDIO, VIDEO
+from shards.build import build_sample
+from shards.options import PackOptions
+from shards.plan import Planned, Source
+from shards.writer import Sample
+
+SMALL = PackOptions(video_size=24)
+FIELDS = {"corpus": "mine", "dialogue": "d", "utterance": 0, "speaker": "s"}
+
+
+def write_pictures(path: Path, millis: Sequence[int], size: tuple[int, int] = (64, 48), codec: str = "libx264") -> None:
+    """Grey pictures at their own times; number k is as bright as 8 k."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=30)
+        stream.width, stream.height = size
+        stream.pix_fmt = "bgr0" if codec == "ffv1" else "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for k, at in enumerate(millis):
+            picture = np.full((size[1], size[0], 3), 8 * k % 256, np.uint8)
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format=stream.pix_fmt)
+            frame.pts, frame.time_base = at, Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
+def build(
+    video: Path | None = None,
+    audio: Path | None = None,
+    start: float | None = None,
+    end: float | None = None,
+    options: PackOptions = SMALL,
+) -> Sample:
+    sources = [None if path is None else Source(path, start, end) for path in (audio, video)]
+    return build_sample(Planned("k", FIELDS, *sources, None), Path("/"), options)
+
+
+def pictures(sample: Sample) -> list[float]:
+    """Brightness of each stored picture."""
+    with av.open(io.BytesIO(sample.members[VIDEO]), "r", format="mp4") as container:
+        return [float(frame.to_ndarray(format="gray").mean()) for frame in container.decode(video=0)]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (37, 23), (2, 300), (1000, 2)])
+def test_pictures_of_any_size_are_stored_with_even_sides(tmp_path: Path, size: tuple[int, int]) -> None:
+    write_pictures(tmp_path / "a.mkv", [0, 33, 67], size, "ffv1")
+    sample = build(tmp_path / "a.mkv")
+    with av.open(io.BytesIO(sample.members[VIDEO]), "r", format="mp4") as container:
+        stored = container.streams.video[0]
+        assert stored.width % 2 == stored.height % 2 == 0 and min(stored.width, stored.height) <= 24
+        assert stored.frames == 3
+
+
+def test_uneven_times_become_a_constant_rate_with_gaps_filled(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "a.mkv", [0, 10, 900, 950, 2000])
+    sample = build(tmp_path / "a.mkv")
+    assert sample.meta.fps is not None and sample.meta.duration == pytest.approx(2.0, abs=0.1)
+    assert len(pictures(sample)) == pytest.approx(sample.meta.duration * sample.meta.fps, abs=1)
+
+
+@pytest.mark.parametrize("first", [-500, 3000, 90_000])
+def test_time_stamps_may_begin_anywhere(tmp_path: Path, first: int) -> None:
+    write_pictures(tmp_path / "a.mkv", [first + 33 * k for k in range(30)])
+    sample = build(tmp_path / "a.mkv", start=0.5, end=0.8)
+    assert sample.meta.duration == pytest.approx(0.3, abs=0.04)
+    assert pictures(sample)[0] == pytest.approx(8 * 15, abs=12)
+
+
+def test_a_gap_of_a_day_does_not_fill_the_disk(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "a.mkv", [33 * k if k < 15 else 86_000_000 + 33 * k for k in range(30)])
+    assert build(tmp_path / "a.mkv").meta.duration <= SMALL.max_seconds
+
+
+@pytest.mark.parametrize("rate", [Fraction(1, 300), Fraction(1000), Fraction(24_000, 1001)])
+def test_any_rate_is_stored_at_one_that_players_know(tmp_path: Path, rate: Fraction) -> None:
+    with av.open(str(tmp_path / "a.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=rate)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for _ in range(3):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")))
+        container.mux(stream.encode())
+    sample = build(tmp_path / "a.mp4")
+    assert sample.meta.fps is not None and 1 <= sample.meta.fps <= 30 and len(pictures(sample)) >= 1
+
+
+@pytest.mark.parametrize(("rate", "channels", "count"), [(192_000, 1, 19_200), (48_000, 8, 4800), (4000, 1, 400)])
+def test_sound_of_any_rate_and_channels_becomes_mono_16_khz(
+    tmp_path: Path, rate: int, channels: int, count: int
+) -> None:
+    wave = np.random.default_rng(0).uniform(-0.1, 0.1, (count, channels))
+    soundfile.write(tmp_path / "a.wav", wave, rate)
+    stored, stored_rate = soundfile.read(io.BytesIO(build(audio=tmp_path / "a.wav").members[AUDIO]))
+    assert stored_rate == 16_000 and stored.ndim == 1 and stored.size == pytest.approx(1600, abs=40)
+
+
+def test_a_single_sample_is_sound_and_one_that_resampling_loses_is_a_reason(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.array([0.1]), 16_000)
+    assert soundfile.info(io.BytesIO(build(audio=tmp_path / "a.wav").members[AUDIO])).frames == 1
+    soundfile.write(tmp_path / "b.wav", np.array([0.1]), 44_100)
+    with pytest.raises(UnreadableMedia, match="no audio"):
+        build(audio=tmp_path / "b.wav")
+
+
+def test_what_is_no_number_is_silence(tmp_path: Path) -> None:
+    wave = np.tile([np.nan, np.inf, -np.inf, 1e300], 1000)
+    soundfile.write(tmp_path / "a.wav", wave, 16_000, subtype="DOUBLE")
+    stored, _ = soundfile.read(io.BytesIO(build(audio=tmp_path / "a.wav").members[AUDIO]))
+    assert np.isfinite(stored).all() and stored.size == 4000
+
+
+def test_a_stretch_that_ends_behind_the_file_is_what_there_is_and_not_called_cut(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.zeros(48_000), 16_000)
+    sample = build(audio=tmp_path / "a.wav", start=2.0, end=500.0)
+    assert sample.meta.duration == 1.0 and "cut_from" not in sample.meta.options
+    for start, end in [(3.5, 4.0), (1.0, 1.0000001), (1e300, 2e300)]:
+        with pytest.raises(UnreadableMedia) as error:
+            build(audio=tmp_path / "a.wav", start=start, end=end)
+        assert "\n" not in str(error.value)
+
+
+def test_a_rotated_video_is_stored_upright(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "a.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 96, 48, "yuv420p"
+        picture = np.zeros((48, 96, 3), np.uint8)
+        picture[:, :48] = 255  # the left half, which a quarter turn puts above or below
+        for _ in range(3):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    data = (tmp_path / "a.mp4").read_bytes()
+    upright = (1 << 16).to_bytes(4, "big") + bytes(12) + (1 << 16).to_bytes(4, "big") + bytes(12)
+    turned = (
+        bytes(4) + (1 << 16).to_bytes(4, "big") + bytes(4) + (-(1 << 16)).to_bytes(4, "big", signed=True) + bytes(16)
+    )
+    at = data.index(upright, data.index(b"tkhd"))
+    (tmp_path / "b.mp4").write_bytes(data[:at] + turned + data[at + 32 :])
+    sample = build(tmp_path / "b.mp4")
+    with av.open(io.BytesIO(sample.members[VIDEO]), "r", format="mp4") as container:
+        (frame, *_) = [f.to_ndarray(format="gray") for f in container.decode(video=0)]
+    assert frame.shape == (48, 24)
+    assert abs(float(frame[:20].mean()) - float(frame[-20:].mean())) > 200
+    assert float(frame[:, :10].mean()) == pytest.approx(float(frame[:, -10:].mean()), abs=10)
+
+
+def test_a_cut_off_dialogue_loses_only_the_utterances_behind_the_cut(
+    tmp_path: Path, put: Callable[[str, Path], Path]
+) -> None:
+    path = put("halves.avi", tmp_path / "a.avi")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert build(path, start=0.5, end=2.0).meta.duration == pytest.approx(1.5, abs=0.05)
+    with pytest.raises(UnreadableMedia, match=r"no picture between|truncated"):
+        build(path, start=6.0, end=7.0)
+
+
+def test_no_more_is_decoded_than_from_the_key_frame_on(
+    tmp_path: Path, put: Callable[[str, Path], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = put("halves.avi", tmp_path / "a.avi")  # a key frame every 12 pictures, 30 a second
+    decoded = 0
+    timed = media._timed
+
+    def counting(*args: object) -> object:
+        nonlocal decoded
+        for pair in timed(*args):  # type: ignore[arg-type]
+            decoded += 1
+            yield pair
+
+    monkeypatch.setattr(media, "_timed", counting)
+    assert len(pictures(build(path, start=5.0, end=6.0))) == 30
+    assert decoded <= 30 + 12 + 1
