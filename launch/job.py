@@ -21,7 +21,7 @@ from launch.evidence import BEGIN
 from launch.ports import port_of
 from launch.preflight import BadNode, examine, this_node
 from launch.profiles import Profile
-from launch.rendezvous import add_up, keep_to_loopback, open_store, roll_call
+from launch.rendezvous import add_up, keep_to_loopback, open_store, reachable, roll_call
 
 if TYPE_CHECKING:
     from torch.distributed import Store
@@ -119,6 +119,8 @@ def set_environment(job: JobEnvironment) -> None:
         cores = int(os.environ.get("SLURM_CPUS_PER_TASK") or len(os.sched_getaffinity(0)))
     if job.num_nodes == 1:
         keep_to_loopback()
+    else:
+        os.environ["MASTER_ADDR"] = reachable(exported.master_addr, os.environ)
     os.environ.setdefault("OMP_NUM_THREADS", str(cores))
 
 

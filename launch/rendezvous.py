@@ -9,7 +9,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -124,6 +124,15 @@ def add_up(store: Store, rank: int, size: int, seconds: float) -> None:
             os.environ["TORCH_NCCL_BLOCKING_WAIT"] = blocking
     if found != [expected]:
         raise EnvironmentFault(f"network: a first all-reduce over {backend} gave {found[:4]} instead of {expected:g}")
+
+
+def reachable(host: str, environ: Mapping[str, str]) -> str:
+    """The first node's name, or its address where nobody resolves the scheduler's names: srun was started there."""
+    try:
+        socket.getaddrinfo(host, None)
+    except OSError:
+        return environ.get("SLURM_LAUNCH_NODE_IPADDR") or host
+    return host
 
 
 def keep_to_loopback() -> None:

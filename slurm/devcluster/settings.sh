@@ -7,8 +7,8 @@ SEND_USR=${SEND_USR:-0}           # 1: preempt_send_user_signal, USR2 also on pr
 KILL_WAIT=${KILL_WAIT:-5} CRED_EXPIRE=${CRED_EXPIRE:-5} SLURMD_TIMEOUT=${SLURMD_TIMEOUT:-20} GRACE=${GRACE:-20}
 NET=10.77.0 BRIDGE=br-slurm
 # netns: the controller and each node have their own network, host name, processes and /dev/shm.
-# ports: no namespaces, all daemons on the loopback, each slurmd on a port of its own. Nobody resolves the nodes' names,
-# so a job of ours takes one node.
+# ports: no namespaces, all daemons on the loopback, each slurmd on a port of its own; nobody resolves the nodes' names,
+# and no power can be cut.
 if [ -e "$ROOT/run/mode" ]; then MODE=$(cat "$ROOT/run/mode"); else MODE=${MODE:-auto}; fi
 if [ "$MODE" = auto ]; then
     if [ "$(id -u)" = 0 ] && unshare --net --mount --uts --pid --fork true 2>/dev/null; then MODE=netns; else MODE=ports; fi

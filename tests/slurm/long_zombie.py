@@ -10,7 +10,7 @@ import pytest
 
 from dual_hpc.tracking.journal import read
 from launch import history
-from tests.slurm.observe import is_in, node, starts, step_of
+from tests.slurm.observe import is_in, listening, node, starts, step_of
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1800)]
 
@@ -20,6 +20,7 @@ def test_a_zombie_of_a_lost_node_publishes_nothing(cluster: Any) -> None:
     run = cluster.submit("haunted", *length)
     cluster.until("a checkpoint stands", lambda: cluster.checkpoint(run) >= 100)
     (victim,) = cluster.nodes(run)
+    assert listening(victim) == {"127.0.0.1"}  # ranks of one node need no network
     node("stop-slurmd", victim)
     try:
         cluster.until("Slurm started it elsewhere", lambda: len(starts(run)) == 2)

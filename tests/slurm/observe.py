@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -50,6 +51,17 @@ def nodes_taken(partition: str) -> Iterator[None]:
         yield
     finally:
         slurm("scancel", blocker)
+
+
+def mode() -> str:
+    """How the cluster was started: netns or ports; see slurm/devcluster/settings.sh."""
+    return (Path(os.environ["SLURM_CONF"]).parents[1] / "run" / "mode").read_text().strip()
+
+
+def listening(name: str) -> set[str]:
+    """The addresses at which Python listens on a node."""
+    out = subprocess.run([NODE, "exec", name, "ss", "-Hltnp"], capture_output=True, text=True, check=True).stdout
+    return {line.split()[3].rpartition(":")[0] for line in out.splitlines() if "python" in line}
 
 
 @contextmanager

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dual_hpc.config.schema import LaunchConfig
-from launch.continuation import Policy, decide
+from dual_hpc.errors import EnvironmentFault
+from launch import failures, history, scheduler
+from launch.continuation import Decision, Policy, decide, go_on
 from launch.history import Entry, bad_nodes, budget, failed_at, jobs, last_job, spent
+from launch.profiles import Profile
 from launch.scheduler import JobFacts, parse_facts
 
 RUNNING = JobFacts("RUNNING", restarts=0, reason="None", preempted=False, seconds_left=3600)
@@ -115,3 +121,70 @@ def test_the_words_of_scontrol_are_understood() -> None:
     assert parse_facts(text, now) == JobFacts("RUNNING", 2, "None", True, 60.0)
     assert parse_facts("JobState=PENDING EndTime=Unknown PreemptTime=None", now).seconds_left is None
     assert parse_facts("", now).state == ""
+
+
+class Controller:
+    """Stands for Slurm's controller: says one thing about the job, and remembers what it is told."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, facts: JobFacts) -> None:
+        self.told: list[str] = []
+        monkeypatch.setattr(scheduler, "facts", lambda job_id: facts)
+        monkeypatch.setattr(scheduler, "command", self.command)
+        monkeypatch.setattr(signal, "pthread_sigmask", lambda how, mask: None)  # this process is not the job's
+
+    def command(self, words: list[str]) -> str:
+        self.told.append(" ".join(words))
+        return ""
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    (tmp_path / "logs").mkdir()
+    asked = Entry(event="submit", job_id="7", request=LaunchConfig(), profile=Profile(name="dev"))
+    history.record(tmp_path, asked)
+    return tmp_path
+
+
+def work(folder: str) -> str:
+    return folder
+
+
+def failed(run: Path, message: str, incarnation: int = 0, **more: Any) -> None:
+    said = {"job_id": "7", "rank": 1, "host": "n2", "message": message, "exit_code": 1, "log": ""}
+    failures.record(run / "logs", failures.Failure(**said, incarnation=incarnation, **more))
+
+
+@pytest.mark.parametrize("code", [128 + signal.SIGUSR2, 128 + signal.SIGTERM])
+def test_ranks_that_a_signal_ended_before_they_could_hear_it_go_on(
+    run: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    slurm = Controller(monkeypatch, RUNNING)
+    assert go_on(run, "7", 0, work, failed=True, exit_code=code) == Decision("requeue", "signal")
+    assert slurm.told == ["scontrol requeue 7"]
+    failed(run, "broken")
+    assert go_on(run, "7", 0, work, failed=True, exit_code=code).action == "leave"
+
+
+def test_nodes_that_were_named_are_avoided_also_those_of_earlier_attempts(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slurm = Controller(monkeypatch, RUNNING)
+    failed(run, "no answer from n3", bad_nodes=["n3"])
+    assert go_on(run, "7", 0, work, failed=True).cause == "bad node"
+    failed(run, "node n1: /dev/shm has only 0 MB free", incarnation=1, bad_nodes=["n1"])
+    slurm.told.clear()
+    monkeypatch.setattr(scheduler, "facts", lambda job_id: replace(RUNNING, restarts=1))
+    go_on(run, "7", 1, work, failed=True)
+    assert slurm.told == ["scontrol requeue 7", "scontrol update JobId=7 ExcNodeList=n1,n3"]
+    assert [entry.bad_nodes for entry in history.read(run)] == [[], ["n3"], ["n1", "n3"]]
+
+
+def test_a_slurm_that_does_not_answer_leaves_the_run_where_it_is(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Controller(monkeypatch, RUNNING)
+
+    def silent(job_id: str) -> JobFacts:
+        raise EnvironmentFault("scontrol does not answer")
+
+    monkeypatch.setattr(scheduler, "facts", silent)
+    assert go_on(run, "7", 0, work) == Decision("leave", "could not go on: scontrol does not answer")
+    assert history.read(run)[-1].event == "leave"

@@ -14,7 +14,7 @@ from dual_hpc.errors import EnvironmentFault
 from launch import rendezvous
 from launch.ports import LOOPBACK, free_port
 from launch.preflight import BadNode
-from launch.rendezvous import add_up, keep_to_loopback, listen, open_store, roll_call
+from launch.rendezvous import add_up, keep_to_loopback, listen, open_store, reachable, roll_call
 
 pytest.importorskip("torch")
 
@@ -102,6 +102,13 @@ def test_a_name_of_one_address_is_listened_at_there_alone(monkeypatch: pytest.Mo
     listener = listen(LOOPBACK, port)
     assert listener is not None and listener.getsockname() == (LOOPBACK, port)
     listener.close()
+
+
+def test_where_nobody_resolves_a_nodes_name_its_address_serves() -> None:
+    launched = {"SLURM_LAUNCH_NODE_IPADDR": "10.0.0.7"}
+    assert reachable("localhost", launched) == "localhost"
+    assert reachable("no-such-node.invalid", launched) == "10.0.0.7"
+    assert reachable("no-such-node.invalid", {}) == "no-such-node.invalid"
 
 
 def test_a_wrong_sum_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
