@@ -1,8 +1,9 @@
-"""`dual-hpc ckpt ls|verify|prune|convert RUN`: what the checkpoints of a run are, and whether they are sound."""
+"""`dual-hpc ckpt ls|verify|prune|export|convert RUN`: what the checkpoints of a run are, sound or not, and for whom."""
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launch.cli.run_arguments import add_run, existing_run
@@ -13,29 +14,45 @@ if TYPE_CHECKING:
 EXAMPLES = """\
 examples:
   dual-hpc ckpt ls trial-2
-  dual-hpc ckpt verify trial-2             # hashes every file; exit code 1 if one is damaged
-  dual-hpc ckpt prune trial-2 --keep 1     # also what killed saves and conversions have left
-  dual-hpc ckpt convert trial-2 --ranks 8  # ahead of a job with 8 ranks, which would do it itself
+  dual-hpc ckpt verify trial-2               # hashes every file; exit code 1 if one is damaged
+  dual-hpc ckpt prune trial-2 --keep 1       # also what killed saves and conversions have left
+  dual-hpc ckpt export trial-2 --out model/  # the newest one's weights, for `dual-hpc predict --model model/`
+  dual-hpc ckpt export trial-2 --step 120
+  dual-hpc ckpt convert trial-2 --ranks 8    # ahead of a job with 8 ranks, which would do it itself
+
+A checkpoint holds what a training needs to go on. export/best and export/last in the run's folder hold weights alone;
+the training writes them, and pruning never touches them.
 """
+OPTIONS = {"keep": "prune", "step": "export", "out": "export", "ranks": "convert"}  # option -> the action it is for
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=("ls", "verify", "prune", "convert"))
+    parser.add_argument("action", choices=("ls", "verify", "prune", "export", "convert"))
     add_run(parser)
-    parser.add_argument("--keep", type=int, default=1, metavar="N", help="prune: newest to keep (default %(default)s)")
+    parser.add_argument("--keep", type=int, metavar="N", help="prune: how many of the newest to keep (default 1)")
+    parser.add_argument("--step", type=int, metavar="N", help="export: of which checkpoint (default: the newest)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="export: a new folder (default: in the run's export/)")
     parser.add_argument("--ranks", type=int, metavar="N", help="convert: number of ranks that will load it")
 
 
 def run(args: argparse.Namespace) -> int:
+    from dual_hpc.errors import UserError
+
+    for option, action in OPTIONS.items():
+        if getattr(args, option) is not None and args.action != action:
+            raise UserError(f"--{option}: means something to `ckpt {action}`, nothing to `ckpt {args.action}`")
     found = existing_run(args)
-    actions = {"ls": _list, "verify": _verify, "prune": _prune, "convert": _convert}
+    actions = {"ls": _list, "verify": _verify, "prune": _prune, "export": _export, "convert": _convert}
     return actions[args.action](found, args)
 
 
 def _list(run: RunDir, args: argparse.Namespace) -> int:
     from dual_hpc.checkpoint import choose, manifest
 
-    for step in choose.steps(run.checkpoints):
+    steps = choose.steps(run.checkpoints)
+    if not steps:
+        print(f"{run.path.name} has no checkpoint yet")
+    for step in steps:
         folder = run.checkpoints / manifest.folder_name(step)
         try:
             found = manifest.load(folder)
@@ -51,8 +68,10 @@ def _list(run: RunDir, args: argparse.Namespace) -> int:
 def _verify(run: RunDir, args: argparse.Namespace) -> int:
     from dual_hpc.checkpoint import choose, manifest
 
-    damaged = 0
-    for step in choose.steps(run.checkpoints):
+    damaged, steps = 0, choose.steps(run.checkpoints)
+    if not steps:
+        print(f"{run.path.name} has no checkpoint yet")
+    for step in steps:
         folder = run.checkpoints / manifest.folder_name(step)
         reasons = choose.verify(folder)
         damaged += bool(reasons)
@@ -66,11 +85,12 @@ def _prune(run: RunDir, args: argparse.Namespace) -> int:
     from dual_hpc.errors import UserError
     from dual_hpc.training.lease import Lease
 
-    if args.keep < 1:
+    keep = 1 if args.keep is None else args.keep
+    if keep < 1:
         raise UserError("--keep: at least 1; to start again from zero, give the run another name")
     lease = Lease.acquire(run.path, f"ckpt-{os.getpid()}", 0, lost=print)  # a job prunes by itself (keep_last)
     try:
-        return _prune_held(run, args.keep)
+        return _prune_held(run, keep)
     finally:
         lease.release()
 
@@ -90,6 +110,13 @@ def _prune_held(run: RunDir, keep: int) -> int:
         print(f"deleted {manifest.folder_name(step)}")
     commit.sweep(run.checkpoints)
     convert.forget(run.checkpoints / convert.CACHE)
+    return 0
+
+
+def _export(run: RunDir, args: argparse.Namespace) -> int:
+    from dual_hpc.training.export import export_checkpoint
+
+    print(export_checkpoint(run.path, args.step, args.out))
     return 0
 
 

@@ -70,3 +70,35 @@ def test_a_conversion_needs_a_number_and_zero_0_needs_none(run: RunDir, capsys: 
     assert ckpt(run, "convert") == 2
     assert ckpt(run, "convert", "--ranks", "4") == 0
     assert capsys.readouterr().out.strip().endswith("step_00000009")
+
+
+def test_a_run_without_checkpoints_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    empty = RunDir.create(tmp_path / "runs" / "empty", load_config("demo", ["name=empty"]))
+    assert ckpt(empty, "ls") == ckpt(empty, "verify") == ckpt(empty, "prune") == 0
+    assert capsys.readouterr().out == "empty has no checkpoint yet\n" * 2
+    assert ckpt(empty, "convert", "--ranks", "2") == ckpt(empty, "export") == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["ls", "--keep", "2"], "--keep: means something to `ckpt prune`, nothing to `ckpt ls`"),
+        (["prune", "--out", "x"], "--out: means something to `ckpt export`"),
+        (["prune", "--keep", "-1"], "--keep: at least 1"),
+        (["prune", "--keep", "two"], "invalid int value"),
+        (["convert", "--ranks", "0"], "--ranks"),
+        (["export", "--step", "4"], "no checkpoint of step 4 (there are: 3, 6, 9)"),
+        (["export", "--out", "{run}"], "--out: {run} exists"),
+        (["destroy"], "invalid choice: 'destroy'"),
+    ],
+)
+def test_a_mistake_is_one_line_that_names_what_to_change(
+    run: RunDir, words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        code: object = ckpt(run, *(word.format(run=run.path) for word in words))
+    except SystemExit as left:
+        code = left.code
+    assert code == 2
+    complaint = capsys.readouterr().err
+    assert complaint.count("\n") == 1 and said.format(run=run.path) in complaint
