@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from dual_hpc.tracking.mlflow_store import store_of
 from dual_hpc.tracking.run_dir import RunDir
 from launch import history
+from tests.slurm.observe import slurm
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(900)]
 
@@ -21,16 +21,18 @@ def test_a_sweep_of_four_of_which_one_fails(cluster: Any) -> None:
     jobs = [history.last_job(history.read(run.path)) for run in runs]
     assert len({str(job).split("_")[0] for job in jobs}) == 1
     assert [str(job).split("_")[1] for job in jobs] == ["0", "1", "2", "3"]
-    # Asked directly: by the time that our command has started, a member may have finished.
-    cluster.until("the first member runs", lambda: "RUNNING" in queue(str(jobs[0])))
-    subprocess.run(["scancel", str(jobs[0])], check=True)
-    cluster.until("three members finish", lambda: states(cluster) == ["cancelled"] + ["finished"] * 3)
+    cluster.until("the first member runs", lambda: cluster.queue(runs[0]) == "RUNNING")
+    slurm("scancel", str(jobs[0]))
+    for run in runs[1:]:
+        cluster.finish(run)
+    assert states(cluster) == ["cancelled"] + ["finished"] * 3
 
     cluster.dual("sweep", "--resubmit", "study")
     again = history.last_job(history.read(runs[0].path))
     assert again not in jobs and [history.last_job(history.read(run.path)) for run in runs[1:]] == jobs[1:]
-    cluster.until("the first member finishes", lambda: states(cluster) == ["finished"] * 4)
+    cluster.finish(runs[0])
     shown = json.loads(cluster.dual("sweep", "--show", "study", "--json"))
+    assert [member["state"] for member in shown["members"]] == ["finished"] * 4
     assert shown["scores"]["validation"]["runs"] == 4
     config = runs[0].config()
     with store_of(config).client() as client:
@@ -39,11 +41,6 @@ def test_a_sweep_of_four_of_which_one_fails(cluster: Any) -> None:
         children = client.search_runs([parent.info.experiment_id], query)
     assert parent.info.status == "FINISHED" and parent.data.metrics["validation/runs"] == 4
     assert {child.data.tags["dual.run_id"] for child in children} == {run.identity().run_id for run in runs}
-
-
-def queue(job_id: str) -> str:
-    words = ("squeue", "--noheader", f"--jobs={job_id}", "--format=%T")
-    return subprocess.run(words, capture_output=True, text=True, check=True, timeout=60).stdout
 
 
 def states(cluster: Any) -> list[str]:
