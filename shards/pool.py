@@ -58,7 +58,9 @@ def _alone(job: ShardJob, tick: Callable[[int], None]) -> None:
         unfinished, crashed = _pass([job], 1, tick, poisonous)
         if not unfinished:
             return
-        if not crashed or crashed in poisonous:
+        if not crashed:
+            raise EnvironmentFault("no worker can start: out of memory, or the calling script is no importable file")
+        if crashed in poisonous:
             raise EnvironmentFault(f"the worker that packs shard {job.number} was killed (out of memory?)")
         poisonous.add(crashed)
 
