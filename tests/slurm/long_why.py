@@ -36,16 +36,17 @@ def test_ends_that_a_job_brings_about_itself(cluster: Any, tmp_path: Path) -> No
 
 
 def test_ends_that_others_bring_about(cluster: Any, tmp_path: Path) -> None:
-    strict = profile(tmp_path, "strict", "requeue: false")
-    robbed = cluster.submit("lost", *ALONE, strict)
+    evicted = cluster.submit("evicted", *ALONE, "launch.partition=lowc0", "launch.cpus_per_rank=4")
+    cluster.until("it runs", lambda: cluster.queue(evicted) == "RUNNING")
+    # At once: a rank that trains already would save and go back into the queue by itself.
+    options = ("--exclusive", "--output=/dev/null", "--wrap=sleep 60")
+    slurm("sbatch", "--partition=high", f"--nodelist={cluster.nodes(evicted)[0]}", *options)
+    robbed = cluster.submit("lost", *ALONE, profile(tmp_path, "strict", "requeue: false"))
     dropped = cluster.submit("dropped", *ALONE)
-    evicted_run = cluster.submit("evicted", *ALONE, "launch.partition=lowc0", "launch.cpus_per_rank=4")
-    for run in (robbed, dropped, evicted_run):
+    for run in (robbed, dropped):
         cluster.until("it runs", lambda run=run: cluster.queue(run) == "RUNNING")
-    (victim,), (evicted,) = cluster.nodes(robbed), cluster.nodes(evicted_run)
+    (victim,) = cluster.nodes(robbed)
     slurm("scancel", cluster.job(dropped))
-    options = ("--partition=high", f"--nodelist={evicted}", "--exclusive", "--output=/dev/null", "--wrap=sleep 60")
-    slurm("sbatch", *options)
     with crashed(cluster, victim):
         becomes(cluster, "dropped", "cancelled")
         becomes(cluster, "evicted", "preempted")
