@@ -75,7 +75,7 @@ def setup_lines(profile: Profile) -> list[str]:
 
 def aftermath_lines(python: str, run: Path) -> list[str]:
     """Shell lines of the job behind srun: where it failed, see whether the run may go on; fail all the same."""
-    return ["code=$?", f"[ $code = 0 ] || {python} -m launch.aftermath {shlex.quote(str(run))}", "exit $code"]
+    return ["code=$?", f"[ $code = 0 ] || {python} -m launch.aftermath {shlex.quote(str(run))} $code", "exit $code"]
 
 
 def python_command(python: str, run: Path) -> str:
