@@ -101,8 +101,8 @@ class Cluster:
         return slurm("squeue", "--noheader", "--states=all", f"--jobs={self.job(run)}", "--format=%T").strip()
 
     def nodes(self, run: RunDir) -> list[str]:
-        """The nodes of the run's newest job."""
-        taken = slurm("squeue", "--noheader", f"--jobs={self.job(run)}", "--format=%N").strip()
+        """The nodes of the run's newest job, also when it has ended."""
+        taken = slurm("squeue", "--noheader", "--states=all", f"--jobs={self.job(run)}", "--format=%N").strip()
         return slurm("scontrol", "show", "hostnames", taken).split()
 
     def checkpoint(self, run: RunDir) -> int:

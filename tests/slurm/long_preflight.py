@@ -48,5 +48,5 @@ def test_a_silent_node_is_named_and_the_job_goes_on_without_it(cluster: Any, tmp
     (requeued,) = [entry for entry in history.read(run.path) if entry.event == "requeue"]
     assert (requeued.cause, requeued.bad_nodes) == ("bad node", [silent])
     assert f"no answer from {silent}" in (run.logs / "failures.jsonl").read_text()
-    assert silent not in {host for segment in run.segments() for host in segment.hosts}
+    assert silent not in cluster.nodes(run)
     assert_undisturbed(run, cluster.reference())
