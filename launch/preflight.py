@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from collections.abc import Sequence
@@ -58,6 +59,8 @@ def check_store(run: Path) -> None:
         renamed = probe.rename(probe.with_name(f"{probe.name}.renamed"))
         renamed.unlink()
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise EnvironmentFault(f"store: {run} cannot be written: {error.strerror}") from error
         raise BadNode(f"{this_node()}: {run} cannot be written: {error.strerror}", [this_node()]) from error
     usage = os.statvfs(run)
     if usage.f_bavail * usage.f_frsize < STORE_BYTES:

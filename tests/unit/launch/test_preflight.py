@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,18 @@ def test_a_full_store_is_no_nodes_fault(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "logs").mkdir()
     monkeypatch.setattr(preflight, "STORE_BYTES", 1 << 60)
     with pytest.raises(EnvironmentFault, match="are free") as caught:
+        examine(tmp_path, wants_gpu=False, cores=None)
+    assert not isinstance(caught.value, BadNode)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_quota_that_is_used_up_excludes_no_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def full(file: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    (tmp_path / "logs").mkdir()
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(EnvironmentFault, match="store: .* cannot be written") as caught:
         examine(tmp_path, wants_gpu=False, cores=None)
     assert not isinstance(caught.value, BadNode)
 
