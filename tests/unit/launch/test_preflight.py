@@ -41,7 +41,7 @@ def test_a_quota_that_is_used_up_excludes_no_node(tmp_path: Path, monkeypatch: p
 
     (tmp_path / "logs").mkdir()
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(EnvironmentFault, match="store: .* cannot be written") as caught:
+    with pytest.raises(EnvironmentFault, match=r"store: .* cannot be written") as caught:
         examine(tmp_path, wants_gpu=False, cores=None)
     assert not isinstance(caught.value, BadNode)
 
