@@ -43,6 +43,40 @@ def test_the_first_checkpoint_is_a_landmark_and_equal_times_are_not() -> None:
     assert surplus(saved, keep_last=1, keep_hours=2) == [2, 4]
 
 
+@given(st.lists(st.none() | st.floats(0, 1), max_size=40), st.integers(1, 3), st.integers(0, 4))
+def test_deleting_as_one_goes_keeps_the_best_of_all_that_ever_were(
+    history: list[float | None], last: int, best: int
+) -> None:
+    saved: dict[int, float] = {}
+    scores = {step: score for step, score in enumerate(history) if score is not None}
+    for step in range(len(history)):
+        saved[step] = 0.0
+        for gone in surplus(saved, last, scores={s: v for s, v in scores.items() if s in saved}, keep_best=best):
+            del saved[gone]
+    wanted = sorted(scores, key=lambda step: (-scores[step], step))[:best]
+    assert set(saved) == {*wanted, *range(max(0, len(history) - last), len(history))}
+
+
+@given(
+    st.dictionaries(st.integers(0, 99), st.floats(0, 1e6)),
+    st.integers(1, 4),
+    st.sampled_from([0.0, 1.0, 24.0]),
+    st.dictionaries(st.integers(0, 99), st.floats()),
+    st.integers(0, 3),
+)
+def test_each_rule_only_keeps_more_and_asking_again_changes_nothing(
+    saved: dict[int, float], last: int, hours: float, scores: dict[int, float], best: int
+) -> None:
+    gone = surplus(saved, last, hours, scores, best)
+    assert set(gone) <= set(surplus(saved, last))
+    rest = {step: when for step, when in saved.items() if step not in gone}
+    assert surplus(rest, last, hours, scores, best) == []
+
+
+def test_a_score_that_is_no_number_is_none() -> None:
+    assert surplus(dict.fromkeys((1, 2, 3), 0.0), 1, scores={1: float("nan"), 2: 0.1}, keep_best=1) == [1]
+
+
 def test_keeping_none_is_refused() -> None:
     with pytest.raises(ValueError, match="keep_last"):
         surplus({1: 0.0}, 0)
