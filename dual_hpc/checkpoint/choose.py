@@ -39,13 +39,17 @@ def saved_at(root: Path) -> dict[int, float]:
     return found
 
 
-def newest_proven(root: Path, group: Group) -> Choice | None:
+def newest_proven(root: Path, group: Group, up_to: int | None = None) -> Choice | None:
     """The checkpoint to continue from; None if none was ever committed. Collective.
+
+    Args:
+        up_to: leave out the checkpoints of later steps.
 
     Raises:
         EnvironmentFault: there are checkpoints and none is usable. Starting from zero would hide the loss.
     """
-    candidates = group.broadcast(steps(root) if group.rank == 0 else [])
+    found_steps = [step for step in steps(root) if up_to is None or step <= up_to] if group.rank == 0 else []
+    candidates = group.broadcast(found_steps)
     passed_over: list[str] = []
     for step in reversed(candidates):
         folder = root / manifests.folder_name(step)

@@ -1,16 +1,22 @@
 """The commit protocol: after any interruption a checkpoint is whole under its name, or it is not there.
 
-1  rank 0 makes step_N.tmp
+1  rank 0 makes step_N.<token>.tmp, a name that no other process will ever use
 2  every rank writes its files there, flushed to the disk and hashed on the way
 3  proofs and failures are gathered; one failure anywhere abandons the checkpoint on every rank
 4  rank 0 writes the manifest, flushes, renames to step_N, flushes the parent
 5  rank 0 moves `latest` by an atomic replace; the outcome is told to all
+
+Whoever takes a run over sweeps the unfinished folders away, each by one rename, and lists the checkpoints after that.
+So what a zombie still publishes is either there to be listed, as good as any, or can't be published any more: between
+its last look at the lease and its rename there is no gap.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import uuid
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -37,6 +43,7 @@ def save(
     zero_stage: int,
     precision: str,
     state: dict[str, Any],
+    run_id: str = "",
     world_size: int | None = None,
     fence: Callable[[], None] = lambda: None,
 ) -> Path:
@@ -44,7 +51,9 @@ def save(
 
     Args:
         world_size: ranks that can load it, if not as many as write it.
-        fence: called on rank 0 right before the checkpoint gets its name; raises if someone else owns the run by now.
+        run_id: of the run, noted in the manifest.
+        fence: called on rank 0 before the checkpoint gets its name and before `latest` moves; raises if someone else
+            owns the run by now.
 
     Returns:
         The committed folder.
@@ -53,14 +62,15 @@ def save(
         EnvironmentFault: on every rank, if any rank failed. Earlier checkpoints are as they were.
     """
     final = root / manifests.folder_name(step)
-    temporary = final.with_name(final.name + ".tmp")
-    _together(group, lambda: _make_empty(temporary) if group.rank == 0 else None, step)
+    made = _together(group, lambda: _unfinished(final) if group.rank == 0 else None, step)
+    temporary: Path = made[0]
     reached("made")
     gathered = _together(group, lambda: write(temporary), step, undo=temporary)
     reached("written")
     files = {name: proof for proofs in gathered for name, proof in (proofs or {}).items()}
     content = Manifest(
         step=step,
+        run_id=run_id,
         world_size=world_size or group.size,
         zero_stage=zero_stage,
         precision=precision,
@@ -78,8 +88,7 @@ def reached(point: str) -> None:
 
 def remove(folder: Path) -> None:
     """Delete a committed checkpoint; a kill half-way leaves an unfinished folder, never a damaged checkpoint."""
-    temporary = folder.with_name(folder.name + ".tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
+    temporary = _name_beside(folder)
     os.rename(folder, temporary)
     shutil.rmtree(temporary)
 
@@ -87,7 +96,10 @@ def remove(folder: Path) -> None:
 def sweep(root: Path) -> None:
     """Delete what earlier, killed saves left behind (rank 0, before the first save of a job)."""
     for folder in root.glob("step_*.tmp"):
-        shutil.rmtree(folder, ignore_errors=True)
+        away = _name_beside(folder.with_suffix(""))
+        with contextlib.suppress(OSError):  # someone else was faster
+            os.rename(folder, away)  # at once, whatever a zombie still writes there
+        shutil.rmtree(away, ignore_errors=True)
 
 
 def _together(group: Group, act: Callable[[], Any], step: int, undo: Path | None = None) -> list[Any]:
@@ -108,9 +120,14 @@ def _together(group: Group, act: Callable[[], Any], step: int, undo: Path | None
     return [value for value, _ in answers]
 
 
-def _make_empty(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
+def _unfinished(final: Path) -> Path:
+    folder = _name_beside(final)
     folder.mkdir(parents=True)
+    return folder
+
+
+def _name_beside(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.{uuid.uuid4().hex[:12]}.tmp")
 
 
 def _commit(temporary: Path, final: Path, content: Manifest, fence: Callable[[], None]) -> None:
@@ -119,16 +136,28 @@ def _commit(temporary: Path, final: Path, content: Manifest, fence: Callable[[],
         _flush_folder(folder)
     reached("manifest")
     fence()
-    if final.exists():  # a damaged one, or the same step again after a fallback
-        shutil.rmtree(final)
-    os.rename(temporary, final)
+    _give_name(temporary, final)
     _flush_folder(final.parent)
     reached("renamed")
+    fence()
     pointer = final.parent / f".{LATEST}.tmp"
     _write_durably(pointer, final.name + "\n")
     os.replace(pointer, final.parent / LATEST)
     _flush_folder(final.parent)
     reached("latest")
+
+
+def _give_name(temporary: Path, final: Path) -> None:
+    old = _name_beside(final)
+    if final.exists():  # a damaged one, or the same step again after a fallback
+        os.rename(final, old)
+    try:
+        os.rename(temporary, final)
+    except OSError:  # swept away: the run has another owner, and so has what stood here
+        if old.exists():
+            os.rename(old, final)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _write_durably(path: Path, text: str) -> None:

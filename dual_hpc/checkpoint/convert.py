@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dual_hpc.checkpoint import choose, commit
 from dual_hpc.checkpoint.choose import Choice
-from dual_hpc.checkpoint.deepspeed_files import FOLDER, ProvenFiles
+from dual_hpc.checkpoint.deepspeed_files import FOLDER, ProvenFiles, write_file
 from dual_hpc.checkpoint.group import Group
 from dual_hpc.checkpoint.manifest import MANIFEST_NAME
 from dual_hpc.checkpoint.proof import FileProof, prove
@@ -49,6 +49,7 @@ def for_ranks(choice: Choice, cache: Path, group: Group, ranks: int) -> Choice:
             zero_stage=manifest.zero_stage,
             precision=manifest.precision,
             state=manifest.state,
+            run_id=manifest.run_id,
         )
         found = choose.newest_proven(root, group)
         assert found is not None
@@ -61,7 +62,7 @@ def forget(cache: Path) -> None:
 
 
 def _write(choice: Choice, folder: Path, numbers: range, ranks: int) -> dict[str, FileProof]:
-    manifest, files = choice.manifest, ProvenFiles()
+    manifest, files, proofs = choice.manifest, ProvenFiles(), {}
     files.believe(choice.folder, manifest)
     names = [name for name in manifest.files if name.startswith(f"{FOLDER}/")]
     (folder / FOLDER).mkdir(exist_ok=True)
@@ -72,5 +73,5 @@ def _write(choice: Choice, folder: Path, numbers: range, ranks: int) -> dict[str
     for number in numbers:
         parts = files_of_rank(read, names, manifest.zero_stage, manifest.world_size, ranks, number)
         for name, content in parts.items():
-            files.save(content, str(folder / name))
-    return files.collect(folder)
+            proofs[name] = write_file(content, folder / name)
+    return proofs

@@ -6,6 +6,7 @@ data and the few DeepSpeed classes named here, and only after the manifest has p
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -20,51 +21,61 @@ from dual_hpc.errors import EnvironmentFault
 FOLDER = "deepspeed"
 
 
+def write_file(content: Any, path: Path) -> FileProof:
+    """Write one file, flushed to the disk.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    file = ProvenFile(path)
+    try:
+        torch.save(content, cast(IO[bytes], file))
+        return file.finish()
+    except RuntimeError as error:  # what torch makes of a failed write
+        raise file.failure or OSError(f"writing {path.name} failed: {error}") from error
+    finally:
+        file.abandon()
+
+
 class ProvenFiles(CheckpointEngine):
-    """The file layer of a DeepSpeed engine (its `checkpoint_engine`)."""
+    """The file layer of a DeepSpeed engine (its `checkpoint_engine`). It writes nothing: it takes what would be saved.
+
+    So DeepSpeed's save, which has barriers of its own, never meets a file system, and files are written when and where
+    the commit protocol says.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.name = "ProvenFiles"
-        self._written: dict[Path, FileProof] = {}
-        self._failure: OSError | None = None
+        self._copy: Callable[[Any], Any] = lambda state: state
+        self._taken: dict[str, Any] = {}
         self._proven: set[Path] = set()
 
     def create(self, info: CheckpointCommitInfo) -> None:
         """Begin a checkpoint."""
 
+    def makedirs(self, path: str, exist_ok: bool = False) -> None:
+        """Nothing: folders are made by who writes."""
+
     def save(self, state_dict: Any, path: str) -> None:
-        """Write one file. A failure is kept for `collect`: DeepSpeed's save has barriers that all ranks must reach."""
-        if self._failure is not None:
-            return
-        try:
-            file = ProvenFile(Path(path))
-            try:
-                torch.save(state_dict, cast(IO[bytes], file))
-            except BaseException:
-                file.abandon()
-                raise
-            self._written[Path(path)] = file.finish()
-        except OSError as error:
-            self._failure = error
-        except RuntimeError as error:  # what torch makes of a failed write
-            self._failure = OSError(f"writing {Path(path).name} failed: {error}")
+        """Take the content of one file."""
+        self._taken[Path(path).as_posix()] = self._copy(state_dict)
 
     def commit(self, info: CheckpointCommitInfo) -> bool:
         """Nothing: `dual_hpc.checkpoint.commit` decides what becomes a checkpoint."""
         return True
 
-    def collect(self, folder: Path) -> dict[str, FileProof]:
-        """The proofs of what was written since the last call, by path relative to `folder`.
+    def take(self, save: Callable[[str], Any], copy: Callable[[Any], Any]) -> dict[str, Any]:
+        """What DeepSpeed's save would write here, by relative path.
 
-        Raises:
-            OSError: a write failed.
+        Args:
+            save: calls DeepSpeed's `save_checkpoint` for the folder it is given.
+            copy: applied to the content of every file as soon as it is known.
         """
-        written, failure = self._written, self._failure
-        self._written, self._failure = {}, None
-        if failure is not None:
-            raise failure
-        return {path.relative_to(folder).as_posix(): proof for path, proof in written.items()}
+        self._taken, self._copy = {}, copy
+        save(".")
+        taken, self._taken = self._taken, {}
+        return taken
 
     def believe(self, folder: Path, manifest: Manifest) -> None:
         """Allow `load` of the files that `manifest` names; the caller has verified them."""

@@ -26,6 +26,7 @@ class Manifest(BaseModel):
 
     Attributes:
         step: optimiser steps done.
+        run_id: the run that wrote it, as `run.json` and the tag of its MLflow run name it.
         world_size: ranks that wrote it; ZeRO's files can only be read back by as many.
         state: the training position (plain data; its meaning is the training room's).
         files: path relative to the checkpoint's folder -> proof.
@@ -34,6 +35,7 @@ class Manifest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     format_version: int = FORMAT_VERSION
+    run_id: str = ""
     step: int = Field(ge=0)
     world_size: int = Field(ge=1)
     zero_stage: int = Field(ge=0, le=3)

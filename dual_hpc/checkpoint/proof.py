@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from pathlib import Path
@@ -22,16 +23,25 @@ class FileProof(BaseModel):
 
 
 class ProvenFile:
-    """A file opened for writing that hashes what passes through and is on the disk when it is closed."""
+    """A file opened for writing that hashes what passes through and is on the disk when its proof is given.
+
+    Attributes:
+        failure: the first error of a write; torch replaces it by one that does not say why.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._file: BinaryIO = open(path, "wb")  # noqa: SIM115  closed by `finish`
+        self._file: BinaryIO = open(path, "wb")  # noqa: SIM115  closed by `close`
         self._digest = hashlib.sha256()
         self._bytes = 0
+        self.failure: OSError | None = None
 
     def write(self, data: bytes | memoryview) -> int:
         """Append; `torch.save` writes a zip archive in sequence, so nothing ever seeks."""
-        written = self._file.write(data)
+        try:
+            written = self._file.write(data)
+        except OSError as error:
+            self.failure = self.failure or error
+            raise
         self._digest.update(data)
         self._bytes += written
         return written
@@ -50,8 +60,9 @@ class ProvenFile:
         return FileProof(bytes=self._bytes, sha256=self._digest.hexdigest())
 
     def abandon(self) -> None:
-        """Close after an error, without a proof."""
-        self._file.close()
+        """Close without a proof, after an error; nothing if it is finished."""
+        with contextlib.suppress(OSError):  # what its buffer still holds fails as well
+            self._file.close()
 
 
 def prove(path: Path) -> FileProof:

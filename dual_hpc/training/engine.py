@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from dual_hpc.checkpoint.deepspeed_files import ProvenFiles
+from dual_hpc.checkpoint.host_copy import host_copy
 from dual_hpc.config.schema import OptimConfig, Precision, RunConfig
 from dual_hpc.errors import UserError
 from dual_hpc.training.optimizer import GuardedAdamW, parameter_groups
@@ -75,6 +76,7 @@ class Engine:
         self.accumulation = accumulation
         self.files = ProvenFiles()
         self.deepspeed.checkpoint_engine = self.files
+        self.deepspeed._copy_recovery_script = lambda path: None  # programs don't belong to the data
         self._own_norm: float | None = None
         if clips_itself(config.training.precision, config.training.zero_stage):
             self.optimizer.before_step = lambda: self._clip(optim.clip_norm)
@@ -90,6 +92,18 @@ class Engine:
         """Global norm of the gradient of the last step, before clipping; infinite or NaN if it overflowed."""
         norm = self._own_norm if self._own_norm is not None else self.deepspeed.get_global_grad_norm()
         return float("nan") if norm is None else float(norm)
+
+    def content(self, folder: str, copy: bool) -> dict[str, Any]:
+        """What a checkpoint of this rank's state consists of, by relative path below `folder`; collective.
+
+        Args:
+            copy: in host memory, so that the next step may go on; else it is the state itself, and only good until
+                then. See `host_copy` for what that costs.
+        """
+        return self.files.take(
+            lambda place: self.deepspeed.save_checkpoint(place, tag=folder, save_latest=False),
+            host_copy if copy else lambda state: state,
+        )
 
     def _clip(self, limit: float) -> None:
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]

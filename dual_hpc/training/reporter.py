@@ -82,10 +82,10 @@ class Reporter:
         if not self.silent:
             self._journal.event(kind, step, **fields)
 
-    def warn(self, kind: str, step: int, message: str) -> None:
+    def warn(self, kind: str, step: int, message: str, **fields: Any) -> None:
         """Write something that happened and say it loudly."""
         if not self.silent:
-            self._journal.event(kind, step, message=message)
+            self._journal.event(kind, step, message=message, **fields)
             self._say(f"WARNING: {message}")
 
     def close(self, reason: str, model: Path | None = None) -> None:

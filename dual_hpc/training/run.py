@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dual_hpc.config import RunConfig
-from dual_hpc.errors import UserError
 from dual_hpc.tracking.run_dir import RunDir
 from dual_hpc.training.lease import held
 from dual_hpc.training.requests import StopRequests, job_id
@@ -58,13 +57,15 @@ def _train(run: RunDir, config: RunConfig, world: World, stop: StopFlag, fence: 
     session = Session(run, config, world, fence)
     engine, plan, progress, reporter = session.engine, session.plan, session.progress, session.reporter
     logged_at, logged_step = time.monotonic(), progress.step
-    ended = FAILED
+    ended, due = FAILED, False
     try:
         if progress.owes_validation:  # the job before was stopped between a step and its validation
             session.validate()
         batches = iter(session.loader)
         while progress.step < plan.total_steps:
             step = progress.step + 1
+            session.watch_save()
+            requests.save_seconds = session.save_seconds
             watchdog.stepping()
             seed_everything((config.seed, step, world.rank))
             factor = lr_factor(step, plan.total_steps, config.optim)
@@ -73,20 +74,12 @@ def _train(run: RunDir, config: RunConfig, world: World, stop: StopFlag, fence: 
             wishes = Wishes(requests.reason() is not None, session.wants_save(), len(session.loader.faults))
             report = train_step(engine, batch, world, wishes)
 
-            progress.step, progress.loader = step, session.loader.state_dict()
+            progress.step, progress.loader, progress.score = step, session.loader.state_dict(), None
             session.agree_on_bad_samples(report.bad_samples)
             progress.owes_validation = plan.validates(step)
             progress.skipped += not report.applied
-            progress.sick_in_row = 0 if report.healthy else progress.sick_in_row + 1
             reporter.step(step, plan.total_steps, report.losses["loss"])
-            if not report.healthy:
-                named = f"; samples: {', '.join(report.suspects[:16])}" if report.suspects else ""
-                reporter.warn("non_finite", step, f"step {step} was not finite and is skipped{named}")
-                if progress.sick_in_row >= config.training.non_finite_limit:
-                    raise UserError(
-                        f"training.non_finite_limit: loss or gradient not finite in {progress.sick_in_row} steps in a "
-                        f"row{named}; lower optim.lr, or look at these samples"
-                    )
+            session.care(report)
             if step % config.training.log_every == 0 or step in (1, plan.total_steps):
                 now = time.monotonic()
                 speed = (step - logged_step) * plan.global_batch / (now - logged_at)
@@ -103,13 +96,16 @@ def _train(run: RunDir, config: RunConfig, world: World, stop: StopFlag, fence: 
                 return ended
             if progress.owes_validation:
                 session.validate()
-            if plan.saves(step) or report.save:
+            due |= plan.saves(step) or report.save
+            if due and (not progress.sick or step == plan.total_steps):  # a sick step changed nothing worth saving
                 session.save(last_chance=step == plan.total_steps)
-                requests.save_seconds = session.save_seconds
+                due = False
 
         session.export("last")
         ended = FINISHED
         return ended
     finally:
+        watchdog.waiting()
+        session.end_save()
         watchdog.close()
         session.close(ended, finished=ended == FINISHED)

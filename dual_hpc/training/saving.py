@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from dual_hpc.checkpoint import choose, commit, convert
-from dual_hpc.checkpoint.deepspeed_files import FOLDER
-from dual_hpc.checkpoint.manifest import Manifest, folder_name
+from dual_hpc.checkpoint.background import aside, at_once
+from dual_hpc.checkpoint.choose import Choice
+from dual_hpc.checkpoint.deepspeed_files import FOLDER, write_file
+from dual_hpc.checkpoint.manifest import BadManifest, Manifest, folder_name
+from dual_hpc.checkpoint.manifest import load as load_manifest
 from dual_hpc.checkpoint.proof import FileProof
 from dual_hpc.checkpoint.retention import surplus
 from dual_hpc.config import RunConfig
@@ -27,9 +34,11 @@ class Progress(BaseModel):
         step: optimiser steps done, given up ones included.
         loader: state of the training loader (samples consumed and what must match).
         best_score, best_step: of `training.select_by` on the validation split; None before the first validation.
+        score: of the weights of this very step; None if they were not validated.
         owes_validation: this step's validation is still to be done (the job was stopped before it).
         skipped: updates given up so far.
-        sick_in_row: how many of the last steps in a row were not finite.
+        sick: the last steps in a row that were not finite, with the keys of their suspect samples.
+        rolled_back: the step whose weights were taken again; None as long as that was not necessary.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -38,9 +47,11 @@ class Progress(BaseModel):
     loader: dict[str, Any] | None = None
     best_score: float | None = None
     best_step: int | None = None
+    score: float | None = None
     owes_validation: bool = False
     skipped: int = 0
-    sick_in_row: int = 0
+    sick: dict[int, list[str]] = {}
+    rolled_back: int | None = None
 
 
 @dataclass(frozen=True)
@@ -57,36 +68,82 @@ class Resumed:
     written_by: int
 
 
+@dataclass(frozen=True)
+class Saved:
+    """A committed checkpoint.
+
+    Attributes:
+        kept_too_much: why old checkpoints could not be deleted; None if they were.
+    """
+
+    step: int
+    folder: Path
+    kept_too_much: str | None = None
+
+
 class Saver:
-    """Checkpoints of one run; `save` and `resume` are collective."""
+    """Checkpoints of one run.
+
+    With `checkpoint.asynchronous` only the copy of the state is made in the training's thread. Files are written,
+    flushed, hashed and committed in another one, by the same protocol, whose messages go through a process group that
+    only these threads use. So the threads of the ranks wait for each other and the training's for its own saver at
+    most, never a saver for a training: whatever happens to the steps meanwhile, nothing waits in a circle. One save is
+    under way at a time, because `begin` waits for the one before; its end is the same on all ranks, as the protocol
+    agrees on it.
+
+    Attributes:
+        seconds: how long the last save took, from the copy to the commit.
+    """
 
     def __init__(
-        self, root: Path, config: RunConfig, engine: Engine, world: World, fence: Callable[[], None] = lambda: None
+        self,
+        root: Path,
+        config: RunConfig,
+        engine: Engine,
+        world: World,
+        fence: Callable[[], None] = lambda: None,
+        run_id: str = "",
     ) -> None:
+        """Collective. `fence` raises on rank 0 once another job has taken over the run."""
         self._root, self._config, self._engine, self._world, self._fence = root, config, engine, world, fence
+        self._run_id = run_id
+        self._group = world.apart() if config.checkpoint.asynchronous else world
+        self._flight: Future[Saved] | None = None
+        self.seconds = 0.0
 
-    def save(self, progress: Progress) -> Path:
-        """Commit a checkpoint of this step, then let old ones go.
+    @property
+    def under_way(self) -> bool:
+        """True from `begin` to `finish`."""
+        return self._flight is not None
+
+    @property
+    def landed(self) -> bool:
+        """True if `finish` would not wait; ranks may learn it at different steps."""
+        return self._flight is not None and self._flight.done()
+
+    def begin(self, progress: Progress) -> None:
+        """Take the state of this step; it is saved when `finish` says so. Collective."""
+        assert self._flight is None, "the save before has not been finished"
+        apart = self._config.checkpoint.asynchronous
+        began = time.monotonic()
+        content = self._engine.content(FOLDER, copy=apart)
+        work = partial(self._commit, content, progress.model_copy(deep=True), began)
+        self._flight = (aside if apart else at_once)(work)
+
+    def finish(self) -> Saved:
+        """Wait for the save under way.
 
         Raises:
             EnvironmentFault: on all ranks alike; earlier checkpoints are as they were.
         """
-        folder = commit.save(
-            self._root,
-            self._world,
-            self._write,
-            step=progress.step,
-            zero_stage=self._config.training.zero_stage,
-            precision=self._config.training.precision,
-            state=progress.model_dump(mode="json"),
-            fence=self._fence,
-        )
-        if self._world.rank == 0:
-            keep = self._config.checkpoint
-            for step in surplus(choose.saved_at(self._root), keep.keep_last, keep.keep_hours):
-                commit.remove(self._root / folder_name(step))
-            convert.forget(self._root / convert.CACHE)
-        return folder
+        assert self._flight is not None, "nothing is being saved"
+        flight, self._flight = self._flight, None
+        return flight.result()
+
+    def save(self, progress: Progress) -> Path:
+        """Commit a checkpoint of this step, then let old ones go; as `begin` and `finish`."""
+        self.begin(progress)
+        return self.finish().folder
 
     def resume(self) -> Resumed | None:
         """Load the newest proven checkpoint, converted if other ranks wrote it; None if the run has none.
@@ -100,20 +157,60 @@ class Saver:
         choice = choose.newest_proven(self._root, self._world)
         if choice is None:
             return None
-        written_by = choice.manifest.world_size
+        self._load(choice)
+        progress = Progress.model_validate(choice.manifest.state)
+        return Resumed(progress, choice.passed_over, choice.manifest.world_size)
+
+    def roll_back(self, up_to: int) -> int | None:
+        """Load weights and optimizer state of the newest proven checkpoint up to a step; its step. Collective.
+
+        The position of the training is the caller's. None, and nothing has changed, if there is no such checkpoint.
+
+        Raises:
+            EnvironmentFault: there are checkpoints of these steps, none of them usable.
+        """
+        assert self._flight is None, "the save under way has not been finished"
+        choice = choose.newest_proven(self._root, self._world, up_to)
+        if choice is None:
+            return None
+        self._load(choice)
+        return choice.manifest.step
+
+    def _load(self, choice: Choice) -> None:
         self._check(choice.manifest)
         choice = convert.for_ranks(choice, self._root / convert.CACHE, self._world, self._world.size)
         self._engine.files.believe(choice.folder, choice.manifest)
         # The learning rate, the loader's position and the random state come from `Progress`, not from these files.
         self._engine.deepspeed.load_checkpoint(str(choice.folder), tag=FOLDER, load_lr_scheduler_states=False)
-        return Resumed(Progress.model_validate(choice.manifest.state), choice.passed_over, written_by)
 
-    def _write(self, folder: Path) -> dict[str, FileProof]:
-        self._engine.deepspeed.save_checkpoint(str(folder), tag=FOLDER, save_latest=False)
-        if self._world.rank == 0:
-            for script in folder.glob("*.py"):  # DeepSpeed's recovery scripts: programs don't belong to the data
-                script.unlink()
-        return self._engine.files.collect(folder)
+    def _commit(self, content: dict[str, Any], progress: Progress, began: float) -> Saved:
+        """In the saver's thread, if there is one."""
+        try:
+            folder = commit.save(
+                self._root,
+                self._group,
+                partial(_write, content),
+                step=progress.step,
+                zero_stage=self._config.training.zero_stage,
+                precision=self._config.training.precision,
+                state=progress.model_dump(mode="json"),
+                run_id=self._run_id,
+                fence=self._fence,
+            )
+            return Saved(progress.step, folder, self._prune() if self._world.rank == 0 else None)
+        finally:
+            self.seconds = time.monotonic() - began
+
+    def _prune(self) -> str | None:
+        keep = self._config.checkpoint
+        try:
+            scores = _scores(self._root) if keep.keep_best else {}
+            for step in surplus(choose.saved_at(self._root), keep.keep_last, keep.keep_hours, scores, keep.keep_best):
+                commit.remove(self._root / folder_name(step))
+            convert.forget(self._root / convert.CACHE)
+        except OSError as error:
+            return f"old checkpoints cannot be deleted: {error.strerror or error}"
+        return None
 
     def _check(self, manifest: Manifest) -> None:
         training = self._config.training
@@ -122,3 +219,21 @@ class Saver:
                 f"training.zero_stage, training.precision: the run's checkpoint was written with {manifest.zero_stage} "
                 f"and {manifest.precision}; a run keeps both"
             )
+
+
+def _write(content: dict[str, Any], folder: Path) -> dict[str, FileProof]:
+    (folder / FOLDER).mkdir(exist_ok=True)
+    proofs = {}
+    for name in sorted(content):
+        proofs[name] = write_file(content.pop(name), folder / name)  # and lets its memory go
+    return proofs
+
+
+def _scores(root: Path) -> dict[int, float]:
+    found = {}
+    for step in choose.steps(root):
+        with contextlib.suppress(BadManifest):
+            score = load_manifest(root / folder_name(step)).state.get("score")
+            if score is not None:
+                found[step] = float(score)
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,26 +12,28 @@ from dual_hpc.checkpoint.export import gather_weights, publish
 from dual_hpc.config import RunConfig
 from dual_hpc.errors import EnvironmentFault
 from dual_hpc.model import DualConfig, build_model
-from dual_hpc.tracking.run_dir import RunDir
+from dual_hpc.tracking.run_dir import RunDir, write_json
 from dual_hpc.training.agreement import agree
 from dual_hpc.training.data import TrainingData
 from dual_hpc.training.engine import Engine
 from dual_hpc.training.export import write_description, write_model
+from dual_hpc.training.health import named, too_sick, verdict
 from dual_hpc.training.reporter import Reporter
 from dual_hpc.training.saving import Progress, Resumed, Saver
 from dual_hpc.training.schedule import Plan, total_steps
+from dual_hpc.training.step import StepReport
 from dual_hpc.training.validation import choosing_score, validate
 from dual_hpc.training.world import World, seed_everything
 
 
 class Session:
-    """A run taken up where its newest proven checkpoint stands. All methods but `close` are collective.
+    """A run taken up where its newest proven checkpoint stands. All methods but `close` and those about the
+    save under way are collective.
 
     Attributes:
         plan: the run's length and events.
         progress: where it stands.
         loader: training batches from there on.
-        save_seconds: how long the last save took.
     """
 
     def __init__(self, run: RunDir, config: RunConfig, world: World, fence: Callable[[], None]) -> None:
@@ -38,6 +41,7 @@ class Session:
         self._data = data = TrainingData.open(config, world, run.tokenizer)
         self.config, self.world, self._fence = data.config, world, fence
         self._exports: Path = run.exports
+        self._reports: Path = run.reports
         config = data.config
         samples, batch = len(data.train), config.data.global_batch
         steps = total_steps(samples, batch, config.training.epochs, config.training.max_steps)
@@ -49,13 +53,12 @@ class Session:
         if world.rank == 0:
             write_description(run, cast(DualConfig, self._model.config))
         self.engine = Engine(self._model, config, world.size, data.micro_batches())
-        self._saver = Saver(run.checkpoints, config, self.engine, world, fence)
+        self._saver = Saver(run.checkpoints, config, self.engine, world, fence, run.identity().run_id)
         resumed = self._saver.resume()
         self.progress = resumed.progress if resumed is not None else Progress()
         self.loader, self._validation = data.train_loader(self.progress.loader), data.validation_loader()
         self._saved_at = time.monotonic()
         self._bad_samples = 0  # as all ranks know them
-        self.save_seconds = 0.0
 
         self.reporter = Reporter(run, config, world, fence)
         self.reporter.begin(self.progress.step, steps, samples=samples, zero_stage=config.training.zero_stage)
@@ -75,7 +78,7 @@ class Session:
         progress, config = self.progress, self.config
         found = validate(self.engine.deepspeed, self._validation, config, len(self._data.labels), self.world)
         self.reporter.metrics(progress.step, found)
-        score = choosing_score(found, config)
+        score = progress.score = choosing_score(found, config)
         if progress.best_score is None or score > progress.best_score:
             progress.best_score, progress.best_step = score, progress.step
             self.export("best")
@@ -83,21 +86,52 @@ class Session:
         progress.owes_validation = False
 
     def save(self, last_chance: bool) -> None:
-        """Commit a checkpoint. A failure is survived, unless nothing will be saved after this.
+        """Save this step. A failure is survived, unless nothing will be saved after this.
+
+        Returns when the checkpoint is committed if it is the last chance or `checkpoint.asynchronous` is off, else as
+        soon as the training can go on.
 
         Raises:
             EnvironmentFault: it failed and this was the last chance.
         """
-        step, began = self.progress.step, time.monotonic()
+        self.settle()
+        self._saver.begin(self.progress)
+        self._saved_at = time.monotonic()
+        if last_chance or not self.config.checkpoint.asynchronous:
+            self.settle(last_chance)
+
+    def watch_save(self) -> None:
+        """Tell of the save under way if it has come to an end."""
+        if self._saver.landed:
+            self.settle()
+
+    def settle(self, last_chance: bool = False) -> None:
+        """Wait for the save under way, if there is one, and tell its end."""
+        if not self._saver.under_way:
+            return
         try:
-            folder = self._saver.save(self.progress)
-            self.reporter.event("checkpoint", step, folder=folder.name)
+            saved = self._saver.finish()
         except EnvironmentFault as error:
             if last_chance:
                 raise
-            self.reporter.warn("checkpoint_failed", step, f"{error}; training goes on, earlier checkpoints stand")
-        self._saved_at = time.monotonic()
-        self.save_seconds = self._saved_at - began
+            words = f"{error}; training goes on, earlier checkpoints stand"
+            self.reporter.warn("checkpoint_failed", self.progress.step, words)
+            return
+        self.reporter.event("checkpoint", saved.step, folder=saved.folder.name)
+        if saved.kept_too_much:
+            self.reporter.warn("checkpoint_kept", saved.step, saved.kept_too_much)
+
+    def end_save(self) -> None:
+        """Let the save under way come to its end; never raises, because what ends the training matters more."""
+        try:
+            self.settle()
+        except Exception as error:  # a peer is gone
+            self.reporter.warn("checkpoint_failed", self.progress.step, f"a checkpoint was not finished: {error}")
+
+    @property
+    def save_seconds(self) -> float:
+        """How long the last save took, from the copy to the commit."""
+        return self._saver.seconds
 
     def agree_on_bad_samples(self, known_together: int) -> None:
         """Tell each other which samples cannot be decoded, if a rank has met a new one; collective then.
@@ -116,9 +150,43 @@ class Session:
             self.reporter.warn("bad_samples", self.progress.step, f"{len(faults)} samples cannot be decoded so far")
         faults.check()
 
+    def care(self, report: StepReport) -> None:
+        """Note how healthy the step was; at `training.non_finite_limit` in a row go back, or stop.
+
+        Raises:
+            UserError: on every rank, if the run stays sick; the keys of the samples are in its reports.
+        """
+        progress, training = self.progress, self.config.training
+        if report.healthy:
+            progress.sick = {}
+            return
+        step, keys = progress.step, report.suspects
+        progress.sick = {**progress.sick, step: keys}
+        self.reporter.warn("non_finite", step, f"step {step} was not finite and is skipped{named(keys)}", samples=keys)
+        decided = verdict(
+            len(progress.sick), training.non_finite_limit, training.on_non_finite, progress.rolled_back is not None
+        )
+        if decided == "go on":
+            return
+        file, since = self._reports / f"non_finite-{step}.json", min(progress.sick)
+        if self.world.rank == 0:
+            with contextlib.suppress(OSError):  # the journal has them as well
+                write_json(file, {"steps": progress.sick})
+        back = None
+        if decided == "roll back":
+            self.settle()
+            back = self._saver.roll_back(since - 1)
+        if back is None:
+            raise too_sick(progress.sick, file, decided, progress.rolled_back)
+        words = f"{len(progress.sick)} steps in a row were not finite: back to the weights of step {back}"
+        self.reporter.warn("rollback", step, f"{words}; steps and data go on behind step {step}", to=back)
+        progress.rolled_back, progress.sick = back, {}
+
     def wants_save(self) -> bool:
         """True on rank 0 when the clock asks for a checkpoint: clocks differ, so one rank speaks for all."""
-        return self.world.rank == 0 and time.monotonic() - self._saved_at > 60 * self.config.checkpoint.every_minutes
+        if self.world.rank != 0 or self._saver.under_way:
+            return False
+        return time.monotonic() - self._saved_at > 60 * self.config.checkpoint.every_minutes
 
     def export(self, name: str) -> None:
         """Publish the weights of this step under `name`.

@@ -34,7 +34,8 @@ class StepReport:
         applied: False if the update was given up (non-finite loss or gradient, fp16 overflow).
         healthy: False if a loss or, outside fp16, a gradient was not finite.
         bad_samples: the sum of what the ranks know; `Session.agree_on_bad_samples` makes a list of it.
-        suspects: keys of the micro-batches with a non-finite loss, over all ranks.
+        suspects: of an unhealthy step, keys of the micro-batches with a non-finite loss over all ranks; all keys of
+            the step if every loss is finite, but the gradient is not.
     """
 
     losses: dict[str, float]
@@ -72,17 +73,19 @@ def train_step(engine: Engine, batches: Sequence[Mapping[str, Any]], world: Worl
     means, (sick_batches, stop, save, bad_samples) = agreed[: len(LOSSES)], agreed[len(LOSSES) :]
 
     applied = engine.finish_step(healthy=not sick_batches)
-    suspects: list[str] = []
-    if sick_batches:
-        mine = [key for batch, bad in zip(batches, sick.tolist(), strict=True) if bad for key in batch["keys"]]
-        suspects = [key for keys in world.gather(mine) for key in keys]
     grad_norm = engine.grad_norm()
     overflow_is_normal = engine.deepspeed.fp16_enabled()
+    healthy = not sick_batches and (overflow_is_normal or math.isfinite(grad_norm))
+    suspects: list[str] = []
+    if not healthy:
+        suspected = zip(batches, sick.tolist(), strict=True)
+        mine = [key for batch, bad in suspected if bad or not sick_batches for key in batch["keys"]]
+        suspects = [key for keys in world.gather(mine) for key in keys]
     return StepReport(
         losses={name: value / world.size for name, value in zip(LOSSES, means, strict=True)},
         grad_norm=grad_norm,
         applied=applied,
-        healthy=not sick_batches and (overflow_is_normal or math.isfinite(grad_norm)),
+        healthy=healthy,
         stop=stop > 0,
         save=save > 0,
         bad_samples=int(bad_samples),

@@ -7,7 +7,7 @@ import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dual_hpc.errors import UserError
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _NEEDED = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+APART_MINUTES = 60.0  # for whom one rank's slow disk holds up nobody's training
 
 
 class World:
@@ -26,14 +27,26 @@ class World:
         device: where this rank computes.
     """
 
-    def __init__(self, rank: int, size: int, device: torch.device) -> None:
-        self.rank, self.size, self.device = rank, size, device
+    def __init__(self, rank: int, size: int, device: torch.device, group: Any = None) -> None:
+        """`group`: torch's process group; None for the one that all ranks joined at the start."""
+        self.rank, self.size, self.device, self._group = rank, size, device, group
+
+    def apart(self) -> World:
+        """The same ranks in a gloo group of their own (collective): for one other thread, which uses nothing else.
+
+        Collectives of two groups don't have to come in the same order on all ranks, those of one group do.
+        """
+        import torch
+        import torch.distributed as dist
+
+        group = dist.new_group(backend="gloo", timeout=timedelta(minutes=APART_MINUTES))
+        return World(self.rank, self.size, torch.device("cpu"), group)
 
     def sum(self, values: torch.Tensor) -> torch.Tensor:
         """Element-wise sum over the ranks, in place."""
         import torch.distributed as dist
 
-        dist.all_reduce(values)
+        dist.all_reduce(values, group=self._group)
         return values
 
     def gather(self, value: T) -> list[T]:
@@ -41,7 +54,7 @@ class World:
         import torch.distributed as dist
 
         values: list[T | None] = [None] * self.size
-        dist.all_gather_object(values, value)
+        dist.all_gather_object(values, value, group=self._group)
         return values  # type: ignore[return-value]
 
     def broadcast(self, value: T) -> T:
@@ -49,7 +62,7 @@ class World:
         import torch.distributed as dist
 
         values = [value]
-        dist.broadcast_object_list(values, src=0)
+        dist.broadcast_object_list(values, src=0, group=self._group)
         return values[0]
 
 

@@ -137,7 +137,7 @@ def test_removing_is_never_half_done(tmp_path: Path, monkeypatch: pytest.MonkeyP
     save(tmp_path, 6, Alone())
 
     def die(*_: object, **__: object) -> None:
-        if folder.with_name("step_00000003.tmp").exists():
+        if list(tmp_path.glob("step_00000003.*.tmp")):
             raise Killed
 
     with monkeypatch.context() as patch:
@@ -145,3 +145,73 @@ def test_removing_is_never_half_done(tmp_path: Path, monkeypatch: pytest.MonkeyP
         with pytest.raises(Killed):
             commit.remove(folder)
     assert choose.steps(tmp_path) == [6]
+
+
+def test_a_zombie_that_wakes_after_the_run_was_taken_over_publishes_nothing(tmp_path: Path) -> None:
+    """It sleeps between its last look at the lease and its rename, which no look can prevent."""
+    save(tmp_path, 3, Alone())
+
+    def fence() -> None:
+        commit.sweep(tmp_path)
+        save(tmp_path, 6, Alone(), b"the new owner's")
+
+    with pytest.raises(EnvironmentFault):
+        commit.save(
+            tmp_path,
+            Alone(),
+            writer(0, b"the zombie's"),
+            step=6,
+            zero_stage=1,
+            precision="fp32",
+            state={},
+            fence=fence,
+        )
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["latest", "step_00000003", "step_00000006"]
+    assert (tmp_path / "step_00000006" / "deepspeed" / "rank0.pt").read_bytes() == b"the new owner's"
+    assert not choose.verify(tmp_path / "step_00000006")
+
+
+@pytest.mark.parametrize("point", ["made", "written", "manifest"])
+def test_whatever_a_zombie_was_doing_when_it_was_swept_away_it_fails_and_harms_nothing(
+    tmp_path: Path, point: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(tmp_path, 3, Alone())
+    real = commit.reached
+
+    def taken_over(where: str) -> None:
+        if where == point:
+            monkeypatch.setattr(commit, "reached", real)
+            commit.sweep(tmp_path)
+            save(tmp_path, 6, Alone(), b"the new owner's")
+
+    monkeypatch.setattr(commit, "reached", taken_over)
+    with pytest.raises(EnvironmentFault):
+        save(tmp_path, 6, Alone(), b"the zombie's")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["latest", "step_00000003", "step_00000006"]
+    assert (tmp_path / "step_00000006" / "deepspeed" / "rank0.pt").read_bytes() == b"the new owner's"
+
+
+def test_a_run_lost_behind_the_rename_does_not_move_the_pointer(tmp_path: Path) -> None:
+    save(tmp_path, 3, Alone())
+    looks = iter([None, EnvironmentFault("taken over")])
+
+    def fence() -> None:
+        if failure := next(looks):
+            raise failure
+
+    with pytest.raises(EnvironmentFault, match="taken over"):
+        commit.save(tmp_path, Alone(), writer(0, b"x"), step=6, zero_stage=1, precision="fp32", state={}, fence=fence)
+    assert (tmp_path / "latest").read_text() == "step_00000003\n"
+    assert not choose.verify(tmp_path / "step_00000006")  # named before the run was lost, and as good as any
+
+
+def test_ranks_that_save_the_same_step_twice_never_share_a_folder(tmp_path: Path) -> None:
+    seen = []
+
+    def write(folder: Path) -> dict[str, FileProof]:
+        seen.append(folder.name)
+        return {}
+
+    for _ in range(2):
+        commit.save(tmp_path, Alone(), write, step=6, zero_stage=1, precision="fp32", state={})
+    assert len(set(seen)) == 2 and all(name.startswith("step_00000006.") and name.endswith(".tmp") for name in seen)

@@ -1,0 +1,55 @@
+"""A copy of a training's state in host memory, which the training's next step cannot change.
+
+Storages are copied, not tensors: what shares memory in the state shares it in the copy, so a file written from the copy
+is, on a CPU, byte for byte the file that would have been written from the state itself.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import nn
+
+
+def host_copy(state: Any) -> Any:
+    """A deep copy whose tensors lie in host memory, complete when this returns.
+
+    Costs as much memory as the file of `state` has bytes, until the copy is dropped. From a GPU the storages are
+    copied into pinned memory without waiting for each other, and waited for once.
+    """
+    storages: dict[int, torch.UntypedStorage] = {}
+    memo: dict[int, Any] = {}  # of `copy.deepcopy`: what stands here by identity is not copied again
+    for tensor in _tensors(state):
+        if id(tensor) not in memo:
+            memo[id(tensor)] = _rebuilt(tensor, storages)
+    if any(tensor.is_cuda for tensor in _tensors(state)):
+        torch.cuda.synchronize()
+    return copy.deepcopy(state, memo)
+
+
+def _tensors(value: Any) -> list[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        return [value]
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
+    return [tensor for part in parts for tensor in _tensors(part)]
+
+
+def _rebuilt(tensor: torch.Tensor, storages: dict[int, torch.UntypedStorage]) -> torch.Tensor:
+    source = tensor.untyped_storage()
+    if source.data_ptr() not in storages:
+        storages[source.data_ptr()] = _on_host(source)
+    place = (tensor.storage_offset(), tensor.size(), tensor.stride())
+    found = torch.empty(0, dtype=tensor.dtype).set_(storages[source.data_ptr()], *place)
+    if isinstance(tensor, nn.Parameter):
+        return nn.Parameter(found, requires_grad=tensor.requires_grad)
+    return found.requires_grad_(tensor.requires_grad)
+
+
+def _on_host(storage: torch.UntypedStorage) -> torch.UntypedStorage:
+    if storage.device.type != "cuda":
+        return storage.cpu() if storage.device.type != "cpu" else storage.clone()
+    bytes_there = torch.empty(0, dtype=torch.uint8, device=storage.device).set_(storage)
+    bytes_here = torch.empty(storage.nbytes(), dtype=torch.uint8, pin_memory=True)
+    return bytes_here.copy_(bytes_there, non_blocking=True).untyped_storage()
