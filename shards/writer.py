@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tarfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -58,15 +59,16 @@ class ShardWriter:
         """Append one sample; its metadata come first."""
         meta = sample.meta.model_dump_json(exclude_none=True).encode()
         placed: dict[str, tuple[int, int]] = {}
+        sums: dict[str, int] = {}
         for extension, data in [(META, meta), *sorted(sample.members.items())]:
             info = tarfile.TarInfo(f"{sample.meta.key}.{extension}")  # TarInfo's date is 0 and its owner root (0)
             info.size, info.mode = len(data), 0o644
             self._tar.addfile(info)
-            placed[extension] = (self._file.size, len(data))
+            placed[extension], sums[extension] = (self._file.size, len(data)), zlib.crc32(data)
             self._file.write(data)
             self._file.write(b"\0" * (-len(data) % tarfile.BLOCKSIZE))
             self._tar.offset = self._file.size
-        self.samples.append(IndexedSample(meta=sample.meta, members=placed))
+        self.samples.append(IndexedSample(meta=sample.meta, members=placed, crc32=sums))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

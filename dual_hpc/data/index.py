@@ -28,6 +28,7 @@ class IndexedSample(BaseModel):
 
     meta: Utterance
     members: dict[str, tuple[int, int]]  # extension -> (offset of the data in the tar, bytes)
+    crc32: dict[str, int] = {}  # of each member: a damaged shard's sha256 does not say which sample is to blame
 
 
 class Shard(BaseModel):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -42,9 +43,28 @@ def test_damage_is_located_to_shard_and_sample(packed: Path, extension: str) -> 
     assert len(faults) == 2
 
 
-def test_a_single_bit_anywhere_is_noticed(packed: Path) -> None:
-    flip(packed / "shard-00000.tar", 700)
-    assert any(fault.where == "shard-00000.tar" for fault in verify(packed))
+@pytest.mark.parametrize("extension", ["json", "flac", "txt", "mp4"])
+def test_a_single_bit_is_located_to_its_member(packed: Path, extension: str) -> None:
+    shard = read_index(packed).shards[0]
+    sample = next(s for s in shard.samples if extension in s.members)
+    offset, size = sample.members[extension]
+    whole = (packed / shard.name).read_bytes()
+    for at in random.Random(5).sample(range(size), min(size, 12)):
+        damaged = bytearray(whole)
+        damaged[offset + at] ^= 4
+        (packed / shard.name).write_bytes(damaged)
+        (first, second) = verify(packed)
+        assert first.where == shard.name and second.where == f"{shard.name}/{sample.meta.key}"
+        assert second.reason.startswith(f".{extension} ")
+
+
+def test_a_bit_between_the_members_is_noticed(packed: Path) -> None:
+    whole = (packed / "shard-00000.tar").read_bytes()
+    for at in (0, 300, 700):
+        damaged = bytearray(whole)
+        damaged[at] ^= 4
+        (packed / "shard-00000.tar").write_bytes(damaged)
+        assert any(fault.where == "shard-00000.tar" for fault in verify(packed))
 
 
 def test_cut_missing_and_strange_shards_are_named(packed: Path) -> None:
