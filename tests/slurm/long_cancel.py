@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 
+from dual_hpc.tracking.run_dir import RunDir
 from launch import history
+from launch.evidence import BEGIN
 from tests.slurm.observe import assert_undisturbed, continuations, ends, profile, slurm, starts, step_of
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1800)]
 
 
-def settle(cluster: Any, run: Any) -> str:
+def settle(cluster: Any, run: RunDir) -> str:
     """The state of the run's job once a job that was put back into the queue would have begun again."""
     lives = len(starts(run))
     cluster.until("it left the nodes", lambda: cluster.queue(run) not in ("RUNNING", "COMPLETING"))
@@ -58,15 +60,16 @@ def test_a_member_cancelled_while_it_waits_for_its_turn(cluster: Any) -> None:
     assert cluster.why("row.seed-1")["cause"] == "cancelled"
 
 
+def begun(run: RunDir) -> int:
+    """How often rank 0 has begun; seconds later it listens to signals."""
+    log = run.logs / "rank_0000.log"
+    return log.read_text().count(BEGIN) if log.exists() else 0
+
+
 def test_signalled_in_its_first_moments_again_and_again(cluster: Any) -> None:
     run = cluster.submit("nervous")
     for life in (1, 2, 3):
-
-        def log(life: int = life) -> str:
-            text = next(run.logs.glob("*_0_log.out")).read_text() if list(run.logs.glob("*_0_log.out")) else ""
-            return text if text.count("Starting with") >= life else ""
-
-        cluster.until(f"submitit has begun for the {life}. time", log)
+        cluster.until(f"it begins for the {life}. time", lambda life=life: begun(run) >= life)
         slurm("scancel", "--signal=USR2", cluster.job(run))
         cluster.until(f"it was told {life} times", lambda life=life: len(continuations(run)) == 1 + life)
     cluster.finish(run)
