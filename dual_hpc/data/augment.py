@@ -10,20 +10,19 @@ from collections.abc import Collection
 from typing import Any
 
 import numpy as np
-from numpy.random import Generator, Philox
 from numpy.typing import NDArray
 
+from dual_hpc.data.members import AUDIO_RATE
 from dual_hpc.data.permutation import key_of
-from dual_hpc.data.sample import AUDIO_RATE
 from dual_hpc.data.settings import AugmentSettings
 
 
-def generator(seed: int, epoch: int, number: int, purpose: str) -> Generator:
+def generator(seed: int, epoch: int, number: int, purpose: str) -> np.random.Generator:
     """The random numbers of one kind of change to one sample in one epoch."""
-    return Generator(Philox(key=key_of(seed, epoch, number, purpose)))
+    return np.random.Generator(np.random.Philox(key=key_of(seed, epoch, number, purpose)))
 
 
-def dropped_modalities(present: Collection[str], config: AugmentSettings, rng: Generator) -> set[str]:
+def dropped_modalities(present: Collection[str], config: AugmentSettings, rng: np.random.Generator) -> set[str]:
     """Which of the present modalities ("a", "v", "t") this sample does without.
 
     Audio and video are never both missing afterwards unless both were missing before, and something always remains.
@@ -39,7 +38,7 @@ def dropped_modalities(present: Collection[str], config: AugmentSettings, rng: G
     return dropped
 
 
-def augment_audio(wave: NDArray[np.float32], config: AugmentSettings, rng: Generator) -> NDArray[np.float32]:
+def augment_audio(wave: NDArray[np.float32], config: AugmentSettings, rng: np.random.Generator) -> NDArray[np.float32]:
     """Gain, one silenced stretch, noise; [n] -> [n], clipped to [-1, 1]."""
     gain, noisy, masked, where, snr = rng.random(5)
     wave = wave * np.float32(10 ** (config.gain_db * (2 * gain - 1) / 20))
@@ -54,7 +53,7 @@ def augment_audio(wave: NDArray[np.float32], config: AugmentSettings, rng: Gener
     return np.clip(wave, -1, 1, out=wave)
 
 
-def augment_video(frames: NDArray[np.uint8], config: AugmentSettings, rng: Generator) -> NDArray[np.uint8]:
+def augment_video(frames: NDArray[np.uint8], config: AugmentSettings, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Crop, mirror, brightness and contrast, repeated frames; the same for all pictures of a clip, [F,S,S,3]."""
     size = frames.shape[1]
     flip, brightness, contrast, *cuts = rng.random(7)
@@ -75,7 +74,9 @@ def augment_video(frames: NDArray[np.uint8], config: AugmentSettings, rng: Gener
     return frames
 
 
-def drop_tokens(ids: NDArray[Any], droppable: NDArray[np.bool_], fill: int, probability: float, rng: Generator) -> None:
+def drop_tokens(
+    ids: NDArray[Any], droppable: NDArray[np.bool_], fill: int, probability: float, rng: np.random.Generator
+) -> None:
     """Replace tokens in place by `fill`; [L], only where `droppable`."""
     ids[droppable & (rng.random(len(ids)) < probability)] = fill
 

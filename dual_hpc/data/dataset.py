@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dual_hpc.data.augment import augment_audio, augment_video, dropped_modalities, generator
 from dual_hpc.data.decode import BadSample, decode_audio, decode_features, decode_text, decode_video
+from dual_hpc.data.members import AUDIO, FEATURES, META, TEXT, VIDEO
 from dual_hpc.data.reader import SampleRef
-from dual_hpc.data.sample import AUDIO, FEATURES, META, TEXT, VIDEO
-from dual_hpc.data.settings import AugmentSettings, DecodeSettings
+from dual_hpc.data.settings import AugmentSettings, DecodeSettings, bare
 
 NO_LABEL = -100  # torch's own value for "no class"
 _MODALITY = {AUDIO: "a", VIDEO: "v", TEXT: "t", "audio.npy": "a", "video.npy": "v", "text.npy": "t"}
@@ -50,6 +50,11 @@ class Setup:
     augment: AugmentSettings | None = None
     seed: int = 0
     features: dict[str, tuple[int, str]] = field(default_factory=dict)
+
+    def bare(self) -> Setup:
+        """The same without the configuration's classes, so that a worker need not load what they are made of."""
+        augment = None if self.augment is None else bare(self.augment, AugmentSettings)
+        return replace(self, settings=bare(self.settings, DecodeSettings), augment=augment)
 
 
 class SampleDecoder:

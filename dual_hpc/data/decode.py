@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dual_hpc.data.grid import audio_samples, frame_times, frames_at
-from dual_hpc.data.sample import AUDIO_RATE
+from dual_hpc.data.members import AUDIO_RATE
 from dual_hpc.errors import UserError
 
 

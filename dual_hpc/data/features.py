@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from dual_hpc.data.index import ShardIndex
 from dual_hpc.data.shards import ShardSet
 from dual_hpc.errors import UserError
 
@@ -52,7 +51,7 @@ def feature_source(shard_set: ShardSet) -> FeatureSource | None:
 
 
 def _shared(shard_set: ShardSet) -> dict[str, str]:
-    first, *others = map(_decisive, shard_set.indexes)
+    first, *others = map(_decisive, shard_set.options)
     for folder, options in zip(shard_set.folders[1:], others, strict=True):
         if different := sorted(key for key in first.keys() | options.keys() if first.get(key) != options.get(key)):
             raise UserError(
@@ -62,5 +61,5 @@ def _shared(shard_set: ShardSet) -> dict[str, str]:
     return first
 
 
-def _decisive(index: ShardIndex) -> dict[str, str]:
-    return {key: value for key, value in index.options.items() if key not in _OWN}
+def _decisive(options: dict[str, str]) -> dict[str, str]:
+    return {key: value for key, value in options.items() if key not in _OWN}

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from dual_hpc.data.sample import AUDIO_RATE
+from dual_hpc.data.members import AUDIO_RATE
 
 
 def audio_samples(max_seconds: float) -> int:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeVar, overload
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -19,6 +19,9 @@ from dual_hpc.errors import UserError
 
 FORMAT_VERSION = 1
 INDEX_NAME = "index.json"
+
+
+_Index = TypeVar("_Index", bound="ShardIndex")
 
 
 class IndexedSample(BaseModel):
@@ -73,8 +76,19 @@ def write_index(folder: Path, index: ShardIndex) -> None:
     os.replace(temporary, folder / INDEX_NAME)
 
 
-def read_index(folder: str | Path) -> ShardIndex:
+@overload
+def read_index(folder: str | Path) -> ShardIndex: ...
+
+
+@overload
+def read_index(folder: str | Path, form: type[_Index]) -> _Index: ...
+
+
+def read_index(folder: str | Path, form: type[Any] = ShardIndex) -> Any:
     """The index of a folder of shards.
+
+    Args:
+        form: a subclass that keeps something else of it.
 
     Raises:
         UserError: the folder is missing, empty or unfinished, or its index is not one of ours.
@@ -86,7 +100,7 @@ def read_index(folder: str | Path) -> ShardIndex:
     if not path.exists():
         raise UserError(f"data.shards: {folder} holds no {INDEX_NAME} (empty or unfinished); run `dual-hpc pack` again")
     try:
-        index = ShardIndex.model_validate_json(path.read_bytes())
+        index = form.model_validate_json(path.read_bytes())
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "content"

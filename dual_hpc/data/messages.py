@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from dataclasses import dataclass
 
+from dual_hpc.data.collate import Extent
 from dual_hpc.data.dataset import Request
 from dual_hpc.errors import DualError
 
@@ -22,9 +23,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Result:
-    """One micro-batch; its arrays come along."""
+    """One micro-batch; what belongs into its `places` follows."""
 
     job: int
+    extent: Extent
     texts: list[str | None]
     faults: dict[int, str]  # row -> why it is blank
 

@@ -18,12 +18,12 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from dual_hpc.data.collate import MicroBatch
+from dual_hpc.data.collate import MicroBatch, blank_batch, places
 from dual_hpc.data.dataset import Request, Setup
 from dual_hpc.data.deaths import Deaths, cause_of
 from dual_hpc.data.messages import DUMP_SIGNAL, IGNORED, Failure, Job, Result
 from dual_hpc.data.status import BYTES, DECODING, IDLE, READING, Activity, Status
-from dual_hpc.data.transfer import receive, send
+from dual_hpc.data.transfer import fill, receive, send
 from dual_hpc.errors import EnvironmentFault
 
 log = logging.getLogger(__name__)
@@ -128,19 +128,26 @@ class WorkerPool:
         for key, _ in events:
             worker: _Worker = key.data
             try:
-                message, arrays = receive(worker.channel)
+                number, batch = self._collect(worker)
             except EOFError:
                 self._bury(worker)
                 continue
-            if isinstance(message, Failure):
-                raise message.error
-            assert isinstance(message, Result)
             self._deaths.work_was_done()
-            rows = worker.jobs.pop(message.job).rows
-            yield message.job, MicroBatch(rows, arrays, message.texts, message.faults)
+            yield number, batch
         if not events:
             for worker in self._workers:
                 self._look_after(worker, tick)
+
+    def _collect(self, worker: _Worker) -> tuple[int, MicroBatch]:
+        """What a worker has made, received straight into a batch."""
+        message = receive(worker.channel)
+        if isinstance(message, Failure):
+            raise message.error
+        assert isinstance(message, Result)
+        arrays = blank_batch(message.extent, self._setup.settings.image_size, self._setup.features)
+        fill(worker.channel, places(arrays, message.extent))
+        rows = worker.jobs.pop(message.job).rows
+        return message.job, MicroBatch(rows, arrays, message.texts, message.faults)
 
     def _look_after(self, worker: _Worker, waited: float) -> None:
         """Report, end or give up a worker that has been seen at the same sample for too long.
@@ -197,7 +204,7 @@ class WorkerPool:
                 [sys.executable, "-m", "dual_hpc.data.worker", str(theirs.fileno()), str(page)],
                 pass_fds=(theirs.fileno(), page),
                 stdin=subprocess.DEVNULL,
-                env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+                env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"},
             )
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, previous)
@@ -206,4 +213,4 @@ class WorkerPool:
         os.close(page)
         self._workers.append(worker)
         self._selector.register(ours, selectors.EVENT_READ, worker)
-        send(ours, (self._setup, self._read_ahead))
+        send(ours, (self._setup.bare(), self._read_ahead))

@@ -11,10 +11,7 @@ import re
 
 from pydantic import BaseModel, ConfigDict, Field
 
-AUDIO_RATE = 16_000  # Hz, mono
-AUDIO, VIDEO, TEXT, META = "flac", "mp4", "txt", "json"  # member extensions of one sample in a tar
-
-FEATURES = ".npy"  # ending of the members of feature shards: audio.npy, video.npy, text.npy instead of media
+from dual_hpc.data.members import AUDIO, AUDIO_RATE, FEATURES, META, TEXT, VIDEO  # noqa: F401 - part of the schema
 
 # webdataset splits a member's name at its first dot, and tar members must stay inside the folder they are
 # unpacked in: a key is a plain name.
@@ -23,7 +20,7 @@ _KEY = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")
 
 def is_valid_key(key: str) -> bool:
     """True for names that are safe as tar members and that webdataset reads as one key."""
-    return bool(_KEY.match(key))
+    return bool(_KEY.fullmatch(key))
 
 
 class Utterance(BaseModel):

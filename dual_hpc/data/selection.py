@@ -28,22 +28,21 @@ class Selection:
         assert len(numbers) == len(labels), "one label per number"
         if not len(numbers):
             raise UserError("data.protocol: no sample of data.shards belongs to this split; see `dual-hpc inspect`")
-        self._shard_set = shard_set
+        self._table = shard_set.table
         ascending = np.argsort(np.asarray(numbers, np.int64), kind="stable")
         self.numbers: Positions = np.asarray(numbers, np.int64)[ascending]
         self.labels: Positions = np.asarray(labels, np.int64)[ascending]
         assert (np.diff(self.numbers) > 0).all(), "a sample is selected twice"
-        samples = shard_set.samples
-        self.durations: NDArray[np.float32] = np.array([samples[n].sample.meta.duration for n in self.numbers], "f4")
+        self.durations: NDArray[np.float32] = self._table.durations[self.numbers].astype(np.float32)
 
     def __len__(self) -> int:
         return len(self.numbers)
 
     def shard_counts(self) -> Positions:
         """Selected samples of each shard."""
-        return np.bincount(self._shard_set.shard_of[self.numbers], minlength=self._shard_set.shard_count)
+        return np.bincount(self._table.shard_of[self.numbers], minlength=self._table.shard_count)
 
     def request(self, slot: int, epoch: int, faults: FaultList) -> Request:
         """What to ask a worker for."""
         number = int(self.numbers[slot])
-        return Request(self._shard_set.ref(number), int(self.labels[slot]), epoch, faults.reason(number))
+        return Request(self._table.ref(number), int(self.labels[slot]), epoch, faults.reason(number))

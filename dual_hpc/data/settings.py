@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from types import SimpleNamespace
+from typing import Any, Protocol
 
 
 class DecodeSettings(Protocol):
@@ -47,3 +48,8 @@ class AugmentSettings(Protocol):
     drop_audio: float
     drop_video: float
     drop_text: float
+
+
+def bare(settings: Any, shape: type) -> Any:
+    """The keys of `shape` alone."""
+    return SimpleNamespace(**{name: getattr(settings, name) for name in shape.__annotations__})

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import io
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dual_hpc.data.index import IndexedSample, Shard, read_index
+from dual_hpc.data.index import IndexedSample, Shard, ShardIndex, read_index
+from dual_hpc.data.members import FEATURES, TEXT
 from dual_hpc.data.reader import SampleReader, SampleRef
-from dual_hpc.data.sample import FEATURES, TEXT, Utterance
+from dual_hpc.data.sample import Utterance
+from dual_hpc.data.table import SampleTable, TableIndex
 from dual_hpc.errors import UserError
 
 
@@ -28,6 +32,8 @@ class ShardSample(NamedTuple):
 class ShardSet:
     """The samples of all folders, numbered in the order of folders, shards and samples.
 
+    Only what reading needs stays in memory; metadata are read from the indexes again when they are asked for.
+
     Args:
         folders: folders that hold an `index.json`.
 
@@ -39,64 +45,63 @@ class ShardSet:
         self.folders = [Path(folder) for folder in folders]
         if not self.folders:
             raise UserError("data.shards: name at least one folder of shards")
-        self.indexes = [read_index(folder) for folder in self.folders]
-        kinds = {index.kind for index in self.indexes}
+        indexes = [read_index(folder, TableIndex) for folder in self.folders]
+        kinds = {index.kind for index in indexes}
         if len(kinds) > 1:
             raise UserError("data.shards: folders of media and of features cannot be read together")
         self.kind = kinds.pop()
-        self.samples: list[ShardSample] = []
-        shard_of: list[int] = []
-        self.shard_count = 0
-        for folder, index in zip(self.folders, self.indexes, strict=True):
-            for shard in index.shards:
-                self.samples += [ShardSample(folder, shard, sample) for sample in shard.samples]
-                shard_of += [self.shard_count] * len(shard.samples)
-                self.shard_count += 1
-        if not self.samples:
+        self.options = [index.options for index in indexes]
+        self._ids = [index.dataset_id for index in indexes]
+        self.table = SampleTable(self.folders, indexes)
+        del indexes
+        _return_memory()
+        if not len(self.table):
             raise UserError(f"data.shards: no samples in {', '.join(map(str, self.folders))}")
-        self.shard_of: NDArray[np.int64] = np.asarray(shard_of, dtype=np.int64)
 
     def __len__(self) -> int:
-        return len(self.samples)
+        return len(self.table)
 
     @property
     def dataset_id(self) -> str:
         """The folder's own id, or for several folders a hash of theirs in order."""
-        ids = [index.dataset_id for index in self.indexes]
-        return ids[0] if len(ids) == 1 else hashlib.sha256("\n".join(ids).encode()).hexdigest()[:32]
+        return self._ids[0] if len(self._ids) == 1 else hashlib.sha256("\n".join(self._ids).encode()).hexdigest()[:32]
+
+    @property
+    def shard_of(self) -> NDArray[np.int64]:
+        """Number of the shard of each sample."""
+        return self.table.shard_of
 
     @property
     def utterances(self) -> list[Utterance]:
-        """Metadata of every sample, by number: what protocols and splits are decided from."""
-        return [entry.sample.meta for entry in self.samples]
+        """Metadata of every sample, by number: what protocols and splits are decided from. Read anew at each call."""
+        return [entry.meta for index in self._read() for shard in index.shards for entry in shard.samples]
+
+    @cached_property
+    def indexes(self) -> list[ShardIndex]:
+        """The folders' indexes, kept from the first use on: some kilobytes per sample."""
+        return self._read()
+
+    @cached_property
+    def samples(self) -> list[ShardSample]:
+        """All that the indexes say of each sample, by number."""
+        pairs = zip(self.folders, self.indexes, strict=True)
+        return [ShardSample(folder, s, sample) for folder, index in pairs for s in index.shards for sample in s.samples]
 
     def ref(self, number: int) -> SampleRef:
         """What a worker needs to read sample `number`."""
-        folder, shard, sample = self.samples[number]
-        return SampleRef(
-            number=number,
-            key=sample.meta.key,
-            path=str(folder / shard.name),
-            shard_bytes=shard.bytes,
-            members=dict(sample.members),
-            duration=sample.meta.duration,
-        )
+        return self.table.ref(number)
 
     def features(self) -> dict[str, tuple[int, str]]:
         """Arrays of feature shards, name -> (D, dtype), from the first sample that has each; empty for media."""
         if self.kind != "features":
             return {}
-        holders: dict[str, int] = {}
-        for number, entry in enumerate(self.samples):
-            for extension in entry.sample.members:
-                if extension.endswith(FEATURES):
-                    holders.setdefault(extension, number)
         layout = {}
         with SampleReader() as reader:
-            for extension, number in sorted(holders.items()):
-                npy = reader.read(self.ref(number), {extension})[extension]
-                array = np.load(io.BytesIO(npy), allow_pickle=False)
-                layout[extension.removesuffix(FEATURES)] = (array.shape[-1], array.dtype.str)
+            for extension, number in sorted(self.table.holders().items()):
+                if extension.endswith(FEATURES):
+                    npy = reader.read(self.ref(number), {extension})[extension]
+                    array = np.load(io.BytesIO(npy), allow_pickle=False)
+                    layout[extension.removesuffix(FEATURES)] = (array.shape[-1], array.dtype.str)
         return layout
 
     def texts(self, numbers: Sequence[int]) -> list[str]:
@@ -104,3 +109,17 @@ class ShardSet:
         with SampleReader() as reader:
             read = (reader.read(self.ref(number), {TEXT}) for number in numbers)
             return [members.get(TEXT, b"").decode("utf-8", errors="replace").strip() for members in read]
+
+    def _read(self) -> list[ShardIndex]:
+        indexes = [read_index(folder) for folder in self.folders]
+        for folder, known, index in zip(self.folders, self._ids, indexes, strict=True):
+            if index.dataset_id != known:
+                raise UserError(f"data.shards: {folder} was packed again while it was being read; start again")
+        return indexes
+
+
+def _return_memory() -> None:
+    """Give back what parsing took and freed: twenty times what is kept of it, and glibc does not by itself."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)

@@ -17,7 +17,7 @@ import threading
 import traceback
 from typing import Any
 
-from dual_hpc.data.collate import collate
+from dual_hpc.data.collate import contents, extent_of
 from dual_hpc.data.dataset import Sample, SampleDecoder, Setup
 from dual_hpc.data.messages import DUMP_SIGNAL, IGNORED, Failure, Job, Result
 from dual_hpc.data.reader import SampleReader
@@ -36,7 +36,7 @@ def main() -> None:
     faulthandler.register(DUMP_SIGNAL, all_threads=True)
     threading.excepthook = _end
     try:
-        setup, read_ahead = receive(channel)[0]
+        setup, read_ahead = receive(channel)
     except EOFError:
         return
     decoder = SampleDecoder(setup)
@@ -60,7 +60,7 @@ def _read_ahead(channel: socket.socket, decoder: SampleDecoder, status: Status, 
     healthy = True
     while True:
         try:
-            job: Job = receive(channel)[0]
+            job: Job = receive(channel)
         except EOFError:
             os._exit(0)
         if not healthy:
@@ -80,12 +80,12 @@ def _read_ahead(channel: socket.socket, decoder: SampleDecoder, status: Status, 
 def _decode(
     decoder: SampleDecoder, setup: Setup, status: Status, ready: queue.Queue[Any], finished: queue.Queue[Any]
 ) -> None:
-    """Decode what has been read, row by row, and collate each micro-batch."""
+    """Decode what has been read, row by row, micro-batch by micro-batch."""
     samples: list[Sample] = []
     while True:
         item = ready.get()
         if isinstance(item, DualError):
-            finished.put((Failure(item), None))
+            finished.put((Failure(item), ()))
             continue
         job, row, members = item
         status.decoding(job.number, row, DECODING)
@@ -93,17 +93,17 @@ def _decode(
         status.decoding(job.number, row, IDLE)
         if len(samples) == len(job.rows):
             faults = {row: sample.fault for row, sample in enumerate(samples) if sample.fault is not None}
-            result = Result(job.number, [sample.text for sample in samples], faults)
-            finished.put((result, collate(samples, setup.settings.image_size, setup.features)))
+            extent = extent_of(samples, setup.features)
+            result = Result(job.number, extent, [sample.text for sample in samples], faults)
+            finished.put((result, list(contents(samples, extent))))
             samples = []
 
 
 def _deliver(channel: socket.socket, finished: queue.Queue[Any]) -> None:
     """Send what is finished while the next is decoded; the parent reads when it needs a batch."""
     while True:
-        message, arrays = finished.get()
         try:
-            send(channel, message, arrays)
+            send(channel, *finished.get())
         except OSError:
             os._exit(0)
 

@@ -18,7 +18,7 @@ from dual_hpc.data.pool import Patience, WorkerPool
 from dual_hpc.data.shards import ShardSet
 from dual_hpc.data.status import DECODING
 from dual_hpc.errors import EnvironmentFault, UserError
-from tests.unit.data.conftest import Clip, settings, write_shards
+from tests.unit.data.conftest import Clip, augment_all, settings, write_shards
 
 # Stands before the real decord in the workers' path: some damaged files make a decoder crash or spin, and which do
 # depends on its version. Everything else it refuses, and PyAV decodes, as with a file that decord cannot read.
@@ -219,9 +219,16 @@ def test_workers_that_cannot_start_end_the_run(folder, tmp_path, monkeypatch):
         faults(WorkerPool(1, Setup(settings()), 4), requests(folder))
 
 
-def test_workers_load_neither_torch_nor_transformers():
-    code = "import sys, dual_hpc.data.worker; print({'torch', 'transformers', 'webdataset'} & set(sys.modules))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "set()"
+def test_working_workers_have_loaded_decoders_but_neither_torch_nor_pydantic(folder):
+    loader = TrainLoader(ShardSet([folder]), range(13), range(13), settings(workers=1), augment_all(), None, 0)
+    steps = iter(loader)
+    for _ in range(3):
+        next(steps)
+    (pid,) = loader._source.pids()
+    with open(f"/proc/{pid}/maps") as file:
+        loaded = file.read()
+    loader.close()
+    assert "decord" in loaded and not any(f"/{name}" in loaded for name in ("torch", "pydantic_core", "_yaml"))
 
 
 def test_workers_go_when_their_parent_is_killed(folder):

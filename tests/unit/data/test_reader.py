@@ -87,7 +87,7 @@ def test_several_folders_are_one_data_set(tmp_path, media):
     one = write_shards(tmp_path / "one", [[media(0.3)] * 2])
     two = write_shards(tmp_path / "two", [[media(0.4)] * 3])
     both = ShardSet([one, two])
-    assert len(both) == 5 and both.shard_count == 2
+    assert len(both) == 5 and both.table.shard_count == 2
     assert both.ref(4).path == str(two / "shard-00000.tar")
     assert len({both.dataset_id, ShardSet([two, one]).dataset_id, ShardSet([one]).dataset_id}) == 3
     assert ShardSet([one]).dataset_id == read_index(one).dataset_id
