@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from dual_hpc.config.schema import DataConfig
-from dual_hpc.data.index import INDEX_NAME, ShardIndex, dataset_id, read_index, write_index
+from dual_hpc.data.index import ShardIndex, dataset_id, write_index
 from dual_hpc.data.loader import EvalLoader
 from dual_hpc.data.reader import SampleReader
 from dual_hpc.data.sample import FEATURES, TEXT
@@ -24,7 +24,7 @@ from dual_hpc.errors import UserError
 from shards.encoders import FrozenEncoders
 from shards.layout import share
 from shards.lock import Lock
-from shards.parts import Part, Parts, disk_faults
+from shards.parts import Part, Parts, disk_faults, read_finished
 from shards.progress import Progress
 from shards.writer import Sample, ShardWriter
 
@@ -57,11 +57,8 @@ def extract(
         raise UserError(f"{source}: holds features already; give the folder of media shards")
     options = _options(shard_set.indexes[0], encoders, dtype, batch_size)
     identity = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:32]
-    if (out / INDEX_NAME).exists():
-        index = read_index(out)
-        if index.options.get("fingerprint") != identity:
-            raise UserError(f"--out: {out} holds another finished data set; give another folder")
-        return index
+    if (finished := read_finished(out, identity)) is not None:
+        return finished
     parts = Parts(out)
     parts.folder.mkdir(parents=True, exist_ok=True)
     shards = shard_set.indexes[0].shards
@@ -77,10 +74,10 @@ def extract(
             for number in pending:
                 _shard(shard_set, number, samples[number], out, encoders, dtype, batch_size, workers)
                 bar.advance(len(samples[number]))
-        finished = [part for number in range(len(shards)) if (part := parts.read(number)) is not None]
-        if len(finished) < len(shards):
+        found = [part for number in range(len(shards)) if (part := parts.read(number)) is not None]
+        if len(found) < len(shards):
             return None
-        done = [part.shard for part in finished if part.shard is not None]
+        done = [part.shard for part in found if part.shard is not None]
         index = ShardIndex(
             dataset_id=dataset_id(done),
             corpus=shard_set.indexes[0].corpus,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from dual_hpc.data.index import INDEX_NAME, ShardIndex, dataset_id, read_index, write_index
+from dual_hpc.data.index import INDEX_NAME, ShardIndex, dataset_id, write_index
 from dual_hpc.errors import UserError
 from shards.contact_sheet import write_contact_sheet
 from shards.corpora import read_corpus
@@ -14,7 +14,7 @@ from shards.job import ShardJob
 from shards.layout import cut, fingerprint, share, shuffled
 from shards.lock import Lock, is_held
 from shards.options import PackOptions
-from shards.parts import FOLDER, Part, Parts, disk_faults
+from shards.parts import FOLDER, Part, Parts, disk_faults, read_finished
 from shards.plan import Plan, Skip
 from shards.pool import run_jobs
 from shards.progress import Progress
@@ -61,8 +61,9 @@ def pack(
     identity = fingerprint(plan, options)
     _make(out)
     parts = Parts(out)
-    if (out / INDEX_NAME).exists():
-        return _finished(out, identity, parts)
+    if read_finished(out, identity) is not None:
+        parts.remove()  # killed between the index and this
+        return read_report(out)
     parts.folder.mkdir(exist_ok=True)
     index, count = array
     with Lock(parts.folder / f"task-{index}-of-{count}.lock"):
@@ -89,15 +90,6 @@ def _make(out: Path) -> None:
         raise UserError(f"--out: {out} is not a folder") from error
     if not (out / INDEX_NAME).exists() and not (out / FOLDER).exists() and any(out.glob("*.tar")):
         raise UserError(f"--out: {out} holds tars of something else; give another folder")
-
-
-def _finished(out: Path, identity: str, parts: Parts) -> Report:
-    if read_index(out).options.get("fingerprint") != identity:
-        raise UserError(
-            f"--out: {out} holds a finished data set of another source or with other options; give another folder"
-        )
-    parts.remove()  # killed between the index and this
-    return read_report(out)
 
 
 def _refuse_others(parts: Parts, index: int, count: int) -> None:

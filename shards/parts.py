@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from dual_hpc.data.index import Shard
+from dual_hpc.data.index import INDEX_NAME, Shard, ShardIndex, read_index
 from dual_hpc.errors import EnvironmentFault, UserError
 
 FOLDER = ".pack"
@@ -83,6 +83,25 @@ class Parts:
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:05d}.json"
+
+
+def read_finished(out: Path, fingerprint: str) -> ShardIndex | None:
+    """The index of the same job if it has been finished before; None if it has not.
+
+    Raises:
+        UserError: the folder holds another finished data set, or a shard of this one is gone.
+    """
+    if not (out / INDEX_NAME).exists():
+        return None
+    index = read_index(out)
+    if index.options.get("fingerprint") != fingerprint:
+        raise UserError(
+            f"--out: {out} holds a finished data set of another source or with other options; give another folder"
+        )
+    for shard in index.shards:
+        if not (out / shard.name).is_file() or (out / shard.name).stat().st_size != shard.bytes:
+            raise UserError(f"--out: {out / shard.name} is missing or was changed; remove the folder and start again")
+    return index
 
 
 @contextmanager

@@ -104,7 +104,7 @@ def test_other_options_are_refused_on_the_same_folder(
     packed_iemocap: Path, encoders: FrozenEncoders, tmp_path: Path
 ) -> None:
     extract(packed_iemocap, tmp_path / "out", encoders)
-    with pytest.raises(UserError, match="another finished data set"):
+    with pytest.raises(UserError, match="finished data set of another source or with other options"):
         extract(packed_iemocap, tmp_path / "out", encoders, dtype="float32")
     with pytest.raises(UserError, match="holds features already"):
         extract(tmp_path / "out", tmp_path / "again", encoders)

@@ -110,6 +110,54 @@ def test_a_finished_pack_is_not_repeated_and_not_replaced(iemocap: Path, packed_
         pack("iemocap", iemocap, tmp_path / "out", PackOptions(video_size=32))
 
 
+def test_a_finished_pack_that_lost_a_shard_is_not_called_packed(
+    iemocap: Path, packed_iemocap: Path, tmp_path: Path
+) -> None:
+    out = shutil.copytree(packed_iemocap, tmp_path / "out")
+    (out / "shard-00001.tar").write_bytes(b"cut")
+    with pytest.raises(UserError, match=r"shard-00001\.tar is missing or was changed"):
+        pack("iemocap", iemocap, out, SMALL)
+    (out / "shard-00001.tar").unlink()
+    with pytest.raises(UserError, match=r"shard-00001\.tar is missing or was changed"):
+        pack("iemocap", iemocap, out, SMALL)
+
+
+@pytest.mark.parametrize("change", ["a file grows", "a file vanishes", "a label", "a text"])
+def test_a_source_that_changed_meanwhile_does_not_continue_an_unfinished_pack(
+    iemocap: Path, tmp_path: Path, change: str
+) -> None:
+    pack("iemocap", iemocap, tmp_path / "out", SMALL, array=(0, 2))
+    dialog = iemocap / "Session1" / "dialog"
+    wav = next((iemocap / "Session1" / "sentences").rglob("Ses01F_impro01_F000.wav"))
+    if change == "a file grows":
+        wav.write_bytes(wav.read_bytes() + bytes(2))
+    elif change == "a file vanishes":
+        wav.unlink()
+    else:
+        path = dialog / ("EmoEvaluation" if change == "a label" else "transcriptions") / "Ses01F_impro01.txt"
+        path.write_bytes(path.read_bytes().replace(b"\tang\t", b"\tsad\t").replace(b"forms", b"farms"))
+    with pytest.raises(UserError, match="unfinished pack of another source or with other options"):
+        pack("iemocap", iemocap, tmp_path / "out", SMALL)
+
+
+def test_a_damaged_record_of_the_job_is_another_job(iemocap: Path, tmp_path: Path) -> None:
+    (tmp_path / "out" / ".pack").mkdir(parents=True)
+    (tmp_path / "out" / ".pack" / "plan").write_bytes(b"\xff\x00")
+    with pytest.raises(UserError, match="unfinished pack of another source"):
+        pack("iemocap", iemocap, tmp_path / "out", SMALL)
+
+
+def test_an_output_that_cannot_be_written_is_one_line(
+    iemocap: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / ".pack").write_text("in the way")
+    for out in (tmp_path / "out", Path("/proc/nowhere")):
+        assert script.main(["iemocap", str(iemocap), "--out", str(out)]) == 1
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1 and "the same command continues" in error
+
+
 def test_only_unfinished_shards_are_packed_again(iemocap: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert pack("iemocap", iemocap, out, SMALL, array=(0, 2)) is None
