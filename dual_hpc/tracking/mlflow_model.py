@@ -25,11 +25,12 @@ _CODE = _PACKAGE / "inference" / "served_model.py"
 _REQUIREMENTS = ("torch", "transformers", "safetensors", "numpy", "pydantic", "pyyaml")
 
 
-def log_model(client: MlflowClient, uri: str, run_id: str, folder: Path) -> None:
+def log_model(client: MlflowClient, uri: str, run_id: str, folder: Path, name: str) -> None:
     """Log a saved model to a run; the same weights are logged once.
 
     Args:
         folder: config.json, model.safetensors and the tokenizer.
+        name: under which MLflow shows it; it takes no dots.
     """
     digest = _sha256(folder / "model.safetensors")
     if client.get_run(run_id).data.tags.get(MODEL_TAG) == digest:
@@ -43,7 +44,7 @@ def log_model(client: MlflowClient, uri: str, run_id: str, folder: Path) -> None
         with mlflow.start_run(run_id=run_id), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             mlflow.pyfunc.log_model(
-                name="model",
+                name=name.replace(".", "_"),
                 python_model=str(_CODE),
                 code_paths=[str(_PACKAGE)],
                 artifacts={"model": str(folder)},

@@ -85,7 +85,9 @@ def experiment_id(client: MlflowClient, store: Store, name: str) -> str:
     """
     found = client.get_experiment_by_name(name)
     if found is None:
-        return str(client.create_experiment(name, artifact_location=store.artifacts))
+        # The kind decides which of its two faces the interface shows: training, not conversations.
+        kind = {"mlflow.experimentKind": "custom_model_development"}
+        return str(client.create_experiment(name, artifact_location=store.artifacts, tags=kind))
     if found.lifecycle_stage == "deleted":
         raise UserError(f"tracking.experiment: {name!r} was deleted in MLflow; restore it or choose another name")
     return str(found.experiment_id)
@@ -107,7 +109,8 @@ def _import_mlflow() -> ModuleType:
         ("GIT_PYTHON_REFRESH", "quiet"),
     ):
         os.environ.setdefault(name, value)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    for name in ("alembic", "mlflow.store.db.utils"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     import mlflow
 
     return mlflow

@@ -8,6 +8,7 @@ takes along what its disk had not got yet). Points keep their original times: se
 
 from __future__ import annotations
 
+import getpass
 import logging
 import math
 import threading
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 RUN_TAG = "dual.run_id"
 CURSOR_TAG = "dual.synced_bytes"
 CHECK_TAG = "dual.synced_crc"
+NOTE_TAG = "mlflow.note.content"
 _BATCH = 900  # metrics per request; MLflow takes 1000 items
 
 log = logging.getLogger(__name__)
@@ -65,11 +67,12 @@ def sync(run: RunDir, *, artifacts: bool = True, model: Path | None = None) -> s
                 client.set_tag(run_id, key, value)
         if artifacts:
             _log_reports(client, run_id, run, identity.name)
+            _describe(client, run_id, run, mlflow_run.data.tags.get(NOTE_TAG, ""))
         best = run.exports / "best"
         if model is None and artifacts and status_of(segments) == "FINISHED" and best.is_dir():
             model = best
         if model is not None:
-            log_model(client, store.uri, run_id, model.resolve())
+            log_model(client, store.uri, run_id, model.resolve(), identity.name)
         _log_status(client, run_id, segments)
     return str(run_id)
 
@@ -148,12 +151,21 @@ def _create(client: MlflowClient, experiment: str, run: RunDir, identity: RunIde
         run_name=identity.name,
         tags={
             RUN_TAG: identity.run_id,
+            "mlflow.user": _user(),
             "mlflow.source.git.commit": identity.code_version,
             "mlflow.source.name": "dual-hpc",
+            "mlflow.source.type": "JOB",
             "dual.code_version": identity.code_version,
             "dual.run_dir": str(run.path.resolve()),
         },
     )
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container without an entry for this user
+        return "unknown"
 
 
 def _already_sent(journal: Path, tags: Mapping[str, str]) -> int:
@@ -189,6 +201,16 @@ def _log_reports(client: MlflowClient, run_id: str, run: RunDir, title: str) -> 
     client.log_artifact(run_id, str(run.config_file))
     if any(run.reports.glob("*")):
         client.log_artifacts(run_id, str(run.reports), "reports")
+
+
+def _describe(client: MlflowClient, run_id: str, run: RunDir, note: str) -> None:
+    """The test's table as the run's description, unless somebody has written another one."""
+    for report in (run.reports / "test_best.md", run.reports / "test_last.md"):
+        if report.is_file() and (not note or note.startswith("# Evaluation")):
+            text = report.read_text(encoding="utf-8")
+            if text != note:
+                client.set_tag(run_id, NOTE_TAG, text)
+            return
 
 
 def _log_status(client: MlflowClient, run_id: str, segments: Sequence[Segment]) -> None:

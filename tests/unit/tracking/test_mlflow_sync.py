@@ -31,12 +31,15 @@ def make_run(store: Path, name: str, *overrides: str) -> RunDir:
     return RunDir.create(store / "runs" / name, config, code_version="abc+dirty")
 
 
+def mlflow_id(client, run: RunDir) -> str:
+    experiment = client.get_experiment_by_name("dual").experiment_id
+    (found,) = client.search_runs([experiment], filter_string=f"tags.`dual.run_id` = '{run.identity().run_id}'")
+    return found.info.run_id
+
+
 def history(run: RunDir, key: str) -> list[tuple[int, float, int]]:
     with store_of(run.config()).client() as client:
-        experiment = client.get_experiment_by_name("dual").experiment_id
-        tag = f"tags.`dual.run_id` = '{run.identity().run_id}'"
-        (found,) = client.search_runs([experiment], filter_string=tag)
-        return [(m.step, m.value, m.timestamp) for m in client.get_metric_history(found.info.run_id, key)]
+        return [(m.step, m.value, m.timestamp) for m in client.get_metric_history(mlflow_id(client, run), key)]
 
 
 def test_a_run_is_one_mlflow_run_however_often_it_is_synced(store):
@@ -191,6 +194,23 @@ def test_the_scores_of_a_report_become_metrics_once(store):
     assert history(run, "test_best/av/count") == []
 
 
+def test_a_run_is_described_by_its_test_until_somebody_writes_another_description(store):
+    run = make_run(store, "described")
+
+    def described() -> str:
+        run_id = sync(run)
+        with store_of(run.config()).client() as client:
+            return client.get_run(run_id).data.tags.get("mlflow.note.content", "")
+
+    assert described() == ""
+    for text in ("# Evaluation\nfirst", "# Evaluation\nsecond"):
+        (run.reports / "test_best.md").write_text(text)
+        assert described() == text
+    with store_of(run.config()).client() as client:
+        client.set_tag(mlflow_id(client, run), "mlflow.note.content", "the one in the paper")
+    assert described() == "the one in the paper"
+
+
 @pytest.mark.parametrize("uri", ["file:///tmp/mlruns", "databricks", "mlruns"])
 def test_a_store_that_mlflow_no_longer_offers_is_refused_by_setting(tmp_path, uri):
     with pytest.raises(UserError, match=r"tracking\.uri"):
@@ -200,7 +220,7 @@ def test_a_store_that_mlflow_no_longer_offers_is_refused_by_setting(tmp_path, ur
 def test_the_best_export_of_a_finished_run_becomes_an_mlflow_model_that_answers(store, saved_model):
     import mlflow
 
-    run = make_run(store, "model")
+    run = make_run(store, "model-1.5")
     run.exports.mkdir()
     (run.exports / "best").symlink_to(saved_model)
     run.append_segment(Segment(event="end", job_id="1", reason="finished"))
@@ -211,6 +231,7 @@ def test_the_best_export_of_a_finished_run_becomes_an_mlflow_model_that_answers(
         found = client.get_run(run_id)
         (logged,) = client.search_logged_models([found.info.experiment_id])
         assert found.info.status == "FINISHED"
+    assert logged.name == "model-1_5"
     before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(store_uri)
     try:
