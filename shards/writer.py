@@ -6,6 +6,7 @@ import hashlib
 import os
 import tarfile
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -74,9 +75,22 @@ class ShardWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is not None:
-            self._raw.close()
-            self.temporary.unlink(missing_ok=True)
+            self._abandon(error)
             return
+        try:
+            self._finish()
+        except OSError as failed:
+            self._abandon(failed)
+            raise
+
+    def _abandon(self, error: BaseException | None) -> None:
+        self.temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # what is still buffered finds no room either
+            self._raw.close()
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(self.target)  # a failed write does not say where
+
+    def _finish(self) -> None:
         self._tar.close()
         self._raw.flush()
         os.fsync(self._raw.fileno())

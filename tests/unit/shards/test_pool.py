@@ -107,7 +107,8 @@ def test_a_disk_that_fills_up_is_one_line_and_the_same_command_continues(
     command = [sys.executable, "-c", _FULL, "iemocap", str(iemocap), "--out", str(out), *options]
     full = subprocess.run(command, capture_output=True, text=True, check=False)
     assert full.returncode == 1 and full.stderr.count("\n") == 1 and "the same command continues" in full.stderr
-    assert not list(out.glob("*.tar")) and not (out / "index.json").exists()
+    assert f"{out}/shard-00000.tar: File too large" in full.stderr
+    assert [path.name for path in out.iterdir()] == [".pack"] and not list((out / ".pack").glob("*.tmp"))
     pack("iemocap", iemocap, out, PackOptions(video_size=24, shard_samples=2))
     assert (out / "index.json").read_bytes() == (packed_iemocap / "index.json").read_bytes()
 
