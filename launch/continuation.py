@@ -41,7 +41,7 @@ class Policy:
         signal_seconds: how long before the time limit the job is warned.
         spent, budget: continuations so far (preemptions left out) and at most.
         stop_asked: a user wants the run to stop.
-        bad_node: a rank found its node unfit; the next attempt avoids it.
+        bad_node: a rank found a node unfit; another job avoids it.
         user_error: a rank failed for a reason that only the user can remove.
         progress, failed_at: the newest checkpoint now, and at the continuation after the last failure.
     """
@@ -85,7 +85,8 @@ def decide(facts: JobFacts, policy: Policy, failed: bool = False) -> Decision:
         return Decision("leave", "failure without a new checkpoint")
     if cause != "preempted" and policy.spent >= policy.budget:
         return Decision("leave", f"{cause}, and no continuation left")
-    return Decision("requeue" if policy.may_requeue else "chain", cause)
+    # Slurm changes the nodes to avoid of a waiting job only, and a requeue ends whoever would tell it.
+    return Decision("requeue" if policy.may_requeue and cause != "bad node" else "chain", cause)
 
 
 def incarnation() -> int:
@@ -93,9 +94,7 @@ def incarnation() -> int:
     return int(os.environ.get("SLURM_RESTART_COUNT") or 0)
 
 
-def go_on(
-    run: Path, job_id: str, incarnation: int, work: Work, failed: bool = False, exit_code: int = 1
-) -> Decision:
+def go_on(run: Path, job_id: str, incarnation: int, work: Work, failed: bool = False, exit_code: int = 1) -> Decision:
     """Decide, act, and write it into the run's history. Called by one process of the job.
 
     A chained job does `work`. A rank that was ended by a wish to stop before it could hear it has not failed.
@@ -134,8 +133,6 @@ def go_on(
             history.record(run, entry)
         if decision.action == "requeue":
             scheduler.command(["scontrol", "requeue", job_id])
-            if avoid:
-                scheduler.command(["scontrol", "update", f"JobId={job_id}", f"ExcNodeList={','.join(avoid)}"])
     except DualError as error:
         decision = Decision("leave", f"could not go on: {error}")
         history.record(run, history.Entry(event="leave", job_id=job_id, cause=decision.cause, step=step))

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from dual_hpc.config.schema import LaunchConfig
 from dual_hpc.errors import EnvironmentFault
-from launch import failures, history, scheduler
+from launch import continuation, failures, history, scheduler
 from launch.continuation import Decision, Policy, decide, go_on
 from launch.history import Entry, bad_nodes, budget, failed_at, jobs, last_job, spent
 from launch.profiles import Profile
+from launch.sbatch_job import Work
 from launch.scheduler import JobFacts, parse_facts
 
 RUNNING = JobFacts("RUNNING", restarts=0, reason="None", preempted=False, seconds_left=3600)
@@ -81,8 +82,7 @@ def test_a_failure_goes_on_only_from_a_newer_checkpoint() -> None:
 
 def test_a_bad_node_is_left_even_before_the_first_checkpoint() -> None:
     bad = replace(POLICY, bad_node=True)
-    assert decide(RUNNING, bad, failed=True).cause == "bad node"
-    assert decide(RUNNING, bad, failed=True).action == "requeue"
+    assert decide(RUNNING, bad, failed=True) == Decision("chain", "bad node")
     assert decide(RUNNING, replace(bad, spent=10), failed=True).action == "leave"
     told = [
         Entry(event="requeue", job_id="1", bad_nodes=["n2"]),
@@ -165,18 +165,22 @@ def test_ranks_that_a_signal_ended_before_they_could_hear_it_go_on(
     assert go_on(run, "7", 0, work, failed=True, exit_code=code).action == "leave"
 
 
-def test_nodes_that_were_named_are_avoided_also_those_of_earlier_attempts(
+def test_nodes_that_were_named_are_avoided_by_the_next_job_also_those_of_earlier_ones(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slurm = Controller(monkeypatch, RUNNING)
+    Controller(monkeypatch, RUNNING)
+    chained: list[tuple[str | None, list[str]]] = []
+
+    def submit(work: Work, run: Path, request: LaunchConfig, profile: Profile, entry: Entry, after: str | None) -> None:
+        chained.append((after, entry.bad_nodes))
+        history.record(run, entry)
+
+    monkeypatch.setattr(continuation, "submit_slurm", submit)
     failed(run, "no answer from n3", bad_nodes=["n3"])
-    assert go_on(run, "7", 0, work, failed=True).cause == "bad node"
+    assert go_on(run, "7", 0, work, failed=True) == Decision("chain", "bad node")
     failed(run, "node n1: /dev/shm has only 0 MB free", incarnation=1, bad_nodes=["n1"])
-    slurm.told.clear()
-    monkeypatch.setattr(scheduler, "facts", lambda job_id: replace(RUNNING, restarts=1))
     go_on(run, "7", 1, work, failed=True)
-    assert slurm.told == ["scontrol requeue 7", "scontrol update JobId=7 ExcNodeList=n1,n3"]
-    assert [entry.bad_nodes for entry in history.read(run)] == [[], ["n3"], ["n1", "n3"]]
+    assert chained == [("7", ["n3"]), ("7", ["n1", "n3"])]
 
 
 def test_a_slurm_that_does_not_answer_leaves_the_run_where_it_is(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
