@@ -89,7 +89,7 @@ def roll_call(store: Store, nodes: Sequence[str], rank: int, seconds: float) -> 
     except RuntimeError as error:
         raise BadNode(f"{nodes[0]} does not answer any more", [nodes[0]]) from error
     if silent:
-        raise BadNode(f"no answer from {', '.join(silent)} within {seconds:.0f} s", silent)
+        raise BadNode(f"{', '.join(silent)}: no answer within {seconds:.0f} s", silent)
 
 
 def add_up(store: Store, rank: int, size: int, seconds: float) -> None:

@@ -48,6 +48,6 @@ def test_a_silent_node_is_named_and_the_job_goes_on_without_it(cluster: Any, tmp
     cluster.finish(run, 900)
     (chained,) = [entry for entry in history.read(run.path) if entry.event == "chain"]
     assert (chained.cause, chained.bad_nodes) == ("bad node", [silent])
-    assert f"no answer from {silent}" in (run.logs / "failures.jsonl").read_text()
+    assert f"node {silent}: no answer" in (run.logs / "failures.jsonl").read_text()
     assert silent not in cluster.nodes(run)
     assert_undisturbed(run, cluster.reference())

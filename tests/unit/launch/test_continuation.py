@@ -176,7 +176,7 @@ def test_nodes_that_were_named_are_avoided_by_the_next_job_also_those_of_earlier
         history.record(run, entry)
 
     monkeypatch.setattr(continuation, "submit_slurm", submit)
-    failed(run, "no answer from n3", bad_nodes=["n3"])
+    failed(run, "node n3: no answer", bad_nodes=["n3"])
     assert go_on(run, "7", 0, work, failed=True) == Decision("chain", "bad node")
     failed(run, "node n1: /dev/shm has only 0 MB free", incarnation=1, bad_nodes=["n1"])
     go_on(run, "7", 1, work, failed=True)
