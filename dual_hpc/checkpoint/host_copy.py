@@ -38,12 +38,12 @@ def _tensors(value: Any) -> list[torch.Tensor]:
 
 def _rebuilt(tensor: torch.Tensor, storages: dict[int, torch.UntypedStorage]) -> torch.Tensor:
     source = tensor.untyped_storage()
-    if source.data_ptr() not in storages:
-        storages[source.data_ptr()] = _on_host(source)
+    if source._cdata not in storages:  # the address of the storage, not of its bytes: empty ones have none
+        storages[source._cdata] = _on_host(source)
     place = (tensor.storage_offset(), tensor.size(), tensor.stride())
-    found = torch.empty(0, dtype=tensor.dtype).set_(storages[source.data_ptr()], *place)
-    if isinstance(tensor, nn.Parameter):
-        return nn.Parameter(found, requires_grad=tensor.requires_grad)
+    found = torch.empty(0, dtype=tensor.dtype).set_(storages[source._cdata], *place)
+    found = nn.Parameter(found) if isinstance(tensor, nn.Parameter) else found
+    found.__dict__.update(vars(tensor))  # DeepSpeed's marks: plain values
     return found.requires_grad_(tensor.requires_grad)
 
 

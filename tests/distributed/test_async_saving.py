@@ -2,16 +2,89 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from dual_hpc.checkpoint import choose
 from dual_hpc.model import load_model
+from dual_hpc.tracking.journal import read, replay
 from dual_hpc.tracking.run_dir import RunDir
 from dual_hpc.training.export import export_checkpoint
 
 pytestmark = [pytest.mark.distributed, pytest.mark.timeout(600)]
+
+
+STAGES = ("0:fp32", "1:bf16", "2:fp32", "3:fp32", "3:bf16")
+
+
+@pytest.fixture(scope="module")
+def results(start_ranks: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """All scenarios of the small network, on two ranks."""
+    root = tmp_path_factory.mktemp("saving")
+    jobs = (*(f"same:{case}" for case in STAGES), *(f"rolled_back:{case}" for case in STAGES))
+    start_ranks("saving", 2, "toy", root, *jobs, "full:1:fp32", "full:3:fp32", "gone:2:bf16").check()
+    return dict(json.loads((root / "results.json").read_text()))
+
+
+@pytest.mark.parametrize("case", STAGES)
+def test_what_is_written_while_steps_go_on_is_what_would_have_been_waited_for(
+    results: dict[str, Any], case: str
+) -> None:
+    assert results[f"same:{case}"] == {"same": True, "landed": False, "step": 2}
+
+
+@pytest.mark.parametrize("case", STAGES)
+def test_going_back_takes_the_weights_of_the_checkpoint_and_leaves_no_trace_of_what_followed(
+    results: dict[str, Any], case: str
+) -> None:
+    assert results[f"rolled_back:{case}"] == {"back": 3, "same": True}
+
+
+@pytest.mark.parametrize("stage", [1, 3])
+def test_a_disk_that_fills_up_behind_the_training_is_known_to_all_ranks_alike(
+    results: dict[str, Any], stage: int
+) -> None:
+    result = results[f"full:{stage}:fp32"]
+    assert all("checkpoint of step 3" in answer and "rank 1: File too large" in answer for answer in result["answers"])
+    assert result["left"] == ["latest", "step_00000002"] and result["proven"] == [2, 4]
+
+
+def test_a_store_that_vanishes_is_known_to_all_ranks_alike(results: dict[str, Any]) -> None:
+    result = results["gone:2:bf16"]
+    assert all("No such file or directory" in answer for answer in result["answers"])
+    assert result["proven"] == 2
+
+
+def test_a_run_that_stays_sick_goes_back_once_and_ends_with_the_samples_named(
+    make_run: Callable[..., RunDir], start_ranks: Callable[..., Any]
+) -> None:
+    run = make_run("sick", "training.on_non_finite=rollback", "training.non_finite_limit=2")
+    ranks = start_ranks("saving", 2, "train", run.path, SICK="4")
+    assert [process.wait() for process in ranks.processes] == [2, 2]
+    said = ranks.outputs[0].read_text()
+    assert "back to the weights of step 3" in said and "though the run went back to step 3 before" in said
+    entries = list(read(run.journal))
+    assert [(entry.step, entry.fields["to"]) for entry in entries if entry.event == "rollback"] == [(5, 3)]
+    assert [entry.step for entry in entries if entry.event == "non_finite"] == [4, 5, 6, 7]
+    named = json.loads((run.reports / "non_finite-7.json").read_text())["steps"]
+    assert list(named) == ["6", "7"] and all(len(keys) == 12 and keys[0].startswith("u") for keys in named.values())
+
+
+def test_a_full_disk_is_survived_until_the_last_chance(
+    make_run: Callable[..., RunDir], start_ranks: Callable[..., Any]
+) -> None:
+    run = make_run("full")
+    ranks = start_ranks("saving", 2, "train", run.path, FULL="4")
+    assert [process.wait() for process in ranks.processes] == [1, 1]
+    said = ranks.outputs[0].read_text()
+    assert "WARNING: checkpoint of step 6 was not saved" in said and "training goes on" in said
+    assert "EnvironmentFault: checkpoint of step 7 was not saved" in said and "Traceback" not in said
+    assert choose.steps(run.checkpoints) == [3] and not choose.verify(run.checkpoints / "step_00000003")
+    assert sorted(replay(read(run.journal))["train/loss"]) == list(range(1, 8))
+    assert load_model(run.exports / "best")
 
 
 def test_a_checkpoint_exported_without_ranks_is_the_training_s_own_export(

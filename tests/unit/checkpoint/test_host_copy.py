@@ -31,12 +31,16 @@ def state() -> dict[str, Any]:
     named: Any = OrderedDict(a=flat[:4].view(2, 2), b=flat[4:7], c=torch.tensor([1, 2]).bfloat16())
     named._metadata = {"version": 1}
     again = {"same": named["a"]}
+    marked = torch.ones(2)
+    marked.ds_id = "4_7"  # type: ignore[attr-defined]
     return {
         "module": named,
         "transposed": flat.view(3, 4).t(),
         "parameter": nn.Parameter(torch.ones(2)),
         "master": torch.ones(3, requires_grad=True),
         "state": {0: {"step": torch.tensor(3.0), "empty": torch.zeros(0)}},
+        "placeholders": [torch.zeros(0), torch.zeros(0), torch.zeros(0, dtype=torch.int64)],
+        "marked": marked,
         "shapes": [OrderedDict(a=torch.Size([2, 2]))],
         "betas": (0.9, 0.98),
         "stage": Stage.TWO,
