@@ -27,7 +27,7 @@ Channels = str | int  # "downmix", "center", or the number of a channel
 
 # Containers of audio and video only. ffmpeg also "plays" text files (tty), play lists and scripts that name other
 # files or hosts (hls, concat, dash): with this list no file from a corpus can make it open a second one.
-_CONTAINERS = "mov,avi,matroska,wav,w64,flac,mp3,ogg,aac,aiff,au,asf,mpeg,mpegts,flv,mpegvideo,h264,m4v,amr,caf"
+_CONTAINERS = "mov,avi,matroska,wav,w64,flac,mp3,ogg,aac,aiff,au,asf,mpeg,mpegts,flv,mpegvideo,h264,m4v,amr,caf,gif"
 _MAX_SIDE = 8192  # pixels; a header that claims more is damaged, and would cost gigabytes per picture
 _SEEK_LEAD = 1.0  # seconds of sound decoded before a wanted stretch, so that resampling and overlap are settled in it
 _MAX_LATE_START = 10.0  # seconds of silence put before audio that begins late

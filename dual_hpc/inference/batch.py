@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from dual_hpc.errors import DualError, UserError
 from dual_hpc.inference.requests import BadRequest, Clip
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from dual_hpc.inference.predictor import Predictor
 
 
-def answer_all(predictor: Predictor, requests: Iterable[Clip | BadRequest], out: IO[str], errors: IO[str]) -> int:
+def answer_all(predictor: Predictor, requests: Iterable[Clip | BadRequest], out: TextIO, errors: TextIO) -> int:
     """Write one JSON object per request to `out`, in order, as soon as it is known.
 
     A request that cannot be answered gives {"input", "error"} there and one line on `errors`.
@@ -30,7 +30,7 @@ def answer_all(predictor: Predictor, requests: Iterable[Clip | BadRequest], out:
         if "error" in record:
             failed += 1
             print(f"dual-hpc: {record['error']}", file=errors, flush=True)
-        print(json.dumps(record, ensure_ascii=False), file=out, flush=True)
+        print(_as_line(record, out.encoding or "utf-8"), file=out, flush=True)
     return UserError.exit_code if failed else 0
 
 
@@ -39,3 +39,13 @@ def _record(predictor: Predictor, clip: Clip) -> dict[str, Any]:
         return predictor.predict(clip.path, clip.text, clip.start, clip.end).to_json()
     except DualError as error:
         return {"input": str(clip.path), "error": " ".join(str(error).split())}
+
+
+def _as_line(record: dict[str, Any], encoding: str) -> str:
+    """JSON to read; escaped where `encoding` cannot say it: a file's name may be no text at all."""
+    line = json.dumps(record, ensure_ascii=False)
+    try:
+        line.encode(encoding)
+    except UnicodeEncodeError:
+        return json.dumps(record)
+    return line

@@ -49,6 +49,10 @@ def prepare(clip: Clip, settings: Preprocessing) -> Prepared:
     Raises:
         UnreadableMedia: no stream of it can be read.
     """
+    if clip.path.exists() and not clip.path.is_file():
+        # Before anything opens it: a pipe without a writer would be waited for without an end.
+        kind = "folder" if clip.path.is_dir() else "pipe or device"
+        raise UnreadableMedia(f"{clip.path}: is a {kind}, no media file")
     info = probe(clip.path)
     faults: list[str] = []
     wave, frames = np.zeros(0, np.float32), None

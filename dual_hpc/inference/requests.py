@@ -1,10 +1,12 @@
-"""What is asked of a predictor: one clip each; from a file, a folder or a JSONL manifest."""
+"""What is asked of a predictor, one clip each: from files, folders, JSONL manifests or standard input."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -51,21 +53,33 @@ class _Line(BaseModel):
         return self
 
 
-def read_requests(source: Path, text: str | None = None) -> Iterator[Clip | BadRequest]:
-    """Clips of `source`: a folder's files in order of name (hidden ones left out), the lines of a .jsonl manifest
-    (relative inputs are relative to it), or the one file that it is.
+def read_requests(sources: Sequence[str | Path], text: str | None = None) -> Iterator[Clip | BadRequest]:
+    """Clips of all `sources`: a folder's files in order of name (hidden ones left out), the lines of a .jsonl manifest
+    (relative inputs are relative to it) or of standard input ("-"), or the one file that it is.
 
     Raises:
         UserError: no such file, an empty folder, or a text for several clips.
     """
-    if not source.exists():
-        raise UserError(f"--input: {source} does not exist")
-    several = source.is_dir() or source.suffix.lower() == ".jsonl"
+    for source in sources:
+        if str(source) != "-" and not (str(source) and Path(source).exists()):
+            raise UserError(f"--input: {str(source)!r} does not exist")
+    several = len(sources) > 1 or str(sources[0]) == "-" or Path(sources[0]).is_dir() or _is_manifest(Path(sources[0]))
     if several and text is not None:
         raise UserError("--text belongs to one clip: give the texts of several in a JSONL manifest")
-    if source.is_dir():
-        return iter(_folder(source))
-    return _manifest(source) if several else iter([Clip(source, text)])
+    return chain.from_iterable([_requests(source, text) for source in sources])
+
+
+def _is_manifest(path: Path) -> bool:
+    return path.suffix.lower() == ".jsonl"
+
+
+def _requests(source: str | Path, text: str | None) -> Iterable[Clip | BadRequest]:
+    path = Path(source)
+    if str(source) == "-":
+        return _lines(sys.stdin.buffer, "standard input", Path())
+    if path.is_dir():
+        return _folder(path)
+    return _manifest(path) if _is_manifest(path) else [Clip(path, text)]
 
 
 def _folder(folder: Path) -> list[Clip]:
@@ -78,16 +92,20 @@ def _folder(folder: Path) -> list[Clip]:
 
 def _manifest(manifest: Path) -> Iterator[Clip | BadRequest]:
     with open(manifest, "rb") as lines:
-        for number, raw in enumerate(lines, start=1):
-            if not raw.strip():
-                continue
-            try:
-                line = _Line.model_validate(json.loads(raw))
-            except ValidationError as error:
-                first = error.errors()[0]
-                where = ".".join(map(str, first["loc"])) or "line"
-                yield BadRequest(f"{manifest}:{number}", f"{where}: {first['msg']}")
-            except ValueError:
-                yield BadRequest(f"{manifest}:{number}", 'is not JSON like {"input": "clip.mp4", "text": "..."}')
-            else:
-                yield Clip(manifest.parent / line.input, line.text, line.start, line.end)
+        yield from _lines(lines, str(manifest), manifest.parent)
+
+
+def _lines(lines: Iterable[bytes], name: str, folder: Path) -> Iterator[Clip | BadRequest]:
+    for number, raw in enumerate(lines, start=1):
+        if not raw.strip():
+            continue
+        try:
+            line = _Line.model_validate(json.loads(raw))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"])) or "line"
+            yield BadRequest(f"{name}:{number}", f"{where}: {first['msg']}")
+        except (ValueError, RecursionError):
+            yield BadRequest(f"{name}:{number}", 'is not JSON like {"input": "clip.mp4", "text": "..."}')
+        else:
+            yield Clip(folder / line.input, line.text, line.start, line.end)

@@ -15,7 +15,7 @@ T = TypeVar("T")
 EXAMPLES = """\
 examples:
   dual-hpc predict --model store/runs/demo/export/best --input clip.mp4 --text "I am fine."
-  dual-hpc predict --model exported/ --input clips/ --output answers.jsonl
+  dual-hpc predict --model exported/ --input clips/ more/*.mp4 --output answers.jsonl
   dual-hpc predict --model exported/ --input list.jsonl    # lines like {"input": "a.mp4", "text": "...", "start": 1.5}
 
 Audio, video or text may be missing; each answer says what it was made from. A file that is no media costs one line on
@@ -26,7 +26,11 @@ standard error and exit code 2; the other files are still answered.
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="a saved model (a run's export/best)")
     parser.add_argument(
-        "--input", type=Path, required=True, metavar="PATH", help="a clip, a folder or a JSONL manifest"
+        "--input",
+        nargs="+",
+        required=True,
+        metavar="PATH",
+        help="clips, folders, JSONL manifests; - reads a manifest from standard input",
     )
     parser.add_argument("--text", metavar="WORDS", help="the transcript of one clip")
     parser.add_argument("--output", type=Path, metavar="FILE", help="write the JSON lines here, not to the terminal")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -57,13 +60,36 @@ def test_the_same_clips_answered_together_or_apart_are_the_same(predictor, clips
 
 def test_files_that_are_no_media_cost_a_line_and_the_exit_code_not_the_others(predictor, clips):
     out, errors = io.StringIO(), io.StringIO()
-    requests = [*read_requests(clips), BadRequest("clips.jsonl:3", "is not JSON")]
+    requests = [*read_requests([clips]), BadRequest("clips.jsonl:3", "is not JSON")]
     assert answer_all(predictor, requests, out, errors) == 2
     records = [json.loads(line) for line in out.getvalue().splitlines()]
     assert len(records) == len(requests)
     bad = {record["input"].rsplit("/", 1)[-1] for record in records if "error" in record}
     assert bad == {"cut.mp4", "notes.txt", "empty.mp4", "clips.jsonl:3"}
     assert len(errors.getvalue().splitlines()) == len(bad)
+
+
+def test_a_pipe_without_a_writer_is_not_waited_for(predictor, tmp_path):
+    os.mkfifo(tmp_path / "pipe.mp4")
+    out, errors = io.StringIO(), io.StringIO()
+    asked = [Clip(tmp_path / "pipe.mp4"), Clip(Path("/dev/null")), Clip(tmp_path), Clip(tmp_path / "absent.mp4")]
+    assert answer_all(predictor, asked, out, errors) == 2
+    said = errors.getvalue().splitlines()
+    assert [line.rsplit(": ", 1)[-1] for line in said] == [
+        *("is a pipe or device, no media file", "is a pipe or device, no media file", "is a folder, no media file"),
+        "no such file",
+    ]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])
+def test_a_name_that_is_no_text_comes_back_as_it_was(predictor, clips, tmp_path, encoding):
+    names = [b"c_\xff.mp4", "名 é\n.mp4".encode()]
+    for name in names:
+        shutil.copy(clips / "sound.wav", os.path.join(os.fsencode(tmp_path), name))
+    with open(tmp_path / "out", "w", encoding=encoding) as out:
+        answer_all(predictor, [Clip(tmp_path / os.fsdecode(name)) for name in names], out, io.StringIO())
+    lines = (tmp_path / "out").read_text(encoding).splitlines()
+    assert [os.path.basename(os.fsencode(json.loads(line)["input"])) for line in lines] == names
 
 
 def test_a_batch_without_faults_exits_with_zero(predictor, clips):

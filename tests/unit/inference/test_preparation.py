@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import av
 import numpy as np
 import pytest
 
@@ -67,3 +68,19 @@ def test_what_is_no_media_is_refused_by_name(clips, name):
 def test_a_stretch_behind_the_end_is_refused(clips):
     with pytest.raises(UnreadableMedia):
         prepare(Clip(clips / "both.mp4", start=60.0, end=61.0), SETTINGS)
+
+
+def test_an_animated_gif_is_a_clip_without_sound(clips, tmp_path):
+    with av.open(str(tmp_path / "a.gif"), "w") as container:
+        stream = container.add_stream("gif", rate=10)
+        stream.width = stream.height = 32
+        stream.pix_fmt = "rgb8"
+        for level in range(0, 200, 20):
+            picture = av.VideoFrame.from_ndarray(np.full((32, 32, 3), level, np.uint8), format="rgb24")
+            container.mux(stream.encode(picture.reformat(format="rgb8")))
+        container.mux(stream.encode())
+    prepared = prepare(Clip(tmp_path / "a.gif"), SETTINGS)
+    assert prepared.present == {"v"}
+    assert prepared.seconds == pytest.approx(1.0)
+    levels = prepared.sample.frames.mean((1, 2, 3))
+    assert len(levels) == 5 and (np.diff(levels) > 0).all()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+from pathlib import Path
+
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as limits
@@ -14,14 +17,14 @@ from dual_hpc.inference.requests import BadRequest, Clip, read_requests
 def test_one_file_is_one_clip_with_its_text(tmp_path):
     path = tmp_path / "a:b c.mp4"
     path.touch()
-    assert list(read_requests(path, "hi")) == [Clip(path, "hi")]
+    assert list(read_requests([path], "hi")) == [Clip(path, "hi")]
 
 
 def test_a_folder_gives_its_files_in_order_and_leaves_hidden_ones_out(tmp_path):
     for name in ("b.mp4", "a/x.wav", "._b.mp4", ".cache/y.mp4", "notes.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    found = [str(clip.path.relative_to(tmp_path)) for clip in read_requests(tmp_path)]
+    found = [str(clip.path.relative_to(tmp_path)) for clip in read_requests([tmp_path])]
     assert found == ["a/x.wav", "b.mp4", "notes.txt"]
 
 
@@ -36,7 +39,7 @@ def test_a_manifest_is_relative_to_itself_and_keeps_its_bad_lines_in_place(tmp_p
         b'{"input": "/c.mp4", "start": 1.5, "end": 2}\n'
         b"\xff\xfe\n"
     )
-    found = list(read_requests(manifest))
+    found = list(read_requests([manifest]))
     assert found[0] == Clip(tmp_path / "a.mp4", "so")
     assert [type(one) for one in found[1:5]] == [BadRequest] * 4
     assert "end must lie behind start" in found[3].reason and found[3].where.endswith(":5")
@@ -50,7 +53,28 @@ def test_a_manifest_is_relative_to_itself_and_keeps_its_bad_lines_in_place(tmp_p
 def test_no_line_of_a_manifest_stops_the_others(tmp_path, lines):
     manifest = tmp_path / "clips.jsonl"
     manifest.write_bytes(b"\n".join([*lines, b'{"input": "last.mp4"}']))
-    assert list(read_requests(manifest))[-1] == Clip(tmp_path / "last.mp4")
+    assert list(read_requests([manifest]))[-1] == Clip(tmp_path / "last.mp4")
+
+
+def test_several_inputs_are_answered_in_their_order(tmp_path, monkeypatch):
+    for name in ("b.mp4", "a.wav"):
+        (tmp_path / name).touch()
+    (tmp_path / "c.jsonl").write_text('{"input": "c.mp4"}\n')
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b'{"input": "d.mp4", "text": "so"}\nno\n')))
+    found = list(read_requests([tmp_path / "b.mp4", "-", tmp_path / "a.wav", tmp_path / "c.jsonl"]))
+    assert found[:2] == [Clip(tmp_path / "b.mp4"), Clip(Path("d.mp4"), "so")]
+    assert isinstance(found[2], BadRequest) and found[2].where == "standard input:2"
+    assert found[3:] == [Clip(tmp_path / "a.wav"), Clip(tmp_path / "c.mp4")]
+    with pytest.raises(UserError, match="--text"):
+        read_requests([tmp_path / "b.mp4", tmp_path / "a.wav"], "one text for both")
+
+
+@pytest.mark.parametrize("source", ["", "absent", "*.mp4"])
+def test_what_is_not_there_is_refused_before_anything_is_answered(tmp_path, monkeypatch, source):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.mp4").touch()
+    with pytest.raises(UserError, match="does not exist"):
+        read_requests(["a.mp4", source])
 
 
 @pytest.mark.parametrize(("name", "text"), [("absent.mp4", None), ("", None), ("clips.jsonl", "one text for all")])
@@ -60,4 +84,4 @@ def test_what_asks_for_nothing_is_refused(tmp_path, name, text):
     if name.endswith("jsonl"):
         (folder / name).touch()
     with pytest.raises(UserError, match=r"--input|--text"):
-        read_requests(folder / name, text)
+        read_requests([folder / name], text)
