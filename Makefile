@@ -53,7 +53,7 @@ bench-%: $(STAMP)
 	$(BIN)/python -m benchmarks.$*
 
 chaos: $(STAMP)
-	$(BIN)/python -m benchmarks.chaos --kills $(or $(N),20) --out chaos.json
+	$(BIN)/python -m benchmarks.chaos --kills $(or $(N),20)
 
 clean:
 	rm -rf demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -2,19 +2,16 @@
 
 Two ranks train the smallest DUAL on synthetic clips, with dropout and augmentation on. Each job loses one rank to
 `kill -9`: at any moment, before a step, or at a point of the commit protocol. When a run is finished and kills are
-left, the next begins under the next ZeRO stage. The answer, `chaos.json`: {kills, where, steps_repeated, samples_lost,
-samples_repeated, bit_equal}.
+left, the next begins under the next ZeRO stage; every fourth run does not save beside its steps. Jobs are forked from a
+process that has imported torch and DeepSpeed, another one for every run: most kills hit the training, not its imports.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
-import os
 import random
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -23,14 +20,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dual_hpc.checkpoint import choose, manifest
+from benchmarks import record
 from dual_hpc.config import load_config
-from dual_hpc.tracking.journal import read, replay
 from dual_hpc.tracking.run_dir import RunDir
 from launch.ports import LOOPBACK, free_port
+from tests.distributed.history import final_state, samples
+from tests.distributed.nursery import Nursery
 
 RANK = Path(__file__).parents[1] / "tests" / "distributed" / "workers" / "train.py"
-RANKS, STEPS = 2, 9
+RANKS, STEPS, STAGES = 2, 9, (1, 2, 3)
 POINTS = ("made", "written", "manifest", "renamed", "latest")
 SETTINGS = (
     *("data.protocol=all", "data.image_size=32", "data.max_seconds=1", "data.global_batch=4", "data.micro_batch=2"),
@@ -41,21 +39,31 @@ SETTINGS = (
 
 @dataclass
 class Tally:
-    """What `chaos.json` says."""
+    """What is reported.
+
+    Attributes:
+        where, stages: kills by place, and by ZeRO stage.
+        steps: executed, repeated ones included.
+        samples_lost, samples_repeated: of the finished runs' histories, against those of the undisturbed ones.
+        bit_equal: all finished runs equal the undisturbed ones in everything that `final_state` tells.
+    """
 
     kills: int = 0
     where: Counter[str] = field(default_factory=Counter)
+    stages: Counter[str] = field(default_factory=Counter)
+    runs: int = 0
+    steps: int = 0
     steps_repeated: int = 0
     samples_lost: int = 0
     samples_repeated: int = 0
     bit_equal: bool = True
-    runs: int = 0
 
     def add(self, run: RunDir, undisturbed: RunDir) -> None:
         """Compare a finished run with the one that nothing happened to."""
         executed, history = samples(run)
         _, expected = samples(undisturbed)
         self.runs += 1
+        self.steps += executed
         self.steps_repeated += executed - len(history)
         got, wanted = (Counter(key for keys in steps.values() for key in keys) for steps in (history, expected))
         self.samples_lost += sum((wanted - got).values())
@@ -63,50 +71,21 @@ class Tally:
         self.bit_equal &= history == expected and final_state(run) == final_state(undisturbed)
 
 
-def samples(run: RunDir) -> tuple[int, dict[int, list[str]]]:
-    """How many steps were executed, and the samples of each as the last job that did it read them."""
-    by_step: dict[int, dict[int, list[str]]] = {}
-    count = 0
-    for rank in range(RANKS):
-        for line in (run.path / f"samples-{rank}.jsonl").read_text().splitlines():
-            with contextlib.suppress(ValueError):  # torn by a kill: the step was not done either
-                record = json.loads(line)
-                by_step.setdefault(record["step"], {})[rank] = record["keys"]
-                count += rank == 0
-    return count, {step: sorted(sum(ranks.values(), [])) for step, ranks in sorted(by_step.items())}  # noqa: RUF017
-
-
-def final_state(run: RunDir) -> dict[str, Any]:
-    """The hashes of all files of the last checkpoint, its position, the exported weights, the loss sequence."""
-    found = manifest.load(run.checkpoints / manifest.folder_name(choose.steps(run.checkpoints)[-1]))
-    curves = replay(read(run.journal))
-    return {
-        "files": found.files,
-        "state": found.state,
-        "weights": {name: (run.exports / name / "model.safetensors").read_bytes() for name in ("best", "last")},
-        "curves": {key: curve for key, curve in curves.items() if key != "train/samples_per_second"},
-    }
-
-
-def job(run: RunDir, victim: int | None = None, point: str = "", after: float = float("inf")) -> bool:
+def job(nursery: Nursery, run: RunDir, victim: int | None = None, point: str = "", after: float = float("inf")) -> bool:
     """One job; True if it came to its end. The victim dies at `point`, or `after` so many seconds."""
-    where = {"MASTER_ADDR": LOOPBACK, "MASTER_PORT": str(free_port())}
-    shared = {"WORLD_SIZE": str(RANKS), "OMP_NUM_THREADS": "1", **where}
+    where = {"WORLD_SIZE": str(RANKS), "MASTER_ADDR": LOOPBACK, "MASTER_PORT": str(free_port())}
     began, processes = time.monotonic(), []
     for rank in range(RANKS):
-        environ = {**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank), "DIES": str(victim)}
-        environ["SAMPLES"] = str(run.path / f"samples-{rank}.jsonl")
-        command = [sys.executable, str(RANK), str(run.path), *([point] if point else [])]
-        with open(run.logs / f"rank-{rank}.log", "ab") as log:
-            processes.append(subprocess.Popen(command, env=environ, stdout=log, stderr=subprocess.STDOUT))
+        me = {"RANK": str(rank), "LOCAL_RANK": str(rank), "DIES": str(victim), "SAMPLES": str(run.path)}
+        arguments = [run.path, *([point] if point else [])]
+        processes.append(nursery.start(RANK, arguments, where | me, run.logs / f"rank-{rank}.log"))
     while any(process.poll() is None for process in processes):
         if victim is not None and time.monotonic() - began > after:
             processes[victim].kill()
         if any(process.poll() not in (None, 0) for process in processes):  # a launcher ends the others
-            time.sleep(0.2)
             for process in processes:
                 process.kill()
-        time.sleep(0.02)
+        time.sleep(0.01)
     codes = [process.wait() for process in processes]
     expected_death = victim is not None and codes[victim] == -9
     if any(codes) and not expected_death:
@@ -117,45 +96,52 @@ def job(run: RunDir, victim: int | None = None, point: str = "", after: float = 
 def chaos(kills: int, folder: Path, shards: Path, chance: random.Random) -> Tally:
     """Kill so often; every run is led to its end."""
     tally, undisturbed = Tally(), {}
-    for number in range(kills):  # more runs than kills are never needed
-        stage = 1 + number % 3
-        if stage not in undisturbed:
-            began = time.monotonic()
-            undisturbed[stage] = new_run(folder, f"whole-{stage}", shards, stage)
-            job(undisturbed[stage])
-            seconds = time.monotonic() - began
-        run = new_run(folder, f"killed-{number}", shards, stage)
-        finished = False
-        while not finished:
+    nursery = Nursery()
+    for stage in STAGES:
+        began = time.monotonic()
+        undisturbed[stage] = new_run(folder, f"whole-{stage}", shards, stage)
+        job(nursery, undisturbed[stage])
+        seconds = time.monotonic() - began
+    while tally.kills < kills:
+        nursery.close()
+        nursery = Nursery()
+        stage = STAGES[tally.runs % len(STAGES)]
+        apart = tally.runs % 4 != 3
+        run = new_run(folder, f"killed-{tally.runs}", shards, stage, apart)
+        while True:
             if tally.kills >= kills:
-                finished = job(run)
-                continue
-            kind = chance.choice(("moment", "step", "save"))
-            victim = chance.randrange(RANKS)
-            if kind == "moment":
-                finished = job(run, victim, after=chance.uniform(0, seconds))
-                where = "at any moment"
-            elif kind == "step":
-                finished = job(run, victim, point=f"step:{chance.randint(1, STEPS)}")
-                where = "before a step"
-            else:
-                name = chance.choice(POINTS)
-                victim = victim if name in POINTS[:2] else 0  # only rank 0 passes the others
-                finished = job(run, victim, point=f"{name}:{chance.randint(1, 2)}")
-                where = f"in a save: {name}"
-            if not finished:
-                tally.kills += 1
-                tally.where[where] += 1
-                print(f"kill {tally.kills}/{kills} of rank {victim}, {where}", file=sys.stderr, flush=True)
+                job(nursery, run)
+                break
+            where, victim, strike = draw(chance, seconds)
+            if job(nursery, run, victim, **strike):
+                break
+            tally.kills += 1
+            tally.where[where] += 1
+            tally.stages[str(stage)] += 1
+            print(f"kill {tally.kills}/{kills}: rank {victim}, ZeRO {stage}, {where}", file=sys.stderr, flush=True)
         tally.add(run, undisturbed[stage])
-        if tally.kills >= kills:
-            return tally
+        same = "as" if tally.bit_equal else "NOT as"
+        print(f"run {tally.runs} has ended {same} the undisturbed one", file=sys.stderr, flush=True)
+    nursery.close()
     return tally
 
 
-def new_run(folder: Path, name: str, shards: Path, stage: int) -> RunDir:
-    """A run directory; the name is not part of what decides the result."""
+def draw(chance: random.Random, seconds: float) -> tuple[str, int, dict[str, Any]]:
+    """Where the next job dies in words, which rank, and how `job` brings it about."""
+    kind, victim = chance.choice(("moment", "step", "save")), chance.randrange(RANKS)
+    if kind == "moment":
+        return "at any moment", victim, {"after": chance.uniform(0, seconds)}
+    if kind == "step":
+        return "before a step", victim, {"point": f"step:{chance.randint(1, STEPS // 2)}"}
+    point = chance.choice(POINTS)
+    victim = victim if point in POINTS[:2] else 0  # only rank 0 passes the others
+    return f"in a save: {point}", victim, {"point": f"{point}:{chance.randint(1, 2)}"}
+
+
+def new_run(folder: Path, name: str, shards: Path, stage: int, apart: bool = True) -> RunDir:
+    """A run directory; neither the name nor who writes checkpoints is part of what decides the result."""
     settings = [f"data.shards=[{shards}]", f"store={folder}", f"training.zero_stage={stage}", *SETTINGS]
+    settings.append(f"checkpoint.asynchronous={str(apart).lower()}")
     return RunDir.create(folder / "runs" / name, load_config("demo", settings))
 
 
@@ -173,17 +159,57 @@ def make_shards(folder: Path) -> Path:
     return shards
 
 
+def report(tally: Tally, seconds: float) -> Path:
+    """Write `results/chaos.json` and a table beside it."""
+    facts = {
+        "name": "chaos",
+        "machine": record.machine(),
+        "command": " ".join(["python", "-m", "benchmarks.chaos", *sys.argv[1:]]),
+        "commit": record.commit(),
+        "seconds": round(seconds),
+        **{
+            name: dict(sorted(value.items())) if isinstance(value, Counter) else value
+            for name, value in vars(tally).items()
+        },
+    }
+    path = record.RESULTS / "chaos.json"
+    path.write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    path.with_suffix(".md").write_text(markdown(facts), encoding="utf-8")
+    return path
+
+
+def markdown(facts: dict[str, Any]) -> str:
+    """The same as a table for people."""
+    lines = [
+        "# Chaos",
+        "",
+        f"{facts['machine']}; `{facts['command']}`; commit {facts['commit']}; {facts['seconds']} s.",
+        "",
+        f"Two ranks, {facts['runs']} runs of {STEPS} steps, each killed until it came to its end, then compared with "
+        "one left alone: hashes of its last checkpoint's files, position, exported weights, all logged values.",
+        "",
+        "| | |",
+        "|---|---:|",
+        f"| kills | {facts['kills']} |",
+        *(f"| … under ZeRO {stage} | {count} |" for stage, count in sorted(facts["stages"].items())),
+        *(f"| … {where} | {count} |" for where, count in sorted(facts["where"].items())),
+        f"| steps executed | {facts['steps']} |",
+        f"| of them repeated | {facts['steps_repeated']} |",
+        f"| samples lost | {facts['samples_lost']} |",
+        f"| samples repeated in the final history | {facts['samples_repeated']} |",
+        f"| bit-equal | {'yes' if facts['bit_equal'] else 'NO'} |",
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.chaos", description=__doc__)
     parser.add_argument("--kills", type=int, default=20, metavar="N", help="default %(default)s")
     parser.add_argument("--seed", type=int, default=0, help="of the kills (default %(default)s)")
-    parser.add_argument("--out", type=Path, default=Path("chaos.json"), metavar="FILE", help="default %(default)s")
     args = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="chaos-"))
+    began, folder = time.monotonic(), Path(tempfile.mkdtemp(prefix="chaos-"))
     tally = chaos(args.kills, folder, make_shards(folder), random.Random(args.seed))
-    report = {**vars(tally), "where": dict(tally.where)}
-    args.out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    print(json.dumps(report))
+    print(report(tally, time.monotonic() - began).with_suffix(".md").read_text())
     if tally.samples_lost or tally.samples_repeated or not tally.bit_equal:
         raise SystemExit(f"the runs differ; they are kept in {folder}")
     shutil.rmtree(folder)

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
-import subprocess
-import sys
 import tarfile
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +19,8 @@ from dual_hpc.config import load_config
 from dual_hpc.data.index import IndexedSample, Shard, ShardIndex, dataset_id, write_index
 from dual_hpc.data.sample import AUDIO_RATE, Utterance
 from dual_hpc.tracking.run_dir import RunDir
-from launch.ports import free_port
+from launch.ports import LOOPBACK, free_port
+from tests.distributed.nursery import Nursery, Rank, shared
 
 WORKERS = Path(__file__).parent / "workers"
 
@@ -31,7 +29,7 @@ WORKERS = Path(__file__).parent / "workers"
 class Ranks:
     """Running processes of one group, with their output in files."""
 
-    processes: list[subprocess.Popen[bytes]]
+    processes: list[Rank]
     outputs: list[Path]
 
     def wait(self, timeout: float = 420) -> list[int]:
@@ -55,43 +53,28 @@ class Ranks:
 
     def kill(self) -> None:
         for process in self.processes:
-            if process.poll() is None:
-                process.kill()
+            process.kill()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def start_ranks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Ranks]]:
-    """Start `workers/NAME.py` with the given arguments as so many ranks."""
+    """Start `workers/NAME.py` with the given arguments as so many ranks, by default in the nursery of all tests."""
     started: list[Ranks] = []
     logs = tmp_path_factory.mktemp("ranks")
 
-    def start(name: str, world_size: int, *arguments: object, **environ: str) -> Ranks:
-        port = free_port()
+    def start(name: str, world_size: int, *arguments: object, nursery: Nursery | None = None, **environ: str) -> Ranks:
+        where = {"MASTER_ADDR": LOOPBACK, "MASTER_PORT": str(free_port()), "WORLD_SIZE": str(world_size)}
         processes, outputs = [], []
         for rank in range(world_size):
-            env = {
-                **os.environ,
-                "RANK": str(rank),
-                "LOCAL_RANK": str(rank),
-                "WORLD_SIZE": str(world_size),
-                "MASTER_ADDR": "127.0.0.1",
-                "MASTER_PORT": str(port),
-                "OMP_NUM_THREADS": "1",
-                "CUDA_VISIBLE_DEVICES": "",
-                **environ,
-            }
-            output = logs / f"ranks{len(started)}-{rank}.log"
-            command = [sys.executable, str(WORKERS / f"{name}.py"), *map(str, arguments)]
-            with open(output, "wb") as file:
-                processes.append(subprocess.Popen(command, env=env, stdout=file, stderr=subprocess.STDOUT))
-            outputs.append(output)
+            env = {**where, "RANK": str(rank), "LOCAL_RANK": str(rank), **environ}
+            outputs.append(logs / f"ranks{len(started)}-{rank}.log")
+            processes.append((nursery or shared()).start(WORKERS / f"{name}.py", arguments, env, outputs[-1]))
         started.append(Ranks(processes, outputs))
         return started[-1]
 
     yield start
     for ranks in started:
         ranks.kill()
-        ranks.wait()
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ import pytest
 
 from dual_hpc.data.shards import ShardSet
 
-pytestmark = [pytest.mark.distributed, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.distributed, pytest.mark.timeout(600)]
 
 
 def test_two_ranks_then_three_with_a_killed_worker_read_what_one_rank_reads(
@@ -39,7 +39,7 @@ def test_all_ranks_stop_in_the_same_step_when_their_bad_samples_together_are_too
             file.seek(offset)
             file.write(b"\xff" * size)
     ranks = start_ranks("loader", 2, folder, tmp_path / "out.json", 4, 3)
-    codes = [process.wait(timeout=120) for process in ranks.processes]  # nobody is killed: each stops by itself
+    codes = [process.wait(timeout=400) for process in ranks.processes]  # nobody is killed: each stops by itself
     texts = [path.read_text() for path in ranks.outputs]
     assert codes == [2, 2], "\n".join(texts)
     assert all("4 samples cannot be decoded and data.bad_sample_limit is 3" in text for text in texts)

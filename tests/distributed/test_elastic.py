@@ -15,6 +15,7 @@ from dual_hpc.checkpoint import choose, convert
 from dual_hpc.checkpoint.group import Alone
 from dual_hpc.tracking.journal import read, replay
 from dual_hpc.tracking.run_dir import RunDir
+from tests.distributed.history import samples
 
 pytestmark = [pytest.mark.distributed, pytest.mark.timeout(600)]
 CASES = ("0:bf16", "1:fp32", "2:bf16", "3:fp32", "3:bf16")
@@ -83,13 +84,14 @@ def test_a_training_goes_on_with_any_number_of_ranks_and_says_so(
     make_run: Callable[..., RunDir], start_ranks: Callable[..., Any]
 ) -> None:
     settings = ("training.zero_stage=3", "model.text.trainable=none")
-    steady = make_run("steady", *settings)
-    start_ranks("train", 2, steady.path).check()
-    run = make_run("elastic", *settings)
-    for size in (2, 1, 3):
-        start_ranks("train", size, run.path, DUAL_END_TIME=str(time.time())).check()  # a step, then it saves and stops
-    said = start_ranks("train", 2, run.path).check()[0]
-    assert "was written by 3 rank(s), this job has 2: it was converted" in said
+    steady, run = make_run("steady", *settings), make_run("elastic", *settings)
+    start_ranks("train", 2, steady.path, SAMPLES=str(steady.path)).check()
+    noted = {"SAMPLES": str(run.path)}
+    for size in (2, 1, 4):
+        start_ranks("train", size, run.path, DUAL_END_TIME=str(time.time()), **noted).check()  # a step, then it stops
+    said = start_ranks("train", 2, run.path, **noted).check()[0]
+    assert "was written by 4 rank(s), this job has 2: it was converted" in said
+    assert samples(run) == samples(steady)  # no step repeated, the same global batches
     curves, expected = replay(read(run.journal)), replay(read(steady.journal))
     for name in ("train/loss", "train/grad_norm", "val/av/ua"):
         assert curves[name] == pytest.approx(expected[name], rel=2e-4), name

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import os
+import random
+import shutil
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dual_hpc.checkpoint import choose
-from dual_hpc.checkpoint.manifest import load
+from dual_hpc.checkpoint.group import Alone
+from dual_hpc.errors import EnvironmentFault
 from dual_hpc.tracking.journal import read, replay
 from dual_hpc.tracking.run_dir import RunDir
+from tests.distributed.history import final_state, samples
+from tests.distributed.nursery import Nursery
 
 pytestmark = [pytest.mark.distributed, pytest.mark.timeout(600)]
 # Everything random switched on: dropout, augmentation, modality dropout.
@@ -26,61 +32,68 @@ RANDOM = (
 )
 
 
-def final_state(run: RunDir) -> dict[str, Any]:
-    """The proofs of everything in the last checkpoint, its position, the exported weights, the loss sequence."""
-    step = choose.steps(run.checkpoints)[-1]
-    manifest = load(run.checkpoints / f"step_{step:08d}")
-    curves = replay(read(run.journal))
-    return {
-        "step": step,
-        "state": manifest.state,
-        "files": manifest.files,
-        "weights": {name: (run.exports / name / "model.safetensors").read_bytes() for name in ("best", "last")},
-        "curves": {key: curves[key] for key in ("train/loss", "train/grad_norm", "train/lr", "val/av/ua")},
-    }
-
-
-DEATHS = {2: [("made:2", 1), ("step:2", 0)], 3: [("manifest:2", 0)]}  # stage -> (point, rank) of each kill
+# ZeRO stage -> (point, rank) of each kill: together every point of the protocol, a step, and a moment by chance.
+DEATHS = {
+    1: [("latest:1", 0), ("chance", 1)],
+    2: [("made:2", 1), ("step:2", 0), ("renamed:1", 0)],
+    3: [("manifest:2", 0), ("written:1", 1)],
+}
 
 
 @pytest.fixture(scope="module")
-def undisturbed(make_run: Callable[..., RunDir], start_ranks: Callable[..., Any]) -> Callable[[int], dict[str, Any]]:
-    """The final state of a run that nothing happened to, by ZeRO stage."""
-    states: dict[int, dict[str, Any]] = {}
+def whole(make_run: Callable[..., RunDir], start_ranks: Callable[..., Any]) -> Iterator[Callable[[int], RunDir]]:
+    """A run that nothing happened to, by ZeRO stage, from processes that hash otherwise than those of the killed."""
+    runs: dict[int, RunDir] = {}
+    nursery = Nursery(PYTHONHASHSEED="7")
 
-    def state(stage: int) -> dict[str, Any]:
-        if stage not in states:
-            run = make_run(f"whole{stage}", f"training.zero_stage={stage}", *RANDOM)
-            start_ranks("train", 2, run.path).check()
-            states[stage] = final_state(run)
-        return states[stage]
+    def run(stage: int) -> RunDir:
+        if stage not in runs:
+            runs[stage] = make_run(f"whole{stage}", f"training.zero_stage={stage}", *RANDOM)
+            start_ranks("train", 2, runs[stage].path, nursery=nursery, SAMPLES=str(runs[stage].path)).check()
+        return runs[stage]
 
-    return state
+    yield run
+    nursery.close()
 
 
 @pytest.mark.parametrize("stage", list(DEATHS))
 def test_kills_leave_no_trace_in_the_result(
     make_run: Callable[..., RunDir],
     start_ranks: Callable[..., Any],
-    undisturbed: Callable[[int], dict[str, Any]],
+    whole: Callable[[int], RunDir],
     stage: int,
 ) -> None:
-    run = make_run(f"killed{stage}", f"training.zero_stage={stage}", *RANDOM)
+    beside = f"checkpoint.asynchronous={'false' if stage == 2 else 'true'}"
+    run = make_run(f"killed{stage}", f"training.zero_stage={stage}", beside, *RANDOM)
+    noted = {"SAMPLES": str(run.path)}
     for point, rank in DEATHS[stage]:
-        codes = start_ranks("train", 2, run.path, point, DIES=str(rank)).wait()
+        if point == "chance":
+            ranks = start_ranks("train", 2, run.path, **noted)
+            wait_for_a_step(run, ranks)
+            time.sleep(random.uniform(0, 0.2))
+            ranks.processes[rank].kill()
+        else:
+            ranks = start_ranks("train", 2, run.path, point, DIES=str(rank), **noted)
+        codes = ranks.wait()
         assert codes[rank] == -signal.SIGKILL, codes
-    start_ranks("train", 2, run.path).check()
-    assert final_state(run) == undisturbed(stage)
+    start_ranks("train", 2, run.path, **noted).check()
+    assert final_state(run) == final_state(whole(stage))
+    assert samples(run)[1] == samples(whole(stage))[1]
 
 
-def test_signal_stop_file_and_deadline_each_save_on_all_ranks_and_the_next_job_goes_on(
-    make_run: Callable[..., RunDir], start_ranks: Callable[..., Any], undisturbed: Callable[[int], dict[str, Any]]
-) -> None:
-    run = make_run("stopped", "training.zero_stage=2", *RANDOM)
-    ranks = start_ranks("train", 2, run.path)
+def wait_for_a_step(run: RunDir, ranks: Any) -> None:
+    """Until this job has done its first step; `run` has done none before."""
     while not replay(read(run.journal)).get("train/loss"):
         assert all(process.poll() is None for process in ranks.processes)
         time.sleep(0.02)
+
+
+def test_signal_stop_file_and_deadline_each_save_on_all_ranks_and_the_next_job_goes_on(
+    make_run: Callable[..., RunDir], start_ranks: Callable[..., Any], whole: Callable[[int], RunDir]
+) -> None:
+    run = make_run("stopped", "training.zero_stage=2", *RANDOM)
+    ranks = start_ranks("train", 2, run.path)
+    wait_for_a_step(run, ranks)
     os.kill(ranks.processes[1].pid, signal.SIGUSR2)
     outputs = ranks.check()
     assert all(output.splitlines()[-1].endswith("stopped") for output in outputs)
@@ -97,7 +110,7 @@ def test_signal_stop_file_and_deadline_each_save_on_all_ranks_and_the_next_job_g
     stops = [entry.fields["reason"] for entry in read(run.journal) if entry.event == "stop"]
     assert stops == ["asked by another rank", "stop file", "deadline"]
     assert run.segments()[-1].reason == "finished"
-    assert final_state(run) == undisturbed(2)
+    assert final_state(run) == final_state(whole(2))
 
 
 def test_a_hang_ends_all_ranks_and_each_shows_where_it_stood(
@@ -111,11 +124,48 @@ def test_a_hang_ends_all_ranks_and_each_shows_where_it_stood(
     assert "in passed" in hanging
 
 
+def truncated(path: Path) -> None:
+    os.truncate(path, path.stat().st_size - 1)
+
+
+def flipped(path: Path) -> None:
+    with open(path, "r+b") as file:
+        file.seek(path.stat().st_size // 2)
+        byte = file.read(1)[0]
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([byte ^ 1]))
+
+
+@pytest.mark.parametrize("stage", [1, 3])
+@pytest.mark.parametrize("spoil", [truncated, flipped, Path.unlink])
+def test_damage_to_any_file_of_the_newest_checkpoint_falls_back_and_to_all_checkpoints_refuses(
+    whole: Callable[[int], RunDir], tmp_path: Path, stage: int, spoil: Callable[[Path], None]
+) -> None:
+    root = tmp_path / "checkpoints"
+    shutil.copytree(whole(stage).checkpoints, root)
+    older, newest = (root / f"step_{step:08d}" for step in choose.steps(root))
+    files = sorted(path for path in newest.rglob("*") if path.is_file())
+    assert len(files) == (4 if stage == 1 else 5)  # the manifest, model states, and what each rank's optimizer holds
+    for file in files:
+        kept = file.read_bytes()
+        spoil(file)
+        choice = choose.newest_proven(root, Alone())
+        assert choice is not None and choice.folder == older
+        assert choice.passed_over and choice.passed_over[0].startswith(f"{newest.name}: ")
+        assert file.name in choice.passed_over[0] or file.name == "manifest.json"
+        file.write_bytes(kept)
+    assert choose.newest_proven(root, Alone()).folder == newest  # type: ignore[union-attr]
+    spoil(files[0])
+    spoil(older / "manifest.json")
+    with pytest.raises(EnvironmentFault, match=f"no checkpoint in .* is usable.*{newest.name}.*{older.name}"):
+        choose.newest_proven(root, Alone())
+
+
 def test_a_damaged_newest_checkpoint_is_passed_over_loudly_and_two_are_refused(
     make_run: Callable[..., RunDir], start_ranks: Callable[..., Any]
 ) -> None:
-    run = make_run("damaged")
-    start_ranks("train", 1, run.path, "step:7").wait()
+    run = make_run("damaged", "checkpoint.asynchronous=false")
+    start_ranks("train", 1, run.path, "latest:2").wait()
     older, newest = (run.checkpoints / f"step_{step:08d}" for step in choose.steps(run.checkpoints))
     file = max(newest.rglob("*.pt"), key=lambda path: path.stat().st_size)
     data = bytearray(file.read_bytes())

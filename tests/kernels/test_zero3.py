@@ -1,47 +1,36 @@
 """Parameters that ZeRO-3 gathers for a forward and takes away before the backward."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from launch.ports import free_port
+from launch.ports import LOOPBACK, free_port
+from tests.distributed.nursery import shared
 
 pytest.importorskip("deepspeed")
 
 
 @pytest.mark.distributed
-def test_sharded_parameters_train_as_whole_ones_do():
+def test_sharded_parameters_train_as_whole_ones_do(tmp_path: Path) -> None:
     worker = Path(__file__).with_name("zero3_worker.py")
-    common = os.environ | {
-        "WORLD_SIZE": "2",
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(free_port()),
-        "DS_ACCELERATOR": "cpu",
-        "OMP_NUM_THREADS": "1",
-        "TRITON_INTERPRET": "1",
-    }
+    where = {"WORLD_SIZE": "2", "MASTER_ADDR": LOOPBACK, "MASTER_PORT": str(free_port()), "TRITON_INTERPRET": "1"}
+    outputs = [tmp_path / str(rank) for rank in range(2)]
     ranks = [
-        subprocess.Popen(
-            [sys.executable, worker, "torch", "parallel", "triton"],
-            env=common | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+        shared().start(
+            worker, ["torch", "parallel", "triton"], where | {"RANK": str(rank), "LOCAL_RANK": str(rank)}, output
         )
-        for rank in range(2)
+        for rank, output in enumerate(outputs)
     ]
     try:
-        outputs = [rank.communicate(timeout=240) for rank in ranks]
+        codes = [rank.wait(timeout=240) for rank in ranks]
     finally:
         for rank in ranks:
             rank.kill()
-    assert [rank.returncode for rank in ranks] == [0, 0], outputs[0][1][-2000:]
+    said = outputs[0].read_text()
+    assert codes == [0, 0], said[-2000:]
     seen = []
-    for line in outputs[0][0].splitlines():
+    for line in said.splitlines():
         if line.startswith("["):
             try:
                 name, sharded, whole = json.loads(line)

@@ -2,7 +2,7 @@
 
 POINT is a point of the commit protocol, as `manifest:2` for its second passing, or `step:7` before the seventh step;
 `hang:7` makes it sleep there instead.
-SAMPLES in the environment names a file that takes the keys of every step.
+SAMPLES in the environment names a folder whose samples-RANK.jsonl takes the keys of every step.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def note_samples(file: Path) -> None:
 
 if __name__ == "__main__":
     if os.environ.get("SAMPLES"):
-        note_samples(Path(os.environ["SAMPLES"]))
+        note_samples(Path(os.environ["SAMPLES"]) / f"samples-{os.environ['RANK']}.jsonl")
     if len(sys.argv) > 2 and os.environ["RANK"] == os.environ.get("DIES", "0"):
         die_at(sys.argv[2])
     try:
