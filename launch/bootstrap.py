@@ -9,6 +9,7 @@ back into the queue that was just told to stop, and without any handler they kil
 
 import hashlib
 import os
+import runpy
 import shutil
 import signal
 import stat
@@ -48,11 +49,28 @@ def unpack(archive: str, base: str) -> str:
 
 
 def main() -> None:
+    """Called twice: from the archive, which it unpacks; then from the folder, which comes first on the path.
+
+    Not by `python -m`: that looks for modules in the working directory first, and jobs are submitted from the tree.
+    """
+    if not zipfile.is_zipfile(sys.argv[0]):
+        run(sys.argv[1:])
+        return
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2, signal.SIGTERM})
     code = unpack(sys.argv[0], node_folder())
     others = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = f"{code}{os.pathsep}{others}" if others else code
-    os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+    os.execv(sys.executable, [sys.executable, "-u", os.path.join(code, "__main__.py"), *sys.argv[1:]])
+
+
+def run(words: list[str]) -> None:
+    """What Python's own -m and -c do."""
+    words = words[1:] if words[0] == "-u" else words
+    sys.argv = words[1:]
+    if words[0] == "-m":
+        runpy.run_module(words[1], run_name="__main__", alter_sys=True)
+    else:
+        exec(compile(words[1], "<string>", "exec"), {"__name__": "__main__"})
 
 
 if __name__ == "__main__":

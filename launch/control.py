@@ -8,6 +8,7 @@ import signal
 from dual_hpc.errors import UserError
 from dual_hpc.tracking.run_dir import RunDir
 from launch import history
+from launch.jobs import JobDir
 from launch.scheduler import Scheduler, command
 from launch.standing import Standing
 
@@ -48,6 +49,20 @@ def cancel(run: RunDir, standing: Standing) -> str:
         jobs = Scheduler().jobs(history.jobs(history.read(run.path)))
         command(["scancel", *(job.job_id for job in jobs.values() if job.active)])
     return f"job {job_id} is cancelled"
+
+
+def cancel_job(job: JobDir) -> str:
+    """End the tasks of a job of another verb that wait or run.
+
+    Raises:
+        UserError: none does.
+    """
+    known = Scheduler().jobs(job.description().job_ids)
+    left = [task.job_id for task in known.values() if task.active]
+    if not left:
+        raise UserError(f"no task of {job.name} waits or runs; `dual-hpc why {job.name}` says more")
+    command(["scancel", *left])
+    return f"job {', '.join(left)} is cancelled"
 
 
 def _active(run: RunDir, standing: Standing) -> str:

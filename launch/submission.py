@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import shutil
 import sys
 import time
@@ -52,7 +53,8 @@ def submit(plan: PlannedRun, profile: Profile, new_code: bool = False) -> Job[An
         (run.path / history.STOP).unlink(missing_ok=True)
         if profile.executor == "local":
             return submit_local(run, request, profile)
-        return submit_slurm(train_rank, run.path, request, profile, history.Entry(event="submit", job_id=""))
+        with one_voice():
+            return submit_slurm(train_rank, run.path, request, profile, history.Entry(event="submit", job_id=""))
 
 
 def submit_local(run: RunDir, request: LaunchConfig, profile: Profile) -> Job[Any]:
@@ -106,6 +108,15 @@ def check_idle(run: Path) -> None:
 def is_finished(run: Path) -> bool:
     """True where training has done all its steps."""
     return any(segment.reason == FINISHED for segment in RunDir(run).segments())
+
+
+@contextlib.contextmanager
+def one_voice() -> Iterator[None]:
+    """Keep back what sbatch says until it has taken the job: what it says when it refuses is in our own line."""
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said):
+        yield
+    sys.stderr.write(said.getvalue())
 
 
 @contextlib.contextmanager

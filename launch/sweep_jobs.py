@@ -24,7 +24,7 @@ from launch.runs import PlannedRun
 from launch.sbatch import python_command, sbatch_parameters
 from launch.sbatch_job import without_allocation
 from launch.snapshot import ARCHIVE, code_files, write_archive
-from launch.submission import check_machine, new_folders, submit_local
+from launch.submission import check_machine, new_folders, one_voice, submit_local
 from launch.sweep import SweepDir
 
 
@@ -86,7 +86,7 @@ def submit_array(
         executor.update_parameters(**sbatch_parameters(profile, request, sweep.path, sys.executable))
         executor.update_parameters(array_parallelism=parallel)
         try:
-            with without_allocation(), executor.batch():
+            with one_voice(), without_allocation(), executor.batch():
                 jobs = [executor.submit(train_rank, str(plan.path)) for plan in plans]
         except FailedJobError as error:
             raise EnvironmentFault(f"sbatch refused the array: {' '.join(str(error).split())}") from error

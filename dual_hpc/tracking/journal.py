@@ -156,7 +156,7 @@ def _decode(line: bytes, end: int) -> Entry | None:
             step=step,
             metrics={str(key): float(value) for key, value in record.get("metrics", {}).items()},
             event=record.get("event"),
-            fields=record.get("fields", {}),
+            fields=dict(record.get("fields", {})),
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         return None

@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import argparse
 
-from launch.cli.run_arguments import add_run, existing_run
+from launch.cli.run_arguments import add_run, existing
 
 EXAMPLES = """\
 examples:
-  dual-hpc cancel trial-2
+  dual-hpc cancel trial-2              # what was done since the last checkpoint is lost; `stop` saves first
   dual-hpc resume trial-2              # later
+  dual-hpc cancel pack-1               # all tasks of a job of `dual-hpc submit ... -- pack ...`
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_run(parser)
+    add_run(parser, jobs=True)
 
 
 def run(args: argparse.Namespace) -> int:
     import time
 
-    from launch.control import cancel
+    from launch.control import cancel, cancel_job
+    from launch.jobs import JobDir
     from launch.scheduler import Scheduler
     from launch.standing import standings
 
-    found = existing_run(args)
-    print(cancel(found, standings([found], Scheduler(), time.time())[0]))
+    found = existing(args)
+    if isinstance(found, JobDir):
+        print(cancel_job(found))
+    else:
+        print(cancel(found, standings([found], Scheduler(), time.time())[0]))
     return 0

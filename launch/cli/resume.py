@@ -17,10 +17,13 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run(parser)
     parser.add_argument("--new-code", action="store_true", help="pack the code anew instead of running the run's own")
+    parser.add_argument("--json", action="store_true", help="say what was submitted as one JSON object")
     parser.add_argument("overrides", nargs="*", metavar="launch.KEY=VALUE", help="another size, time or place")
 
 
 def run(args: argparse.Namespace) -> int:
+    import json
+
     from dual_hpc.errors import UserError
     from launch.runs import plan_resumption
     from launch.submission import submit
@@ -30,5 +33,10 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"{found.path.name} is finished; `dual-hpc evaluate {found.path.name}` scores it")
     plan, profile = plan_resumption(found, args.overrides)
     job = submit(plan, profile, new_code=args.new_code)
-    print(f"run {plan.path}\njob {job.job_id} ({profile.name})")
+    if args.json:
+        print(
+            json.dumps({"run": plan.path.name, "path": str(plan.path), "job_id": job.job_id, "profile": profile.name})
+        )
+    else:
+        print(f"run {plan.path}\njob {job.job_id} ({profile.name})")
     return 0

@@ -1,4 +1,4 @@
-"""The arguments by which `train` and `submit` name a run."""
+"""The arguments by which the verbs name a run."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dual_hpc.tracking.run_dir import RunDir
+    from launch.jobs import JobDir
     from launch.runs import PlannedRun
 
 
@@ -31,14 +32,53 @@ def planned_run(args: argparse.Namespace, *further: str) -> PlannedRun:
     return plan_run(args.config or args.preset, args.run, [*args.overrides, *further], args.shards)
 
 
-def add_run(parser: argparse.ArgumentParser) -> None:
-    """An existing run, by name or folder."""
-    parser.add_argument("run_name", metavar="RUN", help="a run of the store by name, or its folder")
+def add_run(parser: argparse.ArgumentParser, jobs: bool = False) -> None:
+    """An existing run, by name or folder.
+
+    Args:
+        jobs: the verb also knows what `submit -- VERB` has submitted.
+    """
+    what = "a run (or a job of `submit -- VERB`)" if jobs else "a run"
+    parser.add_argument("run_name", metavar="RUN", help=f"{what} of the store by name, or its folder")
     parser.add_argument("--store", metavar="DIR", help="where RUN is looked up (default: DUAL_STORE, see `runs`)")
 
 
 def existing_run(args: argparse.Namespace) -> RunDir:
-    """The run that `add_run`'s arguments name."""
+    """The run that `add_run`'s arguments name.
+
+    Raises:
+        UserError: there is none, or it is a job of another verb.
+    """
+    from dual_hpc.errors import UserError
+    from launch.jobs import JobDir
+
+    found = existing(args)
+    if isinstance(found, JobDir):
+        verb = found.description().words[0]
+        raise UserError(
+            f"{found.name} is a job of `{verb}`, not a run; it has status, logs, why and cancel, and the same command "
+            "submitted again goes on where it ended"
+        )
+    return found
+
+
+def existing(args: argparse.Namespace) -> RunDir | JobDir:
+    """The run, else the job, that `add_run`'s arguments name.
+
+    Raises:
+        UserError: there is neither.
+    """
+    from pathlib import Path
+
+    from dual_hpc.config.paths import default_store
+    from dual_hpc.errors import UserError
+    from launch.jobs import find_job
     from launch.runs import find_run
 
-    return find_run(args.run_name, args.store)
+    try:
+        return find_run(args.run_name, args.store)
+    except UserError:
+        job = find_job(args.run_name, Path(args.store) if args.store else default_store())
+        if job is None:
+            raise
+        return job

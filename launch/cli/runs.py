@@ -1,13 +1,25 @@
-"""`dual-hpc runs`: one line per run of a store."""
+"""`dual-hpc runs`: one line per run of a store, and per job of another verb."""
 
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.table import Table
+
+    from launch.job_standing import JobOverview
+    from launch.overview import Overview
 
 EXAMPLES = """\
 examples:
   dual-hpc runs
-  dual-hpc runs --store $SCRATCH/dual_hpc --json
+  dual-hpc runs --store $SCRATCH/dual_hpc
+  dual-hpc runs --json | jq -r 'select(.state == "failed") | .name'
+
+With --json, a run has "kind": "run", a job of `submit -- VERB` has "kind": "job".
 """
 
 
@@ -19,28 +31,42 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     import dataclasses
     import json
+    import sys
     import time
     from pathlib import Path
 
     from rich.console import Console
-    from rich.table import Table
 
-    from dual_hpc.config.paths import default_store, runs_dir
-    from dual_hpc.tracking.run_dir import list_runs
-    from launch.overview import overview
+    from dual_hpc.config.paths import default_store
+    from launch.listing import list_store
     from launch.scheduler import Scheduler
-    from launch.standing import standings
 
-    runs = runs_dir(Path(args.store) if args.store else default_store())
-    found, now = list_runs(runs), time.time()
-    rows = [overview(*pair, now) for pair in zip(found, standings(found, Scheduler(), now, tolerant=True), strict=True)]
+    store = Path(args.store) if args.store else default_store()
+    listing = list_store(store, Scheduler(interval=60), time.time())
+    rows, jobs = listing.runs, listing.jobs
+    for path, reason in listing.broken.items():
+        print(f"dual-hpc: warning: {path} cannot be read: {reason}", file=sys.stderr)
     if args.json:
         for row in rows:
-            print(json.dumps(dataclasses.asdict(row)))
+            print(json.dumps({"kind": "run", **dataclasses.asdict(row)}))
+        for job in jobs:
+            print(json.dumps({"kind": "job", **dataclasses.asdict(job)}))
         return 0
-    if not rows:
-        print(f"no runs in {runs}")
+    if not rows and not jobs:
+        print(f"no runs in {store / 'runs'}")
         return 0
+    console = Console()
+    wide = Console(width=None if console.is_terminal else 160)
+    if rows:
+        wide.print(table_of_runs(rows))
+    if jobs:
+        wide.print(table_of_jobs(jobs))
+    return 0
+
+
+def table_of_runs(rows: Sequence[Overview]) -> Table:
+    from rich.table import Table
+
     heading = ("run", "state", "step", "loss", "UA {A,V}", "UA {A,V,T}", "job", "segments", "last sign of life")
     table = Table(*heading, box=None)
     for row in rows:
@@ -53,9 +79,18 @@ def run(args: argparse.Namespace) -> int:
             str(row.segments),
             f"{_age(row.age_seconds)} ago",
         )
-    console = Console()
-    Console(width=None if console.is_terminal else 160).print(table)
-    return 0
+    return table
+
+
+def table_of_jobs(jobs: Sequence[JobOverview]) -> Table:
+    from rich.table import Table
+
+    table = Table("job", "state", "tasks", "ids", "command", box=None)
+    for job in jobs:
+        ended = f"{job.tasks.count('finished')}/{len(job.tasks)}"
+        ids = job.job_ids[0] if len(job.job_ids) == 1 else f"{job.job_ids[0]} to {job.job_ids[-1]}"
+        table.add_row(job.name, job.state, ended, ids, job.command)
+    return table
 
 
 def _age(seconds: float) -> str:

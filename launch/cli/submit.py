@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from launch.cli.run_arguments import add_run_arguments, planned_run
 
 if TYPE_CHECKING:
+    from dual_hpc.config.schema import RunConfig
     from launch.profiles import Profile
     from launch.runs import PlannedRun
 
@@ -19,8 +20,10 @@ examples:
   dual-hpc submit --preset demo --shards shards/iemocap --wait     # the local profile: processes on this machine
   dual-hpc submit --run trial-2                                    # continue a run in a new job
   dual-hpc submit --profile my-cluster.yaml --tasks 8 -- pack meld $DSDIR/MELD --out $SCRATCH/shards/meld
+  dual-hpc submit --profile jean-zay-v100 launch.account=abc@v100 launch.hours=1 -- evaluate trial-2
 
-The request is checked against the profile (slurm/profiles/*.yaml) before anything is submitted.
+Behind -- may stand pack, extract, evaluate or sweep --evaluate; status, logs, why and cancel know such a job by the
+name that is printed. The request is checked against the profile (slurm/profiles/*.yaml) before anything is submitted.
 """
 
 
@@ -31,10 +34,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="print what would be submitted, and submit nothing")
     parser.add_argument("--tasks", type=int, default=1, metavar="N", help="tasks that share a command behind --")
     parser.add_argument("--clean", action="store_true", help="refuse to submit code that is not committed")
+    parser.add_argument("--json", action="store_true", help="say what was submitted as one JSON object")
     parser.add_argument("--new-code", action="store_true", help="with --run: pack the code anew")
 
 
 def run(args: argparse.Namespace) -> int:
+    import json
+
+    from dual_hpc.errors import UserError
     from launch.follow import follow
     from launch.profiles import load_profile
     from launch.snapshot import refuse_changes
@@ -44,45 +51,65 @@ def run(args: argparse.Namespace) -> int:
         refuse_changes()
     if args.command:
         return run_command(args)
+    if args.tasks != 1:
+        raise UserError("--tasks is for a command behind --; a training takes launch.nodes and launch.ranks_per_node")
     plan = planned_run(args, *([f"launch.profile={args.profile}"] if args.profile else []))
     profile = load_profile(plan.config.launch.profile)
     if args.dry_run:
         return dry_run(plan, profile)
     job = submit(plan, profile, new_code=args.new_code)
-    print(f"run {plan.path}\njob {job.job_id} ({profile.name})", flush=True)
+    if args.json:
+        print(
+            json.dumps({"run": plan.path.name, "path": str(plan.path), "job_id": job.job_id, "profile": profile.name})
+        )
+    else:
+        print(f"run {plan.path}\njob {job.job_id} ({profile.name})", flush=True)
     if args.wait:
         follow(plan.open(), job)
     return 0
 
 
 def run_command(args: argparse.Namespace) -> int:
-    """Submit `pack`, `extract` or `evaluate`."""
+    """Submit `pack`, `extract`, `evaluate` or `sweep --evaluate`."""
     import importlib
+    import json
+    from pathlib import Path
 
     from dual_hpc.config import load_config
     from dual_hpc.errors import UserError
     from launch.cli.main import build_parser
-    from launch.command import check_command, submit_command
+    from launch.command import check_command, check_work, submit_command
     from launch.profiles import load_profile
+    from launch.submission import check_machine
 
     if args.preset or args.config or args.run or args.shards:
         raise UserError("--preset, --config, --run and --shards are for training; a command behind -- has its own")
+    if args.wait or args.new_code:
+        raise UserError("--wait and --new-code are for training; `dual-hpc logs NAME -f` follows a command")
+    foreign = [word for word in args.overrides if not word.startswith(("launch.", "store="))]
+    if foreign:
+        raise UserError(f"{foreign[0]}: in front of -- stand launch.* and store= only; settings of a verb go behind it")
     config = load_config(None, [*args.overrides, *([f"launch.profile={args.profile}"] if args.profile else [])])
     profile = load_profile(config.launch.profile)
     check_command(args.command, args.tasks, config, profile)
     verb = args.command[0]
-    build_parser(verb, importlib.import_module(f"launch.cli.{verb}")).parse_intermixed_args(args.command[1:])
+    parser = build_parser(verb, importlib.import_module(f"launch.cli.{verb}"))
+    check_work(verb, parser.parse_intermixed_args(args.command[1:]), Path(config.store).absolute())
     if args.dry_run:
-        print(f"{args.tasks} tasks would run dual-hpc {' '.join(args.command)} on {profile.name}")
+        return dry_run_command(args, config, profile)
+    check_machine(profile)
+    jobs, job = submit_command(args.command, args.tasks, config, profile)
+    if args.json:
+        print(json.dumps({"job": job.name, "path": str(job.path), "job_ids": jobs, "profile": profile.name}))
         return 0
-    jobs, folder = submit_command(args.command, args.tasks, config, profile)
-    print(f"logs {folder / 'logs'}\njobs {' '.join(jobs)} ({profile.name})")
+    ids = jobs[0] if len(jobs) == 1 else f"{jobs[0]} to {jobs[-1]}"
+    print(f"job {job.path}\nids {ids} ({profile.name}); `dual-hpc status {job.name}` says where it stands")
     return 0
 
 
 def dry_run(plan: PlannedRun, profile: Profile) -> int:
     """Print the sbatch file on standard output, and what it may cost on standard error."""
-    from launch.request import check
+    from launch.request import check, price
     from launch.sbatch import sbatch_text
 
     request = plan.config.launch
@@ -91,6 +118,19 @@ def dry_run(plan: PlannedRun, profile: Profile) -> int:
         print(f"{request.ranks_per_node} processes on this machine would train {plan.path}")
         return 0
     print(sbatch_text(profile, request, plan.path, sys.executable), end="")
-    gpus = request.nodes * request.ranks_per_node if profile.has_gpus else 0
-    print(f"# at most {gpus * request.hours:g} GPU-hours per job", file=sys.stderr)
+    print(f"# {price(request, profile)}", file=sys.stderr)
+    return 0
+
+
+def dry_run_command(args: argparse.Namespace, config: RunConfig, profile: Profile) -> int:
+    """The same for a command."""
+    from pathlib import Path
+
+    from launch.request import price
+    from launch.sbatch import sbatch_text
+
+    folder = Path(config.store).absolute() / "jobs" / f"{args.command[0]}-N"
+    print(sbatch_text(profile, config.launch, folder, sys.executable, args.tasks, args.tasks, goes_on=False), end="")
+    print(f"# {args.tasks} task(s) of: dual-hpc {' '.join(args.command)}", file=sys.stderr)
+    print(f"# {price(config.launch, profile, args.tasks)}", file=sys.stderr)
     return 0

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import argparse
 
-from launch.cli.run_arguments import add_run, existing_run
+from launch.cli.run_arguments import add_run, existing
 
 EXAMPLES = """\
 examples:
   dual-hpc why trial-2
+  dual-hpc why pack-1                  # a job of `dual-hpc submit ... -- pack ...`
   dual-hpc why trial-2 --json          # {"cause": "out of memory", "sentence": ..., "advice": ...}
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_run(parser)
+    add_run(parser, jobs=True)
     parser.add_argument("--json", action="store_true", help="one JSON object instead of lines")
 
 
@@ -24,9 +25,15 @@ def run(args: argparse.Namespace) -> int:
 
     from launch.diagnosis import diagnose
     from launch.evidence import gather
+    from launch.job_standing import diagnose_job
+    from launch.jobs import JobDir
     from launch.scheduler import Scheduler
 
-    found = diagnose(gather(existing_run(args), Scheduler()))
+    subject = existing(args)
+    if isinstance(subject, JobDir):
+        found = diagnose_job(subject, Scheduler())
+    else:
+        found = diagnose(gather(subject, Scheduler()))
     if args.json:
         print(json.dumps(dataclasses.asdict(found)))
         return 0

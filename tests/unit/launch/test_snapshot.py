@@ -12,6 +12,8 @@ import pytest
 
 from dual_hpc.errors import UserError
 from launch import bootstrap
+from launch.local import RankExecutor
+from launch.sbatch import python_command
 from launch.snapshot import LARGEST, code_files, code_version, refuse_changes, write_archive
 
 
@@ -145,3 +147,30 @@ def test_what_an_archive_cannot_hold_is_named_in_one_line(kind: str, tree: Path,
     with pytest.raises(UserError, match="launch/odd") as caught:
         write_archive(tmp_path, tree)
     assert "\n" not in str(caught.value) and not (tmp_path / "code.zip").exists()
+
+
+def test_a_local_job_runs_the_code_it_was_submitted_with(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tree is changed after the submission and before the job looks at its code."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    folder, logs = str(tmp_path), tmp_path / "run" / "logs"
+    logs.mkdir(parents=True)
+    write_archive(tmp_path / "run", tree)
+
+    def rank() -> None:
+        import time
+        from pathlib import Path
+
+        while not (Path(folder) / "changed").exists():
+            time.sleep(0.05)
+        import launch
+
+        (Path(folder) / "word").write_text(launch.WORD)
+
+    python = python_command(sys.executable, tmp_path / "run")
+    job = RankExecutor(logs, 1, hours=0.1, signal_seconds=1, python=python).submit(rank)
+    (tree / "launch" / "__init__.py").write_text("WORD = 'later'\n")
+    (tmp_path / "changed").touch()
+    assert job._process is not None and job._process.wait(120) == 0
+    assert (tmp_path / "word").read_text() == "committed"

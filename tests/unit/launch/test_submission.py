@@ -69,5 +69,8 @@ def test_paths_and_names_are_no_shell(tmp_path: Path) -> None:
 
 
 def test_the_tasks_of_a_command_share_its_work() -> None:
-    assert task_words(["pack", "meld"], 0, 1) == ["pack", "meld"]
-    assert task_words(["pack"], 2, 4) == ["pack", "--array-index", "2", "--array-count", "4"]
+    assert task_words(["extract", "x"], 0, 1, 8) == ["extract", "x"]
+    assert task_words(["extract"], 2, 4, 8) == ["extract", "--array-index", "2", "--array-count", "4"]
+    assert task_words(["pack", "meld"], 0, 1, 8) == ["pack", "meld", "--workers", "8"]
+    for told in (["--workers", "2"], ["--workers=2"]):
+        assert task_words(["pack", *told], 0, 1, 8) == ["pack", *told]

@@ -1,0 +1,70 @@
+"""All runs and jobs of a store; one that cannot be read is named, and hides no other."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dual_hpc.config.paths import runs_dir
+from dual_hpc.errors import DualError, EnvironmentFault
+from dual_hpc.tracking.run_dir import RunDir
+from launch import history
+from launch.job_standing import JobOverview, overviews
+from launch.jobs import list_jobs
+from launch.overview import Overview, overview
+from launch.scheduler import Scheduler, available
+from launch.standing import is_local, standings
+
+
+@dataclass
+class Listing:
+    """What a store holds, oldest first.
+
+    Attributes:
+        broken: run directories that cannot be read, with the reason.
+    """
+
+    runs: list[Overview] = field(default_factory=list)
+    jobs: list[JobOverview] = field(default_factory=list)
+    broken: dict[Path, str] = field(default_factory=dict)
+
+
+def list_store(store: Path, scheduler: Scheduler, now: float) -> Listing:
+    """Every run and every job of another verb.
+
+    Args:
+        scheduler: with an interval, so that Slurm is asked once for all of them.
+        now: Unix time in seconds.
+    """
+    made, found = Listing(), []
+    for identity in sorted(runs_dir(store).glob("*/run.json")):
+        run = RunDir(identity.parent)
+        try:
+            found.append((run.identity().created, run, None if is_local(run) else last_job(run)))
+        except (OSError, DualError) as error:
+            made.broken[run.path] = _line(error)
+    found.sort(key=lambda one: one[0])
+    jobs = list_jobs(store)
+    ids = [job for *_, job in found if job is not None] + [id_ for job in jobs for id_ in job.description().job_ids]
+    if ids and available():
+        with contextlib.suppress(EnvironmentFault):  # those who need the answer ask again, and warn
+            scheduler.jobs(ids)
+    runs = [run for _, run, _ in found]
+    for run, standing in zip(runs, standings(runs, scheduler, now, tolerant=True), strict=True):
+        try:
+            made.runs.append(overview(run, standing, now))
+        except OSError as error:
+            made.broken[run.path] = _line(error)
+    made.jobs = overviews(jobs, scheduler)
+    return made
+
+
+def last_job(run: RunDir) -> str | None:
+    """The id of a run's newest job; that its records can be read is found out here."""
+    run.segments()
+    return history.last_job(history.read(run.path))
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())
