@@ -28,6 +28,7 @@ def settle(cluster: Any, run: RunDir) -> str:
 
 
 def test_cancelled_while_it_saves(cluster: Any) -> None:
+    reference = cluster.reference()
     run = cluster.submit("axed", "checkpoint.every_steps=1")  # it hardly does anything else
     cluster.until("it saves", lambda: step_of(run) >= 3)
     slurm("scancel", cluster.job(run))
@@ -36,7 +37,7 @@ def test_cancelled_while_it_saves(cluster: Any) -> None:
     assert [event for event, _ in continuations(run) if event in ("requeue", "chain")] == []
     cluster.dual("resume", "axed")
     cluster.finish(run)
-    assert_undisturbed(run, cluster.reference())
+    assert_undisturbed(run, reference)
 
 
 def test_cancelled_while_it_waits_for_the_job_before(cluster: Any, tmp_path: Path) -> None:
