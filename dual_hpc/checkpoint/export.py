@@ -61,7 +61,9 @@ def publish(root: Path, name: str, step: int, write: Callable[[Path], Any]) -> P
         _drop_unnamed(root)
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
-        raise EnvironmentFault(f"weights of step {step} were not exported to {root}: {error.strerror}") from error
+        raise EnvironmentFault(
+            f"weights of step {step} were not exported to {root}: {error.strerror or error}"
+        ) from error
     return root / name
 
 

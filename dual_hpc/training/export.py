@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from dual_hpc.checkpoint import choose
 from dual_hpc.checkpoint.group import Alone
@@ -29,11 +30,17 @@ def write_model(folder: Path, config: DualConfig, weights: dict[str, torch.Tenso
 
     A fresh model is made for it: the trained one is partitioned (ZeRO-3) or in half precision, and would write that
     into its configuration.
+
+    Raises:
+        OSError: it cannot be written.
     """
     with torch.random.fork_rng(devices=[]):  # initialising it must not shift the training's random state
         ordinary = DualForEmotionClassification(config).float()
     ordinary.load_state_dict(weights)
-    save_model(ordinary, tokenizer, folder)
+    try:
+        save_model(ordinary, tokenizer, folder)
+    except SafetensorError as error:  # hides the error of a write
+        raise OSError(f"writing {folder.name} failed: {error}") from error
 
 
 def write_description(run: RunDir, config: DualConfig) -> None:

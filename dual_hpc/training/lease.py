@@ -2,8 +2,8 @@
 
 Slurm can start a job again while processes of its former life still run on a node it has lost. Such a zombie cannot
 be ended from here, but it can be kept from publishing: whoever takes the lease puts a new token into it, and a holder
-looks for its own token before every commit, metric and export. What lies between look and rename is not fenced; it is
-microseconds, against the minute after which a silent lease is taken.
+looks for its own token before every commit, metric and export. What lies between that look and a checkpoint's rename is
+covered by `dual_hpc.checkpoint.commit`: whoever takes the run over sweeps unfinished checkpoints away first.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from dual_hpc.config import RunConfig
+from dual_hpc.errors import EnvironmentFault
 from dual_hpc.tracking.journal import Journal
 from dual_hpc.tracking.mlflow_sync import Synchroniser
 from dual_hpc.tracking.run_dir import RunDir, Segment
@@ -25,6 +26,10 @@ LINE_SECONDS = 15.0  # between two lines where there is no terminal
 
 class Reporter:
     """On other ranks than 0 every method does nothing.
+
+    Nothing is written to a run that another job has taken over: `metrics` and `event` raise then, what is said at the
+    end of a job is only said. A line that slips in between look and write does no harm: it repeats, for its step, what
+    the new owner writes, or is replaced by that.
 
     Attributes:
         silent: True on those ranks.
@@ -80,12 +85,14 @@ class Reporter:
     def event(self, kind: str, step: int, **fields: Any) -> None:
         """Write something that happened, without alarm."""
         if not self.silent:
+            self._fence()
             self._journal.event(kind, step, **fields)
 
     def warn(self, kind: str, step: int, message: str, **fields: Any) -> None:
         """Write something that happened and say it loudly."""
         if not self.silent:
-            self._journal.event(kind, step, message=message, **fields)
+            if self._ours():
+                self._journal.event(kind, step, message=message, **fields)
             self._say(f"WARNING: {message}")
 
     def close(self, reason: str, model: Path | None = None) -> None:
@@ -94,12 +101,20 @@ class Reporter:
             return
         if self._bar is not None:
             self._bar.stop()
-        self._journal.event("end", self._step, reason=reason)
-        self._segment("end", reason)
-        self._journal.close()
-        if self._sync is not None:
-            self._sync.close(model=model)
+        if self._ours():
+            self._journal.event("end", self._step, reason=reason)
+            self._segment("end", reason)
+            self._journal.close()
+            if self._sync is not None:
+                self._sync.close(model=model)
         self._say(f"training {reason} at step {self._step}")
+
+    def _ours(self) -> bool:
+        try:
+            self._fence()
+        except EnvironmentFault:
+            return False
+        return True
 
     def _segment(self, event: Any, reason: str | None = None) -> None:
         self._run.append_segment(

@@ -80,10 +80,19 @@ class Session:
         self.reporter.metrics(progress.step, found)
         score = progress.score = choosing_score(found, config)
         if progress.best_score is None or score > progress.best_score:
-            progress.best_score, progress.best_step = score, progress.step
-            self.export("best")
-            self.reporter.event("best", progress.step, score=score)
+            self._export_best(score)
         progress.owes_validation = False
+
+    def _export_best(self, score: float) -> None:
+        """A failure is survived: the best stays what `export/best` holds, and the next better one is tried again."""
+        progress = self.progress
+        try:
+            self.export("best")
+        except EnvironmentFault as error:
+            self.reporter.warn("export_failed", progress.step, f"{error}; training goes on, the best before stands")
+            return
+        progress.best_score, progress.best_step = score, progress.step
+        self.reporter.event("best", progress.step, score=score)
 
     def save(self, last_chance: bool) -> None:
         """Save this step. A failure is survived, unless nothing will be saved after this.

@@ -77,7 +77,7 @@ def test_a_full_disk_is_survived_until_the_last_chance(
     make_run: Callable[..., RunDir], start_ranks: Callable[..., Any]
 ) -> None:
     run = make_run("full")
-    ranks = start_ranks("saving", 2, "train", run.path, FULL="4")
+    ranks = start_ranks("saving", 2, "train", run.path, FULL="2")
     assert [process.wait() for process in ranks.processes] == [1, 1]
     said = ranks.outputs[0].read_text()
     assert "WARNING: checkpoint of step 6 was not saved" in said and "training goes on" in said

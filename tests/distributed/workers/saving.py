@@ -1,8 +1,8 @@
 """What befalls a save that is under way: `saving.py toy ROOT SCENARIO:STAGE:PRECISION ...` with the small network, and
 `saving.py train RUN` as a launcher calls it.
 
-For `train`, SICK names the first step of which every loss is infinite, FULL the step from which on this process cannot
-write files larger than 64 KiB.
+For `train`, SICK names the first step of which every loss is infinite, FULL the save (1, 2, ...) from which on this
+process cannot write files larger than 64 KiB.
 """
 
 from __future__ import annotations
@@ -132,13 +132,11 @@ def train(folder: Path) -> None:
     from dual_hpc.training import step as steps
 
     sick, full_at = (int(os.environ.get(name, 1 << 30)) for name in ("SICK", "FULL"))
-    seed, real, number = run.seed_everything, steps.train_step, 0
+    seed, real, number, saves = run.seed_everything, steps.train_step, 0, 0
 
     def seeding(parts: Any) -> None:
         nonlocal number
         number = parts[1] if len(parts) == 3 else number
-        if number >= full_at:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, resource.RLIM_INFINITY))
         seed(parts)
 
     def stepping(engine: Any, batches: Any, *rest: Any) -> Any:
@@ -147,6 +145,13 @@ def train(folder: Path) -> None:
                 batch["waveform"] = batch["waveform"] * float("inf")
         return real(engine, batches, *rest)
 
+    def reached(point: str) -> None:
+        nonlocal saves
+        saves += point == "made"
+        if saves >= full_at:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, resource.RLIM_INFINITY))
+
+    commit.reached = reached
     run.seed_everything, steps.train_step = seeding, stepping
     try:
         print(run.train(folder))

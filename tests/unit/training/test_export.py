@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,17 @@ def test_what_is_not_there_or_in_the_way_is_the_users_to_fix(run: RunDir, tmp_pa
     empty = RunDir.create(tmp_path / "empty", load_config("demo", [f"store={tmp_path}"]))
     with pytest.raises(UserError, match="no checkpoint yet"):
         export_checkpoint(empty.path)
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(run: RunDir, tmp_path: Path) -> None:
+    former = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 14, former[1]))
+    try:
+        with pytest.raises(EnvironmentFault, match="File too large") as caught:
+            export_checkpoint(run.path, out=tmp_path / "out")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, former)
+    assert "\n" not in str(caught.value) and not list(tmp_path.glob("out*"))
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(run: RunDir) -> None:

@@ -1,0 +1,72 @@
+"""What a job writes while the run is its own, and what a zombie does not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from dual_hpc.config import load_config
+from dual_hpc.errors import EnvironmentFault
+from dual_hpc.tracking.journal import read
+from dual_hpc.tracking.run_dir import RunDir
+from dual_hpc.training.reporter import Reporter
+from dual_hpc.training.world import World
+
+
+class Lease:
+    """Ours until it is lost."""
+
+    lost = False
+
+    def check(self) -> None:
+        if self.lost:
+            raise EnvironmentFault("this run was taken over by job 8")
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDir:
+    return RunDir.create(tmp_path / "run", load_config("demo", [f"store={tmp_path}", "tracking.enabled=false"]))
+
+
+def reporter(run: RunDir, lease: Lease, rank: int = 0) -> Reporter:
+    made = Reporter(run, run.config(), World(rank, 2, torch.device("cpu")), lease.check)
+    made.begin(0, 10)
+    return made
+
+
+def test_a_zombie_writes_nothing_into_the_run_that_another_job_has_taken_over(
+    run: RunDir, capfd: pytest.CaptureFixture[str]
+) -> None:
+    lease = Lease()
+    zombie = reporter(run, lease)
+    zombie.metrics(1, {"train/loss": 1.0})
+    zombie.event("checkpoint", 1)
+    before = (run.journal.read_bytes(), run.segments_file.read_bytes())
+    lease.lost = True
+    with pytest.raises(EnvironmentFault, match="taken over"):
+        zombie.metrics(2, {"train/loss": 1.0})
+    with pytest.raises(EnvironmentFault, match="taken over"):
+        zombie.event("checkpoint", 2)
+    zombie.warn("checkpoint_failed", 2, "not saved")
+    zombie.close("failed")
+    assert (run.journal.read_bytes(), run.segments_file.read_bytes()) == before
+    said = capfd.readouterr().err
+    assert "WARNING: not saved" in said and "training failed" in said
+
+
+def test_an_owner_s_words_end_with_how_the_job_ended(run: RunDir) -> None:
+    owner = reporter(run, Lease())
+    owner.warn("non_finite", 3, "step 3 was not finite", samples=["a", "b"])
+    owner.close("stopped")
+    assert [(entry.event, entry.step) for entry in read(run.journal)] == [("start", 0), ("non_finite", 3), ("end", 0)]
+    assert list(read(run.journal))[1].fields["samples"] == ["a", "b"]
+    assert [segment.reason for segment in run.segments()] == [None, "stopped"]
+
+
+def test_other_ranks_are_silent(run: RunDir) -> None:
+    other = reporter(run, Lease(), rank=1)
+    other.metrics(1, {"train/loss": 1.0})
+    other.close("finished")
+    assert not run.journal.exists() and not run.segments()
