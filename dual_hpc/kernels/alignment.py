@@ -16,7 +16,7 @@ from torch import Tensor
 
 from dual_hpc.kernels.alignment_onepass import LEAST_TEMPERATURE, AlignmentOnePass
 from dual_hpc.kernels.dispatch import select
-from dual_hpc.kernels.lengths import valid_steps, zero_padding
+from dual_hpc.kernels.lengths import checked, valid_steps, zero_padding
 
 
 def alignment_loss(
@@ -37,6 +37,7 @@ def alignment_loss(
         [B] in fp32 (fp64 for fp64 inputs): a mean over each utterance's steps.
     """
     chosen = select("alignment_loss", implementation, a)
+    lengths = checked(lengths, a)
     dtype = torch.get_autocast_dtype(a.device.type) if torch.is_autocast_enabled(a.device.type) else a.dtype
     wide = torch.promote_types(dtype, torch.float32)
     with torch.autocast(a.device.type, enabled=False):

@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from dual_hpc.kernels.lengths import valid_steps
+from dual_hpc.kernels.once import only_once
 
 LEAST_TEMPERATURE = 0.025
 
@@ -39,8 +39,8 @@ class AlignmentOnePass(torch.autograd.Function):
         return per_step.sum(1) / lengths.clamp(min=1)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        only_once("alignment_loss")
         a, v, size_a, size_v, present, lengths, tau, weights, sums = ctx.saved_tensors
         share = ((grad / (2 * lengths.clamp(min=1)))[:, None] * present).view(ctx.groups) / tau
         rows, columns = share / sums

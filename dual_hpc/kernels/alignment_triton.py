@@ -19,6 +19,7 @@ import triton.language as tl
 from torch import Tensor
 
 from dual_hpc.kernels.lengths import valid_steps, zero_padding
+from dual_hpc.kernels.once import only_once
 
 LANGUAGE = {torch.float32: tl.float32, torch.float64: tl.float64}
 FLOOR = tl.constexpr(-1e30)  # below any similarity, finite: a block without a valid key must not make NaN
@@ -209,6 +210,7 @@ def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> Non
 
 
 def _backward(ctx: Any, dloss: Tensor, _: Tensor, __: Tensor) -> tuple[Tensor | None, ...]:
+    only_once("alignment_loss")
     da, dv, dtau = alignment_backward_op(dloss, *ctx.saved_tensors, ctx.across_batch)
     return da, dv, None, dtau, None
 

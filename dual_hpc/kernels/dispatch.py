@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import dataclass
 from importlib.util import find_spec
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+from dual_hpc.errors import UserError
 
 ENVIRONMENT_SWITCH = "DUAL_HPC_KERNELS"
 IMPLEMENTATIONS = ("auto", "reference", "torch", "triton", "parallel")
@@ -30,8 +32,7 @@ logger = logging.getLogger(__name__)
 _said: set[tuple[str, str, str]] = set()
 
 
-@dataclass(frozen=True)
-class Case:
+class Case(NamedTuple):
     """What a choice may depend on: sizes are those of the op's first input, `width` its last (SDM: H)."""
 
     op: str
@@ -42,8 +43,7 @@ class Case:
     width: int
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """One measured win: `implementation` beat `torch` for `op` in this regime."""
 
     op: str
@@ -77,21 +77,21 @@ def choose(requested: str, case: Case, switch: str = "", triton_runs: bool = Fal
     case that the Triton kernel does not cover (too wide, fp64) runs torch.
 
     Raises:
-        ValueError: unknown name, or `triton` where it cannot run.
+        UserError: unknown name, or `triton` where it cannot run.
     """
     if switch not in ("", "off", *IMPLEMENTATIONS):
-        raise ValueError(f"{ENVIRONMENT_SWITCH}={switch}: write off or one of {', '.join(IMPLEMENTATIONS)}")
+        raise UserError(f"{ENVIRONMENT_SWITCH}={switch}: write off or one of {', '.join(IMPLEMENTATIONS)}")
     if requested not in IMPLEMENTATIONS:
-        raise ValueError(f"implementation={requested!r}: write one of {', '.join(IMPLEMENTATIONS)}")
+        raise UserError(f"model.kernels={requested}: write one of {', '.join(IMPLEMENTATIONS)}")
     if switch == "off":
         return "reference" if requested == "reference" else "torch"
     name = switch if requested == "auto" and switch else requested
     if name not in HAS[case.op]:
         name = "auto"
     if name == "triton" and not triton_runs:
-        raise ValueError(
-            f"{case.op}: the triton implementation cannot run on {case.device} here: it needs CUDA and the triton "
-            "package; write auto or torch"
+        raise UserError(
+            f"{case.op}: model.kernels=triton cannot run on {case.device} here: it needs CUDA and the triton package; "
+            "write auto or torch"
         )
     if name == "triton" and not _triton_covers(case):
         return "torch"

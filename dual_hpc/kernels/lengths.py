@@ -5,6 +5,24 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from dual_hpc.errors import UserError
+
+INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+
+
+def checked(lengths: Tensor, x: Tensor) -> Tensor:
+    """`lengths` for x [B, T, ...], within [0, T]: a kernel would follow a longer one out of its buffer.
+
+    Raises:
+        UserError: lengths are not integers [B] on x's device.
+    """
+    if lengths.shape != x.shape[:1] or lengths.dtype not in INTEGERS:
+        given = f"{lengths.dtype} {list(lengths.shape)}"
+        raise UserError(f"lengths: {given} for a batch of {x.shape[0]}; give one integer per sequence")
+    if lengths.device != x.device:
+        raise UserError(f"lengths: on {lengths.device}, the sequences are on {x.device}; move them there")
+    return lengths.clamp(0, x.shape[1])
+
 
 def valid_steps(lengths: Tensor, steps: int) -> Tensor:
     """bool [B, T]: True where step t of sequence b is inside its length (int [B])."""

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from dual_hpc.kernels.dispatch import select
-from dual_hpc.kernels.lengths import last_valid, zero_padding
+from dual_hpc.kernels.lengths import checked, last_valid, zero_padding
 from dual_hpc.kernels.sdm_lstm import sdm_lstm_op
 from dual_hpc.kernels.sdm_op import sdm_op
 from dual_hpc.kernels.sdm_torch import Weights, sdm_torch
@@ -36,10 +36,10 @@ def sdm(
 
     Args:
         x: [B, T, D], T >= 1. weight_prev, weight_cur: [4H, D] for x_{t-1} and x_t. weight_rec: [4H, H]. bias: [4H].
-        lengths: int [B], valid steps are a prefix; None = all T. Values past a length are never read.
+        lengths: int [B], valid steps are a prefix; None = all T. Values past a length are never read. What is not in
+            [0, T] counts as the nearer of the two.
         state: (h [B, H], c [B, H], x_last [B, D]) as returned for the preceding part of the same sequences; None at
             their start.
-
         with_state: False saves the little that the state costs.
 
     Returns:
@@ -47,6 +47,7 @@ def sdm(
         `with_state`). A sequence of length 0 keeps its state; if it has none yet, its x_last is zero.
     """
     chosen = select("sdm", implementation, x, width=weight_rec.shape[1])
+    lengths = None if lengths is None else checked(lengths, x)
     dtype = torch.get_autocast_dtype(x.device.type) if torch.is_autocast_enabled(x.device.type) else x.dtype
     with torch.autocast(x.device.type, enabled=False):
         weights = weight_prev.to(dtype), weight_cur.to(dtype), weight_rec.to(dtype), bias.to(dtype)
@@ -58,7 +59,6 @@ def sdm(
             before = None
         if chosen == "torch" and not torch.compiler.is_compiling():
             out, h, c = sdm_torch(x, weights, lengths, h, c, before, with_state)
-            out = zero_padding(out, lengths)
         else:
             first = zero_padding(x[:, :1], lengths)[:, 0] if before is None else before
             out, h, c = _implement(chosen, x, weights, lengths, h, c, first)
@@ -75,8 +75,7 @@ def _implement(
         out, h, c = sdm_reference(zero_padding(x, lengths), weights, lengths, h, c, before)
         return zero_padding(out, lengths), h, c
     if chosen == "torch":
-        out, h, c = sdm_lstm_op(x, *weights, lengths, h, c, before)
-        return zero_padding(out, lengths), h, c
+        return sdm_lstm_op(x, *weights, lengths, h, c, before)
     whole = x.new_full((x.shape[0],), x.shape[1], dtype=torch.int64) if lengths is None else lengths
     steps_first, _, h, c = sdm_op(x, *weights, whole, h, c, before, chosen)
     return steps_first.transpose(0, 1), h, c

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from dual_hpc.kernels.lengths import valid_steps
+from dual_hpc.kernels.once import only_once
 
 
 class Engine(Protocol):
@@ -138,6 +139,7 @@ def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> Non
 
 
 def _backward(ctx: Any, dh: Tensor, dc: Tensor, dh_last: Tensor, dc_last: Tensor) -> tuple[Tensor | None, ...]:
+    only_once("sdm")
     x, wp, wc, wr, bias, lengths, h0, c0, before, h, c = ctx.saved_tensors
     dx, dwp, dwc, dwr, dbias, dh0, dc0, dbefore = sdm_backward_op(
         dh, dh_last, dc_last, x, wp, wc, wr, bias, lengths, h0, c0, before, h, c, ctx.implementation

@@ -1,4 +1,4 @@
-"""The `torch` path of SDM: torch's own LSTM on the concatenated input. No faster one was found on a CPU."""
+"""The `torch` path of SDM: torch's own LSTM on the concatenated input, by oneDNN directly where that is faster."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ import torch
 from torch import Tensor
 
 from dual_hpc.kernels.lengths import last_valid, valid_steps
+from dual_hpc.kernels.sdm_onednn import OneDnnSdm, joined
 
 Weights = tuple[Tensor, Tensor, Tensor, Tensor]  # for x_{t-1} [4H, D], for x_t [4H, D], recurrent [4H, H], bias [4H]
-
-# Added to the pre-activations of padded steps: sigma(-HOLD) is exactly 0 and sigma(HOLD) exactly 1 in every dtype.
-HOLD = 1e4
 
 
 def sdm_torch(
@@ -26,31 +24,28 @@ def sdm_torch(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Padded and unpacked: packing costs far more than the padding. (h [B, T, H], last h [B, H], last c [B, H])
 
-    `before` None: nothing has changed before the first step. What lies in the padding of x does not matter, that of h
-    is unspecified. To rest at its last valid value c needs one
-    more input column: 1 in padded steps, it closes their input gate and opens their remember gate. Without
-    `with_state` that column is saved, and the last h and c are meaningless.
+    `before` None: nothing has changed before the first step. What lies in the padding of x does not matter, and h is
+    zero there. To rest at its last valid value c needs one more input column: 1 in padded steps, it closes their input
+    gate and opens their remember gate. Without `with_state` that column is saved, and the last h and c are meaningless.
     """
-    dtype = x.dtype
-    weight_prev, weight_cur, weight_rec, bias = weights
+    dtype, train, hold = x.dtype, torch.is_grad_enabled(), lengths is not None and with_state
     if x.device.type == "cpu" and dtype in (torch.bfloat16, torch.float16) and not _cpu_is_fast_in(dtype):
-        x, weight_prev, weight_cur, weight_rec, bias, h, c = (
-            t.float() for t in (x, weight_prev, weight_cur, weight_rec, bias, h, c)
-        )
+        x, h, c = x.float(), h.float(), c.float()
+        weight_prev, weight_cur, weight_rec, bias = weights
+        weights = weight_prev.float(), weight_cur.float(), weight_rec.float(), bias.float()
         before = None if before is None else before.float()
-    hold = lengths is not None and with_state
-    weight_in = [weight_prev, weight_cur]
-    if hold:
-        gates = torch.tensor([-HOLD, HOLD, 0.0, 0.0], dtype=x.dtype, device=x.device)
-        weight_in.append(gates.repeat_interleave(weight_rec.shape[1])[:, None])
-    flat = [torch.cat(weight_in, dim=1), weight_rec, bias, torch.zeros_like(bias)]
-    both = Neighbours.apply(x, before, lengths, hold)
-    out, h_last, c_last = torch.lstm(
-        both, (h[None], c[None]), flat, True, 1, 0.0, torch.is_grad_enabled(), False, False
-    )
+    if _onednn_runs(x):
+        out, c_last = OneDnnSdm.apply(x, *weights, h, c, before, lengths, hold, train)
+    else:
+        both = Neighbours.apply(x, before, lengths, hold)
+        flat = list(joined(*weights, hold))
+        out, _, c_last = torch.lstm(both, (h[None], c[None]), flat, True, 1, 0.0, train, False, False)
+        c_last = c_last[0]
+        if lengths is not None:
+            out = out.masked_fill(~valid_steps(lengths, x.shape[1]).T[..., None], 0)
     out = out.transpose(0, 1)
-    h_last = last_valid(out, lengths, h) if hold else h_last[0]
-    return out.to(dtype), h_last.to(dtype), c_last[0].to(dtype)
+    h_last = last_valid(out, lengths, h) if with_state else h
+    return out.to(dtype), h_last.to(dtype), c_last.to(dtype)
 
 
 class Neighbours(torch.autograd.Function):
@@ -90,3 +85,9 @@ def _cpu_is_fast_in(dtype: torch.dtype) -> bool:
     """oneDNN without native support for a 16-bit type emulates it, 30-50 times slower than fp32."""
     mkldnn = torch.ops.mkldnn
     return bool(mkldnn._is_mkldnn_bf16_supported() if dtype == torch.bfloat16 else mkldnn._is_mkldnn_fp16_supported())
+
+
+def _onednn_runs(x: Tensor) -> bool:
+    """Whether torch.lstm would take oneDNN's path for x: on a CPU, in all precisions but fp64, unless switched off."""
+    onednn = torch.backends.mkldnn
+    return x.device.type == "cpu" and x.dtype != torch.float64 and onednn.is_available() and bool(onednn.enabled)

@@ -10,6 +10,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from dual_hpc.errors import UserError
 from dual_hpc.kernels import sdm_exchange, sdm_resident
 from dual_hpc.kernels.dispatch import interpreting
 from dual_hpc.kernels.sdm_op import accumulator
@@ -132,7 +133,10 @@ def launch(
     processors = torch.cuda.get_device_properties(tensors[0].device).multi_processor_count
     at_once = processors // cut.parts
     if at_once == 0:
-        raise ValueError(f"sdm: H={sizes['H']} needs {cut.parts} multiprocessors at once, this device has {processors}")
+        raise UserError(
+            f"sdm: H={sizes['H']} needs {cut.parts} multiprocessors at once, this device has {processors}; "
+            "set model.kernels to torch"
+        )
     for first in range(0, tiles, at_once):
         grid = (cut.parts, min(at_once, tiles - first))
         kernel[grid](*tensors, arrived, first, 0, passes, *shape, **sizes, launch_cooperative_grid=True)

@@ -13,11 +13,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dual_hpc.kernels.dispatch import select
-from dual_hpc.kernels.lengths import valid_steps, zero_padding
+from dual_hpc.kernels.lengths import checked, valid_steps, zero_padding
 
 
 def vdm(x: Tensor, lengths: Tensor) -> Tensor:
     """Differences to the next step: x [B, T, D], lengths int [B] -> [B, T, D] in x's dtype, zero past the lengths."""
+    lengths = checked(lengths, x)
     x = zero_padding(x, lengths)
     last = torch.arange(x.shape[1], device=x.device) == lengths[:, None] - 1
     # At the last step what follows is padding: 0 - x + 2x is x exactly, and arithmetic is faster than a selection.
@@ -50,6 +51,7 @@ def vdm_concat_norm(
         [B, T, 2D] in x's dtype (the autocast dtype under autocast), exact zeros past the lengths.
     """
     chosen = select("vdm_concat_norm", implementation, x)
+    lengths = checked(lengths, x)
     dtype = torch.get_autocast_dtype(x.device.type) if torch.is_autocast_enabled(x.device.type) else x.dtype
     with torch.autocast(x.device.type, enabled=False):
         x = x.to(dtype)

@@ -13,6 +13,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from dual_hpc.kernels.once import only_once
+
 LANGUAGE = {torch.float32: tl.float32, torch.float64: tl.float64}
 
 
@@ -187,6 +189,7 @@ def _setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 
 def _backward(ctx: Any, dout: Tensor) -> tuple[Tensor | None, ...]:
+    only_once("vdm_concat_norm")
     x, lengths, weight = ctx.saved_tensors
     dx, dweight, dbias = vdm_concat_norm_backward_op(dout, x, lengths, weight, ctx.eps)
     return dx, None, dweight, dbias, None

@@ -7,6 +7,7 @@ import sys
 import pytest
 import torch
 
+from dual_hpc.errors import UserError
 from dual_hpc.kernels import dispatch
 from dual_hpc.kernels.dispatch import HAS, Case, Row, choose, select
 
@@ -57,8 +58,8 @@ def test_what_the_kernel_does_not_cover_runs_torch(dtype, width):
     ("requested", "switch", "message"),
     [("cuda", "", "write one of auto"), ("auto", "on", "DUAL_HPC_KERNELS=on"), ("triton", "", "write auto or torch")],
 )
-def test_a_wrong_word_is_an_error_that_says_what_to_write(requested, switch, message):
-    with pytest.raises(ValueError, match=message):
+def test_a_wrong_word_is_an_error_in_one_line_that_says_what_to_write(requested, switch, message):
+    with pytest.raises(UserError, match=message):
         choose(requested, CASE, switch=switch)
 
 
@@ -79,4 +80,4 @@ def test_the_package_imports_without_triton_and_without_the_rest_of_the_house():
         "print([m for m in ('transformers', 'deepspeed', 'mlflow', 'pydantic') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.split("\n")[:2] == ["[]", "[]"]
+    assert done.stdout.split("\n")[:2] == ["['dual_hpc.errors']", "[]"]

@@ -1,0 +1,135 @@
+"""What callers give at the edges: lengths out of range, one step, one sequence, views, gradients of a part."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from dual_hpc.errors import UserError
+from dual_hpc.kernels.alignment import alignment_loss
+from dual_hpc.kernels.sdm import sdm
+from dual_hpc.kernels.vdm import vdm, vdm_concat_norm
+
+pytest.importorskip("triton")
+
+
+def randn(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed + sum(shape)))
+
+
+class Op:
+    """One operation as a function of (x, lengths, implementation), and the other tensors that it takes."""
+
+    def __init__(self, name: str, width: int = 3, hidden: int = 4) -> None:
+        self.name = name
+        shapes = {
+            "sdm": [(4 * hidden, width), (4 * hidden, width), (4 * hidden, hidden), (4 * hidden,)],
+            "vdm": [(2 * width,), (2 * width,)],
+            "alignment": [(4, 5, width)],
+        }
+        self.parameters = [randn(*shape, seed=n) for n, shape in enumerate(shapes[name])]
+
+    def __call__(self, x: Tensor, lengths: Tensor | None, implementation: str) -> Tensor:
+        if self.name == "sdm":
+            return sdm(x, *self.parameters, lengths=lengths, implementation=implementation)[0]
+        if self.name == "vdm":
+            return vdm_concat_norm(x, lengths, *self.parameters, implementation=implementation)
+        other = self.parameters[0][: x.shape[0], : x.shape[1]]
+        return alignment_loss(x, other, lengths, 0.1, implementation=implementation)
+
+
+IMPLEMENTATIONS = {
+    "sdm": ["reference", "torch", "triton", "parallel"],
+    "vdm": ["reference", "torch", "triton"],
+    "alignment": ["reference", "torch", "triton"],
+}
+ALL = pytest.mark.parametrize(
+    ("op", "implementation"), [(op, name) for op, names in IMPLEMENTATIONS.items() for name in names]
+)
+OPS = pytest.mark.parametrize("op", list(IMPLEMENTATIONS))
+
+
+@ALL
+def test_lengths_out_of_range_count_as_the_nearest_in_it(op, implementation):
+    x, run = randn(4, 5, 3), Op(op)
+    got = run(x, torch.tensor([99, -7, 5, 2]), implementation)
+    torch.testing.assert_close(got, run(x, torch.tensor([5, 0, 5, 2]), implementation), atol=0, rtol=0)
+
+
+def test_a_difference_does_not_look_past_the_batch():
+    x = randn(2, 5, 3)
+    torch.testing.assert_close(vdm(x, torch.tensor([99, -1])), vdm(x, torch.tensor([5, 0])), atol=0, rtol=0)
+
+
+@OPS
+@pytest.mark.parametrize(
+    "lengths",
+    [torch.tensor([1.0, 2.0]), torch.tensor([True, False]), torch.tensor([1, 2, 3]), torch.tensor([[1], [2]])],
+    ids=["float", "bool", "too many", "column"],
+)
+def test_lengths_of_another_kind_are_an_error_in_one_line(op, lengths):
+    with pytest.raises(UserError, match="one integer per sequence") as error:
+        Op(op)(randn(2, 5, 3), lengths, "auto")
+    assert "\n" not in str(error.value)
+
+
+@OPS
+def test_lengths_elsewhere_are_an_error_in_one_line(op):
+    with pytest.raises(UserError, match="on meta, the sequences are on cpu"):
+        Op(op)(randn(2, 5, 3), torch.tensor([1, 2], device="meta"), "auto")
+
+
+@ALL
+@pytest.mark.parametrize(("batch", "steps"), [(1, 1), (1, 5), (4, 1)])
+def test_one_step_and_one_sequence_are_nothing_special(op, implementation, batch, steps):
+    x, run = randn(batch, steps, 3).requires_grad_(), Op(op)
+    lengths = torch.full((batch,), steps)
+    got, want = (run(x, lengths, name) for name in (implementation, "reference"))
+    torch.testing.assert_close(got, want, atol=1e-5, rtol=1e-5)
+    mine, its = (torch.autograd.grad(out.square().sum(), x)[0] for out in (got, want))
+    torch.testing.assert_close(mine, its, atol=1e-4, rtol=1e-4)
+
+
+@ALL
+def test_where_nothing_is_valid_nothing_comes_out_and_gradients_are_zero(op, implementation):
+    x, run = torch.full((2, 4, 3), float("nan")).requires_grad_(), Op(op)
+    run.parameters = [p.requires_grad_() for p in run.parameters]
+    out = run(x, torch.tensor([0, 0]), implementation)
+    assert not out.any()
+    for gradient in torch.autograd.grad(out.sum(), [x, *run.parameters], materialize_grads=True):
+        assert not gradient.any()
+
+
+@ALL
+def test_views_give_what_copies_give(op, implementation):
+    wide = randn(5, 6, 4)
+    view = wide.transpose(0, 1)[:4, :, 1:]  # [4, 5, 3], neither contiguous nor aligned
+    run, lengths = Op(op), torch.tensor([5, 1, 3, 4])
+    torch.testing.assert_close(
+        run(view, lengths, implementation), run(view.contiguous(), lengths, implementation), atol=1e-6, rtol=1e-6
+    )
+
+
+@ALL
+def test_any_part_of_the_inputs_may_require_gradients(op, implementation):
+    run, lengths = Op(op), torch.tensor([5, 1, 3, 4])
+    whole = [randn(4, 5, 3).requires_grad_(), *(p.requires_grad_() for p in run.parameters)]
+    wanted = torch.autograd.grad(run(whole[0], lengths, implementation).square().sum(), whole)
+    for number in range(len(whole)):
+        part = [t.detach().requires_grad_(n == number) for n, t in enumerate(whole)]
+        run.parameters = part[1:]
+        out = run(part[0], lengths, implementation)
+        (got,) = torch.autograd.grad(out.square().sum(), part[number])
+        torch.testing.assert_close(got, wanted[number], atol=1e-5, rtol=1e-5)
+
+
+@ALL
+def test_second_derivatives_are_right_or_refused_in_one_line(op, implementation):
+    x, run = randn(2, 3, 3).double().requires_grad_(), Op(op)
+    run.parameters = [p.double() for p in run.parameters]
+    lengths = torch.tensor([3, 2])
+    refused = implementation in ("triton", "parallel") or (op, implementation) == ("alignment", "torch")
+    if refused:
+        with pytest.raises(UserError, match=r"set model\.kernels to reference"):
+            torch.autograd.grad(run(x, lengths, implementation).sum(), x, create_graph=True)
+    else:
+        assert torch.autograd.gradgradcheck(lambda x: run(x, lengths, implementation), x)
