@@ -24,7 +24,7 @@ from dual_hpc.model.masking import prefix_mask
 from dual_hpc.model.output import DualOutput
 from dual_hpc.model.residual import SentimentResidual
 
-from transformers import PreTrainedModel  # isort: skip  (after the torchaudio seam)
+from transformers import AutoModel, PreTrainedModel  # isort: skip  (after the torchaudio seam)
 
 
 # A modality's content, and its lengths [B] or (token ids) its mask; None only where the model does not use it.
@@ -212,3 +212,6 @@ def _mean_or_zero(
     if loss is None:
         return torch.zeros((), device=audio.device)
     return loss(audio, video, lengths).mean()
+
+
+AutoModel.register(DualConfig, DualForEmotionClassification, exist_ok=True)

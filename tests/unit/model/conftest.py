@@ -65,7 +65,7 @@ def tokenizer() -> Any:
     return build_tokenizer(TEXTS)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_model(tokenizer: Any) -> Make:
     """`make_model("light", use_sdm=False)`: a fresh model in evaluation mode, always with the same weights."""
 
@@ -78,7 +78,7 @@ def make_model(tokenizer: Any) -> Make:
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_batch() -> Callable[..., dict[str, Any]]:
     """Clips of unlike lengths, as media and as features; `missing` names what each lacks ("a", "v", "t")."""
 

@@ -14,6 +14,8 @@ from dual_hpc.config.schema import ModelConfig
 from dual_hpc.errors import UserError
 from dual_hpc.model import DualConfig, DualForEmotionClassification, load_model, save_model
 
+from transformers import AutoModel  # isort: skip  (after the torchaudio seam)
+
 
 def one_line(failure: Any) -> str:
     assert "\n" not in str(failure.value)
@@ -32,6 +34,15 @@ def test_a_saved_model_gives_bitwise_the_same(
     assert words("hello you").input_ids == tokenizer("hello you").input_ids
     assert not again.training
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= {file.name for file in tmp_path.iterdir()}
+
+
+def test_transformers_own_loader_knows_the_model(make_model: Any, make_batch: Any, tmp_path: Path) -> None:
+    model, batch = make_model(), make_batch()
+    model.save_pretrained(tmp_path)
+    again = AutoModel.from_pretrained(tmp_path)
+    assert type(again) is DualForEmotionClassification and not again.training
+    with torch.no_grad():
+        assert torch.equal(model(**batch).logits, again(**batch).logits)
 
 
 def test_what_was_frozen_is_frozen_after_loading(make_model: Any, tmp_path: Path) -> None:
