@@ -13,20 +13,21 @@ examples:
   dual-hpc extract $SCRATCH/shards/meld --preset meld --out $SCRATCH/shards/meld-features
   dual-hpc extract $SCRATCH/shards/meld --model runs/best --out $SCRATCH/shards/meld-features
   dual-hpc extract SHARDS --preset meld --out OUT model.use_text=false      # settings change the preset
+  dual-hpc submit --profile my-cluster.yaml --tasks 4 -- extract SHARDS --preset meld --out OUT   # four GPUs share it
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("folder", type=Path, help="a folder of media shards")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the feature shards")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the feature shards")
     which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("--model", type=Path, help="a saved DUAL, whose encoders are used")
-    which.add_argument("--preset", help="a preset or YAML file that names pretrained encoders")
+    which.add_argument("--model", type=Path, metavar="DIR", help="a saved DUAL, whose encoders are used")
+    which.add_argument("--preset", metavar="NAME", help="a preset or YAML file that names pretrained encoders")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="settings that change the preset")
     parser.add_argument("--dtype", choices=("float16", "float32"), default="float16", help="default float16")
-    parser.add_argument("--batch", type=int, default=8, help="samples per forward pass (default 8)")
-    parser.add_argument("--workers", type=int, default=0, help="processes that decode (default 0: none)")
+    parser.add_argument("--batch", type=int, default=8, metavar="N", help="samples per forward pass (default 8)")
+    parser.add_argument("--workers", type=int, default=0, metavar="N", help="processes that decode (default 0: none)")
     add_task_arguments(parser)
 
 

@@ -17,7 +17,12 @@ EXAMPLES = """\
 examples:
   dual-hpc pack iemocap $DSDIR/IEMOCAP --out $SCRATCH/shards/iemocap --workers 8
   dual-hpc pack meld $DSDIR/MELD --audio center
-  dual-hpc pack manifest my_corpus.csv --name mine      # columns: audio, video, text, label, split, speaker ...
+  dual-hpc pack manifest my_corpus.csv --name mine
+  dual-hpc submit --profile my-cluster.yaml --tasks 8 -- pack meld $DSDIR/MELD --out $SCRATCH/shards/meld
+
+A manifest is CSV with a header, or JSON lines, one utterance per row: audio and/or video (paths from the manifest's
+folder), text, label; and where they are known id, split, speaker, dialogue, utterance, session, start and end (seconds
+in the media), valence, arousal, dominance.
 
 Killed at any moment, the same command continues. Nothing is left out silently: see report.md beside the shards.
 """
@@ -27,13 +32,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("corpus", choices=("iemocap", "meld", "manifest"), help="which reader")
     parser.add_argument("source", type=Path, help="the corpus's folder (full release or short layout), or the manifest")
-    parser.add_argument("--out", type=Path, help="folder of the shards (default: shards/CORPUS in the store)")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder of the shards (default: shards/CORPUS in the store)"
+    )
     parser.add_argument("--name", help="name of a manifest's corpus (default: the file's)")
-    parser.add_argument("--workers", type=int, default=1, help="processes (default 1); the result is the same")
-    parser.add_argument("--video-size", type=int, default=224, help="pixels of the stored short side (default 224)")
-    parser.add_argument("--max-fps", type=int, default=30, help="pictures per second at most (default 30)")
-    parser.add_argument("--max-seconds", type=float, default=40.0, help="longer media are cut (default 40)")
-    parser.add_argument("--crf", type=int, default=23, help="x264 quality, lower is better (default 23)")
+    parser.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="processes (default 1); the result is the same"
+    )
+    parser.add_argument(
+        "--video-size", type=int, default=224, metavar="N", help="pixels of the stored short side (default 224)"
+    )
+    parser.add_argument("--max-fps", type=int, default=30, metavar="N", help="pictures per second at most (default 30)")
+    parser.add_argument(
+        "--max-seconds", type=float, default=40.0, metavar="S", help="longer media are cut (default 40)"
+    )
+    parser.add_argument("--crf", type=int, default=23, metavar="N", help="x264 quality, lower is better (default 23)")
     parser.add_argument("--audio", choices=("downmix", "center"), default="downmix", help="of sources with channels")
     parser.add_argument(
         "--named-side",
@@ -48,7 +61,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="IEMOCAP: rows inside the letter-box, as shares of the height (default 0.25:0.75)",
     )
     parser.add_argument("--faces", action="store_true", help="square crops of the face (needs dual-hpc[faces])")
-    parser.add_argument("--shard-samples", type=int, default=0, help="utterances per shard (default: by size, <= 256)")
+    parser.add_argument(
+        "--shard-samples", type=int, default=0, metavar="N", help="utterances per shard (default: by size, <= 256)"
+    )
     add_task_arguments(parser)
 
 

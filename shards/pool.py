@@ -19,6 +19,8 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import forkserver
+from multiprocessing.context import ForkServerContext, SpawnContext
 from typing import Any
 
 from dual_hpc.errors import EnvironmentFault
@@ -69,8 +71,7 @@ def _pass(
     jobs: list[ShardJob], workers: int, tick: Callable[[int], None], poisonous: set[str]
 ) -> tuple[list[ShardJob], str | None]:
     """Run jobs until done or until a worker dies: (jobs not finished, key last begun if one died)."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["shards.job"])
+    context = _context()
     begun, key = context.Value(ctypes.c_int64, 0), context.Array(ctypes.c_char, _KEY_BYTES + 1)
     stop = context.Value(ctypes.c_bool, False)
     pool = ProcessPoolExecutor(workers, context, initializer=_begin_worker, initargs=((begun, key, stop),))
@@ -92,6 +93,17 @@ def _pass(
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
     return [], None
+
+
+def _context() -> ForkServerContext | SpawnContext:
+    """How workers are started: forked from the server, or each by itself where a server cannot be reached."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["shards.job"])
+    try:
+        forkserver.ensure_running()
+    except OSError:  # its socket: the folder of temporary files has too long a name, or takes none
+        return multiprocessing.get_context("spawn")
+    return context
 
 
 def _begin_worker(shared: Any) -> None:

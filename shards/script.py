@@ -11,8 +11,12 @@ from dual_hpc.errors import DualError, UserError
 
 def add_task_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of long work that several tasks may share."""
-    parser.add_argument("--array-index", type=int, default=0, help="this task's number, from 0, of --array-count")
-    parser.add_argument("--array-count", type=int, default=1, help="tasks that fill the same folder (default 1)")
+    parser.add_argument(
+        "--array-index", type=int, default=0, metavar="N", help="this task's number, from 0, of --array-count"
+    )
+    parser.add_argument(
+        "--array-count", type=int, default=1, metavar="N", help="tasks that fill the same folder (default 1)"
+    )
     parser.add_argument("--progress", action=argparse.BooleanOptionalAction, help="a bar (default: on a terminal)")
 
 

@@ -9,6 +9,7 @@ EXAMPLES = """\
 examples:
   dual-hpc synth iemocap --out corpora/iemocap --utterances 240
   dual-hpc synth meld --out corpora/meld --utterances 120 --seed 7
+  dual-hpc synth iemocap --out corpora/full --utterances 10039 --media tiny    # every published count; MELD: 13708
 
 The same seed gives the same bytes, whatever the number of workers. No person is heard or seen in it.
 """
@@ -20,6 +21,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--utterances", type=int, default=240, metavar="N", help="about how many (default %(default)s)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="default %(default)s")
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="processes (default %(default)s)")
+    parser.add_argument(
+        "--layout", choices=["official", "short"], default="official", help="folders (default %(default)s)"
+    )
+    parser.add_argument(
+        "--media", choices=["full", "tiny"], default="full", help="tiny: a few small files stand for all clips"
+    )
     parser.add_argument("--clean", action="store_true", help="leave out the quirks of the published corpus")
 
 
@@ -30,7 +37,14 @@ def run(args: argparse.Namespace) -> int:
     if args.workers < 1:
         raise UserError("--workers must be at least 1")
     summary = generate(
-        args.corpus, args.out, args.utterances, seed=args.seed, workers=args.workers, quirks=not args.clean
+        args.corpus,
+        args.out,
+        args.utterances,
+        seed=args.seed,
+        workers=args.workers,
+        quirks=not args.clean,
+        layout=args.layout,
+        media=args.media,
     )
     labels = ", ".join(f"{label} {count}" for label, count in sorted(summary.labels.items()))
     size = f"{summary.utterances} utterances, {summary.seconds:.0f} s of media, {summary.bytes / 1e6:.0f} MB"

@@ -53,6 +53,18 @@ def test_an_utterance_that_crashes_or_stalls_the_decoder_is_the_only_one_left_ou
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.timeout(120)
+def test_a_long_name_of_the_temporary_folder_does_not_matter(iemocap: Path, tmp_path: Path) -> None:
+    long = tmp_path / ("x" * 120)
+    long.mkdir()
+    command = [sys.executable, "-m", "shards.pack", "iemocap", str(iemocap), "--out", str(tmp_path / "out")]
+    environment = {**os.environ, "TMPDIR": str(long)}
+    done = subprocess.run(
+        [*command, "--video-size", "24"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0 and "packed 4 of 5" in done.stdout and done.stderr == ""
+
+
 def _children(pid: int) -> list[int]:
     text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
     return [int(child) for child in text.split()]

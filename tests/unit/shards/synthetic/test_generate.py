@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from dual_hpc.errors import UserError
+from launch.cli.main import main as command
 from shards.synthetic import Summary, generate
 
 
@@ -61,3 +62,12 @@ def test_mistakes_are_one_line_that_says_what_to_change(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not an empty folder"):
         generate("meld", tmp_path / "full")
     assert [p.name for p in tmp_path.iterdir()] == ["full"]
+
+
+def test_the_command_writes_what_its_arguments_say(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "corpus"
+    words = ["synth", "iemocap", "--out", str(out), "--utterances", "40", "--media", "tiny", "--layout", "short"]
+    assert command(words) == 0
+    assert "40 utterances" in capsys.readouterr().out
+    assert {path.name for path in out.iterdir()} == {"Audio", "Video", "Transcriptions"}
+    assert command(words) == 2 and "is not an empty folder" in capsys.readouterr().err
