@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import math
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from dual_hpc.data.sample import is_valid_key
 from dual_hpc.errors import UserError
@@ -23,6 +24,7 @@ COLUMNS = (
 )
 
 
+_FORMS: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
 _LONGEST = 10_000  # characters of a cell; more is a whole file, or a quote that never closed
 
 
@@ -77,7 +79,10 @@ def _rows(source: Path, plan: Plan) -> Iterator[tuple[int, dict[str, Any]]]:
     if twice is not None:
         raise UserError(f"{source}: line 1 names the column {twice[:40]!r} twice")
     if not {"audio", "video"} & set(header):
-        raise UserError(f"{source}: line 1 names neither a column audio nor video (known: {', '.join(COLUMNS)})")
+        raise UserError(
+            f"{source}: line 1 names neither a column audio nor video "
+            f"(known: {', '.join(COLUMNS)}; commas stand between them)"
+        )
     for line, cells in rows:
         if len(cells) == len(header):
             yield line, dict(zip(header, cells, strict=True))
@@ -155,11 +160,11 @@ def _file(row: dict[str, Any], name: str, root: Path) -> Path | None:
         if text not in (None, "") and not isinstance(text, str):
             raise _BadRow(f"{name} is no path")
         return None
-    path = root / text.strip()
-    try:
-        present = path.is_file()
-    except (OSError, ValueError):
-        present = False
-    if not present:
-        raise _BadRow(f"{name} {text.strip()[:120]!r} does not exist")
-    return path
+    # An accented letter may be one character in the table and two in the file's name: macOS writes it so.
+    for spelling in dict.fromkeys((text.strip(), *(unicodedata.normalize(form, text.strip()) for form in _FORMS))):
+        try:
+            if (root / spelling).is_file():
+                return root / spelling
+        except (OSError, ValueError):
+            continue
+    raise _BadRow(f"{name} {text.strip()[:120]!r} does not exist")

@@ -92,7 +92,7 @@ for width in (398, 336, 144):
 
 def test_mp4_does_not_depend_on_what_memory_held_before() -> None:
     found = set()
-    for filling in ("0", "1", "2", "90", "255"):  # glibc fills fresh memory with it
+    for filling in ("0", "90", "255"):  # glibc fills fresh memory with it
         environment = {**os.environ, "MALLOC_PERTURB_": filling}
         done = subprocess.run([sys.executable, "-c", _ENCODE], env=environment, capture_output=True, check=True)
         found.add(done.stdout)

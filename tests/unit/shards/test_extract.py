@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +101,40 @@ def test_array_tasks_and_repeats_give_the_same_bytes(
     before = (tmp_path / "one" / "index.json").stat().st_mtime_ns
     extract(packed_iemocap, tmp_path / "one", encoders)
     assert (tmp_path / "one" / "index.json").stat().st_mtime_ns == before
+
+
+_KILLED = """
+import os, sys
+from pathlib import Path
+from shards import extraction, writer
+from shards.encoders import encoders_of_model
+added = 0
+add = writer.ShardWriter.add
+def dying(self, sample):
+    global added
+    added += 1
+    if added == int(sys.argv[4]):
+        os.kill(os.getpid(), 9)
+    add(self, sample)
+writer.ShardWriter.add = dying
+extraction.extract(Path(sys.argv[1]), Path(sys.argv[2]), encoders_of_model(Path(sys.argv[3])))
+"""
+
+
+@pytest.mark.timeout(180)
+def test_killed_within_a_shard_it_continues_behind_the_last_finished_one(
+    model: Path, packed_iemocap: Path, encoders: FrozenEncoders, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    words = [str(packed_iemocap), str(out), str(model), "4"]  # the fourth sample is the second shard's last
+    assert subprocess.run([sys.executable, "-c", _KILLED, *words], check=False).returncode == -signal.SIGKILL
+    (done,) = out.glob("*.tar")
+    before = (done.stat().st_mtime_ns, done.stat().st_ino)
+    assert list((out / ".pack").glob("*.tmp")) and not (out / "index.json").exists()
+    extract(packed_iemocap, out, encoders)
+    assert (done.stat().st_mtime_ns, done.stat().st_ino) == before and not (out / ".pack").exists()
+    extract(packed_iemocap, tmp_path / "whole", encoders)
+    assert files(out) == files(tmp_path / "whole")
 
 
 def test_other_options_are_refused_on_the_same_folder(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,13 @@ def test_a_table_without_media_columns_is_refused(folder: Path) -> None:
     (folder / "mine.csv").write_text("audio,label,audio\na.wav,joy,sub/b.mp4\n")
     with pytest.raises(UserError, match="line 1 names the column 'audio' twice"):
         reader.read(folder / "mine.csv")
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_file_is_found_however_its_accents_are_spelt(folder: Path, form: Any) -> None:
+    (folder / "a.wav").rename(folder / unicodedata.normalize(form, "caf\u00e9.wav"))
+    for spelt in ("caf\u00e9.wav", "cafe\u0301.wav"):
+        assert reader.read(write(folder, [{"audio": spelt, "label": "x"}])).skips == []
 
 
 def test_ids_that_differ_in_case_only_are_two_utterances(folder: Path) -> None:
