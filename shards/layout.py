@@ -37,6 +37,19 @@ def share(count: int, index: int, of: int) -> range:
     return range(index, count, of)
 
 
+def weight(utterances: Sequence[Planned]) -> float:
+    """How much work utterances are, to begin with the most: their seconds where the plan tells them, else their bytes.
+
+    What is heavy must not come last, while the other workers have nothing left to do.
+    """
+    total = 0.0
+    for planned in utterances:
+        source = planned.audio or planned.video
+        assert source is not None, "a plan names audio or video"
+        total += source.path.stat().st_size if source.end is None else source.end - (source.start or 0.0)
+    return total
+
+
 def fingerprint(plan: Plan, options: PackOptions) -> str:
     """Identity of a packing job: its options and what it will read. Sizes stand for contents."""
     digest = hashlib.sha256(json.dumps(options.recorded()).encode())

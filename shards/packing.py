@@ -11,7 +11,7 @@ from shards.contact_sheet import write_contact_sheet
 from shards.corpora import read_corpus
 from shards.faces import haar_detector
 from shards.job import ShardJob
-from shards.layout import cut, fingerprint, share, shuffled
+from shards.layout import cut, fingerprint, share, shuffled, weight
 from shards.lock import Lock, is_held
 from shards.options import PackOptions
 from shards.parts import FOLDER, Part, Parts, disk_faults, read_finished
@@ -73,6 +73,7 @@ def pack(
             parts.clear_temporaries()
         mine = share(len(groups), index, count)
         jobs = [ShardJob(i, groups[i], plan.root, out, options) for i in mine if parts.read(i) is None]
+        jobs.sort(key=lambda job: weight(job.utterances), reverse=True)
         total = sum(len(groups[i]) for i in mine)
         done = total - sum(len(job.utterances) for job in jobs)
         with Progress(f"packing {plan.corpus}", total, done, progress) as bar:

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shards.corpora import read_corpus
-from shards.layout import cut, fingerprint, share, shuffled
+from shards.layout import cut, fingerprint, share, shuffled, weight
 from shards.options import PackOptions
-from shards.plan import Planned
+from shards.plan import Planned, Source
 
 utterances = st.lists(st.integers(0, 10**6), unique=True, max_size=600).map(
     lambda numbers: [Planned(f"k{n}", {}, None, None, None) for n in numbers]
@@ -39,6 +39,14 @@ def test_array_tasks_share_all_shards_without_overlap(count: int, tasks: int) ->
 
 def test_a_small_corpus_still_gives_several_workers_something_to_do() -> None:
     assert len(cut([Planned(f"k{n}", {}, None, None, None) for n in range(40)], 0)) == 8
+
+
+def test_what_is_longer_weighs_more(iemocap: Path, meld: Path) -> None:
+    told = [Planned("k", {}, Source(Path("a"), 1.0, end), None, None) for end in (2.0, 5.0)]
+    assert weight(told[1:]) == 4 * weight(told[:1])
+    clips = {p.key: p for p in read_corpus("meld", meld).utterances}
+    assert weight([clips["train_dia0_utt0"]]) > weight([clips["test_dia0_utt0"]])
+    assert weight([]) == 0
 
 
 def test_the_fingerprint_sees_options_texts_and_sizes_but_not_the_place(iemocap: Path, tmp_path: Path) -> None:
