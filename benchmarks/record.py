@@ -7,6 +7,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,23 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def row(
-    case: str, ours: float, peer: float, peer_name: str, unit: str, smaller_is_better: bool = False
+    case: str,
+    ours: float,
+    peer: float,
+    peer_name: str,
+    unit: str,
+    smaller_is_better: bool = False,
+    ratios: Sequence[float] = (),
 ) -> dict[str, Any]:
-    """One comparison; ratio > 1 means that ours is better."""
+    """One comparison; ratio > 1 means that ours is better.
+
+    Args:
+        ratios: of single rounds, if `ours` and `peer` sum several up; the smallest and the largest are written down.
+    """
     ratio = (peer / ours if ours else 0.0) if smaller_is_better else (ours / peer if peer else 0.0)
     figures = {"ours": ours, "peer": peer, "ratio": ratio}
+    if ratios:
+        figures |= {"lowest": min(ratios), "highest": max(ratios)}
     return {"case": case, "peer_name": peer_name, "unit": unit, **{k: float(f"{v:.4g}") for k, v in figures.items()}}
 
 
@@ -58,7 +71,8 @@ def markdown(report: dict[str, Any]) -> str:
     ]
     for r in report["rows"]:
         lines.append(
-            f"| {r['case']} | {r['ours']:g} | {r['peer']:g} | {r['peer_name']} | {r['unit']} | {r['ratio']:.2f} |"
+            f"| {r['case']} | {r['ours']:g} | {r['peer']:g} | {r['peer_name']} | {r['unit']} | {r['ratio']:.2f}"
+            + (f" ({r['lowest']:.2f} to {r['highest']:.2f}) |" if "lowest" in r else " |")
         )
     return "\n".join(lines) + "\n"
 

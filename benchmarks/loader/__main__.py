@@ -1,4 +1,8 @@
-"""`python -m benchmarks.loader [--samples N] [--rounds R]`: writes benchmarks/results/loader.{json,md}."""
+"""The loader beside its peers: writes benchmarks/results/loader.{json,md}.
+
+Contestants take turns; every figure is the median of the rounds, every ratio that of the medians, and beside it stand
+the smallest and the largest ratio of one round.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,6 @@ import argparse
 import importlib.util
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -17,27 +20,32 @@ from typing import Any
 from rich.console import Console
 from rich.progress import track
 
+from benchmarks import record
 from benchmarks.loader import corpus
 from benchmarks.loader.peers import BATCH, CONTESTANTS
 from benchmarks.loader.resume import resume_ratio, shuffle_spread
 
-RESULTS = Path(__file__).parents[1] / "results"
 ERRORS = Console(stderr=True)
 Figures = dict[str, list[dict[str, float]]]  # contestant -> what each round measured
+NOTE = """Medians of {rounds} rounds in which contestants take turns, one worker process each; load averages before and
+after: {before:.1f}, {after:.1f} (above the number of cores, figures per second of wall time say little). The same
+decoding and padding for everyone; the decode limit decodes bytes in memory, in one process, and does nothing else.
+Memory is that of the process tree, shared pages counted once, with the shared memory that it holds mapped or open."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.loader", description=__doc__)
-    parser.add_argument("--samples", type=int, default=192, help="media samples per round and contestant")
-    parser.add_argument("--features", type=int, default=4096, help="feature samples per round and contestant")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds; contestants take turns in each")
+    parser.add_argument("--samples", type=int, default=128, help="media samples per round and contestant")
+    parser.add_argument("--features", type=int, default=1024, help="feature samples per round and contestant")
+    parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     names = list(CONTESTANTS)
     if importlib.util.find_spec("streaming") is None:
         names.remove("mosaicml-streaming")
+        ERRORS.print("mosaicml-streaming is not installed (see benchmarks/loader/__init__.py): left out")
     rows: list[dict[str, Any]] = []
     raw: dict[str, Figures] = {}
-    load = [os.getloadavg()[0]]
+    before = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="bench-loader-") as folder:
         for kind, samples in (("media", options.samples), ("features", options.features)):
             place = Path(folder) / kind
@@ -45,25 +53,12 @@ def main() -> None:
             raw[kind] = measure(kind, place, names, samples // BATCH, options.rounds)
             rows += compare(kind, raw[kind])
         zero, far = resume_ratio(Path(folder) / "features")
-        load.append(os.getloadavg()[0])
-    rows.append(row("first batch at step 10^6", far, zero, "step 0", "CPU s", smaller_is_better=True))
+    rows.append(record.row("first batch at step 10^6", far, zero, "step 0", "CPU s", smaller_is_better=True))
     for window in (1, 8, 64):
-        spread = shuffle_spread(window)
-        rows.append(
-            row(f"shuffle spread, window {window} of 64 shards", spread, 1.0, "full permutation", "variance", True)
-        )
-    report = {
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, load average {load[0]:.1f} to {load[1]:.1f}",
-        "command": " ".join(["python -m benchmarks.loader", *sys.argv[1:]]),
-        "commit": subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip(),
-        "rounds": options.rounds,
-        "rows": rows,
-        "raw": raw,
-    }
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "loader.json").write_text(json.dumps(report, indent=1) + "\n")
-    (RESULTS / "loader.md").write_text(markdown(report))
-    print(markdown(report))
+        case, spread = f"shuffle spread, window {window} of 64 shards", shuffle_spread(window)
+        rows.append(record.row(case, spread, 1.0, "full permutation", "variance", smaller_is_better=True))
+    note = " ".join(NOTE.split()).format(rounds=options.rounds, before=before, after=os.getloadavg()[0])
+    print(record.write("loader", rows, note, rounds=options.rounds, raw=raw).with_suffix(".md").read_text())
 
 
 def measure(kind: str, folder: Path, names: list[str], batches: int, rounds: int) -> Figures:
@@ -81,44 +76,19 @@ def measure(kind: str, folder: Path, names: list[str], batches: int, rounds: int
 
 
 def compare(kind: str, figures: Figures) -> list[dict[str, Any]]:
-    """Speeds are those of the best round, since other work on the machine only slows; memory is the median."""
-
-    def of(name: str, figure: str) -> float:
-        values = [one[figure] for one in figures[name]]
-        return statistics.median(values) if figure == "memory_mb" else max(values)
-
+    """Ours beside each peer: the medians, and how far the ratio strayed from round to round."""
     rows = []
     for figure, unit in (("per_cpu_second", "clip s / CPU s"), ("per_second", "clip s / s"), ("memory_mb", "MB")):
+        ours = [one[figure] for one in figures["ours"]]
         for name in figures:
-            if name != "ours" and (name != "decode limit" or figure == "per_cpu_second"):
-                smaller = figure == "memory_mb"
-                rows.append(row(f"{kind}, {unit}", of("ours", figure), of(name, figure), name, unit, smaller))
+            if name == "ours" or (name == "decode limit" and figure != "per_cpu_second"):
+                continue
+            theirs = [one[figure] for one in figures[name]]
+            smaller = figure == "memory_mb"
+            medians = statistics.median(ours), statistics.median(theirs)
+            ratios = [b / a if smaller else a / b for a, b in zip(ours, theirs, strict=True)]
+            rows.append(record.row(f"{kind}, {unit}", *medians, name, unit, smaller, ratios))
     return rows
-
-
-def row(
-    case: str, ours: float, peer: float, peer_name: str, unit: str, smaller_is_better: bool = False
-) -> dict[str, Any]:
-    """ratio > 1: ours is better."""
-    ratio = peer / ours if smaller_is_better else ours / peer
-    figures = {"ours": ours, "peer": peer, "ratio": ratio}
-    return {"case": case, "peer_name": peer_name, "unit": unit, **{k: float(f"{v:.4g}") for k, v in figures.items()}}
-
-
-def markdown(report: dict[str, Any]) -> str:
-    lines = [
-        "# Loader",
-        "",
-        f"{report['machine']}; `{report['command']}`; commit {report['commit'][:12]}; "
-        f"best of {report['rounds']} rounds, of memory the median; all rounds are in loader.json.",
-        "",
-        "| case | ours | peer | of | ratio (> 1: ours is better) |",
-        "|---|---:|---:|---|---:|",
-    ]
-    lines += [
-        f"| {r['case']} | {r['ours']:g} | {r['peer']:g} | {r['peer_name']} | {r['ratio']:.2f} |" for r in report["rows"]
-    ]
-    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

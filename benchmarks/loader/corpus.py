@@ -14,7 +14,8 @@ import numpy as np
 import soundfile
 
 from dual_hpc.data.index import IndexedSample, Shard, ShardIndex, dataset_id, write_index
-from dual_hpc.data.sample import AUDIO_RATE, Utterance
+from dual_hpc.data.members import AUDIO_RATE, FEATURES
+from dual_hpc.data.sample import Utterance
 
 FPS = 25
 PICTURE = (256, 192)
@@ -67,6 +68,9 @@ def write(folder: Path, kind: str, count: int, streaming: bool) -> None:
         for extension, data in members.items():
             (folder / "files" / f"c{number:06d}.{extension}").write_bytes(data)
     (folder / "durations.json").write_text(json.dumps(durations))
+    arrays = {e: np.load(io.BytesIO(data)) for e, data in clips[0][1].items() if e.endswith(FEATURES)}
+    layout = {e.removesuffix(FEATURES): (array.shape[1], array.dtype.str) for e, array in arrays.items()}
+    (folder / "layout.json").write_text(json.dumps(layout))
     if streaming:
         from benchmarks.loader.peers import streaming_module
 

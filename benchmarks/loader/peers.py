@@ -31,7 +31,7 @@ class Decoder:
     """Members of a sample -> decoded sample, the same for everyone."""
 
     def __init__(self, folder: Path):
-        self._layout = ShardSet([folder / "shards"]).features()
+        self._layout = json.loads((folder / "layout.json").read_text())  # not of the index, which peers do without
         self._decoder = SampleDecoder(Setup(CONFIG, features=self._layout))
 
     def __call__(self, members: dict[str, bytes], duration: float) -> Sample:

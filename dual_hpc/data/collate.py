@@ -6,12 +6,14 @@ received straight into its place.
 
 from __future__ import annotations
 
+import math
+import mmap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from dual_hpc.data.dataset import Request, Sample
 
@@ -74,13 +76,13 @@ def blank_batch(extent: Extent, image_size: int, features: FeatureLayout) -> Arr
     for name, lengths in extent.lengths.items():
         longest = max(1, *lengths)
         if name == "waveform":
-            batch[name] = np.zeros((rows, longest), np.float32)
+            batch[name] = _zeros((rows, longest), np.float32)
         elif name == "frames":
-            pictures = np.zeros((rows, longest, image_size, image_size, 3), np.uint8)
+            pictures = _zeros((rows, longest, image_size, image_size, 3), np.uint8)
             batch[name] = pictures.transpose(0, 1, 4, 2, 3)
         else:
             width, dtype = features[name]
-            batch[name] = np.zeros((rows, longest, width), dtype)
+            batch[name] = _zeros((rows, longest, width), dtype)
         batch["frame_lengths" if name == "frames" else f"{name}_lengths"] = np.array(lengths, np.int64)
     return batch
 
@@ -104,6 +106,13 @@ def _content(sample: Sample, name: str) -> NDArray[Any]:
     if name == "frames":
         return _NOTHING if sample.frames is None else sample.frames
     return sample.features.get(name, _NOTHING)
+
+
+def _zeros(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+    """Like `np.zeros`, in pages of its own: padding that nobody writes takes none, and all go back when it is freed."""
+    bytes_needed = math.prod(shape) * np.dtype(dtype).itemsize
+    pages = mmap.mmap(-1, bytes_needed, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    return np.frombuffer(pages, dtype).reshape(shape)
 
 
 _NOTHING: NDArray[Any] = np.zeros(0, np.uint8)

@@ -7,7 +7,7 @@ are seconds from the beginning of the container, where its earliest stream start
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -125,6 +125,7 @@ def iter_frames(
     start: float | None = None,
     end: float | None = None,
     size: tuple[int, int] | None = None,
+    concealed: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[float, NDArray[np.uint8]]]:
     """Pictures of the stretch [start, end) in order: (seconds from the container's beginning, RGB uint8 [H, W, 3]).
 
@@ -132,6 +133,7 @@ def iter_frames(
 
     Args:
         size: (width, height) to scale to (even numbers), before rotation.
+        concealed: called for each picture that is damaged and that the decoder patched up with what stood around it.
 
     Raises:
         UnreadableMedia: not media, no video stream, truncated, or no picture in the stretch.
@@ -143,6 +145,8 @@ def iter_frames(
     last, given = 0.0, 0
     with _naming(path):
         for seconds, frame in _decoded(path, "video", begin, end):
+            if frame.is_corrupt:
+                concealed()
             last = seconds
             if end is not None and seconds >= end:
                 break

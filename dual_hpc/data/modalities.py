@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
@@ -22,3 +22,14 @@ def keep(batch: dict[str, Any], modalities: Collection[str]) -> dict[str, Any]:
     assert not unknown, f"unknown modalities {unknown}"
     blank = [key for m in MODALITIES if m not in modalities for key in _KEYS[m] if key in batch]
     return {**batch, **{key: torch.zeros_like(batch[key]) for key in blank}}
+
+
+def of(modality: str) -> tuple[str, ...]:
+    """The keys of a batch that carry one modality."""
+    return _KEYS[modality]
+
+
+def present(batch: Mapping[str, Any], modality: str) -> torch.Tensor:
+    """Which rows have a modality: bool [B]."""
+    (extent,) = (batch[key] for key in _KEYS[modality] if key.endswith(("_lengths", "_mask")) and key in batch)
+    return (extent if extent.dim() == 1 else extent.sum(1)) > 0
