@@ -16,7 +16,7 @@ HEADINGS = {"wa": "WA", "ua": "UA", "weighted_f1": "weighted F1", "macro_f1": "m
 
 
 def score_table(result: EvaluationResult) -> Table:
-    """Baselines, then each subset of modalities, in percent, with the 95 % interval of UA where there is one."""
+    """Baselines, subsets of modalities and controls, in percent, with the 95 % interval of UA where there is one."""
     table = Table("", *HEADINGS.values(), "UA, 95 % interval", box=None, title=_title(result.about))
     for name, row in result.baselines.items():
         table.add_row(name, *(f"{100 * row[key]:.1f}" for key in HEADINGS), "")
@@ -26,6 +26,9 @@ def score_table(result: EvaluationResult) -> Table:
         table.add_row(
             subset_name(subset), *(f"{100 * row[key]:.1f}" for key in HEADINGS), f"{100 * low:.1f} - {100 * high:.1f}"
         )
+    for name, control in result.controls.items():
+        row = control.scores.main()
+        table.add_row(f"{subset_name(control.shown)}, {name}", *(f"{100 * row[key]:.1f}" for key in HEADINGS), "")
     return table
 
 

@@ -1,9 +1,10 @@
-"""Answers of a model over an evaluation loader, for one subset of modalities, on any number of ranks."""
+"""Answers of a model over an evaluation loader, for subsets of modalities, on any number of ranks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,6 +16,9 @@ from dual_hpc.model.inputs import INPUTS
 
 T = TypeVar("T")
 Gather = Callable[[T], list[T]]
+Batch = dict[str, Any]
+View = Callable[[Batch], Batch]
+Part = tuple[list[str], list[npt.NDArray[np.int64]], list[npt.NDArray[np.float32]]]
 
 
 @dataclass(frozen=True)
@@ -44,39 +48,55 @@ def predict_split(
     device: torch.device | str = "cpu",
     gather: Gather[Any] | None = None,
 ) -> Predictions:
-    """The model's probabilities with only `modalities` left in each batch.
+    """The model's probabilities with only `modalities` ("a", "v", "t") left in each batch; see `predict_views`."""
+    return predict_views(model, loader, {"": partial(keep, modalities=modalities)}, device, gather)[""]
+
+
+def predict_views(
+    model: torch.nn.Module,
+    loader: Iterable[Mapping[str, Any]],
+    views: Mapping[str, View],
+    device: torch.device | str = "cpu",
+    gather: Gather[Any] | None = None,
+) -> dict[str, Predictions]:
+    """The model's probabilities for each view of the same batches, which are read once.
 
     Args:
         loader: batches with `labels`, `keys` and `valid`; fillers (not valid) are computed, because all ranks must do
             equal steps, and dropped.
-        modalities: of "a", "v", "t"; the others are blanked.
+        views: name -> what the model is shown of a batch: the batch, changed.
         gather: collective that gives every rank all ranks' values; without it the answers are this rank's.
     """
     was_training = model.training
     model.eval()
-    keys: list[str] = []
-    truth: list[npt.NDArray[np.int64]] = []
-    probabilities: list[npt.NDArray[np.float32]] = []
+    found: dict[str, Part] = {name: ([], [], []) for name in views}
     try:
         # Not inference_mode: DeepSpeed's ZeRO-3 hooks write to the parameters that they gather.
         with torch.no_grad():
             for batch in loader:
-                kept = keep(dict(batch), modalities)
-                output = model(**{name: kept[name].to(device) for name in INPUTS if name in kept})
-                valid = batch["valid"].cpu().numpy().astype(bool)
-                keys += [key for key, good in zip(batch["keys"], valid, strict=True) if good]
-                truth.append(batch["labels"].cpu().numpy()[valid])
-                probabilities.append(output.logits.float().softmax(-1).cpu().numpy()[valid])
+                for name, view in views.items():
+                    seen = view(dict(batch))
+                    output = model(**{key: seen[key].to(device) for key in INPUTS if key in seen})
+                    valid = seen["valid"].cpu().numpy().astype(bool)
+                    keys, truth, probabilities = found[name]
+                    keys += [key for key, good in zip(seen["keys"], valid, strict=True) if good]
+                    truth.append(seen["labels"].cpu().numpy()[valid])
+                    probabilities.append(output.logits.float().softmax(-1).cpu().numpy()[valid])
     finally:
         model.train(was_training)
-    mine = (keys, _joined(truth), _joined(probabilities))
-    parts = [part for part in ([mine] if gather is None else gather(mine)) if part[0]]
-    keys = [key for part in parts for key in part[0]]
+    return {name: _in_order(part, gather) for name, part in found.items()}
+
+
+def _in_order(part: Part, gather: Gather[Any] | None) -> Predictions:
+    """All ranks' answers, by key."""
+    mine = (part[0], _joined(part[1]), _joined(part[2]))
+    parts = [one for one in ([mine] if gather is None else gather(mine)) if one[0]]
+    keys = [key for one in parts for key in one[0]]
     order = sorted(range(len(keys)), key=keys.__getitem__)
     return Predictions(
         keys=[keys[n] for n in order],
-        truth=_joined([part[1] for part in parts])[order].astype(np.int64),
-        probabilities=_joined([part[2] for part in parts])[order],
+        truth=_joined([one[1] for one in parts])[order].astype(np.int64),
+        probabilities=_joined([one[2] for one in parts])[order],
     )
 
 

@@ -46,6 +46,7 @@ def markdown(result: EvaluationResult) -> str:
             *_main_table(result),
             "",
             *_notes(result),
+            *_control_table(result),
             *_style_table(result),
             "## F1 per class",
             "",
@@ -67,7 +68,10 @@ def _main_table(result: EvaluationResult) -> list[str]:
 def _notes(result: EvaluationResult) -> list[str]:
     lines = ["Brackets: 95 % bootstrap interval, dialogues drawn with replacement.", ""]
     if result.about["dialogues"] < _FEW:
-        lines += [f"With {result.about['dialogues']} dialogues these intervals are too narrow to rely on.", ""]
+        count = "one dialogue" if result.about["dialogues"] == 1 else f"{result.about['dialogues']} dialogues"
+        lines += [f"With {count} these intervals are too narrow to rely on.", ""]
+    if unread := [name for name in "avt" if name not in result.about.get("reads", "avt")]:
+        lines += [f"This model was made without {subset_name(''.join(unread))}.", ""]
     if result.text_reliance is not None:
         gains = ", ".join(f"{_HEADINGS[key]} {100 * result.text_reliance[key]:+.1f}" for key in MAIN)
         lines += [f"Text reliance, {{A,V,T}} minus {{A,V}} from the same weights, in points: {gains}.", ""]
@@ -76,6 +80,22 @@ def _notes(result: EvaluationResult) -> list[str]:
             names = ", ".join(result.classes[c] for c in one.scores.never_predicted)
             lines += [f"**Never predicted** with {subset_name(subset)}: {names}.", ""]
     return lines
+
+
+def _control_table(result: EvaluationResult) -> list[str]:
+    rows = [
+        [
+            f"{subset_name(one.shown)}, {name}",
+            str(one.scores.count),
+            *(_percent(value) for value in one.scores.main().values()),
+            _percent(one.flips),
+        ]
+        for name, one in result.controls.items()
+    ]
+    if not rows:
+        return []
+    heading = ["", "utterances", *(_HEADINGS[key] for key in MAIN), "answers changed"]
+    return ["## Controls", "", *_table(heading, rows), ""]
 
 
 def _style_table(result: EvaluationResult) -> list[str]:

@@ -33,6 +33,20 @@ class SubsetResult:
 
 
 @dataclass(frozen=True)
+class ControlResult:
+    """What mismatched inputs do to the answers; see `controls`.
+
+    Attributes:
+        shown: the modalities that the model saw.
+        flips: share of the answers that are others than with the utterance's own.
+    """
+
+    shown: str
+    scores: Scores
+    flips: float
+
+
+@dataclass(frozen=True)
 class EvaluationResult:
     """All subsets of one set of weights on one split.
 
@@ -40,17 +54,20 @@ class EvaluationResult:
         about: where it comes from: run, checkpoint, protocol, split, fold, data set.
         subsets: "av", "avt", ... -> result.
         baselines: name -> headline scores.
+        controls: name -> result.
     """
 
     about: Mapping[str, Any]
     classes: Sequence[str]
     subsets: Mapping[str, SubsetResult]
     baselines: Mapping[str, Mapping[str, float]]
+    controls: Mapping[str, ControlResult] = field(default_factory=dict)
 
     @property
     def text_reliance(self) -> Mapping[str, float] | None:
-        """Scores with text minus scores without, from the same weights; None if one of the two was not evaluated."""
-        if "av" not in self.subsets or "avt" not in self.subsets:
+        """Scores with text minus scores without, from the same weights; None if one of the two was not
+        evaluated, or the model reads no text."""
+        if "av" not in self.subsets or "avt" not in self.subsets or "t" not in self.about.get("reads", "avt"):
             return None
         without, with_text = (self.subsets[name].scores.main() for name in ("av", "avt"))
         return {name: with_text[name] - without[name] for name in without}
@@ -70,6 +87,10 @@ class EvaluationResult:
                 for name, one in self.subsets.items()
             },
             "text_reliance": self.text_reliance,
+            "controls": {
+                name: {"shown": one.shown, "flips": one.flips, **one.scores.to_json(self.classes)}
+                for name, one in self.controls.items()
+            },
         }
 
 
@@ -79,22 +100,40 @@ def assemble(
     train_counts: Sequence[int],
     predictions: Mapping[str, Predictions],
     utterances: Mapping[str, Utterance],
+    text_alone: Predictions | None = None,
+    controls: Mapping[str, tuple[str, Predictions, Predictions]] | None = None,
 ) -> EvaluationResult:
     """The result of the predictions of each subset.
 
     Args:
         train_counts: utterances per class in the training split, for the baselines.
         utterances: metadata by key.
+        text_alone: a baseline of models that read text.
+        controls: name -> modalities shown, answers to mismatched inputs, and to the utterance's own.
     """
     subsets = {name: _subset(found, len(classes), utterances) for name, found in predictions.items()}
     first = next(iter(predictions.values()))
     truth, dialogues = first.truth, len({dialogue_of(utterances[key]) for key in first.keys})
+    baselines = {"majority": majority(train_counts, truth), "class prior": class_prior(train_counts, truth)}
+    if text_alone is not None:
+        baselines["text alone"] = scores(text_alone.truth, text_alone.answers, len(classes)).main()
     return EvaluationResult(
         about={**about, "count": len(truth), "dialogues": dialogues, "interval_level": LEVEL},
         classes=tuple(classes),
         subsets=subsets,
-        baselines={"majority": majority(train_counts, truth), "class prior": class_prior(train_counts, truth)},
+        baselines=baselines,
+        controls={
+            name: ControlResult(shown, scores(changed.truth, changed.answers, len(classes)), _flips(changed, own))
+            for name, (shown, changed, own) in (controls or {}).items()
+            if changed.keys
+        },
     )
+
+
+def _flips(changed: Predictions, own: Predictions) -> float:
+    before = dict(zip(own.keys, own.answers.tolist(), strict=True))
+    after = zip(changed.keys, changed.answers.tolist(), strict=True)
+    return float(np.mean([before[key] != answer for key, answer in after]))
 
 
 def _subset(found: Predictions, n_classes: int, utterances: Mapping[str, Utterance]) -> SubsetResult:

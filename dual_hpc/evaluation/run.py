@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,12 +15,14 @@ import torch
 from dual_hpc.config.schema import DataConfig
 from dual_hpc.data.features import feature_source
 from dual_hpc.data.loader import EvalLoader
+from dual_hpc.data.modalities import keep
 from dual_hpc.data.sample import Utterance
 from dual_hpc.data.shards import ShardSet
 from dual_hpc.errors import UserError
-from dual_hpc.evaluation.predictions import predict_split
+from dual_hpc.evaluation.controls import CONTROLS, mismatched
+from dual_hpc.evaluation.predictions import View, predict_views
 from dual_hpc.evaluation.protocols import SPLITS, Protocol, get_protocol, protocol_of_classes
-from dual_hpc.evaluation.report import subset_name, write_report
+from dual_hpc.evaluation.report import write_report
 from dual_hpc.evaluation.result import EvaluationResult, assemble
 from dual_hpc.model import DualConfig, load_model
 from dual_hpc.tracking.run_dir import RunDir
@@ -64,7 +67,8 @@ def evaluate(
 ) -> EvaluationResult:
     """Evaluate a saved model on a split of `data.shards`; every subset from the same weights.
 
-    Preprocessing is the model's own. Baselines use the class counts of the split the model was trained on.
+    The data are read once. Preprocessing is the model's own. Baselines use the class counts of the split the model
+    was trained on.
 
     Args:
         split: "train", "validation", "test", or "all" for every labelled utterance.
@@ -92,27 +96,50 @@ def evaluate(
     prepared = data.model_copy(update={key: model.config.preprocessing[key] for key in _PREPROCESSING})
     where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     model.to(where)  # type: ignore[arg-type]  # transformers' wrapper hides torch's signature
-    predictions, undecodable = {}, 0
-    for subset in subsets:
-        loader = EvalLoader(shard_set, numbers, labels, prepared, tokenizer, 0, 1, data.micro_batch)
-        try:
-            found = predict_split(model, _shown(loader, f"{split} {subset_name(subset)}"), subset, where)
-        finally:
-            loader.close()
-        undecodable = len(loader.faults)
-        if not np.isfinite(found.probabilities).all():
-            raise UserError(f"{model_dir}: the model's answers are not numbers (NaN); its training diverged")
-        predictions[subset] = found
+    reads = model.config.modalities
+    controls = {name: parts for name, parts in CONTROLS.items() if _applies(*parts, reads)}
+    views = _views(subsets, controls, reads)
+    loader = EvalLoader(shard_set, numbers, labels, prepared, tokenizer, 0, 1, data.micro_batch)
+    try:
+        found = predict_views(model, _shown(loader, split), views, where)
+    finally:
+        loader.close()
+    if not all(np.isfinite(one.probabilities).all() for one in found.values()):
+        raise UserError(f"{model_dir}: the model's answers are not numbers (NaN); its training diverged")
+    if not next(iter(found.values())).keys:
+        raise UserError(f"data.shards: none of the {len(numbers)} utterances of the {split} split can be decoded")
     facts = {
         **(about or {"model": str(model_dir)}),
         "protocol": data.protocol,
         "split": split,
         "test_fold": data.test_fold if data.protocol.startswith("iemocap") else None,
         "dataset": shard_set.dataset_id,
-        "undecodable": undecodable,
+        "undecodable": len(loader.faults),
         "left_out": _left_out(protocol, utterances),
+        "reads": reads,
     }
-    return assemble(facts, classes, model.config.class_counts or counts, predictions, by_key)
+    return assemble(
+        facts,
+        classes,
+        model.config.class_counts or counts,
+        {subset: found[subset] for subset in subsets},
+        by_key,
+        found["t"] if "t" in reads and any(meta.has_text for meta in by_key.values()) else None,
+        {name: (shown, found[name], found[shown]) for name, (shown, _) in controls.items()},
+    )
+
+
+def _applies(shown: str, foreign: str, reads: str) -> bool:
+    return foreign in reads and any(own in reads for own in shown if own != foreign)
+
+
+def _views(subsets: Sequence[str], controls: Mapping[str, tuple[str, str]], reads: str) -> dict[str, View]:
+    """Everything that one pass over the data answers: the subsets, text alone, and what the controls compare."""
+    wanted = [*subsets, *(["t"] if "t" in reads else []), *(shown for shown, _ in controls.values())]
+    views: dict[str, View] = {subset: partial(keep, modalities=subset) for subset in wanted}
+    for name, (shown, foreign) in controls.items():
+        views[name] = partial(mismatched, modalities=shown, foreign=foreign)
+    return views
 
 
 def _check_kind(config: DualConfig, shard_set: ShardSet) -> None:

@@ -56,8 +56,7 @@ class Predictor:
         self.model, self.tokenizer, self.device = model.eval(), tokenizer, device
         self.preprocessing = Preprocessing(**model.config.preprocessing)
         self.labels: list[str] = model.config.labels
-        switches = {"a": model.config.use_audio, "v": model.config.use_video, "t": model.config.use_text}
-        self.reads = {letter for letter, used in switches.items() if used}
+        self.reads = set(model.config.modalities)
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, device: str | None = None) -> Predictor:

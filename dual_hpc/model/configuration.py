@@ -111,6 +111,12 @@ class DualConfig(PreTrainedConfig):
         return any(on and getattr(self, name)["kind"] == "features" for name, on in used.items())
 
     @property
+    def modalities(self) -> str:
+        """Those that the model reads, of "avt"."""
+        used = {"a": self.use_audio, "v": self.use_video, "t": self.use_text}
+        return "".join(letter for letter, on in used.items() if on)
+
+    @property
     def labels(self) -> list[str]:
         """Display names of the classes, in the order of the logits."""
         names: dict[Any, str] = dict(self.id2label or {})

@@ -59,6 +59,21 @@ def test_intervals_from_few_dialogues_carry_a_warning(result):
     assert "too narrow" not in markdown(many)
 
 
+def test_controls_are_scored_beside_the_answers_that_they_change(result):
+    truth = [0, 1, 2, 2]
+    own, changed = predictions([0, 1, 2, 2], truth), predictions([0, 0, 0, 2], truth)
+    utterances = {
+        key: Utterance(key=key, corpus="mine", dialogue="d", utterance=0, speaker="x", duration=1.0) for key in own.keys
+    }
+    found = assemble(
+        {"run": "r"}, CLASSES, [1, 1, 1], {"av": own}, utterances, controls={"foreign": ("av", changed, own)}
+    )
+    assert found.controls["foreign"].flips == 0.5
+    assert "| {A,V}, foreign | 4 | 50.0 |" in markdown(found) and "With one dialogue these" in markdown(found)
+    assert found.to_json()["controls"]["foreign"]["flips"] == 0.5
+    assert "## Controls" not in markdown(result)
+
+
 def test_a_corpus_that_knows_no_style_has_no_table_of_styles(result):
     assert "Scripted" not in markdown(result)
 

@@ -8,14 +8,16 @@ import numpy as np
 import pytest
 
 from dual_hpc.config import load_config
-from dual_hpc.config.schema import DataConfig
+from dual_hpc.config.schema import DataConfig, ModelConfig
 from dual_hpc.data.loader import EvalLoader
+from dual_hpc.data.selection import Selection
 from dual_hpc.data.shards import ShardSet
 from dual_hpc.errors import UserError
 from dual_hpc.evaluation.predictions import predict_split
 from dual_hpc.evaluation.protocols import get_protocol
+from dual_hpc.evaluation.report import markdown
 from dual_hpc.evaluation.run import ALL_SUBSETS, evaluate, evaluate_run
-from dual_hpc.model import load_model
+from dual_hpc.model import build_model, load_model, save_model
 from dual_hpc.tracking.run_dir import RunDir
 
 PREPROCESSING = {"image_size": 32, "max_seconds": 2.0, "max_tokens": 16}
@@ -57,6 +59,22 @@ def test_text_reliance_is_the_difference_of_the_two_headlines(result, saved_mode
     with_text, without = (result.subsets[name].scores.main() for name in ("avt", "av"))
     assert gains == {name: with_text[name] - without[name] for name in with_text}
     assert evaluate(saved_model, data_of(shards), subsets=("a",)).text_reliance is None
+
+
+def test_text_alone_and_the_text_of_another_emotion_stand_beside_the_scores(result):
+    assert result.baselines["text alone"] == result.subsets["t"].scores.main()
+    assert list(result.controls) == ["text of another emotion"]  # these shards have no video to exchange
+    control = result.controls["text of another emotion"]
+    assert control.shown == "avt" and 0 < control.scores.count <= 9 and 0 <= control.flips <= 1
+
+
+def test_a_model_without_text_has_no_text_reliance_and_the_report_says_why(shards, tmp_path):
+    config = ModelConfig(hidden_size=16, num_heads=2, residual_layers=1, decoder_layers=1, use_text=False)
+    labels = list(get_protocol("iemocap4").classes)
+    save_model(build_model(config, labels, {**PREPROCESSING, "video_hz": 5.0}, None, None), None, tmp_path)
+    result = evaluate(tmp_path, data_of(shards))
+    assert result.text_reliance is None and not result.controls and "text alone" not in result.baselines
+    assert "This model was made without {T}." in markdown(result)
 
 
 def test_scripted_and_improvised_are_scored_apart(result):
@@ -114,6 +132,12 @@ def test_under_all_labels_that_the_model_does_not_know_are_left_out_and_named(sa
     result = evaluate(saved_model, data_of(shards, protocol="all"), split="all", subsets=("a",))
     assert result.about["left_out"] == "labels ang, exc, hap, neu"  # the model calls them angry, happy, neutral
     assert result.about["count"] == 10
+
+
+def test_a_split_of_which_nothing_can_be_decoded_is_no_result(saved_model, shards, monkeypatch):
+    monkeypatch.setattr(Selection, "__len__", lambda _: 0)
+    with pytest.raises(UserError, match="none of the 10 utterances of the test split can be decoded"):
+        evaluate(saved_model, data_of(shards))
 
 
 @pytest.mark.parametrize(
