@@ -84,18 +84,24 @@ def _video(
     start, end = _stretch(source, info, options, choices)
     side = speaker_side(planned.actor, options.named_side)
     choices["crop"] = side
-    frames = iter_frames(source.path, start, end, _decoded_size(info, side, options))
+    patched: list[None] = []
+    size = _decoded_size(info, side, options)
+    frames = iter_frames(source.path, start, end, size, concealed=lambda: patched.append(None))
     first = next(frames)
     height, width = first[1].shape[:2]
     box = speaker_box(width, height, side, options.picture_rows)
     rows, columns = slice(box.top, box.top + box.height), slice(box.left, box.left + box.width)
     pictures = (picture[rows, columns] for picture in constant_rate(chain([first], frames), start, rate))
-    if not options.faces:
-        return encode_mp4(pictures, rate, stored_size(box.width, box.height, options), options.crf)
-    tracker = FaceTracker(haar_detector())
-    squares = (tracker.crop(picture, count / float(rate)) for count, picture in enumerate(pictures))
-    encoded = encode_mp4(squares, rate, stored_size(options.video_size, options.video_size, options), options.crf)
-    choices["faces"] = f"{tracker.coverage:.2f}"
+    stored = stored_size(box.width, box.height, options)
+    if options.faces:
+        tracker = FaceTracker(haar_detector())
+        pictures = (tracker.crop(picture, count / float(rate)) for count, picture in enumerate(pictures))
+        stored = stored_size(options.video_size, options.video_size, options)
+    encoded = encode_mp4(pictures, rate, stored, options.crf)
+    if options.faces:
+        choices["faces"] = f"{tracker.coverage:.2f}"
+    if patched:
+        choices["concealed"] = str(len(patched))
     return encoded
 
 

@@ -71,6 +71,9 @@ def _observed(samples: Sequence[Utterance]) -> list[str]:
     cut = sum("cut_from" in meta.options for meta in samples)
     if cut:
         notes.append(f"{cut} samples are longer than allowed and were cut")
+    patched = sum("concealed" in meta.options for meta in samples)
+    if patched:
+        notes.append(f"{patched} samples have damaged pictures that the decoder patched up (see their `concealed`)")
     coverage = [float(meta.options["faces"]) for meta in samples if "faces" in meta.options]
     if coverage:
         mean, without = sum(coverage) / len(coverage), sum(share == 0 for share in coverage)

@@ -167,6 +167,24 @@ def test_a_cut_off_dialogue_loses_only_the_utterances_behind_the_cut(
         build(path, start=6.0, end=7.0)
 
 
+def test_pictures_that_the_decoder_patched_up_are_told(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    with av.open(str(tmp_path / "a.avi"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=30, options={"g": "10"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for _ in range(60):
+            noise = rng.integers(0, 256, (48, 64, 3), dtype=np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(noise, format="rgb24")))
+        container.mux(stream.encode())
+    assert "concealed" not in build(tmp_path / "a.avi").meta.options
+    data = bytearray((tmp_path / "a.avi").read_bytes())
+    inside = data.index(b"00dc", len(data) // 2) + 200  # of a picture, behind its header
+    data[inside : inside + 60] = bytes(60)
+    (tmp_path / "a.avi").write_bytes(data)
+    sample = build(tmp_path / "a.avi")
+    assert int(sample.meta.options["concealed"]) >= 1 and len(pictures(sample)) == 60
+
+
 def test_no_more_is_decoded_than_from_the_key_frame_on(
     tmp_path: Path, put: Callable[[str, Path], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
