@@ -13,6 +13,7 @@ from pathlib import Path
 from submitit.core.utils import FailedJobError
 from submitit.slurm.slurm import SlurmExecutor
 
+from dual_hpc.config import load_config
 from dual_hpc.config.schema import RunConfig
 from dual_hpc.data.index import INDEX_NAME
 from dual_hpc.errors import EnvironmentFault, UserError
@@ -20,7 +21,7 @@ from launch.job import redirect_output
 from launch.jobs import JobDescription, JobDir, TaskEvent
 from launch.profiles import Profile
 from launch.request import check, check_array, cpus_per_rank
-from launch.runs import check_store, find_run
+from launch.runs import check_encoders, check_store, find_run
 from launch.sbatch import python_command, sbatch_parameters
 from launch.sbatch_job import without_allocation
 from launch.snapshot import code_files, code_version, write_archive
@@ -63,6 +64,8 @@ def check_work(verb: str, args: argparse.Namespace, store: Path) -> None:
     if verb == "extract":
         _check_shards([args.folder])
         _check_model(args.model)
+        if args.preset is not None:
+            _check_pretrained(load_config(args.preset, args.overrides))
     if verb == "evaluate":
         if (args.run_name is None) == (args.model is None):
             raise UserError("evaluate what? Name a RUN, or give --model DIR with --shards and --protocol")
@@ -85,6 +88,16 @@ def _check_shards(folders: Sequence[str | Path]) -> None:
     for folder in folders:
         if not (Path(folder) / INDEX_NAME).is_file():
             raise UserError(f"{folder} holds no {INDEX_NAME}: it is no folder of finished shards")
+
+
+def _check_pretrained(config: RunConfig) -> None:
+    check_encoders(config)
+    for name in ("audio", "video", "text"):
+        if getattr(config.model, f"use_{name}") and getattr(config.model, name).path is None:
+            raise UserError(
+                f"model.{name}.path is not set: only a pretrained encoder has something to extract; name its folder, "
+                f"leave it out with model.use_{name}=false, or give a trained --model"
+            )
 
 
 def _check_model(folder: str | Path | None) -> None:

@@ -153,7 +153,8 @@ def slurm() -> Finding:
         return Finding("", "note", "no sbatch", "jobs run here with the profile local; slurm/devcluster brings one up")
     answer = subprocess.run(["sinfo", "--noheader", "--format=%P %D"], capture_output=True, text=True, timeout=20)
     if answer.returncode != 0:
-        return Finding("", "note", answer.stderr.strip()[:120], "is the controller up, is SLURM_CONF right?")
+        said = (answer.stderr.strip().splitlines() or ["sinfo fails"])[0][:120]
+        return Finding("", "note", said, "is the controller up, is SLURM_CONF right?")
     account = shutil.which("sacct") is not None
     partitions = ", ".join(f"{name} ({nodes})" for name, nodes in map(str.split, answer.stdout.splitlines()))
     return Finding("", "ok", f"partitions (nodes): {partitions}; sacct {'yes' if account else 'no'}")

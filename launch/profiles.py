@@ -45,6 +45,7 @@ class Profile(BaseModel):
     gpus_per_node: int = Field(0, ge=0)
     cpus_per_node: int = Field(1, ge=1)
     cpus_per_gpu: int | None = Field(None, ge=1, description="cores that come with one GPU (CPU nodes: with one rank)")
+    bf16: bool = Field(True, description="its GPUs compute in bfloat16")
     max_nodes: int | None = Field(None, ge=1)
     memory_per_cpu_mb: int | None = Field(None, ge=1)
     hint: str | None = None

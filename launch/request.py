@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 
-from dual_hpc.config.schema import LaunchConfig
+from dual_hpc.config.schema import LaunchConfig, RunConfig
 from dual_hpc.errors import UserError
 from launch.profiles import Limits, Profile
 
@@ -43,6 +43,18 @@ def check(request: LaunchConfig, profile: Profile) -> None:
         raise UserError(
             f"launch.constraint={request.constraint}: {profile.name} is for {profile.constraint}; "
             "leave it out or choose another launch.profile"
+        )
+
+
+def check_precision(config: RunConfig, profile: Profile) -> None:
+    """Refuse a precision that the cluster's GPUs would only imitate, slowly.
+
+    Raises:
+        UserError: see above.
+    """
+    if config.training.precision == "bf16" and profile.has_gpus and not profile.bf16:
+        raise UserError(
+            f"training.precision=bf16: the GPUs of {profile.name} have no bfloat16; set training.precision=fp16 or fp32"
         )
 
 

@@ -20,7 +20,7 @@ from launch import history
 from launch.job import train_rank
 from launch.local import RankExecutor
 from launch.profiles import Profile
-from launch.request import check
+from launch.request import check, check_precision
 from launch.runs import PlannedRun
 from launch.sbatch import python_command
 from launch.sbatch_job import submit_slurm
@@ -41,6 +41,7 @@ def submit(plan: PlannedRun, profile: Profile, new_code: bool = False) -> Job[An
     """
     request = plan.config.launch
     check(request, profile)
+    check_precision(plan.config, profile)
     check_machine(profile)
     check_idle(plan.path)
     code_files()

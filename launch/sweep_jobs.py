@@ -19,7 +19,7 @@ from launch import history
 from launch.follow import POLL_SECONDS, local_outcome, stop_local
 from launch.job import train_rank
 from launch.profiles import Profile
-from launch.request import check, check_array
+from launch.request import check, check_array, check_precision
 from launch.runs import PlannedRun
 from launch.sbatch import python_command, sbatch_parameters
 from launch.sbatch_job import without_allocation
@@ -38,6 +38,8 @@ def check_members(plans: Sequence[PlannedRun], profile: Profile) -> None:
     if any(plan.config.launch != request for plan in plans):
         raise UserError("the members of a sweep share one job array: launch.* cannot be an axis")
     check(request, profile)
+    for plan in plans:
+        check_precision(plan.config, profile)
     check_array(len(plans), profile)
     check_machine(profile)
     code_files()

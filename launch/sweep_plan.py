@@ -10,6 +10,7 @@ from dual_hpc.config import RunConfig, config_hash
 from dual_hpc.errors import UserError
 from launch import history
 from launch.profiles import Profile, load_profile
+from launch.request import check_array
 from launch.runs import PlannedRun, plan_resumption, plan_run, split_of
 from launch.scheduler import Scheduler
 from launch.standing import FINISHED, standings
@@ -38,6 +39,7 @@ def plan_sweep(
     base = plan_run(source, None, overrides, shards)
     name, store = base.config.name, Path(base.config.store)
     sweep = grid(name, axes) if axes else listed(name, members_of(members))
+    check_array(len(sweep.members), load_profile(base.config.launch.profile))  # before the work of planning them
     plans = [
         plan_run(source, None, [*overrides, *member.overrides, f"name={member.name}"], shards)
         for member in sweep.members

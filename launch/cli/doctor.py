@@ -8,6 +8,7 @@ EXAMPLES = """\
 examples:
   dual-hpc doctor
   dual-hpc doctor --store $SCRATCH/dual_hpc
+  dual-hpc doctor --json | jq -r 'select(.state == "missing") | .remedy'
 
 Exit code 1 if something that dual-hpc needs is missing.
 """
@@ -15,9 +16,12 @@ Exit code 1 if something that dual-hpc needs is missing.
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--store", metavar="DIR", help="default: $DUAL_STORE, else a folder in $SCRATCH or $WORK")
+    parser.add_argument("--json", action="store_true", help="one JSON object per line instead of a table")
 
 
 def run(args: argparse.Namespace) -> int:
+    import dataclasses
+    import json
     from pathlib import Path
 
     from rich.console import Console
@@ -32,9 +36,15 @@ def run(args: argparse.Namespace) -> int:
         for finding in examine(store):
             findings.append(finding)
             status.update(f"examined {finding.what}")
+    code = 1 if any(finding.state == "missing" for finding in findings) else 0
+    if args.json:
+        for finding in findings:
+            print(json.dumps(dataclasses.asdict(finding)))
+        return code
     table = Table("", "what", "found", "remedy", box=None)
     signs = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "missing": "[red]missing[/]"}
     for finding in findings:
         table.add_row(signs[finding.state], finding.what, finding.found, finding.remedy)
-    Console(soft_wrap=True).print(table)
-    return 1 if any(finding.state == "missing" for finding in findings) else 0
+    console = Console()
+    Console(width=None if console.is_terminal else 160).print(table)
+    return code

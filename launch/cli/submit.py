@@ -109,11 +109,12 @@ def run_command(args: argparse.Namespace) -> int:
 
 def dry_run(plan: PlannedRun, profile: Profile) -> int:
     """Print the sbatch file on standard output, and what it may cost on standard error."""
-    from launch.request import check, price
+    from launch.request import check, check_precision, price
     from launch.sbatch import sbatch_text
 
     request = plan.config.launch
     check(request, profile)
+    check_precision(plan.config, profile)
     if profile.executor == "local":
         print(f"{request.ranks_per_node} processes on this machine would train {plan.path}")
         return 0

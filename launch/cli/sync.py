@@ -17,23 +17,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    import sys
     from pathlib import Path
 
     from rich.progress import track
 
     from dual_hpc.config.paths import default_store, runs_dir
-    from dual_hpc.errors import EnvironmentFault
+    from dual_hpc.errors import EnvironmentFault, UserError
     from dual_hpc.tracking.mlflow_sync import sync
-    from dual_hpc.tracking.run_dir import list_runs
+    from dual_hpc.tracking.run_dir import RunDir
     from launch.runs import find_run
 
     store = Path(args.store) if args.store else default_store()
-    found = [find_run(name, args.store) for name in args.runs] if args.runs else list_runs(runs_dir(store))
-    for one in track(found, "sync", disable=len(found) < 2):
+    there = sorted(path.parent for path in runs_dir(store).glob("*/run.json"))
+    found = [find_run(name, args.store) for name in args.runs] if args.runs else [RunDir(path) for path in there]
+    damaged = 0
+    for one in track(found, "sync", disable=len(found) < 2 or not sys.stderr.isatty()):
         try:
             sync(one)
+        except UserError as error:  # of this run; the others go on
+            damaged += 1
+            print(f"dual-hpc: warning: {one.path.name}: {error}", file=sys.stderr)
         except Exception as error:  # MLflow's clients raise what they like
             reason = " ".join(str(error).split())[:200]
             raise EnvironmentFault(f"tracking.uri: MLflow was not updated for {one.path.name}: {reason}") from error
-    print(f"{len(found)} runs are up to date in MLflow")
-    return 0
+    done = len(found) - damaged
+    print(f"{done} {'run is' if done == 1 else 'runs are'} up to date in MLflow")
+    return 2 if damaged else 0

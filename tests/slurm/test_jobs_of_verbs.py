@@ -1,4 +1,4 @@
-"""Packing and extraction as jobs: followed by the same verbs as a run, and failing with their own exit codes."""
+"""Packing as a job: followed by the same verbs as a run, and failing with its own exit codes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dual_hpc.data.index import INDEX_NAME, read_index
+from dual_hpc.data.index import read_index
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(600)]
 
@@ -32,17 +32,16 @@ def test_jobs_of_verbs_end_as_their_verbs_do(cluster: Any, tmp_path: Path) -> No
     raw, out = cluster.shards.parent / "raw", tmp_path / "packed"
     held = submit(cluster, 1, "pack", "iemocap", raw, "--out", tmp_path / "held", options=("launch.partition=high",))
     pack = submit(cluster, 2, "pack", "iemocap", raw, "--out", out, "--video-size", 48)
-    broken = tmp_path / "broken"
-    broken.mkdir()
-    (broken / INDEX_NAME).write_text("{")
-    refused = submit(cluster, 1, "extract", broken, "--preset", "demo", "--out", tmp_path / "features")
+    broken = tmp_path / "broken.csv"
+    broken.write_text("sound,words\n")
+    refused = submit(cluster, 1, "pack", "manifest", broken, "--out", tmp_path / "mine")
 
     cluster.dual("cancel", held)
     assert ended(cluster, held)["state"] == "cancelled" and cluster.why(held)["cause"] == "cancelled"
     seen = ended(cluster, refused)
     assert (seen["state"], seen["exit_codes"]) == ("failed", [2])
     why = cluster.why(refused)
-    assert why["cause"] == "user error" and INDEX_NAME in why["sentence"]
+    assert why["cause"] == "user error" and "broken.csv" in why["sentence"]
     assert "dual-hpc: error: " in cluster.dual("logs", refused)
     seen = ended(cluster, pack)
     assert (seen["state"], seen["tasks"], seen["exit_codes"]) == ("finished", ["finished"] * 2, [0, 0])

@@ -60,6 +60,7 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 A100 = ("--profile", "jean-zay-a100", "launch.account=abc@a100", "launch.ranks_per_node=8")
 V100 = ("--profile", "jean-zay-v100", "launch.account=abc@v100", "launch.ranks_per_node=4")
+PREPOST = ("--profile", "jean-zay-prepost")
 
 WRONG = [
     # the profile
@@ -115,6 +116,10 @@ WRONG = [
     (("--profile", "dev", "launch.nodes=5", "data.global_batch=20"), "dev has 4"),
     (("--profile", "dev", "launch.cpus_per_rank=5"), "launch.cpus_per_rank=5"),
     (("--profile", "local", "launch.nodes=2"), "launch.nodes=2"),
+    ((*PREPOST, "launch.cpus_per_rank=49"), "launch.cpus_per_rank=49"),
+    ((*PREPOST, "launch.hours=21"), "prepost allows 20"),
+    ((*PREPOST, "launch.nodes=2"), "prepost allows 1"),
+    ((*V100, "training.precision=bf16"), "jean-zay-v100 have no bfloat16"),
     # settings
     ((*H100, "launch.node=2"), "did you mean launch.nodes"),
     ((*H100, "launch.gpus=4"), "launch.gpus: unknown key"),
@@ -183,6 +188,8 @@ DEV = ("--profile", "dev")
         ((*DEV, "--", "pack", "meld", "/", "--array-index", "1", "--array-count", "2"), "write --tasks N"),
         ((*DEV, "--", "extract", "/nowhere", "--preset", "demo", "--out", "x"), "/nowhere holds no index.json"),
         ((*DEV, "--", "extract", "/nowhere", "--out", "x"), "--model"),
+        ((*DEV, "--", "extract", "SHARDS", "--preset", "demo", "--out", "x"), "model.audio.path is not set"),
+        ((*DEV, "--", "extract", "SHARDS", "--preset", "dem", "--out", "x"), "preset 'dem' is unknown"),
         ((*DEV, "--", "evaluate"), "evaluate what?"),
         ((*DEV, "--", "evaluate", "gone"), "there is no run 'gone'"),
         ((*DEV, "--", "evaluate", "--model", "/nowhere"), "/nowhere holds no config.json"),
@@ -193,9 +200,9 @@ DEV = ("--profile", "dev")
     ],
 )
 def test_a_wrong_command_never_reaches_slurm(
-    words: tuple[str, ...], said: str, calls: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    words: tuple[str, ...], said: str, shards: Path, calls: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    refused(["submit", *words], said, capfd)
+    refused(["submit", *(str(shards) if word == "SHARDS" else word for word in words)], said, capfd)
     assert not calls.exists() and not (tmp_path / "store").exists()
 
 

@@ -19,6 +19,7 @@ GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "sbatch"
 REQUESTS = {
     "dev": LaunchConfig(nodes=2, ranks_per_node=1, hours=1),
     "template": LaunchConfig(nodes=2, ranks_per_node=4, hours=12),
+    "jean-zay-prepost": LaunchConfig(cpus_per_rank=12, hours=10),
     "jean-zay-v100": LaunchConfig(nodes=2, ranks_per_node=4, hours=20, account="abc@v100"),
     "jean-zay-a100": LaunchConfig(ranks_per_node=8, hours=2, qos="qos_gpu_a100-dev", account="abc@a100"),
     "jean-zay-h100": LaunchConfig(nodes=16, ranks_per_node=4, hours=100, qos="qos_gpu_h100-t4", account="abc@h100"),
