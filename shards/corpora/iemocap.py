@@ -37,7 +37,7 @@ def read(source: Path) -> Plan:
         path
         for folder in _folders(root, "Session[1-5]/dialog/EmoEvaluation", "EmoEvaluation")
         for path in folder.glob("*.txt")  # sub-folders hold single raters, not the majority
-        if not path.name.startswith(".")
+        if _is_text(path)
     )
     if not labels:
         raise UserError(
@@ -109,6 +109,11 @@ def _folders(root: Path, *patterns: str) -> list[Path]:
     return [folder for pattern in patterns for folder in sorted(root.glob(pattern)) if folder.is_dir()]
 
 
+def _is_text(path: Path) -> bool:
+    """No AppleDouble file, and nothing that would never end, like a pipe."""
+    return not path.name.startswith(".") and path.is_file()
+
+
 def _media(root: Path, *patterns: str) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for folder in _folders(root, *patterns):
@@ -134,9 +139,7 @@ def _transcriptions(root: Path, plan: Plan) -> dict[str, str]:
     texts: dict[str, str] = {}
     unscored = malformed = 0
     for folder in _folders(root, "Session[1-5]/dialog/transcriptions", "Transcriptions"):
-        for path in sorted(folder.rglob("*.txt")):
-            if path.name.startswith("."):
-                continue
+        for path in sorted(filter(_is_text, folder.rglob("*.txt"))):
             for text in read_text(path).splitlines():
                 turn = _TURN.match(text)
                 if turn and _UTTERANCE.match(turn[1]):

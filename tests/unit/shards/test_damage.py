@@ -154,6 +154,15 @@ def test_links_pipes_and_folders_with_the_name_of_a_clip_do_not_stall(meld: Path
     assert sum("the clip is absent" in reason for reason in reasons) == 4
 
 
+@pytest.mark.timeout(60)
+def test_pipes_and_folders_with_the_name_of_an_annotation_do_not_stall(iemocap: Path) -> None:
+    before = read_corpus("iemocap", iemocap)
+    for folder in ("EmoEvaluation", "transcriptions"):
+        os.mkfifo(iemocap / "Session1" / "dialog" / folder / "Ses01F_impro02.txt")
+        (iemocap / "Session1" / "dialog" / folder / "Ses01F_impro03.txt").mkdir()
+    assert read_corpus("iemocap", iemocap) == before
+
+
 def test_folders_behind_links_are_read_once_even_where_they_lead_in_a_circle(iemocap: Path, tmp_path: Path) -> None:
     before = read_corpus("iemocap", iemocap).utterances
     divx = iemocap / "Session1" / "dialog" / "avi" / "DivX"
