@@ -15,7 +15,7 @@ import torch
 from dual_hpc.data.modalities import keep, of, present
 
 # name -> what the model is shown, and which part of it is another utterance's
-CONTROLS = {"video of another emotion": ("av", "v"), "text of another emotion": ("avt", "t")}
+CONTROLS = {"foreign video": ("av", "v"), "foreign text": ("avt", "t")}
 
 
 def mismatched(batch: Mapping[str, Any], modalities: str, foreign: str) -> dict[str, Any]:

@@ -95,7 +95,8 @@ def _control_table(result: EvaluationResult) -> list[str]:
     if not rows:
         return []
     heading = ["", "utterances", *(_HEADINGS[key] for key in MAIN), "answers changed"]
-    return ["## Controls", "", *_table(heading, rows), ""]
+    about = "Foreign: of the next utterance of the batch that has another label."
+    return ["## Controls", "", about, "", *_table(heading, rows), ""]
 
 
 def _style_table(result: EvaluationResult) -> list[str]:

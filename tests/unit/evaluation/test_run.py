@@ -61,10 +61,10 @@ def test_text_reliance_is_the_difference_of_the_two_headlines(result, saved_mode
     assert evaluate(saved_model, data_of(shards), subsets=("a",)).text_reliance is None
 
 
-def test_text_alone_and_the_text_of_another_emotion_stand_beside_the_scores(result):
+def test_text_alone_and_foreign_text_stand_beside_the_scores(result):
     assert result.baselines["text alone"] == result.subsets["t"].scores.main()
-    assert list(result.controls) == ["text of another emotion"]  # these shards have no video to exchange
-    control = result.controls["text of another emotion"]
+    assert list(result.controls) == ["foreign text"]  # these shards have no video to exchange
+    control = result.controls["foreign text"]
     assert control.shown == "avt" and 0 < control.scores.count <= 9 and 0 <= control.flips <= 1
 
 
