@@ -17,26 +17,27 @@ from dual_hpc.training.export import export_checkpoint
 pytestmark = [pytest.mark.distributed, pytest.mark.timeout(600)]
 
 
-STAGES = ("0:fp32", "1:bf16", "2:fp32", "3:fp32", "3:bf16")
+WRITTEN = ("0:fp32", "1:bf16", "3:bf16")
+TAKEN_BACK = ("0:fp32", "2:fp32", "3:bf16")
 
 
 @pytest.fixture(scope="module")
 def results(start_ranks: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """All scenarios of the small network, on two ranks."""
     root = tmp_path_factory.mktemp("saving")
-    jobs = (*(f"same:{case}" for case in STAGES), *(f"rolled_back:{case}" for case in STAGES))
+    jobs = (*(f"same:{case}" for case in WRITTEN), *(f"rolled_back:{case}" for case in TAKEN_BACK))
     start_ranks("saving", 2, "toy", root, *jobs, "full:1:fp32", "full:3:fp32", "gone:2:bf16").check()
     return dict(json.loads((root / "results.json").read_text()))
 
 
-@pytest.mark.parametrize("case", STAGES)
+@pytest.mark.parametrize("case", WRITTEN)
 def test_what_is_written_while_steps_go_on_is_what_would_have_been_waited_for(
     results: dict[str, Any], case: str
 ) -> None:
     assert results[f"same:{case}"] == {"same": True, "landed": False, "step": 2}
 
 
-@pytest.mark.parametrize("case", STAGES)
+@pytest.mark.parametrize("case", TAKEN_BACK)
 def test_going_back_takes_the_weights_of_the_checkpoint_and_leaves_no_trace_of_what_followed(
     results: dict[str, Any], case: str
 ) -> None:

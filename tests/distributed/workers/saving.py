@@ -16,8 +16,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import toy
-
 from dual_hpc.checkpoint import choose, commit
 from dual_hpc.checkpoint.group import Alone
 from dual_hpc.checkpoint.manifest import load
@@ -25,6 +23,9 @@ from dual_hpc.errors import DualError
 from dual_hpc.training import run
 from dual_hpc.training.saving import Saver
 from dual_hpc.training.world import World
+
+sys.path.insert(0, str(Path(__file__).parent))
+import toy
 
 
 def same(root: Path, stage: int, precision: str, world: World) -> object:
