@@ -15,7 +15,7 @@ from launch import history
 from tests.slurm.observe import assert_undisturbed, ends, profile, starts
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(2400)]
-ALLOCATION = 60.0  # seconds: one minute of Slurm's, of which the margin and the start take a part
+ALLOCATION = 120.0  # seconds: two of Slurm's minutes, of which the margin and the start take a part
 
 
 def seconds_per_step(run: RunDir) -> float:
@@ -25,10 +25,10 @@ def seconds_per_step(run: RunDir) -> float:
 
 
 def test_a_run_gets_the_three_allocations_it_needs(cluster: Any, tmp_path: Path) -> None:
-    steps = max(200, round(2 * ALLOCATION / seconds_per_step(cluster.reference())))
+    steps = max(200, round(1.6 * ALLOCATION / seconds_per_step(cluster.reference())))
     length = ("launch.nodes=1", f"training.max_steps={steps}", "training.epochs=1000000", "checkpoint.every_steps=1000")
     alone = cluster.submit("alone", *length)
-    limited = (*length, "launch.hours=0.0166", "launch.total_hours=1", "checkpoint.margin_seconds=20")
+    limited = (*length, "launch.hours=0.0333", "launch.total_hours=1", "checkpoint.margin_seconds=20")
     runs = {
         requeue: cluster.submit(
             "requeued" if requeue else "chained",
