@@ -51,5 +51,8 @@ def _on_host(storage: torch.UntypedStorage) -> torch.UntypedStorage:
     if storage.device.type != "cuda":
         return storage.cpu() if storage.device.type != "cpu" else storage.clone()
     bytes_there = torch.empty(0, dtype=torch.uint8, device=storage.device).set_(storage)
-    bytes_here = torch.empty(storage.nbytes(), dtype=torch.uint8, pin_memory=True)
+    try:
+        bytes_here = torch.empty(storage.nbytes(), dtype=torch.uint8, pin_memory=True)
+    except RuntimeError:  # the system pins no more
+        return storage.cpu()
     return bytes_here.copy_(bytes_there, non_blocking=True).untyped_storage()

@@ -1,0 +1,137 @@
+"""A save in the background: who waits for whom, and what is known when it ends. The ranks are threads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from dual_hpc.checkpoint import choose, commit
+from dual_hpc.checkpoint.group import Alone
+from dual_hpc.config import RunConfig, validate
+from dual_hpc.errors import EnvironmentFault
+from dual_hpc.training import saving
+from dual_hpc.training.saving import Progress, Saver
+
+
+class Rank(Alone):
+    """The only rank of a training."""
+
+    def apart(self) -> Alone:
+        return Alone()
+
+
+class Engine:
+    """Its state is one number, which the training goes on changing."""
+
+    def __init__(self) -> None:
+        self.weight = torch.zeros(1)
+
+    def content(self, folder: str, copy: bool) -> dict[str, Any]:
+        return {f"{folder}/weights.pt": self.weight.clone() if copy else self.weight}
+
+
+class Gate:
+    """Holds the saver at a point of the protocol; notes which thread came there."""
+
+    def __init__(self) -> None:
+        self.open = threading.Event()
+        self.reached = threading.Event()
+        self.thread = ""
+
+    def __call__(self, point: str) -> None:
+        if point == "made":
+            self.thread = threading.current_thread().name
+            self.reached.set()
+            assert self.open.wait(60)
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
+    gate = Gate()
+    monkeypatch.setattr(commit, "reached", gate)
+    yield gate
+    gate.open.set()
+
+
+def config(**checkpoint: Any) -> RunConfig:
+    return validate({"checkpoint": checkpoint})
+
+
+def saver(root: Path, engine: Engine, **checkpoint: Any) -> Saver:
+    return Saver(root, config(**checkpoint), engine, Rank(), run_id="f" * 32)  # type: ignore[arg-type]
+
+
+def weight(folder: Path) -> float:
+    return float(torch.load(folder / "deepspeed" / "weights.pt", weights_only=True))
+
+
+def test_the_training_goes_on_while_its_state_as_it_was_is_written(tmp_path: Path, gate: Gate) -> None:
+    engine, progress = Engine(), Progress(step=3)
+    one = saver(tmp_path, engine)
+    one.begin(progress)
+    assert gate.reached.wait(60) and one.under_way and not one.landed
+    engine.weight += 1
+    progress.step, progress.sick[4] = 4, ["a"]
+    gate.open.set()
+    saved = one.finish()
+    assert (saved.step, saved.folder.name, weight(saved.folder)) == (3, "step_00000003", 0)
+    found = choose.newest_proven(tmp_path, Alone())
+    assert found is not None and Progress.model_validate(found.manifest.state) == Progress(step=3)
+    assert found.manifest.run_id == "f" * 32
+    assert gate.thread == "checkpoint" and not one.under_way and one.seconds > 0
+
+
+def test_without_a_thread_the_save_has_landed_when_it_has_begun(tmp_path: Path, gate: Gate) -> None:
+    gate.open.set()
+    one = saver(tmp_path, Engine(), asynchronous=False)
+    one.begin(Progress(step=3))
+    assert one.landed and gate.thread == threading.current_thread().name
+    assert one.finish().folder.is_dir()
+
+
+@pytest.mark.parametrize("asynchronous", [True, False])
+def test_a_failure_is_told_when_the_save_is_finished_and_the_next_one_succeeds(
+    tmp_path: Path, asynchronous: bool
+) -> None:
+    one = saver(tmp_path / "root", Engine(), asynchronous=asynchronous)
+    (tmp_path / "root").write_text("in the way")
+    one.begin(Progress(step=3))
+    with pytest.raises(EnvironmentFault, match="checkpoint of step 3 was not saved"):
+        one.finish()
+    (tmp_path / "root").unlink()
+    assert one.save(Progress(step=4)).name == "step_00000004"
+
+
+def test_a_second_save_never_overtakes_the_first(tmp_path: Path, gate: Gate) -> None:
+    one = saver(tmp_path, Engine())
+    one.begin(Progress(step=3))
+    with pytest.raises(AssertionError):
+        one.begin(Progress(step=4))
+    gate.open.set()
+    assert one.finish().step == 3
+
+
+def test_the_best_validated_stay_and_the_rest_goes(tmp_path: Path) -> None:
+    one = saver(tmp_path, Engine(), keep_last=1, keep_best=2)
+    for step, score in enumerate([0.3, 0.9, None, 0.5, 0.4, None], start=1):
+        one.save(Progress(step=step, score=score))
+    assert choose.steps(tmp_path) == [2, 4, 6]
+
+
+def test_old_checkpoints_that_cannot_be_deleted_cost_no_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stuck(folder: Path) -> None:
+        raise OSError(16, "Device or resource busy")
+
+    monkeypatch.setattr(saving.commit, "remove", stuck)
+    one = saver(tmp_path, Engine(), keep_last=1)
+    one.save(Progress(step=3))
+    one.begin(Progress(step=6))
+    assert one.finish().kept_too_much == "old checkpoints cannot be deleted: Device or resource busy"
+    assert choose.steps(tmp_path) == [3, 6]
