@@ -20,8 +20,8 @@ pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1800)]
 
 def settle(cluster: Any, run: RunDir) -> str:
     """The state of the run's job once a job that was put back into the queue would have begun again."""
-    lives = len(starts(run))
     cluster.until("it left the nodes", lambda: cluster.queue(run) not in ("RUNNING", "COMPLETING"))
+    lives = len(starts(run))
     probe = slurm("sbatch", "--parsable", "--wait", "--output=/dev/null", "--begin=now+20", "--wrap=true").strip()
     assert probe and len(starts(run)) == lives
     return str(cluster.queue(run))
