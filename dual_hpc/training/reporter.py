@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from dual_hpc.config import RunConfig
 from dual_hpc.errors import EnvironmentFault
-from dual_hpc.tracking.journal import Journal
+from dual_hpc.tracking.journal import Journal, read
 from dual_hpc.tracking.mlflow_sync import Synchroniser
 from dual_hpc.tracking.run_dir import RunDir, Segment
 from dual_hpc.training.requests import job_id
@@ -133,3 +133,12 @@ class Reporter:
             self._bar.console.print(words)
         else:
             print(words, file=sys.stderr, flush=True)
+
+
+def last_save_seconds(journal: Path) -> float:
+    """How long the run's last save took, by its journal; 0 if none has succeeded.
+
+    A new job must know it before its own first save, because its end may come earlier.
+    """
+    found = [entry.fields.get("seconds") for entry in read(journal) if entry.event == "checkpoint"]
+    return next((float(seconds) for seconds in reversed(found) if isinstance(seconds, (int, float))), 0.0)

@@ -73,11 +73,13 @@ class Saved:
     """A committed checkpoint.
 
     Attributes:
+        seconds: from the copy of the state to the commit.
         kept_too_much: why old checkpoints could not be deleted; None if they were.
     """
 
     step: int
     folder: Path
+    seconds: float
     kept_too_much: str | None = None
 
 
@@ -91,8 +93,6 @@ class Saver:
     under way at a time, because `begin` waits for the one before; its end is the same on all ranks, as the protocol
     agrees on it.
 
-    Attributes:
-        seconds: how long the last save took, from the copy to the commit.
     """
 
     def __init__(
@@ -109,7 +109,6 @@ class Saver:
         self._run_id = run_id
         self._group = world.apart() if config.checkpoint.asynchronous else world
         self._flight: Future[Saved] | None = None
-        self.seconds = 0.0
 
     @property
     def under_way(self) -> bool:
@@ -185,21 +184,19 @@ class Saver:
 
     def _commit(self, content: dict[str, Any], progress: Progress, began: float) -> Saved:
         """In the saver's thread, if there is one."""
-        try:
-            folder = commit.save(
-                self._root,
-                self._group,
-                partial(_write, content),
-                step=progress.step,
-                zero_stage=self._config.training.zero_stage,
-                precision=self._config.training.precision,
-                state=progress.model_dump(mode="json"),
-                run_id=self._run_id,
-                fence=self._fence,
-            )
-            return Saved(progress.step, folder, self._prune() if self._world.rank == 0 else None)
-        finally:
-            self.seconds = time.monotonic() - began
+        folder = commit.save(
+            self._root,
+            self._group,
+            partial(_write, content),
+            step=progress.step,
+            zero_stage=self._config.training.zero_stage,
+            precision=self._config.training.precision,
+            state=progress.model_dump(mode="json"),
+            run_id=self._run_id,
+            fence=self._fence,
+        )
+        seconds = time.monotonic() - began
+        return Saved(progress.step, folder, seconds, self._prune() if self._world.rank == 0 else None)
 
     def _prune(self) -> str | None:
         keep = self._config.checkpoint

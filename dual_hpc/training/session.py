@@ -18,7 +18,7 @@ from dual_hpc.training.data import TrainingData
 from dual_hpc.training.engine import Engine
 from dual_hpc.training.export import write_description, write_model
 from dual_hpc.training.health import named, too_sick, verdict
-from dual_hpc.training.reporter import Reporter
+from dual_hpc.training.reporter import Reporter, last_save_seconds
 from dual_hpc.training.saving import Progress, Resumed, Saver
 from dual_hpc.training.schedule import Plan, total_steps
 from dual_hpc.training.step import StepReport
@@ -34,6 +34,7 @@ class Session:
         plan: the run's length and events.
         progress: where it stands.
         loader: training batches from there on.
+        save_seconds: how long the last save of the run took, from the copy to the commit; known to rank 0.
     """
 
     def __init__(self, run: RunDir, config: RunConfig, world: World, fence: Callable[[], None]) -> None:
@@ -59,6 +60,7 @@ class Session:
         self.loader, self._validation = data.train_loader(self.progress.loader), data.validation_loader()
         self._saved_at = time.monotonic()
         self._bad_samples = 0  # as all ranks know them
+        self.save_seconds = last_save_seconds(run.journal) if world.rank == 0 else 0.0
 
         self.reporter = Reporter(run, config, world, fence)
         self.reporter.begin(self.progress.step, steps, samples=samples, zero_stage=config.training.zero_stage)
@@ -126,7 +128,8 @@ class Session:
             words = f"{error}; training goes on, earlier checkpoints stand"
             self.reporter.warn("checkpoint_failed", self.progress.step, words)
             return
-        self.reporter.event("checkpoint", saved.step, folder=saved.folder.name)
+        self.save_seconds = saved.seconds
+        self.reporter.event("checkpoint", saved.step, folder=saved.folder.name, seconds=round(saved.seconds, 3))
         if saved.kept_too_much:
             self.reporter.warn("checkpoint_kept", saved.step, saved.kept_too_much)
 
@@ -136,11 +139,6 @@ class Session:
             self.settle()
         except Exception as error:  # a peer is gone
             self.reporter.warn("checkpoint_failed", self.progress.step, f"a checkpoint was not finished: {error}")
-
-    @property
-    def save_seconds(self) -> float:
-        """How long the last save took, from the copy to the commit."""
-        return self._saver.seconds
 
     def agree_on_bad_samples(self, known_together: int) -> None:
         """Tell each other which samples cannot be decoded, if a rank has met a new one; collective then.

@@ -11,7 +11,7 @@ from dual_hpc.config import load_config
 from dual_hpc.errors import EnvironmentFault
 from dual_hpc.tracking.journal import read
 from dual_hpc.tracking.run_dir import RunDir
-from dual_hpc.training.reporter import Reporter
+from dual_hpc.training.reporter import Reporter, last_save_seconds
 from dual_hpc.training.world import World
 
 
@@ -70,3 +70,13 @@ def test_other_ranks_are_silent(run: RunDir) -> None:
     other.metrics(1, {"train/loss": 1.0})
     other.close("finished")
     assert not run.journal.exists() and not run.segments()
+
+
+def test_a_new_job_knows_from_the_journal_how_long_a_save_takes(run: RunDir) -> None:
+    assert last_save_seconds(run.journal) == 0
+    owner = reporter(run, Lease())
+    for step, seconds in ((3, 20.5), (6, 31.0)):
+        owner.event("checkpoint", step, folder=f"step_{step:08d}", seconds=seconds)
+    owner.event("checkpoint", 9, folder="step_00000009")  # of an earlier version
+    owner.close("stopped")
+    assert last_save_seconds(run.journal) == 31.0

@@ -83,7 +83,7 @@ def test_the_training_goes_on_while_its_state_as_it_was_is_written(tmp_path: Pat
     found = choose.newest_proven(tmp_path, Alone())
     assert found is not None and Progress.model_validate(found.manifest.state) == Progress(step=3)
     assert found.manifest.run_id == "f" * 32
-    assert gate.thread == "checkpoint" and not one.under_way and one.seconds > 0
+    assert gate.thread == "checkpoint" and not one.under_way and saved.seconds > 0
 
 
 def test_without_a_thread_the_save_has_landed_when_it_has_begun(tmp_path: Path, gate: Gate) -> None:
