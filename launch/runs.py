@@ -167,9 +167,10 @@ def check_encoders(config: RunConfig) -> None:
         encoder = getattr(config.model, name)
         if encoder.path is None or not getattr(config.model, f"use_{name}"):
             continue
-        if not Path(encoder.path).is_dir():
+        if not (Path(encoder.path) / "config.json").is_file():
+            lack = "holds no config.json" if Path(encoder.path).is_dir() else "is not a folder"
             raise UserError(
-                f"model.{name}.path: {encoder.path} is not a folder; put the pretrained {encoder.kind} there "
+                f"model.{name}.path: {encoder.path} {lack}; put the pretrained {encoder.kind} there "
                 "(config.json and weights), name another folder, or take the small encoders of the preset demo"
             )
         encoder.path = str(Path(encoder.path).absolute())

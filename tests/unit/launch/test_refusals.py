@@ -129,6 +129,7 @@ WRONG = [
     ((*H100, "data.global_batch=10"), "cannot be shared equally by 4 ranks"),
     ((*H100, "model.text.path=nowhere"), "model.text.path: nowhere is not a folder"),
     ((*H100, "model.text.path=$NOT_SET/bert"), "NOT_SET"),
+    ((*H100, "model.text.path=/tmp"), "model.text.path: /tmp holds no config.json"),
     (("--profile", "dev", "training.zero_stage=4"), "training.zero_stage"),
     (("--profile", "dev", "name=../x"), "name"),
     (("--profile", "dev", "name="), "name"),
