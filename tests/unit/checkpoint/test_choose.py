@@ -62,6 +62,13 @@ def test_checkpoints_of_which_none_is_usable_are_an_error_and_no_fresh_start(tmp
     assert "\n" not in str(caught.value)
 
 
+def test_later_ones_are_left_out_when_going_back(tmp_path: Path) -> None:
+    for step in (3, 6, 9):
+        save(tmp_path, step)
+    found = [choose.newest_proven(tmp_path, Alone(), up_to) for up_to in (None, 9, 8, 3, 2)]
+    assert [choice and choice.manifest.step for choice in found] == [9, 9, 6, 3, None]
+
+
 def test_no_checkpoint_at_all_is_a_fresh_start(tmp_path: Path) -> None:
     (tmp_path / "step_00000003.tmp").mkdir()
     assert choose.newest_proven(tmp_path, Alone()) is None
