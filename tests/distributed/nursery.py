@@ -45,7 +45,8 @@ class Rank:
 
     def poll(self) -> int | None:
         """The exit code; None as long as it runs."""
-        self._nursery.listen(0)
+        if self.returncode is None:
+            self._nursery.listen(0)
         return self.returncode
 
     def wait(self, timeout: float = 600) -> int:
@@ -75,11 +76,11 @@ class Rank:
 class Nursery:
     """The process that forks; ends, with all its ranks, when this object's process does."""
 
-    def __init__(self, **environ: str) -> None:
+    def __init__(self, imports: Sequence[str] = IMPORTS, **environ: str) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._socket, self._ranks = ours, dict[int, Rank]()
         self._process = subprocess.Popen(
-            [sys.executable, __file__, str(theirs.fileno())],
+            [sys.executable, __file__, str(theirs.fileno()), *imports],
             env={**os.environ, **ENVIRONMENT, **environ},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -116,6 +117,9 @@ class Nursery:
         """Kill what still runs and end."""
         self._socket.close()
         self._process.wait()
+        for rank in self._ranks.values():
+            rank.returncode = -signal.SIGKILL
+        self._ranks.clear()
 
 
 @cache
@@ -138,13 +142,13 @@ def _serve(orders: socket.socket) -> dict[str, Any] | None:
                 signals.unregister(descriptor)
                 os.close(descriptor)
                 _, status = os.waitpid(pid, 0)
-                with suppress(OSError):
-                    orders.send(json.dumps([pid, os.waitstatus_to_exitcode(status)]).encode())
+                _tell(orders, pid, os.waitstatus_to_exitcode(status))
                 continue
             message = orders.recv(_MESSAGE)
             if not message:
                 for pid in children.values():
                     os.kill(pid, signal.SIGKILL)
+                    os.waitpid(pid, 0)
                 return None
             pid = os.fork()
             if pid == 0:
@@ -154,7 +158,12 @@ def _serve(orders: socket.socket) -> dict[str, Any] | None:
                 return dict(json.loads(message))
             children[os.pidfd_open(pid)] = pid
             signals.register(next(reversed(children)), select.POLLIN)
-            orders.send(json.dumps([pid, None]).encode())
+            _tell(orders, pid, None)
+
+
+def _tell(orders: socket.socket, pid: int, code: int | None) -> None:
+    with suppress(OSError):  # nobody listens any more: the next order is the end
+        orders.send(json.dumps([pid, code]).encode())
 
 
 def _become(order: Mapping[str, Any]) -> None:
@@ -168,7 +177,7 @@ def _become(order: Mapping[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    for name in IMPORTS:
+    for name in sys.argv[2:]:
         importlib.import_module(name)
     if (mine := _serve(socket.socket(fileno=int(sys.argv[1])))) is not None:
         _become(mine)
