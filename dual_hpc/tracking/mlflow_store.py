@@ -12,7 +12,7 @@ import logging
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -47,21 +47,23 @@ class Store:
         return None if self.database is None else (self.database.parent / "mlartifacts").as_uri()
 
     @contextmanager
-    def client(self, patience: float = 60.0) -> Iterator[MlflowClient]:
-        """A client; for a sqlite store the only one at this time.
+    def client(self, run: Path | None = None, patience: float = 60.0) -> Iterator[MlflowClient]:
+        """A client; for a sqlite store the only one at this time, for a server the only one of the run.
 
         Args:
+            run: the folder of the run that is written; two writers would create it twice.
             patience: seconds to wait for another writer.
 
         Raises:
-            EnvironmentFault: another writer keeps the store, or the file system has no locks.
+            EnvironmentFault: another writer keeps the store, or its file system has no locks.
         """
-        if self.database is None:
-            yield _client(self.uri)
-            return
         _import_mlflow()  # takes seconds, in which nobody should have to wait for the lock
-        self.database.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(self.database.with_suffix(".lock"), patience):
+        if self.database is not None:
+            self.database.parent.mkdir(parents=True, exist_ok=True)
+            lock: AbstractContextManager[None] = _locked(self.database.with_suffix(".lock"), patience)
+        else:
+            lock = nullcontext() if run is None else _locked(run / ".sync.lock", patience, needed=False)
+        with lock:
             yield _client(self.uri)
 
 
@@ -87,7 +89,12 @@ def experiment_id(client: MlflowClient, store: Store, name: str) -> str:
     if found is None:
         # The kind decides which of its two faces the interface shows: training, not conversations.
         kind = {"mlflow.experimentKind": "custom_model_development"}
-        return str(client.create_experiment(name, artifact_location=store.artifacts, tags=kind))
+        try:
+            return str(client.create_experiment(name, artifact_location=store.artifacts, tags=kind))
+        except Exception:  # of many jobs that begin at once, one creates it
+            found = client.get_experiment_by_name(name)
+            if found is None:
+                raise
     if found.lifecycle_stage == "deleted":
         raise UserError(f"tracking.experiment: {name!r} was deleted in MLflow; restore it or choose another name")
     return str(found.experiment_id)
@@ -117,7 +124,7 @@ def _import_mlflow() -> ModuleType:
 
 
 @contextmanager
-def _locked(path: Path, patience: float) -> Iterator[None]:
+def _locked(path: Path, patience: float, needed: bool = True) -> Iterator[None]:
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         give_up = time.monotonic() + patience
@@ -126,6 +133,8 @@ def _locked(path: Path, patience: float) -> Iterator[None]:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except OSError as error:
+                if error.errno not in _BUSY and not needed:
+                    break
                 if error.errno not in _BUSY:
                     raise EnvironmentFault(
                         f"{path.parent} has no file locks ({error.strerror}), so no sqlite store may be written there; "

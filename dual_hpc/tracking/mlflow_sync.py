@@ -48,7 +48,7 @@ def sync(run: RunDir, *, artifacts: bool = True, model: Path | None = None) -> s
     """
     config, identity = run.config(), run.identity()
     store = store_of(config)
-    with store.client() as client:
+    with store.client(run.path) as client:
         mlflow_run = _find_or_create(client, store, run)
         run_id = mlflow_run.info.run_id
         entries = read(run.journal)

@@ -16,7 +16,7 @@ import pytest
 from dual_hpc.config import load_config
 from dual_hpc.errors import EnvironmentFault, UserError
 from dual_hpc.tracking.journal import Journal
-from dual_hpc.tracking.mlflow_store import store_of
+from dual_hpc.tracking.mlflow_store import experiment_id, store_of
 from dual_hpc.tracking.mlflow_sync import CURSOR_TAG, Synchroniser, sync
 from dual_hpc.tracking.run_dir import RunDir, Segment
 
@@ -140,7 +140,7 @@ def test_processes_that_create_the_store_at_once_do_not_break_it(tmp_path):
             journal.metrics(1, {"loss": 1.0}, time_ms=7)
     program = (
         "import sys; from dual_hpc.tracking import mlflow_store as s, mlflow_sync as m\n"
-        "s.Store.client.__wrapped__.__defaults__ = (500,)  # of patience: on a busy machine the other one takes long\n"
+        "s.Store.client.__wrapped__.__defaults__ = (None, 500)  # a busy machine takes long\n"
         "m.sync(m.RunDir.open(sys.argv[1]), artifacts=False)"
     )
     workers = [subprocess.Popen([sys.executable, "-c", program, str(run.path)]) for run in runs]
@@ -152,6 +152,35 @@ def test_a_store_kept_by_another_writer_is_given_up_after_a_while(store):
     held = store_of(make_run(store, "held").config())
     with held.client(), pytest.raises(EnvironmentFault, match="another process"), held.client(patience=0.2):
         pass
+
+
+def test_two_writers_of_one_run_take_turns_at_a_server_as_well(store):
+    server = store_of(make_run(store, "turns", "tracking.uri=http://127.0.0.1:9").config())
+    one, other = make_run(store, "one"), make_run(store, "other")
+    refused = pytest.raises(EnvironmentFault, match="another process")
+    with server.client(one.path), server.client(other.path), refused, server.client(one.path, patience=0.2):
+        pass
+
+
+def test_an_experiment_that_another_job_creates_at_the_same_moment_is_found(store):
+    from mlflow import MlflowClient
+
+    class Late(MlflowClient):
+        """Sees the experiment only once somebody has failed to create it."""
+
+        failed = False
+
+        def create_experiment(self, *args, **options):
+            self.failed = True
+            return super().create_experiment(*args, **options)
+
+        def get_experiment_by_name(self, name):
+            return super().get_experiment_by_name(name) if self.failed else None
+
+    ours = store_of(make_run(store, "first").config())
+    with ours.client():
+        made = experiment_id(MlflowClient(ours.uri), ours, "crowd")
+        assert experiment_id(Late(ours.uri), ours, "crowd") == made
 
 
 def test_an_unreachable_server_costs_one_warning_and_a_later_sync_repairs_it(store, caplog):
