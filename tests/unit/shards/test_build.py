@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -106,6 +107,18 @@ def test_sound_of_any_rate_and_channels_becomes_mono_16_khz(
     soundfile.write(tmp_path / "a.wav", wave, rate)
     stored, stored_rate = soundfile.read(io.BytesIO(build(audio=tmp_path / "a.wav").members[AUDIO]))
     assert stored_rate == 16_000 and stored.ndim == 1 and stored.size == pytest.approx(1600, abs=40)
+
+
+@pytest.mark.parametrize(("choice", "heard"), [("center", 440), ("downmix", 880)])
+def test_the_choice_of_channels_is_obeyed_and_recorded(tmp_path: Path, choice: str, heard: int) -> None:
+    seconds = np.arange(16_000) / 16_000
+    loud, speech = 0.8 * np.sin(2 * np.pi * 880 * seconds), 0.2 * np.sin(2 * np.pi * 440 * seconds)
+    around = [loud, loud, speech, np.zeros(16_000), loud, loud]  # front left and right, centre, low, back
+    soundfile.write(tmp_path / "a.flac", np.stack(around, axis=1), 16_000)
+    sample = build(audio=tmp_path / "a.flac", options=replace(SMALL, audio=choice))
+    stored, _ = soundfile.read(io.BytesIO(sample.members[AUDIO]))
+    assert np.argmax(np.abs(np.fft.rfft(stored))) == heard
+    assert sample.meta.options["audio"] == choice and sample.meta.options["audio_layout"].startswith("FL+FR+FC+LFE")
 
 
 def test_a_single_sample_is_sound_and_one_that_resampling_loses_is_a_reason(tmp_path: Path) -> None:
