@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from launch import history
-from tests.slurm.observe import assert_undisturbed, node, profile, slurm
+from tests.slurm.observe import assert_undisturbed, needs_namespaces, node, profile, slurm
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1800)]
 
@@ -23,6 +23,7 @@ def idle() -> int:
 
 
 def test_a_node_without_shared_memory_is_excluded(cluster: Any) -> None:
+    needs_namespaces()
     cluster.until("all nodes are free", lambda: idle() == 4)  # Slurm takes the first ones then
     for name in ("n1", "n2"):
         shared_memory(name, "1m")
@@ -40,6 +41,7 @@ def test_a_node_without_shared_memory_is_excluded(cluster: Any) -> None:
 
 
 def test_a_silent_node_is_named_and_the_job_goes_on_without_it(cluster: Any, tmp_path: Path) -> None:
+    needs_namespaces()
     cluster.until("all nodes are free", lambda: idle() == 4)
     run = cluster.submit("deaf", profile(tmp_path, "impatient", "answer_seconds: 60"))
     cluster.until("its ranks have begun", lambda: (run.logs / "rank_0001.log").exists())

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.slurm.observe import crashed, node, profile, slurm, step_of
+from tests.slurm.observe import crashed, needs_namespaces, node, profile, slurm, step_of
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1800)]
 ALONE = ("launch.nodes=1", "training.max_steps=400")
@@ -36,6 +36,7 @@ def test_ends_that_a_job_brings_about_itself(cluster: Any, tmp_path: Path) -> No
 
 
 def test_ends_that_others_bring_about(cluster: Any, tmp_path: Path) -> None:
+    needs_namespaces()
     evicted = cluster.submit("evicted", *ALONE, "launch.partition=lowc0", "launch.cpus_per_rank=4")
     cluster.until("it runs", lambda: cluster.queue(evicted) == "RUNNING")
     # At once: a rank that trains already would save and go back into the queue by itself.
@@ -55,6 +56,7 @@ def test_ends_that_others_bring_about(cluster: Any, tmp_path: Path) -> None:
 
 
 def test_a_hang_ends_the_job_and_leaves_the_stacks_of_all_threads(cluster: Any) -> None:
+    needs_namespaces()
     run = cluster.submit("stuck", "training.hang_minutes=0.5", "checkpoint.every_steps=1000", "training.max_steps=4000")
     cluster.until("it trains", lambda: step_of(run) >= 5)
     node("exec", cluster.nodes(run)[1], "sh", "-c", "kill -STOP $(pgrep -f submitit.core.[_]submit)")

@@ -10,12 +10,13 @@ import pytest
 
 from dual_hpc.tracking.journal import read
 from launch import history
-from tests.slurm.observe import is_in, listening, node, starts, step_of
+from tests.slurm.observe import is_in, listening, needs_namespaces, node, starts, step_of
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1800)]
 
 
 def test_a_zombie_of_a_lost_node_publishes_nothing(cluster: Any) -> None:
+    needs_namespaces()
     length = ("launch.nodes=1", "training.epochs=1000000", "checkpoint.every_steps=100", "training.max_steps=20000")
     run = cluster.submit("haunted", *length)
     cluster.until("a checkpoint stands", lambda: cluster.checkpoint(run) >= 100)

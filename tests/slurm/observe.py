@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from dual_hpc.tracking.journal import read
 from dual_hpc.tracking.mlflow_store import store_of
 from dual_hpc.tracking.run_dir import RunDir
@@ -53,9 +55,15 @@ def nodes_taken(partition: str) -> Iterator[None]:
         slurm("scancel", blocker)
 
 
-def mode() -> str:
-    """How the cluster was started: netns or ports; see slurm/devcluster/settings.sh."""
-    return (Path(os.environ["SLURM_CONF"]).parents[1] / "run" / "mode").read_text().strip()
+def has_namespaces() -> bool:
+    """True if every node is a machine of its own; see slurm/devcluster/settings.sh."""
+    return (Path(os.environ["SLURM_CONF"]).parents[1] / "run" / "mode").read_text().strip() == "netns"
+
+
+def needs_namespaces() -> None:
+    """Skip where one node's processes, memory or power cannot be told from another's."""
+    if not has_namespaces():
+        pytest.skip("the cluster runs without namespaces: its nodes are one machine")
 
 
 def listening(name: str) -> set[str]:

@@ -17,8 +17,9 @@ from tests.slurm.observe import (
     continuations,
     crashed,
     ends,
+    has_namespaces,
     listening,
-    mode,
+    needs_namespaces,
     nodes_taken,
     slurm,
     starts,
@@ -42,7 +43,7 @@ def test_a_run_on_two_nodes_is_queued_runs_and_finishes(cluster: Any) -> None:
     assert (running["state"], running["slurm_state"], running["job_id"]) == ("running", "RUNNING", queued["job_id"])
     assert len(slurm("scontrol", "show", "hostnames", running["nodes"]).split()) == 2
     cluster.until("it trains", lambda: step_of(run) >= 1)
-    if mode() == "netns":
+    if has_namespaces():
         assert [listening(name) for name in cluster.nodes(run)] == [{"10.77.0.11"}, {"10.77.0.12"}]
     cluster.finish(run)
 
@@ -90,8 +91,7 @@ def test_a_run_that_is_stopped_resumed_and_robbed_of_a_node_loses_only_steps(clu
     assert cluster.status("robbed")["state"] == "stopped" and cluster.why("robbed")["cause"] == "stopped"
     assert continuations(run)[-1] == ("leave", "stopped by the user")
     cluster.dual("resume", "robbed")
-    if mode() != "netns":
-        pytest.skip("no node can be taken away from a cluster without namespaces")
+    needs_namespaces()
     stopped_at = ends(run)[0][1]
     cluster.until("a checkpoint stands", lambda: cluster.checkpoint(run) > stopped_at)
     with crashed(cluster, cluster.nodes(run)[1]):
