@@ -27,6 +27,11 @@ from benchmarks.loader.resume import resume_ratio, shuffle_spread
 
 ERRORS = Console(stderr=True)
 Figures = dict[str, list[dict[str, float]]]  # contestant -> what each round measured
+FIGURES = (
+    ("per_cpu_second", "processor time", "clip s / CPU s"),
+    ("per_second", "wall time", "clip s / s"),
+    ("memory_mb", "memory", "MB"),
+)
 NOTE = """Medians of {rounds} rounds in which contestants take turns, one worker process each; load averages before and
 after: {before:.1f}, {after:.1f} (above the number of cores, figures per second of wall time say little). The same
 decoding and padding for everyone; the decode limit decodes bytes in memory, in one process, and does nothing else.
@@ -67,7 +72,7 @@ def measure(kind: str, folder: Path, names: list[str], batches: int, rounds: int
     figures: Figures = {name: [] for name in names}
     for name in track(turns, description=kind, console=ERRORS, disable=not ERRORS.is_terminal):
         command = [sys.executable, "-m", "benchmarks.loader.measure", name, str(folder), str(batches)]
-        env = {**os.environ, "OMP_NUM_THREADS": "1"}
+        env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=env)
         figures[name].append(json.loads(done.stdout.splitlines()[-1]))
         if not ERRORS.is_terminal:
@@ -78,7 +83,7 @@ def measure(kind: str, folder: Path, names: list[str], batches: int, rounds: int
 def compare(kind: str, figures: Figures) -> list[dict[str, Any]]:
     """Ours beside each peer: the medians, and how far the ratio strayed from round to round."""
     rows = []
-    for figure, unit in (("per_cpu_second", "clip s / CPU s"), ("per_second", "clip s / s"), ("memory_mb", "MB")):
+    for figure, what, unit in FIGURES:
         ours = [one[figure] for one in figures["ours"]]
         for name in figures:
             if name == "ours" or (name == "decode limit" and figure != "per_cpu_second"):
@@ -87,7 +92,7 @@ def compare(kind: str, figures: Figures) -> list[dict[str, Any]]:
             smaller = figure == "memory_mb"
             medians = statistics.median(ours), statistics.median(theirs)
             ratios = [b / a if smaller else a / b for a, b in zip(ours, theirs, strict=True)]
-            rows.append(record.row(f"{kind}, {unit}", *medians, name, unit, smaller, ratios))
+            rows.append(record.row(f"{kind}, {what}", *medians, name, unit, smaller, ratios))
     return rows
 
 

@@ -72,7 +72,7 @@ class DataConfig(Section):
     max_tokens: int = Field(64, ge=2)
     global_batch: int = Field(32, ge=1, description="samples per optimiser step over all ranks: fixed for a run")
     micro_batch: int = Field(8, ge=1, description="largest number of samples per rank and forward pass")
-    workers: int = Field(2, ge=0, description="data workers per rank")
+    workers: int = Field(2, ge=0, description="data workers per rank; 0: a clip that crashes its decoder ends the rank")
     read_ahead: int = Field(4, ge=1, description="samples per worker that are read before they are decoded")
     shuffle_window: int = Field(8, ge=1, description="shards that are shuffled together")
     bad_sample_limit: int = Field(20, ge=0, description="undecodable samples tolerated before the run stops")

@@ -7,7 +7,7 @@ square, which loses nothing at its edges and distorts every clip of a corpus ali
 from __future__ import annotations
 
 import io
-from fractions import Fraction
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
@@ -21,6 +21,14 @@ from dual_hpc.errors import UserError
 
 class BadSample(UserError):
     """A member cannot be decoded; the sample is counted and replaced by a blank one."""
+
+
+def load_decoders() -> None:
+    """Import what decodes media, which takes long on a cold parallel file system and is no sample's fault."""
+    with suppress(Exception):  # what is missing will be missed by name when it is used
+        import soundfile  # noqa: F401
+
+        _decord()
 
 
 def decode_audio(flac: bytes, max_seconds: float) -> NDArray[np.float32]:
@@ -108,6 +116,8 @@ def _by_decord(mp4: bytes, times: NDArray[np.float64], size: int) -> NDArray[np.
 
 
 def _by_pyav(mp4: bytes, times: NDArray[np.float64], size: int) -> NDArray[np.uint8]:
+    from fractions import Fraction
+
     import av
 
     frames: list[NDArray[np.uint8]] = []

@@ -10,9 +10,9 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Any, Literal, TypeVar, overload
+from typing import Annotated, Any, Literal, TypeVar, overload
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dual_hpc.data.sample import Utterance
 from dual_hpc.errors import UserError
@@ -21,6 +21,7 @@ FORMAT_VERSION = 1
 INDEX_NAME = "index.json"
 
 
+_Place = Annotated[int, Field(ge=0, le=2**62)]  # bytes
 _Index = TypeVar("_Index", bound="ShardIndex")
 
 
@@ -30,7 +31,7 @@ class IndexedSample(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     meta: Utterance
-    members: dict[str, tuple[int, int]]  # extension -> (offset of the data in the tar, bytes)
+    members: dict[str, tuple[_Place, _Place]]  # extension -> (offset of the data in the tar, bytes)
     crc32: dict[str, int] = {}  # of each member: a damaged shard's sha256 does not say which sample is to blame
 
 
@@ -39,7 +40,7 @@ class Shard(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str
+    name: str = Field(pattern=r"^[^/]*[^/.][^/]*$", description="of a file in the index's own folder")
     bytes: int
     sha256: str
     samples: list[IndexedSample]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -24,6 +25,8 @@ from dual_hpc.data.shards import ShardSet
 from dual_hpc.data.source import open_source
 from dual_hpc.data.state import LoaderState, resume_position
 from dual_hpc.data.tokenize import Tokenizer
+
+log = logging.getLogger(__name__)
 
 _RECENT = 256  # micro-batches that the padding is reported over
 
@@ -64,6 +67,8 @@ class TrainLoader:
         self._tokenizer, self._max_tokens = tokenizer, config.max_tokens
         self._seed, self._rank = seed, rank
         self.plan = BatchPlan(config.global_batch, world_size, config.micro_batch)
+        if rank == 0 and self.plan.advice is not None:
+            log.warning(self.plan.advice)
         chosen = hashlib.sha256(self._selection.numbers.tobytes())
         chosen.update(f"{config.shuffle_window} {config.bucket_by_length}".encode())
         self._identity = f"{shard_set.dataset_id}:{chosen.hexdigest()[:16]}"
@@ -117,13 +122,16 @@ class TrainLoader:
         micro_batches = self._source.run(self._requests(self._consumed))
         while True:
             self.faults.check()
-            step = [self._finish(next(micro_batches)) for _ in range(self.plan.micro_batches)]
-            self._consumed += self.plan.global_batch
-            yield step
+            yield self._step(micro_batches)
 
     def close(self) -> None:
         """End the workers."""
         self._source.close()
+
+    def _step(self, micro_batches: Iterator[MicroBatch]) -> list[Batch]:
+        step = [self._finish(next(micro_batches)) for _ in range(self.plan.micro_batches)]
+        self._consumed += self.plan.global_batch
+        return step
 
     def _state(self) -> LoaderState:
         return LoaderState(

@@ -50,6 +50,20 @@ class BatchPlan:
         """Micro-batches that each rank accumulates per step."""
         return self.global_batch // self.world_size // self.micro_size
 
+    @property
+    def advice(self) -> str | None:
+        """What to change if a rank's share has no divisor near `micro_batch`: its micro-batches are small and many."""
+        share = self.global_batch // self.world_size
+        if 2 * self.micro_size > min(share, self.micro_batch):
+            return None
+        unit = self.world_size * min(share, self.micro_batch)
+        better = sorted({max(unit, self.global_batch // unit * unit), -(-self.global_batch // unit) * unit})
+        return (
+            f"data.global_batch={self.global_batch} leaves each of {self.world_size} ranks {share} samples per step, "
+            f"in {self.micro_batches} micro-batches of {self.micro_size} (data.micro_batch={self.micro_batch}): slow; "
+            f"better for a new run: {' or '.join(map(str, better))}"
+        )
+
     def positions(self, start: int, rank: int) -> list[Positions]:
         """Stream positions of a rank's micro-batches in the global batch that begins at position `start`."""
         assert 0 <= rank < self.world_size

@@ -15,7 +15,6 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from dual_hpc.data.collate import MicroBatch, blank_batch, places
@@ -108,18 +107,16 @@ class WorkerPool:
             self._selector.unregister(worker.channel)
             worker.channel.close()
         for worker in self._workers:
-            try:
-                worker.process.wait(timeout=2)
-            except subprocess.TimeoutExpired:
-                worker.process.kill()
-                worker.process.wait()
+            _end(worker)
         self._workers = []
 
     @staticmethod
     def _give(worker: _Worker, job: Job) -> None:
         worker.jobs[job.number] = job
-        with suppress(OSError):  # a dead worker is noticed, and the job repeated, when its socket is read
+        try:
             send(worker.channel, job)
+        except OSError:  # dead, or takes nothing any more: it is buried, and the job repeated, when its socket is read
+            worker.process.kill()
 
     def _wait(self) -> Iterator[tuple[int, MicroBatch]]:
         """Results that have come in; also looks after workers that died or hang."""
@@ -176,7 +173,7 @@ class WorkerPool:
 
     def _bury(self, worker: _Worker) -> None:
         """Replace a dead worker and repeat its work, without a sample that killed twice."""
-        code = worker.process.wait()
+        code = _end(worker)
         self._selector.unregister(worker.channel)
         worker.channel.close()
         self._workers.remove(worker)
@@ -194,6 +191,7 @@ class WorkerPool:
 
     def _start(self) -> None:
         ours, theirs = socket.socketpair()
+        ours.settimeout(self._patience.decode)  # inside a message, where nothing is decoded any more
         page = os.memfd_create("dual_hpc-status")
         os.ftruncate(page, BYTES)
         path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
@@ -214,3 +212,12 @@ class WorkerPool:
         self._workers.append(worker)
         self._selector.register(ours, selectors.EVENT_READ, worker)
         send(ours, (self._setup.bare(), self._read_ahead))
+
+
+def _end(worker: _Worker) -> int:
+    """Exit code of a worker that is leaving; one that does not (stuck, or stopped inside a batch) is killed."""
+    try:
+        return worker.process.wait(timeout=2)
+    except subprocess.TimeoutExpired:
+        worker.process.kill()
+        return worker.process.wait()

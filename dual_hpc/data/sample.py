@@ -43,7 +43,7 @@ class Utterance(BaseModel):
     arousal: float | None = None
     dominance: float | None = None
     scripted: bool | None = None
-    duration: float = Field(gt=0, description="seconds of media in the shard")
+    duration: float = Field(gt=0, allow_inf_nan=False, description="seconds of media in the shard")
     fps: float | None = Field(None, description="frames per second of the packed video")
     has_audio: bool = True
     has_video: bool = True

@@ -26,12 +26,14 @@ def resume_position(saved: dict[str, Any], expected: LoaderState) -> int:
     """`samples_consumed` of a saved state, if the loader that made it equals `expected` in all else.
 
     Raises:
-        UserError: other shards, another selection, seed or global batch.
+        UserError: not such a state, other shards, another selection, seed or global batch.
     """
     try:
         state = LoaderState(**saved)
     except TypeError as error:
         raise UserError(f"the checkpoint's data state is not one of this version: {error}") from error
+    if type(state.samples_consumed) is not int or state.samples_consumed < 0 or type(state.dataset_id) is not str:
+        raise UserError(f"the checkpoint's data state is damaged: {saved}")
     shards, _, selection = state.dataset_id.partition(":")
     expected_shards, _, expected_selection = expected.dataset_id.partition(":")
     if shards != expected_shards:

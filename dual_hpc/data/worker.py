@@ -19,6 +19,7 @@ from typing import Any
 
 from dual_hpc.data.collate import contents, extent_of
 from dual_hpc.data.dataset import Sample, SampleDecoder, Setup
+from dual_hpc.data.decode import load_decoders
 from dual_hpc.data.messages import DUMP_SIGNAL, IGNORED, Failure, Job, Result
 from dual_hpc.data.reader import SampleReader
 from dual_hpc.data.status import DECODING, IDLE, READING, Status
@@ -39,6 +40,8 @@ def main() -> None:
         setup, read_ahead = receive(channel)
     except EOFError:
         return
+    if not setup.features:
+        load_decoders()
     decoder = SampleDecoder(setup)
     ready: queue.Queue[Any] = queue.Queue(maxsize=read_ahead)
     finished: queue.Queue[Any] = queue.Queue()  # the parent bounds it: it asks for few micro-batches at a time

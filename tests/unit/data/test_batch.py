@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 
 import numpy as np
 import pytest
@@ -116,3 +117,42 @@ def test_padding_is_reported(folder):
     micro = next(iter(loader))
     durations = torch.stack([m["durations"] for m in micro])
     assert loader.padding == pytest.approx(float(1 - durations.sum() / (2 * durations.max(1).values.sum())), abs=1e-5)
+
+
+@pytest.mark.parametrize("device", [False, True])
+def test_memory_is_pinned_where_there_is_a_device_and_only_there(folder, monkeypatch, device):
+    # A stand-in: pinning needs a driver; the test below has one. What is asked for does not.
+    pinned = []
+
+    def pin_memory(tensor: torch.Tensor) -> torch.Tensor:
+        pinned.append(tensor)
+        return tensor
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: device)
+    monkeypatch.setattr(torch.Tensor, "pin_memory", pin_memory)
+    batch = next(iter(EvalLoader(ShardSet([folder]), range(4), range(4), settings(), None, batch_size=4)))
+    tensors = [value for value in batch.values() if isinstance(value, torch.Tensor)]
+    assert len(tensors) >= 9 and len(pinned) == (len(tensors) if device else 0)
+    assert all(any(tensor is one for one in pinned) == device for tensor in tensors)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_pinned_batches_are_what_they_were(folder):
+    batch = next(iter(EvalLoader(ShardSet([folder]), range(4), range(4), settings(), None, batch_size=4)))
+    for value in batch.values():
+        if isinstance(value, torch.Tensor):
+            assert value.is_pinned() and torch.equal(value.to("cuda", non_blocking=True).cpu(), value)
+
+
+def test_padding_that_nobody_writes_takes_no_memory():
+    def resident() -> int:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    samples = [Sample(10.0, np.ones(10_000_000, np.float32)), *[Sample(1.0, np.ones(1, np.float32))] * 7]
+    before = resident()
+    batch = collate(samples, 16)
+    assert batch["waveform"].nbytes == 320_000_000
+    assert resident() - before < 120_000_000
+    assert batch["waveform"][1:, 1:1000].sum() == 0

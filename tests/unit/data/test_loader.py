@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import torch
 
 from dual_hpc.data.loader import EvalLoader, TrainLoader
 from dual_hpc.data.shards import ShardSet
+from dual_hpc.data.state import LoaderState, resume_position
 from dual_hpc.errors import UserError
 from tests.unit.data.conftest import augment_all, settings
 
@@ -78,7 +80,9 @@ def test_ranks_and_workers_do_not_change_the_samples_or_their_augmentation(folde
     assert seen == set(reference)
 
 
-def test_a_run_stopped_on_two_ranks_continues_on_four_with_the_samples_that_were_due(folder):
+@pytest.mark.parametrize("bucketed", [False, True])
+def test_a_run_stopped_on_two_ranks_continues_on_four_with_the_samples_that_were_due(folder, bucketed):
+    make = functools.partial(globals()["make"], bucket_by_length=bucketed)
     whole = [sorted(keys(step)) for step in take(make(folder), 9)]
     first = make(folder, world=2)
     take(first, 4)
@@ -86,7 +90,7 @@ def test_a_run_stopped_on_two_ranks_continues_on_four_with_the_samples_that_were
     assert state["samples_consumed"] == 16 and state["epoch"] == 1
     ranks = [take(make(folder, world=4, rank=r, state=state, workers=r % 2), 5) for r in range(4)]
     together = [sorted(key for step in steps for key in keys(step)) for steps in zip(*ranks, strict=True)]
-    assert together == whole[4:]
+    assert together == whole[4:] and whole[4:] != whole[:5]
 
 
 def test_the_state_does_not_count_what_workers_prepare_ahead(folder):
@@ -112,6 +116,16 @@ def test_a_state_of_another_run_is_refused(folder, change):
         make(folder, state=state, **change)
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [None, [], {}, {"position": 3}, {"samples_consumed": -4}, {"samples_consumed": "4"}, {"dataset_id": None}],
+)
+def test_a_state_that_is_none_of_this_version_is_refused(folder, damage):
+    state = make(folder).state_dict()
+    with pytest.raises(UserError, match="data state"):
+        resume_position(state | damage if damage else damage, LoaderState(**state))
+
+
 def test_changed_shards_are_refused(folder, tmp_path, media):
     from tests.unit.data.conftest import write_shards
 
@@ -121,8 +135,7 @@ def test_changed_shards_are_refused(folder, tmp_path, media):
         make(other, state=state)
 
 
-@pytest.mark.parametrize("world", [1, 2, 3])
-@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("world, workers", [(1, 0), (2, 1), (3, 1), (16, 0)])  # 16: more than samples
 def test_evaluation_covers_each_sample_once_in_equal_steps(folder, world, workers):
     shard_set = ShardSet([folder])
     numbers = list(range(2, 13))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dual_hpc.data.bucketing import BucketedOrder
 from dual_hpc.data.order import Order
-from dual_hpc.data.plan import BatchPlan, divisors
+from dual_hpc.data.plan import BatchPlan, divisors, evaluation_places
 
 COUNTS = st.lists(st.integers(0, 12), min_size=1, max_size=12).filter(any)
 
@@ -153,3 +153,27 @@ def test_bucketed_batches_do_not_come_in_order_of_length():
     order = BucketedOrder(Order([100] * 128, 8, "id", 0), durations, batch, "id", 0)
     means = durations[order.locate(np.arange(n))[1].reshape(-1, batch)].mean(1)
     assert abs(np.corrcoef(means[:-1], means[1:])[0, 1]) < 0.2
+
+
+@given(st.integers(0, 40), st.integers(1, 9), st.integers(1, 5))
+def test_an_evaluation_covers_each_place_once_on_any_number_of_ranks_also_more_than_samples(count, world, batch):
+    ranks = [evaluation_places(count, rank, world, batch) for rank in range(world)]
+    assert len({len(batches) for batches in ranks}) == 1
+    assert all(len(places) + fillers == batch for batches in ranks for places, fillers in batches)
+    assert sorted(p for batches in ranks for places, _ in batches for p in places.tolist()) == list(range(count))
+
+
+@pytest.mark.parametrize(
+    "batch, world, micro, better",
+    [
+        (34, 2, 8, "32 or 48"),
+        (14, 2, 4, "8 or 16"),
+        (32, 2, 8, None),
+        (24, 2, 8, None),
+        (4, 2, 8, None),
+        (1, 1, 8, None),
+    ],
+)
+def test_a_share_without_a_divisor_near_the_micro_batch_is_advised_against(batch, world, micro, better):
+    advice = BatchPlan(batch, world, micro).advice
+    assert advice is None if better is None else f"data.global_batch={batch} " in advice and advice.endswith(better)

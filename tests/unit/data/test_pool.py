@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -117,6 +118,13 @@ def test_a_decoder_that_hangs_is_ended_and_its_stack_is_shown(tmp_path, media, d
     assert "decode_video" in stack and "_read_ahead" in stack
 
 
+def test_decoders_that_take_long_to_load_are_no_samples_fault(tmp_path, media, dangerous):
+    slow = "import time; time.sleep(2.5)\n"
+    (tmp_path / "path" / "decord.py").write_text(slow + DANGEROUS_DECORD)
+    pool = WorkerPool(1, Setup(settings()), 4, Patience(report=0.5, decode=1.5))
+    assert faults(pool, requests(write_shards(tmp_path / "s", [[media(0.3)]]))) == [{}]
+
+
 def test_storage_that_does_not_answer_is_reported_with_a_stack_and_then_given_up(folder, capfd):
     batches = requests(folder)
     (folder / "shard-00001.tar").unlink()
@@ -141,6 +149,22 @@ def test_time_in_which_the_whole_job_was_suspended_does_not_count(tmp_path, medi
     os.kill(pid, signal.SIGCONT)
     assert [made.faults for made in run] == [{}, {}]
     assert pool.pids() == [pid]
+    pool.close()
+
+
+def test_a_worker_that_stops_in_the_middle_of_a_batch_is_replaced(folder):
+    rows = [row for batch in requests(folder) for row in batch]  # more than a socket holds
+    pool = WorkerPool(1, Setup(settings()), 4, Patience(report=0.5, decode=5))
+    run = pool.run(iter([rows, rows, rows]))
+    first = next(run)
+    (pid,) = pool.pids()
+    assert select.select([pool._workers[0].channel], [], [], 60)[0], "the second batch has begun to come"
+    os.kill(pid, signal.SIGSTOP)
+    others = list(run)
+    assert pid not in pool.pids() and len(others) == 2
+    for batch in others:
+        assert not batch.faults
+        assert all((batch.arrays[name] == array).all() for name, array in first.arrays.items())
     pool.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import tarfile
 
@@ -70,6 +71,36 @@ def test_an_index_with_a_wrong_offset_is_refused(folder, shift, number):
     ref.members["flac"] = (offset + shift, size)
     with SampleReader() as reader, pytest.raises(UserError, match="does not belong to"):
         reader.read(ref, {"flac"})
+
+
+@pytest.mark.parametrize(
+    "field, value",
+    [
+        ("offset", -1),
+        ("bytes", -600),
+        ("offset", 2**63),
+        ("duration", float("nan")),
+        ("duration", float("inf")),
+        ("duration", 0),
+        ("duration", -1),
+        ("name", "../other.tar"),
+        ("name", ".."),
+        ("name", ""),
+    ],
+)
+def test_an_index_with_impossible_values_is_refused_when_it_is_read(folder, field, value):
+    index = json.loads((folder / "index.json").read_text())
+    shard = index["shards"][1]
+    sample = shard["samples"][0]
+    if field == "name":
+        shard["name"] = value
+    elif field == "duration":
+        sample["meta"]["duration"] = value
+    else:
+        sample["members"]["flac"][field == "bytes"] = value
+    (folder / "index.json").write_text(json.dumps(index))
+    with pytest.raises(UserError, match=r"is not a shard index \(shards\.1\."):
+        ShardSet([folder])
 
 
 def test_two_tars_of_equal_size_that_changed_places_are_refused(tmp_path, media):
