@@ -16,8 +16,9 @@ from torch import nn
 def host_copy(state: Any) -> Any:
     """A deep copy whose tensors lie in host memory, complete when this returns.
 
-    Costs as much memory as the file of `state` has bytes, until the copy is dropped. From a GPU the storages are
-    copied into pinned memory without waiting for each other, and waited for once.
+    Costs as much host memory as the file of `state` has bytes, until the copy is dropped. From a GPU the storages are
+    copied into pinned memory without waiting for each other, and waited for once; torch hands that out in powers of
+    two, up to twice as much, and keeps it for the next save.
     """
     storages: dict[int, torch.UntypedStorage] = {}
     memo: dict[int, Any] = {}  # of `copy.deepcopy`: what stands here by identity is not copied again

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from dual_hpc.errors import UserError
+from dual_hpc.errors import EnvironmentFault, UserError
 
 if TYPE_CHECKING:
     import torch
@@ -35,11 +35,21 @@ class World:
         """The same ranks in a gloo group of their own (collective): for one other thread, which uses nothing else.
 
         Collectives of two groups don't have to come in the same order on all ranks, those of one group do.
+
+        Raises:
+            EnvironmentFault: the nodes do not reach each other by the network that gloo chose.
         """
         import torch
         import torch.distributed as dist
 
-        group = dist.new_group(backend="gloo", timeout=timedelta(minutes=APART_MINUTES))
+        try:
+            group = dist.new_group(backend="gloo", timeout=timedelta(minutes=APART_MINUTES))
+        except RuntimeError as error:
+            why = str(error).splitlines()[0][:200]
+            raise EnvironmentFault(
+                f"the ranks cannot meet over TCP ({why}); name the network in GLOO_SOCKET_IFNAME, or set "
+                "checkpoint.asynchronous=false"
+            ) from error
         return World(self.rank, self.size, torch.device("cpu"), group)
 
     def sum(self, values: torch.Tensor) -> torch.Tensor:
