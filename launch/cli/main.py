@@ -34,7 +34,7 @@ VERBS = {
     "stop": "let a run save and stop",
     "resume": "go on with a run in a new job",
     "cancel": "end a run's job at once",
-    "ckpt": "list, prove, prune or convert a run's checkpoints",
+    "ckpt": "list, prove, prune, export or convert a run's checkpoints",
     "sync": "bring MLflow up to what the runs know",
     "evaluate": "score a run or a model on labelled shards",
     "predict": "name the emotion of raw clips, as JSON",
