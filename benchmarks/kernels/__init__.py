@@ -1,4 +1,5 @@
 """The operations of DUAL beside what torch offers for them: `python -m benchmarks.kernels`.
 
-On a GPU torchrl's Triton LSTM takes part if torchrl is installed; it is no dependency of the project.
+On a GPU torchrl's Triton LSTM and Liger-Kernel's LayerNorm take part where they are installed; they are no dependencies
+of the project, and a report without them says so.
 """

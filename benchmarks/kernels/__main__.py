@@ -1,14 +1,17 @@
 """`python -m benchmarks.kernels [--device cpu|cuda] [--seconds S] [--threads N]`: results/kernels.{json,md,svg}.
 
 No contestant is timed whose output or gradient is wrong. Times on a CPU are processor time, which a busy machine spoils
-least. A GPU's figures go to kernels_gpu.*, so that neither run overwrites the other.
+least. A GPU's figures go to kernels_gpu.*, so that neither run overwrites the other. After `--minutes` no further case
+is begun, and one that takes two minutes ends the run: a kernel that waits for ever cannot be interrupted otherwise.
 """
 
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import os
 import sys
+import time
 from typing import Any
 
 import torch
@@ -21,6 +24,8 @@ from benchmarks.kernels.contestants import Case, contestants
 from benchmarks.kernels.plot import plot
 
 ERRORS = Console(stderr=True)
+CUDA = "cuda"
+HANGS = 120  # seconds
 CPU = [
     ("sdm", 16, 150, 64, torch.float32),
     ("sdm", 16, 150, 128, torch.float32),
@@ -49,13 +54,23 @@ def main() -> None:
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--seconds", type=float, default=6.0, help="time for the rounds of one case")
     parser.add_argument("--threads", type=int, default=1, help="threads on a CPU")
+    parser.add_argument("--minutes", type=float, default=6.0, help="after which no further case is begun")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     on_gpu = options.device == "cuda"
     load = os.getloadavg()[0]
     details = []
-    for shape in track(GPU if on_gpu else CPU, "kernels", console=ERRORS, disable=not ERRORS.is_terminal):
-        details.append(compare(Case(*shape, device=options.device), options.seconds))
+    started = time.monotonic()
+    shapes = [Case(*shape, device=CUDA if on_gpu else "cpu") for shape in (GPU if on_gpu else CPU)]
+    late = []
+    for case in track(shapes, "kernels", console=ERRORS, disable=not ERRORS.is_terminal):
+        if time.monotonic() - started > 60 * options.minutes:
+            late.append(str(case))
+            continue
+        if on_gpu:
+            faulthandler.dump_traceback_later(HANGS, exit=True, file=sys.__stderr__)
+        details.append(compare(case, options.seconds))
+        faulthandler.cancel_dump_traceback_later()
         print(
             details[-1]["case"], {k: v.get("both", v) for k, v in details[-1]["contestants"].items()}, file=sys.stderr
         )
@@ -71,6 +86,10 @@ def main() -> None:
         )
     if wrong:
         note += f" WRONG and therefore not timed: {', '.join(wrong)}."
+    if late:
+        note += f" Not begun after {options.minutes:g} minutes: {', '.join(late)}."
+    if reasons := sorted({r for entry in details for r in absent(entry)}):
+        note += f" Could not run: {'; '.join(reasons)}."
     path = record.write("kernels_gpu" if on_gpu else "kernels", rows, note=note, cases=details)
     plot(rows, path.with_suffix(".svg"))
     print(path.with_suffix(".md").read_text())
@@ -105,6 +124,12 @@ def compare(case: Case, seconds: float) -> dict[str, Any]:
                 float(f"{moved * n / found[name][way][1] / 1e6:.4g}") for n, way in ((3, "forward"), (4, "backward"))
             ]
     return {"case": str(case), "contestants": found, "wrong": wrong}
+
+
+def absent(entry: dict[str, Any]) -> list[str]:
+    """Peers that could not run at all, with the reason; those that ran and were wrong are another matter."""
+    failed = ((name, found["error"]) for name, found in entry["contestants"].items() if "both" not in found)
+    return [f"{name} ({error})" for name, error in failed if not error.replace(".", "").replace("e-", "").isdigit()]
 
 
 def rows_of(entry: dict[str, Any]) -> list[dict[str, Any]]:

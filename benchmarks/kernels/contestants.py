@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -42,22 +41,30 @@ class Case:
 
 
 def contestants(case: Case) -> dict[str, Callable[[Case], Contestant]]:
-    """Ours (`auto` and, on a GPU, each kernel by name) and the peers that can run the case."""
+    """Ours (`auto` and, on a GPU, each kernel by name) and the peers.
+
+    torch.compile has no part in SDM: it unrolls a recurrence, which takes minutes beyond a hundred steps.
+    """
     implementations = ["auto"] if case.device == "cpu" else ["auto", "triton"]
     ours = {f"dual_hpc {name}": lambda c, name=name: OURS[c.op](c, name) for name in implementations}
+    on_gpu = case.device == "cuda"
     if case.op == "alignment":
-        return ours | {"eager torch": eager_alignment}
+        compiled = {"compiled torch": lambda c: eager_alignment(c, compiled=True)} if on_gpu else {}
+        return ours | {"eager torch": eager_alignment} | compiled
     if case.op == "vdm":
-        return ours | {"eager torch": eager_vdm, "nn.LSTM on the concatenation": lstm}
+        more = (
+            {"compiled torch": lambda c: eager_vdm(c, compiled=True), "Liger's LayerNorm": liger_vdm} if on_gpu else {}
+        )
+        return ours | {"eager torch": eager_vdm, "nn.LSTM on the concatenation": lstm} | more
     ours["dual_hpc parallel"] = lambda c: our_sdm(c, "parallel")
     peers = {
         "nn.LSTM on the concatenation": lstm,
         "packed nn.LSTM": lambda c: lstm(c, packed=True),
         "eager torch": lambda c: our_sdm(c, "reference"),
     }
-    if case.device == "cuda" and case.dtype == torch.bfloat16:
+    if on_gpu and case.dtype == torch.bfloat16:
         peers["fp16 nn.LSTM"] = lambda c: lstm(Case(c.op, c.batch, c.steps, c.width, torch.float16, c.device))
-    if case.device == "cuda" and importlib.util.find_spec("torchrl"):
+    if on_gpu:  # without torchrl the report says so
         peers["torchrl Triton LSTM"] = torchrl_lstm
     return ours | peers
 
@@ -125,7 +132,7 @@ def our_vdm(case: Case, implementation: str) -> Contestant:
     return lambda: vdm_concat_norm(x, lengths, scale, shift, implementation=implementation), [x, scale, shift]
 
 
-def eager_vdm(case: Case) -> Contestant:
+def eager_vdm(case: Case, norm: Callable[..., Tensor] = F.layer_norm, compiled: bool = False) -> Contestant:
     """Masks, concatenation and LayerNorm as one would write them."""
     x, lengths = case.randn(case.batch, case.steps, case.width), case.lengths
     scale, shift = case.randn(2 * case.width, seed=1), case.randn(2 * case.width, seed=2)
@@ -135,9 +142,16 @@ def eager_vdm(case: Case) -> Contestant:
     def forward() -> Tensor:
         change = torch.where(last, x, torch.cat([x[:, 1:], x[:, :1]], 1) - x)
         both = torch.cat([x, change], -1).masked_fill(~valid, 0)
-        return F.layer_norm(both, both.shape[-1:], scale, shift).masked_fill(~valid, 0)
+        return norm(both, both.shape[-1:], scale, shift).masked_fill(~valid, 0)
 
-    return forward, [x, scale, shift]
+    return torch.compile(forward) if compiled else forward, [x, scale, shift]
+
+
+def liger_vdm(case: Case) -> Contestant:
+    """The same with Liger-Kernel's LayerNorm."""
+    from liger_kernel.ops.layer_norm import LigerLayerNormFunction
+
+    return eager_vdm(case, lambda x, _, weight, bias: LigerLayerNormFunction.apply(x, weight, bias, 1e-5))
 
 
 def our_alignment(case: Case, implementation: str) -> Contestant:
@@ -146,7 +160,7 @@ def our_alignment(case: Case, implementation: str) -> Contestant:
     return lambda: alignment_loss(a, v, lengths, tau, implementation=implementation), [a, v, tau]
 
 
-def eager_alignment(case: Case) -> Contestant:
+def eager_alignment(case: Case, compiled: bool = False) -> Contestant:
     """Similarity matrices, masks and two cross-entropies, as one would write them."""
     a, v = (case.randn(case.batch, case.steps, case.width, seed=n) for n in (0, 1))
     tau, lengths = torch.tensor(0.07, device=case.device, requires_grad=True), case.lengths
@@ -161,7 +175,7 @@ def eager_alignment(case: Case) -> Contestant:
         columns = F.cross_entropy(similarity, target, reduction="none").sum(1)
         return (rows + columns) / (2 * lengths)
 
-    return forward, [a, v, tau]
+    return torch.compile(forward) if compiled else forward, [a, v, tau]
 
 
 OURS = {"sdm": our_sdm, "vdm": our_vdm, "alignment": our_alignment}

@@ -79,6 +79,8 @@ def once(contestant: Contestant, device: str) -> tuple[float, float]:
 
 def timings(runners: dict[str, Contestant], device: str, seconds: float) -> dict[str, dict[str, list[float]]]:
     """p20, p50, p80 of forward, backward and both; contestants take turns, so that what disturbs one disturbs all."""
+    if not runners:
+        return {}
     for contestant in runners.values():
         for _ in range(2):
             once(contestant, device)

@@ -39,7 +39,7 @@ def plan(hidden: int, bytes_per_weight: int, backward: bool, capability: int) ->
 
     K2 keeps its slice in 16 bits where the matrix unit reads operands from shared memory (capability 90 = Hopper and
     later; elsewhere they would fill the registers) and the dot is high enough for that unit: 64 rows. On Blackwell the
-    kept backward spills, so there it streams.
+    kept backward spills, and so does the forward beyond 512 units: there it streams.
     """
     padded = max(16, triton.next_power_of_2(hidden))
     if (size := 4 * padded * padded * bytes_per_weight) <= RESIDENT_BYTES:
@@ -48,9 +48,10 @@ def plan(hidden: int, bytes_per_weight: int, backward: bool, capability: int) ->
     while units > 16 and 4 * units * padded * bytes_per_weight > RESIDENT_BYTES:
         units //= 2
     rows, inner = (units, 4 * padded) if backward else (4 * units, padded)
-    reads_shared = 90 <= capability < 100 or (capability >= 100 and not backward)
+    reads_shared = 90 <= capability < 100 or (capability >= 100 and not backward and padded <= 512)
     keep = reads_shared and bytes_per_weight == 2 and rows >= 64
-    block = inner if keep else min(inner, 128 // bytes_per_weight)
+    # Of what is streamed, as much at once as compiles without spills: in fp32 the two directions differ in that.
+    block = inner if keep else min(inner, 64 if backward else 128 // bytes_per_weight)
     return Plan(units, triton.cdiv(hidden, units), block, keep, 8)
 
 

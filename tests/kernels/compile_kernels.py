@@ -1,6 +1,8 @@
 """Compiles every Triton kernel for GPUs that need not be here; prints what each uses as JSON, one line per kernel.
 
-    python tests/kernels/compile_kernels.py [NAME ...]     all cases, or those whose name contains a NAME
+    python tests/kernels/compile_kernels.py            every kernel at every width, dtype and generation (two minutes)
+    python tests/kernels/compile_kernels.py NAME ...    those whose name contains a NAME
+    python tests/kernels/compile_kernels.py --hardest   of each kernel what fills its registers and memory most
 
 Registers and stack come from the compiled binary (Triton brings cuobjdump along), shared memory from Triton. Launch
 options are those that the launching code would take. Runs in its own process: in the interpreter there is no compiler.
@@ -23,8 +25,16 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from dual_hpc.kernels import alignment_triton, sdm_exchange, sdm_resident, sdm_triton, vdm_triton
+from dual_hpc.kernels.dispatch import TRITON_WIDTH
 
 NAMES = {torch.bfloat16: "bf16", torch.float16: "fp16", torch.float32: "fp32"}
+# Kept in registers or shared memory to the brim: whoever changes a kernel sees it here first.
+HARDEST = (
+    *("sdm_forward_bf16_128", "sdm_backward_bf16_128", "sdm_forward_bf16_256", "sdm_backward_bf16_256"),
+    *("sdm_forward_bf16_1024", "sdm_backward_bf16_512", "sdm_forward_fp32_64", "sdm_backward_fp32_256"),
+    *("vdm_backward_kernel_bf16_512", "vdm_forward_kernel_fp32_1024"),
+    *("alignment_lse_kernel_bf16_256", "alignment_gradient_kernel_bf16_256"),
+)
 SDM = {
     **dict.fromkeys(("pre", "weight", "exchange", "h0", "c0", "h", "h_last", "dh_out"), None),
     **dict.fromkeys(("c", "c_last", "dh", "dc"), "*fp32"),
@@ -46,9 +56,7 @@ def cases() -> list[tuple[str, int, Any, dict[str, str | None], torch.dtype, dic
     """(name, architecture, kernel, types, dtype, constants and launch options) of everything that the gates cover."""
     out = []
     for arch in (80, 90, 100):
-        widths = [(torch.bfloat16, h) for h in (64, 128, 256)] + [(torch.float32, 64), (torch.float32, 128)]
-        if arch == 90:
-            widths += [(torch.bfloat16, 512), (torch.bfloat16, 1024), (torch.float16, 128), (torch.float16, 256)]
+        widths = [(dtype, hidden) for dtype in NAMES for hidden in (64, 128, 256, 512, 1024)]
         for dtype, hidden in widths:
             for direction in ("forward", "backward"):
                 cut = sdm_triton.plan(hidden, dtype.itemsize, direction == "backward", arch)
@@ -66,19 +74,19 @@ def cases() -> list[tuple[str, int, Any, dict[str, str | None], torch.dtype, dic
                 )
                 kernel = getattr(module, f"{direction}_kernel")
                 out.append((f"sdm_{direction}_{NAMES[dtype]}_{hidden}", arch, kernel, SDM, dtype, options))
-        for dtype, width in ((torch.bfloat16, 256), (torch.bfloat16, 512), (torch.float32, 256), (torch.float32, 512)):
+        for dtype, width in [(dtype, width) for dtype in NAMES for width in (64, 256, 512, 1024)]:
             x = torch.empty(1, 1, width, dtype=dtype)
             for kernel, size in ((vdm_triton.forward_kernel, 2048), (vdm_triton.backward_kernel, 1024)):
                 name = f"vdm_{kernel.__name__}_{NAMES[dtype]}_{width}"
                 out.append((name, arch, kernel, VDM, x.dtype, vdm_triton.sizes(x, size)))
-            if dtype == torch.float32:
+            if dtype == torch.float32 or width > TRITON_WIDTH["alignment_loss"]:
                 continue  # the alignment loss runs torch then
             for kernel, warps in ((alignment_triton.lse_kernel, 4), (alignment_triton.gradient_kernel, 8)):
                 name = f"alignment_{kernel.__name__}_{NAMES[dtype]}_{width}"
-                out.append((name, arch, kernel, ALIGNMENT, x.dtype, alignment_triton.sizes(x, width == 512, warps)))
+                out.append((name, arch, kernel, ALIGNMENT, x.dtype, alignment_triton.sizes(x, width != 256, warps)))
     # A launch turns a size of 1 into a constant.
     for name, arch, kernel, types, dtype, options in list(out):
-        if arch == 90 and dtype == torch.bfloat16 and name.endswith(("_64", "_256")):
+        if arch == 90 and dtype == torch.bfloat16 and name.endswith("_256"):
             ones = {n: 1 for n in ("batch", "steps") if n in kernel.arg_names and (n, types) != ("steps", SDM)}
             out.append((f"{name}_single", arch, kernel, types, dtype, options | ones))
     return out
@@ -108,8 +116,9 @@ def usage(
 
 def main() -> None:
     """Print one JSON object per case."""
+    wanted = HARDEST if sys.argv[1:] == ["--hardest"] else sys.argv[1:]
     for name, arch, *case in cases():
-        if not sys.argv[1:] or any(part in name for part in sys.argv[1:]):
+        if not wanted or any(part in name for part in wanted):
             print(json.dumps(dict(name=name, arch=arch, **usage(arch, *case))), flush=True)
 
 

@@ -37,3 +37,9 @@ def test_who_is_wrong_or_cannot_run_is_named_and_not_timed(bench, monkeypatch):
     assert "no such device" in entry["contestants"]["broken"]["error"]
     assert "both" not in entry["contestants"]["dual_hpc wrong"]
     assert not any("wrong" in row["case"] for row in bench.rows_of(entry))
+
+
+def test_a_case_in_which_nobody_is_right_ends_without_times(bench):
+    entry = bench.compare(bench.Case("vdm", 1, 2, 4, torch.float32, "cpu"), seconds=0)  # its one sequence is empty
+    assert set(entry["wrong"]) >= {"dual_hpc auto", "eager torch"}
+    assert bench.rows_of(entry) == []

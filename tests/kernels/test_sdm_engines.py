@@ -87,8 +87,8 @@ def test_resident_weights_compute_the_same_in_poisoned_buffers(poison, shape):
 
 
 def test_the_exchange_passes_gradcheck_in_fp64(exchange):
-    x, weights = cases.double(*cases.make(2, 3, 1, 17))
-    lengths = torch.tensor([3, 1])
+    x, weights = cases.double(*cases.make(2, 2, 1, 17))
+    lengths = torch.tensor([2, 1])
     assert torch.autograd.gradcheck(
         lambda x, *w: sdm(x, *w, lengths=lengths, implementation="triton")[0], (x, *weights), fast_mode=True
     )
@@ -99,8 +99,8 @@ def test_the_exchange_passes_gradcheck_in_fp64(exchange):
 def test_its_error_is_at_most_half_again_that_of_an_lstm_in_the_same_dtype(monkeypatch, dtype, variant):
     if variant == "exchange":
         only_exchange(monkeypatch, keep=True)
-    x, weights = cases.make(16, 24, 24, 32, dtype)
-    lengths = torch.arange(9, 25)
+    x, weights = cases.make(16, 9, 24, 32, dtype)
+    lengths = torch.arange(16) % 7 + 3
     want = cases.run(*cases.double(x, weights), lengths, implementation="reference")
     fused = relative(cases.run(x, weights, lengths, implementation="triton"), want)
     # A CPU's own LSTM computes fp16 in fp32: the definition in fp16 stands in for it.
