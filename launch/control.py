@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 
 from dual_hpc.errors import UserError
 from dual_hpc.tracking.run_dir import RunDir
 from launch import history
 from launch.jobs import JobDir
 from launch.scheduler import Scheduler, command
-from launch.standing import Standing
+from launch.standing import Standing, standings
+from launch.sweep import SweepDir
 
 
 def stop(run: RunDir, standing: Standing) -> str:
@@ -63,6 +65,35 @@ def cancel_job(job: JobDir) -> str:
         raise UserError(f"no task of {job.name} waits or runs; `dual-hpc why {job.name}` says more")
     command(["scancel", *left])
     return f"job {', '.join(left)} is cancelled"
+
+
+def stop_sweep(sweep: SweepDir) -> list[str]:
+    """`stop` every member that waits or runs.
+
+    Raises:
+        UserError: none does.
+    """
+    return [f"{run.path.name}: {stop(run, standing)}" for run, standing in _active_members(sweep)]
+
+
+def cancel_sweep(sweep: SweepDir) -> list[str]:
+    """`cancel` every member that waits or runs.
+
+    Raises:
+        UserError: none does.
+    """
+    return [f"{run.path.name}: {cancel(run, standing)}" for run, standing in _active_members(sweep)]
+
+
+def _active_members(sweep: SweepDir) -> list[tuple[RunDir, Standing]]:
+    runs = [run for run in sweep.runs() if run.identity_file.exists()]
+    seen = zip(runs, standings(runs, Scheduler(), time.time()), strict=True)
+    # Those that wait first: a place that falls free would be theirs.
+    active = sorted((one for one in seen if one[1].active), key=lambda one: one[1].state != "queued")
+    if not active:
+        name = sweep.sweep.name
+        raise UserError(f"no member of {name} waits or runs; `dual-hpc sweep --show {name}` says more")
+    return active
 
 
 def _active(run: RunDir, standing: Standing) -> str:

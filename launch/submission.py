@@ -43,6 +43,8 @@ def submit(plan: PlannedRun, profile: Profile, new_code: bool = False) -> Job[An
     check(request, profile)
     check_precision(plan.config, profile)
     check_machine(profile)
+    if (plan.path / "run.json").exists():
+        plan.open()  # a run of another configuration is refused
     check_idle(plan.path)
     code_files()
     with new_folders([plan.path]):

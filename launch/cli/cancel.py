@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 
-from launch.cli.run_arguments import add_run, existing
+from launch.cli.run_arguments import add_run, existing, existing_sweep
 
 EXAMPLES = """\
 examples:
   dual-hpc cancel trial-2              # what was done since the last checkpoint is lost; `stop` saves first
   dual-hpc resume trial-2              # later
+  dual-hpc cancel cv                   # all members of a sweep
   dual-hpc cancel pack-1               # all tasks of a job of `dual-hpc submit ... -- pack ...`
 """
 
@@ -21,11 +22,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     import time
 
-    from launch.control import cancel, cancel_job
+    from launch.control import cancel, cancel_job, cancel_sweep
     from launch.jobs import JobDir
     from launch.scheduler import Scheduler
     from launch.standing import standings
 
+    if (sweep := existing_sweep(args)) is not None:
+        print(*cancel_sweep(sweep), sep="\n")
+        return 0
     found = existing(args)
     if isinstance(found, JobDir):
         print(cancel_job(found))

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from dual_hpc.tracking.run_dir import RunDir
     from launch.jobs import JobDir
     from launch.runs import PlannedRun
+    from launch.sweep import SweepDir
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
@@ -75,10 +76,33 @@ def existing(args: argparse.Namespace) -> RunDir | JobDir:
     from launch.jobs import find_job
     from launch.runs import find_run
 
+    store = Path(args.store) if args.store else default_store()
     try:
         return find_run(args.run_name, args.store)
     except UserError:
-        job = find_job(args.run_name, Path(args.store) if args.store else default_store())
-        if job is None:
-            raise
-        return job
+        job = find_job(args.run_name, store)
+        if job is not None:
+            return job
+        if existing_sweep(args) is not None:
+            raise UserError(
+                f"{args.run_name} is a sweep: `dual-hpc sweep --show {args.run_name}` names its members, "
+                "stop and cancel end all of them"
+            ) from None
+        raise
+
+
+def existing_sweep(args: argparse.Namespace) -> SweepDir | None:
+    """The sweep that `add_run`'s arguments name; None where they name a run, or nothing."""
+    from pathlib import Path
+
+    from dual_hpc.config.paths import default_store, runs_dir
+    from dual_hpc.errors import UserError
+    from launch.sweep import SweepDir
+
+    store = Path(args.store or default_store()).absolute()
+    if (runs_dir(store) / args.run_name / "run.json").exists():
+        return None
+    try:
+        return SweepDir.open(store, args.run_name)
+    except UserError:
+        return None

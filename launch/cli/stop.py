@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 
-from launch.cli.run_arguments import add_run, existing_run
+from launch.cli.run_arguments import add_run, existing_run, existing_sweep
 
 EXAMPLES = """\
 examples:
   dual-hpc stop trial-2
   dual-hpc resume trial-2              # later
+  dual-hpc stop cv                     # all members of a sweep; `dual-hpc sweep --resubmit cv` goes on
 """
 
 
@@ -20,10 +21,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     import time
 
-    from launch.control import stop
+    from launch.control import stop, stop_sweep
     from launch.scheduler import Scheduler
     from launch.standing import standings
 
+    if (sweep := existing_sweep(args)) is not None:
+        print(*stop_sweep(sweep), sep="\n")
+        return 0
     found = existing_run(args)
     print(stop(found, standings([found], Scheduler(), time.time())[0]))
     return 0

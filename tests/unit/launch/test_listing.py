@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,11 +12,12 @@ import pytest
 
 from dual_hpc.config import load_config
 from dual_hpc.tracking.run_dir import RunDir
-from launch import history, listing, standing
+from launch import control, history, listing, standing
 from launch.cli.main import main
 from launch.listing import list_store
 from launch.profiles import load_profile
 from launch.scheduler import Scheduler
+from launch.sweep import SweepDir, folder, grid
 
 
 @pytest.fixture
@@ -141,3 +143,44 @@ def test_following_prints_every_byte_once_and_ends_with_the_job(
     log.write_bytes(b"before\n")
     follow(lambda: log, os.path.getsize(log), active)
     assert capsys.readouterr().out == "é\nnew\n"
+
+
+def test_a_sweep_is_stopped_and_cancelled_as_a_whole_waiting_members_first(
+    store: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    calls: list[list[str]] = []
+    answers = {"squeue": "7_0|RUNNING|None|n1\n7_1|PENDING|Resources|\n7_2|COMPLETED|None|n1\n"}
+
+    def command(words: list[str]) -> str:
+        calls.append(list(words))
+        return answers.get(words[0], "")
+
+    monkeypatch.setattr(standing, "available", lambda: True)
+    monkeypatch.setattr(Scheduler.__init__, "__defaults__", (0.0, command, *Scheduler.__init__.__defaults__[2:]))
+    monkeypatch.setattr(control, "command", command)
+    sweep = SweepDir(folder(store, "cv"), grid("cv", ["seeds=0..2"]))
+    request = load_config("demo", ["launch.profile=dev"]).launch
+    for number, run in enumerate(sweep.runs()):
+        RunDir.create(run.path, load_config("demo", [f"name={run.path.name}"]))
+        entry = history.Entry(event="submit", job_id=f"7_{number}", request=request, profile=load_profile("dev"))
+        history.record(run.path, entry)
+    sweep.path.mkdir(parents=True)
+    sweep.save()
+
+    assert main(["stop", "cv"]) == 0
+    assert [words for words in calls if words[0] == "scancel"] == [
+        ["scancel", "7_1"],
+        ["scancel", "--signal=USR2", "7_0"],
+    ]
+    assert [(run.path / history.STOP).exists() for run in sweep.runs()] == [True, True, False]
+    calls.clear()
+    assert main(["cancel", "cv"]) == 0
+    assert [words for words in calls if words[0] == "scancel"] == [["scancel", "7_1"], ["scancel", "7_0"]]
+    RunDir.create(store / "runs" / "cv", load_config("demo", ["name=cv"]))
+    assert main(["cancel", "cv"]) == 2 and "no job works on cv" in capfd.readouterr().err, "a run comes first"
+    shutil.rmtree(store / "runs" / "cv")
+    answers["squeue"] = ""
+    capfd.readouterr()
+    assert main(["cancel", "cv"]) == 2 and "no member of cv waits or runs" in capfd.readouterr().err
+    for verb in ("status", "logs", "why", "resume"):
+        assert main([verb, "cv"]) == 2 and "cv is a sweep: `dual-hpc sweep --show cv`" in capfd.readouterr().err
