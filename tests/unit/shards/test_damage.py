@@ -56,7 +56,7 @@ def tree(folder: Path) -> set[str]:
     return {str(p) for p in folder.rglob("*")}
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_damaged_media_are_packed_or_reported(media: Path, tmp_path: Path) -> None:
     source, out = tmp_path / "source", tmp_path / "out"
     source.mkdir()

@@ -121,7 +121,7 @@ extraction.extract(Path(sys.argv[1]), Path(sys.argv[2]), encoders_of_model(Path(
 """
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 def test_killed_within_a_shard_it_continues_behind_the_last_finished_one(
     model: Path, packed_iemocap: Path, encoders: FrozenEncoders, tmp_path: Path
 ) -> None:

@@ -33,7 +33,7 @@ shards.job.build_sample = _faulty
 """
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize(("workers", "fault"), [("1", "os.abort()"), ("2", "os.abort()"), ("1", "time.sleep(900)")])
 def test_an_utterance_that_crashes_or_stalls_the_decoder_is_the_only_one_left_out(
     iemocap: Path, tmp_path: Path, workers: str, fault: str
@@ -53,7 +53,7 @@ def test_an_utterance_that_crashes_or_stalls_the_decoder_is_the_only_one_left_ou
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(400)
 def test_a_long_name_of_the_temporary_folder_does_not_matter(iemocap: Path, tmp_path: Path) -> None:
     long = tmp_path / ("x" * 120)
     long.mkdir()
@@ -70,7 +70,7 @@ def _children(pid: int) -> list[int]:
     return [int(child) for child in text.split()]
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(400)
 @pytest.mark.skipif(not Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").exists(), reason="no /proc")
 def test_workers_end_with_a_killed_packer(iemocap: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "shards.pack", "iemocap", str(iemocap), "--out", str(tmp_path / "out")]
@@ -110,7 +110,7 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(400)
 def test_a_disk_that_fills_up_is_one_line_and_the_same_command_continues(
     iemocap: Path, packed_iemocap: Path, tmp_path: Path
 ) -> None:
@@ -125,7 +125,7 @@ def test_a_disk_that_fills_up_is_one_line_and_the_same_command_continues(
     assert (out / "index.json").read_bytes() == (packed_iemocap / "index.json").read_bytes()
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(400)
 def test_an_interrupt_ends_at_the_next_utterance_and_leaves_no_half_shard(iemocap: Path, tmp_path: Path) -> None:
     plan = read_corpus("iemocap", iemocap)
     (tmp_path / "out" / ".pack").mkdir(parents=True)

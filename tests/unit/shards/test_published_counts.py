@@ -23,7 +23,7 @@ def metadata(plan: Plan) -> list[Utterance]:
     return [Utterance(key=p.key, **p.fields, duration=1.0) for p in plan.utterances]
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 def test_iemocap_has_its_published_counts_in_every_protocol(tmp_path: Path) -> None:
     plan = read("iemocap", 10_039, tmp_path)
     utterances = metadata(plan)
@@ -40,7 +40,7 @@ def test_iemocap_has_its_published_counts_in_every_protocol(tmp_path: Path) -> N
     assert sum(p.actor == "named" for p in plan.utterances) > 0
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 def test_meld_has_its_published_counts(tmp_path: Path) -> None:
     plan = read("meld", 13_708, tmp_path)
     utterances = metadata(plan)

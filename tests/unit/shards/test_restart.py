@@ -40,7 +40,7 @@ def kill(process: subprocess.Popen[bytes]) -> None:
     process.stderr.close()
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 def test_killed_at_twenty_random_moments_it_ends_with_the_same_bytes(iemocap: Path, tmp_path: Path) -> None:
     rng = random.Random(7)
     reference = tmp_path / "reference"
