@@ -23,7 +23,7 @@ from shards.report import read_report
 _FAULT = """
 import os, time
 import shards.job, shards.pool
-shards.pool._LONGEST = 3.0
+shards.pool._LONGEST = 5.0
 _build = shards.job.build_sample
 def _faulty(planned, *rest):
     if planned.key == "Ses01F_impro01_M000":
