@@ -36,7 +36,7 @@ def subset_name(subset: str) -> str:
 
 def markdown(result: EvaluationResult) -> str:
     """The report to read; scores in percent."""
-    about = ", ".join(f"{key} {value}" for key, value in result.about.items() if value is not None)
+    about = ", ".join(f"{key} {value}" for key, value in result.about.items() if value is not None and key != "reads")
     return "\n".join(
         [
             "# Evaluation",

@@ -214,12 +214,13 @@ def _describe(client: MlflowClient, run_id: str, run: RunDir, note: str) -> None
 
 
 def _log_status(client: MlflowClient, run_id: str, segments: Sequence[Segment]) -> None:
-    status = status_of(segments)
-    if status == client.get_run(run_id).info.status:
-        return
+    status, info = status_of(segments), client.get_run(run_id).info
     if status in ENDED:
-        client.set_terminated(run_id, status, end_time=int(segments[-1].time * 1000))
-    else:
+        # Its own end, not the moment of this sync, at which logging a model has set it.
+        end = int(segments[-1].time * 1000)
+        if (info.status, info.end_time) != (status, end):
+            client.set_terminated(run_id, status, end_time=end)
+    elif info.status != status:
         client.update_run(run_id, status=status)
 
 

@@ -252,7 +252,7 @@ def test_the_best_export_of_a_finished_run_becomes_an_mlflow_model_that_answers(
     run = make_run(store, "model-1.5")
     run.exports.mkdir()
     (run.exports / "best").symlink_to(saved_model)
-    run.append_segment(Segment(event="end", job_id="1", reason="finished"))
+    run.append_segment(Segment(event="end", job_id="1", reason="finished", time=run.identity().created + 60))
     run_id = sync(run)
     sync(run)
     store_uri = store_of(run.config()).uri
@@ -260,6 +260,7 @@ def test_the_best_export_of_a_finished_run_becomes_an_mlflow_model_that_answers(
         found = client.get_run(run_id)
         (logged,) = client.search_logged_models([found.info.experiment_id])
         assert found.info.status == "FINISHED"
+        assert found.info.end_time == int((run.identity().created + 60) * 1000)
     assert logged.name == "model-1_5"
     before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(store_uri)
