@@ -31,7 +31,7 @@ def test_a_run_gets_the_three_allocations_it_needs(cluster: Any, tmp_path: Path)
     limited = (*length, "launch.hours=0.0333", "launch.total_hours=1", "checkpoint.margin_seconds=20")
     runs = {
         requeue: cluster.submit(
-            "requeued" if requeue else "chained",
+            "thrice-requeued" if requeue else "thrice-chained",
             *limited,
             profile(tmp_path, f"brief-{requeue}", "signal_seconds: 5", f"requeue: {str(requeue).lower()}"),
         )
