@@ -10,7 +10,7 @@ memory; without, it is read again at every step, from L1 where it fits.
 import triton
 import triton.language as tl
 
-from dual_hpc.kernels.sdm_cell import cell, cell_gradient
+from dual_hpc.kernels.sdm_cell import cell, sequences, step_gradient, store_gates
 
 
 @triton.jit
@@ -55,13 +55,9 @@ def forward_kernel(
     stacked = tl.arange(0, 4 * UNITS)
     stacked_unit = (tl.program_id(0) * UNITS + stacked // 4)[:, None]
     gate_row = ((stacked % 4) * H)[:, None] + stacked_unit
-    slot = tile * ROWS + tl.arange(0, ROWS)
-    row = tl.load(order + slot, slot < batch, 0)
-    length = tl.load(lengths + row, slot < batch, 0)
-    end = tl.minimum(end, tl.max(length, 0))
-    row = row[None, :]
-    length = length[None, :]
-    inside = (unit < H) & (slot < batch)[None, :]
+    filled, row, length = sequences(tile, order, lengths, batch, ROWS)
+    end = tl.minimum(end, tl.max(length))
+    inside = (unit < H) & filled
     at = row * H + unit
     gate_at = row * (4 * H) + gate_row
     h_tile = tl.load(h_last + at, inside, 0.0)
@@ -76,7 +72,7 @@ def forward_kernel(
     exchange += begin.to(tl.int64) * batch * H
     c += begin.to(tl.int64) * batch * H
     for t in range(begin, end):
-        live = (slot < batch)[None, :] & (t < length)
+        live = filled & (t < length)
         gates = tl.load(pre + gate_at, (stacked_unit < H) & live, 0.0).to(ACC)
         if KEEP:
             h = tl.load(source + row * H + k[:, None], (k < H)[:, None] & live, 0.0, cache_modifier=".cg")
@@ -137,14 +133,10 @@ def backward_kernel(
     """
     tile = first_tile + tl.program_id(1)
     unit = (tl.program_id(0) * UNITS + tl.arange(0, UNITS))[:, None]
-    slot = tile * ROWS + tl.arange(0, ROWS)
-    row = tl.load(order + slot, slot < batch, 0)
-    length = tl.load(lengths + row, slot < batch, 0)
-    steps = tl.max(length, 0)
+    filled, row, length = sequences(tile, order, lengths, batch, ROWS)
+    steps = tl.max(length)
     end = tl.minimum(end, steps + 1)
-    row = row[None, :]
-    length = length[None, :]
-    inside = (unit < H) & (slot < batch)[None, :]
+    inside = (unit < H) & filled
     at = row * H + unit
     gate_at = row * (4 * H) + unit
     dh_tile = tl.load(dh + at, inside, 0.0).to(ACC)
@@ -161,7 +153,7 @@ def backward_kernel(
     for s in range(begin, end):
         t = steps - 1 - s
         if s > 0:
-            after = (slot < batch)[None, :] & (t + 1 < length)
+            after = filled & (t + 1 < length)
             d_at = (batch + row) * (4 * H) + k[:, None]
             if KEEP:
                 d = tl.load(pre + d_at, (k < 4 * H)[:, None] & after, 0.0, cache_modifier=".cg")
@@ -176,19 +168,10 @@ def backward_kernel(
             dh_tile = tl.where(t + 1 < length, gathered, dh_tile)
         if t >= 0:
             valid = inside & (t < length)
-            i = tl.load(pre + gate_at, valid, 0.0).to(ACC)
-            r = tl.load(pre + H + gate_at, valid, 0.0).to(ACC)
-            g = tl.load(pre + 2 * H + gate_at, valid, 0.0).to(ACC)
-            o = tl.load(pre + 3 * H + gate_at, valid, 0.0).to(ACC)
-            c_now = tl.load(c + at, valid, 0.0)
-            c_before = tl.load(c - batch * H + at, valid & (t > 0), 0.0)
-            c_before += tl.load(c0 + at, valid & (t == 0), 0.0).to(ACC)
-            total = dh_tile + tl.load(dh_out + at, valid, 0.0).to(ACC)
-            di, dr, dg, do, dc_next = cell_gradient(i, r, g, o, c_before, c_now, total, dc_tile)
-            tl.store(pre + gate_at, di, valid)
-            tl.store(pre + H + gate_at, dr, valid)
-            tl.store(pre + 2 * H + gate_at, dg, valid)
-            tl.store(pre + 3 * H + gate_at, do, valid)
+            di, dr, dg, do, dc_next = step_gradient(
+                pre, c, c0, dh_out, at, gate_at, valid, t, batch * H, dh_tile, dc_tile, H, ACC
+            )
+            store_gates(pre, gate_at, di, dr, dg, do, valid, H)
             dc_tile = tl.where(valid, dc_next, dc_tile)
         pre -= batch * 4 * H
         c -= batch * H

@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -43,15 +44,17 @@ def ends(lengths: list[int], price: int) -> list[int]:
     """
     ordered = sorted(lengths)
     longest = ordered[-1]
-    if longest * len(ordered) - sum(ordered) <= price:
-        return [longest] if longest else []
     stops = sorted({ordered[-1 - i * len(ordered) // CANDIDATES] for i in range(CANDIDATES)} - {0})
-    starts = [0, *stops]
-    alive = [len(ordered) - bisect_right(ordered, start) for start in starts]
+    ended = [bisect_right(ordered, start) for start in (0, *stops)]
+    # A cut spares the rest of what has ended; several spare no more than the sum of what each would spare alone.
+    if all(n * (longest - stop) <= price for n, stop in zip(ended, (0, *stops), strict=True)):
+        return stops[-1:]
     best: list[tuple[int, list[int]]] = [(0, [])]  # the least cost of everything before each start, and how
     for stop in stops:
-        known = zip(best, starts, alive, strict=False)
-        best.append(min((cost + price + n * (stop - start), [*cuts, stop]) for (cost, cuts), start, n in known))
+        known = zip(best, (0, *stops), ended, strict=False)
+        best.append(
+            min((cost + price + (len(ordered) - n) * (stop - start), [*cuts, stop]) for (cost, cuts), start, n in known)
+        )
     return best[-1][1]
 
 
@@ -59,15 +62,16 @@ def cut(lengths: Tensor | None, steps: int, hidden: int, whole: bool) -> list[Pi
     """The pieces of a batch; one for all steps and sequences if it is to be computed `whole`."""
     if lengths is None:
         return [Piece(0, steps, None, None)]
-    known = lengths.tolist()
-    shortest = min(known)
+    known = lengths.numpy()  # a few small steps, which are quicker there
+    shortest = known.min()
     pieces, begin = [], 0
-    for end in [steps] if whole else ends(known, price(hidden)):
-        rows = None if whole or shortest > begin else (lengths > begin).nonzero().view(-1)
-        padding = None
+    for end in [steps] if whole else ends(known.tolist(), price(hidden)):
+        rows, padding, left = None, None, known
+        if not whole and shortest <= begin:
+            alive = np.flatnonzero(known > begin)
+            rows, left = torch.from_numpy(alive), known[alive]
         if shortest < end:
-            past = torch.arange(begin, end)[:, None] >= taken(lengths, rows, 0)
-            padding = past.view(-1).nonzero().view(-1)
+            padding = torch.from_numpy(np.flatnonzero(np.arange(begin, end)[:, None] >= left))
         pieces.append(Piece(begin, end, rows, padding))
         begin = end
     return pieces

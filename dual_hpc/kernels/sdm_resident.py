@@ -10,7 +10,7 @@ Addresses are a 64-bit base that moves with time plus 32-bit offsets: 64-bit til
 import triton
 import triton.language as tl
 
-from dual_hpc.kernels.sdm_cell import cell, cell_gradient
+from dual_hpc.kernels.sdm_cell import cell, sequences, step_gradient, store_gates
 
 
 @triton.jit
@@ -33,13 +33,9 @@ def forward_kernel(
 ):
     """pre [T, B, 4H] without its recurrent term -> h, c [T, B, H], last h and c [B, H]."""
     unit = tl.arange(0, UNITS)[:, None]
-    slot = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
-    row = tl.load(order + slot, slot < batch, 0)
-    length = tl.load(lengths + row, slot < batch, 0)
-    end = tl.max(length, 0)
-    row = row[None, :]
-    length = length[None, :]
-    inside = (unit < H) & (slot < batch)[None, :]
+    filled, row, length = sequences(tl.program_id(0), order, lengths, batch, ROWS)
+    end = tl.max(length)
+    inside = (unit < H) & filled
 
     k = tl.arange(0, UNITS)[None, :]
     w_at = unit * H + k
@@ -95,13 +91,9 @@ def backward_kernel(
 ):
     """Replaces pre [T, B, 4H], now complete, by its gradient; dh, dc [B, H] enter for h_T, c_T, leave for h0, c0."""
     unit = tl.arange(0, UNITS)[:, None]
-    slot = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
-    row = tl.load(order + slot, slot < batch, 0)
-    length = tl.load(lengths + row, slot < batch, 0)
-    end = tl.max(length, 0)
-    row = row[None, :]
-    length = length[None, :]
-    inside = (unit < H) & (slot < batch)[None, :]
+    filled, row, length = sequences(tl.program_id(0), order, lengths, batch, ROWS)
+    end = tl.max(length)
+    inside = (unit < H) & filled
 
     # dh_{t-1} = R^T dpre_t: the same weights, transposed as they are read.
     k = tl.arange(0, UNITS)[None, :]
@@ -123,23 +115,14 @@ def backward_kernel(
     for s in range(end):
         t = end - 1 - s
         valid = inside & (t < length)
-        i = tl.load(pre + gate_at, valid, 0.0).to(ACC)
-        r = tl.load(pre + H + gate_at, valid, 0.0).to(ACC)
-        g = tl.load(pre + 2 * H + gate_at, valid, 0.0).to(ACC)
-        o = tl.load(pre + 3 * H + gate_at, valid, 0.0).to(ACC)
-        c_now = tl.load(c + at, valid, 0.0)
-        c_before = tl.load(c - batch * H + at, valid & (t > 0), 0.0)
-        c_before += tl.load(c0 + at, valid & (t == 0), 0.0).to(ACC)
-        total = dh_tile + tl.load(dh_out + at, valid, 0.0).to(ACC)
-        di, dr, dg, do, dc_next = cell_gradient(i, r, g, o, c_before, c_now, total, dc_tile)
+        di, dr, dg, do, dc_next = step_gradient(
+            pre, c, c0, dh_out, at, gate_at, valid, t, batch * H, dh_tile, dc_tile, H, ACC
+        )
         di = tl.where(valid, di, 0.0).to(w_i.dtype)
         dr = tl.where(valid, dr, 0.0).to(w_i.dtype)
         dg = tl.where(valid, dg, 0.0).to(w_i.dtype)
         do = tl.where(valid, do, 0.0).to(w_i.dtype)
-        tl.store(pre + gate_at, di, valid)
-        tl.store(pre + H + gate_at, dr, valid)
-        tl.store(pre + 2 * H + gate_at, dg, valid)
-        tl.store(pre + 3 * H + gate_at, do, valid)
+        store_gates(pre, gate_at, di, dr, dg, do, valid, H)
         dh_next = tl.dot(w_i, di, input_precision="ieee", out_dtype=ACC)
         dh_next = tl.dot(w_r, dr, dh_next, input_precision="ieee", out_dtype=ACC)
         dh_next = tl.dot(w_g, dg, dh_next, input_precision="ieee", out_dtype=ACC)
