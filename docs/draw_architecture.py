@@ -60,8 +60,8 @@ def draw() -> str:
             [(150, rows["t"] + 28), (870, rows["t"] + 28), (870, 171)],
             "Fᵗ, or one learned null token when there is no text",
         ),
-        arrow([(380, rows["a"] + 40), (380, rows["v"] + 14)], "", True, "#999"),
-        arrow([(570, rows["a"] + 40), (570, rows["v"] + 14)], "", True, "#999"),
+        arrow([(380, rows["a"] + 40), (380, rows["v"] + 3)], "", True, "#999"),
+        arrow([(570, rows["a"] + 40), (570, rows["v"] + 3)], "", True, "#999"),
         '<text x="380" y="146" class="n" paint-order="stroke" stroke="#fff" stroke-width="5">L_static</text>',
         '<text x="570" y="146" class="n" paint-order="stroke" stroke="#fff" stroke-width="5">L_dynamic</text>',
     ]
