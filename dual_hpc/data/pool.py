@@ -192,9 +192,12 @@ class WorkerPool:
     def _start(self) -> None:
         ours, theirs = socket.socketpair()
         ours.settimeout(self._patience.decode)  # inside a message, where nothing is decoded any more
+        send(ours, (self._setup.bare(), self._read_ahead))  # before it starts, as it may die at once
         page = os.memfd_create("dual_hpc-status")
         os.ftruncate(page, BYTES)
         path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
+        # One heap for all its threads: what one of them has freed, another uses again.
+        env = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
         # Signals that arrive before the worker ignores them must neither end it nor be lost on the parent.
         previous = signal.pthread_sigmask(signal.SIG_BLOCK, IGNORED)
         try:
@@ -202,7 +205,7 @@ class WorkerPool:
                 [sys.executable, "-m", "dual_hpc.data.worker", str(theirs.fileno()), str(page)],
                 pass_fds=(theirs.fileno(), page),
                 stdin=subprocess.DEVNULL,
-                env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"},
+                env=env,
             )
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, previous)
@@ -211,7 +214,6 @@ class WorkerPool:
         os.close(page)
         self._workers.append(worker)
         self._selector.register(ours, selectors.EVENT_READ, worker)
-        send(ours, (self._setup.bare(), self._read_ahead))
 
 
 def _end(worker: _Worker) -> int:

@@ -1,8 +1,8 @@
 """A data worker: `python -m dual_hpc.data.worker SOCKET STATUS`, started by `pool.py`.
 
 A process of its own, not a fork of the trainer: threads, locks and devices of the parent cannot reach it, and it loads
-neither torch nor transformers. One thread reads ahead, the main thread decodes, one delivers. It ignores the job's stop
-signals: the parent decides when to stop, and the worker goes when the parent's end of the socket does.
+neither torch nor transformers nor pydantic. One thread reads ahead, the main thread decodes, one delivers. It ignores
+the job's stop signals: the parent decides when to stop, and the worker goes when the parent's end of the socket does.
 """
 
 from __future__ import annotations
