@@ -87,7 +87,7 @@ def experiment_id(client: MlflowClient, store: Store, name: str) -> str:
     """
     found = client.get_experiment_by_name(name)
     if found is None:
-        # The kind decides which of its two faces the interface shows: training, not conversations.
+        # Links within the interface follow the kind: to training, not to conversations with language models.
         kind = {"mlflow.experimentKind": "custom_model_development"}
         try:
             return str(client.create_experiment(name, artifact_location=store.artifacts, tags=kind))

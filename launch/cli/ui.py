@@ -39,7 +39,9 @@ def run(args: argparse.Namespace) -> int:
     print(shlex.join(command), flush=True)
     if args.print:
         return 0
-    print(f"MLflow will answer on http://127.0.0.1:{port} (Ctrl-C ends it)", flush=True)
+    # Without the last part the interface shows its other face, made for conversations with language models.
+    address = f"http://127.0.0.1:{port}/#/experiments?workflowType=machine_learning"
+    print(f"MLflow will answer on {address} (Ctrl-C ends it)", flush=True)
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # a dozen processes for features that nobody here uses
     os.execv(command[0], command)
