@@ -10,7 +10,6 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -62,16 +61,15 @@ def cut(lengths: Tensor | None, steps: int, hidden: int, whole: bool) -> list[Pi
     """The pieces of a batch; one for all steps and sequences if it is to be computed `whole`."""
     if lengths is None:
         return [Piece(0, steps, None, None)]
-    known = lengths.numpy()  # a few small steps, which are quicker there
-    shortest = known.min()
+    known = lengths.tolist()
+    shortest = min(known)
     pieces, begin = [], 0
-    for end in [steps] if whole else ends(known.tolist(), price(hidden)):
-        rows, padding, left = None, None, known
-        if not whole and shortest <= begin:
-            alive = np.flatnonzero(known > begin)
-            rows, left = torch.from_numpy(alive), known[alive]
+    for end in [steps] if whole else ends(known, price(hidden)):
+        rows = None if whole or shortest > begin else (lengths > begin).nonzero().view(-1)
+        padding = None
         if shortest < end:
-            padding = torch.from_numpy(np.flatnonzero(np.arange(begin, end)[:, None] >= left))
+            past = torch.arange(begin, end)[:, None] >= taken(lengths, rows, 0)
+            padding = past.view(-1).nonzero().view(-1)
         pieces.append(Piece(begin, end, rows, padding))
         begin = end
     return pieces
