@@ -20,6 +20,11 @@ fi
 if [ "$MODE" = netns ]; then HEAD=head HEAD_ADDRESS=$NET.2; else HEAD=$(hostname -s) HEAD_ADDRESS=127.0.0.1; fi
 export HERE ROOT MODE HEAD HEAD_ADDRESS SLURM_CONF=$ROOT/etc/slurm.conf
 
+# Daemons must not hold what their caller holds open: a lock, a pipe that somebody reads to its end.
+for descriptor in /proc/$$/fd/*; do
+    case ${descriptor##*/} in 0 | 1 | 2 | 255) ;; *) eval "exec ${descriptor##*/}>&-" ;; esac
+done
+
 answers() { [ -e "$ROOT/run/slurmctld.pid" ] && [[ $(scontrol ping 2>/dev/null) == *" is UP"* ]]; }
 
 # wait_for SECONDS WHAT COMMAND...: until the command succeeds.
