@@ -37,6 +37,7 @@ CPU = [
     ("alignment", 16, 150, 256, torch.float32),
     ("alignment", 16, 400, 256, torch.float32),
 ]
+FULL = [("sdm", 16, 150, 128, torch.float32), ("sdm", 16, 300, 256, torch.float32)]  # pieces of time gain nothing here
 GPU = [
     *(("sdm", 32, 1500, h, torch.bfloat16) for h in (64, 128, 256, 512, 1024)),
     *(("sdm", 32, 1500, h, torch.float16) for h in (128, 256)),
@@ -62,6 +63,8 @@ def main() -> None:
     details = []
     started = time.monotonic()
     shapes = [Case(*shape, device=CUDA if on_gpu else "cpu") for shape in (GPU if on_gpu else CPU)]
+    if not on_gpu:
+        shapes += [Case(*shape, device="cpu", full=True) for shape in FULL]
     late = []
     for case in track(shapes, "kernels", console=ERRORS, disable=not ERRORS.is_terminal):
         if time.monotonic() - started > 60 * options.minutes:

@@ -18,7 +18,7 @@ Contestant = tuple[Callable[[], Tensor], list[Tensor]]  # forward, and what it i
 
 @dataclass(frozen=True)
 class Case:
-    """One op at one size; lengths are spread evenly between a third of the steps and all of them."""
+    """One op at one size; lengths are spread evenly between a third of the steps and all, or all are `full`."""
 
     op: str
     batch: int
@@ -26,13 +26,17 @@ class Case:
     width: int
     dtype: torch.dtype
     device: str
+    full: bool = False
 
     def __str__(self) -> str:
-        return f"{self.op} B={self.batch} T={self.steps} D={self.width} {str(self.dtype).removeprefix('torch.')}"
+        size = f"{self.op} B={self.batch} T={self.steps} D={self.width} {str(self.dtype).removeprefix('torch.')}"
+        return size + " no padding" * self.full
 
     @property
     def lengths(self) -> Tensor:
-        return torch.linspace(self.steps // 3, self.steps, self.batch).long().to(self.device)
+        return (
+            torch.linspace(self.steps if self.full else self.steps // 3, self.steps, self.batch).long().to(self.device)
+        )
 
     def randn(self, *shape: int, seed: int = 0, scale: float = 1.0) -> Tensor:
         """The same values in every dtype and on every device."""

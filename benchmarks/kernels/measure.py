@@ -32,7 +32,7 @@ def truth(case: Case) -> tuple[Tensor, Tensor]:
             values = torch.randn(*shape, generator=torch.Generator().manual_seed(seed)) * scale
             return values.to(low).to(self.device, torch.float64).requires_grad_()
 
-    exact = Exact(case.op, case.batch, case.steps, case.width, torch.float64, case.device)
+    exact = Exact(case.op, case.batch, case.steps, case.width, torch.float64, case.device, case.full)
     return gradients(OURS[case.op](exact, "reference"))
 
 
