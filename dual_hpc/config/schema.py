@@ -177,7 +177,7 @@ class TrainingConfig(Section):
     non_finite_limit: int = Field(3, ge=1, description="steps in a row whose loss or gradient is not finite; see next")
     on_non_finite: Literal["stop", "rollback"] = Field(
         "stop",
-        description="such steps are skipped; at the limit stop, or go back once to the weights of an earlier checkpoint",
+        description="such steps are skipped; at the limit stop, or go back, once, to an earlier checkpoint's weights",
     )
     collective_timeout_minutes: float = Field(10.0, gt=0)
     hang_minutes: float = Field(3.0, gt=0, description="a step that takes longer, the first ones apart, ends the job")
