@@ -11,6 +11,7 @@ import fcntl
 import logging
 import os
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -64,6 +65,8 @@ class Store:
         else:
             lock = nullcontext() if run is None else _locked(run / ".sync.lock", patience, needed=False)
         with lock:
+            if self.database is not None and not self.database.exists():
+                _create(self.database)
             yield _client(self.uri)
 
 
@@ -98,6 +101,15 @@ def experiment_id(client: MlflowClient, store: Store, name: str) -> str:
     if found.lifecycle_stage == "deleted":
         raise UserError(f"tracking.experiment: {name!r} was deleted in MLflow; restore it or choose another name")
     return str(found.experiment_id)
+
+
+def _create(database: Path) -> None:
+    """Make the tables beside it, then rename: MLflow takes its time, and tables half made are never repaired."""
+    for leftover in database.parent.glob(f"{database.stem}.*.fresh*"):
+        leftover.unlink()
+    fresh = database.with_suffix(f".{uuid.uuid4().hex}.fresh")  # MLflow keeps a connection to each name it has met
+    _client(f"{_SQLITE}{fresh}").search_experiments(max_results=1)
+    os.replace(fresh, database)
 
 
 def _client(uri: str) -> MlflowClient:
