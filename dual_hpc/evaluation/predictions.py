@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from dual_hpc.data.modalities import keep
 from dual_hpc.model.inputs import INPUTS
 
 T = TypeVar("T")
@@ -39,17 +37,6 @@ class Predictions:
     def answers(self) -> npt.NDArray[np.int64]:
         """int64 [N], the most probable class."""
         return self.probabilities.argmax(axis=1).astype(np.int64)
-
-
-def predict_split(
-    model: torch.nn.Module,
-    loader: Iterable[Mapping[str, Any]],
-    modalities: Collection[str],
-    device: torch.device | str = "cpu",
-    gather: Gather[Any] | None = None,
-) -> Predictions:
-    """The model's probabilities with only `modalities` ("a", "v", "t") left in each batch; see `predict_views`."""
-    return predict_views(model, loader, {"": partial(keep, modalities=modalities)}, device, gather)[""]
 
 
 def predict_views(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from torch import nn
 
 from dual_hpc.config.schema import RunConfig
+from dual_hpc.data.modalities import keep
 from dual_hpc.evaluation.metrics import scores
-from dual_hpc.evaluation.predictions import predict_split
+from dual_hpc.evaluation.predictions import predict_views
 from dual_hpc.training.world import World
 
 
@@ -26,9 +28,9 @@ def validate(
     model: nn.Module, loader: Iterable[Mapping[str, Any]], config: RunConfig, n_classes: int, world: World
 ) -> dict[str, float]:
     """Scores by name (`val/av/ua` ...), the same on all ranks. Collective."""
+    views = {subset: partial(keep, modalities=subset) for subset in subsets(config)}
     found: dict[str, float] = {}
-    for subset in subsets(config):
-        answers = predict_split(model, loader, subset, world.device, world.gather)
+    for subset, answers in predict_views(model, loader, views, world.device, world.gather).items():
         for name, value in scores(answers.truth, answers.answers, n_classes).main().items():
             found[f"val/{subset}/{name}"] = value
     return found

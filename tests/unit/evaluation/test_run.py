@@ -13,7 +13,7 @@ from dual_hpc.data.loader import EvalLoader
 from dual_hpc.data.selection import Selection
 from dual_hpc.data.shards import ShardSet
 from dual_hpc.errors import UserError
-from dual_hpc.evaluation.predictions import predict_split
+from dual_hpc.evaluation.predictions import predict_views
 from dual_hpc.evaluation.protocols import get_protocol
 from dual_hpc.evaluation.report import markdown
 from dual_hpc.evaluation.run import ALL_SUBSETS, evaluate, evaluate_run
@@ -95,13 +95,15 @@ def test_any_number_of_ranks_gives_the_same_predictions(saved_model, shards, ran
     labels = [protocol.label_of(shard_set.utterances[n]) for n in numbers]
 
     def part(rank, size):
-        return predict_split(model, EvalLoader(shard_set, numbers, labels, data, tokenizer, rank, size, 2), "avt")
+        return predict_views(
+            model, EvalLoader(shard_set, numbers, labels, data, tokenizer, rank, size, 2), {"all": dict}
+        )["all"]
 
     whole = part(0, 1)
     parts = [part(rank, ranks) for rank in range(ranks)]
-    joined = predict_split(
-        model, [], "avt", gather=lambda _: [(one.keys, one.truth, one.probabilities) for one in parts]
-    )
+    joined = predict_views(
+        model, [], {"all": dict}, gather=lambda _: [(one.keys, one.truth, one.probabilities) for one in parts]
+    )["all"]
     assert joined.keys == whole.keys == sorted(whole.keys)
     np.testing.assert_array_equal(joined.truth, whole.truth)
     np.testing.assert_allclose(joined.probabilities, whole.probabilities, atol=1e-5)
@@ -111,7 +113,7 @@ def test_predicting_leaves_the_model_in_the_mode_it_was_in(saved_model):
     model, _ = load_model(saved_model)
     for training in (True, False):
         model.train(training)
-        predict_split(model, [], "av")
+        predict_views(model, [], {"all": dict})
         assert model.training is training
 
 
