@@ -33,7 +33,7 @@ lint: $(STAMP)
 
 # What only computes runs on two processes; what starts ranks or a cluster of its own runs alone.
 unit: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile -m "not distributed and not slurm"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile --max-worker-restart 0 -m "not distributed and not slurm"
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -m "distributed or slurm"
 
 # On a real Slurm that this starts and stops; slurm-long brings about what takes minutes: time limits, every end of `why`.

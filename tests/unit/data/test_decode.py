@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -89,7 +90,9 @@ def test_a_flipped_byte_is_decoded_or_is_a_bad_sample(place, flip, audio):
         if audio:
             assert np.isfinite(decode_audio(bytes(data), 20.0)).all()
         else:
-            assert decode_video(bytes(data), 0.4, 5.0, 20.0, 32).shape == (2, 32, 32, 3)
+            # decord ends the whole process at some of these: test_pool.py holds what becomes of such a sample.
+            with patch("dual_hpc.data.decode._by_decord", side_effect=ValueError):
+                assert decode_video(bytes(data), 0.4, 5.0, 20.0, 32).shape == (2, 32, 32, 3)
     except BadSample:
         pass
 
