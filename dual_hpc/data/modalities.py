@@ -30,6 +30,6 @@ def of(modality: str) -> tuple[str, ...]:
 
 
 def present(batch: Mapping[str, Any], modality: str) -> torch.Tensor:
-    """Which rows have a modality: bool [B]."""
-    (extent,) = (batch[key] for key in _KEYS[modality] if key.endswith(("_lengths", "_mask")) and key in batch)
-    return (extent if extent.dim() == 1 else extent.sum(1)) > 0
+    """Which rows have a modality, as media or as features: bool [B]."""
+    extents = [batch[key] for key in _KEYS[modality] if key.endswith(("_lengths", "_mask")) and key in batch]
+    return torch.stack([(extent if extent.dim() == 1 else extent.sum(1)) > 0 for extent in extents]).any(0)
