@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # Two cores are the smallest machine this is made for; more threads per process only get in each other's way.
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: setup demo test lint unit slurm slurm-long slurm-matrix clean chaos
+.PHONY: setup demo test lint unit kernels-offline slurm slurm-long slurm-matrix clean chaos
 
 setup: $(STAMP)
 
@@ -35,6 +35,10 @@ lint: $(STAMP)
 unit: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile --max-worker-restart 0 -m "not distributed and not slurm"
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -m "distributed or slurm"
+
+# Every kernel, width and precision for sm_80, sm_90 and sm_100; the suite compiles the hardest.
+kernels-offline: $(STAMP)
+	DUAL_EVERY_KERNEL=1 $(BIN)/pytest -q tests/kernels/test_offline_compilation.py
 
 # On a real Slurm that this starts and stops; slurm-long brings about what takes minutes: time limits, every end of `why`.
 slurm slurm-long: $(STAMP)

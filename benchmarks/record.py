@@ -23,13 +23,14 @@ def row(
     smaller_is_better: bool = False,
     ratios: Sequence[float] = (),
 ) -> dict[str, Any]:
-    """One comparison; ratio > 1 means that ours is better.
+    """One comparison; ratio > 1 means that ours is better. Differences that are not positive have none.
 
     Args:
         ratios: of single rounds, if `ours` and `peer` sum several up; the smallest and the largest are written down.
     """
-    ratio = (peer / ours if ours else 0.0) if smaller_is_better else (ours / peer if peer else 0.0)
-    figures = {"ours": ours, "peer": peer, "ratio": ratio}
+    figures = {"ours": ours, "peer": peer}
+    if min(ours, peer) > 0:
+        figures["ratio"] = peer / ours if smaller_is_better else ours / peer
     if ratios:
         figures |= {"lowest": min(ratios), "highest": max(ratios)}
     return {"case": case, "peer_name": peer_name, "unit": unit, **{k: float(f"{v:.4g}") for k, v in figures.items()}}
@@ -71,7 +72,8 @@ def markdown(report: dict[str, Any]) -> str:
     ]
     for r in report["rows"]:
         lines.append(
-            f"| {r['case']} | {r['ours']:g} | {r['peer']:g} | {r['peer_name']} | {r['unit']} | {r['ratio']:.2f}"
+            f"| {r['case']} | {r['ours']:g} | {r['peer']:g} | {r['peer_name']} | {r['unit']} | "
+            + (f"{r['ratio']:.2f}" if "ratio" in r else "–")
             + (f" ({r['lowest']:.2f} to {r['highest']:.2f}) |" if "lowest" in r else " |")
         )
     return "\n".join(lines) + "\n"

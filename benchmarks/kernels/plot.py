@@ -18,7 +18,7 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
     height = 1 + 0.22 * max(sum(row["unit"] == unit for row in rows) for unit in units)
     figure, panels = pyplot.subplots(1, len(units), figsize=(9 * len(units), height), squeeze=False)
     for panel, unit in zip(panels[0], units, strict=True):
-        chosen = [row for row in rows if row["unit"] == unit and row["ratio"] > 0]
+        chosen = [row for row in rows if row["unit"] == unit and "ratio" in row]
         labels = [f"{row['case']} | {row['peer_name']}" for row in chosen]
         colours = ["tab:green" if row["ratio"] >= 1 else "tab:red" for row in chosen]
         panel.barh(labels, [row["ratio"] for row in chosen], color=colours)
