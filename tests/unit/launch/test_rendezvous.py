@@ -22,9 +22,13 @@ pytest.importorskip("torch")
 def together(nodes: list[str], present: list[int], port: int, seconds: float) -> list[BaseException | None]:
     """What the roll call says to each rank that is present; each is a thread."""
 
+    kept = []  # as a job does: the others still read rank 0's store when it has heard enough
+
     def rank(number: int) -> BaseException | None:
         try:
-            roll_call(open_store(nodes, number, LOOPBACK, port, seconds), nodes, number, seconds)
+            store = open_store(nodes, number, LOOPBACK, port, seconds)
+            kept.append(store)
+            roll_call(store, nodes, number, seconds)
         except EnvironmentFault as error:
             return error
         return None
