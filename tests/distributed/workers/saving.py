@@ -76,11 +76,7 @@ def full(root: Path, stage: int, precision: str, world: World) -> object:
     with limited(1 << 10 if world.rank == world.size - 1 else None):
         session.saver.begin(session.progress)
         session.run(4)
-        try:
-            session.saver.finish()
-            answer = "saved"
-        except DualError as error:
-            answer = str(error)
+        answer = toy.answer_of(session.saver.finish)
     found = choose.newest_proven(root / "checkpoints", world)
     left = sorted(path.name for path in (root / "checkpoints").iterdir())
     session.saver.save(session.progress)
@@ -104,13 +100,8 @@ def gone(root: Path, stage: int, precision: str, world: World) -> object:
             os.rename(root / "checkpoints", away)
 
     commit.reached = vanish
-    try:
-        session.saver.save(session.progress)
-        answer = "saved"
-    except DualError as error:
-        answer = str(error)
-    finally:
-        commit.reached = real
+    answer = toy.answer_of(lambda: session.saver.save(session.progress))
+    commit.reached = real
     if world.rank == 0:
         os.rename(away, root / "checkpoints")
     session.saver.save(session.progress)

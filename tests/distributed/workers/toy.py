@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -104,6 +105,15 @@ class Session:
     def weights(self) -> dict[str, list[float]]:
         gathered = gather_weights(self.engine.deepspeed.module, self.world.rank)
         return {name: value.flatten().tolist() for name, value in gathered.items()}
+
+
+def answer_of(save: Callable[[], object]) -> str:
+    """What a rank is told of a save."""
+    try:
+        save()
+    except DualError as error:
+        return str(error)
+    return "saved"
 
 
 def main(root: Path, jobs: list[str]) -> None:
@@ -207,13 +217,8 @@ def failing_disk(root: Path, stage: int, precision: str, world: World) -> object
             raise OSError(28, "No space left on device")
 
         deepspeed_files.torch = SimpleNamespace(save=full)  # type: ignore[assignment]
-    try:
-        session.saver.save(session.progress)
-        answer = "saved"
-    except DualError as error:
-        answer = str(error)
-    finally:
-        deepspeed_files.torch = real
+    answer = answer_of(lambda: session.saver.save(session.progress))
+    deepspeed_files.torch = real
     return {"answers": world.gather(answer), "left": sorted(p.name for p in (root / "checkpoints").iterdir())}
 
 
