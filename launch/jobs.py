@@ -17,9 +17,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from dual_hpc.atomic import write_atomically
 from dual_hpc.config.schema import LaunchConfig
 from dual_hpc.errors import UserError
-from dual_hpc.tracking.run_dir import write_atomically
 from launch import lines
 
 DESCRIPTION, TASKS = "job.json", "tasks.jsonl"

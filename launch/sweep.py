@@ -12,8 +12,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from dual_hpc.atomic import write_atomically
 from dual_hpc.errors import UserError
-from dual_hpc.tracking.run_dir import RunDir, write_atomically
+from dual_hpc.tracking.run_dir import RunDir
 
 FOLDS = range(1, 6)  # IEMOCAP's sessions
 REPLICATES = ("data.test_fold", "seed")  # members that differ in nothing else are repetitions of one experiment

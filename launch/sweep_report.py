@@ -9,8 +9,8 @@ from typing import Any
 
 from rich.table import Table
 
+from dual_hpc.atomic import write_atomically
 from dual_hpc.config.schema import RunConfig
-from dual_hpc.tracking.run_dir import write_atomically
 from launch.gather import SCORES, UNSCORED, Experiment, Row, Statistic, experiments, incomplete, summary
 from launch.standing import FINISHED
 from launch.sweep import SweepDir

@@ -9,9 +9,9 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from dual_hpc.atomic import write_atomically
 from dual_hpc.data.index import ShardIndex
 from dual_hpc.data.sample import VIDEO, Utterance
-from shards.parts import write_atomically
 
 _TILE, _COLUMNS, _ROWS, _CAPTION = 128, 8, 5, 24  # pixels, tiles, tiles, pixels
 _GAP = 2  # pixels around a picture

@@ -77,17 +77,22 @@ def extract(
         found = [part for number in range(len(shards)) if (part := parts.read(number)) is not None]
         if len(found) < len(shards):
             return None
-        done = [part.shard for part in found if part.shard is not None]
-        index = ShardIndex(
-            dataset_id=dataset_id(done),
-            corpus=shard_set.indexes[0].corpus,
-            kind="features",
-            options={**options, "fingerprint": identity},
-            shards=done,
-        )
-        write_index(out, index)
-        parts.remove()
-        return index
+        with parts.summing_up() as mine_to_do:
+            return _sum_up(shard_set, found, {**options, "fingerprint": identity}, out, parts) if mine_to_do else None
+
+
+def _sum_up(shard_set: ShardSet, found: list[Part], options: dict[str, str], out: Path, parts: Parts) -> ShardIndex:
+    shards = [part.shard for part in found if part.shard is not None]
+    index = ShardIndex(
+        dataset_id=dataset_id(shards),
+        corpus=shard_set.indexes[0].corpus,
+        kind="features",
+        options=options,
+        shards=shards,
+    )
+    write_index(out, index)
+    parts.remove()
+    return index
 
 
 def _options(index: ShardIndex, encoders: FrozenEncoders, dtype: str, batch_size: int) -> dict[str, str]:

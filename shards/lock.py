@@ -23,8 +23,12 @@ _PATIENCE = 75.0  # seconds for which a lock of another host is watched: some be
 _LONG_DEAD = 3600.0  # seconds since the last beat after which nobody needs to watch, whatever the clocks say
 
 
+class Held(UserError):
+    """Another process holds the lock."""
+
+
 class Lock:
-    """Context manager; entering raises `UserError` while another process holds the file."""
+    """Context manager; entering raises `Held` while another process holds the file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -61,12 +65,12 @@ class Lock:
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(_refusal(self.path, self._holder())) from None
+            raise Held(_refusal(self.path, self._holder())) from None
         except OSError as error:
             raise EnvironmentFault(f"{self.path}: the file system cannot lock files ({error.strerror})") from error
         holder = self._holder()
         if holder.get("host") not in (None, socket.gethostname()) and self._beats():
-            raise UserError(_refusal(self.path, holder))
+            raise Held(_refusal(self.path, holder))
 
     def _beats(self) -> bool:
         """Watch the file: does someone touch it?"""
@@ -97,7 +101,7 @@ def is_held(path: Path) -> bool:
     try:
         with Lock(path):
             return False
-    except UserError:
+    except Held:
         return True
 
 

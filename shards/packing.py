@@ -44,7 +44,7 @@ def pack(
         array: (index, count) of this task among several that fill the same folder; the one that finishes last sums up.
 
     Returns:
-        The report; None from an array task while shards of others are missing.
+        The report; None from an array task that leaves the summary to another.
 
     Raises:
         UserError: source or options are wrong, or another packer works on `out`.
@@ -81,7 +81,8 @@ def pack(
         finished = _collect(parts, len(groups))
         if finished is None:
             return None
-        return _sum_up(plan, options, identity, finished, out, parts)
+        with parts.summing_up() as mine_to_do:
+            return _sum_up(plan, options, identity, finished, out, parts) if mine_to_do else None
 
 
 def _make(out: Path) -> None:

@@ -10,13 +10,15 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from dual_hpc.atomic import write_atomically
 from dual_hpc.data.index import INDEX_NAME, Shard, ShardIndex, read_index
 from dual_hpc.errors import EnvironmentFault, UserError
+from shards.lock import Held, Lock
 
 FOLDER = ".pack"
 
@@ -43,14 +45,13 @@ class Parts:
             UserError: the folder holds an unfinished job of another corpus or other options.
         """
         self.folder.mkdir(exist_ok=True)
-        path = self.folder / "plan"
-        if not path.exists():
-            write_atomically(path, fingerprint.encode())
-        elif path.read_bytes() != fingerprint.encode():
+        plan = self.folder / f"plan-{fingerprint}"  # the name says it all: tasks that begin at once agree
+        if any(path != plan for path in self.folder.glob("plan-*")):
             raise UserError(
                 f"--out: {self.out} holds an unfinished pack of another source or with other options; "
                 "repeat those options to finish it, or give another folder"
             )
+        plan.touch()
 
     def temporary(self, number: int) -> Path:
         """Where a shard is written; the process's own name keeps two writers apart."""
@@ -63,7 +64,7 @@ class Parts:
 
     def finish(self, number: int, part: Part) -> None:
         """Record a shard as done."""
-        write_atomically(self._path(number), part.model_dump_json(exclude_none=True).encode())
+        write_atomically(self._path(number), part.model_dump_json(exclude_none=True))
 
     def read(self, number: int) -> Part | None:
         """The part of a finished shard; None while it is not finished."""
@@ -76,6 +77,17 @@ class Parts:
             if not tar.is_file() or tar.stat().st_size != part.shard.bytes:
                 return None
         return part
+
+    @contextmanager
+    def summing_up(self) -> Iterator[bool]:
+        """True for the one task that turns all parts into the index; False while another does, or when it has."""
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(Lock(self.folder / "sum-up.lock"))
+                mine_to_do = True
+            except (Held, FileNotFoundError):  # the folder goes when the index stands
+                mine_to_do = False
+            yield mine_to_do
 
     def remove(self) -> None:
         """Forget everything: the index stands."""
@@ -114,13 +126,3 @@ def disk_faults() -> Iterator[None]:
         raise EnvironmentFault(
             f"{where}{error.strerror or error}; when that is put right the same command continues"
         ) from error
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that it appears complete or not at all."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with open(temporary, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from dual_hpc.atomic import write_atomically
 from dual_hpc.data.index import ShardIndex
 from dual_hpc.data.sample import Utterance
 from dual_hpc.errors import UserError
 from shards.corpora import published
-from shards.parts import write_atomically
 from shards.plan import Skip
 
 JSON_NAME, MARKDOWN_NAME, SHEET_NAME = "report.json", "report.md", "contact_sheet.png"
@@ -84,8 +84,8 @@ def _observed(samples: Sequence[Utterance]) -> list[str]:
 def write_report(folder: Path, report: Report) -> None:
     """Write `report.json` and `report.md` beside the shards."""
     text = json.dumps(asdict(report), indent=1, ensure_ascii=False)
-    write_atomically(folder / JSON_NAME, (text + "\n").encode())
-    write_atomically(folder / MARKDOWN_NAME, markdown(report).encode())
+    write_atomically(folder / JSON_NAME, text + "\n")
+    write_atomically(folder / MARKDOWN_NAME, markdown(report))
 
 
 def read_report(folder: Path) -> Report:

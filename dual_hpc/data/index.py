@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, overload
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from dual_hpc.atomic import write_atomically
 from dual_hpc.data.sample import Utterance
 from dual_hpc.errors import UserError
 
@@ -69,12 +69,8 @@ def dataset_id(shards: list[Shard]) -> str:
 
 def write_index(folder: Path, index: ShardIndex) -> None:
     """Write `index.json` so that it appears complete or not at all."""
-    temporary = folder / f".{INDEX_NAME}.tmp"
-    with open(temporary, "w", encoding="utf-8") as file:
-        json.dump(index.model_dump(mode="json", exclude_none=True), file, ensure_ascii=False, separators=(",", ":"))
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, folder / INDEX_NAME)
+    content = index.model_dump(mode="json", exclude_none=True)
+    write_atomically(folder / INDEX_NAME, json.dumps(content, ensure_ascii=False, separators=(",", ":")))
 
 
 @overload

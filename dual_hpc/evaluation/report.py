@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
-import os
 from pathlib import Path
 
+from dual_hpc.atomic import write_atomically
 from dual_hpc.evaluation.figures import confusion_figure
 from dual_hpc.evaluation.metrics import MAIN
 from dual_hpc.evaluation.result import EvaluationResult
@@ -19,13 +20,13 @@ def write_report(folder: Path, name: str, result: EvaluationResult) -> list[Path
     """Write NAME.json, NAME.md and NAME.png into `folder`; each appears complete or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     content = json.dumps(result.to_json(), ensure_ascii=False, indent=2) + "\n"
-    _replace(folder / f"{name}.json", content)
-    _replace(folder / f"{name}.md", markdown(result))
+    write_atomically(folder / f"{name}.json", content)
+    write_atomically(folder / f"{name}.md", markdown(result))
     picture = folder / f"{name}.png"
     matrices = {subset_name(key): one.scores for key, one in result.subsets.items()}
-    temporary = folder / f".{name}.tmp.png"
-    confusion_figure(matrices, result.classes).savefig(temporary, dpi=130)
-    os.replace(temporary, picture)
+    drawn = io.BytesIO()
+    confusion_figure(matrices, result.classes).savefig(drawn, format="png", dpi=130)
+    write_atomically(picture, drawn.getvalue())
     return [folder / f"{name}.json", folder / f"{name}.md", picture]
 
 
@@ -131,9 +132,3 @@ def _percent(value: float) -> str:
 
 def _bounds(interval: tuple[float, float]) -> str:
     return f"{100 * interval[0]:.1f}, {100 * interval[1]:.1f}"
-
-
-def _replace(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)

@@ -23,6 +23,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from dual_hpc.atomic import write_atomically
 from dual_hpc.config import RunConfig, config_hash, load_config, save_config
 from dual_hpc.errors import EnvironmentFault, UserError
 
@@ -162,16 +163,6 @@ def list_runs(runs: Path) -> list[RunDir]:
     """The run directories of a store, oldest first."""
     found = [RunDir(path.parent) for path in runs.glob("*/run.json")]
     return sorted(found, key=lambda run: run.identity().created)
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a small file so that it appears complete or not at all."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    with open(temporary, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
 
 
 def write_json(path: Path, content: Any) -> None:

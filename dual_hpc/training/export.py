@@ -14,13 +14,14 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
+from dual_hpc.atomic import write_atomically
 from dual_hpc.checkpoint import choose
 from dual_hpc.checkpoint.group import Alone
 from dual_hpc.checkpoint.manifest import BadManifest, Manifest, folder_name
 from dual_hpc.checkpoint.manifest import load as load_manifest
 from dual_hpc.errors import EnvironmentFault, UserError
 from dual_hpc.model import DualConfig, DualForEmotionClassification, load_tokenizer, save_model
-from dual_hpc.tracking.run_dir import RunDir, write_atomically
+from dual_hpc.tracking.run_dir import RunDir
 
 MODEL_FILE = "model.json"  # in the run directory: the model's configuration, labels and preprocessing included
 

@@ -140,9 +140,9 @@ def test_a_source_that_changed_meanwhile_does_not_continue_an_unfinished_pack(
         pack("iemocap", iemocap, tmp_path / "out", SMALL)
 
 
-def test_a_damaged_record_of_the_job_is_another_job(iemocap: Path, tmp_path: Path) -> None:
+def test_the_record_of_another_job_is_refused(iemocap: Path, tmp_path: Path) -> None:
     (tmp_path / "out" / ".pack").mkdir(parents=True)
-    (tmp_path / "out" / ".pack" / "plan").write_bytes(b"\xff\x00")
+    (tmp_path / "out" / ".pack" / "plan-of-another").touch()
     with pytest.raises(UserError, match="unfinished pack of another source"):
         pack("iemocap", iemocap, tmp_path / "out", SMALL)
 

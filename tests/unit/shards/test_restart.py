@@ -73,6 +73,30 @@ def test_killed_at_twenty_random_moments_it_ends_with_the_same_bytes(iemocap: Pa
         finished += 1
 
 
+def test_killed_at_any_file_of_its_summary_it_leaves_nothing_behind(iemocap: Path, tmp_path: Path) -> None:
+    options = PackOptions(video_size=24)
+    pack("iemocap", iemocap, tmp_path / "reference", options)
+    written = ["report.json", "report.md", "contact_sheet.png", "index.json"]
+    for before in range(len(written) + 1):
+        out = tmp_path / f"out{before}"
+        command = [sys.executable, "-c", _DIE, str(iemocap), str(out), str(before)]
+        died = subprocess.run(command, check=False).returncode == 9
+        assert died == (before < len(written))
+        assert [name for name in written if (out / name).exists()] == written[:before]
+        pack("iemocap", iemocap, out, options)
+        assert digests(out) == digests(tmp_path / "reference")
+
+
+def test_of_two_tasks_that_finish_at_once_one_sums_up(iemocap: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert pack("iemocap", iemocap, out, PackOptions(video_size=24, shard_samples=2), array=(0, 2)) is None
+    with lock.Lock(out / ".pack" / "sum-up.lock"):
+        assert pack("iemocap", iemocap, out, PackOptions(video_size=24, shard_samples=2), array=(1, 2)) is None
+    assert not (out / "index.json").exists()
+    report = pack("iemocap", iemocap, out, PackOptions(video_size=24, shard_samples=2), array=(1, 2))
+    assert report is not None and (out / "index.json").exists()
+
+
 def test_a_second_packer_is_refused_while_the_first_lives(iemocap: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     (out / ".pack").mkdir(parents=True)
@@ -127,6 +151,21 @@ from shards.lock import Lock
 with Lock(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
+"""
+_DIE = """
+import os, sys
+from pathlib import Path
+from shards.options import PackOptions
+from shards.packing import pack
+left, rename = int(sys.argv[3]), os.replace
+def replace(source, target):
+    global left
+    if left == 0:
+        os._exit(9)
+    left -= 1
+    rename(source, target)
+os.replace = replace
+pack("iemocap", Path(sys.argv[1]), Path(sys.argv[2]), PackOptions(video_size=24))
 """
 _ARRAY = """
 import sys
