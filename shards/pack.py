@@ -73,13 +73,16 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UserError: arguments, source or output folder are wrong.
     """
-    from dual_hpc.config.paths import default_store
     from dual_hpc.errors import UserError
-    from shards.packing import pack
+    from shards.fork_server import fork_context
 
     if not 1 <= args.workers <= 256:
         raise UserError(f"--workers: {args.workers} is not between 1 and 256")
     array = array_of(args)
+    fork_context()  # loads while this process does
+    from dual_hpc.config.paths import default_store
+    from shards.packing import pack
+
     out = args.out or default_store() / "shards" / (args.name or args.corpus)
     report = pack(
         args.corpus,

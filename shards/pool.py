@@ -3,9 +3,6 @@
 Media decoders are C code fed with whatever a corpus holds. A worker that dies takes only itself along: the shards that
 were in flight are done again one by one, which names the utterance that kills, and it is left out with that reason.
 A worker that sits on one utterance for ever ends itself, and is one that died.
-
-Workers are forked from a server that has loaded the decoders once: sixty workers that each load them from a parallel
-file system would cost more than many a corpus.
 """
 
 from __future__ import annotations
@@ -19,11 +16,10 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import forkserver
-from multiprocessing.context import ForkServerContext, SpawnContext
 from typing import Any
 
 from dual_hpc.errors import EnvironmentFault
+from shards.fork_server import fork_context
 from shards.job import ShardJob, pack_shard
 
 _KEY_BYTES = 128
@@ -71,7 +67,7 @@ def _pass(
     jobs: list[ShardJob], workers: int, tick: Callable[[int], None], poisonous: set[str]
 ) -> tuple[list[ShardJob], str | None]:
     """Run jobs until done or until a worker dies: (jobs not finished, key last begun if one died)."""
-    context = _context()
+    context = fork_context()
     begun, key = context.Value(ctypes.c_int64, 0), context.Array(ctypes.c_char, _KEY_BYTES + 1)
     stop = context.Value(ctypes.c_bool, False)
     pool = ProcessPoolExecutor(workers, context, initializer=_begin_worker, initargs=((begun, key, stop),))
@@ -93,17 +89,6 @@ def _pass(
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
     return [], None
-
-
-def _context() -> ForkServerContext | SpawnContext:
-    """How workers are started: forked from the server, or each by itself where a server cannot be reached."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["shards.job"])
-    try:
-        forkserver.ensure_running()
-    except OSError:  # its socket: the folder of temporary files has too long a name, or takes none
-        return multiprocessing.get_context("spawn")
-    return context
 
 
 def _begin_worker(shared: Any) -> None:
