@@ -1,8 +1,10 @@
 """`python -m benchmarks.pack [--utterances N] [--rounds R]`: writes benchmarks/results/pack.{json,md}.
 
-Contestants take turns in every round, each in processes of its own; processor time is that of all of them. Nothing is
-reported unless all wrote the same bytes of every sample. Two plain loops at once, each on half of the corpus and with
-nothing to agree on, show how much of perfect scaling the machine itself gives.
+Contestants take turns in every round, each in processes of its own; processor time is that of all of them. Parallel
+efficiency compares runs of the same round, which stand next to each other, as the speed of a shared machine drifts.
+Nothing is reported unless all wrote the same bytes of every sample. Two plain loops at once, each on half of the corpus
+and with nothing to agree on, show how much of perfect scaling the machine itself gives. Workers share as many shards as
+the whole of IEMOCAP has.
 """
 
 from __future__ import annotations
@@ -12,7 +14,6 @@ import ctypes
 import os
 import resource
 import shutil
-import statistics
 import subprocess
 import sys
 import tarfile
@@ -20,12 +21,14 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from benchmarks import record
 
 CORPORA = ("iemocap", "meld")
 PLAIN, TWO_PLAIN = "plain loop", "two plain loops at once"
+_SHARDS = 40  # 10,039 utterances at 256 each
 _BECOME_REAPER = 36  # Linux's PR_SET_CHILD_SUBREAPER
 
 
@@ -36,6 +39,16 @@ class Figure:
     samples: int
     seconds: float
     cpu: float
+
+    @property
+    def cost(self) -> float:
+        """Processor seconds per sample."""
+        return self.cpu / self.samples
+
+    @property
+    def rate(self) -> float:
+        """Samples per second."""
+        return self.samples / self.seconds
 
 
 def main() -> None:
@@ -52,10 +65,11 @@ def main() -> None:
             source = (options.corpora or Path(scratch)) / f"{corpus}-{options.utterances}"
             if not source.exists():
                 synthesise(corpus, source, options.utterances)
-            rows += compare(corpus, source, Path(scratch), options.rounds)
+            rows += compare(corpus, source, Path(scratch), options.utterances, options.rounds)
             load.append(os.getloadavg()[0])
     note = (
-        f"Medians of {options.rounds} rounds; the same decoders, encoders and bytes. Load averages while it ran: "
+        f"Medians of {options.rounds} rounds (in brackets the smallest and the largest ratio of one round); the same "
+        "decoders, encoders and bytes. Load averages while it ran: "
         + ", ".join(f"{value:.1f}" for value in load)
         + "; above the number of cores, wall-clock figures say little."
     )
@@ -68,7 +82,7 @@ def synthesise(corpus: str, folder: Path, utterances: int) -> None:
     subprocess.run([*command, "--utterances", str(utterances)], stdout=subprocess.DEVNULL, check=True)
 
 
-def compare(corpus: str, source: Path, scratch: Path, rounds: int) -> list[dict[str, Any]]:
+def compare(corpus: str, source: Path, scratch: Path, utterances: int, rounds: int) -> list[dict[str, Any]]:
     out = scratch / "out"
 
     def plain(part: int, parts: int) -> list[str]:
@@ -76,9 +90,9 @@ def compare(corpus: str, source: Path, scratch: Path, rounds: int) -> list[dict[
 
     def ours(workers: int) -> list[str]:
         command = [sys.executable, "-m", "shards.pack", corpus, str(source), "--out", str(out)]
-        return [*command, "--workers", str(workers)]
+        return [*command, "--workers", str(workers), "--shard-samples", str(-(-utterances // _SHARDS))]
 
-    contestants = {PLAIN: [plain(0, 1)], "1": [ours(1)], TWO_PLAIN: [plain(0, 2), plain(1, 2)], "2": [ours(2)]}
+    contestants = {PLAIN: [plain(0, 1)], TWO_PLAIN: [plain(0, 2), plain(1, 2)], "1": [ours(1)], "2": [ours(2)]}
     figures: dict[str, list[Figure]] = {name: [] for name in contestants}
     reference: dict[str, bytes] | None = None
     for _ in range(rounds):
@@ -93,22 +107,26 @@ def compare(corpus: str, source: Path, scratch: Path, rounds: int) -> list[dict[
             figures[name].append(Figure(samples, seconds, cpu))
             print(corpus, name, figures[name][-1], file=sys.stderr, flush=True)
 
-    def median(name: str, figure: str) -> float:
-        return statistics.median(getattr(one, figure) / one.samples for one in figures[name])
+    def of_rounds(name: str, figure: str) -> list[float]:
+        return [getattr(one, figure) for one in figures[name]]
 
-    rows = []
-    for n in ("1", "2"):
-        workers = f"{corpus}, {n} worker" + ("s" if n == "2" else "")
-        rows.append(record.row(f"{workers}, CPU", median(n, "cpu"), median(PLAIN, "cpu"), PLAIN, "CPU s/sample", True))
-        rate, peer = 1 / median(n, "seconds"), 1 / median(PLAIN, "seconds")
-        rows.append(record.row(f"{workers}, throughput", rate, peer, PLAIN, "samples/s"))
-    cpu, peer = median("2", "cpu"), median(TWO_PLAIN, "cpu")
-    rows.append(record.row(f"{corpus}, 2 workers, CPU", cpu, peer, TWO_PLAIN, "CPU s/sample", True))
-    efficiency = median("1", "seconds") / (2 * median("2", "seconds"))
-    machine = median(PLAIN, "seconds") / (2 * median(TWO_PLAIN, "seconds"))
-    case = f"{corpus}, parallel efficiency of 2 workers"
-    rows.append(record.row(case, efficiency, 1.0, "perfect scaling", "share"))
-    rows.append(record.row(case, efficiency, machine, TWO_PLAIN, "share"))
+    def compared(case: str, unit: str, ours: list[float], peers: list[float], peer: str, smaller: bool = False) -> None:
+        ratios = [b / a if smaller else a / b for a, b in zip(ours, peers, strict=True)]
+        rows.append(record.row(case, median(ours), median(peers), peer, unit, smaller, ratios))
+
+    def efficiency(one: str, two: str) -> list[float]:
+        pairs = zip(of_rounds(one, "seconds"), of_rounds(two, "seconds"), strict=True)
+        return [alone / (2 * together) for alone, together in pairs]
+
+    rows: list[dict[str, Any]] = []
+    for n, workers in (("1", "1 worker"), ("2", "2 workers")):
+        for peer in (PLAIN,) if n == "1" else (PLAIN, TWO_PLAIN):
+            for figure, unit in (("cost", "CPU s/sample"), ("rate", "samples/s")):
+                case = f"{corpus}, {workers}, " + ("CPU" if figure == "cost" else "throughput")
+                compared(case, unit, of_rounds(n, figure), of_rounds(peer, figure), peer, figure == "cost")
+    case, ours = f"{corpus}, parallel efficiency of 2 workers", efficiency("1", "2")
+    compared(case, "share", ours, [1.0] * rounds, "perfect scaling")
+    compared(case, "share", ours, efficiency(PLAIN, TWO_PLAIN), TWO_PLAIN)
     return rows
 
 
