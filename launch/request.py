@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 
 from dual_hpc.config.schema import LaunchConfig, RunConfig
@@ -89,8 +88,6 @@ def _check_words(request: LaunchConfig) -> None:
     ):
         if word is not None and not re.fullmatch(allowed, word, re.ASCII):
             raise UserError(f"{setting}={word!r} is no word that Slurm takes")
-    if not math.isfinite(request.hours):
-        raise UserError(f"launch.hours={request.hours}: give a number of hours, such as 1.5")
 
 
 def _check_size(request: LaunchConfig, profile: Profile) -> None:

@@ -34,7 +34,7 @@ def sbatch_parameters(
         avoid: nodes.
     """
     cpus = cpus_per_rank(request, profile)
-    options: dict[str, Any] = dict(profile.extra)
+    options: dict[str, Any] = {key: value for key, value in profile.extra.items() if value is not False}
     if profile.hint:
         options["hint"] = profile.hint
     options["requeue" if profile.requeue else "no-requeue"] = True
@@ -105,4 +105,4 @@ def sbatch_text(
         del parameters["teardown"]
     if members > 1:
         parameters |= {"map_count": members, "array_parallelism": parallel}
-    return _make_sbatch_string(command=command, folder=logs, **parameters)
+    return f"{_make_sbatch_string(command=command, folder=logs, **parameters)}\n"

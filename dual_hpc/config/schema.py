@@ -224,8 +224,10 @@ class LaunchConfig(Section):
     nodes: int = Field(1, ge=1)
     ranks_per_node: int = Field(1, ge=1, description="processes per node, one per GPU")
     cpus_per_rank: int | None = Field(None, ge=1)
-    hours: float = Field(20.0, gt=0, description="time limit of one job")
-    total_hours: float | None = Field(None, gt=0, description="of all jobs of the run; instead of max_continuations")
+    hours: float = Field(20.0, gt=0, le=8760, description="time limit of one job")
+    total_hours: float | None = Field(
+        None, gt=0, le=87_600, description="of all jobs of the run; instead of max_continuations"
+    )
     account: str | None = None
     partition: str | None = None
     qos: str | None = None

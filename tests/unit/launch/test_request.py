@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from dual_hpc.config.schema import LaunchConfig
 from dual_hpc.errors import UserError
-from launch.profiles import load_profile, profile_names
+from launch.profiles import load_profile
 from launch.request import check
 
 H100 = {"account": "abc@h100", "ranks_per_node": 4}
@@ -56,30 +54,3 @@ def test_a_wrong_request_is_refused(profile: str, request_: dict, said: str) -> 
 )
 def test_a_right_request_passes(profile: str, request_: dict) -> None:
     check(LaunchConfig(**request_), load_profile(profile))
-
-
-@pytest.mark.parametrize("name", profile_names())
-def test_every_profile_is_valid(name: str) -> None:
-    assert load_profile(name).description
-
-
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        ("gpu_per_node: 4", "gpu_per_node"),
-        ("gpus_per_node: four", "gpus_per_node"),
-        ("- a", "mapping"),
-        ("a: [", "cannot be read"),
-    ],
-)
-def test_a_broken_profile_is_one_line(content: str, said: str, tmp_path: Path) -> None:
-    path = tmp_path / "mine.yaml"
-    path.write_text(content)
-    with pytest.raises(UserError, match=said) as caught:
-        load_profile(str(path))
-    assert "\n" not in str(caught.value)
-
-
-def test_a_misspelt_profile_is_told_the_nearest() -> None:
-    with pytest.raises(UserError, match="did you mean jean-zay-a100"):
-        load_profile("jean-zay-a10")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,24 +25,37 @@ REQUESTS = {
     "jean-zay-a100": LaunchConfig(ranks_per_node=8, hours=2, qos="qos_gpu_a100-dev", account="abc@a100"),
     "jean-zay-h100": LaunchConfig(nodes=16, ranks_per_node=4, hours=100, qos="qos_gpu_h100-t4", account="abc@h100"),
 }
+# Besides one run: a sweep of 25 members, and what `submit --tasks 4 -- pack` and `submit -- evaluate` hand over.
+FORMS: dict[str, dict[str, Any]] = {
+    "run": {},
+    "sweep": {"members": 25, "parallel": 5},
+    "tasks": {"members": 4, "parallel": 4, "goes_on": False},
+    "command": {"goes_on": False},
+}
+GOLDEN_ONES = [(name, "run") for name in sorted(REQUESTS)] + [
+    ("jean-zay-h100", "sweep"),
+    ("jean-zay-prepost", "tasks"),
+    ("dev", "command"),
+]
 
 
-def text(name: str) -> str:
+def text(name: str, form: str = "run") -> str:
     profile, request = load_profile(name), REQUESTS[name]
     check(request, profile)
-    return sbatch_text(profile, request, Path("/store/runs/trial"), "python")
+    return sbatch_text(profile, request, Path("/store/runs/trial"), "python", **FORMS[form])
 
 
 def test_every_cluster_has_a_golden_file() -> None:
     assert {name for name in profile_names() if load_profile(name).executor == "slurm"} == REQUESTS.keys()
 
 
-@pytest.mark.parametrize("name", sorted(REQUESTS))
-def test_the_sbatch_text_is_the_golden_one(name: str) -> None:
-    path = GOLDEN / f"{name}.sbatch"
+@pytest.mark.parametrize(("name", "form"), GOLDEN_ONES)
+def test_the_sbatch_text_is_the_golden_one(name: str, form: str) -> None:
+    path = GOLDEN / (f"{name}.sbatch" if form == "run" else f"{name}.{form}.sbatch")
+    found = text(name, form)
     if os.environ.get("DUAL_WRITE_GOLDEN") == "1":
-        path.write_text(text(name))
-    assert text(name) == path.read_text()
+        path.write_text(found)
+    assert found == path.read_text()
 
 
 @pytest.mark.parametrize("name", sorted(REQUESTS))
