@@ -66,10 +66,11 @@ class Predictor:
             device: torch's name; None takes a GPU where there is one.
 
         Raises:
-            UserError: the directory holds something else.
+            UserError: the directory holds something else, or this machine has no such device.
         """
+        where = _usable(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         model, tokenizer = load_model(folder)
-        return cls(model, tokenizer, torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu")))
+        return cls(model, tokenizer, where)
 
     def predict(
         self, path: str | Path, text: str | None = None, start: float | None = None, end: float | None = None
@@ -86,19 +87,24 @@ class Predictor:
         """Answers for prepared clips, in one forward pass."""
         samples = [one.sample for one in prepared]
         settings = self.preprocessing
+        texts = [sample.text for sample in samples]
         arrays = {
             **collate(samples, settings.image_size),
-            **tokenize([sample.text for sample in samples], self.tokenizer, settings.max_tokens),
+            **tokenize(texts, self.tokenizer, settings.max_tokens),
         }
+        # One token past the limit: enough to tell that the text is longer.
+        longer = tokenize(texts, self.tokenizer, settings.max_tokens + 1)["attention_mask"].sum(1) > settings.max_tokens
         with torch.inference_mode():
             batch = {name: torch.from_numpy(array).to(self.device) for name, array in arrays.items()}
             rows = self.model(**batch).logits.float().softmax(-1).cpu().tolist()
         if not all(map(math.isfinite, (value for row in rows for value in row))):
             raise UserError("the model's answers are not numbers (NaN): its training diverged; use another checkpoint")
-        return [self._prediction(*each) for each in zip(clips, prepared, rows, strict=True)]
+        return [self._prediction(*each) for each in zip(clips, prepared, rows, longer.tolist(), strict=True)]
 
-    def _prediction(self, clip: Clip, prepared: Prepared, row: list[float]) -> Prediction:
+    def _prediction(self, clip: Clip, prepared: Prepared, row: list[float], text_cut: bool) -> Prediction:
         warnings = list(prepared.warnings)
+        if text_cut:
+            warnings.append(f"only the first {self.preprocessing.max_tokens} tokens of the text are used")
         warnings += [line for letter, line in _MISSING.items() if letter in self.reads - prepared.present]
         warnings += [
             f"the model was made without {_NAMES[m]}: not used" for m in "avt" if m in prepared.present - self.reads
@@ -114,3 +120,14 @@ class Predictor:
             duration=round(prepared.seconds, 3),
             warnings=warnings,
         )
+
+
+def _usable(name: str) -> torch.device:
+    """The device of that name, if this machine's torch can use it."""
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).strip().splitlines()[0][:160]
+        raise UserError(f"device {name!r} cannot be used here ({reason}); leave it out, or use cpu") from error
+    return device

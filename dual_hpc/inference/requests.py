@@ -30,6 +30,9 @@ class Clip:
     end: float | None = None
 
 
+_SHAPE = 'is not JSON like {"input": "clip.mp4", "text": "..."}'
+
+
 @dataclass(frozen=True)
 class BadRequest:
     """A manifest line that asks for nothing: where it stands and why."""
@@ -103,9 +106,12 @@ def _lines(lines: Iterable[bytes], name: str, folder: Path) -> Iterator[Clip | B
             line = _Line.model_validate(json.loads(raw))
         except ValidationError as error:
             first = error.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "line"
-            yield BadRequest(f"{name}:{number}", f"{where}: {first['msg']}")
+            if first["type"] in ("model_type", "dataclass_type"):
+                yield BadRequest(f"{name}:{number}", _SHAPE)
+                continue
+            reason = first["msg"].removeprefix("Value error, ")
+            yield BadRequest(f"{name}:{number}", ": ".join([*map(str, first["loc"]), reason]))
         except (ValueError, RecursionError):
-            yield BadRequest(f"{name}:{number}", 'is not JSON like {"input": "clip.mp4", "text": "..."}')
+            yield BadRequest(f"{name}:{number}", _SHAPE)
         else:
             yield Clip(folder / line.input, line.text, line.start, line.end)

@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="clips, folders, JSONL manifests; - reads a manifest from standard input",
     )
     parser.add_argument("--text", metavar="WORDS", help="the transcript of one clip")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="write the JSON lines here, not to the terminal")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="write the JSON lines here; - for the terminal")
     parser.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1 ... (default: a GPU where there is one)")
 
 
@@ -41,16 +41,24 @@ def run(args: argparse.Namespace) -> int:
     import contextlib
     import sys
 
+    from dual_hpc.errors import UserError
     from dual_hpc.inference.batch import answer_all
     from dual_hpc.inference.predictor import Predictor
     from dual_hpc.inference.requests import read_requests
     from shards.progress import Progress
 
     requests = list(read_requests(args.input, args.text))
+    if not requests:
+        raise UserError("--input: the manifest has no line that asks for a clip")
+    to_file = args.output is not None and str(args.output) != "-"
+    if to_file and (args.output.is_dir() or not args.output.parent.is_dir()):
+        raise UserError(f"--output: {args.output} is not a file in a folder that exists")
+    if (args.model / "export").is_dir():
+        raise UserError(f"--model: {args.model} is a run; its models are in {args.model / 'export'} (best, last)")
     predictor = Predictor.from_pretrained(args.model, device=args.device)
     with contextlib.ExitStack() as open_files:
-        out = open_files.enter_context(open(args.output, "w", encoding="utf-8")) if args.output else sys.stdout
-        bar = open_files.enter_context(Progress("predict", len(requests), shown=None if args.output else False))
+        out = open_files.enter_context(open(args.output, "w", encoding="utf-8")) if to_file else sys.stdout
+        bar = open_files.enter_context(Progress("predict", len(requests), shown=None if to_file else False))
         return answer_all(predictor, _counted(requests, bar), out, sys.stderr)
 
 

@@ -17,6 +17,7 @@ from dual_hpc.inference.predictor import Predictor
 from dual_hpc.inference.preparation import prepare
 from dual_hpc.inference.requests import BadRequest, Clip, read_requests
 from dual_hpc.model import build_model, load_model, save_model
+from launch.cli.main import main
 
 
 @pytest.fixture(scope="session")
@@ -107,6 +108,45 @@ def test_a_model_made_without_text_says_that_it_was_not_used(saved_model, clips,
     answer = predictor.predict(clips / "both.mp4", "so it goes")
     assert answer.modalities == ["audio", "video"]
     assert any("made without text" in line for line in answer.warnings)
+
+
+def test_a_text_longer_than_the_model_reads_is_said_to_be_cut(predictor, clips):
+    said = f"only the first {predictor.preprocessing.max_tokens} tokens of the text are used"
+    assert said in predictor.predict(clips / "sound.wav", "so " * 1000).warnings
+    assert said not in predictor.predict(clips / "sound.wav", "so").warnings
+
+
+@pytest.mark.parametrize("device", ["tpu", "meta:x", "cuda:99"])
+def test_a_device_that_is_not_there_is_refused_by_name(saved_model, device):
+    with pytest.raises(UserError, match=f"device '{device}' cannot be used here"):
+        Predictor.from_pretrained(saved_model, device=device)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--output", "absent/out.jsonl"], "--output: absent/out.jsonl is not a file"),
+        (["--output", "."], "--output: . is not a file"),
+        (["--model", "run"], "--model: run is a run; its models are in run/export"),
+        (["--input", "none.jsonl"], "--input: the manifest has no line"),
+    ],
+)
+def test_a_mistaken_command_is_one_line_that_says_what_to_change(
+    saved_model, tmp_path, monkeypatch, capsys, words, said
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run/export").mkdir(parents=True)
+    (tmp_path / "none.jsonl").touch()
+    (tmp_path / "a.mp4").touch()
+    assert main(["predict", "--model", str(saved_model), "--input", "a.mp4", *words]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_an_output_of_a_dash_is_the_terminal(saved_model, clips, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["predict", "--model", str(saved_model), "--input", str(clips / "sound.wav"), "--output", "-"]) == 0
+    assert json.loads(capsys.readouterr().out)["modalities"] == ["audio"]
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("content", [None, "{}", '{"model_type": "bert"}', "not json"])

@@ -48,6 +48,14 @@ def test_a_manifest_is_relative_to_itself_and_keeps_its_bad_lines_in_place(tmp_p
     assert isinstance(found[6], BadRequest)
 
 
+@pytest.mark.parametrize("line", ["[1]", "null", "3", '"a.mp4"', "{", "mono.mp4"])
+def test_a_line_that_is_no_object_is_told_what_a_line_looks_like(tmp_path, line):
+    manifest = tmp_path / "clips.jsonl"
+    manifest.write_text(line)
+    (found,) = read_requests([manifest])
+    assert found.reason == 'is not JSON like {"input": "clip.mp4", "text": "..."}'
+
+
 @limits(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lines=st.lists(st.binary(max_size=40).filter(lambda line: b"\n" not in line), max_size=5))
 def test_no_line_of_a_manifest_stops_the_others(tmp_path, lines):
