@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import tarfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,13 +85,14 @@ def _write_shards(folder: Path, kind: str, clips: list[tuple[float, dict[str, by
     folder.mkdir(parents=True)
     shards = []
     for first in range(0, len(clips), PER_SHARD):
-        path, metas = folder / f"bench-{first // PER_SHARD:05d}.tar", []
+        path, samples = folder / f"bench-{first // PER_SHARD:05d}.tar", []
         with tarfile.open(path, "w") as tar:
             for number, (duration, members) in enumerate(clips[first : first + PER_SHARD], first):
                 meta = Utterance(
                     key=f"c{number:06d}", corpus="bench", dialogue="d", utterance=number, speaker="s", duration=duration
                 )
-                metas.append(meta)
+                sums = {extension: zlib.crc32(data) for extension, data in members.items()}
+                samples.append((meta, sums))
                 for extension, data in {"json": json.dumps({"duration": duration}).encode(), **members}.items():
                     info = tarfile.TarInfo(f"{meta.key}.{extension}")
                     info.size = len(data)
@@ -106,7 +108,7 @@ def _write_shards(folder: Path, kind: str, clips: list[tuple[float, dict[str, by
                 name=path.name,
                 bytes=len(content),
                 sha256=hashlib.sha256(content).hexdigest(),
-                samples=[IndexedSample(meta=meta, members=where[meta.key]) for meta in metas],
+                samples=[IndexedSample(meta=meta, members=where[meta.key], crc32=sums) for meta, sums in samples],
             )
         )
     write_index(folder, ShardIndex(dataset_id=dataset_id(shards), corpus="bench", kind=kind, options={}, shards=shards))

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from dual_hpc.data.dataset import Request, Sample
+from dual_hpc.data.dataset import Fault, Request, Sample
 
 FeatureLayout = dict[str, tuple[int, str]]  # name -> (D, dtype)
 Arrays = dict[str, NDArray[Any]]
@@ -28,7 +28,7 @@ class MicroBatch:
     rows: list[Request]
     arrays: Arrays
     texts: list[str | None]
-    faults: dict[int, str]  # row -> reason
+    faults: dict[int, Fault]  # by row
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -18,13 +19,21 @@ _MODALITY = {AUDIO: "a", VIDEO: "v", TEXT: "t", "audio.npy": "a", "video.npy": "
 
 
 @dataclass(frozen=True)
+class Fault:
+    """Why a sample is bad, and which members it takes to notice: dropping one of them may spare it."""
+
+    members: frozenset[str]
+    reason: str
+
+
+@dataclass(frozen=True)
 class Request:
-    """One row of a batch. Without `ref` the row is a blank filler; with `fault` the sample is known to be bad."""
+    """One row of a batch. Without `ref` the row is a blank filler; `faults` of the sample are known already."""
 
     ref: SampleRef | None
     label: int = NO_LABEL
     epoch: int = 0
-    fault: str | None = None
+    faults: tuple[Fault, ...] = ()
 
 
 @dataclass
@@ -36,7 +45,7 @@ class Sample:
     frames: NDArray[np.uint8] | None = None  # [F, S, S, 3]
     text: str | None = None
     features: dict[str, NDArray[np.floating]] = field(default_factory=dict)  # name -> [T, D]
-    fault: str | None = None
+    fault: Fault | None = None
 
 
 @dataclass(frozen=True)
@@ -67,7 +76,7 @@ class SampleDecoder:
 
     def wanted(self, request: Request) -> set[str]:
         """Extensions to read and decode: modality dropout happens before the work is done."""
-        if request.ref is None or request.fault is not None:
+        if request.ref is None:
             return set()
         members = set(request.ref.members) - {META}
         if self._augment is None:
@@ -78,31 +87,38 @@ class SampleDecoder:
         return {e for e in members if _MODALITY.get(e) not in dropped}
 
     def decode(self, request: Request, members: dict[str, bytes]) -> Sample:
-        """The sample; a blank one with its `fault` if a member is damaged."""
-        if request.ref is None or request.fault is not None:
-            return Sample(fault=request.fault)
-        try:
-            return self._decode(request.ref, request.epoch, members)
-        except BadSample as error:
-            return Sample(fault=str(error))
-
-    def _decode(self, ref: SampleRef, epoch: int, members: dict[str, bytes]) -> Sample:
-        settings, augment = self._settings, self._augment
-        sample = Sample(duration=min(ref.duration, settings.max_seconds))
+        """The sample; a blank one with its `fault` if a member is damaged, or known to be."""
+        ref = request.ref
+        if ref is None:
+            return Sample()
+        for fault in request.faults:
+            if fault.members <= members.keys():
+                return Sample(fault=fault)
+        sample = Sample(duration=min(ref.duration, self._settings.max_seconds))
         for extension, data in members.items():
-            if extension == AUDIO:
-                sample.waveform = decode_audio(data, settings.max_seconds)
-                if augment is not None:
-                    rng = generator(self._seed, epoch, ref.number, "audio")
-                    sample.waveform = augment_audio(sample.waveform, augment, rng)
-            elif extension == VIDEO:
-                frames = decode_video(data, ref.duration, settings.video_hz, settings.max_seconds, settings.image_size)
-                if augment is not None:
-                    frames = augment_video(frames, augment, generator(self._seed, epoch, ref.number, "video"))
-                sample.frames = frames
-            elif extension == TEXT:
-                sample.text = decode_text(data) or None
-            elif extension.endswith(FEATURES):
-                name = extension.removesuffix(FEATURES)
-                sample.features[name] = decode_features(data, *self._setup.features[name])
+            try:
+                self._decode(sample, ref, request.epoch, extension, data)
+            except BadSample as error:
+                return Sample(fault=Fault(frozenset({extension}), str(error)))
         return sample
+
+    def _decode(self, sample: Sample, ref: SampleRef, epoch: int, extension: str, data: bytes) -> None:
+        """Put one member into the sample."""
+        settings, augment = self._settings, self._augment
+        if extension in ref.crc32 and zlib.crc32(data) != ref.crc32[extension]:
+            raise BadSample(f"{extension}: is not what was packed (its CRC-32 differs)")
+        if extension == AUDIO:
+            sample.waveform = decode_audio(data, settings.max_seconds)
+            if augment is not None:
+                rng = generator(self._seed, epoch, ref.number, "audio")
+                sample.waveform = augment_audio(sample.waveform, augment, rng)
+        elif extension == VIDEO:
+            frames = decode_video(data, ref.duration, settings.video_hz, settings.max_seconds, settings.image_size)
+            if augment is not None:
+                frames = augment_video(frames, augment, generator(self._seed, epoch, ref.number, "video"))
+            sample.frames = frames
+        elif extension == TEXT:
+            sample.text = decode_text(data) or None
+        elif extension.endswith(FEATURES):
+            name = extension.removesuffix(FEATURES)
+            sample.features[name] = decode_features(data, *self._setup.features[name])

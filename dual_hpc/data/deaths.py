@@ -43,6 +43,7 @@ class Deaths:
         if sample is not None and (hung or exit_code != -signal.SIGKILL):
             self._by_sample[sample.number] += 1
             if self._by_sample[sample.number] >= _DEATHS_PER_SAMPLE:
+                del self._by_sample[sample.number]  # without some of its members it may be good yet
                 self._in_a_row = 0
                 return "its decoder hangs" if hung else f"its decoder dies ({cause_of(exit_code)})"
         if self._in_a_row >= _DEATHS_WITHOUT_RESULT:

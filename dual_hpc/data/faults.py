@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 
 from dual_hpc.data.collate import MicroBatch
-from dual_hpc.data.dataset import Request
+from dual_hpc.data.dataset import Fault, Request
 from dual_hpc.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -26,44 +26,47 @@ class FaultList:
 
     def __init__(self, limit: int):
         self._limit = limit
-        self._reasons: dict[int, str] = {}  # by number of the sample in the set
+        self._faults: dict[int, tuple[Fault, ...]] = {}  # by number of the sample in the set
         self._lines: dict[int, str] = {}
 
     def __len__(self) -> int:
-        return len(self._reasons)
+        return len(self._faults)
 
     @property
     def lines(self) -> list[str]:
         """One line per bad sample: shard, key and reason."""
         return list(self._lines.values())
 
-    def reason(self, number: int) -> str | None:
-        """Why the sample is bad, if it is known to be: it is then not decoded again."""
-        return self._reasons.get(number)
+    def of(self, number: int) -> tuple[Fault, ...]:
+        """What is known to be wrong with a sample: it is not decoded again where it would fail again.
+
+        Where modality dropout spares the bad member, the sample is as good as to a run that has not met it.
+        """
+        return self._faults.get(number, ())
 
     def extend(self, made: MicroBatch) -> None:
         """Note the bad samples of a micro-batch."""
-        for row, reason in made.faults.items():
-            self.add(made.rows[row], reason)
+        for row, fault in made.faults.items():
+            self.add(made.rows[row], fault)
 
-    def add(self, request: Request, reason: str) -> None:
+    def add(self, request: Request, fault: Fault) -> None:
         """Note a bad sample; the second time is no news."""
         assert request.ref is not None
-        if request.ref.number in self._reasons:
-            return
-        line = f"{request.ref.path}: {request.ref.key}: {reason}"
-        log.warning("bad sample, left blank: %s", line)
-        self._reasons[request.ref.number] = reason
-        self._lines[request.ref.number] = line
+        number = request.ref.number
+        if number not in self._lines:
+            self._lines[number] = f"{request.ref.path}: {request.ref.key}: {fault.reason}"
+            log.warning("bad sample, left blank: %s", self._lines[number])
+        if fault not in self.of(number):
+            self._faults[number] = (*self.of(number), fault)
 
-    def known(self) -> dict[int, tuple[str, str]]:
-        """Number -> reason and line of every bad sample, for the other ranks."""
-        return {number: (reason, self._lines[number]) for number, reason in self._reasons.items()}
+    def known(self) -> dict[int, tuple[tuple[Fault, ...], str]]:
+        """Number -> faults and line of every bad sample, for the other ranks."""
+        return {number: (faults, self._lines[number]) for number, faults in self._faults.items()}
 
-    def merge(self, known: dict[int, tuple[str, str]]) -> None:
+    def merge(self, known: dict[int, tuple[tuple[Fault, ...], str]]) -> None:
         """Take over what another rank has met: a sample that comes to this rank next epoch is not tried again."""
-        for number, (reason, line) in known.items():
-            self._reasons.setdefault(number, reason)
+        for number, (faults, line) in known.items():
+            self._faults.setdefault(number, faults)
             self._lines.setdefault(number, line)
 
     def check(self) -> None:

@@ -6,7 +6,7 @@ import signal
 from dataclasses import dataclass
 
 from dual_hpc.data.collate import Extent
-from dual_hpc.data.dataset import Request
+from dual_hpc.data.dataset import Fault, Request
 from dual_hpc.errors import DualError
 
 IGNORED = (signal.SIGUSR2, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -28,7 +28,7 @@ class Result:
     job: int
     extent: Extent
     texts: list[str | None]
-    faults: dict[int, str]  # row -> why it is blank
+    faults: dict[int, Fault]  # by row, of those that are blank
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from dual_hpc.data.collate import MicroBatch, blank_batch, places
-from dual_hpc.data.dataset import Request, Setup
+from dual_hpc.data.dataset import Fault, Request, SampleDecoder, Setup
 from dual_hpc.data.deaths import Deaths, cause_of
 from dual_hpc.data.messages import DUMP_SIGNAL, IGNORED, Failure, Job, Result
 from dual_hpc.data.status import BYTES, DECODING, IDLE, READING, Activity, Status
@@ -182,11 +182,12 @@ class WorkerPool:
         at = None
         if decoder.phase == DECODING and decoder.job in worker.jobs:
             at = worker.jobs[decoder.job].rows[decoder.row]
-        fault = self._deaths.judge(code, worker.hung, at)
+        reason = self._deaths.judge(code, worker.hung, at)
         self._start()
         for job in worker.jobs.values():
-            if fault is not None and job.number == decoder.job:
-                job.rows[decoder.row] = replace(job.rows[decoder.row], fault=fault)
+            if reason is not None and at is not None and job.number == decoder.job:
+                fault = Fault(frozenset(SampleDecoder(self._setup).wanted(at)), reason)
+                job.rows[decoder.row] = replace(at, faults=(*at.faults, fault))
             self._give(self._workers[-1], job)
 
     def _start(self) -> None:

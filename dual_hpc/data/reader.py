@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections import OrderedDict
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 
 from dual_hpc.errors import EnvironmentFault, UserError
@@ -29,6 +29,7 @@ class SampleRef:
     shard_bytes: int
     members: dict[str, tuple[int, int]]  # extension -> (offset, bytes)
     duration: float  # seconds
+    crc32: dict[str, int] = field(default_factory=dict)  # of the members, as far as it is known
 
 
 class SampleReader:

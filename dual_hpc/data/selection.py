@@ -45,4 +45,4 @@ class Selection:
     def request(self, slot: int, epoch: int, faults: FaultList) -> Request:
         """What to ask a worker for."""
         number = int(self.numbers[slot])
-        return Request(self._table.ref(number), int(self.labels[slot]), epoch, faults.reason(number))
+        return Request(self._table.ref(number), int(self.labels[slot]), epoch, faults.of(number))

@@ -24,17 +24,20 @@ class _Columns(NamedTuple):
     durations: NDArray[np.float64]
     extensions: list[tuple[str, ...]]  # of each sample's members; equal ones are one object
     spans: NDArray[np.int64]  # offset and bytes of each member, sample by sample, [members, 2]
+    sums: NDArray[np.uint32]  # CRC-32 of each member; 0 where the index does not say
 
 
 def _columns(samples: list[IndexedSample]) -> _Columns:
     known: dict[tuple[str, ...], tuple[str, ...]] = {}
     extensions = [tuple(sample.members) for sample in samples]
     spans = [span for sample in samples for span in sample.members.values()]
+    sums = [sample.crc32.get(extension, 0) for sample in samples for extension in sample.members]
     return _Columns(
         np.array([sample.meta.key for sample in samples], np.bytes_),
         np.array([sample.meta.duration for sample in samples], np.float64),
         [known.setdefault(each, each) for each in extensions],
         np.array(spans, np.int64).reshape(-1, 2),
+        np.array(sums, np.uint32),
     )
 
 
@@ -67,6 +70,7 @@ class SampleTable:
         kinds = [layouts.setdefault(each, len(layouts)) for part in parts for each in part.extensions]
         self._layouts, self._layout_of = list(layouts), np.array(kinds, np.int32)
         self._spans = np.concatenate([part.spans for part in parts] or [np.zeros((0, 2), np.int64)])
+        self._sums = np.concatenate([part.sums for part in parts] or [np.zeros(0, np.uint32)])
         self._end = np.cumsum(np.array([len(each) for each in layouts], np.int64)[self._layout_of])  # in `_spans`
         self._first = np.cumsum(counts) - counts  # sample of each shard
 
@@ -84,9 +88,13 @@ class SampleTable:
         path, size = self._shards[shard]
         key = self._keys[shard][number - self._first[shard]].decode()
         extensions = self._layouts[self._layout_of[number]]
-        spans = self._spans[self._end[number] - len(extensions) : self._end[number]].tolist()
-        members = {extension: (offset, length) for extension, (offset, length) in zip(extensions, spans, strict=True)}
-        return SampleRef(number, key, path, size, members, float(self.durations[number]))
+        own = slice(self._end[number] - len(extensions), self._end[number])
+        spans = zip(extensions, self._spans[own].tolist(), strict=True)
+        members = {extension: (offset, length) for extension, (offset, length) in spans}
+        sums = {
+            extension: known for extension, known in zip(extensions, self._sums[own].tolist(), strict=True) if known
+        }
+        return SampleRef(number, key, path, size, members, float(self.durations[number]), sums)
 
     def holders(self) -> dict[str, int]:
         """Each extension, and the first sample that has it."""

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import tarfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,27 @@ FPS = 25
 # A busy machine is no failure of a property.
 hypothesis.settings.register_profile("no deadline", deadline=None)
 hypothesis.settings.load_profile("no deadline")
+
+
+# Stands before the real decord in the workers' path: some damaged files make a decoder crash or spin, and which do
+# depends on its version. Everything else it refuses, and PyAV decodes, as with a file that decord cannot read.
+DANGEROUS_DECORD = """
+import ctypes, time
+class logging:
+    QUIET = 0
+    @staticmethod
+    def set_level(level): pass
+def cpu(number): return None
+def VideoReader(file, **options):
+    data = file.read()
+    if data == b"CRASH":
+        ctypes.string_at(0)
+    if data == b"HANG":
+        time.sleep(1000)
+    if data.endswith(b"SLOW"):
+        time.sleep(0.6)
+    raise RuntimeError("refused")
+"""
 
 
 def settings(**changes: Any) -> DataConfig:
@@ -82,15 +104,15 @@ def mp4_of(duration: float, size: tuple[int, int] = (64, 48)) -> bytes:
     return buffer.getvalue()
 
 
-def write_shards(folder: Path, shards: list[list[Clip]], kind: str = "media") -> Path:
-    """A folder of tars and its index; sample keys are s<shard>_<place>."""
+def write_shards(folder: Path, shards: list[list[Clip]], kind: str = "media", sums: bool = False) -> Path:
+    """A folder of tars and its index, with the members' CRC-32 if `sums`; sample keys are s<shard>_<place>."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for number, clips in enumerate(shards):
         path = folder / f"shard-{number:05d}.tar"
         samples = []
         with tarfile.open(path, "w") as tar:
-            places: list[tuple[Utterance, list[str]]] = []
+            places: list[tuple[Utterance, dict[str, bytes]]] = []
             for place, clip in enumerate(clips):
                 meta = Utterance(
                     key=f"s{number:03d}_{place:03d}",
@@ -119,12 +141,16 @@ def write_shards(folder: Path, shards: list[list[Clip]], kind: str = "media") ->
                     info = tarfile.TarInfo(f"{meta.key}.{extension}")
                     info.size = len(data)
                     tar.addfile(info, io.BytesIO(data))
-                places.append((meta, list(members)))
+                places.append((meta, members))
         with tarfile.open(path) as tar:
             where = {member.name: (member.offset_data, member.size) for member in tar.getmembers()}
         samples = [
-            IndexedSample(meta=meta, members={e: where[f"{meta.key}.{e}"] for e in extensions})
-            for meta, extensions in places
+            IndexedSample(
+                meta=meta,
+                members={e: where[f"{meta.key}.{e}"] for e in members},
+                crc32={e: zlib.crc32(data) for e, data in members.items()} if sums else {},
+            )
+            for meta, members in places
         ]
         data = path.read_bytes()
         written.append(Shard(name=path.name, bytes=len(data), sha256=hashlib.sha256(data).hexdigest(), samples=samples))
@@ -154,3 +180,11 @@ def folder(tmp_path: Path, media: Callable[[float], Clip]) -> Path:
     counts = [3, 4, 1, 2, 3]
     durations = iter([0.2 + 0.1 * i for i in range(13)])
     return write_shards(tmp_path / "shards", [[media(round(next(durations), 1)) for _ in range(n)] for n in counts])
+
+
+@pytest.fixture
+def dangerous(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers decode with `DANGEROUS_DECORD`."""
+    (tmp_path / "path").mkdir()
+    (tmp_path / "path" / "decord.py").write_text(DANGEROUS_DECORD)
+    monkeypatch.syspath_prepend(str(tmp_path / "path"))

@@ -13,40 +13,13 @@ from dataclasses import replace
 
 import pytest
 
-from dual_hpc.data.dataset import Request, Setup
+from dual_hpc.data.dataset import Fault, Request, Setup
 from dual_hpc.data.loader import EvalLoader, TrainLoader
 from dual_hpc.data.pool import Patience, WorkerPool
 from dual_hpc.data.shards import ShardSet
 from dual_hpc.data.status import DECODING
 from dual_hpc.errors import EnvironmentFault, UserError
-from tests.unit.data.conftest import Clip, augment_all, settings, write_shards
-
-# Stands before the real decord in the workers' path: some damaged files make a decoder crash or spin, and which do
-# depends on its version. Everything else it refuses, and PyAV decodes, as with a file that decord cannot read.
-DANGEROUS_DECORD = """
-import ctypes, time
-class logging:
-    QUIET = 0
-    @staticmethod
-    def set_level(level): pass
-def cpu(number): return None
-def VideoReader(file, **options):
-    data = file.read()
-    if data == b"CRASH":
-        ctypes.string_at(0)
-    if data == b"HANG":
-        time.sleep(1000)
-    if data.endswith(b"SLOW"):
-        time.sleep(0.6)
-    raise RuntimeError("refused")
-"""
-
-
-@pytest.fixture
-def dangerous(tmp_path, monkeypatch):
-    (tmp_path / "path").mkdir()
-    (tmp_path / "path" / "decord.py").write_text(DANGEROUS_DECORD)
-    monkeypatch.syspath_prepend(str(tmp_path / "path"))
+from tests.unit.data.conftest import DANGEROUS_DECORD, Clip, augment_all, settings, write_shards
 
 
 def requests(folder) -> list[list[Request]]:
@@ -56,7 +29,7 @@ def requests(folder) -> list[list[Request]]:
 
 def faults(pool: WorkerPool, batches) -> list[dict[int, str]]:
     try:
-        return [made.faults for made in pool.run(iter(batches))]
+        return [{row: fault.reason for row, fault in made.faults.items()} for made in pool.run(iter(batches))]
     finally:
         pool.close()
 
@@ -226,10 +199,11 @@ def test_bad_samples_are_blank_up_to_the_limit_then_listed(tmp_path, media, work
 
 def test_what_other_ranks_have_met_counts_once_and_towards_the_limit(folder):
     loader = TrainLoader(ShardSet([folder]), range(13), range(13), settings(bad_sample_limit=3), None, None, 0)
-    for known in ({1: ("cut", "a: cut"), 2: ("cut", "b: cut")}, {2: ("cut", "b: cut"), 3: ("cut", "c: cut")}):
+    cut = (Fault(frozenset({"flac"}), "cut"),)
+    for known in ({1: (cut, "a: cut"), 2: (cut, "b: cut")}, {2: (cut, "b: cut"), 3: (cut, "c: cut")}):
         loader.faults.merge(known)
     loader.faults.check()
-    loader.faults.merge({4: ("cut", "d: cut")})
+    loader.faults.merge({4: (cut, "d: cut")})
     with pytest.raises(UserError, match=r"4 samples .* a: cut; b: cut; c: cut; d: cut"):
         loader.faults.check()
 
