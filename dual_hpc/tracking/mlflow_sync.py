@@ -31,6 +31,7 @@ CURSOR_TAG = "dual.synced_bytes"
 CHECK_TAG = "dual.synced_crc"
 NOTE_TAG = "mlflow.note.content"
 _BATCH = 900  # metrics per request; MLflow takes 1000 items
+_STOPPED, _FINISHED = 15.0, 120.0  # seconds for the last sync of a job; Slurm leaves a preempted one 30 by default
 
 log = logging.getLogger(__name__)
 
@@ -80,13 +81,14 @@ def sync(run: RunDir, *, artifacts: bool = True, model: Path | None = None) -> s
 class Synchroniser:
     """Sync in the background while a job trains; MLflow's failures never reach the training.
 
-    Only rank 0 has one. `close` stops the thread and makes the last, full sync.
+    Only rank 0 has one. All of it happens in one thread, also the last, full sync that `close` asks for.
     """
 
     def __init__(self, run: RunDir, interval: float) -> None:
         self._run, self._interval = run, interval
         self._stop = threading.Event()
-        self._silent = False
+        self._silent = self._complete = False
+        self._model: Path | None = None
         self._thread = threading.Thread(target=self._work, name="mlflow-sync", daemon=True)
 
     def start(self) -> Synchroniser:
@@ -94,25 +96,27 @@ class Synchroniser:
         self._thread.start()
         return self
 
-    def close(self, model: Path | None = None, patience: float = 120.0) -> bool:
-        """Stop, then sync everything; False (and a warning) where MLflow could not be reached.
+    def close(self, model: Path | None = None, patience: float | None = None) -> bool:
+        """Sync everything a last time; False (and a warning) where MLflow could not be reached.
 
         Args:
-            patience: seconds to wait for a sync in progress.
+            model: the exported weights of a finished run.
+            patience: seconds to wait for that. By default few without a model: a job that was stopped must come to
+                go back into the queue before the cluster kills it, and the next one syncs what is left.
         """
+        self._model = model
         self._stop.set()
-        if self._thread.ident is not None:
-            self._thread.join(patience)
+        self._thread.join(patience if patience is not None else _STOPPED if model is None else _FINISHED)
         if self._thread.is_alive():
             log.warning("MLflow is not up to date: a sync hangs; the journal of %s keeps everything", self._run.path)
             return False
-        return self._try(artifacts=True, model=model)
+        return self._complete
 
     def _work(self) -> None:
-        while True:
+        while not self._stop.is_set():
             self._try(artifacts=False)
-            if self._stop.wait(self._interval):
-                return
+            self._stop.wait(self._interval)
+        self._complete = self._try(artifacts=True, model=self._model)
 
     def _try(self, *, artifacts: bool, model: Path | None = None) -> bool:
         try:
@@ -133,15 +137,28 @@ def _find_or_create(client: MlflowClient, store: Store, run: RunDir) -> Any:
     from mlflow.entities import Param
 
     config, identity = run.config(), run.identity()
-    experiment = experiment_id(client, store, config.tracking.experiment)
-    found = client.search_runs([experiment], filter_string=f"tags.`{RUN_TAG}` = '{identity.run_id}'", max_results=2)
-    mlflow_run = found[0] if found else _create(client, experiment, run, identity)
+    mlflow_run = _find(client, config.tracking.experiment, identity.run_id)
+    if mlflow_run is None:
+        mlflow_run = _create(client, experiment_id(client, store, config.tracking.experiment), run, identity)
     # Also of a run that is there: a sync may have ended between the two. MLflow never changes a parameter.
     wanted = flatten(config.model_dump(mode="json"))
     params = [Param(key, value) for key, value in wanted.items() if key not in mlflow_run.data.params]
     for some in _chunks(params, 100):
         client.log_batch(mlflow_run.info.run_id, params=some)
     return mlflow_run
+
+
+def _find(client: MlflowClient, experiment: str, run_id: str) -> Any:
+    """MLflow's run; None if there is none. Its experiment may have got another name in MLflow."""
+
+    def within(experiments: Iterable[Any]) -> Any:
+        ids = [str(one.experiment_id) for one in experiments]
+        found = client.search_runs(ids, filter_string=f"tags.`{RUN_TAG}` = '{run_id}'", max_results=1)
+        return found[0] if found else None
+
+    named = client.get_experiment_by_name(experiment)
+    here = within([named]) if named is not None and named.lifecycle_stage == "active" else None
+    return here or within(client.search_experiments())
 
 
 def _create(client: MlflowClient, experiment: str, run: RunDir, identity: RunIdentity) -> Any:
@@ -170,7 +187,8 @@ def _user() -> str:
 
 def _already_sent(journal: Path, tags: Mapping[str, str]) -> int:
     """Bytes of the journal that MLflow has; 0 if the journal is not the one that was sent."""
-    done = int(tags.get(CURSOR_TAG, 0))
+    written = tags.get(CURSOR_TAG, "")  # anybody may edit a tag
+    done = int(written) if written.isdecimal() else 0
     return done if tags.get(CHECK_TAG) == _checksum(journal, done) else 0
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import math
+import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -15,6 +17,7 @@ import pytest
 
 from dual_hpc.config import load_config
 from dual_hpc.errors import EnvironmentFault, UserError
+from dual_hpc.tracking import mlflow_sync
 from dual_hpc.tracking.journal import Journal
 from dual_hpc.tracking.mlflow_store import experiment_id, store_of
 from dual_hpc.tracking.mlflow_sync import CURSOR_TAG, Synchroniser, sync
@@ -183,6 +186,44 @@ def test_an_experiment_that_another_job_creates_at_the_same_moment_is_found(stor
         assert experiment_id(Late(ours.uri), ours, "crowd") == made
 
 
+def test_a_run_stays_one_run_when_its_experiment_gets_another_name(store):
+    run = make_run(store, "renamed", "tracking.experiment=draft")
+    run_id = sync(run, artifacts=False)
+    with Journal(run.journal) as journal:
+        journal.metrics(1, {"loss": 1.0}, time_ms=7)
+    with store_of(run.config()).client() as client:
+        client.rename_experiment(client.get_run(run_id).info.experiment_id, "for the paper")
+    assert sync(run, artifacts=False) == run_id
+    with store_of(run.config()).client() as client:
+        assert client.get_experiment_by_name("draft") is None
+        assert client.get_run(run_id).data.metrics == {"loss": 1.0}
+
+
+def test_a_run_of_a_deleted_experiment_is_neither_written_nor_made_anew(store):
+    run = make_run(store, "deleted", "tracking.experiment=bin")
+    run_id = sync(run, artifacts=False)
+    with store_of(run.config()).client() as client:
+        experiment = client.get_run(run_id).info.experiment_id
+        client.delete_experiment(experiment)
+    with pytest.raises(UserError, match=r"tracking\.experiment: 'bin' was deleted"):
+        sync(run, artifacts=False)
+    with store_of(run.config()).client() as client:
+        client.restore_experiment(experiment)
+    assert sync(run, artifacts=False) == run_id
+
+
+def test_a_cursor_that_somebody_has_edited_costs_a_repetition(store):
+    run = make_run(store, "edited")
+    with Journal(run.journal) as journal:
+        journal.metrics(1, {"loss": 1.0}, time_ms=7)
+    run_id = sync(run, artifacts=False)
+    for nonsense in ("everything", "-5", "99999999"):
+        with store_of(run.config()).client() as client:
+            client.set_tag(run_id, CURSOR_TAG, nonsense)
+        sync(run, artifacts=False)
+    assert history(run, "loss") == [(1, 1.0, 7)]
+
+
 def test_an_unreachable_server_costs_one_warning_and_a_later_sync_repairs_it(store, caplog):
     run = make_run(store, "away", "tracking.uri=http://127.0.0.1:9")
     with Journal(run.journal) as journal:
@@ -190,12 +231,41 @@ def test_an_unreachable_server_costs_one_warning_and_a_later_sync_repairs_it(sto
     with caplog.at_level(logging.WARNING):
         synchroniser = Synchroniser(run, interval=0.01).start()
         time.sleep(0.3)
-        assert synchroniser.close() is False
+        assert synchroniser.close(patience=500) is False
     assert 1 <= sum("MLflow is not up to date" in record.message for record in caplog.records) <= 2
     text = run.config_file.read_text()
     run.config_file.write_text(text.replace("uri: http://127.0.0.1:9", "uri: ''"))
     sync(run)
     assert history(run, "loss") == [(1, 1.0, 7)]
+
+
+def test_a_server_that_never_answers_does_not_keep_a_stopped_job(store, monkeypatch, caplog):
+    with socket.create_server(("127.0.0.1", 0)) as mute:  # takes connections, and says nothing
+        run = make_run(store, "mute", f"tracking.uri=http://127.0.0.1:{mute.getsockname()[1]}")
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "3600")
+        synchroniser = Synchroniser(run, interval=0.01).start()
+        connection, _ = mute.accept()  # the sync waits for its answer now
+        with connection, caplog.at_level(logging.WARNING):
+            assert synchroniser.close(patience=0.1) is False
+            assert synchroniser._thread.is_alive()
+    assert "a sync hangs" in caplog.text
+
+
+def test_the_last_sync_of_a_stopped_job_is_given_up_as_well(store, monkeypatch):
+    run = make_run(store, "mute-later")
+    begun, over = threading.Event(), threading.Event()
+
+    def hang(run: RunDir, *, artifacts: bool, model: Path | None) -> str:
+        if artifacts:
+            begun.set()
+            over.wait(600)
+        return ""
+
+    monkeypatch.setattr(mlflow_sync, "sync", hang)
+    synchroniser = Synchroniser(run, interval=3600).start()
+    assert synchroniser.close(patience=0.1) is False
+    assert begun.wait(600)
+    over.set()
 
 
 def test_the_background_thread_follows_the_journal(store):
@@ -206,7 +276,7 @@ def test_the_background_thread_follows_the_journal(store):
             journal.metrics(step, {"loss": float(step)}, time_ms=step)
             time.sleep(0.01)
     run.append_segment(Segment(event="end", job_id="1", reason="finished"))
-    assert synchroniser.close() is True
+    assert synchroniser.close(patience=500) is True
     assert [step for step, _, _ in history(run, "loss")] == list(range(20))
 
 
