@@ -10,17 +10,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dual_hpc.config import load_config
+from dual_hpc.config import load_config, may_change
 from dual_hpc.config.paths import default_store, runs_dir
 from dual_hpc.config.schema import RunConfig
 from dual_hpc.errors import UserError
 from dual_hpc.tracking.run_dir import RunDir
 from launch import history
-from launch.profiles import Profile, load_profile
+from launch.profiles import Profile, load_profile, own_file
 from launch.snapshot import code_version
 
 if TYPE_CHECKING:
     from dual_hpc.data.sample import Utterance
+
+OWN_CONFIGURATION = (
+    "a run goes on with its own configuration; only launch.* and what decides no result (checkpoint.*, data.workers, "
+    "data.bad_sample_limit, training.log_every ...) can change"
+)
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ def plan_run(source: str | None, run: str | None, overrides: Sequence[str], shar
 
     Args:
         source: preset name or YAML file.
-        run: name of a run in the store, or its folder. Its saved configuration holds; only `launch.*` may change.
+        run: name of a run in the store, or its folder. Its saved configuration holds, but for what decides no result.
         overrides: `section.key=value`.
         shards: folders that replace `data.shards`.
 
@@ -48,17 +53,17 @@ def plan_run(source: str | None, run: str | None, overrides: Sequence[str], shar
         UserError: the configuration is wrong, its data are missing or unusable, or there is no such run.
     """
     if run is not None:
-        foreign = [override for override in overrides if not override.startswith("launch.")]
-        if shards or foreign:
-            what = foreign[0] if foreign else "--shards"
-            raise UserError(f"{what}: --run continues a run with its own configuration; only launch.* can change")
+        if shards:
+            raise UserError(f"--shards: {OWN_CONFIGURATION}")
+        check_may_change(overrides)
         existing = find_run(run)
         return PlannedRun(existing.path, load_config(existing.config_file, overrides))
     if source is None:
         raise UserError("nothing to train: give --preset NAME, --config FILE or --run NAME")
     config = load_config(source, overrides)
-    # The job's working directory is not this one.
+    # The working directory of the job, or of the next command, is not this one.
     config.store = str(Path(config.store).absolute())
+    config.launch.profile = str(own_file(config.launch.profile) or config.launch.profile)
     chosen = shards or config.data.shards or default_shards(config)
     config.data.shards = [str(Path(folder).absolute()) for folder in chosen]
     check_store(Path(config.store))
@@ -68,14 +73,12 @@ def plan_run(source: str | None, run: str | None, overrides: Sequence[str], shar
 
 
 def plan_resumption(run: RunDir, overrides: Sequence[str]) -> tuple[PlannedRun, Profile]:
-    """The run as its last job was asked for, with `launch.*` overrides, and the cluster of that job.
+    """The run as its last job was asked for, with overrides, and the cluster of that job.
 
     Raises:
-        UserError: an override is not one of `launch`, or the run was never submitted.
+        UserError: an override would decide another result, or the run was never submitted.
     """
-    foreign = [override for override in overrides if not override.startswith("launch.")]
-    if foreign:
-        raise UserError(f"{foreign[0]}: a run goes on with its own configuration; only launch.* can change")
+    check_may_change(overrides)
     asked = history.last_request(history.read(run.path))
     if asked is None:
         raise UserError(f"{run.path.name} was never submitted; use `dual-hpc submit --run {run.path.name}`")
@@ -83,9 +86,22 @@ def plan_resumption(run: RunDir, overrides: Sequence[str]) -> tuple[PlannedRun, 
     wanted = {f"launch.{key}": value for key, value in request.model_dump(mode="json").items()}
     former = [f"{key}={json.dumps(value)}" for key, value in wanted.items()]
     config = load_config(run.config_file, [*former, *overrides])
-    if config.launch.profile != request.profile:
+    # One that is named anew is read anew: its file may have been mended since.
+    if any(override.partition("=")[0].strip() == "launch.profile" for override in overrides):
+        config.launch.profile = str(own_file(config.launch.profile) or config.launch.profile)
         profile = load_profile(config.launch.profile)
     return PlannedRun(run.path, config), profile
+
+
+def check_may_change(overrides: Sequence[str]) -> None:
+    """Refuse overrides with which a run would end otherwise than it began.
+
+    Raises:
+        UserError: names the first.
+    """
+    foreign = [override for override in overrides if not may_change(override.partition("=")[0].strip())]
+    if foreign:
+        raise UserError(f"{foreign[0]}: {OWN_CONFIGURATION}")
 
 
 def find_run(name: str, store: str | None = None) -> RunDir:

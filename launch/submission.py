@@ -49,6 +49,7 @@ def submit(plan: PlannedRun, profile: Profile, new_code: bool = False) -> Job[An
     code_files()
     with new_folders([plan.path]):
         run = plan.open()
+        run.take_settings(plan.config)
         run.logs.mkdir(parents=True, exist_ok=True)
         if new_code:
             (run.path / ARCHIVE).unlink(missing_ok=True)

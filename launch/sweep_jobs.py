@@ -58,6 +58,7 @@ def open_members(sweep: SweepDir, plans: Sequence[PlannedRun], new_code: bool = 
     runs = []
     for plan in plans:
         run = plan.open()
+        run.take_settings(plan.config)
         (run.path / history.STOP).unlink(missing_ok=True)
         if new_code or not (run.path / ARCHIVE).exists():
             shutil.copyfile(archive, run.path / ARCHIVE)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
-from dual_hpc.config import RunConfig, config_hash
+from dual_hpc.config import SURROUNDINGS, RunConfig
 from dual_hpc.errors import UserError
 from launch import history
 from launch.profiles import Profile, load_profile
@@ -104,7 +104,7 @@ def config_of(sweep: SweepDir) -> RunConfig | None:
 def _check_different(sweep: Sweep, plans: Sequence[PlannedRun]) -> None:
     seen: dict[str, str] = {}
     for member, plan in zip(sweep.members, plans, strict=True):
-        content = config_hash(plan.config.model_copy(update={"name": sweep.name}))
+        content = plan.config.model_dump_json(exclude={"name", *SURROUNDINGS})
         if content in seen:
             raise UserError(f"two members of the sweep are the same: {seen[content]} and {' '.join(member.overrides)}")
         seen[content] = " ".join(member.overrides)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -62,12 +60,6 @@ def validate(tree: Mapping[str, Any]) -> RunConfig:
 def save_config(config: RunConfig, path: Path) -> None:
     """Write the resolved configuration as YAML (keys in schema order)."""
     path.write_text(write_yaml(config.model_dump(mode="json")), encoding="utf-8")
-
-
-def config_hash(config: RunConfig) -> str:
-    """A short identity of everything that decides the result: launch and tracking settings are left out."""
-    decisive = config.model_dump(mode="json", exclude={"launch", "tracking", "store"})
-    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _read(source: str | Path) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dual_hpc.atomic import write_atomically
-from dual_hpc.config import RunConfig, config_hash, load_config, save_config
+from dual_hpc.config import RunConfig, config_hash, load_config, save_config, with_free_settings
 from dual_hpc.errors import EnvironmentFault, UserError
 
 FOLDERS = ("checkpoints", "logs", "reports", "tokenizer")
@@ -127,6 +127,23 @@ class RunDir:
     def config(self) -> RunConfig:
         """The resolved configuration the run was submitted with."""
         return load_config(self.config_file)
+
+    def take_settings(self, wanted: RunConfig) -> None:
+        """Write those settings of `wanted` that decide no result into `config.yaml`, while nobody works on the run.
+
+        Raises:
+            EnvironmentFault: it cannot be written.
+        """
+        config = self.config()
+        changed = with_free_settings(config, wanted)
+        if changed == config:
+            return
+        temporary = self.config_file.with_name(".config.yaml.tmp")
+        try:
+            save_config(changed, temporary)
+            os.replace(temporary, self.config_file)
+        except OSError as error:
+            raise EnvironmentFault(f"{self.config_file} cannot be written: {error.strerror}") from error
 
     def identity(self) -> RunIdentity:
         """The content of `run.json`."""

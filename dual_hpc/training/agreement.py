@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import dual_hpc
-from dual_hpc.config import RunConfig, config_hash
+from dual_hpc.config import RunConfig
 from dual_hpc.errors import EnvironmentFault
 from dual_hpc.training.world import World
 
@@ -27,7 +27,7 @@ def agree(config: RunConfig, model: nn.Module, world: World) -> None:
     """
     mine = {
         "code": f"{dual_hpc.__version__} torch {torch.__version__} {_code_hash()}",
-        "configuration": config_hash(config),
+        "configuration": hashlib.sha256(config.model_dump_json().encode()).hexdigest(),
         "initial weights": _weights_hash(model.state_dict().items()),
     }
     every = world.gather(mine)

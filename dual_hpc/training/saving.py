@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dual_hpc.checkpoint import choose, commit, convert
 from dual_hpc.checkpoint.background import aside, at_once
@@ -21,10 +21,12 @@ from dual_hpc.checkpoint.manifest import BadManifest, Manifest, folder_name
 from dual_hpc.checkpoint.manifest import load as load_manifest
 from dual_hpc.checkpoint.proof import FileProof
 from dual_hpc.checkpoint.retention import surplus
-from dual_hpc.config import RunConfig
-from dual_hpc.errors import UserError
+from dual_hpc.config import RunConfig, changed_since, fixed
+from dual_hpc.errors import EnvironmentFault, UserError
 from dual_hpc.training.engine import Engine
 from dual_hpc.training.world import World
+
+SETTINGS = "settings"  # in a manifest's state, beside the progress: what must be unchanged to go on
 
 
 class Progress(BaseModel):
@@ -149,7 +151,7 @@ class Saver:
 
         Raises:
             EnvironmentFault: there are checkpoints, none of them usable.
-            UserError: it was written with another ZeRO stage or precision.
+            UserError: it was written with other settings.
         """
         if self._world.rank == 0:
             commit.sweep(self._root)
@@ -157,7 +159,7 @@ class Saver:
         if choice is None:
             return None
         self._load(choice)
-        progress = Progress.model_validate(choice.manifest.state)
+        progress = _progress(choice)
         return Resumed(progress, choice.passed_over, choice.manifest.world_size)
 
     def roll_back(self, up_to: int) -> int | None:
@@ -180,7 +182,11 @@ class Saver:
         choice = convert.for_ranks(choice, self._root / convert.CACHE, self._world, self._world.size)
         self._engine.files.believe(choice.folder, choice.manifest)
         # The learning rate, the loader's position and the random state come from `Progress`, not from these files.
-        self._engine.deepspeed.load_checkpoint(str(choice.folder), tag=FOLDER, load_lr_scheduler_states=False)
+        loaded, _ = self._engine.deepspeed.load_checkpoint(
+            str(choice.folder), tag=FOLDER, load_lr_scheduler_states=False
+        )
+        if loaded is None:  # DeepSpeed only warns, and would go on from fresh weights
+            raise EnvironmentFault(f"{choice.folder} holds nothing that DeepSpeed loads")
 
     def _commit(self, content: dict[str, Any], progress: Progress, began: float) -> Saved:
         """In the saver's thread, if there is one."""
@@ -191,18 +197,20 @@ class Saver:
             step=progress.step,
             zero_stage=self._config.training.zero_stage,
             precision=self._config.training.precision,
-            state=progress.model_dump(mode="json"),
+            state={**progress.model_dump(mode="json"), SETTINGS: fixed(self._config)},
             run_id=self._run_id,
             fence=self._fence,
         )
         seconds = time.monotonic() - began
-        return Saved(progress.step, folder, seconds, self._prune() if self._world.rank == 0 else None)
+        return Saved(progress.step, folder, seconds, self._prune(progress.step) if self._world.rank == 0 else None)
 
-    def _prune(self) -> str | None:
+    def _prune(self, saved: int) -> str | None:
+        """Those of later steps than what was just saved are damaged: passed over at the start, they prove nothing."""
         keep = self._config.checkpoint
         try:
             scores = _scores(self._root) if keep.keep_best else {}
-            for step in surplus(choose.saved_at(self._root), keep.keep_last, keep.keep_hours, scores, keep.keep_best):
+            times = {step: time for step, time in choose.saved_at(self._root).items() if step <= saved}
+            for step in surplus(times, keep.keep_last, keep.keep_hours, scores, keep.keep_best):
                 commit.remove(self._root / folder_name(step))
             convert.forget(self._root / convert.CACHE)
         except OSError as error:
@@ -216,6 +224,18 @@ class Saver:
                 f"training.zero_stage, training.precision: the run's checkpoint was written with {manifest.zero_stage} "
                 f"and {manifest.precision}; a run keeps both"
             )
+        if changed := changed_since(manifest.state.get(SETTINGS, {}), self._config):
+            raise UserError(changed)
+
+
+def _progress(choice: Choice) -> Progress:
+    try:
+        return Progress.model_validate({key: value for key, value in choice.manifest.state.items() if key != SETTINGS})
+    except ValidationError as error:
+        where = ".".join(map(str, error.errors()[0]["loc"]))
+        raise EnvironmentFault(
+            f"{choice.folder} was written by another version ({where}); go on with the code that wrote it"
+        ) from error
 
 
 def _write(content: dict[str, Any], folder: Path) -> dict[str, FileProof]:

@@ -18,7 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run(parser)
     parser.add_argument("--new-code", action="store_true", help="pack the code anew instead of running the run's own")
     parser.add_argument("--json", action="store_true", help="say what was submitted as one JSON object")
-    parser.add_argument("overrides", nargs="*", metavar="launch.KEY=VALUE", help="another size, time or place")
+    what = "another size, time or place (launch.*), or what decides no result (as checkpoint.*)"
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help=what)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -56,6 +56,7 @@ def test_a_run_goes_on_as_it_was_asked_for_last(tmp_path: Path) -> None:
     plan, profile = plan_resumption(run, ["launch.hours=9"])
     assert plan.config.launch == asked.model_copy(update={"hours": 9}) and profile == load_profile("dev")
     assert plan_resumption(run, ["launch.profile=template"])[1].name == "template"
+    assert plan_resumption(run, ["checkpoint.every_steps=9"])[0].config.checkpoint.every_steps == 9
     with pytest.raises(UserError, match="only launch"):
         plan_resumption(run, ["optim.lr=1"])
 

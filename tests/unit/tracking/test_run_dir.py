@@ -29,6 +29,18 @@ def test_another_launch_setting_continues_and_another_model_is_refused(tmp_path,
         RunDir.create(tmp_path / "run", load_config("demo", [f"store={tmp_path}", "model.use_sdm=false"]))
 
 
+def test_a_run_goes_on_with_other_settings_that_decide_no_result(tmp_path, config):
+    run = RunDir.create(tmp_path / "run", config)
+    before = run.config_file.stat().st_ino
+    run.take_settings(load_config("demo", [f"store={tmp_path}", "launch.hours=1"]))
+    assert run.config_file.stat().st_ino == before
+    other = load_config("demo", [f"store={tmp_path}", "checkpoint.every_steps=7", "data.workers=0", "launch.hours=1"])
+    run = RunDir.create(tmp_path / "run", other)
+    run.take_settings(other)
+    assert (run.config().checkpoint.every_steps, run.config().data.workers) == (7, 0)
+    assert run.config().launch == config.launch
+
+
 def test_a_directory_without_identity_was_never_submitted(tmp_path, config):
     run = RunDir.create(tmp_path / "run", config)
     run.identity_file.unlink()

@@ -41,6 +41,20 @@ def test_a_rank_that_differs_is_named_with_what_differs(what: str) -> None:
         check(**{what: "other"})
 
 
+def test_ranks_also_agree_on_what_decides_no_result() -> None:
+    said: list[dict[str, str]] = []
+
+    class Listener:
+        def gather(self, value: dict[str, str]) -> list[dict[str, str]]:
+            said.append(value)
+            return [value]
+
+    listener: Any = Listener()
+    for every in (3, 4):  # ranks that save at different steps would wait for each other for ever
+        agree(load_config("demo", [f"checkpoint.every_steps={every}"]), nn.Identity(), listener)
+    assert said[0]["configuration"] != said[1]["configuration"]
+
+
 def test_one_changed_bit_is_another_model() -> None:
     first, second = nn.Linear(3, 3).bfloat16(), nn.Linear(3, 3).bfloat16()
     second.load_state_dict(first.state_dict())

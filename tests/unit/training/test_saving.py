@@ -11,9 +11,12 @@ import pytest
 import torch
 
 from dual_hpc.checkpoint import choose, commit
+from dual_hpc.checkpoint.choose import Choice
+from dual_hpc.checkpoint.deepspeed_files import ProvenFiles
 from dual_hpc.checkpoint.group import Alone
+from dual_hpc.checkpoint.manifest import Manifest
 from dual_hpc.config import RunConfig, validate
-from dual_hpc.errors import EnvironmentFault
+from dual_hpc.errors import EnvironmentFault, UserError
 from dual_hpc.training import saving
 from dual_hpc.training.saving import Progress, Saver
 
@@ -28,8 +31,15 @@ class Rank(Alone):
 class Engine:
     """Its state is one number, which the training goes on changing."""
 
+    found: str | None = "deepspeed"  # what DeepSpeed says that it has loaded
+
     def __init__(self) -> None:
         self.weight = torch.zeros(1)
+        self.files = ProvenFiles()
+        self.deepspeed = self
+
+    def load_checkpoint(self, *_: Any, **__: Any) -> tuple[str | None, None]:
+        return self.found, None
 
     def content(self, folder: str, copy: bool) -> dict[str, Any]:
         return {f"{folder}/weights.pt": self.weight.clone() if copy else self.weight}
@@ -81,7 +91,7 @@ def test_the_training_goes_on_while_its_state_as_it_was_is_written(tmp_path: Pat
     saved = one.finish()
     assert (saved.step, saved.folder.name, weight(saved.folder)) == (3, "step_00000003", 0)
     found = choose.newest_proven(tmp_path, Alone())
-    assert found is not None and Progress.model_validate(found.manifest.state) == Progress(step=3)
+    assert found is not None and saving._progress(found) == Progress(step=3)
     assert found.manifest.run_id == "f" * 32
     assert gate.thread == "checkpoint" and not one.under_way and saved.seconds > 0
 
@@ -121,6 +131,61 @@ def test_the_best_validated_stay_and_the_rest_goes(tmp_path: Path) -> None:
     for step, score in enumerate([0.3, 0.9, None, 0.5, 0.4, None], start=1):
         one.save(Progress(step=step, score=score))
     assert choose.steps(tmp_path) == [2, 4, 6]
+
+
+def test_a_damaged_later_checkpoint_never_pushes_out_what_was_just_saved(tmp_path: Path) -> None:
+    one = saver(tmp_path, Engine(), keep_last=1, keep_hours=1.0)
+    for step in (3, 6):
+        one.save(Progress(step=step))
+    (tmp_path / "step_00000006" / "manifest.json").unlink()  # so the next job goes on from step 3, and stops soon
+    one.save(Progress(step=4))
+    assert choose.steps(tmp_path) == [3, 4, 6]
+    found = choose.newest_proven(tmp_path, Alone())
+    assert found is not None and found.manifest.step == 4
+    one.save(Progress(step=7))
+    assert choose.steps(tmp_path) == [3, 7]
+
+
+def test_a_state_of_another_version_is_named_in_one_line(tmp_path: Path) -> None:
+    manifest = Manifest(step=3, world_size=1, zero_stage=0, precision="fp32", state={"step": 3, "mood": 1}, files={})
+    with pytest.raises(EnvironmentFault, match=r"step_00000003 was written by another version \(mood\)"):
+        saving._progress(Choice(tmp_path / "step_00000003", manifest))
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [
+        ("optim", "lr", 0.5),
+        ("model", "hidden_size", 32),
+        ("training", "zero_stage", 3),
+        ("training", "precision", "fp32"),
+        ("data", "micro_batch", 1),
+    ],
+)
+def test_a_run_goes_on_with_what_it_began_with_or_the_setting_is_named(
+    tmp_path: Path, section: str, key: str, value: object
+) -> None:
+    saver(tmp_path, Engine()).save(Progress(step=3))
+    tree = {"checkpoint": {"keep_last": 9}, "data": {"shards": ["moved"], "workers": 7}, "name": "renamed"}
+    tree[section] = {**tree.get(section, {}), key: value}  # type: ignore[dict-item]
+    other = Saver(tmp_path, validate(tree), Engine(), Rank())  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=f"{section}.{key}.* the run began with|training.zero_stage, training.prec"):
+        other.resume()
+
+
+def test_where_things_lie_and_how_a_run_is_kept_alive_may_change(tmp_path: Path) -> None:
+    saver(tmp_path, Engine()).save(Progress(step=3))
+    tree = {"checkpoint": {"keep_last": 9}, "data": {"shards": ["moved"], "workers": 7}, "name": "renamed"}
+    resumed = Saver(tmp_path, validate(tree), Engine(), Rank()).resume()  # type: ignore[arg-type]
+    assert resumed is not None and resumed.progress == Progress(step=3)
+
+
+def test_a_checkpoint_that_deepspeed_finds_empty_is_no_fresh_start(tmp_path: Path) -> None:
+    saver(tmp_path, Engine()).save(Progress(step=3))
+    engine = Engine()
+    engine.found = None
+    with pytest.raises(EnvironmentFault, match="holds nothing that DeepSpeed loads"):
+        saver(tmp_path, engine).resume()
 
 
 def test_old_checkpoints_that_cannot_be_deleted_cost_no_new_one(

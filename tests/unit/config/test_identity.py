@@ -1,0 +1,63 @@
+"""What decides a result, and what a run may go on with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dual_hpc.config import RunConfig, config_hash, load_config, may_change, with_free_settings
+
+PLAIN = load_config("demo", ["store=s"])
+OTHERWISE = st.fixed_dictionaries(
+    {
+        "launch.nodes": st.integers(1, 64),
+        "launch.hours": st.floats(0.1, 100),
+        "checkpoint.every_steps": st.integers(0, 1000),
+        "checkpoint.every_minutes": st.floats(0.1, 100),
+        "checkpoint.asynchronous": st.booleans(),
+        "checkpoint.keep_best": st.integers(0, 9),
+        "data.workers": st.integers(0, 32),
+        "data.read_ahead": st.integers(1, 32),
+        "data.bad_sample_limit": st.integers(0, 100),
+        "training.log_every": st.integers(1, 100),
+        "training.hang_minutes": st.floats(0.1, 100),
+        "training.collective_timeout_minutes": st.floats(0.1, 100),
+    }
+)
+
+
+def changed(values: dict[str, Any]) -> RunConfig:
+    return load_config("demo", ["store=s", *(f"{key}={str(value).lower()}" for key, value in values.items())])
+
+
+@settings(max_examples=20, deadline=None)
+@given(OTHERWISE)
+def test_how_a_run_is_started_saved_fed_and_watched_is_not_what_it_is(values: dict[str, Any]) -> None:
+    other = changed(values)
+    assert config_hash(other) == config_hash(PLAIN)
+    taken = with_free_settings(PLAIN, other)
+    assert (taken.checkpoint, taken.data, taken.training) == (other.checkpoint, other.data, other.training)
+    assert taken.launch == PLAIN.launch
+    assert all(may_change(key) for key in values)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        *("seed=1", "name=other", "data.micro_batch=3", "data.shuffle_window=1", "training.zero_stage=2", "optim.lr=1"),
+        *("training.validate_every=3", "training.non_finite_limit=9", "model.kernels=torch", "model.dropout=0.3"),
+    ],
+)
+def test_what_changes_a_number_is_another_run(override: str) -> None:
+    other = load_config("demo", ["store=s", override])
+    assert config_hash(other) != config_hash(PLAIN)
+    assert with_free_settings(PLAIN, other) == PLAIN
+    assert not may_change(override.partition("=")[0])
+
+
+@pytest.mark.parametrize("key", ["", "launch", "checkpoint", "checkpoint.", ".every_steps", "launchy.nodes", "workers"])
+def test_what_is_no_setting_cannot_change(key: str) -> None:
+    assert not may_change(key)
