@@ -22,10 +22,17 @@ class Choice:
 
 
 def steps(root: Path) -> list[int]:
-    """Steps of the committed checkpoints, ascending; whether they are sound is another question."""
-    if not root.is_dir():
+    """Steps of the committed checkpoints, ascending; whether they are sound is another question.
+
+    Raises:
+        EnvironmentFault: the folder cannot be read. That is not the same as an empty one.
+    """
+    try:
+        return sorted(step for folder in root.iterdir() if (step := manifests.step_of(folder)) is not None)
+    except FileNotFoundError:
         return []
-    return sorted(step for folder in root.iterdir() if (step := manifests.step_of(folder)) is not None)
+    except OSError as error:
+        raise EnvironmentFault(f"{root} cannot be read: {error.strerror}") from error
 
 
 def saved_at(root: Path) -> dict[int, float]:
@@ -46,10 +53,11 @@ def newest_proven(root: Path, group: Group, up_to: int | None = None) -> Choice 
         up_to: leave out the checkpoints of later steps.
 
     Raises:
-        EnvironmentFault: there are checkpoints and none is usable. Starting from zero would hide the loss.
+        EnvironmentFault: they cannot be listed, or none of those there is usable. Starting from zero would hide the loss.
     """
-    found_steps = [step for step in steps(root) if up_to is None or step <= up_to] if group.rank == 0 else []
-    candidates = group.broadcast(found_steps)
+    candidates = group.broadcast(_candidates(root, up_to) if group.rank == 0 else [])
+    if isinstance(candidates, EnvironmentFault):
+        raise candidates
     passed_over: list[str] = []
     for step in reversed(candidates):
         folder = root / manifests.folder_name(step)
@@ -63,6 +71,13 @@ def newest_proven(root: Path, group: Group, up_to: int | None = None) -> Choice 
         f"no checkpoint in {root} is usable ({'; '.join(passed_over)}); restore one from a copy, "
         "or delete the folder's content to train from the start"
     )
+
+
+def _candidates(root: Path, up_to: int | None) -> list[int] | EnvironmentFault:
+    try:
+        return [step for step in steps(root) if up_to is None or step <= up_to]
+    except EnvironmentFault as fault:  # the others must hear of it
+        return fault
 
 
 def verify(folder: Path) -> list[str]:

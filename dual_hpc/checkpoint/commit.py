@@ -90,7 +90,7 @@ def remove(folder: Path) -> None:
     """Delete a committed checkpoint; a kill half-way leaves an unfinished folder, never a damaged checkpoint."""
     temporary = _name_beside(folder)
     os.rename(folder, temporary)
-    shutil.rmtree(temporary)
+    _delete(temporary)
 
 
 def sweep(root: Path) -> None:
@@ -99,7 +99,7 @@ def sweep(root: Path) -> None:
         away = _name_beside(folder.with_suffix(""))
         with contextlib.suppress(OSError):  # someone else was faster
             os.rename(folder, away)  # at once, whatever a zombie still writes there
-        shutil.rmtree(away, ignore_errors=True)
+            _delete(away)
 
 
 def _together(group: Group, act: Callable[[], Any], step: int, undo: Path | None = None) -> list[Any]:
@@ -149,15 +149,25 @@ def _commit(temporary: Path, final: Path, content: Manifest, fence: Callable[[],
 
 def _give_name(temporary: Path, final: Path) -> None:
     old = _name_beside(final)
-    if final.exists():  # a damaged one, or the same step again after a fallback
+    if os.path.lexists(final):  # a damaged one, or the same step again after a fallback
         os.rename(final, old)
     try:
         os.rename(temporary, final)
     except OSError:  # swept away: the run has another owner, and so has what stood here
-        if old.exists():
+        if os.path.lexists(old):
             os.rename(old, final)
         raise
-    shutil.rmtree(old, ignore_errors=True)
+    if os.path.lexists(old):
+        with contextlib.suppress(OSError):  # the next sweep tries again
+            _delete(old)
+
+
+def _delete(path: Path) -> None:
+    """A folder with its content; of a link, or of a file that somebody put there, the name alone."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def _write_durably(path: Path, text: str) -> None:

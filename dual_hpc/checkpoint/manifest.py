@@ -47,7 +47,7 @@ class Manifest(BaseModel):
     @classmethod
     def _stay_inside(cls, files: dict[str, FileProof]) -> dict[str, FileProof]:
         for name in files:
-            if name.startswith("/") or ".." in Path(name).parts:
+            if name.startswith("/") or ".." in Path(name).parts or "\0" in name:
                 raise ValueError(f"{name} lies outside the checkpoint")
         return files
 
@@ -86,16 +86,19 @@ def load(folder: Path) -> Manifest:
         raise BadManifest("it has no manifest") from None
     except OSError as error:
         raise BadManifest(f"its manifest cannot be read: {error.strerror}") from error
-    except (ValueError, AttributeError, KeyError, TypeError) as error:
+    except (ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
         raise BadManifest("its manifest is damaged") from error
     if digest != _digest(content):
         raise BadManifest("its manifest is damaged")
     if content.get("format_version") != FORMAT_VERSION:
         raise BadManifest(f"it has format {content.get('format_version')}, this version reads {FORMAT_VERSION}")
     try:
-        return Manifest.model_validate(content)
+        manifest = Manifest.model_validate(content)
     except ValidationError as error:
         raise BadManifest(f"its manifest is not one of ours ({error.errors()[0]['msg']})") from error
+    if step_of(folder) not in (None, manifest.step):
+        raise BadManifest(f"it is the checkpoint of step {manifest.step} under another name")
+    return manifest
 
 
 def _digest(content: dict[str, Any]) -> str:

@@ -52,6 +52,10 @@ class Holder(BaseModel):
     beat: int = 0
 
 
+class _Unreadable(EnvironmentFault):
+    """Who holds the lease cannot be seen just now."""
+
+
 def judge(holder: Holder | None, me: Holder, lives: Callable[[Holder], bool]) -> Literal["take", "watch", "leave"]:
     """What to do about the present holder: take the lease, watch its heartbeat first, or leave the run to it."""
     if holder is None:
@@ -123,6 +127,8 @@ class Lease:
         while not self._done.wait(BEAT_SECONDS):
             try:
                 self.check()
+            except _Unreadable:
+                continue  # a file system that is away for a moment has taken nothing over; publishing looks again
             except EnvironmentFault as error:
                 return self._lost(str(error))
             self._me = self._me.model_copy(update={"beat": self._me.beat + 1})
@@ -184,7 +190,7 @@ def _read(file: Path) -> Holder | None:
     except (FileNotFoundError, ValidationError):
         return None
     except OSError as error:
-        raise EnvironmentFault(f"{file} cannot be read: {error.strerror}") from error
+        raise _Unreadable(f"{file} cannot be read: {error.strerror}") from error
 
 
 def _myself(job_id: str, incarnation: int) -> Holder:

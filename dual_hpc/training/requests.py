@@ -35,7 +35,7 @@ class StopRequests:
             return self._flag.reason
         now = time.monotonic()
         if not self._seen and now - self._looked_at >= LOOK_SECONDS:
-            self._looked_at, self._seen = now, self._file.exists()
+            self._looked_at, self._seen = now, os.path.exists(self._file)  # False as well where nobody can look
         if self._seen:
             return "stop file"
         return "deadline" if is_late(time.time(), self.deadline, self.save_seconds, self._margin) else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from dual_hpc.config import RunConfig
@@ -41,18 +42,20 @@ def train(run_dir: Path) -> str:
     ):
         if world.broadcast(any(segment.reason == FINISHED for segment in run.segments())):
             return FINISHED
-        with held(run.path, world, job_id(os.environ), leave) as fence:
-            return _train(run, config, world, stop, fence)
+        watchdog = Watchdog(60 * config.training.hang_minutes, 60 * config.training.collective_timeout_minutes)
+        with held(run.path, world, job_id(os.environ), leave) as fence, closing(watchdog):
+            return _train(run, config, world, stop, fence, watchdog)
 
 
-def _train(run: RunDir, config: RunConfig, world: World, stop: StopFlag, fence: Callable[[], None]) -> str:
+def _train(
+    run: RunDir, config: RunConfig, world: World, stop: StopFlag, fence: Callable[[], None], watchdog: Watchdog
+) -> str:
     from dual_hpc.training.optimizer import set_learning_rates
     from dual_hpc.training.schedule import lr_factor
     from dual_hpc.training.session import Session
     from dual_hpc.training.step import Wishes, train_step
 
     requests = StopRequests(stop, run.path, world.rank, os.environ, config.checkpoint.margin_seconds)
-    watchdog = Watchdog(60 * config.training.hang_minutes, 60 * config.training.collective_timeout_minutes)
     watchdog.waiting()
     session = Session(run, config, world, fence)
     engine, plan, progress, reporter = session.engine, session.plan, session.progress, session.reporter
@@ -107,5 +110,5 @@ def _train(run: RunDir, config: RunConfig, world: World, stop: StopFlag, fence: 
     finally:
         watchdog.waiting()
         session.end_save()
-        watchdog.close()
+        watchdog.close()  # MLflow may take its time
         session.close(ended, finished=ended == FINISHED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -81,7 +82,7 @@ class Session:
         found = validate(self.engine.deepspeed, self._validation, config, len(self._data.labels), self.world)
         self.reporter.metrics(progress.step, found)
         score = progress.score = choosing_score(found, config)
-        if progress.best_score is None or score > progress.best_score:
+        if progress.best_score is None or math.isnan(progress.best_score) or score > progress.best_score:
             self._export_best(score)
         progress.owes_validation = False
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,6 +68,8 @@ def _list(run: RunDir, args: argparse.Namespace) -> int:
 
 
 def _verify(run: RunDir, args: argparse.Namespace) -> int:
+    import os
+
     from dual_hpc.checkpoint import choose, manifest
 
     damaged, steps = 0, choose.steps(run.checkpoints)
@@ -74,25 +78,35 @@ def _verify(run: RunDir, args: argparse.Namespace) -> int:
     for step in steps:
         folder = run.checkpoints / manifest.folder_name(step)
         reasons = choose.verify(folder)
+        if not os.path.lexists(folder):
+            continue  # a running job has let it go meanwhile
         damaged += bool(reasons)
         print(f"{folder.name}  {'DAMAGED: ' + '; '.join(reasons) if reasons else 'proven'}", flush=True)
     return 1 if damaged else 0
 
 
-def _prune(run: RunDir, args: argparse.Namespace) -> int:
+@contextmanager
+def _alone(run: RunDir) -> Iterator[None]:
+    """While no job works on the run, nor begins to."""
     import os
 
-    from dual_hpc.errors import UserError
     from dual_hpc.training.lease import Lease
+
+    lease = Lease.acquire(run.path, f"ckpt-{os.getpid()}", 0, lost=print)
+    try:
+        yield
+    finally:
+        lease.release()
+
+
+def _prune(run: RunDir, args: argparse.Namespace) -> int:
+    from dual_hpc.errors import UserError
 
     keep = 1 if args.keep is None else args.keep
     if keep < 1:
         raise UserError("--keep: at least 1; to start again from zero, give the run another name")
-    lease = Lease.acquire(run.path, f"ckpt-{os.getpid()}", 0, lost=print)  # a job prunes by itself (keep_last)
-    try:
+    with _alone(run):  # a job prunes by itself (keep_last)
         return _prune_held(run, keep)
-    finally:
-        lease.release()
 
 
 def _prune_held(run: RunDir, keep: int) -> int:
@@ -128,8 +142,9 @@ def _convert(run: RunDir, args: argparse.Namespace) -> int:
     from dual_hpc.checkpoint import choose, convert
     from dual_hpc.checkpoint.group import Alone
 
-    choice = choose.newest_proven(run.checkpoints, Alone())
-    if choice is None:
-        raise UserError(f"{run.path.name} has no checkpoint yet")
-    print(convert.for_ranks(choice, run.checkpoints / convert.CACHE, Alone(), args.ranks).folder)
+    with _alone(run):  # the next save of a job makes conversions useless and deletes them
+        choice = choose.newest_proven(run.checkpoints, Alone())
+        if choice is None:
+            raise UserError(f"{run.path.name} has no checkpoint yet")
+        print(convert.for_ranks(choice, run.checkpoints / convert.CACHE, Alone(), args.ranks).folder)
     return 0

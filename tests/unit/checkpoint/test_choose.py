@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -75,6 +76,39 @@ def test_no_checkpoint_at_all_is_a_fresh_start(tmp_path: Path) -> None:
     assert choose.newest_proven(tmp_path / "absent", Alone()) is None
 
 
+@pytest.mark.parametrize("foreign", ["file", "empty", "link to nowhere", "renamed"])
+def test_what_somebody_put_beside_the_checkpoints_is_passed_over(tmp_path: Path, foreign: str) -> None:
+    save(tmp_path, 3)
+    for name in ("step_9", "step_00000009.old", "notes.txt", "latest.bak"):
+        (tmp_path / name).write_text("x")
+    there = tmp_path / "step_00000012"
+    if foreign == "file":
+        there.write_text("x")
+    elif foreign == "empty":
+        there.mkdir()
+    elif foreign == "renamed":  # it would be taken for a later position than it has
+        shutil.copytree(tmp_path / "step_00000003", there)
+    else:
+        there.symlink_to("gone")
+    choice = choose.newest_proven(tmp_path, Alone())
+    assert choice is not None and choice.manifest.step == 3 and len(choice.passed_over) == 1
+    assert choose.verify(there)
+
+
+def test_a_checkpoint_may_lie_elsewhere_behind_a_link(tmp_path: Path) -> None:
+    save(tmp_path / "away", 3)
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "step_00000003").symlink_to(tmp_path / "away" / "step_00000003")
+    choice = choose.newest_proven(tmp_path / "root", Alone())
+    assert choice is not None and choice.manifest.step == 3
+
+
+def test_a_folder_that_cannot_be_listed_is_no_fresh_start(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").write_text("a file")
+    with pytest.raises(EnvironmentFault, match="checkpoints cannot be read: Not a directory"):
+        choose.newest_proven(tmp_path / "checkpoints", Alone())
+
+
 def test_a_changed_value_in_the_manifest_is_found_even_if_it_still_parses(tmp_path: Path) -> None:
     folder = save(tmp_path, 3)
     text = (folder / "manifest.json").read_text()
@@ -83,7 +117,7 @@ def test_a_changed_value_in_the_manifest_is_found_even_if_it_still_parses(tmp_pa
         load(folder)
 
 
-@pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "a/../../b"])
+@pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "a/../../b", "a\0b"])
 def test_a_manifest_cannot_name_files_outside_its_folder(name: str) -> None:
     with pytest.raises(ValueError, match="outside"):
         Manifest(
@@ -96,7 +130,7 @@ def test_a_manifest_cannot_name_files_outside_its_folder(name: str) -> None:
         )
 
 
-@pytest.mark.parametrize("text", ["[]", "null", "{", '{"digest": "x"}', '"digest"'])
+@pytest.mark.parametrize("text", ["[]", "null", "{", '{"digest": "x"}', '"digest"', "[" * 100_000])
 def test_anything_else_named_manifest_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "manifest.json").write_text(text)
     with pytest.raises(BadManifest):

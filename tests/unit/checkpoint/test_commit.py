@@ -32,9 +32,9 @@ class Threads:
 
     def gather(self, value: T) -> list[T]:
         self._slots[self.rank] = value
-        self._barrier.wait(5)
+        self._barrier.wait(60)
         values = list(self._slots)
-        self._barrier.wait(5)
+        self._barrier.wait(60)
         return values
 
     def broadcast(self, value: T) -> T:
@@ -130,6 +130,34 @@ def test_the_same_step_saved_again_replaces_a_damaged_one(tmp_path: Path) -> Non
     assert choose.verify(folder)
     save(tmp_path, 3, Alone(), b"second")
     assert not choose.verify(folder)
+
+
+@pytest.mark.parametrize("foreign", ["file", "link to a folder", "link to nowhere"])
+def test_what_stands_in_the_place_of_a_checkpoint_is_replaced_and_what_a_link_names_stays(
+    tmp_path: Path, foreign: str
+) -> None:
+    root, away = tmp_path / "root", tmp_path / "away"
+    save(away, 6, Alone())
+    root.mkdir()
+    there = root / "step_00000006"
+    if foreign == "file":
+        there.write_text("x")
+    else:
+        there.symlink_to(away / ("step_00000006" if foreign == "link to a folder" else "gone"))
+    assert not choose.verify(save(root, 6, Alone()))
+    assert not there.is_symlink() and not list(root.glob("*.tmp"))
+    assert not choose.verify(away / "step_00000006")
+
+
+def test_of_a_link_only_the_name_is_removed(tmp_path: Path) -> None:
+    root, away = tmp_path / "root", tmp_path / "away"
+    save(away, 6, Alone())
+    root.mkdir()
+    for name in ("step_00000006", "step_00000006.abc.tmp"):
+        (root / name).symlink_to(away / "step_00000006")
+    commit.remove(root / "step_00000006")
+    commit.sweep(root)
+    assert not list(root.iterdir()) and not choose.verify(away / "step_00000006")
 
 
 def test_removing_is_never_half_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -78,16 +79,16 @@ def elsewhere(folder: Path, **changes: object) -> None:
     (folder / NAME).write_text(json.dumps({**content, "machine": "elsewhere", "token": "x", **changes}))
 
 
-def test_a_silent_holder_on_another_machine_is_replaced_and_a_beating_one_is_not(tmp_path: Path) -> None:
+def test_a_silent_holder_on_another_machine_is_replaced_and_a_beating_one_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = take(tmp_path)
     elsewhere(tmp_path)
     second = take(tmp_path, "2")
     elsewhere(tmp_path)
-    beats = threading.Timer(0.15, lambda: elsewhere(tmp_path, beat=5))
-    beats.start()
+    monkeypatch.setattr(time, "sleep", lambda _: elsewhere(tmp_path, beat=5))
     with pytest.raises(UserError, match="job 2 works on this run"):
         take(tmp_path, "3")
-    beats.join()
     for lease in (first, second):
         lease.release()
     assert (tmp_path / NAME).exists()  # not theirs any more
@@ -101,7 +102,7 @@ def test_a_zombie_is_told_and_can_neither_commit_nor_check_nor_release(
     zombie = take(tmp_path, "1", 0, lambda reason: told.set())
     commit.save(tmp_path, Alone(), lambda _: {}, step=3, zero_stage=0, precision="fp32", state={}, fence=zombie.check)
     new = take(tmp_path, "1", 1)
-    assert told.wait(5)
+    assert told.wait(60)
     with pytest.raises(EnvironmentFault, match=r"taken over by job 1 \(restart 1\)"):
         zombie.check()
     with pytest.raises(EnvironmentFault, match="taken over by job 1"):
@@ -114,11 +115,41 @@ def test_a_zombie_is_told_and_can_neither_commit_nor_check_nor_release(
     new.release()
 
 
+def test_a_file_system_that_is_away_for_a_moment_ends_nobody_but_nothing_is_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked, told = threading.Semaphore(0), threading.Event()
+    monkeypatch.setattr(leases, "BEAT_SECONDS", 0.02)
+    lease = take(tmp_path, lost=lambda reason: told.set())
+    read = leases._read
+
+    def away(file: Path) -> Holder | None:
+        looked.release()
+        raise leases._Unreadable("Stale file handle")
+
+    monkeypatch.setattr(leases, "_read", away)
+    for _ in range(3):
+        assert looked.acquire(timeout=60)
+    with pytest.raises(EnvironmentFault, match="Stale"):
+        lease.check()
+    monkeypatch.setattr(leases, "_read", read)
+    lease.check()
+    assert not told.is_set()
+    lease.release()
+    assert not (tmp_path / NAME).exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[]", b'{"token": 1}', b"null"])
+def test_a_damaged_lease_holds_nobody(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / NAME).write_bytes(content)
+    take(tmp_path).release()
+
+
 def test_a_heart_beats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leases, "BEAT_SECONDS", 0.02)
     lease = take(tmp_path)
     seen = set()
-    for _ in range(500):
+    for _ in range(6000):
         seen.add(json.loads((tmp_path / NAME).read_text())["beat"])
         if len(seen) > 2:
             break

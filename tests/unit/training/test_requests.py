@@ -49,6 +49,10 @@ def test_the_stop_file_is_looked_for_once_a_second(tmp_path: Path, monkeypatch: 
     assert asked.reason() == "stop file"
 
 
+def test_a_folder_that_nobody_can_look_into_asks_for_nothing(tmp_path: Path) -> None:
+    assert requests(tmp_path / ("x" * 300)).reason() is None
+
+
 def test_the_end_of_the_jobs_time_leaves_room_for_two_saves(tmp_path: Path) -> None:
     asked = requests(tmp_path, SLURM_JOB_END_TIME=str(int(time.time()) + 200))
     assert asked.reason() is None

@@ -4,6 +4,7 @@ tests/distributed/test_async_saving.py."""
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -65,6 +66,19 @@ def session(tmp_path: Path, saver: Saver, **sections: Any) -> Any:
     made.progress, made.reporter, made._saver, made._reports = Progress(step=3), Reporter(), saver, tmp_path
     made.save_seconds = 0.0
     return made
+
+
+def test_a_score_that_is_no_number_is_not_the_best_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, scores = session(tmp_path, Saver()), iter([math.nan, 0.3, math.nan, 0.3, 0.4])
+    made.engine, made._validation, made._data = SimpleNamespace(deepspeed=None), None, SimpleNamespace(labels=[])
+    made.reporter.metrics = lambda step, values: None
+    exported: list[int] = []
+    made.export = lambda name: exported.append(made.progress.step)
+    monkeypatch.setattr("dual_hpc.training.session.validate", lambda *_: {"val/av/ua": next(scores)})
+    for step in range(1, 6):
+        made.progress.step = step
+        made.validate()
+    assert exported == [1, 2, 5] and (made.progress.best_step, made.progress.best_score) == (5, 0.4)
 
 
 FULL = EnvironmentFault("checkpoint was not saved (rank 1: No space left on device)")
