@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,7 +87,7 @@ def _audio(section: EncoderConfig) -> dict[str, Any]:
             )
         return _spec(section, dict(section.config))
     config = complete_config(SPEECH[section.kind], section.config, section.path, "model.audio")  # type: ignore[attr-defined]
-    extractor = _input_settings(section.path)
+    extractor = _input_settings(section.path, "model.audio.path")
     return {**_spec(section, config), "normalize": bool(extractor.get("do_normalize", True))}
 
 
@@ -96,10 +97,26 @@ def _video(section: EncoderConfig, preprocessing: dict[str, Any]) -> dict[str, A
         return _spec(section, dict(section.config))
     overrides = section.config if section.path else {"image_size": preprocessing["image_size"], **section.config}
     spec = _spec(section, complete_config(PICTURES[kind], overrides, section.path, "model.video"))
-    extractor = _input_settings(section.path)
-    if "image_mean" in extractor and "image_std" in extractor:
-        spec["scale"] = {"mean": extractor["image_mean"], "std": extractor["image_std"]}
+    if scale := _scale(_input_settings(section.path, "model.video.path"), section.path):
+        spec["scale"] = scale
     return spec
+
+
+def _scale(extractor: dict[str, Any], path: str | None) -> dict[str, list[float]] | None:
+    """Mean and deviation per RGB channel that pictures had in pretraining; None: those of the kind."""
+    if extractor.get("do_normalize") is False:
+        return {"mean": [0.0] * 3, "std": [1.0] * 3}
+    mean, std = extractor.get("image_mean"), extractor.get("image_std")
+    if mean is None or std is None:
+        return None
+    try:
+        scale = {"mean": [float(value) for value in mean], "std": [float(value) for value in std]}
+        usable = all(len(values) == 3 and all(map(isfinite, values)) for values in scale.values())
+    except (TypeError, ValueError):
+        usable = False
+    if not usable or min(scale["std"]) <= 0:
+        raise UserError(f"model.video.path: image_mean and image_std in {path}/preprocessor_config.json are no scale")
+    return scale
 
 
 def _text(section: EncoderConfig, preprocessing: dict[str, Any], tokenizer: Any) -> dict[str, Any]:
@@ -128,8 +145,8 @@ def _spec(section: EncoderConfig, config: dict[str, Any]) -> dict[str, Any]:
     return {"kind": section.kind, "trainable": section.trainable, "config": config}  # type: ignore[attr-defined]
 
 
-def _input_settings(path: str | None) -> dict[str, Any]:
+def _input_settings(path: str | None, setting: str) -> dict[str, Any]:
     """`preprocessor_config.json` of a pretrained directory: how its inputs were scaled in training."""
     if path is None or not (Path(path) / "preprocessor_config.json").exists():
         return {}
-    return read_json(Path(path), "preprocessor_config.json", "model")
+    return read_json(Path(path), "preprocessor_config.json", setting)

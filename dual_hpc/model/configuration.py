@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import ValidationError
+
+from dual_hpc.config.mistakes import explain
+from dual_hpc.config.schema import ModelConfig
 from dual_hpc.model.torchaudio_seam import open_door
 
 open_door()
@@ -121,6 +125,20 @@ class DualConfig(PreTrainedConfig):
         """Display names of the classes, in the order of the logits."""
         names: dict[Any, str] = dict(self.id2label or {})
         return [names[number] for number in sorted(names)]
+
+
+def first_mistake(content: dict[str, Any]) -> str | None:
+    """The first key of a `config.json` whose value no training could have written, in one line; None: there is none."""
+    known = {name: content[name] for name in ModelConfig.model_fields if name in content}
+    known |= {"temperature": content["alignment_temperature"]} if "alignment_temperature" in content else {}
+    for name in ("audio", "video", "text"):
+        if isinstance(spec := known.get(name), dict):
+            known[name] = {key: spec[key] for key in ("kind", "trainable", "config") if key in spec}
+    try:
+        ModelConfig.model_validate(known, strict=True)
+    except ValidationError as error:
+        return explain(error)
+    return None
 
 
 AutoConfig.register(DualConfig.model_type, DualConfig, exist_ok=True)

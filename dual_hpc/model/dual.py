@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import nn
 
 from dual_hpc.errors import UserError
 from dual_hpc.model.alignment import AbsentModality, ModalityAlignment
-from dual_hpc.model.configuration import DualConfig
+from dual_hpc.model.configuration import DualConfig, first_mistake
 from dual_hpc.model.contrast import AlignmentLoss, similarity
 from dual_hpc.model.decoder import EmotionDecoder, TextMemory
 from dual_hpc.model.differential import AudioDifferential, VideoDifferential
@@ -21,6 +20,7 @@ from dual_hpc.model.encoders.transformer_kinds import read_json
 from dual_hpc.model.grid import grid_lengths
 from dual_hpc.model.losses import classification_loss
 from dual_hpc.model.masking import prefix_mask
+from dual_hpc.model.mistakes import DAMAGES, one_line, without_report
 from dual_hpc.model.output import DualOutput
 from dual_hpc.model.residual import SentimentResidual
 
@@ -77,21 +77,26 @@ class DualForEmotionClassification(PreTrainedModel):
         """A model from a local directory written by `save_pretrained`; nothing is downloaded and no pickle is read.
 
         Raises:
-            UserError: the directory holds another model, lacks its weights, or has weights that do not fit.
+            UserError: the directory holds another model, lacks its weights, or has a configuration that makes no
+                model or weights that do not fit it.
         """
-        kind = read_json(Path(folder), "config.json", "model").get("model_type")
-        if kind != DualConfig.model_type:
+        content = read_json(Path(folder), "config.json", "model")
+        if (kind := content.get("model_type")) != DualConfig.model_type:
             raise UserError(f"model: {folder} holds a {kind!r} model, not a saved DUAL")
+        if mistake := first_mistake(content):
+            raise UserError(f"model: config.json in {folder}: {mistake}")
         wanted = options.pop("output_loading_info", False)
-        options = {**options, "local_files_only": True, "use_safetensors": True, "output_loading_info": True}
+        options |= {"local_files_only": True, "use_safetensors": True}
+        options |= {"output_loading_info": True, "ignore_mismatched_sizes": True}
         try:
-            loaded: Any = super().from_pretrained(folder, *arguments, **options)
-        except (OSError, RuntimeError, SafetensorError) as error:
-            first = (str(error).strip().splitlines() or [""])[0]
-            raise UserError(f"model: the weights in {folder} cannot be read ({first})") from error
+            with without_report():
+                loaded: Any = super().from_pretrained(folder, *arguments, **options)
+        except DAMAGES as error:
+            raise UserError(f"model: {folder} cannot be loaded ({one_line(error)})") from error
         model, report = loaded
-        if foreign := sorted({*report["missing_keys"], *report["unexpected_keys"]}):
-            raise UserError(f"model: the weights in {folder} do not fit its config.json ({foreign[0]})")
+        misfits = {*report["missing_keys"], *report["unexpected_keys"], *(key for key, *_ in report["mismatched_keys"])}
+        if misfits:
+            raise UserError(f"model: the weights in {folder} do not fit its config.json ({min(misfits)})")
         model._freeze_encoders()  # transformers replaces parameters when it loads
         return (model, report) if wanted else model
 

@@ -51,6 +51,6 @@ def load_tokenizer(path: str | Path) -> Any:
     if not Path(path).is_dir():
         raise UserError(f"tokenizer: {path} is not a directory")
     try:
-        return AutoTokenizer.from_pretrained(str(path), local_files_only=True)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return AutoTokenizer.from_pretrained(str(path), local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # so does `tokenizers` raise what it finds wrong
         raise UserError(f"tokenizer: {path} holds no tokenizer files (tokenizer.json, vocab.txt)") from error

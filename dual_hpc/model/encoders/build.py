@@ -13,6 +13,7 @@ from dual_hpc.model.encoders.logmel import LogMelEncoder
 from dual_hpc.model.encoders.pictures import HALF, IMAGENET, PictureEncoder
 from dual_hpc.model.encoders.speech import SpeechEncoder
 from dual_hpc.model.encoders.words import WordEncoder
+from dual_hpc.model.mistakes import MISFITS, one_line
 
 E = TypeVar("E", bound=Encoder)
 FEATURES = "features"
@@ -48,5 +49,5 @@ def build_text_encoder(spec: dict[str, Any]) -> WordEncoder | StoredText:
 def _build(modality: str, make: Callable[[], E]) -> E:
     try:
         return make()
-    except (TypeError, ValueError, AssertionError) as error:
-        raise UserError(f"model.{modality}.config: {' '.join(str(error).split())}") from error
+    except MISFITS as error:
+        raise UserError(f"model.{modality}.config: {one_line(error)}") from error

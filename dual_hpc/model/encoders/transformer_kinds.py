@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dual_hpc.errors import UserError
+from dual_hpc.model.mistakes import DAMAGES, MISFITS, one_line, without_report
 from dual_hpc.model.torchaudio_seam import open_door
 
 open_door()
@@ -89,8 +90,8 @@ def complete_config(kind: Kind, overrides: dict[str, Any], path: str | None, set
             )
     try:
         complete = kind.config_class.from_dict({**base, **overrides}).to_dict()
-    except (TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"{setting}.config: {' '.join(str(error).split())}") from error
+    except MISFITS as error:
+        raise UserError(f"{setting}.config: {one_line(error)}") from error
     unwanted = ("dtype", "torch_dtype", "transformers_version", "architectures", "id2label", "label2id", "num_labels")
     return {key: value for key, value in complete.items() if key not in unwanted and not key.startswith("_")}
 
@@ -107,18 +108,23 @@ def load_weights(kind: Kind, backbone: Any, path: str, setting: str) -> None:
         UserError: no weights there, or they do not fit the configuration.
     """
     try:
-        loaded, report = kind.model_class.from_pretrained(
-            path,
-            config=backbone.config,
-            local_files_only=True,
-            dtype=torch.float32,
-            output_loading_info=True,
-            **kind.arguments,
-        )
-    except (OSError, ValueError, RuntimeError) as error:
-        raise UserError(f"{setting}.path: no usable weights in {path} ({_first_line(error)})") from error
+        with without_report():
+            loaded, report = kind.model_class.from_pretrained(
+                path,
+                config=backbone.config,
+                local_files_only=True,
+                dtype=torch.float32,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,
+                **kind.arguments,
+            )
+    except DAMAGES as error:
+        raise UserError(f"{setting}.path: no usable weights in {path} ({one_line(error)})") from error
     if report["missing_keys"]:
         raise UserError(f"{setting}.path: the weights in {path} lack {sorted(report['missing_keys'])[0]}")
+    if report["mismatched_keys"]:
+        name, found, wanted = sorted(report["mismatched_keys"])[0]
+        raise UserError(f"{setting}.path: {name} in {path} is of size {[*found]}, its configuration says {[*wanted]}")
     backbone.load_state_dict(loaded.state_dict())
 
 
@@ -135,7 +141,3 @@ def read_json(folder: Path, name: str, setting: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"{setting}: {folder / name} is not a JSON object")
     return content
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,11 @@ BAD = [
     ({"text": {"kind": "bert", "config": {"max_position_embeddings": 4}}}, "data.max_tokens"),
     ({"text": {"kind": "bert", "config": {"vocab_size": 3}}}, "model.text"),
     ({"hidden_size": 18, "num_heads": 4}, "model.num_heads"),
+    ({"text": {"kind": "bert", "config": {"hidden_size": "wide"}}}, "model.text.config: Validation error"),
+    ({"text": {"kind": "bert", "config": {"hidden_act": "sigh"}}}, "model.text.config: unknown: 'sigh'"),
+    ({"text": {"kind": "roberta", "config": {"num_attention_heads": 0}}}, "model.text.config"),
+    ({"audio": {"kind": "hubert", "config": {"conv_dim": [-4] * 7}}}, "model.audio.config"),
+    ({"video": {"kind": "vit", "config": {"patch_size": 0}}}, "model.video.config"),
 ]
 
 
@@ -142,6 +148,90 @@ def test_a_setting_that_makes_no_model_is_named_in_one_line(
 def test_another_kind_of_model_in_the_directory_is_named(pretrained: dict[str, Path], make_model: Any) -> None:
     with pytest.raises(UserError, match="'bert'"):
         make_model(audio={"kind": "wav2vec2", "path": str(pretrained["text"])})
+
+
+@pytest.mark.parametrize("name", ["audio", "video", "text"])
+def test_a_download_that_broke_off_is_the_user_s_to_repeat(
+    name: str, pretrained: dict[str, Path], make_model: Any
+) -> None:
+    weights = pretrained[name] / "model.safetensors"
+    whole = weights.read_bytes()
+    for left in (0, 5, 2_000, len(whole) - 1):
+        weights.write_bytes(whole[:left])
+        with pytest.raises(UserError, match=rf"model\.{name}\.path: no usable weights in") as failure:
+            make_model(**{name: sections(pretrained)[name]})
+        assert "\n" not in str(failure.value)
+
+
+class Boom:
+    """Unpickled as its own argument: a file is made."""
+
+    def __init__(self, made: Path) -> None:
+        self.made = made
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.made,)
+
+
+def test_weights_of_torch_s_own_format_are_read_and_nothing_else_is_unpickled(
+    pretrained: dict[str, Path], make_model: Any, tmp_path: Path
+) -> None:
+    section = {"audio": sections(pretrained)["audio"]}
+    expected = make_model(**section).state_dict()
+    (pretrained["audio"] / "model.safetensors").unlink()
+    weights = pretrained["audio"] / "pytorch_model.bin"
+    state = {f"wav2vec2.{n.removeprefix('audio_encoder.backbone.')}": p for n, p in expected.items() if "backbone" in n}
+    torch.save(state, weights)
+    read = make_model(**section).state_dict()
+    assert all(torch.equal(value, read[name]) for name, value in expected.items())
+    torch.save({**state, "boom": Boom(tmp_path / "boom")}, weights)
+    poisoned, legacy = weights.read_bytes(), pickle.dumps(Boom(tmp_path / "boom"))
+    for content in (poisoned, legacy, poisoned[:2_000], b"", b"<html>not found</html>"):
+        weights.write_bytes(content)
+        with pytest.raises(UserError, match=r"model\.audio\.path: no usable weights in") as failure:
+            make_model(**section)
+        assert "\n" not in str(failure.value) and "weights_only" not in str(failure.value)
+    assert not (tmp_path / "boom").exists()
+
+
+def test_weights_of_another_size_are_named(pretrained: dict[str, Path], make_model: Any) -> None:
+    section = {**sections(pretrained)["text"], "config": {"intermediate_size": 64}}
+    with pytest.raises(UserError, match=r"model\.text\.path: encoder\.layer\.0\..* is of size \[32\]") as failure:
+        make_model(text=section)
+    assert "\n" not in str(failure.value)
+
+
+def test_what_transformers_leaves_out_is_not_listed_in_the_log(
+    pretrained: dict[str, Path], make_model: Any, capfd: Any
+) -> None:
+    make_model(**sections(pretrained))
+    said = capfd.readouterr()
+    assert "UNEXPECTED" not in said.out + said.err
+
+
+def test_pictures_that_were_not_scaled_in_pretraining_are_not_scaled(
+    pretrained: dict[str, Path], make_model: Any
+) -> None:
+    settings = pretrained["video"] / "preprocessor_config.json"
+    settings.write_text(json.dumps({"do_normalize": False, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}))
+    encoder = make_model(video=sections(pretrained)["video"]).video_encoder
+    assert encoder.mean == [0, 0, 0] and encoder.std == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"image_mean": 0.5, "image_std": 0.5},
+        {"image_mean": [0.5], "image_std": [0.5]},
+        {"image_mean": ["x"] * 3, "image_std": [1] * 3},
+        {"image_mean": [0.5] * 3, "image_std": [0.5, 0.5, 0]},
+        {"image_mean": [float("nan")] * 3, "image_std": [1] * 3},
+    ],
+)
+def test_a_scale_that_is_none_is_named(content: dict[str, Any], pretrained: dict[str, Path], make_model: Any) -> None:
+    (pretrained["video"] / "preprocessor_config.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match=r"model\.video\.path: .*preprocessor_config\.json"):
+        make_model(video=sections(pretrained)["video"])
 
 
 def test_a_directory_without_weights_is_the_user_s_mistake(pretrained: dict[str, Path], make_model: Any) -> None:

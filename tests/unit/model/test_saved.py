@@ -111,6 +111,34 @@ def test_a_broken_config_is_the_user_s_mistake(content: str, tmp_path: Path) -> 
     one_line(failure)
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("hidden_size", "wide", "hidden_size: input should be a valid integer"),
+        ("grid_hz", 0, "grid_hz"),
+        ("loss", "guess", "loss: input should be 'cross_entropy'"),
+        ("use_text", "no", "use_text"),
+        ("alignment_temperature", 0, "temperature"),
+        ("audio", {"kind": "ear", "trainable": "all", "config": {}}, "audio.kind"),
+        ("audio", {"kind": "logmel", "trainable": 9, "config": {}}, "model.audio.trainable=9"),
+        ("num_heads", 5, "cannot be loaded"),
+        ("preprocessing", 3, "cannot be loaded"),
+        ("id2label", {"a": "b"}, "cannot be loaded"),
+        ("id2label", {"0": "anger"}, "do not fit its config.json (decoder.head."),
+        ("hidden_size", 8, "do not fit its config.json"),
+    ],
+)
+def test_a_configuration_that_makes_no_model_or_another_is_the_user_s_mistake(
+    key: str, value: Any, said: str, make_model: Any, tmp_path: Path
+) -> None:
+    make_model().save_pretrained(tmp_path)
+    content = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**content, key: value}))
+    with pytest.raises(UserError) as failure:
+        load_model(tmp_path)
+    assert said in one_line(failure) and str(tmp_path) in one_line(failure)
+
+
 def test_weights_that_are_missing_truncated_or_foreign_are_refused(make_model: Any, tmp_path: Path) -> None:
     make_model().save_pretrained(tmp_path)
     weights = tmp_path / "model.safetensors"

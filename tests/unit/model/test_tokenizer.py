@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -61,3 +62,29 @@ def test_a_directory_without_tokenizer_is_the_user_s_mistake(tmp_path: Path, mak
     with pytest.raises(UserError, match="tokenizer") as failure:
         load_tokenizer(make(tmp_path))
     assert "\n" not in str(failure.value)
+
+
+@pytest.mark.parametrize("content", ["", "{", "null", "[]", '{"version": "1.0"}', '{"model": {"type": "X"}}'])
+@pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer_config.json"])
+def test_broken_tokenizer_files_are_the_user_s_mistake(name: str, content: str, tmp_path: Path) -> None:
+    build_tokenizer(TEXTS).save_pretrained(tmp_path)
+    (tmp_path / name).write_text(content)
+    if name == "tokenizer_config.json" and content.startswith('{"'):
+        load_tokenizer(tmp_path)  # an object without any of the keys that it may have
+        return
+    with pytest.raises(UserError, match="tokenizer") as failure:
+        load_tokenizer(tmp_path)
+    assert "\n" not in str(failure.value)
+
+
+def test_code_beside_a_tokenizer_is_neither_run_nor_asked_about(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build_tokenizer(TEXTS).save_pretrained(tmp_path)
+    (tmp_path / "words.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    settings = {"auto_map": {"AutoTokenizer": [None, "words.Words"]}, "tokenizer_class": "Words"}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
+    monkeypatch.setattr("builtins.input", lambda *_: "y")
+    with pytest.raises(UserError, match="tokenizer"):
+        load_tokenizer(tmp_path)
+    assert not (tmp_path / "ran").exists()
