@@ -53,7 +53,7 @@ def newest_proven(root: Path, group: Group, up_to: int | None = None) -> Choice 
         up_to: leave out the checkpoints of later steps.
 
     Raises:
-        EnvironmentFault: they cannot be listed, or none of those there is usable. Starting from zero would hide the loss.
+        EnvironmentFault: they cannot be listed, or none of them is usable. Starting from zero would hide the loss.
     """
     candidates = group.broadcast(_candidates(root, up_to) if group.rank == 0 else [])
     if isinstance(candidates, EnvironmentFault):
