@@ -21,10 +21,13 @@ import zipfile
 def node_folder() -> str:
     """A folder of this node and this user alone.
 
+    A job that was submitted from within another one has been told of the other's TMPDIR, which may be gone.
+
     Raises:
         PermissionError: someone else has put a folder of this name there.
     """
-    base = next((os.environ[name] for name in ("SLURM_TMPDIR", "JOBSCRATCH", "TMPDIR") if os.environ.get(name)), "/tmp")
+    named = (os.environ.get(name, "") for name in ("SLURM_TMPDIR", "JOBSCRATCH", "TMPDIR"))
+    base = next((place for place in named if os.path.isdir(place) and os.access(place, os.W_OK | os.X_OK)), "/tmp")
     folder = os.path.join(base, f"dual-hpc-{os.getuid()}")
     os.makedirs(folder, mode=0o700, exist_ok=True)
     found = os.lstat(folder)

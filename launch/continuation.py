@@ -15,6 +15,7 @@ from typing import Literal
 
 from dual_hpc.errors import DualError
 from launch import failures, history, scheduler
+from launch.evidence import GOODBYE
 from launch.sbatch_job import Work, submit_slurm
 from launch.scheduler import JobFacts
 
@@ -66,7 +67,7 @@ def decide(facts: JobFacts, policy: Policy, failed: bool = False) -> Decision:
         failed: a rank, or its node, broke down; nothing was saved.
     """
     if policy.stop_asked:
-        return Decision("leave", "stopped by the user")
+        return Decision("leave", history.BY_USER)
     if policy.user_error:
         return Decision("leave", "user error")
     if facts.restarts > policy.incarnation:
@@ -136,7 +137,7 @@ def go_on(run: Path, job_id: str, incarnation: int, work: Work, failed: bool = F
     except DualError as error:
         decision = Decision("leave", f"could not go on: {error}")
         history.record(run, history.Entry(event="leave", job_id=job_id, cause=decision.cause, step=step))
-    print(f"this job ends here: {decision.cause}; {_WORDS[decision.action]}", file=sys.stderr, flush=True)
+    print(f"{GOODBYE}: {decision.cause}; {_WORDS[decision.action]}", file=sys.stderr, flush=True)
     return decision
 
 

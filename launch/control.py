@@ -25,10 +25,11 @@ def stop(run: RunDir, standing: Standing) -> str:
     """
     job_id = _active(run, standing)
     (run.path / history.STOP).touch()
-    history.record(run.path, history.Entry(event="stop", job_id=job_id))
+    queued = standing.state == "queued"
+    history.record(run.path, history.Entry(event="stop", job_id=job_id, cause=history.QUEUED if queued else None))
     if standing.local:
         os.kill(int(job_id), signal.SIGTERM)
-    elif standing.state == "queued":
+    elif queued:
         command(["scancel", job_id])
         return f"job {job_id} has left the queue"
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -9,6 +10,20 @@ from launch import failures, history
 from launch.failures import Failure
 from launch.scheduler import SlurmJob
 from launch.standing import SILENT_SECONDS, Standing
+
+# Reasons of a waiting job that waiting does not remove.
+_NEVER = frozenset(
+    {
+        "accountnotallowed",
+        "badconstraints",
+        "dependencyneversatisfied",
+        "invalidaccount",
+        "invalidqos",
+        "partitionnodelimit",
+        "partitiontimelimit",
+        "qosnotallowed",
+    }
+)
 
 RESUME = "`dual-hpc resume {name}` goes on from the last checkpoint"
 
@@ -42,8 +57,8 @@ class Evidence:
 class Diagnosis:
     """
     Attributes:
-        cause: one of finished, queued, running, hang, stopped, cancelled, out of memory, node failure, time limit,
-            preempted, NaN, user error, failed, unknown.
+        cause: one of finished, queued, running, ending, hang, stopped, cancelled, out of memory, node failure,
+            time limit, preempted, NaN, user error, failed, unknown.
         sentence: what happened.
         advice: what to do; empty when there is nothing to do.
     """
@@ -61,9 +76,13 @@ def diagnose(e: Evidence) -> Diagnosis:
     if state == "finished":
         return Diagnosis("finished", f"finished {where}{_interruptions(e)}", f"`dual-hpc evaluate {e.name}` scores it")
     if state == "queued":
-        reason = f" ({slurm.reason})" if slurm is not None and slurm.reason else ""
-        return Diagnosis("queued", f"job {e.standing.job_id} waits in the queue{reason}{_interruptions(e)}")
+        told = slurm.reason if slurm is not None else ""
+        reason = f" ({told})" if told else ""
+        sentence = f"job {e.standing.job_id} waits in the queue{reason}{_interruptions(e)}"
+        return Diagnosis("queued", sentence, _advice_of_waiting(told, e.name, e.standing.job_id or ""))
     if e.standing.active:
+        if state == "ending":
+            return Diagnosis("ending", f"job {e.standing.job_id} is ending, {where}")
         if e.silent_seconds > SILENT_SECONDS:
             minutes = f"{e.silent_seconds / 60:.0f} minutes"
             return Diagnosis(
@@ -80,7 +99,9 @@ def _ended(e: Evidence, where: str, resume: str) -> Diagnosis:
     cause = failures.root_cause(e.failures)
     if any(entry.event == "cancel" for entry in e.history[-2:]):  # the job's own last word may come behind it
         return Diagnosis("cancelled", f"cancelled by `dual-hpc cancel` {where}", resume)
-    if last is not None and (last.event == "stop" or last.cause == "stopped by the user"):
+    if last is not None and last.event == "stop" and last.cause == history.QUEUED:
+        return Diagnosis("stopped", f"taken out of the queue by `dual-hpc stop` {where}", resume)
+    if last is not None and e.standing.state == "stopped" and (last.event == "stop" or last.cause == history.BY_USER):
         return Diagnosis("stopped", f"stopped by `dual-hpc stop` {where}, and saved", resume)
     if cause is not None and cause.exit_code == 2:
         if "not finite" in cause.message:
@@ -96,10 +117,11 @@ def _ended(e: Evidence, where: str, resume: str) -> Diagnosis:
             "lower data.micro_batch or data.workers, or ask for more launch.cpus_per_rank (memory comes with cores); "
             f"then {resume}",
         )
-    if final == "NODE_FAIL":
+    if final in ("NODE_FAIL", "BOOT_FAIL"):
+        failed = "failed" if final == "NODE_FAIL" else "did not boot"
         nodes = e.past.nodes if e.past else ""
-        return Diagnosis("node failure", f"a node of {nodes} failed {where}, and the job was not requeued", resume)
-    if final == "TIMEOUT" or (last is not None and (last.cause or "").startswith("time limit")):
+        return Diagnosis("node failure", f"a node of {nodes} {failed} {where}, and the job was not requeued", resume)
+    if final in ("TIMEOUT", "DEADLINE") or (last is not None and (last.cause or "").startswith("time limit")):
         spent = f" after {history.spent(list(e.history))} continuations"
         return Diagnosis("time limit", f"the time limit ended it {where}{spent}", f"{resume} (launch.hours= for more)")
     if final == "PREEMPTED":
@@ -110,15 +132,27 @@ def _ended(e: Evidence, where: str, resume: str) -> Diagnosis:
         who = ", ".join(e.hung[:4])
         sentence = f"it hung {where}: the watchdog ended {who}, whose logs show where each thread stood"
         return Diagnosis("hang", sentence, _look(e, resume))
-    if last is not None and last.event == "leave":
-        return Diagnosis("failed", f"stopped {where}: {last.cause}", resume)
     if cause is not None:
         return Diagnosis("failed", f"failed {where}: {cause.message}{_place(e, cause)}", _look(e, resume))
-    if e.standing.state == "gone":
-        return Diagnosis("cancelled", f"Slurm does not know job {e.standing.job_id} (any more) {where}", resume)
     said = f"; its last words: {e.last_words}" if e.last_words else ""
+    if last is not None and last.cause == history.BY_USER:
+        return Diagnosis("stopped", f"stopped by `dual-hpc stop` {where}, before it could save", resume)
+    if last is not None and last.event == "leave":
+        return Diagnosis("failed", f"stopped {where}: {last.cause}{said}", resume)
+    if e.standing.state == "gone":
+        left = "cancelled while it waited, or ended long ago without a word"
+        return Diagnosis("unknown", f"Slurm does not know job {e.standing.job_id} (any more) {where}: {left}", resume)
     slurm = f"Slurm says {final.lower()} ({e.past.exit_code})" if e.past else "nothing is known of its job"
     return Diagnosis("unknown", f"{e.standing.state} {where}: {slurm}{said}", _look(e, resume))
+
+
+def _advice_of_waiting(reason: str, name: str, job_id: str) -> str:
+    """What to do where a job will not begin by waiting; as squeue spells its reasons, with _ or with blanks."""
+    word = re.sub(r"\W|_", "", reason).lower()
+    if "held" in word or word == "jobholdmaxrequeue":
+        return f"it is held: `scontrol release {job_id}` lets it begin, `dual-hpc cancel {name}` ends it"
+    again = f"it will not begin as it is: `dual-hpc cancel {name}`, then `dual-hpc resume {name} launch.KEY=...`"
+    return again if word in _NEVER or re.search("perjob(limit)?$", word) else ""
 
 
 def _interruptions(e: Evidence) -> str:

@@ -14,6 +14,7 @@ from launch.scheduler import Scheduler, SlurmJob, available
 from launch.standing import silence, standings
 
 BEGIN = "beginning: job"  # how a rank's log begins each time that its job is started
+GOODBYE = "this job ends here"  # how a job says that it does not go on, or how; see launch/continuation.py
 TIMEOUT = "Timeout ("  # how Python's watchdog begins: see dual_hpc/training/watchdog.py
 
 
@@ -39,7 +40,7 @@ def gather(run: RunDir, scheduler: Scheduler) -> Evidence:
         past=past_of(standing.slurm, scheduler.accounts([job_id]).get(job_id)) if job_id is not None and asks else None,
         failures=[f for f in failures.read(run.logs, job_id) if f.time >= since] if job_id is not None else [],
         hung=[log.stem for log in sorted(run.logs.glob("rank_*.log")) if hung(log)],
-        last_words=last_line(run.logs / "rank_0000.log"),
+        last_words=last_line(run.logs / "rank_0000.log") or last_line(run.logs / f"{job_id}_0_log.out"),
     )
 
 
@@ -58,9 +59,9 @@ def past_of(queue: SlurmJob | None, account: SlurmJob | None) -> SlurmJob | None
 
 
 def last_line(log: Path) -> str:
-    """The last line of a log that says something, cut to 200 characters."""
+    """The last line of a log that says something of the work, cut to 200 characters."""
     for line in reversed(tail(log, 20)):
-        if line.strip():
+        if line.strip() and not line.startswith(("srun:", GOODBYE)):
             return line.strip()[:200]
     return ""
 

@@ -19,6 +19,8 @@ from launch.profiles import Profile
 
 NAME = "submissions.jsonl"
 STOP = "stop"  # a file of this name in the run directory asks its job to save and end, and not to go on
+QUEUED = "in the queue"  # where a stop met the job
+BY_USER = "stopped by the user"  # why a job that was told to stop does not go on
 
 
 class Entry(BaseModel):
@@ -28,7 +30,7 @@ class Entry(BaseModel):
         event: "submit" by a user; "requeue" and "chain" by a job that continues itself (chain: a new job id);
             "leave" by a job that was stopped and does not; "stop" and "cancel" by a user.
         job_id: as the scheduler knows it (an array's member is "123_4"); a local job's is its controller's pid.
-        cause: why a job continues itself or does not.
+        cause: why a job continues itself or does not; of a stop, that it met the job in the queue.
         step: the newest checkpoint at that moment; 0 without one.
         bad_nodes: those that a continuation must avoid.
     """
@@ -95,6 +97,12 @@ def failed_at(entries: list[Entry]) -> int:
         if entry.event in ("requeue", "chain") and entry.cause == "failure":
             return entry.step
     return 0
+
+
+def is_cancelled(entries: list[Entry]) -> bool:
+    """True if a user's last word was `cancel`."""
+    words = [entry.event for entry in entries if entry.event in ("submit", "stop", "cancel")]
+    return words[-1:] == ["cancel"]
 
 
 def bad_nodes(entries: list[Entry]) -> list[str]:

@@ -11,19 +11,19 @@ from dual_hpc.errors import EnvironmentFault
 from launch.diagnosis import Diagnosis
 from launch.evidence import last_line
 from launch.jobs import JobDir, TaskEvent
-from launch.scheduler import Scheduler, SlurmJob, available
+from launch.scheduler import ACTIVE, Scheduler, SlurmJob, available
 
 FINISHED, FAILED = "finished", "failed"
-ACTIVE = ("queued", "running", "suspended", "ending")
+UNDER_WAY = frozenset(ACTIVE.values())
 _SLURM = {
-    "PENDING": "queued",
-    "RUNNING": "running",
-    "SUSPENDED": "suspended",
+    **ACTIVE,
     "CANCELLED": "cancelled",
     "PREEMPTED": "preempted",
     "TIMEOUT": "out of time",
     "OUT_OF_MEMORY": "out of memory",
     "NODE_FAIL": "node failure",
+    "BOOT_FAIL": "node failure",
+    "DEADLINE": "out of time",
 }
 
 log = logging.getLogger(__name__)
@@ -90,10 +90,10 @@ def task_state(event: TaskEvent | None, slurm: SlurmJob | None, answers: bool) -
     Args:
         answers: Slurm could be asked; then what it does not know is gone.
     """
-    if event is not None and event.event == "end" and (slurm is None or slurm.state != "PENDING"):
+    if event is not None and event.event == "end" and (slurm is None or ACTIVE.get(slurm.state) != "queued"):
         return FINISHED if event.exit_code == 0 else FAILED
     if slurm is not None:
-        return _SLURM.get(slurm.state, "ending" if slurm.active else FAILED)
+        return _SLURM.get(slurm.state, FAILED)
     if answers:
         return "gone"
     return "submitted" if event is None else "running"
@@ -101,7 +101,7 @@ def task_state(event: TaskEvent | None, slurm: SlurmJob | None, answers: bool) -
 
 def job_state(states: Sequence[str]) -> str:
     """The state of a job from those of its tasks."""
-    wrong = [state for state in states if state not in (*ACTIVE, FINISHED, "submitted")]
+    wrong = [state for state in states if state not in (*UNDER_WAY, FINISHED, "submitted")]
     for state in (*wrong, "running", "suspended", "ending", "queued", "submitted"):
         if state in states:
             return state
@@ -116,7 +116,7 @@ def diagnose_job(job: JobDir, scheduler: Scheduler) -> Diagnosis:
         return Diagnosis(FINISHED, f"{verb} has finished" + (f" in all {count} tasks" if count > 1 else ""))
     task = seen.tasks.index(seen.state)
     which = f"task {task} of {count} (job {seen.job_ids[task]})" if count > 1 else f"job {seen.job_ids[task]}"
-    if seen.state in (*ACTIVE, "submitted"):
+    if seen.state in (*UNDER_WAY, "submitted"):
         done = f"; {seen.tasks.count(FINISHED)} of {count} tasks have finished" if count > 1 else ""
         return Diagnosis(seen.state, f"{which} is {seen.state}{done}")
     state = _memory(seen.state, scheduler, seen.job_ids[task])

@@ -14,7 +14,7 @@ from launch.job_standing import JobOverview, overviews
 from launch.jobs import list_jobs
 from launch.overview import Overview, overview
 from launch.scheduler import Scheduler, available
-from launch.standing import is_local, standings
+from launch.standing import slurm_job, standings
 
 
 @dataclass
@@ -41,7 +41,8 @@ def list_store(store: Path, scheduler: Scheduler, now: float) -> Listing:
     for identity in sorted(runs_dir(store).glob("*/run.json")):
         run = RunDir(identity.parent)
         try:
-            found.append((run.identity().created, run, None if is_local(run) else last_job(run)))
+            run.segments()  # that they can be read is found out here
+            found.append((run.identity().created, run, slurm_job(history.read(run.path))))
         except (OSError, DualError) as error:
             made.broken[run.path] = _line(error)
     found.sort(key=lambda one: one[0])
@@ -58,12 +59,6 @@ def list_store(store: Path, scheduler: Scheduler, now: float) -> Listing:
             made.broken[run.path] = _line(error)
     made.jobs = overviews(jobs, scheduler)
     return made
-
-
-def last_job(run: RunDir) -> str | None:
-    """The id of a run's newest job; that its records can be read is found out here."""
-    run.segments()
-    return history.last_job(history.read(run.path))
 
 
 def _line(error: Exception) -> str:

@@ -13,7 +13,22 @@ from dataclasses import dataclass, field
 from dual_hpc.errors import EnvironmentFault
 
 WATCHER_SECONDS = 30.0
-ACTIVE = frozenset({"PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "SUSPENDED", "REQUEUED", "STOPPED", "SIGNALING"})
+# What Slurm calls a job that has not ended, and what `status` calls it.
+ACTIVE = {
+    "PENDING": "queued",
+    "CONFIGURING": "queued",
+    "REQUEUED": "queued",
+    "REQUEUE_FED": "queued",
+    "REQUEUE_HOLD": "queued",
+    "SPECIAL_EXIT": "queued",
+    "RUNNING": "running",
+    "RESIZING": "running",
+    "SIGNALING": "running",
+    "SUSPENDED": "suspended",
+    "STOPPED": "suspended",
+    "COMPLETING": "ending",
+    "STAGE_OUT": "ending",
+}
 
 
 @dataclass(frozen=True)
@@ -58,27 +73,37 @@ def command(words: Sequence[str]) -> str:
 
 @dataclass
 class Scheduler:
-    """Slurm's answers, remembered for `interval` seconds (0: always asked anew)."""
+    """Slurm's answers, and that it gave none, remembered for `interval` seconds (0: always asked anew)."""
 
     interval: float = 0.0
     run: Callable[[Sequence[str]], str] = command
     clock: Callable[[], float] = time.monotonic
     _asked: float = field(default=-math.inf, init=False)
     _answers: dict[str, SlurmJob | None] = field(default_factory=dict, init=False)
+    _fault: str | None = field(default=None, init=False)
 
     def jobs(self, job_ids: Iterable[str]) -> dict[str, SlurmJob]:
         """Those of `job_ids` that Slurm knows: from the queue, else from accounting where there is one.
 
         A job that was never asked for is asked for at once.
+
+        Raises:
+            EnvironmentFault: Slurm does not answer.
         """
         wanted = list(dict.fromkeys(job_ids))
-        fresh = self.clock() - self._asked < self.interval and all(job in self._answers for job in wanted)
-        if wanted and not fresh:
-            queue = parse_queue(self.run([*SQUEUE, f"--format={QUEUE}"]))
+        recent = self.clock() - self._asked < self.interval
+        if wanted and recent and self._fault is not None:
+            raise EnvironmentFault(self._fault)
+        if wanted and not (recent and all(job in self._answers for job in wanted)):
+            try:
+                queue = parse_queue(self.run([*SQUEUE, f"--format={QUEUE}"]))
+            except EnvironmentFault as error:
+                self._asked, self._fault = self.clock(), str(error)
+                raise
             missing = [job for job in wanted if job not in queue]
             past = self.accounts(list(dict.fromkeys(name for job in missing for name in (job, array_of(job)) if name)))
             self._answers = {job: queue.get(job) or past.get(job) or lost_member(job, queue, past) for job in wanted}
-            self._asked = self.clock()
+            self._asked, self._fault = self.clock(), None
         return {job: answer for job in wanted if (answer := self._answers[job]) is not None}
 
     def accounts(self, job_ids: Sequence[str]) -> dict[str, SlurmJob]:

@@ -12,7 +12,7 @@ from dual_hpc.errors import EnvironmentFault
 from dual_hpc.tracking.run_dir import RunDir, Segment
 from launch import history
 from launch.local import LOCK
-from launch.scheduler import Scheduler, SlurmJob, available
+from launch.scheduler import ACTIVE, Scheduler, SlurmJob, available
 
 FINISHED = "finished"
 SILENT_SECONDS = 600.0
@@ -48,8 +48,8 @@ def standings(runs: list[RunDir], scheduler: Scheduler, now: float, tolerant: bo
     Raises:
         EnvironmentFault: Slurm does not answer, and that is not tolerated.
     """
-    newest = [history.last_job(entries) for entries in (history.read(run.path) for run in runs)]
-    asked = [job for run, job in zip(runs, newest, strict=True) if job is not None and not is_local(run)]
+    told = [history.read(run.path) for run in runs]
+    asked = [job for entries in told if (job := slurm_job(entries)) is not None]
     answers = available()
     known: dict[str, SlurmJob] = {}
     if asked and answers:
@@ -60,13 +60,18 @@ def standings(runs: list[RunDir], scheduler: Scheduler, now: float, tolerant: bo
                 raise
             log.warning("Slurm does not answer; the states are those the runs wrote themselves (%s)", str(error)[:120])
             answers = False
-    return [_standing(run, job, known.get(job or ""), now, answers) for run, job in zip(runs, newest, strict=True)]
+    return [_standing(run, entries, known, now, answers) for run, entries in zip(runs, told, strict=True)]
 
 
-def is_local(run: RunDir) -> bool:
+def is_local(entries: list[history.Entry]) -> bool:
     """True if the newest request was for processes on one machine."""
-    asked = history.last_request(history.read(run.path))
+    asked = history.last_request(entries)
     return asked is not None and asked[1].executor == "local"
+
+
+def slurm_job(entries: list[history.Entry]) -> str | None:
+    """The newest job, where it is one of Slurm."""
+    return None if is_local(entries) else history.last_job(entries)
 
 
 def controller_lives(run: RunDir) -> bool:
@@ -84,11 +89,16 @@ def controller_lives(run: RunDir) -> bool:
     return False
 
 
-def _standing(run: RunDir, job_id: str | None, slurm: SlurmJob | None, now: float, answers: bool) -> Standing:
-    local = is_local(run)
+def _standing(
+    run: RunDir, entries: list[history.Entry], known: dict[str, SlurmJob], now: float, answers: bool
+) -> Standing:
+    local, job_id = is_local(entries), history.last_job(entries)
+    slurm = None if local else known.get(job_id or "")
     active = controller_lives(run) if local else slurm is not None and slurm.active
-    state = state_of(run.segments(), silence(run, now), slurm, local_lives=local and active)
-    if state in ("submitted", "running") and slurm is None and job_id is not None and not local and answers:
+    state = state_of(run.segments(), silence(run, now), slurm, local_lives=local and active, job_id=job_id)
+    if state != FINISHED and not active and history.is_cancelled(entries):
+        state = "cancelled"
+    elif state in ("submitted", "running") and slurm is None and job_id is not None and not local and answers:
         state = "gone"
     return Standing(state, job_id, slurm, local, active)
 
@@ -100,19 +110,27 @@ def silence(run: RunDir, now: float) -> float:
 
 
 def state_of(
-    segments: list[Segment], silent_seconds: float, slurm: SlurmJob | None = None, local_lives: bool = False
+    segments: list[Segment],
+    silent_seconds: float,
+    slurm: SlurmJob | None = None,
+    local_lives: bool = False,
+    job_id: str | None = None,
 ) -> str:
-    """One word for the state; what the run itself says of its end comes before the scheduler's word."""
+    """One word for the state; of a job that has ended well, what the run itself says of its end.
+
+    Args:
+        job_id: the newest job, of which earlier segments say nothing.
+    """
     last = segments[-1] if segments else None
     if last is not None and last.reason == FINISHED:
         return FINISHED
     if slurm is not None and slurm.active:
-        return {"PENDING": "queued", "RUNNING": "running", "SUSPENDED": "suspended"}.get(slurm.state, "ending")
-    if slurm is not None and (last is None or last.event == "start" or slurm.state == "CANCELLED"):
+        return ACTIVE[slurm.state]
+    if slurm is not None and (last is None or last.event == "start" or slurm.state != "COMPLETED"):
         return {"CANCELLED": "cancelled", "PREEMPTED": "preempted", "TIMEOUT": "out of time"}.get(slurm.state, "failed")
     if local_lives:
         return "running"
-    if last is None:
+    if last is None or job_id not in (None, last.job_id):
         return "submitted"
     if last.event == "end":
         return last.reason or "ended"

@@ -58,31 +58,43 @@ def of_run(found: RunDir, rank: int) -> tuple[Callable[[], Path], Callable[[], b
     """Where a rank writes (what Slurm has of it, where it could not begin), and whether a job works on the run."""
     import time
 
+    from dual_hpc.errors import EnvironmentFault
     from launch import history
     from launch.scheduler import WATCHER_SECONDS, Scheduler
     from launch.standing import standings
 
     scheduler = Scheduler(WATCHER_SECONDS)
 
+    def active() -> bool:
+        try:
+            return standings([found], scheduler, time.time())[0].active
+        except EnvironmentFault:  # Slurm's controller restarts now and then
+            return True
+
     def log() -> Path:
         own = found.logs / f"rank_{rank:04d}.log"
         slurm = found.logs / f"{history.last_job(history.read(found.path))}_{rank}_log.out"
         return slurm if slurm.exists() and not own.exists() else own
 
-    return log, lambda: standings([found], scheduler, time.time(), tolerant=True)[0].active
+    return log, active
 
 
 def of_job(found: JobDir, task: int) -> tuple[Callable[[], Path], Callable[[], bool]]:
     """Where a task writes, and whether it waits or runs."""
     from dual_hpc.errors import UserError
-    from launch.job_standing import ACTIVE, overviews
-    from launch.scheduler import WATCHER_SECONDS, Scheduler
+    from launch.job_standing import UNDER_WAY, overviews
+    from launch.scheduler import WATCHER_SECONDS, Scheduler, available
 
     scheduler = Scheduler(WATCHER_SECONDS)
     count = len(found.description().job_ids)
     if task >= count:
         raise UserError(f"--rank {task}: {found.name} has the tasks 0 to {count - 1}")
-    return lambda: found.log(task), lambda: overviews([found], scheduler)[0].tasks[task] in ACTIVE
+
+    def active() -> bool:
+        state = overviews([found], scheduler)[0].tasks[task]
+        return state in UNDER_WAY or (state == "submitted" and available())
+
+    return lambda: found.log(task), active
 
 
 def follow(log: Callable[[], Path], position: int, active: Callable[[], bool]) -> None:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dual_hpc.errors import DualError
 
 EXAMPLES = """\
 examples:
@@ -31,16 +35,28 @@ def run(args: argparse.Namespace) -> int:
     store = Path(args.store) if args.store else default_store()
     there = sorted(path.parent for path in runs_dir(store).glob("*/run.json"))
     found = [find_run(name, args.store) for name in args.runs] if args.runs else [RunDir(path) for path in there]
-    damaged = 0
+    failed: list[DualError] = []
     for one in track(found, "sync", disable=len(found) < 2 or not sys.stderr.isatty()):
         try:
             sync(one)
-        except UserError as error:  # of this run; the others go on
-            damaged += 1
-            print(f"dual-hpc: warning: {one.path.name}: {error}", file=sys.stderr)
-        except Exception as error:  # MLflow's clients raise what they like
-            reason = " ".join(str(error).split())[:200]
-            raise EnvironmentFault(f"tracking.uri: MLflow was not updated for {one.path.name}: {reason}") from error
-    done = len(found) - damaged
+        except Exception as error:  # of this run, be it one of MLflow's clients, which raise what they like
+            failed.append(_named(one.path.name, error))
+            if len(found) > 1:
+                print(f"dual-hpc: warning: {failed[-1]}", file=sys.stderr)
+    done = len(found) - len(failed)
     print(f"{done} {'run is' if done == 1 else 'runs are'} up to date in MLflow")
-    return 2 if damaged else 0
+    if not failed:
+        return 0
+    if len(found) == 1:
+        raise failed[0]
+    kind = EnvironmentFault if any(isinstance(error, EnvironmentFault) for error in failed) else UserError
+    raise kind(f"{len(failed)} of {len(found)} runs are not up to date in MLflow, for the reasons above")
+
+
+def _named(name: str, error: Exception) -> DualError:
+    from dual_hpc.errors import EnvironmentFault, UserError
+
+    reason = " ".join(str(error).split())[:200]
+    if isinstance(error, UserError):
+        return UserError(f"{name}: {reason}")
+    return EnvironmentFault(f"tracking.uri: MLflow was not updated for {name}: {reason or type(error).__name__}")

@@ -31,6 +31,17 @@ def archive(tmp_path: Path) -> Path:
     return path
 
 
+def test_a_node_folder_is_made_where_there_is_a_place_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("SLURM_TMPDIR", str(tmp_path / "gone"))
+    monkeypatch.setenv("JOBSCRATCH", str(tmp_path / "file"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    assert bootstrap.node_folder() == str(tmp_path / f"dual-hpc-{os.getuid()}")
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "gone"))
+    assert bootstrap.node_folder() == f"/tmp/dual-hpc-{os.getuid()}"
+    assert not (tmp_path / "gone").exists()
+
+
 def test_a_signal_of_the_first_moments_is_neither_lost_nor_deadly(archive: Path) -> None:
     environment = {**os.environ, "TMPDIR": str(archive.parent), "PYTHONPATH": str(Path(__file__).parents[3])}
     done = subprocess.run([sys.executable, archive, "-c", RANK], capture_output=True, text=True, env=environment)

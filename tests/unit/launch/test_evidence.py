@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from launch.evidence import BEGIN, hung, last_line
+from launch.evidence import BEGIN, GOODBYE, hung, last_line
 
 HANG = """
 import sys
@@ -35,3 +35,5 @@ def test_the_last_words_are_the_last_line_that_says_something(tmp_path: Path) ->
     assert last_line(log) == "" and not hung(log)
     log.write_bytes(b"first\n" + "w\u00f6rter ".encode() * 100 + b"\xff\n\n \n")
     assert last_line(log).startswith("w\u00f6rter") and len(last_line(log)) == 200
+    log.write_text(f"OSError: full\nsrun: error: n1: task 0: Exited with exit code 1\n{GOODBYE}: failure\n")
+    assert last_line(log) == "OSError: full"

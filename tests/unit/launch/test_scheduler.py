@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pytest
+
 from dual_hpc.errors import EnvironmentFault
 from launch.scheduler import Scheduler, SlurmJob, parse_accounting, parse_queue
 
@@ -76,6 +78,26 @@ def test_a_member_of_an_array_that_left_no_trace_was_cancelled_while_it_waited()
 
 def test_a_cluster_without_accounting_knows_only_its_queue() -> None:
     assert sorted(Scheduler(0, Asked(accounting=False)).jobs(["7", "5"])) == ["7"]
+
+
+def test_a_slurm_that_does_not_answer_is_not_pressed() -> None:
+    now, asked = 0.0, 0
+
+    def broken(words: Sequence[str]) -> str:
+        nonlocal asked
+        asked += 1
+        if now < 60:
+            raise EnvironmentFault("squeue: cannot be reached")
+        return QUEUE
+
+    slurm = Scheduler(30, broken, lambda: now)
+    for second in range(60):
+        now = float(second)
+        with pytest.raises(EnvironmentFault, match="cannot be reached"):
+            slurm.jobs(["7"])
+    assert asked == 2
+    now = 60.0
+    assert slurm.jobs(["7"])["7"].state == "PENDING"
 
 
 def test_no_jobs_are_no_question() -> None:

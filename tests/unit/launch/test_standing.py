@@ -63,6 +63,28 @@ def test_a_silent_slurm_hides_no_run(run: RunDir, caplog: pytest.LogCaptureFixtu
     assert found.state == "running" and "Slurm does not answer" in caplog.text
 
 
+def test_a_cancelled_job_is_cancelled_though_it_wrote_nothing_and_slurm_has_forgotten_it(run: RunDir) -> None:
+    for event in ("start", "end"):
+        run.append_segment(Segment(event=event, job_id="6", reason="stopped" if event == "end" else None))
+    assert standings([run], answering(""), 0.0)[0].state == "gone"
+    history.record(run.path, history.Entry(event="cancel", job_id="7"))
+    assert standings([run], answering(""), 0.0)[0].state == "cancelled"
+    assert standings([run], answering("7|RUNNING|None|n1\n"), 0.0)[0].state == "running"
+    history.record(run.path, history.Entry(event="submit", job_id="8"))
+    assert standings([run], answering("8|PENDING|None|\n"), 0.0)[0].state == "queued"
+
+
+def test_a_local_job_that_was_cancelled_before_its_first_step_is_not_called_stopped(tmp_path: Path) -> None:
+    config = load_config("demo", [f"store={tmp_path}"])
+    made = RunDir.create(tmp_path / "runs" / "demo", config)
+    for event in ("start", "end"):
+        made.append_segment(Segment(event=event, job_id="70", reason="stopped" if event == "end" else None))
+    for event in ("submit", "cancel"):
+        entry = history.Entry(event=event, job_id="71", request=config.launch, profile=load_profile("local"))
+        history.record(made.path, entry)
+    assert standings([made], answering(""), 0.0)[0].state == "cancelled"
+
+
 def test_what_does_not_run_can_be_neither_stopped_nor_cancelled(run: RunDir) -> None:
     (found,) = standings([run], answering(""), 0.0)
     for act in (control.stop, control.cancel):
