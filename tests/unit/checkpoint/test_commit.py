@@ -32,9 +32,9 @@ class Threads:
 
     def gather(self, value: T) -> list[T]:
         self._slots[self.rank] = value
-        self._barrier.wait(60)
+        self._barrier.wait(600)
         values = list(self._slots)
-        self._barrier.wait(60)
+        self._barrier.wait(600)
         return values
 
     def broadcast(self, value: T) -> T:

@@ -114,7 +114,7 @@ def test_time_in_which_the_whole_job_was_suspended_does_not_count(tmp_path, medi
     run = pool.run(iter(requests(write_shards(tmp_path / "s", [[media(0.3), slow, media(0.3)]]))))
     next(run)
     (pid,) = pool.pids()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 300
     while pool._workers[0].status.activity()[1][:2] != (DECODING, 1):
         assert time.monotonic() < deadline
     os.kill(pid, signal.SIGSTOP)
@@ -241,7 +241,7 @@ def test_workers_go_when_their_parent_is_killed(folder):
     parent.kill()
     parent.wait()
     assert len(pids) == 2
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 300
     while any(is_running(pid) for pid in pids):
         assert time.monotonic() < deadline, "a worker outlived its parent"
         time.sleep(0.05)

@@ -21,14 +21,14 @@ def start(logs: Path, function: Callable[[], object], ranks: int = 2, hours: flo
     return RankExecutor(logs, ranks, hours, signal_seconds=1).submit(function)
 
 
-def wait(job: LocalJob, seconds: float = 40) -> int:
+def wait(job: LocalJob, seconds: float = 400) -> int:
     assert job._process is not None
     return job._process.wait(seconds)
 
 
 def pids(folder: Path, count: int) -> list[int]:
     """The ranks write their process ids; a rank that reads a peer's file must find it complete."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 300
     while len(found := list(folder.glob("pid_*"))) < count:
         assert time.monotonic() < deadline, "the ranks did not start"
         time.sleep(0.05)
@@ -36,7 +36,7 @@ def pids(folder: Path, count: int) -> list[int]:
 
 
 def gone(pid: int) -> bool:
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
         try:
             state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
@@ -62,7 +62,7 @@ def sleeper(tmp_path: Path) -> Callable[[], None]:
 
         die_with_parent()
         (Path(folder) / f"pid_{os.getpid()}").touch()
-        time.sleep(600)
+        time.sleep(3600)
 
     return rank
 
@@ -126,7 +126,7 @@ def test_ranks_are_warned_before_the_time_limit(tmp_path: Path) -> None:
 
         caught: list[int] = []
         signal.signal(signal.SIGUSR2, lambda number, frame: caught.append(number))
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 300
         while not caught and time.monotonic() < deadline:
             time.sleep(0.05)
         (Path(folder) / "warned").write_text(str(caught))

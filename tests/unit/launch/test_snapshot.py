@@ -172,5 +172,5 @@ def test_a_local_job_runs_the_code_it_was_submitted_with(
     job = RankExecutor(logs, 1, hours=0.1, signal_seconds=1, python=python).submit(rank)
     (tree / "launch" / "__init__.py").write_text("WORD = 'later'\n")
     (tmp_path / "changed").touch()
-    assert job._process is not None and job._process.wait(120) == 0
+    assert job._process is not None and job._process.wait(600) == 0
     assert (tmp_path / "word").read_text() == "committed"

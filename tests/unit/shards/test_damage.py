@@ -154,7 +154,7 @@ def test_links_pipes_and_folders_with_the_name_of_a_clip_do_not_stall(meld: Path
     assert sum("the clip is absent" in reason for reason in reasons) == 4
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(600)
 def test_pipes_and_folders_with_the_name_of_an_annotation_do_not_stall(iemocap: Path) -> None:
     before = read_corpus("iemocap", iemocap)
     for folder in ("EmoEvaluation", "transcriptions"):

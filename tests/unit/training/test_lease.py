@@ -102,7 +102,7 @@ def test_a_zombie_is_told_and_can_neither_commit_nor_check_nor_release(
     zombie = take(tmp_path, "1", 0, lambda reason: told.set())
     commit.save(tmp_path, Alone(), lambda _: {}, step=3, zero_stage=0, precision="fp32", state={}, fence=zombie.check)
     new = take(tmp_path, "1", 1)
-    assert told.wait(60)
+    assert told.wait(600)
     with pytest.raises(EnvironmentFault, match=r"taken over by job 1 \(restart 1\)"):
         zombie.check()
     with pytest.raises(EnvironmentFault, match="taken over by job 1"):
@@ -129,7 +129,7 @@ def test_a_file_system_that_is_away_for_a_moment_ends_nobody_but_nothing_is_publ
 
     monkeypatch.setattr(leases, "_read", away)
     for _ in range(3):
-        assert looked.acquire(timeout=60)
+        assert looked.acquire(timeout=600)
     with pytest.raises(EnvironmentFault, match="Stale"):
         lease.check()
     monkeypatch.setattr(leases, "_read", read)

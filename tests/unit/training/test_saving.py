@@ -57,7 +57,7 @@ class Gate:
         if point == "made":
             self.thread = threading.current_thread().name
             self.reached.set()
-            assert self.open.wait(60)
+            assert self.open.wait(600)
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_the_training_goes_on_while_its_state_as_it_was_is_written(tmp_path: Pat
     engine, progress = Engine(), Progress(step=3)
     one = saver(tmp_path, engine)
     one.begin(progress)
-    assert gate.reached.wait(60) and one.under_way and not one.landed
+    assert gate.reached.wait(600) and one.under_way and not one.landed
     engine.weight += 1
     progress.step, progress.sick[4] = 4, ["a"]
     gate.open.set()
