@@ -23,8 +23,7 @@ from dual_hpc.data.shards import ShardSet
 from dual_hpc.errors import UserError
 from shards.encoders import FrozenEncoders
 from shards.layout import share
-from shards.lock import Lock
-from shards.parts import Part, Parts, disk_faults, read_finished
+from shards.parts import Part, Parts, disk_faults
 from shards.progress import Progress
 from shards.writer import Sample, ShardWriter
 
@@ -57,16 +56,15 @@ def extract(
         raise UserError(f"{source}: holds features already; give the folder of media shards")
     options = _options(shard_set.indexes[0], encoders, dtype, batch_size)
     identity = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:32]
-    if (finished := read_finished(out, identity)) is not None:
-        return finished
     parts = Parts(out)
-    parts.folder.mkdir(parents=True, exist_ok=True)
+    parts.make_folder()
+    if (finished := parts.finished(identity)) is not None:
+        return finished
     shards = shard_set.indexes[0].shards
     mine = share(len(shards), *array)
-    with Lock(parts.folder / f"task-{array[0]}-of-{array[1]}.lock"):
-        parts.begin(identity)
-        if array[1] == 1:
-            parts.clear_temporaries()
+    with parts.task(*array, identity, mine):
+        if (finished := parts.finished(identity)) is not None:
+            return finished  # the last of the other tasks summed up while this one began
         pending = [number for number in mine if parts.read(number) is None]
         samples = {n: np.flatnonzero(shard_set.shard_of == n).tolist() for n in mine}
         total = sum(map(len, samples.values()))

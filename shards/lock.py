@@ -13,6 +13,8 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Iterable
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -43,8 +45,9 @@ class Lock:
                 os.close(self._descriptor)
                 raise
             # The one before may have removed the file between our opening and our locking it.
-            if self.path.exists() and os.path.samestat(os.fstat(self._descriptor), os.stat(self.path)):
-                break
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(self._descriptor), os.stat(self.path)):
+                    break
             os.close(self._descriptor)
         holder = json.dumps({"host": socket.gethostname(), "pid": os.getpid()}).encode()
         os.ftruncate(self._descriptor, 0)
@@ -62,47 +65,72 @@ class Lock:
         os.close(self._descriptor)
 
     def _acquire(self) -> None:
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Held(_refusal(self.path, self._holder())) from None
-        except OSError as error:
-            raise EnvironmentFault(f"{self.path}: the file system cannot lock files ({error.strerror})") from error
-        holder = self._holder()
-        if holder.get("host") not in (None, socket.gethostname()) and self._beats():
-            raise Held(_refusal(self.path, holder))
-
-    def _beats(self) -> bool:
-        """Watch the file: does someone touch it?"""
-        last = os.fstat(self._descriptor).st_mtime_ns
-        if time.time() - last / 1e9 > _LONG_DEAD:
-            return False
-        watched_until = time.monotonic() + _PATIENCE
-        while time.monotonic() < watched_until:
-            time.sleep(min(1.0, _PATIENCE / 10))
-            if os.fstat(self._descriptor).st_mtime_ns != last:
-                return True
-        return False
-
-    def _holder(self) -> dict[str, object]:
-        try:
-            holder = json.loads(os.pread(self._descriptor, 4096, 0) or b"{}")
-        except ValueError:
-            return {}
-        return holder if isinstance(holder, dict) else {}
+        if not _flock(self._descriptor, fcntl.LOCK_EX, self.path):
+            raise Held(_refusal(self.path, _holder(self._descriptor)))
+        if _of_another_host(self._descriptor) and _touched([self._descriptor]) is not None:
+            raise Held(_refusal(self.path, _holder(self._descriptor)))
 
     def _beat(self) -> None:
         while not self._stop.wait(_BEAT):
-            os.utime(self._descriptor)
+            with suppress(OSError):  # a file system that fails now may answer at the next beat
+                os.utime(self._descriptor)
 
 
-def is_held(path: Path) -> bool:
-    """True while another process holds the lock."""
+def first_held(paths: Iterable[Path]) -> Path | None:
+    """One of several lock files that another process holds; None if nobody holds any.
+
+    Asking hinders neither a holder nor others that ask at the same time, and all are watched at once.
+    """
+    watched: dict[int, Path] = {}
+    with ExitStack() as opened:
+        for path in paths:
+            try:
+                descriptor = os.open(path, os.O_RDONLY)
+            except FileNotFoundError:
+                continue
+            opened.callback(os.close, descriptor)
+            if not _flock(descriptor, fcntl.LOCK_SH, path):
+                return path
+            if _of_another_host(descriptor):
+                watched[descriptor] = path
+        touched = _touched(watched)
+        return None if touched is None else watched[touched]
+
+
+def _flock(descriptor: int, kind: int, path: Path) -> bool:
+    """False while another process has a lock that excludes this one."""
     try:
-        with Lock(path):
-            return False
-    except Held:
-        return True
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        raise EnvironmentFault(f"{path}: the file system cannot lock files ({error.strerror})") from error
+    return True
+
+
+def _holder(descriptor: int) -> dict[str, object]:
+    try:
+        holder = json.loads(os.pread(descriptor, 4096, 0) or b"{}")
+    except ValueError:
+        return {}
+    return holder if isinstance(holder, dict) else {}
+
+
+def _of_another_host(descriptor: int) -> bool:
+    return _holder(descriptor).get("host") not in (None, socket.gethostname())
+
+
+def _touched(descriptors: Iterable[int]) -> int | None:
+    """Watch files: the first that someone touches; None if nobody does."""
+    beats = {descriptor: os.fstat(descriptor).st_mtime_ns for descriptor in descriptors}
+    beats = {descriptor: last for descriptor, last in beats.items() if time.time() - last / 1e9 <= _LONG_DEAD}
+    watched_until = time.monotonic() + _PATIENCE
+    while beats and time.monotonic() < watched_until:
+        time.sleep(min(1.0, _PATIENCE / 10))
+        for descriptor, last in beats.items():
+            if os.fstat(descriptor).st_mtime_ns != last:
+                return descriptor
+    return None
 
 
 def _refusal(path: Path, holder: dict[str, object]) -> str:

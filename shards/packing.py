@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from dual_hpc.data.index import INDEX_NAME, ShardIndex, dataset_id, write_index
+from dual_hpc.data.index import ShardIndex, dataset_id, write_index
 from dual_hpc.errors import UserError
 from shards.contact_sheet import write_contact_sheet
 from shards.corpora import read_corpus
 from shards.faces import haar_detector
 from shards.job import ShardJob
 from shards.layout import cut, fingerprint, share, shuffled, weight
-from shards.lock import Lock, is_held
 from shards.options import PackOptions
-from shards.parts import FOLDER, Part, Parts, disk_faults, read_finished
+from shards.parts import Part, Parts, disk_faults
 from shards.plan import Plan, Skip
 from shards.pool import run_jobs
 from shards.progress import Progress
@@ -59,19 +58,15 @@ def pack(
         raise UserError(f"source: {source} holds nothing that can be packed; {len(plan.skips)} entries left out{first}")
     groups = cut(shuffled(plan.utterances), options.shard_samples)
     identity = fingerprint(plan, options)
-    _make(out)
     parts = Parts(out)
-    if read_finished(out, identity) is not None:
-        parts.remove()  # killed between the index and this
+    parts.make_folder()
+    if parts.finished(identity) is not None:
         return read_report(out)
-    parts.folder.mkdir(exist_ok=True)
     index, count = array
-    with Lock(parts.folder / f"task-{index}-of-{count}.lock"):
-        _refuse_others(parts, index, count)
-        parts.begin(identity)
-        if count == 1:
-            parts.clear_temporaries()
-        mine = share(len(groups), index, count)
+    mine = share(len(groups), index, count)
+    with parts.task(index, count, identity, mine):
+        if parts.finished(identity) is not None:
+            return read_report(out)  # the last of the other tasks summed up while this one began
         jobs = [ShardJob(i, groups[i], plan.root, out, options) for i in mine if parts.read(i) is None]
         jobs.sort(key=lambda job: weight(job.utterances), reverse=True)
         total = sum(len(groups[i]) for i in mine)
@@ -83,24 +78,6 @@ def pack(
             return None
         with parts.summing_up() as mine_to_do:
             return _sum_up(plan, options, identity, finished, out, parts) if mine_to_do else None
-
-
-def _make(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise UserError(f"--out: {out} is not a folder") from error
-    if not (out / INDEX_NAME).exists() and not (out / FOLDER).exists() and any(out.glob("*.tar")):
-        raise UserError(f"--out: {out} holds tars of something else; give another folder")
-
-
-def _refuse_others(parts: Parts, index: int, count: int) -> None:
-    """Tasks of one array share a folder; anything else is a second packer."""
-    for path in sorted(parts.folder.glob("task-*.lock")):
-        if not path.stem.endswith(f"-of-{count}") and is_held(path):
-            raise UserError(
-                f"--out: {parts.out} is being packed in {path.stem.rpartition('-')[2]} part(s); wait for it"
-            )
 
 
 def _collect(parts: Parts, count: int) -> list[Part] | None:

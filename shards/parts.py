@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict
 from dual_hpc.atomic import write_atomically
 from dual_hpc.data.index import INDEX_NAME, Shard, ShardIndex, read_index
 from dual_hpc.errors import EnvironmentFault, UserError
-from shards.lock import Held, Lock
+from shards.lock import Held, Lock, first_held
 
 FOLDER = ".pack"
 
@@ -38,13 +38,68 @@ class Parts:
     def __init__(self, out: Path) -> None:
         self.out, self.folder = out, out / FOLDER
 
-    def begin(self, fingerprint: str) -> None:
-        """Start, or continue the same job.
+    def make_folder(self) -> None:
+        """Make the output folder if it is absent.
 
         Raises:
-            UserError: the folder holds an unfinished job of another corpus or other options.
+            UserError: it is no folder, or holds tars that are not ours to replace.
+        """
+        try:
+            self.out.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise UserError(f"--out: {self.out} is not a folder") from error
+        begun = (self.out / INDEX_NAME).exists() or self.folder.exists()
+        if not begun and any(self.out.glob("*.tar")):
+            raise UserError(f"--out: {self.out} holds tars of something else; give another folder")
+
+    def finished(self, fingerprint: str) -> ShardIndex | None:
+        """The index of the same job if it has been finished; None if it has not.
+
+        Raises:
+            UserError: the folder holds another finished data set, or a shard of this one is gone.
+        """
+        if not (self.out / INDEX_NAME).exists():
+            return None
+        index = read_index(self.out)
+        if index.options.get("fingerprint") != fingerprint:
+            raise UserError(
+                f"--out: {self.out} holds a finished data set of another source or with other options; "
+                "give another folder"
+            )
+        for shard in index.shards:
+            tar = self.out / shard.name
+            if not tar.is_file() or tar.stat().st_size != shard.bytes:
+                raise UserError(f"--out: {tar} is missing or was changed; remove the folder and start again")
+        self.remove()  # who wrote the index may have been killed just then
+        return index
+
+    @contextmanager
+    def task(self, index: int, count: int, fingerprint: str, numbers: Iterable[int]) -> Iterator[None]:
+        """Be one task of a job, started or continued: the only one of its number, beside none of another division.
+
+        Args:
+            fingerprint: identity of the job.
+            numbers: the shards that this task, and no other, writes.
+
+        Raises:
+            UserError: another packer works on the folder, or it holds an unfinished job of another corpus or other
+                options.
         """
         self.folder.mkdir(exist_ok=True)
+        with Lock(self.folder / f"task-{index}-of-{count}.lock"):
+            tasks = sorted(self.folder.glob("task-*.lock"))
+            held = first_held(path for path in tasks if not path.stem.endswith(f"-of-{count}"))
+            if held is not None:
+                parts = held.stem.rpartition("-")[2]
+                raise UserError(f"--out: {self.out} is being packed in {parts} part(s); wait for it")
+            self._begin(fingerprint)
+            mine = {f"{number:05d}" for number in numbers}
+            for path in self.folder.glob("*.tmp"):  # half written by killed packers
+                if path.name.partition(".")[0] in mine:
+                    path.unlink(missing_ok=True)
+            yield
+
+    def _begin(self, fingerprint: str) -> None:
         plan = self.folder / f"plan-{fingerprint}"  # the name says it all: tasks that begin at once agree
         if any(path != plan for path in self.folder.glob("plan-*")):
             raise UserError(
@@ -56,11 +111,6 @@ class Parts:
     def temporary(self, number: int) -> Path:
         """Where a shard is written; the process's own name keeps two writers apart."""
         return self.folder / f"{number:05d}.{os.getpid()}.tmp"
-
-    def clear_temporaries(self) -> None:
-        """Remove what killed packers left half written."""
-        for path in self.folder.glob("*.tmp"):
-            path.unlink(missing_ok=True)
 
     def finish(self, number: int, part: Part) -> None:
         """Record a shard as done."""
@@ -95,25 +145,6 @@ class Parts:
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:05d}.json"
-
-
-def read_finished(out: Path, fingerprint: str) -> ShardIndex | None:
-    """The index of the same job if it has been finished before; None if it has not.
-
-    Raises:
-        UserError: the folder holds another finished data set, or a shard of this one is gone.
-    """
-    if not (out / INDEX_NAME).exists():
-        return None
-    index = read_index(out)
-    if index.options.get("fingerprint") != fingerprint:
-        raise UserError(
-            f"--out: {out} holds a finished data set of another source or with other options; give another folder"
-        )
-    for shard in index.shards:
-        if not (out / shard.name).is_file() or (out / shard.name).stat().st_size != shard.bytes:
-            raise UserError(f"--out: {out / shard.name} is missing or was changed; remove the folder and start again")
-    return index
 
 
 @contextmanager

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -18,6 +22,8 @@ from dual_hpc.errors import UserError
 from shards import lock
 from shards.options import PackOptions
 from shards.packing import pack
+from shards.parts import Parts
+from tests.unit.shards.conftest import write_iemocap
 
 KILLS = 20
 
@@ -27,50 +33,117 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 def start(source: Path, out: Path, workers: int) -> subprocess.Popen[bytes]:
-    arguments = ["iemocap", str(source), "--out", str(out), "--video-size", "24", "--shard-samples", "1"]
     code = "import sys; from shards.pack import main; sys.exit(main())"
-    command = [sys.executable, "-c", code, *arguments, "--workers", str(workers)]
+    command = [sys.executable, "-c", code, *arguments(source, out), "--workers", str(workers)]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
-def kill(process: subprocess.Popen[bytes]) -> None:
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert process.stderr is not None
-    process.stderr.close()
+def arguments(source: Path, out: Path) -> list[str]:
+    return ["iemocap", str(source), "--out", str(out), "--video-size", "24", "--shard-samples", "1"]
+
+
+class Packers:
+    """Runs packers one after another, each a fork of one that has everything loaded: the kill meets work, not imports.
+
+    Workers come from the server that a packer uses, which is started once for all of them.
+    """
+
+    def __init__(self, log: Path) -> None:
+        self.log = log
+        with open(log, "wb") as errors:
+            command = [sys.executable, "-c", _PACKERS]
+            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors)
+        self._answer()  # loaded
+
+    def begin(self, argv: list[str], patience: float) -> None:
+        """Start a packer, to be killed after so many seconds."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps([argv, patience]).encode() + b"\n")
+        self._process.stdin.flush()
+
+    def end(self) -> bool:
+        """Wait for it: True if it finished, False if it was killed."""
+        code = self._answer()
+        assert code in (0, -signal.SIGKILL), self.log.read_text()
+        return code == 0
+
+    def _answer(self) -> int:
+        assert self._process.stdout is not None
+        return int(self._process.stdout.readline() or 99)
+
+    def close(self) -> None:
+        self._process.communicate()
+
+
+@pytest.fixture(scope="module")
+def packers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Packers, Packers]]:
+    folder = tmp_path_factory.mktemp("packers")
+    both = Packers(folder / "0.log"), Packers(folder / "1.log")
+    yield both
+    for each in both:
+        each.close()
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory, put: Callable[[str, Path], Path]) -> Path:
+    """What an undisturbed command writes of `iemocap`."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    write_iemocap(folder / "IEMOCAP_full_release", put)
+    assert start(folder / "IEMOCAP_full_release", folder / "out", 1).wait() == 0
+    return folder / "out"
+
+
+def stamps(out: Path) -> dict[str, tuple[int, int]]:
+    return {p.name: (p.stat().st_mtime_ns, p.stat().st_ino) for p in out.glob("*.tar")}
+
+
+def divided(rng: random.Random, argv: list[str]) -> list[list[str]]:
+    """The command as one process, or as the tasks of an array in any order."""
+    tasks = rng.choice((1, 1, 2, 3))
+    order = rng.sample(range(tasks), tasks)
+    argv = [*argv, "--workers", rng.choice("123")]
+    return [[*argv, "--array-index", str(index), "--array-count", str(tasks)] for index in order]
 
 
 @pytest.mark.timeout(600)
-def test_killed_at_twenty_random_moments_it_ends_with_the_same_bytes(iemocap: Path, tmp_path: Path) -> None:
-    rng = random.Random(7)
-    reference = tmp_path / "reference"
-    began = time.monotonic()
-    assert start(iemocap, reference, 1).wait() == 0
-    whole = time.monotonic() - began
-    kills = finished = 0
-    while kills < KILLS or finished == 0:
+def test_killed_at_twenty_random_moments_it_ends_with_the_same_bytes(
+    iemocap: Path, reference: Path, packers: tuple[Packers, Packers], tmp_path: Path
+) -> None:
+    rng, one = random.Random(7), packers[0]
+    whole, kills, finished = 0.0, 0, 0
+    while kills < KILLS or finished < 2:
         out = tmp_path / f"out{finished}"
         settled: dict[str, tuple[int, int]] = {}
-        while True:
-            # Mostly past the start of the interpreter, where the work is.
-            patience = rng.uniform(0.35, 1.1) * whole if kills < KILLS else 120.0
-            process = start(iemocap, out, rng.choice((1, 2)))
-            try:
-                code = process.wait(patience)
-            except subprocess.TimeoutExpired:
-                kill(process)
-                kills += 1
-                now = {p.name: (p.stat().st_mtime_ns, p.stat().st_ino) for p in out.glob("*.tar")}
-                assert settled.items() <= now.items(), "a finished shard was packed again"
-                settled = now
-                continue
-            assert code == 0, process.stderr and process.stderr.read()
-            assert process.stderr is not None
-            process.stderr.close()
-            break
-        assert digests(out) == digests(reference)
-        assert not (out / ".pack").exists()
+        began, undisturbed = time.monotonic(), True
+        while not (out / "index.json").exists() or (out / ".pack").exists():
+            for task in divided(rng, arguments(iemocap, out)):
+                one.begin(task, rng.uniform(0.0, 1.1) * whole if finished and kills < KILLS else 300.0)
+                if one.end():
+                    continue
+                kills, undisturbed = kills + 1, False
+                assert settled.items() <= stamps(out).items(), "a finished shard was packed again"
+                settled = stamps(out)
+                break
+        assert settled.items() <= stamps(out).items() and digests(out) == digests(reference)
         finished += 1
+        if undisturbed:
+            whole = time.monotonic() - began
+
+
+@pytest.mark.timeout(600)
+def test_tasks_killed_side_by_side_and_divided_anew_end_with_the_same_bytes(
+    iemocap: Path, reference: Path, packers: tuple[Packers, Packers], tmp_path: Path
+) -> None:
+    rng, out, kills = random.Random(11), tmp_path / "out", 0
+    began = time.monotonic()
+    packers[0].begin(arguments(iemocap, tmp_path / "whole"), 300.0)
+    assert packers[0].end()
+    whole = time.monotonic() - began
+    while not (out / "index.json").exists() or (out / ".pack").exists():
+        pair = zip(packers, divided(rng, arguments(iemocap, out)), strict=False)
+        begun = [(each, each.begin(task, rng.uniform(0.0, whole) if kills < 6 else 300.0)) for each, task in pair]
+        kills += sum(not each.end() for each, _ in begun)
+    assert digests(out) == digests(reference)
 
 
 def test_killed_at_any_file_of_its_summary_it_leaves_nothing_behind(iemocap: Path, tmp_path: Path) -> None:
@@ -137,6 +210,49 @@ def test_a_lock_of_another_host_holds_while_it_is_touched(tmp_path: Path, monkey
     assert not path.exists()
 
 
+def test_tasks_that_ask_at_once_after_dead_tasks_of_another_division_do_not_refuse_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "_PATIENCE", 1.0)
+    folder = tmp_path / ".pack"
+    folder.mkdir()
+    for number in range(40):  # their node is gone; watched one after the other they would take 40 patiences
+        (folder / f"task-{number}-of-40.lock").write_text('{"host": "elsewhere", "pid": 1}')
+    began = threading.Barrier(4)
+
+    def begin(number: int) -> None:
+        with Parts(tmp_path).task(number, 4, "job", [number]):
+            began.wait(300)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(begin, range(4)))
+
+
+def test_a_division_is_refused_while_a_task_of_another_beats_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "_PATIENCE", 600.0)
+    path = tmp_path / ".pack" / "task-1-of-2.lock"
+    path.parent.mkdir()
+    path.write_text('{"host": "elsewhere", "pid": 1}')
+    sleep = time.sleep
+    monkeypatch.setattr("time.sleep", lambda seconds: (os.utime(path), sleep(0.01)))  # it beats while it is watched
+    with pytest.raises(UserError, match=r"is being packed in 2 part\(s\)"), Parts(tmp_path).task(0, 3, "job", []):
+        pass
+
+
+def test_a_task_that_begins_while_the_last_one_sums_up_packs_nothing_again(
+    iemocap: Path, reference: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = shutil.copytree(reference, tmp_path / "out")
+    before = stamps(out)
+    finished, asked = Parts.finished, iter([True])
+    # It asked before the index came, and has its lock after.
+    monkeypatch.setattr(Parts, "finished", lambda self, job: None if next(asked, False) else finished(self, job))
+    report = pack("iemocap", iemocap, out, PackOptions(video_size=24, shard_samples=1), array=(1, 2))
+    assert report is not None and stamps(out) == before and not (out / ".pack").exists()
+
+
 def test_a_damaged_lock_file_does_not_stop_anyone(tmp_path: Path) -> None:
     path = tmp_path / "x.lock"
     path.write_bytes(b"\xff\x00 not json")
@@ -144,6 +260,36 @@ def test_a_damaged_lock_file_does_not_stop_anyone(tmp_path: Path) -> None:
         pass
 
 
+_PACKERS = """
+import json, os, signal, sys, time
+from multiprocessing import forkserver
+from pathlib import Path
+import PIL.ImageDraw, shards.packing, shards.pool
+from shards.fork_server import fork_context
+from shards.pack import main
+fork_context()
+server = forkserver._forkserver
+workers = Path(f"/proc/{server._forkserver_pid}/task/{server._forkserver_pid}/children")
+print(0, flush=True)
+for line in sys.stdin:
+    argv, patience = json.loads(line)
+    until = time.monotonic() + patience
+    packer = os.fork()
+    if packer == 0:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        server.ensure_running = lambda: None  # it runs, though it is not this process's child
+        os._exit(main(argv))
+    done, status = 0, 0
+    while not done and time.monotonic() < until:
+        time.sleep(0.001)
+        done, status = os.waitpid(packer, os.WNOHANG)
+    if not done:
+        os.kill(packer, signal.SIGKILL)
+        _, status = os.waitpid(packer, 0)
+    while workers.exists() and workers.read_text().strip():  # they notice that their packer is gone
+        time.sleep(0.001)
+    print(os.waitstatus_to_exitcode(status), flush=True)
+"""
 _HOLD = """
 import sys, time
 from pathlib import Path
