@@ -125,7 +125,7 @@ def submit_command(words: Sequence[str], tasks: int, config: RunConfig, profile:
             commands = [task_words(words, task, tasks, cpus_per_rank(config.launch, profile)) for task in range(tasks)]
             sent = [executor.submit(run_command, str(job.path), task, one) for task, one in enumerate(commands)]
         job_ids = [one.job_id for one in sent]
-    except Exception as error:
+    except BaseException as error:
         shutil.rmtree(job.path, ignore_errors=True)
         if isinstance(error, FailedJobError):
             raise EnvironmentFault(f"sbatch refused the job: {' '.join(str(error).split())}") from error

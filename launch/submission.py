@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import io
+import os
 import shutil
 import sys
 import time
@@ -45,9 +47,9 @@ def submit(plan: PlannedRun, profile: Profile, new_code: bool = False) -> Job[An
     check_machine(profile)
     if (plan.path / "run.json").exists():
         plan.open()  # a run of another configuration is refused
-    check_idle(plan.path)
     code_files()
     with new_folders([plan.path]):
+        check_idle([plan.path])
         run = plan.open()
         run.take_settings(plan.config)
         run.logs.mkdir(parents=True, exist_ok=True)
@@ -88,25 +90,25 @@ def check_machine(profile: Profile) -> None:
         )
 
 
-def check_idle(run: Path) -> None:
+def check_idle(paths: Sequence[Path]) -> None:
     """A run is worked on by one job at a time, wherever it was submitted.
 
     Raises:
-        UserError: a job of it waits or runs.
-        EnvironmentFault: Slurm, which knows of its last job, does not answer.
+        UserError: a job of one of them waits or runs, or it is finished.
+        EnvironmentFault: Slurm, which knows of their last jobs, does not answer.
     """
-    if not (run / "run.json").exists():
-        return
-    standing = standings([RunDir(run)], Scheduler(), time.time())[0]
-    if standing.active:
-        state = standing.slurm.state.lower() if standing.slurm else "running"
-        raise UserError(
-            f"name: job {standing.job_id} of the run {run} is {state}; wait for it, or `dual-hpc stop {run.name}`"
-        )
-    if is_finished(run):
-        raise UserError(
-            f"name: the run {run} is finished: `dual-hpc evaluate {run.name}` scores it; or choose name=..."
-        )
+    there = [RunDir(path) for path in paths if (path / "run.json").exists()]
+    for run, standing in zip(there, standings(there, Scheduler(), time.time()), strict=True):
+        path, name = run.path, run.path.name
+        if standing.active:
+            state = standing.slurm.state.lower() if standing.slurm else "running"
+            raise UserError(
+                f"name: job {standing.job_id} of the run {path} is {state}; wait for it, or `dual-hpc stop {name}`"
+            )
+        if is_finished(path):
+            raise UserError(
+                f"name: the run {path} is finished: `dual-hpc evaluate {name}` scores it; or choose name=..."
+            )
 
 
 def is_finished(run: Path) -> bool:
@@ -125,24 +127,47 @@ def one_voice() -> Iterator[None]:
 
 @contextlib.contextmanager
 def new_folders(paths: Sequence[Path]) -> Iterator[None]:
-    """Make these folders; those that did not exist before are removed again if what is done with them fails.
+    """Make these folders of a store; those that did not exist before are removed again if what is done fails.
+
+    Others who do so in this store wait meanwhile: two submissions of one run see each other.
 
     Raises:
         UserError: the store cannot be written.
     """
-    fresh: list[Path] = []
+    store = paths[0].parents[1]
+    _make(store)
+    with _alone(store):
+        fresh: list[Path] = []
+        try:
+            for path in paths:
+                if _make(path):
+                    fresh.append(path)
+            yield
+        except BaseException:
+            for path in fresh:
+                shutil.rmtree(path, ignore_errors=True)
+            raise
+
+
+def _make(path: Path) -> bool:
+    """True if the folder was not there."""
     try:
-        for path in paths:
-            try:
-                path.mkdir(parents=True)
-                fresh.append(path)
-            except FileExistsError:
-                if not path.is_dir():
-                    raise UserError(f"store: {path} is in the way, and is no folder") from None
-            except OSError as error:
-                raise UserError(f"store: {path} cannot be made: {error.strerror}; set DUAL_STORE or store=") from error
+        path.mkdir(parents=True)
+    except FileExistsError:
+        if not path.is_dir():
+            raise UserError(f"store: {path} is in the way, and is no folder") from None
+        return False
+    except OSError as error:
+        raise UserError(f"store: {path} cannot be made: {error.strerror}; set DUAL_STORE or store=") from error
+    return True
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder; a file system without locks has to do without."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            file = os.open(folder, os.O_RDONLY)
+            stack.callback(os.close, file)
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
-    except Exception:
-        for path in fresh:
-            shutil.rmtree(path, ignore_errors=True)
-        raise

@@ -101,8 +101,10 @@ def axis(text: str) -> tuple[str, list[str]]:
         return key, [str(number) for number in range(first, last + 1)]
     chosen = _split(values)
     twice = [value for value in chosen if chosen.count(value) > 1]
-    if not chosen:
+    if not any(chosen):
         raise UserError(f"{text!r} has no values")
+    if not all(chosen):
+        raise UserError(f"{text!r} has an empty value; write null where one is meant")
     if twice:
         raise UserError(f"{text!r}: the value {twice[0]} comes twice")
     return key, chosen
@@ -187,8 +189,22 @@ def _check_size(members: int) -> None:
 
 
 def _split(values: str) -> list[str]:
-    """At commas outside of brackets."""
-    return [part for part in re.split(r",(?![^\[{(]*[\]})])", values) if part]
+    """At commas outside of brackets and quotes."""
+    parts, depth, quote = [""], 0, ""
+    for sign in values:
+        if quote:
+            quote = "" if sign == quote else quote
+        elif sign in "'\"" and parts[-1].rstrip()[-1:] in ("", *"[{,:"):  # inside of a word it is a letter, as in YAML
+            quote = sign
+        elif sign in "[{":
+            depth += 1
+        elif sign in "]}":
+            depth = max(0, depth - 1)
+        if sign == "," and not quote and not depth:
+            parts.append("")
+        else:
+            parts[-1] += sign
+    return [part.strip() for part in parts]
 
 
 def _word(override: str) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from submitit.core.utils import FailedJobError
@@ -24,7 +26,7 @@ from launch.runs import PlannedRun
 from launch.sbatch import python_command, sbatch_parameters
 from launch.sbatch_job import without_allocation
 from launch.snapshot import ARCHIVE, code_files, write_archive
-from launch.submission import check_machine, new_folders, one_voice, submit_local
+from launch.submission import check_idle, check_machine, new_folders, one_voice, submit_local
 from launch.sweep import SweepDir
 
 
@@ -50,7 +52,11 @@ def open_members(sweep: SweepDir, plans: Sequence[PlannedRun], new_code: bool = 
 
     Args:
         new_code: pack the code anew. The jobs of other members must not be under way: they start from the same archive.
+
+    Raises:
+        UserError: a job of one of them waits or runs, or it is finished.
     """
+    check_idle([plan.path for plan in plans])
     (sweep.path / "logs").mkdir(parents=True, exist_ok=True)
     if new_code:
         (sweep.path / ARCHIVE).unlink(missing_ok=True)
@@ -61,10 +67,19 @@ def open_members(sweep: SweepDir, plans: Sequence[PlannedRun], new_code: bool = 
         run.take_settings(plan.config)
         (run.path / history.STOP).unlink(missing_ok=True)
         if new_code or not (run.path / ARCHIVE).exists():
-            shutil.copyfile(archive, run.path / ARCHIVE)
+            _share(archive, run.path / ARCHIVE)
         runs.append(run)
     sweep.save()
     return runs
+
+
+def _share(archive: Path, path: Path) -> None:
+    """Put the archive there too, without its bytes where the file system can: archives are replaced, never changed."""
+    path.unlink(missing_ok=True)
+    try:
+        os.link(archive, path)
+    except OSError:
+        shutil.copyfile(archive, path)
 
 
 def submit_array(

@@ -125,6 +125,7 @@ def dry_run(plan: PlannedRun, profile: Profile) -> int:
 
 def dry_run_command(args: argparse.Namespace, config: RunConfig, profile: Profile) -> int:
     """The same for a command."""
+    import shlex
     from pathlib import Path
 
     from launch.request import price
@@ -132,6 +133,6 @@ def dry_run_command(args: argparse.Namespace, config: RunConfig, profile: Profil
 
     folder = Path(config.store).absolute() / "jobs" / f"{args.command[0]}-N"
     print(sbatch_text(profile, config.launch, folder, sys.executable, args.tasks, args.tasks, goes_on=False), end="")
-    print(f"# {args.tasks} task(s) of: dual-hpc {' '.join(args.command)}", file=sys.stderr)
+    print(f"# {args.tasks} task(s) of: dual-hpc {shlex.join(args.command)}", file=sys.stderr)
     print(f"# {price(config.launch, profile, args.tasks)}", file=sys.stderr)
     return 0

@@ -114,7 +114,7 @@ def submit_new(args: argparse.Namespace) -> int:
         for plan in plans:
             plan.config.tracking.tags |= {"sweep": sweep.sweep.name} | ({PARENT_TAG: parent} if parent else {})
         return submit(sweep, plans, profile, args)
-    except Exception:
+    except BaseException:
         if parent is not None and not sweep.path.exists():
             forget_parent(config, parent)
         raise
@@ -122,6 +122,7 @@ def submit_new(args: argparse.Namespace) -> int:
 
 def dry_run(sweep: SweepDir, plans: Sequence[PlannedRun], profile: Profile, args: argparse.Namespace) -> int:
     """The sbatch file on standard output; on standard error the members, and what they may cost."""
+    import shlex
     import sys
 
     from launch.request import check, check_array, price
@@ -134,7 +135,7 @@ def dry_run(sweep: SweepDir, plans: Sequence[PlannedRun], profile: Profile, args
     if profile.executor == "slurm":
         print(sbatch_text(profile, request, sweep.path, sys.executable, len(plans), parallel), end="")
     for member in sweep.sweep.members:
-        print(f"# {member.name}: {' '.join(member.overrides)}", file=sys.stderr)
+        print(f"# {member.name}: {shlex.join(member.overrides)}", file=sys.stderr)
     print(f"# {len(plans)} runs, {parallel} at a time; {price(request, profile, len(plans))}", file=sys.stderr)
     return 0
 

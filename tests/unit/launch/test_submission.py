@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from launch.profiles import load_profile
 from launch.runs import plan_resumption
 from launch.sbatch import sbatch_text
 from launch.sbatch_job import without_allocation
+from launch.submission import new_folders
 from launch.sweep import SweepDir, folder, grid
 
 
@@ -59,6 +62,40 @@ def test_a_run_goes_on_as_it_was_asked_for_last(tmp_path: Path) -> None:
     assert plan_resumption(run, ["checkpoint.every_steps=9"])[0].config.checkpoint.every_steps == 9
     with pytest.raises(UserError, match="only launch"):
         plan_resumption(run, ["optim.lr=1"])
+
+
+def test_a_profile_that_is_named_anew_is_read_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.yaml").write_text("max_nodes: 1\n")
+    run = RunDir.create(tmp_path / "runs" / "demo", load_config("demo", [f"store={tmp_path}"]))
+    asked = LaunchConfig(profile=str(tmp_path / "mine.yaml"))
+    history.record(
+        run.path, history.Entry(event="submit", job_id="1", request=asked, profile=load_profile("mine.yaml"))
+    )
+    Path("mine.yaml").write_text("max_nodes: 2\n")
+    assert plan_resumption(run, [])[1].max_nodes == 1
+    plan, profile = plan_resumption(run, ["launch.profile=mine.yaml"])
+    assert profile.max_nodes == 2 and plan.config.launch.profile == str(tmp_path / "mine.yaml")
+
+
+def test_one_submission_at_a_time_in_a_store_and_nothing_is_left_of_one_that_failed(tmp_path: Path) -> None:
+    paths = [tmp_path / "store" / "sweeps" / "cv", tmp_path / "store" / "runs" / "cv.0"]
+    probe = "import fcntl, os, sys; fcntl.flock(os.open(sys.argv[1], os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)"
+
+    def others_wait() -> bool:
+        return (
+            subprocess.run([sys.executable, "-c", probe, tmp_path / "store"], stderr=subprocess.DEVNULL).returncode == 1
+        )
+
+    with pytest.raises(KeyboardInterrupt), new_folders(paths):
+        assert all(path.is_dir() for path in paths) and others_wait()
+        raise KeyboardInterrupt
+    assert not any(path.exists() for path in paths) and not others_wait()
+    with new_folders(paths):
+        pass
+    with pytest.raises(OSError), new_folders([*paths, tmp_path / "store" / "runs" / "cv.1"]):
+        raise OSError
+    assert all(path.is_dir() for path in paths) and not (tmp_path / "store" / "runs" / "cv.1").exists()
 
 
 def test_paths_and_names_are_no_shell(tmp_path: Path) -> None:

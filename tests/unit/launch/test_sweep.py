@@ -25,6 +25,11 @@ from launch.sweep_report import cell, markdown, write
         ("folds=2,4", ("data.test_fold", ["2", "4"])),
         ("seeds=0..4", ("seed", ["0", "1", "2", "3", "4"])),
         ("optim.betas=[0.9,0.98],[0.9,0.999]", ("optim.betas", ["[0.9,0.98]", "[0.9,0.999]"])),
+        ("key=[1,[2,3]],[4]", ("key", ["[1,[2,3]]", "[4]"])),
+        ("key={a: [1,2], b: 3},{}", ("key", ["{a: [1,2], b: 3}", "{}"])),
+        ("model.text.path=\"/a b,c\", 'd,]e' ,f", ("model.text.path", ['"/a b,c"', "'d,]e'", "f"])),
+        ("key=it's,[x's,\"],\"],]y,z", ("key", ["it's", '[x\'s,"],"]', "]y", "z"])),
+        ("seed=1\n,2", ("seed", ["1", "2"])),
     ],
 )
 def test_an_axis_is_a_setting_and_its_values(text: str, expected: tuple[str, list[str]]) -> None:
@@ -32,7 +37,8 @@ def test_an_axis_is_a_setting_and_its_values(text: str, expected: tuple[str, lis
 
 
 @pytest.mark.parametrize(
-    "text", ["optim.lr", "=1", "optim.lr=", "seed=1,1", "seeds=4..0", "seed=,", "seeds=0..9999999"]
+    "text",
+    ["optim.lr", "=1", "optim.lr=", "seed=1,1", "seeds=4..0", "seed=,", "seed=1,,2", "seed=1, ,2", "seeds=0..9999999"],
 )
 def test_what_is_no_axis_is_refused(text: str) -> None:
     with pytest.raises(UserError):
