@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from dual_hpc.data.augment import augment_audio, augment_video, dropped_modalities, generator
 from dual_hpc.data.decode import BadSample, decode_audio, decode_features, decode_text, decode_video
 from dual_hpc.data.members import AUDIO, FEATURES, META, TEXT, VIDEO
-from dual_hpc.data.reader import SampleRef
+from dual_hpc.data.reader import SampleRef, is_intact
 from dual_hpc.data.settings import AugmentSettings, DecodeSettings, bare
 
 NO_LABEL = -100  # torch's own value for "no class"
@@ -105,7 +104,7 @@ class SampleDecoder:
     def _decode(self, sample: Sample, ref: SampleRef, epoch: int, extension: str, data: bytes) -> None:
         """Put one member into the sample."""
         settings, augment = self._settings, self._augment
-        if extension in ref.crc32 and zlib.crc32(data) != ref.crc32[extension]:
+        if not is_intact(ref, extension, data):
             raise BadSample(f"{extension}: is not what was packed (its CRC-32 differs)")
         if extension == AUDIO:
             sample.waveform = decode_audio(data, settings.max_seconds)

@@ -84,14 +84,28 @@ def decode_features(npy: bytes, width: int, dtype: str) -> NDArray[Any]:
     Raises:
         BadSample: not a plain array of that width and type, empty, or not finite.
     """
-    try:
-        array: NDArray[Any] = np.load(io.BytesIO(npy), allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise BadSample(f"features: {_line(error)}") from error
-    if array.ndim != 2 or not len(array) or array.shape[1] != width or array.dtype.str != dtype:
+    array = load_array(npy)
+    if array.shape[1] != width or array.dtype.str != dtype:
         raise BadSample(f"features: expected {dtype} [T, {width}], found {array.dtype.str} {array.shape}")
     if not np.isfinite(array).all():
         raise BadSample("features: not finite")
+    return array
+
+
+def load_array(npy: bytes) -> NDArray[Any]:
+    """An array of a feature shard, [T, D] with T >= 1.
+
+    Raises:
+        BadSample: not a plain array of numbers, or of another shape.
+    """
+    try:
+        array: NDArray[Any] = np.load(io.BytesIO(npy), allow_pickle=False)
+    except Exception as error:  # a header that lies makes numpy raise many kinds, MemoryError among them
+        raise BadSample(f"features: {_line(error)}") from error
+    if not isinstance(array, np.ndarray):
+        raise BadSample("features: an archive, not an array")
+    if array.dtype.kind != "f" or array.ndim != 2 or not len(array):
+        raise BadSample(f"features: expected numbers [T, D], found {array.dtype.str} {array.shape}")
     return array
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, overload
 
@@ -15,13 +16,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dual_hpc.atomic import write_atomically
 from dual_hpc.data.sample import Utterance
-from dual_hpc.errors import UserError
+from dual_hpc.errors import EnvironmentFault, UserError
 
 FORMAT_VERSION = 1
 INDEX_NAME = "index.json"
 
 
 _Place = Annotated[int, Field(ge=0, le=2**62)]  # bytes
+_Crc32 = Annotated[int, Field(ge=0, lt=2**32)]
 _Index = TypeVar("_Index", bound="ShardIndex")
 
 
@@ -32,7 +34,7 @@ class IndexedSample(BaseModel):
 
     meta: Utterance
     members: dict[str, tuple[_Place, _Place]]  # extension -> (offset of the data in the tar, bytes)
-    crc32: dict[str, int] = {}  # of each member: a damaged shard's sha256 does not say which sample is to blame
+    crc32: dict[str, _Crc32] = {}  # of each member: a damaged shard's sha256 does not say which sample is to blame
 
 
 class Shard(BaseModel):
@@ -89,15 +91,18 @@ def read_index(folder: str | Path, form: type[Any] = ShardIndex) -> Any:
 
     Raises:
         UserError: the folder is missing, empty or unfinished, or its index is not one of ours.
+        EnvironmentFault: the index cannot be read.
     """
     folder = Path(folder)
     path = folder / INDEX_NAME
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise UserError(f"data.shards: the folder {folder} does not exist; pack a corpus there with `dual-hpc pack`")
-    if not path.exists():
+    if not os.path.exists(path):
         raise UserError(f"data.shards: {folder} holds no {INDEX_NAME} (empty or unfinished); run `dual-hpc pack` again")
     try:
         index = form.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise EnvironmentFault(f"data.shards: cannot read {path}: {error.strerror}") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "content"

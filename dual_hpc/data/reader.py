@@ -7,6 +7,7 @@ the index and the tar still belong together.
 from __future__ import annotations
 
 import os
+import zlib
 from collections import OrderedDict
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -95,6 +96,11 @@ class SampleReader:
         if len(self._open) > self._limit:
             os.close(self._open.popitem(last=False)[1])
         return file
+
+
+def is_intact(ref: SampleRef, extension: str, data: bytes) -> bool:
+    """False if the bytes of a member are not those that were packed, as far as the index can say."""
+    return extension not in ref.crc32 or zlib.crc32(data) == ref.crc32[extension]
 
 
 def _pread(file: int, size: int, offset: int, path: str) -> bytes:

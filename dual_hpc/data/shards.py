@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
-import io
+import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -13,9 +14,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dual_hpc.data.index import IndexedSample, Shard, ShardIndex, read_index
+from dual_hpc.data.decode import BadSample, load_array
+from dual_hpc.data.index import INDEX_NAME, IndexedSample, Shard, ShardIndex, dataset_id, read_index
 from dual_hpc.data.members import FEATURES, TEXT
-from dual_hpc.data.reader import SampleReader, SampleRef
+from dual_hpc.data.reader import SampleReader, SampleRef, is_intact
 from dual_hpc.data.sample import Utterance
 from dual_hpc.data.table import SampleTable, TableIndex
 from dual_hpc.errors import UserError
@@ -38,20 +40,23 @@ class ShardSet:
         folders: folders that hold an `index.json`.
 
     Raises:
-        UserError: no folder, one without an index, no samples, or media and features mixed.
+        UserError: no folder, one without an index or whose index was edited, no samples, the same shards twice, or
+            media and features mixed.
     """
 
     def __init__(self, folders: Iterable[str | Path]):
-        self.folders = [Path(folder) for folder in folders]
+        self.folders = [Path(folder).absolute() for folder in folders]  # the process may go elsewhere
         if not self.folders:
             raise UserError("data.shards: name at least one folder of shards")
         indexes = [read_index(folder, TableIndex) for folder in self.folders]
+        if len({os.path.realpath(folder) for folder in self.folders}) < len(self.folders):
+            raise UserError(f"data.shards: {', '.join(map(str, self.folders))} name a folder twice")
         kinds = {index.kind for index in indexes}
         if len(kinds) > 1:
             raise UserError("data.shards: folders of media and of features cannot be read together")
         self.kind = kinds.pop()
         self.options = [index.options for index in indexes]
-        self._ids = [index.dataset_id for index in indexes]
+        self._ids = [_identity(folder, index) for folder, index in zip(self.folders, indexes, strict=True)]
         self.table = SampleTable(self.folders, indexes)
         del indexes
         _return_memory()
@@ -92,17 +97,28 @@ class ShardSet:
         return self.table.ref(number)
 
     def features(self) -> dict[str, tuple[int, str]]:
-        """Arrays of feature shards, name -> (D, dtype), from the first sample that has each; empty for media."""
+        """Arrays of feature shards, name -> (D, dtype), from the first sound sample that has each; empty for media.
+
+        Raises:
+            UserError: every sample that has an array is damaged.
+        """
         if self.kind != "features":
             return {}
-        layout = {}
         with SampleReader() as reader:
-            for extension, number in sorted(self.table.holders().items()):
-                if extension.endswith(FEATURES):
-                    npy = reader.read(self.ref(number), {extension})[extension]
-                    array = np.load(io.BytesIO(npy), allow_pickle=False)
-                    layout[extension.removesuffix(FEATURES)] = (array.shape[-1], array.dtype.str)
-        return layout
+            return {
+                extension.removesuffix(FEATURES): self._layout(reader, extension, first)
+                for extension, first in sorted(self.table.holders().items())
+                if extension.endswith(FEATURES)
+            }
+
+    def _layout(self, reader: SampleReader, extension: str, first: int) -> tuple[int, str]:
+        for ref in map(self.ref, range(first, len(self))):
+            data = reader.read(ref, {extension}).get(extension)
+            with suppress(BadSample):
+                if data is not None and is_intact(ref, extension, data):
+                    array = load_array(data)
+                    return array.shape[1], array.dtype.str
+        raise UserError(f"data.shards: every {extension} is damaged; run `dual-hpc extract` again")
 
     def texts(self, numbers: Sequence[int]) -> list[str]:
         """Transcripts of the samples, read from their shards; empty where a sample has none."""
@@ -116,6 +132,15 @@ class ShardSet:
             if index.dataset_id != known:
                 raise UserError(f"data.shards: {folder} was packed again while it was being read; start again")
         return indexes
+
+
+def _identity(folder: Path, index: ShardIndex) -> str:
+    if index.dataset_id != dataset_id(index.shards):
+        raise UserError(
+            f"data.shards: {folder / INDEX_NAME} lists other shards than it was written for: it was edited, or comes "
+            "from elsewhere; run `dual-hpc pack` again"
+        )
+    return index.dataset_id
 
 
 def _return_memory() -> None:

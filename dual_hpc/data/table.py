@@ -91,10 +91,9 @@ class SampleTable:
         own = slice(self._end[number] - len(extensions), self._end[number])
         spans = zip(extensions, self._spans[own].tolist(), strict=True)
         members = {extension: (offset, length) for extension, (offset, length) in spans}
-        sums = {
-            extension: known for extension, known in zip(extensions, self._sums[own].tolist(), strict=True) if known
-        }
-        return SampleRef(number, key, path, size, members, float(self.durations[number]), sums)
+        sums = zip(extensions, self._sums[own].tolist(), strict=True)
+        known = {extension: crc32 for extension, crc32 in sums if crc32}
+        return SampleRef(number, key, path, size, members, float(self.durations[number]), known)
 
     def holders(self) -> dict[str, int]:
         """Each extension, and the first sample that has it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from unittest.mock import patch
 
@@ -111,7 +112,21 @@ def test_features_must_be_plain_finite_and_of_the_right_width():
 
     good = np.ones((3, 4), np.float16)
     assert np.array_equal(decode_features(npy(good), 4, "<f2"), good)
-    bad = [good[:0], good[:, :2], good.astype("f4"), good * np.nan, np.array([{}], object)]
+    bad = [good[:0], good[:, :2], good.astype("f4"), good * np.nan, np.array([{}], object), np.float16(1), good[0]]
     for array in bad:
         with pytest.raises(BadSample, match="features"):
             decode_features(npy(array, allow_pickle=True), 4, "<f2")
+    archive = io.BytesIO()
+    np.savez(archive, good)
+    with pytest.raises(BadSample, match="archive"):
+        decode_features(archive.getvalue(), 4, "<f2")
+
+
+@given(st.integers(0, 159), st.binary(min_size=1, max_size=4))
+def test_features_with_a_damaged_header_are_features_or_a_bad_sample(place, junk):
+    buffer = io.BytesIO()
+    np.save(buffer, np.ones((4, 4), np.float16))
+    data = bytearray(buffer.getvalue())
+    data[place : place + len(junk)] = junk
+    with contextlib.suppress(BadSample):
+        assert np.isfinite(decode_features(bytes(data), 4, "<f2")).all()

@@ -7,6 +7,7 @@ import json
 import os
 import tarfile
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
@@ -101,6 +102,68 @@ def test_an_index_with_impossible_values_is_refused_when_it_is_read(folder, fiel
     (folder / "index.json").write_text(json.dumps(index))
     with pytest.raises(UserError, match=r"is not a shard index \(shards\.1\."):
         ShardSet([folder])
+
+
+@pytest.mark.parametrize("edit", ["a shard less", "another id", "shards in another order"])
+def test_an_index_edited_by_hand_is_another_data_set_and_refused(folder, edit):
+    index = json.loads((folder / "index.json").read_text())
+    if edit == "a shard less":
+        index["shards"].pop()
+    elif edit == "another id":
+        index["dataset_id"] = "0" * 32
+    else:
+        index["shards"].reverse()
+    (folder / "index.json").write_text(json.dumps(index))
+    with pytest.raises(UserError, match=r"index\.json lists other shards than it was written for"):
+        ShardSet([folder])
+
+
+def test_an_index_that_cannot_be_read_is_one_line(tmp_path):
+    (tmp_path / "index.json").mkdir()
+    with pytest.raises(EnvironmentFault, match=r"cannot read .*index\.json"):
+        ShardSet([tmp_path])
+    for name in ("x" * 5000, "a\0b"):
+        with pytest.raises(UserError, match="does not exist"):
+            ShardSet([name])
+
+
+def test_the_same_folder_under_two_names_is_refused(folder, tmp_path):
+    (tmp_path / "link").symlink_to(folder)
+    for again in (folder, f"{folder}/", tmp_path / "link"):
+        with pytest.raises(UserError, match="name a folder twice"):
+            ShardSet([folder, again])
+
+
+def test_relative_folders_are_found_after_the_process_went_elsewhere(folder, monkeypatch):
+    monkeypatch.chdir(folder.parent)
+    shard_set = ShardSet(["shards"])
+    monkeypatch.chdir("/")
+    with SampleReader() as reader:
+        assert reader.read(shard_set.ref(0), {"txt"}) == {"txt": b"so it goes"}
+    assert len(shard_set.utterances) == 13
+
+
+@pytest.mark.parametrize("damage", ["junk", "a bit of its header", "a number alone"])
+def test_the_layout_of_features_is_that_of_the_first_sound_ones(tmp_path, damage):
+    clips = [Clip(1.0, text=None, npy={"audio": np.ones((2, 4), np.float16)}) for _ in range(3)]
+    if damage == "a number alone":
+        clips[0].npy["audio"] = np.float16(1)
+    folder = write_shards(tmp_path / "s", [clips], "features", sums=True)
+    path = folder / "shard-00000.tar"
+    data = bytearray(path.read_bytes())
+    offset, size = ShardSet([folder]).ref(0).members["audio.npy"]
+    if damage == "junk":
+        data[offset : offset + size] = b"j" * size
+    elif damage == "a bit of its header":
+        data[offset + data[offset:].index(b"4)")] ^= 6  # two wide
+    path.write_bytes(data)
+    assert ShardSet([folder]).features() == {"audio": (4, "<f2")}
+
+
+def test_features_that_are_all_damaged_are_refused(tmp_path):
+    clips = [Clip(1.0, text=None, npy={"audio": np.float16(1)}) for _ in range(3)]
+    with pytest.raises(UserError, match=r"every audio\.npy is damaged"):
+        ShardSet([write_shards(tmp_path / "s", [clips], "features")]).features()
 
 
 def test_two_tars_of_equal_size_that_changed_places_are_refused(tmp_path, media):

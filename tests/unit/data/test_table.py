@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dual_hpc.data.index import IndexedSample, Shard, ShardIndex, read_index, write_index
+from dual_hpc.data.index import IndexedSample, Shard, ShardIndex, dataset_id, read_index, write_index
 from dual_hpc.data.sample import Utterance
 from dual_hpc.data.shards import ShardSet
 from dual_hpc.data.table import SampleTable, TableIndex
@@ -30,20 +30,16 @@ def an_index(shards: list[list[tuple[dict[str, tuple[int, int]], float]]]) -> Sh
         meta = Utterance(key=key, corpus="c", dialogue="d", utterance=0, speaker="s", duration=duration)
         return IndexedSample(meta=meta, members=members)
 
-    return ShardIndex(
-        dataset_id="x",
-        corpus="c",
-        options={},
-        shards=[
-            Shard(
-                name=f"{n}.tar",
-                bytes=n,
-                sha256="0",
-                samples=[sample(f"k{n}_{i}" + "y" * i, *one) for i, one in enumerate(samples)],
-            )
-            for n, samples in enumerate(shards)
-        ],
-    )
+    written = [
+        Shard(
+            name=f"{n}.tar",
+            bytes=n,
+            sha256="0",
+            samples=[sample(f"k{n}_{i}" + "y" * i, *one) for i, one in enumerate(samples)],
+        )
+        for n, samples in enumerate(shards)
+    ]
+    return ShardIndex(dataset_id=dataset_id(written), corpus="c", options={}, shards=written)
 
 
 @given(st.lists(SHARDS, min_size=1, max_size=3))
