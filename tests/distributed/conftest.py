@@ -32,7 +32,7 @@ class Ranks:
     processes: list[Rank]
     outputs: list[Path]
 
-    def wait(self, timeout: float = 420) -> list[int]:
+    def wait(self, timeout: float = 1200) -> list[int]:
         """Exit codes; the rest is killed as soon as one rank fails, as a launcher does."""
         deadline = time.monotonic() + timeout
         while any(process.poll() is None for process in self.processes):
@@ -44,7 +44,7 @@ class Ranks:
             time.sleep(0.05)
         return [process.wait() for process in self.processes]
 
-    def check(self, timeout: float = 420) -> list[str]:
+    def check(self, timeout: float = 1200) -> list[str]:
         """Outputs of ranks that must all succeed."""
         codes = self.wait(timeout)
         texts = [path.read_text(errors="replace") for path in self.outputs]

@@ -14,7 +14,7 @@ from dual_hpc.tracking.journal import read, replay
 from dual_hpc.tracking.run_dir import RunDir
 from dual_hpc.training.export import export_checkpoint
 
-pytestmark = [pytest.mark.distributed, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.distributed, pytest.mark.timeout(1800)]
 
 
 WRITTEN = ("0:fp32", "1:bf16", "3:bf16")

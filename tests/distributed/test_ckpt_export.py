@@ -15,7 +15,7 @@ from dual_hpc.model import DualForEmotionClassification
 from dual_hpc.tracking.run_dir import RunDir
 from launch.cli import main as command
 
-pytestmark = [pytest.mark.distributed, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.distributed, pytest.mark.timeout(1800)]
 
 
 def test_an_exported_checkpoint_predicts_and_equals_the_trained_weights(

@@ -12,7 +12,7 @@ import pytest
 
 from dual_hpc.data.shards import ShardSet
 
-pytestmark = [pytest.mark.distributed, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.distributed, pytest.mark.timeout(1800)]
 
 
 def test_two_ranks_then_three_with_a_killed_worker_read_what_one_rank_reads(

@@ -22,7 +22,7 @@ from dual_hpc.training.features import fitted
 from shards.encoders import encoders_of_model
 from shards.extraction import extract
 
-pytestmark = [pytest.mark.distributed, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.distributed, pytest.mark.timeout(1800)]
 PREPROCESSING = {"sample_rate": 16_000, "image_size": 32, "video_hz": 4.0, "max_seconds": 0.5, "max_tokens": 12}
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.distributed.nursery import Nursery
 
-pytestmark = [pytest.mark.distributed, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.distributed, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from dual_hpc.tracking.run_dir import RunDir
 from tests.distributed.history import final_state, samples
 from tests.distributed.nursery import Nursery
 
-pytestmark = [pytest.mark.distributed, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.distributed, pytest.mark.timeout(1800)]
 # Everything random switched on: dropout, augmentation, modality dropout.
 RANDOM = (
     "model.dropout=0.1",
@@ -92,10 +92,7 @@ def test_signal_stop_file_and_deadline_each_save_on_all_ranks_and_the_next_job_g
     make_run: Callable[..., RunDir], start_ranks: Callable[..., Any], whole: Callable[[int], RunDir]
 ) -> None:
     run = make_run("stopped", "training.zero_stage=2", *RANDOM)
-    ranks = start_ranks("train", 2, run.path)
-    wait_for_a_step(run, ranks)
-    os.kill(ranks.processes[1].pid, signal.SIGUSR2)
-    outputs = ranks.check()
+    outputs = start_ranks("train", 2, run.path, "signal:2", DIES="1").check()
     assert all(output.splitlines()[-1].endswith("stopped") for output in outputs)
     reached = choose.steps(run.checkpoints)[-1]
     assert reached < 5

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-pytestmark = [pytest.mark.distributed, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.distributed, pytest.mark.timeout(1800)]
 STAGES = (0, 1, 2, 3)
 RESUMED = ("0:fp32", "1:bf16", "2:fp32", "3:fp32", "3:bf16")
 POISONED = ("0:fp32", "1:fp32", "2:bf16", "3:fp32", "3:bf16")

@@ -13,7 +13,7 @@ from dual_hpc.model import load_model
 from dual_hpc.tracking.journal import read, replay
 from dual_hpc.tracking.run_dir import RunDir
 
-pytestmark = [pytest.mark.distributed, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.distributed, pytest.mark.timeout(1800)]
 STEPS = 7  # 4 epochs of 20 samples, 12 at a time
 
 

@@ -1,7 +1,7 @@
 """`train` as a launcher calls it: `train.py RUN [POINT]`; with POINT this rank kills itself there.
 
 POINT is a point of the commit protocol, as `manifest:2` for its second passing, or `step:7` before the seventh step;
-`hang:7` makes it sleep there instead.
+`hang:7` makes it sleep there instead, `signal:7` asks it to stop.
 SAMPLES in the environment names a folder whose samples-RANK.jsonl takes the keys of every step.
 """
 
@@ -31,9 +31,9 @@ def die_at(point: str) -> None:
         if left == 0 and name == "hang":
             time.sleep(600)
         if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), signal.SIGUSR2 if name == "signal" else signal.SIGKILL)
 
-    if name in ("step", "hang"):
+    if name in ("step", "hang", "signal"):
         seed = run.seed_everything  # called once before every step
 
         def seeding(parts: object) -> None:
