@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from dual_hpc.evaluation.report import subset_name
+from dual_hpc.evaluation.tables import subset_name
 
 if TYPE_CHECKING:
     from dual_hpc.evaluation.result import EvaluationResult
+    from dual_hpc.evaluation.robustness import Robustness
 
 HEADINGS = {"wa": "WA", "ua": "UA", "weighted_f1": "weighted F1", "macro_f1": "macro F1"}
 
@@ -36,6 +37,16 @@ def reliance_line(result: EvaluationResult) -> str | None:
     """What the text adds, from the same weights."""
     reliance = result.text_reliance
     return None if reliance is None else f"text adds {100 * reliance['ua']:+.1f} points of UA ({{A,V,T}} minus {{A,V}})"
+
+
+def robustness_table(robustness: Robustness) -> Table:
+    """UA in percent under each disturbance, from no disturbance to the most severe."""
+    table = Table("UA", "", "clean", "level: UA", box=None, title=f"robustness, seed {robustness.seed}")
+    for curve in robustness.curves:
+        points = "  ".join(f"{level:g}: {100 * one.ua:.1f}" for level, one in curve.points.items())
+        disturbance = f"{curve.disturbance.name}, {curve.disturbance.unit}"
+        table.add_row(disturbance, subset_name(curve.shown), f"{100 * curve.clean.ua:.1f}", points)
+    return table
 
 
 def _title(about: Mapping[str, object]) -> str:

@@ -10,10 +10,10 @@ from dual_hpc.atomic import write_atomically
 from dual_hpc.evaluation.figures import confusion_figure
 from dual_hpc.evaluation.metrics import MAIN
 from dual_hpc.evaluation.result import EvaluationResult
+from dual_hpc.evaluation.tables import percent, subset_name, table
 
 _HEADINGS = {"wa": "WA", "ua": "UA", "weighted_f1": "weighted F1", "macro_f1": "macro F1"}
-_FEW = 10  # clusters below which a percentile bootstrap promises too much
-_MODALITIES = {"a": "A", "v": "V", "t": "T"}
+_FEW = 10  # dialogues, or utterances of a speaker, below which a number promises too much
 
 
 def write_report(folder: Path, name: str, result: EvaluationResult) -> list[Path]:
@@ -30,11 +30,6 @@ def write_report(folder: Path, name: str, result: EvaluationResult) -> list[Path
     return [folder / f"{name}.json", folder / f"{name}.md", picture]
 
 
-def subset_name(subset: str) -> str:
-    """ "avt" -> "{A,V,T}"."""
-    return "{" + ",".join(_MODALITIES[m] for m in "avt" if m in subset) + "}"
-
-
 def markdown(result: EvaluationResult) -> str:
     """The report to read; scores in percent."""
     about = ", ".join(f"{key} {value}" for key, value in result.about.items() if value is not None and key != "reads")
@@ -49,6 +44,7 @@ def markdown(result: EvaluationResult) -> str:
             *_notes(result),
             *_control_table(result),
             *_style_table(result),
+            *_speaker_table(result),
             "## F1 per class",
             "",
             *_class_table(result),
@@ -58,12 +54,12 @@ def markdown(result: EvaluationResult) -> str:
 
 
 def _main_table(result: EvaluationResult) -> list[str]:
-    rows = [[name, *(_percent(row[key]) for key in MAIN)] for name, row in result.baselines.items()]
+    rows = [[name, *(percent(row[key]) for key in MAIN)] for name, row in result.baselines.items()]
     for subset, one in result.subsets.items():
         main = one.scores.main()
-        cells = [f"**{_percent(main[key])}** [{_bounds(one.interval[key])}]" for key in MAIN]
+        cells = [f"**{percent(main[key])}** [{_bounds(one.interval[key])}]" for key in MAIN]
         rows.append([subset_name(subset), *cells])
-    return _table(["", *(_HEADINGS[key] for key in MAIN)], rows)
+    return table(["", *(_HEADINGS[key] for key in MAIN)], rows)
 
 
 def _notes(result: EvaluationResult) -> list[str]:
@@ -88,8 +84,8 @@ def _control_table(result: EvaluationResult) -> list[str]:
         [
             f"{subset_name(one.shown)}, {name}",
             str(one.scores.count),
-            *(_percent(value) for value in one.scores.main().values()),
-            _percent(one.flips),
+            *(percent(value) for value in one.scores.main().values()),
+            percent(one.flips),
         ]
         for name, one in result.controls.items()
     ]
@@ -97,37 +93,52 @@ def _control_table(result: EvaluationResult) -> list[str]:
         return []
     heading = ["", "utterances", *(_HEADINGS[key] for key in MAIN), "answers changed"]
     about = "Foreign: of the next utterance of the batch that has another label."
-    return ["## Controls", "", about, "", *_table(heading, rows), ""]
+    return ["## Controls", "", about, "", *table(heading, rows), ""]
 
 
 def _style_table(result: EvaluationResult) -> list[str]:
     rows = [
-        [f"{subset_name(subset)} {style}", str(found.count), *(_percent(found.main()[key]) for key in MAIN)]
+        [f"{subset_name(subset)} {style}", str(found.count), *(percent(found.main()[key]) for key in MAIN)]
         for subset, one in result.subsets.items()
         for style, found in one.styles.items()
     ]
     if not rows:
         return []
     heading = ["", "utterances", *(_HEADINGS[key] for key in MAIN)]
-    return ["## Scripted and improvised", "", *_table(heading, rows), ""]
+    return ["## Scripted and improvised", "", *table(heading, rows), ""]
+
+
+def _speaker_table(result: EvaluationResult) -> list[str]:
+    heard = next(iter(result.subsets.values())).speakers
+    if len(heard) == 1:
+        return ["## Speakers", "", f"Everything is said by one speaker, {next(iter(heard))}.", ""]
+    often = sorted(name for name, found in heard.items() if found.count >= _FEW)
+    lines = ["## Speakers", "", "UA over the classes that the speaker shows.", ""]
+    if often:
+        rows = [
+            [name, str(heard[name].count), *(percent(one.speakers[name].ua) for one in result.subsets.values())]
+            for name in often
+        ]
+        lines += [*table(["speaker", "utterances", *map(subset_name, result.subsets)], rows), ""]
+    if len(often) > 1:
+        for subset, one in result.subsets.items():
+            worst = min(often, key=lambda name: one.speakers[name].ua)
+            lines += [
+                f"**Worst speaker** with {subset_name(subset)}: {worst}, UA {percent(one.speakers[worst].ua)}.",
+                "",
+            ]
+    if rare := len(heard) - len(often):
+        lines += [f"Speakers with fewer than {_FEW} utterances, {rare} of {len(heard)}, stand in the JSON only.", ""]
+    return lines
 
 
 def _class_table(result: EvaluationResult) -> list[str]:
     first = next(iter(result.subsets.values())).scores
     rows = [
-        [name, str(first.support[c]), *(_percent(one.scores.f1[c]) for one in result.subsets.values())]
+        [name, str(first.support[c]), *(percent(one.scores.f1[c]) for one in result.subsets.values())]
         for c, name in enumerate(result.classes)
     ]
-    return _table(["class", "utterances", *map(subset_name, result.subsets)], rows)
-
-
-def _table(heading: list[str], rows: list[list[str]]) -> list[str]:
-    rule = ["---", *["---:"] * (len(heading) - 1)]
-    return ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in [heading, rule, *rows]]
-
-
-def _percent(value: float) -> str:
-    return f"{100 * value:.1f}"
+    return table(["class", "utterances", *map(subset_name, result.subsets)], rows)
 
 
 def _bounds(interval: tuple[float, float]) -> str:

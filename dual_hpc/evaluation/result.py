@@ -13,6 +13,7 @@ from dual_hpc.evaluation.baselines import class_prior, majority
 from dual_hpc.evaluation.metrics import Scores, bootstrap, scores
 from dual_hpc.evaluation.predictions import Predictions
 from dual_hpc.evaluation.protocols import dialogue_of
+from dual_hpc.evaluation.robustness import Robustness
 
 LEVEL = 0.95
 STYLES = {"scripted": True, "improvised": False}
@@ -25,11 +26,13 @@ class SubsetResult:
     Attributes:
         interval: score name -> bounds of the 95 % bootstrap interval, clustered by dialogue.
         styles: scripted and improvised -> scores, where the corpus tells them apart.
+        speakers: speaker -> scores.
     """
 
     scores: Scores
     interval: Mapping[str, tuple[float, float]]
     styles: Mapping[str, Scores] = field(default_factory=dict)
+    speakers: Mapping[str, Scores] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,7 @@ class EvaluationResult:
         subsets: "av", "avt", ... -> result.
         baselines: name -> headline scores.
         controls: name -> result.
+        robustness: curves under disturbances, where they were asked for.
     """
 
     about: Mapping[str, Any]
@@ -62,6 +66,7 @@ class EvaluationResult:
     subsets: Mapping[str, SubsetResult]
     baselines: Mapping[str, Mapping[str, float]]
     controls: Mapping[str, ControlResult] = field(default_factory=dict)
+    robustness: Robustness | None = None
 
     @property
     def text_reliance(self) -> Mapping[str, float] | None:
@@ -83,6 +88,7 @@ class EvaluationResult:
                     **one.scores.to_json(self.classes),
                     "interval": {key: list(bounds) for key, bounds in one.interval.items()},
                     "styles": {style: found.to_json(self.classes) for style, found in one.styles.items()},
+                    "speakers": {name: {"count": found.count, **found.main()} for name, found in one.speakers.items()},
                 }
                 for name, one in self.subsets.items()
             },
@@ -91,6 +97,7 @@ class EvaluationResult:
                 name: {"shown": one.shown, "flips": one.flips, **one.scores.to_json(self.classes)}
                 for name, one in self.controls.items()
             },
+            **({} if self.robustness is None else {"robustness": self.robustness.to_json()}),
         }
 
 
@@ -143,8 +150,19 @@ def _subset(found: Predictions, n_classes: int, utterances: Mapping[str, Utteran
         chosen = np.array([meta.scripted is scripted for meta in metas], dtype=bool)
         if chosen.any():
             styles[style] = scores(found.truth[chosen], found.answers[chosen], n_classes)
+    spoken = np.array([_speaker(meta) for meta in metas], dtype=object)
+    speakers = {}
+    for name in sorted(set(spoken)):
+        chosen = spoken == name
+        speakers[name] = scores(found.truth[chosen], found.answers[chosen], n_classes)
     return SubsetResult(
         scores=scores(found.truth, found.answers, n_classes),
         interval=bootstrap(found.truth, found.answers, [dialogue_of(meta) for meta in metas], n_classes, level=LEVEL),
         styles=styles,
+        speakers=speakers,
     )
+
+
+def _speaker(meta: Utterance) -> str:
+    """Who speaks, to read: "iemocap 5 F", "meld Joey"."""
+    return " ".join(str(part) for part in (meta.corpus, meta.session, meta.speaker) if part not in (None, ""))

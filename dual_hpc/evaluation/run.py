@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -24,6 +25,8 @@ from dual_hpc.evaluation.predictions import View, predict_views
 from dual_hpc.evaluation.protocols import SPLITS, Protocol, get_protocol, protocol_of_classes
 from dual_hpc.evaluation.report import write_report
 from dual_hpc.evaluation.result import EvaluationResult, assemble
+from dual_hpc.evaluation.robustness import Suite
+from dual_hpc.evaluation.robustness_report import write_robustness
 from dual_hpc.model import DualConfig, load_model
 from dual_hpc.tracking.run_dir import RunDir
 
@@ -37,11 +40,13 @@ def evaluate_run(
     checkpoint: str = "best",
     subsets: Sequence[str] = ("av", "avt"),
     device: str | None = None,
+    robustness_seed: int | None = None,
 ) -> EvaluationResult:
     """Evaluate a run's exported weights on its own shards and write `reports/SPLIT_CHECKPOINT.{json,md,png}`.
 
     Args:
         checkpoint: "best" (chosen on validation) or "last".
+        robustness_seed: as for `evaluate`; the suite's files are `reports/SPLIT_CHECKPOINT_robustness.*`.
 
     Raises:
         UserError: no run, no such export, no such split.
@@ -52,9 +57,16 @@ def evaluate_run(
         there = ", ".join(sorted(path.name for path in run.exports.glob("*"))) or "none yet"
         raise UserError(f"the run {run.path} has no exported weights {checkpoint!r}; there are: {there}")
     about = {"run": run.path.name, "checkpoint": f"{checkpoint} ({model_dir.resolve().name})"}
-    result = evaluate(model_dir, run.config().data, split=split, subsets=subsets, device=device, about=about)
-    write_report(run.reports, f"{split}_{checkpoint}", result)
+    result = evaluate(model_dir, run.config().data, split, subsets, device, about, robustness_seed)
+    write_reports(run.reports, f"{split}_{checkpoint}", result)
     return result
+
+
+def write_reports(folder: Path, name: str, result: EvaluationResult) -> None:
+    """The report of a result, and that of the robustness suite where it was asked for, which no other overwrites."""
+    write_report(folder, name, result)
+    if result.robustness is not None:
+        write_robustness(folder, f"{name}_robustness", result.robustness, result.about, result.baselines["majority"])
 
 
 def evaluate(
@@ -64,6 +76,7 @@ def evaluate(
     subsets: Sequence[str] = ("av", "avt"),
     device: str | None = None,
     about: dict[str, Any] | None = None,
+    robustness_seed: int | None = None,
 ) -> EvaluationResult:
     """Evaluate a saved model on a split of `data.shards`; every subset from the same weights.
 
@@ -74,6 +87,7 @@ def evaluate(
         split: "train", "validation", "test", or "all" for every labelled utterance.
         subsets: strings of a, v and t.
         device: torch's name; None takes a GPU where there is one.
+        robustness_seed: also run the robustness suite, whose draws hang on this number.
 
     Raises:
         UserError: not a DUAL model, other classes than the protocol's, unknown split or subset, nothing to evaluate.
@@ -98,7 +112,11 @@ def evaluate(
     model.to(where)  # type: ignore[arg-type]  # transformers' wrapper hides torch's signature
     reads = model.config.modalities
     controls = {name: parts for name, parts in CONTROLS.items() if _applies(*parts, reads)}
-    views = _views(subsets, controls, reads)
+    suite = None
+    if robustness_seed is not None:
+        able = [letter for letter in reads if any(_has(meta, letter) for meta in by_key.values())]
+        suite = Suite(robustness_seed, able, not model.config.reads_features, tokenizer, prepared.max_tokens)
+    views = {**_views(subsets, controls, reads), **(suite.views() if suite else {})}
     loader = EvalLoader(shard_set, numbers, labels, prepared, tokenizer, 0, 1, data.micro_batch)
     try:
         found = predict_views(model, _shown(loader, split), views, where)
@@ -118,15 +136,20 @@ def evaluate(
         "left_out": _left_out(protocol, utterances),
         "reads": reads,
     }
-    return assemble(
+    result = assemble(
         facts,
         classes,
         model.config.class_counts or counts,
         {subset: found[subset] for subset in subsets},
         by_key,
-        found["t"] if "t" in reads and any(meta.has_text for meta in by_key.values()) else None,
+        found["t"] if "t" in reads and any(_has(meta, "t") for meta in by_key.values()) else None,
         {name: (shown, found[name], found[shown]) for name, (shown, _) in controls.items()},
     )
+    return replace(result, robustness=suite.result(found, len(classes))) if suite else result
+
+
+def _has(meta: Utterance, letter: str) -> bool:
+    return {"a": meta.has_audio, "v": meta.has_video, "t": meta.has_text}[letter]
 
 
 def _applies(shown: str, foreign: str, reads: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,7 +15,8 @@ examples:
   dual-hpc evaluate trial-2                              # the best checkpoint of a run on its test split
   dual-hpc evaluate store/runs/trial-2 --checkpoint last --split validation --json
   dual-hpc evaluate trial-2 --all-subsets                # every combination of audio, video and text
-  dual-hpc evaluate --model exported/ --shards shards/mine --protocol all --split all
+  dual-hpc evaluate trial-2 --robustness                 # also under noise, lost pictures, word errors, missing parts
+  dual-hpc evaluate --model exported/ --shards shards/mine --protocol all --split all --out report/
 
 A run's report is also written to its reports/ folder and shown in MLflow.
 """
@@ -30,6 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", default="best", metavar="NAME", help="best (default) or last, of a run")
     parser.add_argument("--subsets", default="av,avt", metavar="LIST", help="modalities to score (default %(default)s)")
     parser.add_argument("--all-subsets", action="store_true", help="all seven combinations of modalities")
+    parser.add_argument("--robustness", action="store_true", help="also curves of the scores as the inputs get worse")
+    parser.add_argument("--seed", type=int, metavar="N", help="of the draws of --robustness (default 0)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the report of --model")
     parser.add_argument("--json", action="store_true", help="every number as JSON instead of a table")
 
 
@@ -38,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
 
     from rich.console import Console
 
-    from launch.score_table import reliance_line, score_table
+    from launch.score_table import reliance_line, robustness_table, score_table
 
     result = evaluate(args)
     if args.json:
@@ -47,6 +52,8 @@ def run(args: argparse.Namespace) -> int:
     Console().print(score_table(result))
     if line := reliance_line(result):
         print(line)
+    if result.robustness is not None:
+        Console().print(robustness_table(result.robustness))
     return 0
 
 
@@ -62,15 +69,23 @@ def evaluate(args: argparse.Namespace) -> EvaluationResult:
         raise UserError("--shards and --protocol go with --model: a run is scored on its own")
     if args.model is not None and not (args.shards and args.protocol):
         raise UserError("--model needs --shards DIR and --protocol NAME to know what to score it on")
+    if args.out is not None and (args.model is None or (args.out.exists() and not args.out.is_dir())):
+        raise UserError("--out: a folder for the report of --model; a run's report stands in its own reports/ folder")
+    if args.seed is not None and not args.robustness:
+        raise UserError("--seed goes with --robustness: nothing else is drawn")
     found = find_run(args.run_name, args.store) if args.model is None else None
 
     from dual_hpc.evaluation import run as evaluation
 
+    seed = (args.seed or 0) if args.robustness else None
     subsets = evaluation.ALL_SUBSETS if args.all_subsets else tuple(args.subsets.split(","))
     if found is None:
         data = load_config(None, [f"data.protocol={args.protocol}"]).data.model_copy(update={"shards": args.shards})
-        return evaluation.evaluate(args.model, data, split=args.split, subsets=subsets)
-    result = evaluation.evaluate_run(found.path, split=args.split, checkpoint=args.checkpoint, subsets=subsets)
+        result = evaluation.evaluate(args.model, data, args.split, subsets, robustness_seed=seed)
+        if args.out is not None:
+            evaluation.write_reports(args.out, args.split, result)
+        return result
+    result = evaluation.evaluate_run(found.path, args.split, args.checkpoint, subsets, robustness_seed=seed)
     if found.config().tracking.enabled:
         track(found)
     return result

@@ -12,8 +12,9 @@ from dual_hpc.data.sample import Utterance
 from dual_hpc.evaluation.baselines import class_prior, majority
 from dual_hpc.evaluation.figures import confusion_figure
 from dual_hpc.evaluation.predictions import Predictions
-from dual_hpc.evaluation.report import markdown, subset_name, write_report
+from dual_hpc.evaluation.report import markdown, write_report
 from dual_hpc.evaluation.result import EvaluationResult, assemble
+from dual_hpc.evaluation.tables import subset_name
 
 CLASSES = ["joy|bliss", "fear", "anger"]
 
@@ -76,6 +77,43 @@ def test_controls_are_scored_beside_the_answers_that_they_change(result):
 
 def test_a_corpus_that_knows_no_style_has_no_table_of_styles(result):
     assert "Scripted" not in markdown(result)
+
+
+def spoken(speakers: list[str]) -> EvaluationResult:
+    truth = [n % 3 for n in range(len(speakers))]
+    utterances = {
+        f"u{n:02d}": Utterance(
+            key=f"u{n:02d}", corpus="mine", session=5, dialogue="d", utterance=n, speaker=name, duration=1.0
+        )
+        for n, name in enumerate(speakers)
+    }
+    answers = [0 if name == "weak" else label for name, label in zip(speakers, truth, strict=True)]
+    return assemble({"run": "r"}, CLASSES, [1, 1, 1], {"av": predictions(answers, truth)}, utterances)
+
+
+def test_speakers_are_scored_apart_and_the_worst_is_named():
+    found = spoken(["good"] * 12 + ["weak"] * 15 + ["rare|one"] * 3)
+    text = markdown(found)
+    assert "| mine 5 good | 12 | 100.0 |" in text and "| mine 5 weak | 15 | 33.3 |" in text
+    assert "**Worst speaker** with {A,V}: mine 5 weak, UA 33.3." in text
+    assert "fewer than 10 utterances, 1 of 3, stand in the JSON only" in text and "rare" not in text
+    stored = found.to_json()["subsets"]["av"]["speakers"]
+    assert {name: row["count"] for name, row in stored.items()} == {
+        "mine 5 good": 12,
+        "mine 5 weak": 15,
+        "mine 5 rare|one": 3,
+    }
+
+
+@pytest.mark.parametrize("speakers", [["good"] * 12, ["good"]])
+def test_one_speaker_is_nobodys_worst(speakers):
+    text = markdown(spoken(speakers))
+    assert "Everything is said by one speaker, mine 5 good." in text and "Worst" not in text
+
+
+def test_speakers_of_few_utterances_have_no_table():
+    text = markdown(spoken(["a"] * 3 + ["b"] * 4))
+    assert "2 of 2, stand in the JSON only" in text and "| speaker" not in text
 
 
 def test_the_files_hold_what_the_result_holds(result, tmp_path):

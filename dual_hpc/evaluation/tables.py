@@ -1,0 +1,23 @@
+"""Markdown tables of scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+_MODALITIES = {"a": "A", "v": "V", "t": "T"}
+
+
+def subset_name(subset: str) -> str:
+    """ "avt" -> "{A,V,T}"."""
+    return "{" + ",".join(_MODALITIES[m] for m in "avt" if m in subset) + "}"
+
+
+def percent(value: float) -> str:
+    """A share of one as percent with one decimal, without the sign."""
+    return f"{100 * value:.1f}"
+
+
+def table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a table whose first column is words and whose others are numbers."""
+    rule = ["---", *["---:"] * (len(heading) - 1)]
+    return ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in [heading, rule, *rows]]
