@@ -17,6 +17,9 @@ from torch import Tensor
 from dual_hpc.kernels.alignment_onepass import LEAST_TEMPERATURE, AlignmentOnePass
 from dual_hpc.kernels.dispatch import select
 from dual_hpc.kernels.lengths import checked, valid_steps, zero_padding
+from dual_hpc.kernels.once import no_transforms
+from dual_hpc.kernels.precision import accumulator, working
+from dual_hpc.kernels.shapes import expect
 
 
 def alignment_loss(
@@ -36,10 +39,13 @@ def alignment_loss(
     Returns:
         [B] in fp32 (fp64 for fp64 inputs): a mean over each utterance's steps.
     """
+    expect("alignment_loss", a, v=(v, tuple(a.shape)))
     chosen = select("alignment_loss", implementation, a)
+    if chosen != "reference":
+        no_transforms("alignment_loss")
     lengths = checked(lengths, a)
-    dtype = torch.get_autocast_dtype(a.device.type) if torch.is_autocast_enabled(a.device.type) else a.dtype
-    wide = torch.promote_types(dtype, torch.float32)
+    dtype = working(a)
+    wide = accumulator(dtype)
     with torch.autocast(a.device.type, enabled=False):
         tau = torch.as_tensor(temperature, dtype=wide, device=a.device).reshape(())
         if chosen == "triton":
@@ -63,7 +69,7 @@ def alignment_reference(a: Tensor, v: Tensor, lengths: Tensor, tau: Tensor, acro
         forward = torch.logsumexp(qa @ kv.T / tau, dim=1) - matched
         backward = torch.logsumexp(qv @ ka.T / tau, dim=1) - matched
         losses.append((forward.mean() + backward.mean()) / 2)
-    return torch.stack(losses)
+    return torch.stack(losses) if losses else a.sum((1, 2)) * tau
 
 
 def alignment_torch(a: Tensor, v: Tensor, lengths: Tensor, tau: Tensor, across_batch: bool) -> Tensor:
@@ -77,7 +83,7 @@ def alignment_torch(a: Tensor, v: Tensor, lengths: Tensor, tau: Tensor, across_b
     matched = (a * v).sum(-1) / tau
     present = valid
     if across_batch:
-        a, v, present = a.reshape(1, -1, width), v.reshape(1, -1, width), valid.reshape(1, -1)
+        a, v, present = a.reshape(1, batch * steps, width), v.reshape(1, batch * steps, width), valid.reshape(1, -1)
     similarity = a @ v.transpose(1, 2) / tau
     # A finite floor instead of -inf: a row of -inf has NaN gradients even where its result is discarded.
     floor = torch.finfo(similarity.dtype).min

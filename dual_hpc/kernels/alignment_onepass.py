@@ -52,6 +52,6 @@ class AlignmentOnePass(torch.autograd.Function):
         dtau = -(along_a * present.view(*ctx.groups, 1)).sum() / tau
         out = []
         for q, dq, along, size in ((a, da, along_a, size_a), (v, dv, along_v, size_v)):
-            dx = torch.addcmul(dq, q, along, value=-1).view(*present.shape, -1)
+            dx = torch.addcmul(dq, q, along, value=-1).view(*present.shape, q.shape[2])
             out.append(dx.div_(size).masked_fill_(~present[..., None], 0))
         return out[0], out[1], None, dtau, None

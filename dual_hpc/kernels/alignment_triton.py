@@ -20,8 +20,9 @@ from torch import Tensor
 
 from dual_hpc.kernels.lengths import valid_steps, zero_padding
 from dual_hpc.kernels.once import only_once
+from dual_hpc.kernels.precision import accumulator
+from dual_hpc.kernels.triton_launch import LANGUAGE, launch
 
-LANGUAGE = {torch.float32: tl.float32, torch.float64: tl.float64}
 FLOOR = tl.constexpr(-1e30)  # below any similarity, finite: a block without a valid key must not make NaN
 
 
@@ -59,8 +60,10 @@ def lse_kernel(
     ACC: tl.constexpr,
 ):
     """lse [B, T]: of every query q [B, T, D] over the keys k [B, T, D] of its own or of all utterances."""
-    sequence = tl.program_id(1)
-    t = tl.program_id(0) * QUERIES + tl.arange(0, QUERIES)
+    tiles = tl.cdiv(steps, QUERIES)
+    sequence = tl.program_id(0) // tiles
+    first_query = tl.program_id(0) % tiles * QUERIES
+    t = first_query + tl.arange(0, QUERIES)
     column = tl.arange(0, COLUMNS)[None, :]
     length = tl.load(lengths + sequence)
     at = (sequence * steps + t).to(tl.int64)
@@ -71,7 +74,7 @@ def lse_kernel(
     end = length
     if ACROSS:
         end = batch * steps
-    if tl.program_id(0) * QUERIES >= length:
+    if first_query >= length:
         end = 0
     for first in range(0, end, KEYS):
         keys, _, valid = keys_at(k, first, lengths, sequence, steps, batch, column, D, KEYS, ACROSS)
@@ -104,8 +107,10 @@ def gradient_kernel(
     ACC: tl.constexpr,
 ):
     """dq [B, T, D] in the accumulator's dtype, from share [B, T] (w above, zero past the lengths)."""
-    sequence = tl.program_id(1)
-    t = tl.program_id(0) * QUERIES + tl.arange(0, QUERIES)
+    tiles = tl.cdiv(steps, QUERIES)
+    sequence = tl.program_id(0) // tiles
+    first_query = tl.program_id(0) % tiles * QUERIES
+    t = first_query + tl.arange(0, QUERIES)
     column = tl.arange(0, COLUMNS)[None, :]
     length = tl.load(lengths + sequence)
     position = sequence * steps + t
@@ -118,7 +123,7 @@ def gradient_kernel(
     end = length
     if ACROSS:
         end = batch * steps
-    if tl.program_id(0) * QUERIES >= length:
+    if first_query >= length:
         end = 0
     for first in range(0, end, KEYS):
         keys, flat, valid = keys_at(k, first, lengths, sequence, steps, batch, column, D, KEYS, ACROSS)
@@ -135,7 +140,7 @@ def gradient_kernel(
 
 def alignment_loss_triton(a: Tensor, v: Tensor, lengths: Tensor, tau: Tensor, across_batch: bool) -> Tensor:
     """`alignment_loss` by the kernels; directions are normalised in fp32 and multiplied in a's dtype."""
-    wide = torch.promote_types(a.dtype, torch.float32)
+    wide = accumulator(a.dtype)
     a, v = (F.normalize(zero_padding(x, lengths).to(wide), dim=-1).to(a.dtype) for x in (a, v))
     return alignment_op(a, v, lengths, tau, across_batch)[0]
 
@@ -144,7 +149,7 @@ def sizes(q: Tensor, across_batch: bool, warps: int) -> dict[str, Any]:
     """Constants of both kernels."""
     columns = max(16, triton.next_power_of_2(q.shape[2]))
     tile = 64 if columns <= 256 and q.element_size() == 2 else 32
-    wide = LANGUAGE[torch.promote_types(q.dtype, torch.float32)]
+    wide = LANGUAGE[accumulator(q.dtype)]
     return dict(D=q.shape[2], COLUMNS=columns, QUERIES=tile, KEYS=tile, ACROSS=across_batch, ACC=wide, num_warps=warps)
 
 
@@ -158,8 +163,9 @@ def alignment_op(
     constants = sizes(a, across_batch, warps=4)
     lse_a, lse_v = (tau.new_empty(batch, steps) for _ in range(2))
     short = lengths.to(torch.int32)
+    programs = (batch * triton.cdiv(steps, constants["QUERIES"]),)
     for q, k, lse in ((a, v, lse_a), (v, a, lse_v)):
-        lse_kernel[(triton.cdiv(steps, constants["QUERIES"]), batch)](q, k, short, tau, lse, steps, batch, **constants)
+        launch(lse_kernel, programs, (q, k, short, tau, lse), steps, batch, **constants)
     matched = (a.to(tau.dtype) * v.to(tau.dtype)).sum(-1) / tau
     per_step = ((lse_a + lse_v) / 2 - matched).masked_fill_(~valid_steps(lengths, steps), 0)
     return per_step.sum(1) / lengths.clamp(min=1), lse_a, lse_v
@@ -188,11 +194,14 @@ def alignment_backward_op(
     short = lengths.to(torch.int32)
     share = (dloss / (2 * lengths.clamp(min=1)))[:, None] * valid_steps(lengths, steps)
     share = share.to(tau.dtype).contiguous()
+    # Relative to the largest they neither overflow nor vanish in 16 bits, whatever the loss scale.
+    largest = F.pad(share.abs().view(-1), (0, 1), value=torch.finfo(share.dtype).tiny).max()
+    share /= largest
     da, dv = (torch.empty_like(a, dtype=tau.dtype) for _ in range(2))
+    programs = (batch * triton.cdiv(steps, constants["QUERIES"]),)
     for q, k, lse_q, lse_k, dq in ((a, v, lse_a, lse_v, da), (v, a, lse_v, lse_a, dv)):
-        gradient_kernel[(triton.cdiv(steps, constants["QUERIES"]), batch)](
-            q, k, short, tau, lse_q, lse_k, share, dq, steps, batch, **constants
-        )
+        launch(gradient_kernel, programs, (q, k, short, tau, lse_q, lse_k, share, dq), steps, batch, **constants)
+    da, dv = da * largest, dv * largest
     dtau = -(a.to(tau.dtype) * da).sum() / tau
     return da.to(a.dtype), dv.to(v.dtype), dtau.reshape(tau.shape)
 

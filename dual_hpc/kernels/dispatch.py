@@ -33,7 +33,11 @@ _said: set[tuple[str, str, str]] = set()
 
 
 class Case(NamedTuple):
-    """What a choice may depend on: sizes are those of the op's first input, `width` its last (SDM: H)."""
+    """What a choice may depend on: sizes are those of the op's first input, `width` its last (SDM: H).
+
+    `device` is the generation of an NVIDIA GPU, as "sm_90", since what won on one may lose or not exist on another;
+    else the device's type.
+    """
 
     op: str
     device: str
@@ -90,8 +94,8 @@ def choose(requested: str, case: Case, switch: str = "", triton_runs: bool = Fal
         name = "auto"
     if name == "triton" and not triton_runs:
         raise UserError(
-            f"{case.op}: model.kernels=triton cannot run on {case.device} here: it needs CUDA and the triton package; "
-            "write auto or torch"
+            f"{case.op}: model.kernels=triton cannot run on {case.device} here: it needs an NVIDIA GPU from sm_80 on "
+            "and the triton package; write auto or torch"
         )
     if name == "triton" and not _triton_covers(case):
         return "torch"
@@ -106,17 +110,26 @@ def choose(requested: str, case: Case, switch: str = "", triton_runs: bool = Fal
 def _triton_covers(case: Case) -> bool:
     """Whether the kernel is made for the case. In the interpreter all are: gradcheck needs fp64.
 
-    On a GPU, fp64 is not, and the alignment loss is for 16 bits: in fp32 its whole-width tiles spill.
+    On a GPU, fp64 is not, and the alignment loss is for 16 bits: in fp32 its whole-width tiles spill. A kernel counts
+    in 32 bits within one step of the batch (SDM), one sequence (VDM), or all steps (alignment).
     """
     if case.device == "cpu":
         return True
+    reach = {
+        "sdm": 8 * case.batch * case.width,
+        "vdm_concat_norm": 2 * case.steps * case.width,
+        "alignment_loss": case.batch * case.steps,
+    }
+    if reach[case.op] >= 2**30:  # the other half is for what a tile overshoots
+        return False
     wide = (torch.float64, torch.float32) if case.op == "alignment_loss" else (torch.float64,)
     return case.width <= TRITON_WIDTH[case.op] and case.dtype not in wide
 
 
 def select(op: str, requested: str, x: Tensor, width: int | None = None) -> str:
     """`choose` for the tensor `x` [B, T, ...] in this process; says each new choice once in the log."""
-    case = Case(op, x.device.type, x.dtype, x.shape[0], x.shape[1], x.shape[-1] if width is None else width)
+    device = generation(x.device) if x.device.type == "cuda" else x.device.type
+    case = Case(op, device, x.dtype, x.shape[0], x.shape[1], x.shape[-1] if width is None else width)
     if torch.compiler.is_compiling():
         return choose(requested, case, _SWITCH_AT_IMPORT, triton_can_run(case.device))
     chosen = choose(requested, case, os.environ.get(ENVIRONMENT_SWITCH, ""), triton_can_run(case.device))
@@ -131,9 +144,19 @@ def interpreting() -> bool:
     return os.environ.get("TRITON_INTERPRET", "") == "1"
 
 
+@torch.compiler.assume_constant_result
+def generation(device: torch.device) -> str:
+    """A CUDA device's generation, as "sm_90"; "rocm" for what calls itself CUDA and is not."""
+    if torch.version.hip:
+        return "rocm"
+    major, minor = torch.cuda.get_device_capability(device)
+    return f"sm_{major}{minor}"
+
+
 def triton_can_run(device: str) -> bool:
-    """Whether a Triton kernel can run on tensors of this device type."""
-    return _TRITON_INSTALLED and (device == "cuda" or (device == "cpu" and _INTERPRETING))
+    """Whether a Triton kernel can run on tensors of this device (see `Case`). Triton makes none for less than sm_80."""
+    recent = device.startswith("sm_") and int(device[3:]) >= 80
+    return _TRITON_INSTALLED and (recent or (device == "cpu" and _INTERPRETING))
 
 
 # Read once: none of them changes within a process, and a traced graph cannot look.

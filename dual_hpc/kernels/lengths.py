@@ -11,7 +11,7 @@ INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 
 
 def checked(lengths: Tensor, x: Tensor) -> Tensor:
-    """`lengths` for x [B, T, ...], within [0, T]: a kernel would follow a longer one out of its buffer.
+    """`lengths` for x [B, T, ...] as int64 within [0, T]: a kernel would follow a longer one out of its buffer.
 
     Raises:
         UserError: lengths are not integers [B] on x's device.
@@ -21,7 +21,7 @@ def checked(lengths: Tensor, x: Tensor) -> Tensor:
         raise UserError(f"lengths: {given} for a batch of {x.shape[0]}; give one integer per sequence")
     if lengths.device != x.device:
         raise UserError(f"lengths: on {lengths.device}, the sequences are on {x.device}; move them there")
-    return lengths.clamp(0, x.shape[1])
+    return lengths.to(torch.int64).clamp(0, x.shape[1])  # 300 steps are more than an int8 can say
 
 
 def valid_steps(lengths: Tensor, steps: int) -> Tensor:

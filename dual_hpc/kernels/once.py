@@ -1,4 +1,4 @@
-"""The fused paths know first derivatives alone."""
+"""The fused paths know first derivatives alone, by autograd's backward alone."""
 
 import torch
 
@@ -13,3 +13,13 @@ def only_once(op: str) -> None:
     """
     if torch.is_grad_enabled():
         raise UserError(f"{op}: its fast paths have no second derivative; set model.kernels to reference")
+
+
+def no_transforms(op: str) -> None:
+    """Called before a fused path: torch would take the operator for a constant, and a jvp would silently be zero.
+
+    Raises:
+        UserError: inside grad, jvp, vmap or another transform of torch.func.
+    """
+    if not torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active():
+        raise UserError(f"{op}: its fast paths do not take part in torch.func; set model.kernels to reference")

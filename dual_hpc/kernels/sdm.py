@@ -12,11 +12,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from dual_hpc.errors import UserError
 from dual_hpc.kernels.dispatch import select
 from dual_hpc.kernels.lengths import checked, last_valid, zero_padding
+from dual_hpc.kernels.once import no_transforms
+from dual_hpc.kernels.precision import working
 from dual_hpc.kernels.sdm_lstm import sdm_lstm_op
 from dual_hpc.kernels.sdm_op import sdm_op
 from dual_hpc.kernels.sdm_torch import Weights, sdm_torch
+from dual_hpc.kernels.shapes import expect
 
 State = tuple[Tensor, Tensor, Tensor]
 
@@ -45,10 +49,16 @@ def sdm(
     Returns:
         h [B, T, H], zero past the lengths, and the state after each sequence's last valid step (None without
         `with_state`). A sequence of length 0 keeps its state; if it has none yet, its x_last is zero.
+
+    Raises:
+        UserError: shapes, devices or lengths that do not go together, or an implementation that cannot run here.
     """
+    _check(x, weight_prev, weight_cur, weight_rec, bias, state)
     chosen = select("sdm", implementation, x, width=weight_rec.shape[1])
+    if chosen != "reference":
+        no_transforms("sdm")
     lengths = None if lengths is None else checked(lengths, x)
-    dtype = torch.get_autocast_dtype(x.device.type) if torch.is_autocast_enabled(x.device.type) else x.dtype
+    dtype = working(x)
     with torch.autocast(x.device.type, enabled=False):
         weights = weight_prev.to(dtype), weight_cur.to(dtype), weight_rec.to(dtype), bias.to(dtype)
         x = x.to(dtype)
@@ -65,6 +75,28 @@ def sdm(
         if not with_state:
             return out, None
         return out, (h, c, last_valid(x, lengths, torch.zeros_like(x[:, 0]) if before is None else before))
+
+
+def _check(
+    x: Tensor, weight_prev: Tensor, weight_cur: Tensor, weight_rec: Tensor, bias: Tensor, state: State | None
+) -> None:
+    """Refuse what a kernel would follow out of its buffers."""
+    expect("sdm", x)
+    batch, steps, width = x.shape
+    hidden = weight_rec.shape[-1]
+    if not steps:
+        raise UserError(f"sdm: x is {list(x.shape)}; give at least one step")
+    expect(
+        "sdm",
+        x,
+        weight_prev=(weight_prev, (4 * hidden, width)),
+        weight_cur=(weight_cur, (4 * hidden, width)),
+        weight_rec=(weight_rec, (4 * hidden, hidden)),
+        bias=(bias, (4 * hidden,)),
+    )
+    if state:
+        h, c, last = state
+        expect("sdm", x, h=(h, (batch, hidden)), c=(c, (batch, hidden)), x_last=(last, (batch, width)))
 
 
 def _implement(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dual_hpc.kernels.sdm_op import accumulator
+from dual_hpc.kernels.precision import accumulator
 
 
 def forward(

@@ -62,6 +62,8 @@ def cut(lengths: Tensor | None, steps: int, hidden: int, whole: bool) -> list[Pi
     if lengths is None:
         return [Piece(0, steps, None, None)]
     known = lengths.tolist()
+    if not known:
+        return []
     shortest = min(known)
     pieces, begin = [], 0
     for end in [steps] if whole else ends(known, price(hidden)):

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from dual_hpc.kernels.lengths import valid_steps
 from dual_hpc.kernels.once import only_once
+from dual_hpc.kernels.precision import accumulator
 
 
 class Engine(Protocol):
@@ -45,11 +46,6 @@ class Engine(Protocol):
 def engine(name: str) -> Engine:
     """The engine `name`, imported when it is first needed: Triton is optional."""
     return cast(Engine, import_module(f"dual_hpc.kernels.sdm_{name}"))
-
-
-def accumulator(dtype: torch.dtype) -> torch.dtype:
-    """The precision of c and of all sums: fp32, or fp64 for fp64."""
-    return torch.promote_types(dtype, torch.float32)
 
 
 @torch.library.custom_op("dual_hpc::sdm", mutates_args=())
@@ -110,7 +106,7 @@ def sdm_backward_op(
     padded = padding(lengths, steps)
     dh = dh.masked_fill(padded, 0)
     dpre, dh0, dc0 = engine(implementation).backward(pre, weight_rec, c, c0, lengths, dh, dh_last, dc_last)
-    flat = dpre.contiguous().masked_fill_(padded, 0).view(steps * batch, -1)
+    flat = dpre.contiguous().masked_fill_(padded, 0).flatten(0, 1)
     dx = flat @ weight_cur
     dx[: (steps - 1) * batch].addmm_(flat[batch:], weight_prev)
     return (
@@ -162,7 +158,7 @@ def steps_first(x: Tensor, lengths: Tensor) -> Tensor:
 
 def projections(x: Tensor, before: Tensor, weight_prev: Tensor, weight_cur: Tensor, bias: Tensor) -> Tensor:
     """What x [T, B, D] adds to the pre-activations [T, B, 4H]. Time-major, a shift in time is an offset in rows."""
-    out = torch.addmm(bias, x.view(-1, x.shape[2]), weight_cur.T).view(*x.shape[:2], -1)
+    out = torch.addmm(bias, x.view(-1, x.shape[2]), weight_cur.T).view(*x.shape[:2], bias.shape[0])
     add_shifted(out, x, before, weight_prev)
     return out
 

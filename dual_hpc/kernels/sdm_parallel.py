@@ -15,7 +15,7 @@ from torch import Tensor
 
 from dual_hpc.kernels import sdm_loop
 from dual_hpc.kernels.lengths import valid_steps
-from dual_hpc.kernels.sdm_op import accumulator
+from dual_hpc.kernels.precision import accumulator
 
 MAX_SWEEPS = 48
 CHECK_EVERY = 3  # reading the residual makes the host wait for the device
@@ -28,6 +28,8 @@ def forward(
     pre: Tensor, weight_rec: Tensor, h0: Tensor, c0: Tensor, lengths: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """See `sdm_op.Engine`."""
+    if not pre.numel():  # nothing has no residual
+        return sdm_loop.forward(pre, weight_rec, h0, c0, lengths)
     wide = accumulator(pre.dtype)
     valid = valid_steps(lengths, len(pre)).T[..., None]
     h = pre.new_zeros(len(pre), *h0.shape)
@@ -56,6 +58,8 @@ def backward(
     dc_last: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """See `sdm_op.Engine`."""
+    if not pre.numel():
+        return sdm_loop.backward(pre, weight_rec, c, c0, lengths, dh, dh_last, dc_last)
     wide = c.dtype
     steps = len(pre)
     valid = valid_steps(lengths, steps).T[..., None]

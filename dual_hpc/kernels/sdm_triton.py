@@ -7,17 +7,16 @@ from typing import Any
 
 import torch
 import triton
-import triton.language as tl
 from torch import Tensor
 
 from dual_hpc.errors import UserError
 from dual_hpc.kernels import sdm_exchange, sdm_resident
 from dual_hpc.kernels.dispatch import interpreting
-from dual_hpc.kernels.sdm_op import accumulator
+from dual_hpc.kernels.precision import accumulator
+from dual_hpc.kernels.triton_launch import LANGUAGE, launch
 
 ROWS = 16  # the least width of a dot: more tiles keep more of the chip busy, and every step waits for its slowest
 RESIDENT_BYTES = 131072  # four H x H matrices that fit into an SM's shared memory beside the operands of a step
-LANGUAGE = {torch.float32: tl.float32, torch.float64: tl.float64}
 
 
 @dataclass(frozen=True)
@@ -76,14 +75,13 @@ def forward(
     weight_rec = weight_rec.contiguous()
     if cut.parts == 1:
         h_last, c_last = torch.empty_like(h0), c.new_empty(batch, hidden)
-        sdm_resident.forward_kernel[(triton.cdiv(batch, ROWS),)](
-            pre, weight_rec, h0.contiguous(), c0.contiguous(), order, short, h, c, h_last, c_last, batch, **sizes
-        )
+        resident = (pre, weight_rec, h0.contiguous(), c0.contiguous(), order, short, h, c, h_last, c_last)
+        launch(sdm_resident.forward_kernel, (triton.cdiv(batch, ROWS),), resident, batch, **sizes)
     else:
         exchange[steps] = h0
         h_last, c_last = h0.clone(memory_format=torch.contiguous_format), c0.to(wide, copy=True).contiguous()
-        tensors = (pre, weight_rec, exchange, order, short, c, h_last, c_last)
-        launch(sdm_exchange.forward_kernel, tensors, steps, (steps, batch), cut, sizes)
+        exchanged = (pre, weight_rec, exchange, order, short, c, h_last, c_last)
+        launch_sharing(sdm_exchange.forward_kernel, exchanged, steps, (steps, batch), cut, sizes)
     return h, c, h_last, c_last.to(c0.dtype)
 
 
@@ -106,9 +104,9 @@ def backward(
     sizes = dict(H=hidden, UNITS=cut.units, ROWS=ROWS, ACC=LANGUAGE[wide], num_warps=cut.warps, num_stages=1)
     tensors = (pre, weight_rec.contiguous(), c, c0.contiguous(), order, short, dh.contiguous(), dh0, dc0)
     if cut.parts == 1:
-        sdm_resident.backward_kernel[(triton.cdiv(batch, ROWS),)](*tensors, batch, **sizes)
+        launch(sdm_resident.backward_kernel, (triton.cdiv(batch, ROWS),), tensors, batch, **sizes)
     else:
-        launch(sdm_exchange.backward_kernel, tensors, steps + 1, (batch,), cut, sizes)
+        launch_sharing(sdm_exchange.backward_kernel, tensors, steps + 1, (batch,), cut, sizes)
     return pre, dh0.to(dh_last.dtype), dc0.to(dc_last.dtype)
 
 
@@ -117,7 +115,7 @@ def schedule(lengths: Tensor) -> tuple[Tensor, Tensor]:
     return torch.argsort(lengths, descending=True, stable=True).to(torch.int32), lengths.to(torch.int32)
 
 
-def launch(
+def launch_sharing(
     kernel: Any, tensors: tuple[Tensor, ...], passes: int, shape: tuple[int, ...], cut: Plan, sizes: dict[str, Any]
 ) -> None:
     """K2 over all passes, with no more programs at a time than the device holds at once; else they would wait for ever.
@@ -125,11 +123,11 @@ def launch(
     In the interpreter, where programs run one after another, a launch is one pass.
     """
     tiles = triton.cdiv(shape[-1], ROWS)
-    arrived = torch.zeros(tiles, dtype=torch.int32, device=tensors[0].device)
+    tensors = (*tensors, torch.zeros(tiles, dtype=torch.int32, device=tensors[0].device))
     sizes = dict(sizes, BLOCK=cut.block, PARTS=cut.parts, KEEP=cut.keep)
     if interpreting():
         for step in range(passes):
-            kernel[(cut.parts, tiles)](*tensors, arrived, 0, step, step + 1, *shape, **sizes)
+            launch(kernel, (cut.parts, tiles), tensors, 0, step, step + 1, *shape, **sizes)
         return
     processors = torch.cuda.get_device_properties(tensors[0].device).multi_processor_count
     at_once = processors // cut.parts
@@ -140,4 +138,4 @@ def launch(
         )
     for first in range(0, tiles, at_once):
         grid = (cut.parts, min(at_once, tiles - first))
-        kernel[grid](*tensors, arrived, first, 0, passes, *shape, **sizes, launch_cooperative_grid=True)
+        launch(kernel, grid, tensors, first, 0, passes, *shape, **sizes, launch_cooperative_grid=True)

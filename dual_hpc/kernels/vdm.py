@@ -14,6 +14,9 @@ from torch import Tensor
 
 from dual_hpc.kernels.dispatch import select
 from dual_hpc.kernels.lengths import checked, valid_steps, zero_padding
+from dual_hpc.kernels.once import no_transforms
+from dual_hpc.kernels.precision import accumulator, working
+from dual_hpc.kernels.shapes import expect
 
 
 def vdm(x: Tensor, lengths: Tensor) -> Tensor:
@@ -27,6 +30,8 @@ def vdm(x: Tensor, lengths: Tensor) -> Tensor:
 
 def vdm_reference(x: Tensor, lengths: Tensor) -> Tensor:
     """The definition, one step of one sequence at a time."""
+    if not x.numel():
+        return x.clone()
     out = []
     for row, length in zip(x, lengths.tolist(), strict=True):
         steps = [row[t + 1] - row[t] for t in range(length - 1)] + ([row[length - 1]] if length else [])
@@ -50,16 +55,19 @@ def vdm_concat_norm(
     Returns:
         [B, T, 2D] in x's dtype (the autocast dtype under autocast), exact zeros past the lengths.
     """
+    expect("vdm_concat_norm", x)
+    expect("vdm_concat_norm", x, weight=(weight, (2 * x.shape[2],)), bias=(bias, (2 * x.shape[2],)))
     chosen = select("vdm_concat_norm", implementation, x)
     lengths = checked(lengths, x)
-    dtype = torch.get_autocast_dtype(x.device.type) if torch.is_autocast_enabled(x.device.type) else x.dtype
+    dtype = working(x)
     with torch.autocast(x.device.type, enabled=False):
         x = x.to(dtype)
         if chosen == "triton":
             from dual_hpc.kernels.vdm_triton import vdm_concat_norm_op
 
+            no_transforms("vdm_concat_norm")
             return vdm_concat_norm_op(x, lengths, weight.to(dtype), bias.to(dtype), eps)
-        wide = torch.promote_types(dtype, torch.float32)  # subtract in fp32 and round once
+        wide = accumulator(dtype)  # subtract in fp32 and round once
         difference = vdm_reference if chosen == "reference" else vdm
         x = zero_padding(x, lengths).to(wide)
         both = torch.cat([x, difference(x, lengths)], dim=-1)

@@ -14,8 +14,8 @@ import triton.language as tl
 from torch import Tensor
 
 from dual_hpc.kernels.once import only_once
-
-LANGUAGE = {torch.float32: tl.float32, torch.float64: tl.float64}
+from dual_hpc.kernels.precision import accumulator
+from dual_hpc.kernels.triton_launch import LANGUAGE, launch
 
 
 @triton.jit
@@ -53,8 +53,9 @@ def forward_kernel(
     ACC: tl.constexpr,
 ):
     """x [B, T, D] -> out [B, T, 2D]; one program per STEPS steps of a sequence."""
-    sequence = tl.program_id(1).to(tl.int64)
-    t = (tl.program_id(0) * STEPS + tl.arange(0, STEPS))[:, None]
+    tiles = tl.cdiv(steps, STEPS)
+    sequence = (tl.program_id(0) // tiles).to(tl.int64)
+    t = (tl.program_id(0) % tiles * STEPS + tl.arange(0, STEPS))[:, None]
     column = tl.arange(0, COLUMNS)[None, :]
     length = tl.load(lengths + sequence)
     static, change = both(x + sequence * steps * D, t, length, column, D, ACC)
@@ -105,7 +106,8 @@ def backward_kernel(
     ACC: tl.constexpr,
 ):
     """dx [B, T, D], and per program the sums [4, D] that make up the gradients of weight and bias, in `partial`."""
-    sequence = tl.program_id(1).to(tl.int64)
+    chunks = tl.cdiv(steps, chunk)
+    sequence = (tl.program_id(0) // chunks).to(tl.int64)
     column = tl.arange(0, COLUMNS)[None, :]
     length = tl.load(lengths + sequence)
     x += sequence * steps * D
@@ -115,7 +117,7 @@ def backward_kernel(
     sum_w_change = tl.zeros([COLUMNS], ACC)
     sum_b = tl.zeros([COLUMNS], ACC)
     sum_b_change = tl.zeros([COLUMNS], ACC)
-    begin = tl.program_id(0) * chunk
+    begin = tl.program_id(0) % chunks * chunk
     for first in range(begin, tl.minimum(begin + chunk, steps), STEPS):
         t = (first + tl.arange(0, STEPS))[:, None]
         g_static, g_change, static, change, d_static, d_change = through_norm(
@@ -128,7 +130,7 @@ def backward_kernel(
         sum_w_change += tl.sum(d_change * change, 0)
         sum_b += tl.sum(d_static, 0)
         sum_b_change += tl.sum(d_change, 0)
-    partial += (sequence * tl.num_programs(0) + tl.program_id(0)) * (4 * D)
+    partial += tl.program_id(0).to(tl.int64) * (4 * D)
     column = tl.arange(0, COLUMNS)
     tl.store(partial + column, sum_w, column < D)
     tl.store(partial + D + column, sum_w_change, column < D)
@@ -139,7 +141,7 @@ def backward_kernel(
 def sizes(x: Tensor, per_program: int) -> dict[str, Any]:
     """Constants of both kernels: as many steps at once as make `per_program` features."""
     columns = triton.next_power_of_2(x.shape[2])
-    wide = LANGUAGE[torch.promote_types(x.dtype, torch.float32)]
+    wide = LANGUAGE[accumulator(x.dtype)]
     return dict(D=x.shape[2], COLUMNS=columns, STEPS=max(1, per_program // columns), ACC=wide, num_warps=4)
 
 
@@ -149,9 +151,8 @@ def vdm_concat_norm_op(x: Tensor, lengths: Tensor, weight: Tensor, bias: Tensor,
     batch, steps, width = x.shape
     out = x.new_empty(batch, steps, 2 * width)
     constants = sizes(x, 2048)
-    forward_kernel[(triton.cdiv(steps, constants["STEPS"]), batch)](
-        x.contiguous(), lengths.to(torch.int32), weight.contiguous(), bias.contiguous(), out, steps, eps, **constants
-    )
+    tensors = (x.contiguous(), lengths.to(torch.int32), weight.contiguous(), bias.contiguous(), out)
+    launch(forward_kernel, (batch * triton.cdiv(steps, constants["STEPS"]),), tensors, steps, eps, **constants)
     return out
 
 
@@ -168,11 +169,11 @@ def vdm_concat_norm_backward_op(
     batch, steps, width = x.shape
     dx = torch.empty_like(x, memory_format=torch.contiguous_format)
     chunk = 128
-    programs = triton.cdiv(steps, chunk)
-    partial = x.new_empty(batch * programs, 2, 2 * width, dtype=torch.promote_types(x.dtype, torch.float32))
+    programs = batch * triton.cdiv(steps, chunk)
+    partial = x.new_empty(programs, 2, 2 * width, dtype=accumulator(x.dtype))
     constants = sizes(x, 1024)
     tensors = (x.contiguous(), lengths.to(torch.int32), weight.contiguous(), dout.contiguous(), dx, partial)
-    backward_kernel[(programs, batch)](*tensors, steps, chunk, eps, **constants)
+    launch(backward_kernel, (programs,), tensors, steps, chunk, eps, **constants)
     dweight, dbias = partial.sum(0).to(weight.dtype).unbind(0)
     return dx, dweight.clone(), dbias.clone()
 

@@ -103,3 +103,26 @@ def test_within_the_utterance_others_do_not_matter_and_across_the_batch_they_do(
     across = alignment_loss(a, v, lengths, tau, across_batch=True, implementation=implementation)
     torch.testing.assert_close(within[:1], alone, atol=1e-6, rtol=1e-6)
     assert (across > within).all()
+
+
+@scopes
+def test_the_kernels_fill_every_buffer_that_they_are_given(poison, across_batch):
+    a, v, tau = inputs(3, 5, 3)
+    lengths = torch.tensor([5, 2, 0])
+    want = run(a, v, lengths, tau, across_batch, "torch")
+    for mine, its in zip(run(a, v, lengths, tau, across_batch, "triton"), want, strict=True):
+        torch.testing.assert_close(mine, its, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("loss_scale", [1e-4, 2.0**20])
+def test_gradients_in_fp16_do_not_know_the_loss_scale(loss_scale):
+    a, v, _ = inputs(2, 100, 4)
+    lengths = torch.tensor([100, 1])
+    a, v = ((x + 2).half().detach().requires_grad_() for x in (a, v))  # alike, as frames are: their softmax is flat
+    truth = [x.detach().double().requires_grad_() for x in (a, v)]
+    taus = [torch.tensor(0.1, dtype=dtype, requires_grad=True) for dtype in (torch.float32, torch.float64)]
+    got, want = (
+        torch.autograd.grad((alignment_loss(*x, lengths, tau, implementation=name) * loss_scale)[0], tau)[0]
+        for x, tau, name in (((a, v), taus[0], "triton"), (truth, taus[1], "reference"))
+    )
+    assert (got - want).abs() <= 1e-2 * want.abs()

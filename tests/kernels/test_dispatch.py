@@ -11,28 +11,29 @@ from dual_hpc.errors import UserError
 from dual_hpc.kernels import dispatch
 from dual_hpc.kernels.dispatch import HAS, Case, Row, choose, select
 
-CASE = Case("sdm", "cuda", torch.bfloat16, 32, 1500, 256)
+CASE = Case("sdm", "sm_90", torch.bfloat16, 32, 1500, 256)
 
 
 def test_auto_is_torch_where_nothing_was_measured():
     for op in HAS:
-        for device in ("cpu", "cuda", "mps"):
+        for device in ("cpu", "sm_90", "rocm", "mps"):
             for dtype in (torch.float64, torch.float32, torch.bfloat16):
                 case = Case(op, device, dtype, 7, 3, 5)
                 assert choose("auto", case, triton_runs=True) == "torch"
 
 
 def test_a_measured_row_is_taken_in_its_regime_only(monkeypatch):
-    row = Row("sdm", "cuda", frozenset({torch.bfloat16}), range(128, 257), 1000, "triton")
+    row = Row("sdm", "sm_90", frozenset({torch.bfloat16}), range(128, 257), 1000, "triton")
     monkeypatch.setattr(dispatch, "MEASURED", (row,))
     assert choose("auto", CASE, triton_runs=True) == "triton"
     assert choose("auto", CASE, triton_runs=False) == "torch"
     for other in (
         Case("sdm", "cpu", torch.bfloat16, 32, 1500, 256),
-        Case("sdm", "cuda", torch.float32, 32, 1500, 256),
-        Case("sdm", "cuda", torch.bfloat16, 32, 1500, 257),
-        Case("sdm", "cuda", torch.bfloat16, 1, 3, 256),
-        Case("vdm_concat_norm", "cuda", torch.bfloat16, 32, 1500, 256),
+        Case("sdm", "sm_80", torch.bfloat16, 32, 1500, 256),
+        Case("sdm", "sm_90", torch.float32, 32, 1500, 256),
+        Case("sdm", "sm_90", torch.bfloat16, 32, 1500, 257),
+        Case("sdm", "sm_90", torch.bfloat16, 1, 3, 256),
+        Case("vdm_concat_norm", "sm_90", torch.bfloat16, 32, 1500, 256),
     ):
         assert choose("auto", other, triton_runs=True) == "torch"
 
@@ -50,8 +51,43 @@ def test_an_op_without_the_requested_implementation_chooses_its_own():
 
 @pytest.mark.parametrize(("dtype", "width"), [(torch.float64, 256), (torch.bfloat16, 1025)])
 def test_what_the_kernel_does_not_cover_runs_torch(dtype, width):
-    assert choose("triton", Case("sdm", "cuda", dtype, 2, 3, width), triton_runs=True) == "torch"
-    assert choose("triton", Case("alignment_loss", "cuda", torch.float32, 2, 3, 64), triton_runs=True) == "torch"
+    assert choose("triton", Case("sdm", "sm_90", dtype, 2, 3, width), triton_runs=True) == "torch"
+    assert choose("triton", Case("alignment_loss", "sm_90", torch.float32, 2, 3, 64), triton_runs=True) == "torch"
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        Case("sdm", "sm_90", torch.bfloat16, 1 << 20, 1, 1024),
+        Case("vdm_concat_norm", "sm_90", torch.bfloat16, 1, 1 << 20, 1024),
+        Case("alignment_loss", "sm_90", torch.bfloat16, 1 << 15, 1 << 16, 64),
+    ],
+)
+def test_what_32_bits_cannot_count_runs_torch(case):
+    assert choose("triton", case, triton_runs=True) == "torch"
+    assert choose("triton", case._replace(batch=1, steps=1), triton_runs=True) == "triton"
+
+
+def test_triton_runs_on_the_generations_that_it_makes_kernels_for(monkeypatch):
+    monkeypatch.setattr(dispatch, "_TRITON_INSTALLED", True)
+    monkeypatch.setattr(dispatch, "_INTERPRETING", False)
+    able = {d: dispatch.triton_can_run(d) for d in ("sm_70", "sm_75", "sm_80", "sm_90", "sm_100", "rocm", "cpu", "mps")}
+    assert [d for d, can in able.items() if can] == ["sm_80", "sm_90", "sm_100"]
+    monkeypatch.setattr(dispatch, "_TRITON_INSTALLED", False)
+    assert not dispatch.triton_can_run("sm_90")
+
+
+def test_a_generation_is_a_constant_to_the_compiler(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+    monkeypatch.setattr(torch.version, "hip", None)
+    device = torch.device("cuda", 1)
+
+    def there(x):
+        return x + 1 if dispatch.generation(device) == "sm_90" else x
+
+    assert torch.compile(there, backend="eager", fullgraph=True)(torch.zeros(1)) == 1
+    monkeypatch.setattr(torch.version, "hip", "6.0")
+    assert dispatch.generation(device) == "rocm"
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,15 @@ def test_lengths_out_of_range_count_as_the_nearest_in_it(op, implementation):
     torch.testing.assert_close(got, run(x, torch.tensor([5, 0, 5, 2]), implementation), atol=0, rtol=0)
 
 
+@ALL
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int32])
+def test_lengths_of_few_bits_may_belong_to_more_steps_than_they_can_say(op, implementation, dtype):
+    x, run = randn(1, 300, 3), Op(op)
+    run.parameters[0] = randn(4, 300, 3) if op == "alignment" else run.parameters[0]
+    got = run(x[:, :300], torch.tensor([3], dtype=dtype), implementation)
+    torch.testing.assert_close(got, run(x, torch.tensor([3]), implementation), atol=0, rtol=0)
+
+
 def test_a_difference_does_not_look_past_the_batch():
     x = randn(2, 5, 3)
     torch.testing.assert_close(vdm(x, torch.tensor([99, -1])), vdm(x, torch.tensor([5, 0])), atol=0, rtol=0)
@@ -87,6 +96,81 @@ def test_one_step_and_one_sequence_are_nothing_special(op, implementation, batch
     torch.testing.assert_close(got, want, atol=1e-5, rtol=1e-5)
     mine, its = (torch.autograd.grad(out.square().sum(), x)[0] for out in (got, want))
     torch.testing.assert_close(mine, its, atol=1e-4, rtol=1e-4)
+
+
+@ALL
+def test_an_empty_batch_comes_back_empty_and_so_does_its_gradient(op, implementation):
+    run = Op(op)
+    leaves = [torch.zeros(0, 5, 3).requires_grad_(), *(p.requires_grad_() for p in run.parameters)]
+    out = run(leaves[0], torch.zeros(0, dtype=torch.int64), implementation)
+    gradients = torch.autograd.grad(out.sum(), leaves, materialize_grads=True)
+    assert (len(out), out.numel()) == (0, 0)
+    assert [g.shape for g in gradients] == [leaf.shape for leaf in leaves]
+    assert not any(g.any() for g in gradients)
+
+
+@ALL
+def test_no_steps_are_an_error_for_sdm_and_nothing_for_the_others(op, implementation):
+    run, lengths = Op(op), torch.tensor([0, 0])
+    if op == "sdm":
+        with pytest.raises(UserError, match="at least one step"):
+            run(torch.zeros(2, 0, 3), lengths, implementation)
+    else:
+        assert not run(torch.zeros(2, 0, 3), lengths, implementation).any()
+
+
+@ALL
+@pytest.mark.parametrize("number", range(4))
+def test_shapes_that_a_kernel_would_follow_out_of_its_buffers_are_an_error_in_one_line(op, implementation, number):
+    run, lengths = Op(op), torch.tensor([5, 1, 3, 4])
+    number %= len(run.parameters)
+    run.parameters[number] = run.parameters[number][:-1]
+    with pytest.raises(UserError, match=r"for an x of \[4, 5, 3\] give") as error:
+        run(randn(4, 5, 3), lengths, implementation)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_a_state_of_another_batch_is_an_error_in_one_line(number):
+    state = [randn(2, 4), randn(2, 4), randn(2, 3)]
+    state[number] = state[number][:1]
+    with pytest.raises(UserError, match=r"is \[1, \d\] on cpu, for an x of \[2, 5, 3\]"):
+        sdm(randn(2, 5, 3), *Op("sdm").parameters, state=tuple(state))
+
+
+@OPS
+@pytest.mark.parametrize("x", [torch.ones(4, 5, 3, dtype=torch.int64), torch.zeros(5, 3)], ids=["integers", "flat"])
+def test_what_is_no_batch_of_sequences_of_floats_is_an_error_in_one_line(op, x):
+    with pytest.raises(UserError, match="give floats"):
+        Op(op)(x, torch.tensor([5, 1, 3, 4]), "auto")
+
+
+@ALL
+def test_transforms_of_torch_func_are_right_or_refused_in_one_line(op, implementation):
+    x, run, lengths = randn(2, 3, 3), Op(op), torch.tensor([3, 2])
+    if op == "alignment":
+        run.parameters = [run.parameters[0][:2, :3]]
+
+    def derivative():
+        return torch.func.jvp(lambda x: run(x, lengths, implementation), (x,), (torch.ones_like(x),))[1]
+
+    if implementation == "reference" or (op, implementation) == ("vdm", "torch"):
+        step = 1e-3
+        slope = (run(x + step, lengths, implementation) - run(x - step, lengths, implementation)) / (2 * step)
+        torch.testing.assert_close(derivative(), slope, atol=1e-2, rtol=1e-2)
+    else:
+        with pytest.raises(UserError, match=r"set model\.kernels to reference"):
+            derivative()
+
+
+@ALL
+def test_autocast_leaves_fp64_alone_and_ends_where_it_is_switched_off_inside(op, implementation):
+    x, run, lengths = randn(4, 5, 3), Op(op), torch.tensor([5, 1, 3, 4])
+    want = run(x, lengths, implementation)
+    with torch.autocast("cpu", dtype=torch.float16):
+        assert run(x.double(), lengths, implementation).dtype == torch.float64
+        with torch.autocast("cpu", enabled=False):
+            assert torch.equal(run(x, lengths, implementation), want)
 
 
 @ALL

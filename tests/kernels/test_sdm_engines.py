@@ -45,23 +45,6 @@ def exchange(monkeypatch, request):
     only_exchange(monkeypatch, request.param)
 
 
-@pytest.fixture
-def poison(monkeypatch):
-    """Every uninitialised buffer is full of NaN."""
-    empty, new_empty, empty_like = torch.empty, torch.Tensor.new_empty, torch.empty_like
-
-    def poisoned(make):
-        def allocate(*args, **kwargs):
-            out = make(*args, **kwargs)
-            return out.fill_(float("nan")) if out.is_floating_point() else out
-
-        return allocate
-
-    monkeypatch.setattr(torch, "empty", poisoned(empty))
-    monkeypatch.setattr(torch.Tensor, "new_empty", poisoned(new_empty))
-    monkeypatch.setattr(torch, "empty_like", poisoned(empty_like))
-
-
 SHAPES = [(1, 1, 1, 1), (5, 4, 7, 20), (17, 3, 5, 33), (3, 6, 2, 16)]
 
 

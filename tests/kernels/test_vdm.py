@@ -91,3 +91,11 @@ def test_padding_full_of_nan_changes_nothing_and_gets_no_gradient(implementation
     assert not got[0][padded].any()
     assert not got[1][padded].any()
     assert not vdm(poisoned, lengths)[padded].any()
+
+
+def test_the_kernel_fills_every_buffer_that_it_is_given(poison):
+    x, weight, bias = norm_inputs(3, 5, 3)
+    lengths = torch.tensor([5, 2, 0])
+    want = run(x, lengths, weight, bias, "torch")
+    for mine, its in zip(run(x, lengths, weight, bias, "triton"), want, strict=True):
+        torch.testing.assert_close(mine, its, atol=1e-5, rtol=1e-5)
