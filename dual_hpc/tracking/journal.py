@@ -52,7 +52,11 @@ class Point:
 
 
 class Journal:
-    """The writer; one per run (rank 0)."""
+    """The writer; one per run (rank 0). What a full disk does not take waits in memory for the next line.
+
+    Attributes:
+        failure: why lines are waiting; None if all are written.
+    """
 
     def __init__(self, path: Path) -> None:
         try:
@@ -60,9 +64,10 @@ class Journal:
         except OSError as error:
             raise EnvironmentFault(f"{path} cannot be written: {error.strerror}") from error
         self.path = path
+        self.failure: str | None = None
         size = os.fstat(self._file).st_size
-        if size and os.pread(self._file, 1, size - 1) != b"\n":
-            os.write(self._file, b"\n")  # a torn line of a killed writer must not swallow ours
+        torn = size and os.pread(self._file, 1, size - 1) != b"\n"
+        self._waiting = b"\n" if torn else b""  # a torn line of a killed writer must not swallow ours
 
     def metrics(self, step: int, values: Mapping[str, float], time_ms: int | None = None) -> None:
         """Append the values that belong to `step`; NaN and infinities are kept."""
@@ -73,11 +78,23 @@ class Journal:
         self._append({"t": _now(None), "step": step, "event": kind, "fields": fields})
 
     def close(self) -> None:
-        """Flush to the disk and close."""
-        if self._file >= 0:
+        """Flush to the disk and close.
+
+        Raises:
+            EnvironmentFault: the last lines could not be written.
+        """
+        if self._file < 0:
+            return
+        try:
+            self._write_waiting()
             os.fsync(self._file)
+        except OSError as error:
+            self.failure = self.failure or error.strerror
+        finally:
             os.close(self._file)
             self._file = -1
+        if self.failure:
+            raise EnvironmentFault(f"{self.path} has lost its last lines: {self.failure}")
 
     def __enter__(self) -> Journal:
         return self
@@ -89,13 +106,17 @@ class Journal:
 
     def _append(self, record: Mapping[str, Any]) -> None:
         line = json.dumps(record, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=str) + "\n"
-        data = line.encode()
+        self._waiting += line.encode()
+        self._write_waiting()
+
+    def _write_waiting(self) -> None:
         try:
-            written = os.write(self._file, data)
+            while self._waiting:  # a disk that becomes full takes a part, and the rest once it has room again
+                self._waiting = self._waiting[os.write(self._file, self._waiting) :]
         except OSError as error:
-            raise EnvironmentFault(f"{self.path} cannot be written: {error.strerror}") from error
-        if written != len(data):
-            raise EnvironmentFault(f"{self.path} cannot be written: the disk took {written} of {len(data)} bytes")
+            self.failure = error.strerror or str(error)
+        else:
+            self.failure = None
 
 
 def read(path: Path, start: int = 0) -> list[Entry]:
@@ -115,16 +136,23 @@ def read(path: Path, start: int = 0) -> list[Entry]:
 
 
 def points(entries: Iterable[Entry]) -> list[Point]:
-    """The metric values in the order written. A repeated value is left out; a changed one follows the older one."""
-    seen: dict[tuple[str, int], float] = {}
+    """The metric values in the order written. A repeated value is left out; a changed one follows the older one.
+
+    It does so in time as well, by a millisecond where another node's clock is behind: of one step, MLflow shows the
+    latest value.
+    """
+    seen: dict[tuple[str, int], Point] = {}
     found: list[Point] = []
     for entry in entries:
         for key, value in entry.metrics.items():
-            step = entry.step or 0
+            step, time_ms = entry.step or 0, entry.time_ms
             old = seen.get((key, step))
-            if old is None or not (old == value or (math.isnan(old) and math.isnan(value))):
-                found.append(Point(key, step, value, entry.time_ms, entry.end))
-            seen[key, step] = value
+            if old is not None:
+                if old.value == value or (math.isnan(old.value) and math.isnan(value)):
+                    continue
+                time_ms = max(time_ms, old.time_ms + 1)
+            seen[key, step] = Point(key, step, value, time_ms, entry.end)
+            found.append(seen[key, step])
     return found
 
 
@@ -158,7 +186,7 @@ def _decode(line: bytes, end: int) -> Entry | None:
             event=record.get("event"),
             fields=dict(record.get("fields", {})),
         )
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
 
 

@@ -13,7 +13,7 @@ import os
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -74,6 +74,9 @@ def store_of(config: RunConfig) -> Store:
     """The store a run is tracked in: `tracking.uri`, or the sqlite database of `store`."""
     uri = config.tracking.uri or mlflow_uri(Path(config.store))
     if uri.startswith(_SQLITE):
+        if {"?", "%"} & set(uri):  # they mean something in an address: another file would be written
+            setting = "tracking.uri" if config.tracking.uri else "store"
+            raise UserError(f"{setting}: MLflow's database cannot lie in a path with ? or % ({uri})")
         return Store(uri, Path(uri.removeprefix(_SQLITE)).resolve())
     if uri.startswith(("http://", "https://")):
         return Store(uri, None)
@@ -101,6 +104,19 @@ def experiment_id(client: MlflowClient, store: Store, name: str) -> str:
     if found.lifecycle_stage == "deleted":
         raise UserError(f"tracking.experiment: {name!r} was deleted in MLflow; restore it or choose another name")
     return str(found.experiment_id)
+
+
+def newest_experiment(database: Path) -> str | None:
+    """The experiment that has the latest run, read without MLflow: its import takes seconds. None: no run."""
+    import sqlite3
+
+    latest = "SELECT experiment_id FROM runs WHERE lifecycle_stage = 'active' ORDER BY start_time DESC LIMIT 1"
+    try:
+        with closing(sqlite3.connect(f"{database.resolve().as_uri()}?mode=ro", uri=True)) as tables:
+            row = tables.execute(latest).fetchone()
+    except sqlite3.Error:
+        return None
+    return str(row[0]) if row else None
 
 
 def _create(database: Path) -> None:

@@ -26,21 +26,29 @@ def run(args: argparse.Namespace) -> int:
 
     from dual_hpc.config.paths import default_store, mlflow_uri
     from dual_hpc.errors import UserError
+    from dual_hpc.tracking.mlflow_store import newest_experiment
 
     store = Path(args.store) if args.store else default_store()
     if not (store / "mlflow.db").exists():
         raise UserError(
             f"{store} holds no mlflow.db: no run was tracked there yet (--store or DUAL_STORE names another)"
         )
-    port = args.port or free_port(5000)
+    if not 0 <= args.port < 2**16:
+        raise UserError(f"--port {args.port}: a port is a number below 65536")
+    port = free_port(args.port or 5000)
+    if args.port not in (0, port):
+        raise UserError(f"--port {args.port} is taken on this machine; without --port a free one is found")
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", mlflow_uri(store)]
     command += ["--default-artifact-root", (store.resolve() / "mlartifacts").as_uri()]
     command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     print(shlex.join(command), flush=True)
     if args.print:
         return 0
-    # Without the last part the interface shows its other face, made for conversations with language models.
-    address = f"http://127.0.0.1:{port}/#/experiments?workflowType=machine_learning"
+    # MLflow's own way to an experiment, or an address without the last part, shows the interface's other face, made for
+    # conversations with language models: no runs.
+    newest = newest_experiment(store / "mlflow.db")
+    place = "experiments" if newest is None else f"experiments/{newest}/runs"
+    address = f"http://127.0.0.1:{port}/#/{place}?workflowType=machine_learning"
     print(f"MLflow will answer on {address} (Ctrl-C ends it)", flush=True)
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # a dozen processes for features that nobody here uses

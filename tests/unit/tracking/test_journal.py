@@ -82,6 +82,20 @@ def test_steps_repeated_with_equal_values_leave_one_point_and_changed_ones_two(p
     assert replay(read(path))["loss"][1] == 2.0
 
 
+def test_a_changed_value_is_the_later_one_although_the_clock_went_back(path):
+    with Journal(path) as journal:
+        for value, time_ms in ((3.0, 5000), (2.0, 40), (2.0, 6000), (1.0, 5000)):
+            journal.metrics(1, {"loss": value}, time_ms=time_ms)
+        journal.metrics(2, {"loss": 0.5}, time_ms=50)
+    found = points(read(path))
+    assert [(p.step, p.value, p.time_ms) for p in found] == [
+        (1, 3.0, 5000),
+        (1, 2.0, 5001),
+        (1, 1.0, 5002),
+        (2, 0.5, 50),
+    ]
+
+
 def test_events_carry_their_fields(path):
     with Journal(path) as journal:
         journal.event("checkpoint", step=7, name="step_00000007", best=True)
@@ -100,6 +114,8 @@ def test_a_line_of_someone_else_is_left_out(path):
     path.write_bytes(
         b'\n{}\n[1]\nnull\n\xff\xfe\n{"t":1,"step":1,"metrics":{"a":"x"}}\n{"t":1,"step":1,"metrics":{"a":1}}\n'
     )
+    with open(path, "ab") as file:
+        file.write(b'{"t":1,"step":2,"metrics":{"a":1' + b"0" * 400 + b"}}\n" + b"[" * 100_000 + b"\n")
     assert replay(read(path)) == {"a": {1: 1.0}}
 
 

@@ -316,6 +316,14 @@ def test_a_store_that_mlflow_no_longer_offers_is_refused_by_setting(tmp_path, ur
         store_of(load_config("demo", [f"store={tmp_path}", f"tracking.uri={uri}"]))
 
 
+@pytest.mark.parametrize(("folder", "uri"), [("a?b", ""), ("a%20b", ""), ("a", "sqlite:///x.db?timeout=9")])
+def test_a_path_that_an_address_cannot_hold_is_refused_before_another_file_is_written(tmp_path, folder, uri):
+    config = load_config("demo", [f"store={tmp_path / folder}", f"tracking.uri={uri!r}"])
+    with pytest.raises(UserError, match=r"path with \? or %"):
+        store_of(config)
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_best_export_of_a_finished_run_becomes_an_mlflow_model_that_answers(store, saved_model):
     import mlflow
 
