@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from dual_hpc.config.schema import LaunchConfig
 from launch import lines
@@ -45,6 +45,13 @@ class Entry(BaseModel):
     bad_nodes: list[str] = Field(default_factory=list)
     request: LaunchConfig | None = None
     profile: Profile | None = None
+
+    @field_validator("request", "profile", mode="before")
+    @classmethod
+    def _known(cls, value: object, info: ValidationInfo) -> object:
+        # A command reads a setting that it does not know as a mistake; a job reads what a newer command wrote.
+        model = LaunchConfig if info.field_name == "request" else Profile
+        return {k: v for k, v in value.items() if k in model.model_fields} if isinstance(value, dict) else value
 
 
 def record(run: Path, entry: Entry) -> None:
