@@ -6,9 +6,7 @@ it continues behind the last finished shard; array tasks share the shards as in 
 
 from __future__ import annotations
 
-import hashlib
 import io
-import json
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +20,7 @@ from dual_hpc.data.sample import FEATURES, TEXT
 from dual_hpc.data.shards import ShardSet
 from dual_hpc.errors import UserError
 from shards.encoders import FrozenEncoders
-from shards.layout import share
+from shards.layout import extraction_fingerprint, share
 from shards.parts import Part, Parts, disk_faults
 from shards.progress import Progress
 from shards.writer import Sample, ShardWriter
@@ -55,7 +53,7 @@ def extract(
     if shard_set.kind != "media":
         raise UserError(f"{source}: holds features already; give the folder of media shards")
     options = _options(shard_set.indexes[0], encoders, dtype, batch_size)
-    identity = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:32]
+    identity = extraction_fingerprint(options)
     parts = Parts(out)
     parts.make_folder()
     if (finished := parts.finished(identity)) is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from shards.options import PackOptions
@@ -63,3 +63,9 @@ def fingerprint(plan: Plan, options: PackOptions) -> str:
                 row[kind]["bytes"] = sizes.setdefault(str(path), path.stat().st_size)
         digest.update(json.dumps(row, sort_keys=True).encode())
     return digest.hexdigest()[:32]
+
+
+def extraction_fingerprint(options: Mapping[str, str]) -> str:
+    """Identity of an extraction: all that its index records of what made the features."""
+    made = {name: value for name, value in options.items() if name != "fingerprint"}
+    return hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()[:32]

@@ -5,18 +5,23 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import tarfile
+import os
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from tarfile import BLOCKSIZE
 
 import av
 import numpy as np
 import soundfile
 
-from dual_hpc.data.index import IndexedSample, Shard, ShardIndex, dataset_id, read_index
+from dual_hpc.data.index import INDEX_NAME, IndexedSample, Shard, ShardIndex, dataset_id, read_index
 from dual_hpc.data.sample import AUDIO, AUDIO_RATE, FEATURES, META, TEXT, VIDEO
+from dual_hpc.errors import UserError
+from shards.layout import extraction_fingerprint
 from shards.plan import Skip
+from shards.report import JSON_NAME, read_report
+from shards.writer import header
 
 _HALF_PICTURE = 0.5
 _BLOCK = 1 << 20
@@ -32,13 +37,40 @@ def verify(folder: Path, tick: Callable[[int], None] = lambda count: None) -> li
         UserError: the folder is no data set.
     """
     index = read_index(folder)
-    faults: list[Skip] = []
-    if index.dataset_id != dataset_id(index.shards):
-        faults.append(Skip("index.json", "the data set's id is not that of its shards"))
-    faults += _strangers(folder, index)
+    faults = [*_index_faults(folder, index), *_report_faults(folder), *_strangers(folder, index)]
     for shard in index.shards:
         faults += _shard_faults(folder, shard, tick)
     return faults
+
+
+def _index_faults(folder: Path, index: ShardIndex) -> list[Skip]:
+    faults = []
+    if index.dataset_id != dataset_id(index.shards):
+        faults.append("the data set's id is not that of its shards")
+    if any(sample.meta.corpus != index.corpus for shard in index.shards for sample in shard.samples):
+        faults.append("its corpus is not that of every sample")
+    if not _options_stand(folder, index):
+        faults.append("its options are not those of the packing")
+    return [Skip(INDEX_NAME, fault) for fault in faults]
+
+
+def _options_stand(folder: Path, index: ShardIndex) -> bool:
+    """Features' options are hashed into their fingerprint; those of media stand in the report as well."""
+    if index.kind == "features":
+        return index.options.get("fingerprint") == extraction_fingerprint(index.options)
+    try:
+        return not (folder / JSON_NAME).exists() or read_report(folder).options == index.options
+    except UserError:
+        return True  # the report is the damaged one
+
+
+def _report_faults(folder: Path) -> list[Skip]:
+    try:
+        if (folder / JSON_NAME).exists():
+            read_report(folder)
+    except UserError:
+        return [Skip(JSON_NAME, "was changed")]
+    return []
 
 
 def _strangers(folder: Path, index: ShardIndex) -> list[Skip]:
@@ -51,50 +83,67 @@ def _shard_faults(folder: Path, shard: Shard, tick: Callable[[int], None]) -> li
     if Path(shard.name).name != shard.name or not path.is_file():
         return [Skip(shard.name, "is missing")]
     faults: list[Skip] = []
+    try:
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size != shard.bytes:
+                faults.append(Skip(shard.name, f"has {size} bytes instead of {shard.bytes}"))
+            if damaged := _digest(file) != shard.sha256:
+                faults.append(Skip(shard.name, "its sha256 is not the recorded one"))
+            for sample in shard.samples:
+                where = f"{shard.name}/{sample.meta.key}"
+                faults += [Skip(where, fault) for fault in _sample_faults(file, size, sample, damaged)]
+                tick(1)
+    except OSError as error:
+        faults.append(Skip(shard.name, f"cannot be read: {error.strerror or error}"))
+    return faults
+
+
+def _digest(file: io.BufferedReader) -> str | None:
+    """sha256 of a file; None where the disk fails, which the reading of the samples then locates."""
     digest = hashlib.sha256()
-    with open(path, "rb") as file:
+    try:
         while block := file.read(_BLOCK):
             digest.update(block)
-        if file.tell() != shard.bytes:
-            faults.append(Skip(shard.name, f"has {file.tell()} bytes instead of {shard.bytes}"))
-        if digest.hexdigest() != shard.sha256:
-            faults.append(Skip(shard.name, "its sha256 is not the recorded one"))
-            if (fault := _tar_fault(path, shard)) is not None:
-                faults.append(Skip(shard.name, fault))
-        for sample in shard.samples:
-            faults += [Skip(f"{shard.name}/{sample.meta.key}", fault) for fault in _sample_faults(file, sample)]
-            tick(1)
-    return faults
+    except OSError:
+        return None
+    return digest.hexdigest()
 
 
-def _tar_fault(path: Path, shard: Shard) -> str | None:
-    """Damage to the tar's own headers; checked only where the hash has failed."""
-    names = [f"{sample.meta.key}.{extension}" for sample in shard.samples for extension in sample.members]
-    try:
-        with tarfile.open(path) as tar:
-            return None if sorted(tar.getnames()) == sorted(names) else "the tar's members are not those of the index"
-    except (tarfile.TarError, OSError, EOFError, ValueError) as error:
-        return f"is no tar ({error})"
-
-
-def _sample_faults(file: io.BufferedReader, sample: IndexedSample) -> list[str]:
+def _sample_faults(file: io.BufferedReader, size: int, sample: IndexedSample, damaged: bool) -> list[str]:
     faults = []
-    for extension, (offset, size) in sample.members.items():
-        file.seek(offset)
-        data = file.read(size)
+    if sample.crc32 and sample.crc32.keys() != sample.members.keys():
+        faults.append(f"its CRC-32 in {INDEX_NAME} are not those of its members")
+    for extension in sample.members:
         try:
-            if len(data) < size:
-                raise ValueError("is cut off")
-            _CHECKS[extension](data, sample)
-            # Decoders conceal most damage to pictures, and a changed letter is a letter.
-            if zlib.crc32(data) != sample.crc32.get(extension, zlib.crc32(data)):
-                raise ValueError("decodes, but not to what was packed")
-        except KeyError:
-            faults.append(f".{extension} is no member of a sample")
-        # The decoders raise these for damage, and nothing else may end the examination of the rest.
-        except (ValueError, RuntimeError, OSError, EOFError, ArithmeticError) as error:
-            faults.append(f".{extension} {' '.join(str(error).split())[:120]}")
+            _check_member(file, size, sample, extension, damaged)
+        # Decoders have errors of their own for damage, and none may end the examination of the rest.
+        except Exception as error:
+            faults.append(f".{extension} {' '.join(str(error).split())[:120] or type(error).__name__}")
     return faults
+
+
+def _check_member(file: io.BufferedReader, size: int, sample: IndexedSample, extension: str, damaged: bool) -> None:
+    """Raise if a member is not what was packed; its surroundings in the tar are looked at in a damaged shard only."""
+    offset, length = sample.members[extension]
+    check = _CHECKS.get(extension)
+    if check is None:
+        raise ValueError("is no member of a sample")
+    if offset + length > size:
+        raise ValueError("is cut off")
+    file.seek(offset)
+    data = file.read(length)
+    # Before any decoder: they conceal most damage, or take what a damaged header says for granted.
+    if zlib.crc32(data) != sample.crc32.get(extension, zlib.crc32(data)):
+        raise ValueError("is not what was packed: its CRC-32 differs")
+    check(data, sample)
+    if damaged:
+        before, padding = header(sample.meta.key, extension, length), -length % BLOCKSIZE
+        if any(file.read(padding)):
+            raise ValueError("is whole, but not the padding behind it")
+        file.seek(max(0, offset - len(before)))
+        if file.read(len(before)) != before:
+            raise ValueError("is whole, but not its header in the tar")
 
 
 def _check_meta(data: bytes, sample: IndexedSample) -> None:

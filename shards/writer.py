@@ -24,6 +24,13 @@ class Sample:
     members: dict[str, bytes]
 
 
+def header(key: str, extension: str, size: int) -> bytes:
+    """What stands before a member's data in the tar: its name and size, dated 1970, owned by root."""
+    info = tarfile.TarInfo(f"{key}.{extension}")
+    info.size, info.mode = size, 0o644
+    return info.tobuf(tarfile.GNU_FORMAT, "utf-8", "strict")
+
+
 class _HashingFile:
     """Hashes what it writes, so that no shard is read again for its sha256."""
 
@@ -34,9 +41,6 @@ class _HashingFile:
         self.digest.update(data)
         self.size += len(data)
         return self.file.write(data)
-
-    def tell(self) -> int:
-        return self.size
 
 
 class ShardWriter:
@@ -53,7 +57,6 @@ class ShardWriter:
     def __enter__(self) -> ShardWriter:
         self._raw = open(self.temporary, "wb")
         self._file = _HashingFile(self._raw)
-        self._tar = tarfile.open(fileobj=self._file, mode="w", format=tarfile.GNU_FORMAT)  # type: ignore[call-overload]
         return self
 
     def add(self, sample: Sample) -> None:
@@ -62,13 +65,10 @@ class ShardWriter:
         placed: dict[str, tuple[int, int]] = {}
         sums: dict[str, int] = {}
         for extension, data in [(META, meta), *sorted(sample.members.items())]:
-            info = tarfile.TarInfo(f"{sample.meta.key}.{extension}")  # TarInfo's date is 0 and its owner root (0)
-            info.size, info.mode = len(data), 0o644
-            self._tar.addfile(info)
+            self._file.write(header(sample.meta.key, extension, len(data)))
             placed[extension], sums[extension] = (self._file.size, len(data)), zlib.crc32(data)
             self._file.write(data)
             self._file.write(b"\0" * (-len(data) % tarfile.BLOCKSIZE))
-            self._tar.offset = self._file.size
         self.samples.append(IndexedSample(meta=sample.meta, members=placed, crc32=sums))
 
     def __exit__(
@@ -91,7 +91,8 @@ class ShardWriter:
             error.filename = str(self.target)  # a failed write does not say where
 
     def _finish(self) -> None:
-        self._tar.close()
+        end = 2 * tarfile.BLOCKSIZE
+        self._file.write(b"\0" * (end + -(self._file.size + end) % tarfile.RECORDSIZE))
         self._raw.flush()
         os.fsync(self._raw.fileno())
         self._raw.close()

@@ -23,6 +23,7 @@ from dual_hpc.model import build_model, build_tokenizer, save_model
 from shards import extract as script
 from shards.encoders import FrozenEncoders, encoders_of_config, encoders_of_model
 from shards.extraction import extract
+from shards.lock import Lock
 from shards.verify import verify
 
 PREPROCESSING = {"sample_rate": 16_000, "image_size": 24, "video_hz": 5.0, "max_seconds": 6.0, "max_tokens": 16}
@@ -101,6 +102,34 @@ def test_array_tasks_and_repeats_give_the_same_bytes(
     before = (tmp_path / "one" / "index.json").stat().st_mtime_ns
     extract(packed_iemocap, tmp_path / "one", encoders)
     assert (tmp_path / "one" / "index.json").stat().st_mtime_ns == before
+
+
+def test_options_that_were_changed_in_the_index_of_features_are_noticed(
+    packed_iemocap: Path, encoders: FrozenEncoders, tmp_path: Path
+) -> None:
+    extract(packed_iemocap, tmp_path / "out", encoders)
+    path = tmp_path / "out" / "index.json"
+    path.write_text(path.read_text().replace('"image_size":"24"', '"image_size":"25"'))
+    assert [fault.where for fault in verify(tmp_path / "out")] == ["index.json"]
+
+
+def test_a_folder_that_holds_something_else_is_refused_and_kept(
+    packed_iemocap: Path, encoders: FrozenEncoders, tmp_path: Path
+) -> None:
+    (tmp_path / "shard-00000.tar").write_bytes(b"somebody's")
+    with pytest.raises(UserError, match="holds tars of something else"):
+        extract(packed_iemocap, tmp_path, encoders)
+    assert (tmp_path / "shard-00000.tar").read_bytes() == b"somebody's" and not (tmp_path / ".pack").exists()
+    with pytest.raises(UserError, match="is not a folder"):
+        extract(packed_iemocap, tmp_path / "shard-00000.tar", encoders)
+
+
+def test_another_division_is_refused_while_a_task_lives(
+    packed_iemocap: Path, encoders: FrozenEncoders, tmp_path: Path
+) -> None:
+    (tmp_path / "out" / ".pack").mkdir(parents=True)
+    with Lock(tmp_path / "out" / ".pack" / "task-0-of-2.lock"), pytest.raises(UserError, match=r"in 2 part\(s\)"):
+        extract(packed_iemocap, tmp_path / "out", encoders)
 
 
 _KILLED = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import random
 import shutil
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dual_hpc.data.index import read_index
+from dual_hpc.data.index import Shard, read_index
 from dual_hpc.errors import UserError
 from shards import inspection
 from shards.verify import verify
@@ -59,13 +60,81 @@ def test_a_single_bit_is_located_to_its_member(packed: Path, extension: str) -> 
         assert second.reason.startswith(f".{extension} ")
 
 
-def test_a_bit_between_the_members_is_noticed(packed: Path) -> None:
-    whole = (packed / "shard-00000.tar").read_bytes()
-    for at in (0, 300, 700):
+def owner(shard: Shard, at: int) -> str | None:
+    """Key of the sample to which a byte of a shard belongs: its members' headers, data and padding."""
+    ends = [(offset + size + -size % 512, s.meta.key) for s in shard.samples for offset, size in s.members.values()]
+    return next((key for end, key in sorted(ends) if at < end), None)
+
+
+def test_any_changed_byte_of_a_shard_is_located_to_its_sample(packed: Path) -> None:
+    for shard in read_index(packed).shards:
+        path = packed / shard.name
+        whole = path.read_bytes()
+        rng = random.Random(4)
+        first = shard.samples[0].members["json"]
+        for at in [0, 300, 511, sum(first), len(whole) - 1, *rng.sample(range(len(whole)), 40)]:
+            damaged = bytearray(whole)
+            damaged[at] ^= rng.randrange(1, 256)
+            path.write_bytes(damaged)
+            key = owner(shard, at)
+            assert [fault.where for fault in verify(packed)] == [shard.name, *([f"{shard.name}/{key}"] if key else [])]
+        path.write_bytes(whole)
+
+
+def test_any_changed_byte_of_an_index_is_noticed(packed: Path) -> None:
+    path = packed / "index.json"
+    whole = path.read_bytes()
+    rng = random.Random(6)
+    places = [whole.index(name) for name in (b"crc32", b"flac", b"max_fps", b"fingerprint", b'iemocap"')]
+    for at in [*(place + 2 for place in places), *rng.sample(range(len(whole)), 80)]:
         damaged = bytearray(whole)
-        damaged[at] ^= 4
-        (packed / "shard-00000.tar").write_bytes(damaged)
-        assert any(fault.where == "shard-00000.tar" for fault in verify(packed))
+        damaged[at] ^= rng.choice((1 << rng.randrange(8), rng.randrange(1, 256)))
+        path.write_bytes(damaged)
+        try:
+            assert verify(packed), bytes(damaged[at - 20 : at + 20])
+        except UserError as error:
+            assert "index.json" in str(error)
+
+
+def test_a_size_beyond_all_memory_is_a_cut_member(packed: Path) -> None:
+    path = packed / "index.json"
+    index = json.loads(path.read_text())
+    index["shards"][0]["samples"][0]["members"]["flac"][1] = 2**61
+    path.write_text(json.dumps(index))
+    key = index["shards"][0]["samples"][0]["meta"]["key"]
+    assert [(f.where, f.reason) for f in verify(packed)] == [(f"shard-00000.tar/{key}", ".flac is cut off")]
+
+
+def test_whatever_a_decoder_raises_is_a_fault_of_that_sample(packed: Path) -> None:
+    """Shards that somebody wrote around damaged media: every sum is right."""
+    path = packed / "index.json"
+    index = json.loads(path.read_text())
+    shard = index["shards"][0]
+    data = bytearray((packed / shard["name"]).read_bytes())
+    for sample in shard["samples"]:
+        offset, _ = sample["members"]["flac"]
+        data[offset + 21 : offset + 26] = b"\x0f\xff\xff\xff\xff"  # FLAC's count of samples: hundreds of gigabytes
+        del sample["crc32"]
+    (packed / shard["name"]).write_bytes(data)
+    path.write_text(json.dumps(index))
+    keys = {sample["meta"]["key"] for sample in shard["samples"]}
+    assert {f.where for f in verify(packed)} == {"shard-00000.tar", *(f"shard-00000.tar/{key}" for key in keys)}
+
+
+def test_a_damaged_report_keeps_no_shard_from_being_verified(packed: Path) -> None:
+    (packed / "report.json").write_text("{")
+    flip(packed / "shard-00000.tar", 0)
+    assert {"report.json", "shard-00000.tar"} <= {fault.where for fault in verify(packed)}
+
+
+def test_a_failing_disk_is_a_fault_and_not_the_end(packed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(path: Path, *mode: str) -> object:
+        if path.name == "shard-00000.tar":
+            raise OSError(errno.EIO, "Input/output error", str(path))
+        return open(path, *mode)
+
+    monkeypatch.setattr("shards.verify.open", fail, raising=False)
+    assert [(f.where, f.reason) for f in verify(packed)] == [("shard-00000.tar", "cannot be read: Input/output error")]
 
 
 def test_cut_missing_and_strange_shards_are_named(packed: Path) -> None:
