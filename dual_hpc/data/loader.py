@@ -71,11 +71,14 @@ class TrainLoader:
             log.warning(self.plan.advice)
         chosen = hashlib.sha256(self._selection.numbers.tobytes())
         chosen.update(f"{config.shuffle_window} {config.bucket_by_length}".encode())
+        durations = None
+        if config.bucket_by_length:  # the order then depends on what is cut at max_seconds
+            durations = self._selection.durations.clip(max=config.max_seconds)
+            chosen.update(durations.tobytes())
         self._identity = f"{shard_set.dataset_id}:{chosen.hexdigest()[:16]}"
         order = Order(self._selection.shard_counts(), config.shuffle_window, self._identity, seed)
         self._order: Order | BucketedOrder = order
-        if config.bucket_by_length:
-            durations = self._selection.durations.clip(max=config.max_seconds)
+        if durations is not None:
             self._order = BucketedOrder(order, durations, config.global_batch, self._identity, seed)
         self._consumed = 0
         if state is not None:

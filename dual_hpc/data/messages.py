@@ -1,4 +1,4 @@
-"""What a data worker and its parent say to each other. Apart from `worker.py`, which runs under another name."""
+"""What a data worker and its parent say to each other."""
 
 from __future__ import annotations
 

@@ -27,6 +27,8 @@ from dual_hpc.errors import EnvironmentFault
 
 log = logging.getLogger(__name__)
 
+# Not `-m`, which looks into the working directory first: a `queue.py` that the user keeps there is not the library's.
+_MAIN = "import sys; sys.path[:] = filter(None, sys.path); from dual_hpc.data.worker import main; main()"
 _JOBS_PER_WORKER = 2  # micro-batches in flight: the next is at hand when one is done, and memory stays bounded
 
 
@@ -191,6 +193,17 @@ class WorkerPool:
             self._give(self._workers[-1], job)
 
     def _start(self) -> None:
+        try:
+            worker = self._spawn()
+        except OSError as error:
+            raise EnvironmentFault(
+                f"cannot start data worker {len(self._workers) + 1} of {self._count}: {error.strerror}; "
+                "lower data.workers or raise the limit"
+            ) from error
+        self._workers.append(worker)
+        self._selector.register(worker.channel, selectors.EVENT_READ, worker)
+
+    def _spawn(self) -> _Worker:
         ours, theirs = socket.socketpair()
         ours.settimeout(self._patience.decode)  # inside a message, where nothing is decoded any more
         send(ours, (self._setup.bare(), self._read_ahead))  # before it starts, as it may die at once
@@ -203,7 +216,7 @@ class WorkerPool:
         previous = signal.pthread_sigmask(signal.SIG_BLOCK, IGNORED)
         try:
             process = subprocess.Popen(
-                [sys.executable, "-m", "dual_hpc.data.worker", str(theirs.fileno()), str(page)],
+                [sys.executable, "-c", _MAIN, str(theirs.fileno()), str(page)],
                 pass_fds=(theirs.fileno(), page),
                 stdin=subprocess.DEVNULL,
                 env=env,
@@ -211,10 +224,9 @@ class WorkerPool:
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, previous)
         theirs.close()
-        worker = _Worker(process, ours, Status(page))
+        status = Status(page)
         os.close(page)
-        self._workers.append(worker)
-        self._selector.register(ours, selectors.EVENT_READ, worker)
+        return _Worker(process, ours, status)
 
 
 def _end(worker: _Worker) -> int:

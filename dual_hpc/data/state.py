@@ -32,7 +32,8 @@ def resume_position(saved: dict[str, Any], expected: LoaderState) -> int:
         state = LoaderState(**saved)
     except TypeError as error:
         raise UserError(f"the checkpoint's data state is not one of this version: {error}") from error
-    if type(state.samples_consumed) is not int or state.samples_consumed < 0 or type(state.dataset_id) is not str:
+    consumed = state.samples_consumed
+    if type(consumed) is not int or not 0 <= consumed < 2**62 or type(state.dataset_id) is not str:
         raise UserError(f"the checkpoint's data state is damaged: {saved}")
     shards, _, selection = state.dataset_id.partition(":")
     expected_shards, _, expected_selection = expected.dataset_id.partition(":")
@@ -44,7 +45,7 @@ def resume_position(saved: dict[str, Any], expected: LoaderState) -> int:
     if selection != expected_selection:
         raise UserError(
             "data: the run began with another selection or order of samples; restore data.protocol, test_fold, "
-            "validation, shuffle_window and bucket_by_length, or start a new run"
+            "validation, shuffle_window, bucket_by_length and (with it) max_seconds, or start a new run"
         )
     for name in ("seed", "global_batch"):
         if getattr(state, name) != getattr(expected, name):
@@ -53,4 +54,4 @@ def resume_position(saved: dict[str, Any], expected: LoaderState) -> int:
                 f"{setting}: the run began with {getattr(state, name)}, not {getattr(expected, name)}; "
                 "it is fixed for a run (the number of ranks is not)"
             )
-    return state.samples_consumed
+    return consumed

@@ -1,4 +1,4 @@
-"""A data worker: `python -m dual_hpc.data.worker SOCKET STATUS`, started by `pool.py`.
+"""A data worker: `main` with the arguments SOCKET STATUS, in a process that `pool.py` starts.
 
 A process of its own, not a fork of the trainer: threads, locks and devices of the parent cannot reach it, and it loads
 neither torch nor transformers nor pydantic. One thread reads ahead, the main thread decodes, one delivers. It ignores
@@ -109,7 +109,3 @@ def _deliver(channel: socket.socket, finished: queue.Queue[Any]) -> None:
             send(channel, *finished.get())
         except OSError:
             os._exit(0)
-
-
-if __name__ == "__main__":
-    main()

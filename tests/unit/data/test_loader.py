@@ -116,9 +116,26 @@ def test_a_state_of_another_run_is_refused(folder, change):
         make(folder, state=state, **change)
 
 
+def test_bucketed_by_other_lengths_is_another_order(folder):
+    state = make(folder, bucket_by_length=True).state_dict()
+    make(folder, bucket_by_length=True, state=state, max_seconds=1.4)  # longer than all
+    with pytest.raises(UserError, match="max_seconds"):
+        make(folder, bucket_by_length=True, state=state, max_seconds=0.5)
+    make(folder, state=make(folder).state_dict(), max_seconds=0.5)
+
+
 @pytest.mark.parametrize(
     "damage",
-    [None, [], {}, {"position": 3}, {"samples_consumed": -4}, {"samples_consumed": "4"}, {"dataset_id": None}],
+    [
+        None,
+        [],
+        {},
+        {"position": 3},
+        {"samples_consumed": -4},
+        {"samples_consumed": "4"},
+        {"samples_consumed": 10**30},
+        {"dataset_id": None},
+    ],
 )
 def test_a_state_that_is_none_of_this_version_is_refused(folder, damage):
     state = make(folder).state_dict()

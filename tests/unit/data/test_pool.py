@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import resource
 import select
 import signal
 import subprocess
@@ -215,6 +216,25 @@ def test_workers_that_cannot_start_end_the_run(folder, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path / "path"))
     with pytest.raises(EnvironmentFault, match=r"workers died in a row \(exit code 9\)"):
         faults(WorkerPool(1, Setup(settings()), 4), requests(folder))
+
+
+def test_workers_do_not_take_the_users_files_for_the_librarys(folder, tmp_path, monkeypatch):
+    (tmp_path / "queue.py").write_text("raise SystemExit(3)")
+    monkeypatch.chdir(tmp_path)
+    assert faults(WorkerPool(1, Setup(settings()), 4), requests(folder)[:1]) == [{}]
+
+
+def test_a_machine_that_has_no_room_for_workers_is_told_in_one_line(folder):
+    batches = requests(folder)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    pool = WorkerPool(3, Setup(settings()), 4)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        with pytest.raises(EnvironmentFault, match=r"cannot start data worker 1 of 3: Too many open files; lower"):
+            next(pool.run(iter(batches)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        pool.close()
 
 
 def test_working_workers_have_loaded_decoders_but_neither_torch_nor_pydantic(folder):
