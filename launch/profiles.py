@@ -122,10 +122,13 @@ def load_profile(source: str) -> Profile:
     Raises:
         UserError: unknown name, unreadable file, unknown key or bad value.
     """
-    path = own_file(source) or FOLDER / f"{source}.yaml"
+    own = own_file(source)
+    path = own or FOLDER / f"{source}.yaml"
     try:
         tree = read_yaml(path.read_text(encoding="utf-8-sig")) or {}
     except FileNotFoundError as error:
+        if own is not None:
+            raise UserError(f"launch.profile: {own} does not exist") from error
         near = difflib.get_close_matches(source, profile_names(), n=1)
         hint = f"did you mean {near[0]}?" if near else f"use one of {', '.join(profile_names())}, or a .yaml file"
         raise UserError(f"launch.profile: {source!r} is unknown: {hint}") from error

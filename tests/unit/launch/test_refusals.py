@@ -65,7 +65,7 @@ PREPOST = ("--profile", "jean-zay-prepost")
 WRONG = [
     # the profile
     (("--profile", "jean-zay-h10"), "did you mean jean-zay-h100"),
-    (("--profile", "/nowhere.yaml"), "launch.profile"),
+    (("--profile", "/nowhere.yaml"), "launch.profile: /nowhere.yaml does not exist"),
     (("--profile", "/"), "launch.profile"),
     # the account
     (("--profile", "jean-zay-h100"), "launch.account"),
