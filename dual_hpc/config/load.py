@@ -37,7 +37,7 @@ def load_config(source: str | Path | None = None, overrides: Iterable[str] = ())
         try:
             value = read_yaml(text)
         except ValueError as error:
-            raise UserError(f"{key.strip()}: {text!r} is not a YAML value") from error
+            raise UserError(f"{key.strip()}: {text!r} is not a YAML value ({error})") from error
         _put(tree, keys, value, override)
     config = validate(tree)
     config.data.shards = [expand(folder, "data.shards") for folder in config.data.shards]

@@ -25,7 +25,9 @@ def explain(error: ValidationError) -> str:
     got = repr(first["input"])
     shown = got if len(got) <= _TEXT else f"{got[:_TEXT]}..."
     if first["type"] == "string_type" and isinstance(first["input"], (bool, int, float)):
-        said += ": put it in quotes"
+        said += """: put it in quotes, '"..."' in a shell"""
+    if first["type"] in ("list_type", "tuple_type"):
+        said += ": write [A, B]"
     return f"{where}: {said[:1].lower()}{said[1:]} (got {shown})"
 
 

@@ -6,8 +6,9 @@ needs. Units stand in the names or the comments.
 
 from __future__ import annotations
 
+import math
 import re
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
@@ -15,6 +16,7 @@ Precision = Literal["fp32", "bf16", "fp16"]
 Protocol = Literal["iemocap4", "iemocap6", "meld7", "all"]
 LossKind = Literal["cross_entropy", "focal", "logit_adjustment"]
 Subset = Literal["a", "v", "t", "av", "at", "vt", "avt"]
+_LARGEST = 2**32
 Moment = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -26,12 +28,18 @@ class Section(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _unsurprising(cls, value: Any, info: ValidationInfo) -> Any:
-        """An empty section has its defaults; `true` is no number, although Python counts with it."""
+        """What is left empty is empty, and a section has its defaults then.
+
+        `true` is no number, although Python counts with it; neither is one that clocks and counters cannot hold.
+        """
         kind = cls.model_fields[info.field_name or ""].annotation
-        if value is None and isinstance(kind, type) and issubclass(kind, Section):
-            return {}
+        holder = get_origin(kind) or kind
+        if value is None and isinstance(holder, type) and issubclass(holder, Section | str | list | dict):
+            return {} if issubclass(holder, Section) else holder()
         if isinstance(value, bool) and {int, float} & {kind, *get_args(kind)}:
             raise ValueError("input should be a number")
+        if isinstance(value, (int, float)) and _LARGEST < abs(value) < math.inf:
+            raise ValueError(f"input should be at most {_LARGEST:,}")
         return value
 
 
@@ -179,7 +187,7 @@ class TrainingConfig(Section):
         "stop",
         description="such steps are skipped; at the limit stop, or go back, once, to an earlier checkpoint's weights",
     )
-    collective_timeout_minutes: float = Field(10.0, gt=0)
+    collective_timeout_minutes: float = Field(10.0, gt=0, le=1e6)
     hang_minutes: float = Field(3.0, gt=0, description="a step that takes longer, the first ones apart, ends the job")
 
 
@@ -195,7 +203,7 @@ class CheckpointConfig(Section):
     keep_hours: float = Field(0.0, ge=0, description="also keep one checkpoint every so many hours; 0 keeps none")
     keep_best: int = Field(0, ge=0, description="also keep the checkpoints of so many best validations")
     margin_seconds: float = Field(60.0, ge=0, description="a job saves when less than this and two saves are left")
-    give_up_minutes: float = Field(10.0, gt=0, description="asked to stop, a rank ends itself after this in any case")
+    give_up_minutes: float = Field(10.0, gt=0, le=30_000, description="asked to stop, a rank ends itself after this")
 
 
 def _tag_name(name: str) -> str:

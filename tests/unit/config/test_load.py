@@ -37,9 +37,19 @@ def test_every_preset_loads_and_comes_back_from_its_file(preset: str, tmp_path: 
         ("model.sdm=false", "did you mean model.use_sdm"),
         ("Optim.lr=3", "did you mean optim"),
         ("seed=true", "seed: input should be a number"),
+        ("training.max_steps=true", "training.max_steps: input should be a number"),
         ("optim.lr=.inf", "optim.lr: input should be a finite number"),
         ("optim.betas=[0.9, 1.5]", "optim.betas.1"),
         ("launch.hours=1:30", "launch.hours"),
+        ("tracking.sync_seconds=1e300", "tracking.sync_seconds: input should be at most"),
+        ("training.epochs=99999999999999999999999", "training.epochs: input should be at most"),
+        ("checkpoint.give_up_minutes=1e7", "checkpoint.give_up_minutes"),
+        ("data.shards=/a b/c", "write [A, B]"),
+        ("optim.betas=0.9", "write [A, B]"),
+        ("store=@x", "cannot start any token"),
+        ("training={epochs: 3, epochs: 4}", "epochs is given twice"),
+        ("training.epochs=", "training.epochs: input should be a valid integer"),
+        ("name=", "name: string should match"),
         ("tracking.experiment=", "tracking.experiment"),
         ("tracking.tags={'a/../b': c}", "tracking.tags.a/../b"),
         ("tracking.tags={dual.run_id: c}", "not dual"),
@@ -92,6 +102,12 @@ def test_a_section_whose_keys_are_all_commented_out_has_its_defaults(tmp_path: P
     path = tmp_path / "mine.yaml"
     path.write_text("data:\n#  workers: 1\noptim: {lr: 1e-4}\n")
     assert load_config(path, ["store=s"]) == load_config(None, ["store=s", "optim.lr=1e-4"])
+
+
+def test_what_may_be_empty_is_empty_when_nothing_is_written() -> None:
+    empty = ("store", "tracking.uri", "tracking.tags", "data.shards", "model.audio.config", "launch.account", "optim")
+    plain = load_config("demo", ["optim={}", "store="])
+    assert load_config("demo", [f"{key}=" for key in empty]) == plain
 
 
 def test_layers_may_be_counted_in_words_or_numbers() -> None:
