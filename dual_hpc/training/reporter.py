@@ -43,6 +43,7 @@ class Reporter:
         self._job_id = job_id(os.environ)
         self._step = 0
         self._last_line = 0.0
+        self._told: str | None = None  # the journal's failure, as it was last said
         self._bar: Progress | None = None
         if self.silent:
             return
@@ -81,18 +82,21 @@ class Reporter:
         if not self.silent:
             self._fence()
             self._journal.metrics(step, values)
+            self._watch_journal()
 
     def event(self, kind: str, step: int, **fields: Any) -> None:
         """Write something that happened, without alarm."""
         if not self.silent:
             self._fence()
             self._journal.event(kind, step, **fields)
+            self._watch_journal()
 
     def warn(self, kind: str, step: int, message: str, **fields: Any) -> None:
         """Write something that happened and say it loudly."""
         if not self.silent:
             if self._ours():
                 self._journal.event(kind, step, message=message, **fields)
+                self._watch_journal()
             self._say(f"WARNING: {message}")
 
     def close(self, reason: str, model: Path | None = None) -> None:
@@ -103,11 +107,24 @@ class Reporter:
             self._bar.stop()
         if self._ours():
             self._journal.event("end", self._step, reason=reason)
-            self._segment("end", reason)
-            self._journal.close()
+            try:
+                self._segment("end", reason)
+                self._journal.close()
+            except EnvironmentFault as error:
+                self._say(f"WARNING: how this job ended is not noted in the run: {error}")
             if self._sync is not None:
                 self._sync.close(model=model)
         self._say(f"training {reason} at step {self._step}")
+
+    def _watch_journal(self) -> None:
+        """Say it once when the disk takes no more of the journal, and once when it does again."""
+        if self._journal.failure != self._told:
+            self._told = self._journal.failure
+            if self._told:
+                words = f"takes no more lines ({self._told}): they wait in memory, training goes on"
+                self._say(f"WARNING: {self._journal.path} {words}")
+            else:
+                self._say(f"{self._journal.path} has all lines again")
 
     def _ours(self) -> bool:
         try:
@@ -117,16 +134,18 @@ class Reporter:
         return True
 
     def _segment(self, event: Any, reason: str | None = None) -> None:
-        self._run.append_segment(
-            Segment(
-                event=event,
-                job_id=self._job_id,
-                step=self._step,
-                world_size=self._world.size,
-                hosts=[socket.gethostname()],
-                reason=reason,
-            )
+        segment = Segment(
+            event=event,
+            job_id=self._job_id,
+            step=self._step,
+            world_size=self._world.size,
+            hosts=[socket.gethostname()],
+            reason=reason,
         )
+        try:
+            self._run.append_segment(segment)
+        except OSError as error:
+            raise EnvironmentFault(f"{self._run.segments_file} cannot be written: {error.strerror}") from error
 
     def _say(self, words: str) -> None:
         if self._bar is not None:

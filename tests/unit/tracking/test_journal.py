@@ -146,10 +146,41 @@ def test_a_folder_that_does_not_exist_is_the_environments_fault(tmp_path):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-def test_a_full_disk_is_the_environments_fault(tmp_path):
-    journal = Journal(tmp_path / "j")
-    full = os.open("/dev/full", os.O_WRONLY)
+def test_lines_wait_until_a_full_disk_has_room_again(path):
+    journal = Journal(path)
+    real, full = os.dup(journal._file), os.open("/dev/full", os.O_WRONLY)
     os.dup2(full, journal._file)
-    os.close(full)
-    with pytest.raises(EnvironmentFault, match="No space left"):
-        journal.metrics(1, {"a": 1.0})
+    for step in (1, 2):
+        journal.metrics(step, {"a": step})
+        assert journal.failure == "No space left on device"
+    os.dup2(real, journal._file)
+    journal.metrics(3, {"a": 3})
+    assert journal.failure is None
+    assert replay(read(path)) == {"a": {1: 1, 2: 2, 3: 3}}
+    os.dup2(full, journal._file)
+    journal.metrics(4, {"a": 4})
+    with pytest.raises(EnvironmentFault, match="has lost its last lines: No space left"):
+        journal.close()
+    journal.close()
+    for file in (real, full):
+        os.close(file)
+
+
+@given(room=st.lists(st.integers(1, 60), max_size=6))
+def test_a_disk_that_takes_parts_of_lines_tears_none(tmp_path_factory, room):
+    path = tmp_path_factory.mktemp("journal") / "journal.jsonl"
+    write = os.write
+
+    def scant(file, data):
+        if not room:
+            return write(file, data)
+        if (some := room.pop()) % 3 == 0:
+            raise OSError(28, "No space left on device")
+        return write(file, data[:some])
+
+    with pytest.MonkeyPatch.context() as patch, Journal(path) as journal:
+        patch.setattr(os, "write", scant)
+        for step in range(9):
+            journal.metrics(step, {"a": step})
+    assert replay(read(path)) == {"a": {step: step for step in range(9)}}
+    assert path.read_bytes().count(b"\n") == 9

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 
 from dual_hpc.config import load_config
 from dual_hpc.errors import EnvironmentFault
-from dual_hpc.tracking.journal import read
+from dual_hpc.tracking.journal import read, replay
 from dual_hpc.tracking.run_dir import RunDir
 from dual_hpc.training.reporter import Reporter, last_save_seconds
 from dual_hpc.training.world import World
@@ -63,6 +64,36 @@ def test_an_owner_s_words_end_with_how_the_job_ended(run: RunDir) -> None:
     assert [(entry.event, entry.step) for entry in read(run.journal)] == [("start", 0), ("non_finite", 3), ("end", 0)]
     assert list(read(run.journal))[1].fields["samples"] == ["a", "b"]
     assert [segment.reason for segment in run.segments()] == [None, "stopped"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_full_disk_is_said_once_and_ends_neither_training_nor_its_end(
+    run: RunDir, capfd: pytest.CaptureFixture[str]
+) -> None:
+    owner = reporter(run, Lease())
+    file, full = owner._journal._file, os.open("/dev/full", os.O_WRONLY)
+    kept = os.dup(file)
+    os.dup2(full, file)
+    for step in (1, 2):
+        owner.metrics(step, {"train/loss": 1.0})
+        owner.event("checkpoint", step)
+    said = capfd.readouterr().err
+    assert said.count("WARNING") == 1 and "No space left on device): they wait in memory, training goes on" in said
+    os.dup2(kept, file)
+    owner.metrics(3, {"train/loss": 1.0})
+    assert "has all lines again" in capfd.readouterr().err
+    assert list(replay(read(run.journal))["train/loss"]) == [1, 2, 3]
+    os.dup2(full, file)
+    owner.close("failed")
+    assert "how this job ended is not noted in the run" in capfd.readouterr().err
+    for handle in (kept, full):
+        os.close(handle)
+
+
+def test_a_run_without_a_place_for_its_jobs_is_the_environments_fault(run: RunDir) -> None:
+    run.segments_file.mkdir()
+    with pytest.raises(EnvironmentFault, match=r"segments\.jsonl cannot be written"):
+        reporter(run, Lease())
 
 
 def test_other_ranks_are_silent(run: RunDir) -> None:
