@@ -19,6 +19,7 @@ _NEVER = frozenset(
         "dependencyneversatisfied",
         "invalidaccount",
         "invalidqos",
+        "partitionconfig",
         "partitionnodelimit",
         "partitiontimelimit",
         "qosnotallowed",

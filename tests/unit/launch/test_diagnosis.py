@@ -167,6 +167,7 @@ def test_every_end_has_its_sentence_and_its_advice(evidence: Evidence, cause: st
         ("launch_failed_requeued_held", "scontrol release 7"),
         ("DependencyNeverSatisfied", "dual-hpc cancel trial"),
         ("BadConstraints", "dual-hpc resume trial launch."),
+        ("PartitionConfig", "dual-hpc resume trial launch."),
         ("PartitionTimeLimit", "dual-hpc resume trial launch."),
         ("QOSMaxWallDurationPerJobLimit", "dual-hpc resume trial launch."),
     ],
