@@ -58,8 +58,8 @@ class AugmentConfig(Section):
     frame_drop_prob: float = Field(0.0, ge=0, lt=1, description="a dropped frame repeats the one before")
     token_drop_prob: float = Field(0.05, ge=0, lt=1)
     # Modality dropout: what lets one set of weights serve every subset. Audio and video are never both dropped.
-    drop_audio: float = Field(0.1, ge=0, lt=1)
-    drop_video: float = Field(0.1, ge=0, lt=1)
+    drop_audio: float = Field(0.1, ge=0, lt=1, description="share of the samples that lack it in training")
+    drop_video: float = Field(0.1, ge=0, lt=1, description="never together with audio")
     drop_text: float = Field(0.3, ge=0, le=1)
 
 
@@ -100,8 +100,8 @@ class EncoderConfig(Section):
     The kind `features` is never set by hand: feature shards (`dual-hpc extract`) bring it, with its `config`.
     """
 
-    path: str | None = None
-    config: dict[str, Any] = Field(default_factory=dict)
+    path: str | None = Field(None, description="folder of a pretrained encoder")
+    config: dict[str, Any] = Field(default_factory=dict, description="of a new encoder, where there is no path")
     trainable: Annotated[Literal["all", "none"] | int, BeforeValidator(_layers)] = Field(
         "all", description="'all', 'none', or the number of top layers that are fine-tuned"
     )
@@ -138,10 +138,10 @@ class ModelConfig(Section):
     num_heads: int = Field(4, ge=1)
     dropout: float = Field(0.1, ge=0, lt=1)
     temperature: float = Field(0.1, ge=0.025, le=1.0, description="tau of the alignment losses, at its start")
-    learn_temperature: bool = False
+    learn_temperature: bool = Field(False, description="tau is a parameter of the training")
     align_across_batch: bool = False
-    lambda_static: float = Field(0.1, ge=0)
-    lambda_dynamic: float = Field(0.1, ge=0)
+    lambda_static: float = Field(0.1, ge=0, description="weight of the static alignment loss")
+    lambda_dynamic: float = Field(0.1, ge=0, description="weight of the dynamic alignment loss")
     # Ablation switches.
     use_sdm: bool = True
     use_vdm: bool = True
@@ -246,9 +246,13 @@ class LaunchConfig(Section):
 class RunConfig(Section):
     """Everything a run is made of; saved, resolved, as `config.yaml` in the run directory."""
 
-    name: str = Field("dual", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    name: str = Field("dual", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="of the run and its folder")
     seed: int = Field(0, ge=0, lt=2**31)
-    store: str = Field("", description="runs, shards and the MLflow store; empty: see config/paths.py")
+    store: str = Field(
+        "",
+        description="runs, shards and the MLflow store; empty: $DUAL_STORE, else a folder in $SCRATCH or $WORK, else "
+        "./store",
+    )
     data: DataConfig = DataConfig()
     augment: AugmentConfig = AugmentConfig()
     model: ModelConfig = ModelConfig()

@@ -24,6 +24,15 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "overrides", nargs="*", metavar="KEY=VALUE", help="any setting, as in training.epochs=5 or name=trial"
     )
+    parser.add_argument("--settings", nargs=0, action=_Settings, help="list every setting with its default, and exit")
+
+
+class _Settings(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from dual_hpc.config.reference import listing
+
+        print(listing(), end="")
+        parser.exit()
 
 
 def planned_run(args: argparse.Namespace, *further: str) -> PlannedRun:
