@@ -33,6 +33,17 @@ def score_table(result: EvaluationResult) -> Table:
     return table
 
 
+def left_out_line(result: EvaluationResult) -> str | None:
+    """What of the split the scores do not speak of."""
+    absent = [result.classes[c] for c in result.absent]
+    parts = [
+        f"{result.about['left_out']}, which the model does not know" if result.about.get("left_out") else "",
+        f"classes without an utterance: {', '.join(absent)}" if absent else "",
+        f"{result.about['undecodable']} utterances that cannot be decoded" if result.about.get("undecodable") else "",
+    ]
+    return "left out: " + "; ".join(filter(None, parts)) if any(parts) else None
+
+
 def reliance_line(result: EvaluationResult) -> str | None:
     """What the text adds, from the same weights."""
     reliance = result.text_reliance

@@ -69,6 +69,9 @@ def _notes(result: EvaluationResult) -> list[str]:
         lines += [f"With {count} these intervals are too narrow to rely on.", ""]
     if unread := [name for name in "avt" if name not in result.about.get("reads", "avt")]:
         lines += [f"This model was made without {subset_name(''.join(unread))}.", ""]
+    if result.absent:
+        names = ", ".join(result.classes[c] for c in result.absent)
+        lines += [f"**No utterance** of: {names}. UA is the mean over the other classes.", ""]
     if result.text_reliance is not None:
         gains = ", ".join(f"{_HEADINGS[key]} {100 * result.text_reliance[key]:+.1f}" for key in MAIN)
         lines += [f"Text reliance, {{A,V,T}} minus {{A,V}} from the same weights, in points: {gains}.", ""]

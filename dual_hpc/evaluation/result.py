@@ -69,6 +69,12 @@ class EvaluationResult:
     robustness: Robustness | None = None
 
     @property
+    def absent(self) -> tuple[int, ...]:
+        """Classes of the model of which there is no utterance: recall, and so UA, says nothing of them."""
+        support = next(iter(self.subsets.values())).scores.support
+        return tuple(int(c) for c in np.flatnonzero(support == 0))
+
+    @property
     def text_reliance(self) -> Mapping[str, float] | None:
         """Scores with text minus scores without, from the same weights; None if one of the two was not
         evaluated, or the model reads no text."""

@@ -43,14 +43,14 @@ def run(args: argparse.Namespace) -> int:
 
     from rich.console import Console
 
-    from launch.score_table import reliance_line, robustness_table, score_table
+    from launch.score_table import left_out_line, reliance_line, robustness_table, score_table
 
     result = evaluate(args)
     if args.json:
         print(json.dumps(result.to_json(), ensure_ascii=False))
         return 0
     Console().print(score_table(result))
-    if line := reliance_line(result):
+    for line in filter(None, (left_out_line(result), reliance_line(result))):
         print(line)
     if result.robustness is not None:
         Console().print(robustness_table(result.robustness))
@@ -61,6 +61,7 @@ def evaluate(args: argparse.Namespace) -> EvaluationResult:
     """The typed result of what the arguments name."""
     from dual_hpc.config import load_config
     from dual_hpc.errors import UserError
+    from launch.cli.model_argument import model_folder
     from launch.runs import find_run
 
     if (args.run_name is None) == (args.model is None):
@@ -81,7 +82,7 @@ def evaluate(args: argparse.Namespace) -> EvaluationResult:
     subsets = evaluation.ALL_SUBSETS if args.all_subsets else tuple(args.subsets.split(","))
     if found is None:
         data = load_config(None, [f"data.protocol={args.protocol}"]).data.model_copy(update={"shards": args.shards})
-        result = evaluation.evaluate(args.model, data, args.split, subsets, robustness_seed=seed)
+        result = evaluation.evaluate(model_folder(args.model), data, args.split, subsets, robustness_seed=seed)
         if args.out is not None:
             evaluation.write_reports(args.out, args.split, result)
         return result

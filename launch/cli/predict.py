@@ -45,6 +45,7 @@ def run(args: argparse.Namespace) -> int:
     from dual_hpc.inference.batch import answer_all
     from dual_hpc.inference.predictor import Predictor
     from dual_hpc.inference.requests import read_requests
+    from launch.cli.model_argument import model_folder
     from shards.progress import Progress
 
     requests = list(read_requests(args.input, args.text))
@@ -53,9 +54,7 @@ def run(args: argparse.Namespace) -> int:
     to_file = args.output is not None and str(args.output) != "-"
     if to_file and (args.output.is_dir() or not args.output.parent.is_dir()):
         raise UserError(f"--output: {args.output} is not a file in a folder that exists")
-    if (args.model / "export").is_dir():
-        raise UserError(f"--model: {args.model} is a run; its models are in {args.model / 'export'} (best, last)")
-    predictor = Predictor.from_pretrained(args.model, device=args.device)
+    predictor = Predictor.from_pretrained(model_folder(args.model), device=args.device)
     with contextlib.ExitStack() as open_files:
         out = open_files.enter_context(open(args.output, "w", encoding="utf-8")) if to_file else sys.stdout
         bar = open_files.enter_context(Progress("predict", len(requests), shown=None if to_file else False))

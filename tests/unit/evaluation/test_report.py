@@ -15,6 +15,7 @@ from dual_hpc.evaluation.predictions import Predictions
 from dual_hpc.evaluation.report import markdown, write_report
 from dual_hpc.evaluation.result import EvaluationResult, assemble
 from dual_hpc.evaluation.tables import subset_name
+from launch.score_table import left_out_line
 
 CLASSES = ["joy|bliss", "fear", "anger"]
 
@@ -79,14 +80,30 @@ def test_a_corpus_that_knows_no_style_has_no_table_of_styles(result):
     assert "Scripted" not in markdown(result)
 
 
+def test_a_class_without_an_utterance_is_named(result):
+    assert "No utterance" not in markdown(result) and left_out_line(result) is None
+    few = assemble(
+        {"run": "r", "split": "test", "left_out": "labels x"},
+        CLASSES,
+        [5, 1, 4],
+        {"av": predictions([0, 2], [0, 0])},
+        {f"u{n:02d}": utterance(n) for n in range(2)},
+    )
+    assert few.subsets["av"].scores.ua == 0.5
+    assert "**No utterance** of: fear, anger. UA is the mean over the other classes." in markdown(few)
+    said = left_out_line(few)
+    assert said == "left out: labels x, which the model does not know; classes without an utterance: fear, anger"
+
+
+def utterance(number: int, speaker: str = "x") -> Utterance:
+    return Utterance(
+        key=f"u{number:02d}", corpus="mine", session=5, dialogue="d", utterance=number, speaker=speaker, duration=1.0
+    )
+
+
 def spoken(speakers: list[str]) -> EvaluationResult:
     truth = [n % 3 for n in range(len(speakers))]
-    utterances = {
-        f"u{n:02d}": Utterance(
-            key=f"u{n:02d}", corpus="mine", session=5, dialogue="d", utterance=n, speaker=name, duration=1.0
-        )
-        for n, name in enumerate(speakers)
-    }
+    utterances = {f"u{n:02d}": utterance(n, name) for n, name in enumerate(speakers)}
     answers = [0 if name == "weak" else label for name, label in zip(speakers, truth, strict=True)]
     return assemble({"run": "r"}, CLASSES, [1, 1, 1], {"av": predictions(answers, truth)}, utterances)
 

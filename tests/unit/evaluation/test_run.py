@@ -19,6 +19,7 @@ from dual_hpc.evaluation.report import markdown
 from dual_hpc.evaluation.run import ALL_SUBSETS, evaluate, evaluate_run
 from dual_hpc.model import build_model, load_model, save_model
 from dual_hpc.tracking.run_dir import RunDir
+from launch.cli.main import main
 
 PREPROCESSING = {"image_size": 32, "max_seconds": 2.0, "max_tokens": 16}
 
@@ -155,3 +156,37 @@ def test_a_split_of_which_nothing_can_be_decoded_is_no_result(saved_model, shard
 def test_what_cannot_be_scored_is_refused(saved_model, shards, changes, arguments, words):
     with pytest.raises(UserError, match=words):
         evaluate(saved_model, data_of(shards, **changes), **arguments)
+
+
+@pytest.fixture
+def scored(saved_model, shards, tmp_path, monkeypatch):
+    """Runs `evaluate` on the saved model in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    given = ["--model", str(saved_model), "--shards", str(shards), "--protocol", "iemocap4", "--split", "validation"]
+    return lambda *words: main(["evaluate", *given, *words])
+
+
+def test_the_report_of_a_model_goes_where_it_is_asked_to(scored, tmp_path, capsys):
+    for _ in range(2):  # the second time over the first
+        assert scored("--out", "out é/sub", "--subsets", "a,at", "--robustness") == 0
+    expected = {f"validation{part}.{ending}" for part in ("", "_robustness") for ending in ("json", "md", "png")}
+    assert {path.name for path in (tmp_path / "out é/sub").iterdir()} == expected
+    assert "robustness, seed 0" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--out", "file"], "--out: a folder"),
+        (["--seed", "3"], "--seed goes with --robustness"),
+        (["--model", "run"], "--model: run is a run; give one of its models, run/export/best"),
+        (["--subsets", ""], "modalities ''"),
+        (["--subsets", "av,"], "modalities ''"),
+    ],
+)
+def test_a_mistaken_command_is_one_line_that_says_what_to_change(scored, tmp_path, capsys, words, said):
+    (tmp_path / "file").touch()
+    (tmp_path / "run/export").mkdir(parents=True)
+    assert scored(*words) == 2
+    error = capsys.readouterr().err
+    assert said in error and len(error.splitlines()) == 1

@@ -127,7 +127,7 @@ def test_a_device_that_is_not_there_is_refused_by_name(saved_model, device):
     [
         (["--output", "absent/out.jsonl"], "--output: absent/out.jsonl is not a file"),
         (["--output", "."], "--output: . is not a file"),
-        (["--model", "run"], "--model: run is a run; its models are in run/export"),
+        (["--model", "run"], "--model: run is a run; give one of its models, run/export/best"),
         (["--input", "none.jsonl"], "--input: the manifest has no line"),
     ],
 )

@@ -1,0 +1,20 @@
+"""`--model DIR`: a folder that a trained model was saved in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dual_hpc.errors import UserError
+
+
+def model_folder(path: str | Path) -> Path:
+    """The folder, unless it is a run's own, whose models lie in it.
+
+    Raises:
+        UserError: a run; the line says where its models are.
+    """
+    folder = Path(path)
+    if (folder / "export").is_dir():
+        there = " or ".join(str(folder / "export" / name) for name in ("best", "last"))
+        raise UserError(f"--model: {folder} is a run; give one of its models, {there}")
+    return folder
