@@ -10,11 +10,9 @@ from pathlib import Path
 
 from dual_hpc.checkpoint import choose, commit
 from dual_hpc.checkpoint.choose import Choice
-from dual_hpc.checkpoint.deepspeed_files import FOLDER, ProvenFiles, write_file
 from dual_hpc.checkpoint.group import Group
 from dual_hpc.checkpoint.manifest import MANIFEST_NAME
 from dual_hpc.checkpoint.proof import FileProof, prove
-from dual_hpc.checkpoint.repartition import files_of_rank
 from dual_hpc.errors import EnvironmentFault
 
 CACHE = "converted"
@@ -62,6 +60,13 @@ def forget(cache: Path) -> None:
 
 
 def _write(choice: Choice, folder: Path, numbers: range, ranks: int) -> dict[str, FileProof]:
+    from dual_hpc.checkpoint.deepspeed_files import (
+        FOLDER,
+        ProvenFiles,
+        write_file,
+    )  # whoever only forgets needs neither
+    from dual_hpc.checkpoint.repartition import files_of_rank
+
     manifest, files, proofs = choice.manifest, ProvenFiles(), {}
     files.believe(choice.folder, manifest)
     names = [name for name in manifest.files if name.startswith(f"{FOLDER}/")]

@@ -135,10 +135,13 @@ def _export(run: RunDir, args: argparse.Namespace) -> int:
 
 
 def _convert(run: RunDir, args: argparse.Namespace) -> int:
+    import os
+
     from dual_hpc.errors import UserError
 
     if args.ranks is None or args.ranks < 1:
         raise UserError("--ranks: give the number of ranks that will load the checkpoint")
+    os.environ.setdefault("DS_ACCELERATOR", "cpu")  # a login node; otherwise DeepSpeed warns that it has no GPU
     from dual_hpc.checkpoint import choose, convert
     from dual_hpc.checkpoint.group import Alone
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -53,6 +55,15 @@ def test_pruning_keeps_so_many_proven_ones_and_everything_newer(run: RunDir) -> 
     assert ckpt(run, "prune", "--keep", "1") == 0
     assert choose.steps(run.checkpoints) == [6, 9]
     assert not list(run.checkpoints.glob("*.tmp")) and not (run.path / "lease.json").exists()
+
+
+def test_pruning_loads_neither_torch_nor_deepspeed(run: RunDir) -> None:
+    script = (
+        "import sys; from launch.cli import main; code = main.main(['ckpt', 'prune', sys.argv[1]]);"
+        "print(code, *(name for name in ('torch', 'deepspeed') if name in sys.modules))"
+    )
+    said = subprocess.run([sys.executable, "-c", script, str(run.path)], capture_output=True, text=True, timeout=300)
+    assert (said.stdout.splitlines()[-1], said.stderr) == ("0", "")
 
 
 def test_pruning_never_deletes_the_last_or_what_a_job_is_writing(
