@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Sequence
+from pathlib import Path
 
 from dual_hpc.errors import UserError
 from dual_hpc.tracking.run_dir import RunDir
@@ -13,6 +15,8 @@ from launch.jobs import JobDir
 from launch.scheduler import Scheduler, command
 from launch.standing import Standing, standings
 from launch.sweep import SweepDir
+
+Member = tuple[RunDir, Standing]
 
 
 def stop(run: RunDir, standing: Standing) -> str:
@@ -23,18 +27,7 @@ def stop(run: RunDir, standing: Standing) -> str:
     Raises:
         UserError: nothing works on the run.
     """
-    job_id = _active(run, standing)
-    (run.path / history.STOP).touch()
-    queued = standing.state == "queued"
-    history.record(run.path, history.Entry(event="stop", job_id=job_id, cause=history.QUEUED if queued else None))
-    if standing.local:
-        os.kill(int(job_id), signal.SIGTERM)
-    elif queued:
-        command(["scancel", job_id])
-        return f"job {job_id} has left the queue"
-    else:
-        command(["scancel", "--signal=USR2", job_id])
-    return f"job {job_id} saves and stops"
+    return _stop([(run, standing)])[0]
 
 
 def cancel(run: RunDir, standing: Standing) -> str:
@@ -43,15 +36,7 @@ def cancel(run: RunDir, standing: Standing) -> str:
     Raises:
         UserError: nothing works on the run.
     """
-    job_id = _active(run, standing)
-    (run.path / history.STOP).touch()
-    history.record(run.path, history.Entry(event="cancel", job_id=job_id))
-    if standing.local:
-        os.kill(int(job_id), signal.SIGKILL)
-    else:
-        jobs = Scheduler().jobs(history.jobs(history.read(run.path)))
-        command(["scancel", *(job.job_id for job in jobs.values() if job.active)])
-    return f"job {job_id} is cancelled"
+    return _cancel([(run, standing)])[0]
 
 
 def cancel_job(job: JobDir) -> str:
@@ -64,7 +49,7 @@ def cancel_job(job: JobDir) -> str:
     left = [task.job_id for task in known.values() if task.active]
     if not left:
         raise UserError(f"no task of {job.name} waits or runs; `dual-hpc why {job.name}` says more")
-    command(["scancel", *left])
+    command(["scancel", "--quiet", *left])
     return f"job {', '.join(left)} is cancelled"
 
 
@@ -74,7 +59,8 @@ def stop_sweep(sweep: SweepDir) -> list[str]:
     Raises:
         UserError: none does.
     """
-    return [f"{run.path.name}: {stop(run, standing)}" for run, standing in _active_members(sweep)]
+    members = _active_members(sweep)
+    return _named(members, _stop(members))
 
 
 def cancel_sweep(sweep: SweepDir) -> list[str]:
@@ -83,10 +69,67 @@ def cancel_sweep(sweep: SweepDir) -> list[str]:
     Raises:
         UserError: none does.
     """
-    return [f"{run.path.name}: {cancel(run, standing)}" for run, standing in _active_members(sweep)]
+    members = _active_members(sweep)
+    return _named(members, _cancel(members))
 
 
-def _active_members(sweep: SweepDir) -> list[tuple[RunDir, Standing]]:
+def _named(members: Sequence[Member], said: Sequence[str]) -> list[str]:
+    return [f"{run.path.name}: {words}" for (run, _), words in zip(members, said, strict=True)]
+
+
+def _stop(members: Sequence[Member]) -> list[str]:
+    """Slurm is told twice at most, however many there are; a job that ends meanwhile is no failure."""
+    said: list[str] = []
+    waiting: list[str] = []
+    running: list[str] = []
+    for run, standing in members:
+        job_id, queued = _active(run, standing), standing.state == "queued"
+        (run.path / history.STOP).touch()
+        history.record(run.path, history.Entry(event="stop", job_id=job_id, cause=history.QUEUED if queued else None))
+        if standing.local:
+            _tell_controller(job_id, signal.SIGTERM)
+        else:
+            (waiting if queued else running).append(job_id)
+        said.append(f"job {job_id} {'has left the queue' if queued else 'saves and stops'}")
+    if waiting:
+        command(["scancel", "--quiet", *waiting])
+    if running:
+        command(["scancel", "--quiet", "--signal=USR2", *running])
+    return said
+
+
+def _cancel(members: Sequence[Member]) -> list[str]:
+    """With the earlier jobs of a run that has chained another one behind it."""
+    said: list[str] = []
+    jobs: list[str] = []
+    for run, standing in members:
+        job_id = _active(run, standing)
+        if standing.local and not _tell_controller(job_id, signal.SIGKILL):
+            raise UserError(f"{run.path.name} is trained on another machine: cancel it there, or `dual-hpc stop` it")
+        (run.path / history.STOP).touch()
+        history.record(run.path, history.Entry(event="cancel", job_id=job_id))
+        if not standing.local:
+            jobs += history.jobs(history.read(run.path))
+        said.append(f"job {job_id} is cancelled")
+    left = [job.job_id for job in Scheduler().jobs(jobs).values() if job.active]
+    if left:
+        command(["scancel", "--quiet", *left])
+    return said
+
+
+def _tell_controller(job_id: str, number: signal.Signals) -> bool:
+    """Signal a local job; False where this process is none: the store may be another machine's too."""
+    try:
+        words = Path(f"/proc/{job_id}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    if b"launch.local" not in words:
+        return False
+    os.kill(int(job_id), number)
+    return True
+
+
+def _active_members(sweep: SweepDir) -> list[Member]:
     runs = [run for run in sweep.runs() if run.identity_file.exists()]
     seen = zip(runs, standings(runs, Scheduler(), time.time()), strict=True)
     # Those that wait first: a place that falls free would be theirs.

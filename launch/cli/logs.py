@@ -62,6 +62,7 @@ def of_run(found: RunDir, rank: int) -> tuple[Callable[[], Path], Callable[[], b
     from launch import history
     from launch.scheduler import WATCHER_SECONDS, Scheduler
     from launch.standing import standings
+    from launch.submission import is_finished
 
     scheduler = Scheduler(WATCHER_SECONDS)
 
@@ -69,7 +70,7 @@ def of_run(found: RunDir, rank: int) -> tuple[Callable[[], Path], Callable[[], b
         try:
             return standings([found], scheduler, time.time())[0].active
         except EnvironmentFault:  # Slurm's controller restarts now and then
-            return True
+            return not is_finished(found.path)
 
     def log() -> Path:
         own = found.logs / f"rank_{rank:04d}.log"

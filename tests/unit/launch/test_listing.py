@@ -169,13 +169,13 @@ def test_a_sweep_is_stopped_and_cancelled_as_a_whole_waiting_members_first(
 
     assert main(["stop", "cv"]) == 0
     assert [words for words in calls if words[0] == "scancel"] == [
-        ["scancel", "7_1"],
-        ["scancel", "--signal=USR2", "7_0"],
+        ["scancel", "--quiet", "7_1"],
+        ["scancel", "--quiet", "--signal=USR2", "7_0"],
     ]
     assert [(run.path / history.STOP).exists() for run in sweep.runs()] == [True, True, False]
     calls.clear()
     assert main(["cancel", "cv"]) == 0
-    assert [words for words in calls if words[0] == "scancel"] == [["scancel", "7_1"], ["scancel", "7_0"]]
+    assert [words for words in calls if words[0] == "scancel"] == [["scancel", "--quiet", "7_1", "7_0"]]
     RunDir.create(store / "runs" / "cv", load_config("demo", ["name=cv"]))
     assert main(["cancel", "cv"]) == 2 and "no job works on cv" in capfd.readouterr().err, "a run comes first"
     shutil.rmtree(store / "runs" / "cv")

@@ -17,7 +17,7 @@ from launch import control, history, standing
 from launch.local import LOCK
 from launch.profiles import load_profile
 from launch.scheduler import Scheduler
-from launch.standing import controller_lives, standings
+from launch.standing import Standing, controller_lives, standings
 
 
 @pytest.fixture
@@ -91,6 +91,18 @@ def test_what_does_not_run_can_be_neither_stopped_nor_cancelled(run: RunDir) -> 
         with pytest.raises(UserError, match="no job works on demo"):
             act(run, found)
     assert not (run.path / history.STOP).exists()
+
+
+def test_a_process_that_is_no_controller_is_left_alone(tmp_path: Path) -> None:
+    made = RunDir.create(tmp_path / "runs" / "demo", load_config("demo", [f"store={tmp_path}"]))
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as stranger:
+        working = Standing("running", str(stranger.pid), None, local=True, active=True)
+        assert control.stop(made, working) and (made.path / history.STOP).exists()
+        with pytest.raises(UserError, match="another machine"):
+            control.cancel(made, working)
+        assert [entry.event for entry in history.read(made.path)] == ["stop"]
+        stranger.communicate(b"\n")
+    assert stranger.returncode == 0
 
 
 def test_the_lock_tells_whether_a_local_controller_lives(run: RunDir) -> None:
