@@ -15,6 +15,8 @@ from shards.options import PackOptions
 from shards.plan import Planned, Source, shown
 from shards.writer import Sample
 
+_TOLERANCE = 0.5  # seconds by which annotations and media may disagree before it is said
+
 
 def build_sample(planned: Planned, root: Path, options: PackOptions) -> Sample:
     """Pack one utterance.
@@ -69,10 +71,12 @@ def build_sample(planned: Planned, root: Path, options: PackOptions) -> Sample:
 
 
 def _stretch(source: Source, info: MediaInfo, options: PackOptions, choices: dict[str, str]) -> tuple[float, float]:
-    """The wanted stretch, not longer than allowed (whatever a damaged header says); what was cut is recorded."""
+    """The wanted stretch, not longer than allowed, whatever a damaged header says; what it lacks is recorded."""
     start = source.start or 0.0
     length = (source.end if source.end is not None else info.duration) - start
     there = min(length, info.duration - start) if info.duration else length
+    if length - there > _TOLERANCE:
+        choices["ends_early"] = f"{length - there:.6g}"
     if there > options.max_seconds:
         choices["cut_from"] = f"{there:.3f}"
     return start, start + min(options.max_seconds, length if source.end is not None else options.max_seconds)

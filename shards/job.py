@@ -12,7 +12,7 @@ from shards.corpora.text import spoken
 from shards.layout import shard_name
 from shards.options import PackOptions
 from shards.parts import Part, Parts
-from shards.plan import Planned
+from shards.plan import Planned, shown
 from shards.writer import ShardWriter
 
 
@@ -41,7 +41,8 @@ def pack_shard(job: ShardJob, begins: Callable[[str], None], poisonous: Collecti
         for planned in job.utterances:
             begins(planned.key)
             if planned.key in poisonous:
-                skips.append((planned.key, "the decoder crashed on its media or never ended"))
+                names = dict.fromkeys(shown(s.path, job.root) for s in (planned.audio, planned.video) if s is not None)
+                skips.append((planned.key, f"{', '.join(names)}: the decoder crashed on it or never ended"))
                 continue
             try:
                 sample = build_sample(planned, job.root, job.options)

@@ -153,7 +153,7 @@ def disk_faults() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
+        where = error.filename or "--out"  # a failed write does not say where
         raise EnvironmentFault(
-            f"{where}{error.strerror or error}; when that is put right the same command continues"
+            f"{where}: {error.strerror or error}; when that is put right the same command continues"
         ) from error

@@ -71,6 +71,9 @@ def _observed(samples: Sequence[Utterance]) -> list[str]:
     cut = sum("cut_from" in meta.options for meta in samples)
     if cut:
         notes.append(f"{cut} samples are longer than allowed and were cut")
+    early = sum("ends_early" in meta.options for meta in samples)
+    if early:
+        notes.append(f"{early} samples' media end before the annotated stretch does (see their `ends_early`, seconds)")
     patched = sum("concealed" in meta.options for meta in samples)
     if patched:
         notes.append(f"{patched} samples have damaged pictures that the decoder patched up (see their `concealed`)")

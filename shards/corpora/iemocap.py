@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dual_hpc.errors import UserError
-from shards.corpora.text import corpus_root, media_files, read_text, spoken
+from shards.corpora.text import corpus_root, files_below, media_files, read_text, spoken
 from shards.plan import Plan, Planned, Source
 
 NAME = "iemocap"
@@ -52,7 +52,11 @@ def read(source: Path) -> Plan:
         if not _DIALOGUE.match(path.stem):
             plan.skip(plan.shown(path), "the file's name is no dialogue of IEMOCAP")
             continue
-        for line, row in _labelled(path, plan):
+        said = len(plan.skips)
+        rows = list(_labelled(path, plan))
+        if not rows and len(plan.skips) == said:
+            plan.skip(plan.shown(path), "holds no label line")
+        for line, row in rows:
             where = f"{plan.shown(path)}:{line}"
             planned = _planned(row, path.stem, audio, video, texts)
             if isinstance(planned, str):
@@ -139,7 +143,7 @@ def _transcriptions(root: Path, plan: Plan) -> dict[str, str]:
     texts: dict[str, str] = {}
     unscored = malformed = 0
     for folder in _folders(root, "Session[1-5]/dialog/transcriptions", "Transcriptions"):
-        for path in sorted(filter(_is_text, folder.rglob("*.txt"))):
+        for path in (path for path in files_below(folder) if path.suffix == ".txt"):
             for text in read_text(path).splitlines():
                 turn = _TURN.match(text)
                 if turn and _UTTERANCE.match(turn[1]):

@@ -15,8 +15,8 @@ from typing import Any, Literal
 
 from dual_hpc.data.sample import is_valid_key
 from dual_hpc.errors import UserError
-from shards.corpora.text import read_csv, read_text, spoken
-from shards.plan import Plan, Planned, Source
+from shards.corpora.text import parse_csv, read_text, spoken
+from shards.plan import Plan, Planned, Source, shown
 
 COLUMNS = (
     *("id", "audio", "video", "text", "label", "split", "speaker", "dialogue", "utterance", "session"),
@@ -45,7 +45,7 @@ def read(source: Path, name: str | None = None) -> Plan:
     plan = Plan(corpus, root)
     seen: set[str] = set()
     for line, row in _rows(source, plan):
-        where = f"{source.name}:{line}"
+        where = _where(source, line)
         try:
             planned = _planned(row, line, corpus, root)
             if planned.key in seen:
@@ -61,33 +61,51 @@ def read(source: Path, name: str | None = None) -> Plan:
 
 
 def _rows(source: Path, plan: Plan) -> Iterator[tuple[int, dict[str, Any]]]:
-    if source.suffix.lower() in (".jsonl", ".ndjson"):
-        for line, text in enumerate(read_text(source).split("\n"), 1):
-            if not text.strip():
-                continue
-            try:
-                row = json.loads(text)
-            except (ValueError, RecursionError):
-                row = None
-            if isinstance(row, dict):
-                yield line, {str(name): value for name, value in row.items()}
-            else:
-                plan.skip(f"{source.name}:{line}", "is no JSON object")
-        return
-    header, rows = read_csv(source)
-    twice = next((column for column in header if header.count(column) > 1), None)
-    if twice is not None:
-        raise UserError(f"{source}: line 1 names the column {twice[:40]!r} twice")
+    text = read_text(source)
+    # JSON lines are often called .json or .txt; no CSV begins like them.
+    if source.suffix.lower() in (".jsonl", ".ndjson") or text.lstrip().startswith(("{", "[")):
+        yield from _json_rows(source, text, plan)
+    else:
+        yield from _csv_rows(source, text, plan)
+
+
+def _json_rows(source: Path, text: str, plan: Plan) -> Iterator[tuple[int, dict[str, Any]]]:
+    for line, words in enumerate(text.split("\n"), 1):
+        if not words.strip():
+            continue
+        try:
+            row = json.loads(words)
+        except (ValueError, RecursionError):
+            row = None
+        if isinstance(row, dict):
+            yield line, {str(name): value for name, value in row.items()}
+        else:
+            plan.skip(_where(source, line), "is no JSON object (one per line)")
+
+
+def _csv_rows(source: Path, text: str, plan: Plan) -> Iterator[tuple[int, dict[str, Any]]]:
+    header, rows = parse_csv(source, text)
     if not {"audio", "video"} & set(header):
         raise UserError(
             f"{source}: line 1 names neither a column audio nor video "
             f"(known: {', '.join(COLUMNS)}; commas stand between them)"
         )
+    unknown = next((column for column in header if column not in COLUMNS), None)
+    if unknown is not None:
+        which = f"the unknown column {unknown[:40]!r}" if unknown else "a column without a name"
+        raise UserError(f"{source}: line 1 has {which}; remove it (known: {', '.join(COLUMNS)})")
+    twice = next((column for column in header if header.count(column) > 1), None)
+    if twice is not None:
+        raise UserError(f"{source}: line 1 names the column {twice!r} twice")
     for line, cells in rows:
         if len(cells) == len(header):
             yield line, dict(zip(header, cells, strict=True))
         else:
-            plan.skip(f"{source.name}:{line}", f"has {len(cells)} columns, the header has {len(header)}")
+            plan.skip(_where(source, line), f"has {len(cells)} columns, the header has {len(header)}")
+
+
+def _where(source: Path, line: int) -> str:
+    return f"{shown(source, source.parent)}:{line}"
 
 
 def _planned(row: dict[str, Any], line: int, corpus: str, root: Path) -> Planned:
@@ -126,8 +144,10 @@ def _planned(row: dict[str, Any], line: int, corpus: str, root: Path) -> Planned
 
 def _text(row: dict[str, Any], name: str) -> str | None:
     value = row.get(name)
-    if value is None or isinstance(value, (dict, list)):
+    if value is None:
         return None
+    if isinstance(value, (dict, list)) or value != value:
+        raise _BadRow(f"{name} is {'NaN' if value != value else 'no plain value'}")
     text = str(value)
     if len(text) > _LONGEST:
         raise _BadRow(f"{name} has {len(text)} characters, more than {_LONGEST}")

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from dual_hpc.errors import UserError
-from shards.corpora.text import corpus_root, media_files, read_csv, spoken
+from shards.corpora.text import corpus_root, media_files, parse_csv, read_text, spoken
 from shards.plan import Plan, Planned, Source
 
 NAME = "meld"
@@ -60,7 +60,7 @@ def _annotation(root: Path, split: str, clips: Path | None) -> Path | None:
 
 
 def _read_split(plan: Plan, split: str, table: Path, clips: dict[str, Path]) -> None:
-    header, rows = read_csv(table)
+    header, rows = parse_csv(table, read_text(table))
     absent = [name for name in _NEEDED if name not in header]
     if absent:
         raise UserError(f"{table}: is no MELD annotation, the column {absent[0]} is missing (line 1)")

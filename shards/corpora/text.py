@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import os
@@ -10,17 +11,21 @@ from pathlib import Path
 
 from dual_hpc.errors import UserError
 
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 MEDIA_SUFFIXES = frozenset({".wav", ".flac", ".mp3", ".m4a", ".mp4", ".avi", ".mkv", ".mov", ".webm", ".ogg"})
 
 
 def read_text(path: Path) -> str:
-    """A file as text: UTF-8, else cp1252; and cp1252 that was encoded twice (U+0080 to U+009F) is put right."""
+    """A file as text: UTF-8, UTF-16 with its mark, else cp1252.
+
+    cp1252 that was encoded twice (U+0080 to U+009F) is put right.
+    """
     try:
         data = path.read_bytes()
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode("utf-16" if data.startswith(_UTF_16) else "utf-8-sig")
     except UnicodeDecodeError:
         text = data.decode("cp1252", errors="replace")
     return "".join(_once(c) if "\x80" <= c <= "\x9f" else c for c in text)
@@ -35,9 +40,9 @@ def spoken(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
-def read_csv(path: Path) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
-    """(header, rows with their line numbers). NUL bytes, which the csv module refuses, are dropped."""
-    reader = csv.reader(io.StringIO(read_text(path).replace("\0", ""), newline=""))
+def parse_csv(path: Path, text: str) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
+    """(header, rows with their line numbers) of a file's text. NUL, which the csv module refuses, is dropped."""
+    reader = csv.reader(io.StringIO(text.replace("\0", ""), newline=""))
 
     def rows() -> Iterator[tuple[int, list[str]]]:
         while True:
@@ -56,12 +61,11 @@ def read_csv(path: Path) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
     return [name.strip() for name in header], lines
 
 
-def media_files(folder: Path) -> dict[str, Path]:
-    """Media below a folder by stem; `._*` AppleDouble files are none. The first in sorted order wins.
+def files_below(folder: Path) -> Iterator[Path]:
+    """Regular files, in order; none that is hidden, like `._*` AppleDouble files, and no pipe, which would never end.
 
     Links are followed, for a lab's folders may lie on several disks; one that leads back to where it lies is not.
     """
-    found: dict[str, Path] = {}
     visited: set[str] = set()
     for here, folders, names in os.walk(folder, followlinks=True):
         if (real := os.path.realpath(here)) in visited:
@@ -70,14 +74,16 @@ def media_files(folder: Path) -> dict[str, Path]:
         visited.add(real)
         folders.sort()
         for name in sorted(names):
-            stem, suffix = os.path.splitext(name)
-            # A pipe or a dangling link must not stall or stop the packer.
-            if (
-                not name.startswith(".")
-                and suffix.lower() in MEDIA_SUFFIXES
-                and os.path.isfile(os.path.join(here, name))
-            ):
-                found.setdefault(stem, Path(here, name))
+            if not name.startswith(".") and os.path.isfile(os.path.join(here, name)):
+                yield Path(here, name)
+
+
+def media_files(folder: Path) -> dict[str, Path]:
+    """Media below a folder by stem; of several the first is taken."""
+    found: dict[str, Path] = {}
+    for path in files_below(folder):
+        if path.suffix.lower() in MEDIA_SUFFIXES:
+            found.setdefault(path.stem, path)
     return found
 
 
@@ -89,4 +95,6 @@ def corpus_root(source: Path, names: tuple[str, ...]) -> Path:
     """
     if not source.is_dir():
         raise UserError(f"source: the folder {source} does not exist; give the folder that holds the corpus")
-    return next((source / name for name in names if (source / name).is_dir()), source)
+    # Absolute: reports leave it out of what is said of its files, and "a/" may stand anywhere in a path.
+    root = source.absolute()
+    return next((root / name for name in names if (root / name).is_dir()), root)

@@ -67,6 +67,12 @@ def test_pictures_of_any_size_are_stored_with_even_sides(tmp_path: Path, size: t
         assert stored.frames == 3
 
 
+@pytest.mark.parametrize(("end", "lacks"), [(1.2, None), (4.0, "3"), (1e308, "1e+308")])
+def test_media_that_end_before_their_stretch_say_so(media: Path, end: float, lacks: str | None) -> None:
+    sample = build(audio=media / "tone.wav", start=0.5, end=end)
+    assert sample.meta.duration == 0.5 and sample.meta.options.get("ends_early") == lacks
+
+
 def test_uneven_times_become_a_constant_rate_with_gaps_filled(tmp_path: Path) -> None:
     write_pictures(tmp_path / "a.mkv", [0, 10, 900, 950, 2000])
     sample = build(tmp_path / "a.mkv")

@@ -172,6 +172,29 @@ def test_folders_behind_links_are_read_once_even_where_they_lead_in_a_circle(iem
     assert read_corpus("iemocap", iemocap).utterances == before
 
 
+def test_transcriptions_behind_links_are_read(iemocap: Path, tmp_path: Path) -> None:
+    before = read_corpus("iemocap", iemocap).utterances
+    folder = iemocap / "Session1" / "dialog" / "transcriptions"
+    folder.rename(tmp_path / "other_disk")
+    folder.mkdir()
+    (folder / "Ses01").symlink_to(tmp_path / "other_disk")
+    assert read_corpus("iemocap", iemocap).utterances == before and any(p.text for p in before)
+
+
+def test_reports_name_files_the_same_from_wherever_the_command_was_given(
+    meld: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meld.rename(tmp_path / "s")  # "s/" stands in the names of MELD's own folders, too
+    monkeypatch.chdir(tmp_path)
+    options = PackOptions(video_size=24)
+    relative = pack("meld", Path("s"), Path("one"), options)
+    monkeypatch.chdir(tmp_path / "s" / "train")
+    dotted = pack("meld", Path(".."), Path("../../two"), options)
+    absolute = pack("meld", tmp_path / "s", tmp_path / "three", options)
+    assert relative == dotted == absolute and relative is not None
+    assert any(skip.reason.startswith("train/train_splits/dia125_utt3.mp4: ") for skip in relative.skipped)
+
+
 def test_names_that_no_terminal_should_see_are_packed_and_shown_harmlessly(media: Path, tmp_path: Path) -> None:
     """Names of files are bytes: not UTF-8, with line ends, or with a terminal's escapes."""
     source, out = tmp_path / "source", tmp_path / "out"
@@ -198,4 +221,7 @@ def test_an_utterance_that_kills_the_decoder_is_left_out(iemocap: Path, tmp_path
     pack_shard(job, lambda key: None, poisonous={"Ses01F_impro01_F000"})
     part = Parts(tmp_path / "out").read(0)
     assert part is not None and part.shard is not None and len(part.shard.samples) == 3
-    assert part.skips == [("Ses01F_impro01_F000", "the decoder crashed on its media or never ended")]
+    ((key, reason),) = part.skips
+    assert key == "Ses01F_impro01_F000" and reason.endswith(
+        "Ses01F_impro01.avi: the decoder crashed on it or never ended"
+    )

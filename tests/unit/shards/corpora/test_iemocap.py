@@ -124,3 +124,11 @@ def test_the_short_layout_is_refused_until_labels_are_added(iemocap: Path, tmp_p
 def test_a_missing_folder_is_the_users_to_fix(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="does not exist"):
         reader.read(tmp_path / "absent")
+
+
+@pytest.mark.parametrize("content", [b"", b"% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]\r\r[1.0 - 2.0]\r"])
+def test_a_label_file_that_says_nothing_is_reported(iemocap: Path, content: bytes) -> None:
+    path = iemocap / "Session1" / "dialog" / "EmoEvaluation" / "Ses01M_script01_1b.txt"
+    path.write_bytes(content)
+    skips = {skip.where: skip.reason for skip in reader.read(iemocap).skips}
+    assert skips["Session1/dialog/EmoEvaluation/Ses01M_script01_1b.txt"] == "holds no label line"

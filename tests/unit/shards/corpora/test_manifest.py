@@ -79,6 +79,12 @@ def test_csv_and_json_lines_mean_the_same(folder: Path) -> None:
         ({"audio": "/dev/zero"}, "audio '/dev/zero' does not exist"),
         ({"audio": "pipe.wav"}, "audio 'pipe.wav' does not exist"),
         ({"audio": "\ud800.wav"}, "does not exist"),
+        ({"audio": "a.wav", "label": ["joy"]}, "label is no plain value"),
+        ({"audio": "a.wav", "text": {"en": "Hello"}}, "text is no plain value"),
+        ({"audio": "a.wav", "split": {}}, "split is no plain value"),
+        ({"audio": "a.wav", "label": float("nan")}, "label is NaN"),
+        ({"audio": "a.wav", "text": float("nan")}, "text is NaN"),
+        ({"audio": "a.wav", "end": float("nan")}, "end is NaN"),
     ],
 )
 def test_a_wrong_row_is_named_by_its_line(folder: Path, row: Any, reason: str) -> None:
@@ -100,6 +106,50 @@ def test_a_table_without_media_columns_is_refused(folder: Path) -> None:
     (folder / "mine.csv").write_text("audio,label,audio\na.wav,joy,sub/b.mp4\n")
     with pytest.raises(UserError, match="line 1 names the column 'audio' twice"):
         reader.read(folder / "mine.csv")
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        (",audio,label", "line 1 has a column without a name; remove it"),  # as pandas writes its index
+        ("audio,label,,", "line 1 has a column without a name; remove it"),
+        ("audio,label,gender", "line 1 has the unknown column 'gender'; remove it"),
+        ("audio;label", "commas stand between them"),
+        ("audio\tlabel", "commas stand between them"),
+        ("Audio,Label", r"line 1 names neither a column audio nor video \(known: id, audio"),
+    ],
+)
+def test_a_header_of_another_form_is_refused_once(folder: Path, header: str, message: str) -> None:
+    (folder / "mine.csv").write_text(header + "\n" + "a.wav,joy,x\n" * 3)
+    with pytest.raises(UserError, match=message):
+        reader.read(folder / "mine.csv")
+
+
+@pytest.mark.parametrize("name", ["mine.json", "mine.txt", "mine.JSONL"])
+def test_json_lines_are_known_by_what_they_hold(folder: Path, name: str) -> None:
+    rows = [{"audio": "a.wav", "label": "joy"}, "", {"audio": "a.wav", "label": "sad"}]
+    assert [p.key for p in reader.read(write(folder, rows, name)).utterances] == ["row000001", "row000003"]
+
+
+def test_one_json_array_is_told_what_to_be(folder: Path) -> None:
+    plan = reader.read(write(folder, ['[{"audio": "a.wav"}, {"audio": "a.wav"}]'], "mine.json"))
+    assert [(skip.where, skip.reason) for skip in plan.skips] == [("mine.json:1", "is no JSON object (one per line)")]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_a_table_may_be_encoded_as_programs_save_it(folder: Path, encoding: str) -> None:
+    table = 'id,audio,label,text\r\nu,a.wav,joy,"Caf\u00e9,\r\n""twice"""\r\n\r\nv,a.wav,sad,\r\nw,b.wav,sad,\r\n'
+    (folder / "mine.csv").write_bytes(table.encode(encoding))
+    plan = reader.read(folder / "mine.csv")
+    assert [(p.key, p.text) for p in plan.utterances] == [("u", 'Caf\u00e9, "twice"'), ("v", None)]
+    assert [skip.where for skip in plan.skips] == ["mine.csv:6"]  # as an editor counts
+
+
+def test_a_name_that_is_no_text_is_shown_harmlessly(folder: Path) -> None:
+    table = folder / "m\udcff\n.csv"
+    table.write_text("audio,label\na.wav,joy\nabsent.wav,joy\n")
+    (skip,) = reader.read(table).skips
+    assert skip.where == "m\ufffd\ufffd.csv:3"
 
 
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
