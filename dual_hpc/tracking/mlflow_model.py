@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import warnings
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -29,7 +30,7 @@ def log_model(client: MlflowClient, uri: str, run_id: str, folder: Path, name: s
     """Log a saved model to a run; the same weights are logged once.
 
     Args:
-        folder: config.json, model.safetensors and the tokenizer.
+        folder: config.json, model.safetensors and the tokenizer; called step_N by a run.
         name: under which MLflow shows it; it takes no dots.
     """
     digest = _sha256(folder / "model.safetensors")
@@ -45,6 +46,7 @@ def log_model(client: MlflowClient, uri: str, run_id: str, folder: Path, name: s
             warnings.simplefilter("ignore")
             mlflow.pyfunc.log_model(
                 name=name.replace(".", "_"),
+                step=int(folder.name.removeprefix("step_")) if re.fullmatch(r"step_\d+", folder.name) else 0,
                 python_model=str(_CODE),
                 code_paths=[str(_PACKAGE)],
                 artifacts={"model": str(folder)},

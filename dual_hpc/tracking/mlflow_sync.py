@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from dual_hpc.tracking.journal import Point, points, read, replay
 from dual_hpc.tracking.mlflow_model import log_model
 from dual_hpc.tracking.mlflow_store import Store, experiment_id, store_of
-from dual_hpc.tracking.mlflow_words import ENDED, flatten, jobs_of, mlflow_name, report_metrics, status_of
+from dual_hpc.tracking.mlflow_words import ENDED, flatten, jobs_of, mlflow_name, report_metrics, status_of, with_best
 from dual_hpc.tracking.run_dir import RunDir, RunIdentity, Segment
 
 if TYPE_CHECKING:
@@ -52,7 +52,8 @@ def sync(run: RunDir, *, artifacts: bool = True, model: Path | None = None) -> s
     with store.client(run.path) as client:
         mlflow_run = _find_or_create(client, store, run)
         run_id = mlflow_run.info.run_id
-        entries = read(run.journal)
+        chosen = config.training
+        entries = with_best(read(run.journal), f"best/{chosen.select_modalities}/{chosen.select_by}")
         done = _already_sent(run.journal, mlflow_run.data.tags)
         _log_points(client, run_id, [point for point in points(entries) if point.end > done])
         segments = run.segments()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from dual_hpc.tracking.journal import Entry
 from dual_hpc.tracking.run_dir import Segment
 
 _NAME, _VALUE = 250, 6000  # characters MLflow takes of a name and of a parameter's value
@@ -44,6 +46,16 @@ def status_of(segments: Sequence[Segment]) -> str:
 def jobs_of(segments: Sequence[Segment]) -> str:
     """The jobs that worked on a run, in order; of very many the latest."""
     return ",".join(list(dict.fromkeys(segment.job_id for segment in segments))[-_JOBS:])
+
+
+def with_best(entries: Iterable[Entry], key: str) -> list[Entry]:
+    """The journal with each new best score as a metric: a curve's last value says nothing about its best."""
+    return [
+        replace(entry, metrics={key: float(score)})
+        if entry.event == "best" and isinstance(score := entry.fields.get("score"), (int, float))
+        else entry
+        for entry in entries
+    ]
 
 
 def report_metrics(name: str, content: bytes) -> dict[str, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import shutil
 import socket
 import subprocess
 import sys
@@ -280,6 +281,20 @@ def test_the_background_thread_follows_the_journal(store):
     assert [step for step, _, _ in history(run, "loss")] == list(range(20))
 
 
+def test_the_best_score_stands_beside_the_last_one(store):
+    run = make_run(store, "chosen")
+    with Journal(run.journal) as journal:
+        for step, score, best in ((1, 0.5, True), (2, 0.75, True), (3, 0.25, False), (2, 0.75, True)):
+            journal.metrics(step, {"val/av/ua": score}, time_ms=step)
+            if best:
+                journal.event("best", step, score=score)
+        journal.event("best", 4, score="odd")
+    run_id = sync(run, artifacts=False)
+    with store_of(run.config()).client() as client:
+        assert client.get_run(run_id).data.metrics == {"val/av/ua": 0.25, "best/av/ua": 0.75}
+    assert [(step, value) for step, value, _ in history(run, "best/av/ua")] == [(1, 0.5), (2, 0.75)]
+
+
 def test_the_scores_of_a_report_become_metrics_once(store):
     run = make_run(store, "scored")
     report = {"subsets": {"av": {"count": 9, "ua": 0.5, "confusion": [[1]]}}, "text_reliance": {"ua": 0.125}}
@@ -329,7 +344,8 @@ def test_the_best_export_of_a_finished_run_becomes_an_mlflow_model_that_answers(
 
     run = make_run(store, "model-1.5")
     run.exports.mkdir()
-    (run.exports / "best").symlink_to(saved_model)
+    shutil.copytree(saved_model, run.exports / "step_00000057")
+    (run.exports / "best").symlink_to("step_00000057")
     run.append_segment(Segment(event="end", job_id="1", reason="finished", time=run.identity().created + 60))
     run_id = sync(run)
     sync(run)
@@ -339,6 +355,9 @@ def test_the_best_export_of_a_finished_run_becomes_an_mlflow_model_that_answers(
         (logged,) = client.search_logged_models([found.info.experiment_id])
         assert found.info.status == "FINISHED"
         assert found.info.end_time == int((run.identity().created + 60) * 1000)
+        assert [(one.model_id, one.step) for one in client.get_run(run_id).outputs.model_outputs] == [
+            (logged.model_id, 57)
+        ]
     assert logged.name == "model-1_5"
     before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(store_uri)
