@@ -21,7 +21,7 @@ from launch.job import redirect_output
 from launch.jobs import JobDescription, JobDir, TaskEvent
 from launch.profiles import Profile
 from launch.request import check, check_array, cpus_per_rank
-from launch.runs import check_encoders, check_store, find_run
+from launch.runs import check_encoders, check_no_pattern, check_store, find_run
 from launch.sbatch import python_command, sbatch_parameters
 from launch.sbatch_job import without_allocation
 from launch.snapshot import code_files, code_version, write_archive
@@ -50,6 +50,7 @@ def check_command(words: Sequence[str], tasks: int, config: RunConfig, profile: 
     check(config.launch, profile)
     check_array(tasks, profile)
     check_store(Path(config.store).absolute())
+    check_no_pattern(Path(config.store).absolute())
     code_files()
 
 

@@ -140,6 +140,9 @@ WRONG = [
     (("--profile", "dev", "store=/dev/null/store"), "store: /dev/null is no folder"),
     (("--profile", "dev", "--shards", "/nowhere"), "/nowhere"),
     (("--profile", "dev", "store=$NOT_SET"), "NOT_SET"),
+    (("--profile", "dev", "store=/tmp/100%jobs"), "store: '/tmp/100%jobs' holds a %"),
+    (("--profile", "local", r"store=/tmp/back\slash"), "holds a %, a backslash"),
+    (("--profile", "dev", 'store="/tmp/two\\nlines"'), "a line break"),
     # other options
     (("--profile", "dev", "--tasks", "2"), "--tasks is for a command"),
     (("--profile", "dev", "--tasks", "two"), "--tasks"),
@@ -200,6 +203,7 @@ DEV = ("--profile", "dev")
         ((*DEV, "--", "sweep", "--evaluate", "cv"), "no sweep 'cv'"),
         (("--profile", "jean-zay-h100", "--", "evaluate", "gone"), "launch.account"),
         ((*DEV, "store=/dev/null", "--", "pack", "meld", "/"), "store: /dev/null is no folder"),
+        ((*DEV, "store=/tmp/%u", "--", "pack", "meld", "/"), "store: '/tmp/%u' holds a %"),
     ],
 )
 def test_a_wrong_command_never_reaches_slurm(
