@@ -57,6 +57,8 @@ def publish(root: Path, name: str, step: int, write: Callable[[Path], Any]) -> P
         link = root / f".{name}.tmp"
         link.unlink(missing_ok=True)
         link.symlink_to(final.name)
+        if (root / name).is_dir() and not (root / name).is_symlink():  # the run was copied by what follows links
+            shutil.rmtree(root / name)
         os.replace(link, root / name)
         _drop_unnamed(root)
     except OSError as error:

@@ -93,7 +93,7 @@ def export_checkpoint(run_dir: str | Path, step: int | None = None, out: str | P
         manifest.world_size,
         manifest.precision,
     )
-    temporary = final.with_name(final.name + ".tmp")
+    temporary = final.with_name(f".{final.name}.tmp")  # hidden: it is nobody else's
     try:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)

@@ -97,7 +97,7 @@ class Lease:
         if decision == "leave":
             assert holder is not None
             raise UserError(
-                f"job {holder.job_id} works on this run (process {holder.pid} on {holder.machine.split()[0]}); "
+                f"job {holder.job_id} works on this run (process {holder.pid} on {holder.machine.partition(' ')[0]}); "
                 "wait for it, or end it with `dual-hpc stop`"
             )
         lease._write()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,17 @@ def test_best_and_last_of_one_step_share_a_folder_and_what_nothing_names_goes(tm
     publish(root, "best", 30, writing("step 30"))
     assert (root / "best" / "model").read_text() == "step 30"
     assert (root / "last" / "model").read_text() == "step 20"
+
+
+def test_a_copy_of_a_run_that_followed_links_goes_on(tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    for name in ("best", "last"):
+        publish(tmp_path / "run", name, 3, writing("step 3"))
+    shutil.copytree(tmp_path / "run", copy)
+    for name in ("best", "last"):
+        assert (copy / name).is_dir() and not (copy / name).is_symlink()
+        assert publish(copy, name, 6, writing("step 6")).resolve().name == "step_00000006"
+    assert sorted(path.name for path in copy.iterdir()) == ["best", "last", "step_00000006"]
 
 
 def test_a_failed_export_leaves_the_one_before(tmp_path: Path) -> None:
