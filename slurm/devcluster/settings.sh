@@ -4,7 +4,7 @@ ROOT=${DEVCLUSTER:-${TMPDIR:-/tmp}/devcluster}   # configuration, state and logs
 NODES=${NODES:-4} CPUS=${CPUS:-4} MEM=${MEM:-4000} GPUS=${GPUS:-4}   # of each node, as declared to Slurm; MEM in MB
 PROCTRACK=${PROCTRACK:-auto}      # cgroup: signals reach a task's first process; linuxproc: all of its processes
 SEND_USR=${SEND_USR:-0}           # 1: preempt_send_user_signal, USR2 also on preemption
-KILL_WAIT=${KILL_WAIT:-5} CRED_EXPIRE=${CRED_EXPIRE:-5} SLURMD_TIMEOUT=${SLURMD_TIMEOUT:-20} GRACE=${GRACE:-20}
+KILL_WAIT=${KILL_WAIT:-5} CRED_EXPIRE=${CRED_EXPIRE:-5} SLURMD_TIMEOUT=${SLURMD_TIMEOUT:-20} GRACE=${GRACE:-120}
 NET=10.77.0 BRIDGE=br-slurm
 # netns: the controller and each node have their own network, host name, processes and /dev/shm.
 # ports: no namespaces, all daemons on the loopback, each slurmd on a port of its own; nobody resolves the nodes' names,
