@@ -26,8 +26,10 @@ def run(args: argparse.Namespace) -> int:
 
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from dual_hpc.config.paths import default_store
+    from launch.cli.terminal import print_table
     from launch.doctor import Finding, examine
 
     store = Path(args.store) if args.store else default_store()
@@ -42,9 +44,8 @@ def run(args: argparse.Namespace) -> int:
             print(json.dumps(dataclasses.asdict(finding)))
         return code
     table = Table("", "what", "found", "remedy", box=None)
-    signs = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "missing": "[red]missing[/]"}
+    colours = {"ok": "green", "note": "yellow", "missing": "red"}
     for finding in findings:
-        table.add_row(signs[finding.state], finding.what, finding.found, finding.remedy)
-    console = Console()
-    Console(width=None if console.is_terminal else 160).print(table)
+        table.add_row(Text(finding.state, colours[finding.state]), finding.what, finding.found, finding.remedy)
+    print_table(table)
     return code

@@ -41,19 +41,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     import json
 
-    from rich.console import Console
-
+    from launch.cli.terminal import print_table
     from launch.score_table import left_out_line, reliance_line, robustness_table, score_table
 
     result = evaluate(args)
     if args.json:
         print(json.dumps(result.to_json(), ensure_ascii=False))
         return 0
-    Console().print(score_table(result))
+    print_table(score_table(result))
     for line in filter(None, (left_out_line(result), reliance_line(result))):
         print(line)
     if result.robustness is not None:
-        Console().print(robustness_table(result.robustness))
+        print_table(robustness_table(result.robustness))
     return 0
 
 

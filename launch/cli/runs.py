@@ -35,9 +35,8 @@ def run(args: argparse.Namespace) -> int:
     import time
     from pathlib import Path
 
-    from rich.console import Console
-
     from dual_hpc.config.paths import default_store
+    from launch.cli.terminal import print_table
     from launch.listing import list_store
     from launch.scheduler import Scheduler
 
@@ -55,12 +54,10 @@ def run(args: argparse.Namespace) -> int:
     if not rows and not jobs:
         print(f"no runs in {store / 'runs'}")
         return 0
-    console = Console()
-    wide = Console(width=None if console.is_terminal else 160)
     if rows:
-        wide.print(table_of_runs(rows))
+        print_table(table_of_runs(rows))
     if jobs:
-        wide.print(table_of_jobs(jobs))
+        print_table(table_of_jobs(jobs))
     return 0
 
 

@@ -213,9 +213,8 @@ def show(sweep: SweepDir, as_json: bool, must_finish: bool = False) -> int:
     import json
     import sys
 
-    from rich.console import Console
-
     from launch import sweep_report
+    from launch.cli.terminal import print_table
     from launch.gather import rows_of
     from launch.standing import FINISHED
 
@@ -225,8 +224,7 @@ def show(sweep: SweepDir, as_json: bool, must_finish: bool = False) -> int:
     if as_json:
         print(json.dumps(sweep_report.as_json(sweep.sweep.name, rows), ensure_ascii=False))
         return code
-    console = Console()
-    Console(width=None if console.is_terminal else 200).print(sweep_report.table(rows))
+    print_table(sweep_report.table(rows))
     for line in sweep_report.missing_lines(rows, sweep.sweep.name):
         print(line, file=sys.stderr)
     return code

@@ -174,6 +174,13 @@ def test_the_report_of_a_model_goes_where_it_is_asked_to(scored, tmp_path, capsy
     assert "robustness, seed 0" in capsys.readouterr().out
 
 
+def test_a_model_in_a_folder_of_brackets_has_its_table(scored, saved_model, tmp_path, capsys):
+    (tmp_path / "m[").mkdir()
+    (tmp_path / "m[" / "x]").symlink_to(saved_model)
+    assert scored("--model", "m[/x]", "--subsets", "a") == 0
+    assert "m[/x], validation split" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
