@@ -68,7 +68,7 @@ def _says_where(key: str) -> bool:
 
 def _flat(tree: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in tree.items():
-        if isinstance(value, dict) and value:
+        if isinstance(value, dict) and key != "config":  # an encoder's own: its keys are not ours
             yield from _flat(value, f"{above}{key}.")
         else:
             yield above + key, value

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dual_hpc.config import RunConfig, config_hash, load_config, may_change, with_free_settings
+from dual_hpc.config import RunConfig, changed_since, config_hash, fixed, load_config, may_change, with_free_settings
 
 PLAIN = load_config("demo", ["store=s"])
 OTHERWISE = st.fixed_dictionaries(
@@ -61,3 +62,25 @@ def test_what_changes_a_number_is_another_run(override: str) -> None:
 @pytest.mark.parametrize("key", ["", "launch", "checkpoint", "checkpoint.", ".every_steps", "launchy.nodes", "workers"])
 def test_what_is_no_setting_cannot_change(key: str) -> None:
     assert not may_change(key)
+
+
+def test_the_first_setting_that_is_not_what_it_was_is_named() -> None:
+    began = json.loads(json.dumps(fixed(PLAIN)))
+    assert changed_since(began, PLAIN) is None
+    moved = [
+        "name=b",
+        "data.shards=[elsewhere]",
+        "model.text.path=elsewhere",
+        "checkpoint.keep_last=9",
+        "data.workers=7",
+    ]
+    assert changed_since(began, load_config("demo", ["store=t", *moved])) is None
+    for override, said in (
+        ("optim.betas=[0.5, 0.6]", "optim.betas: the run began with [0.9, 0.98], not [0.5, 0.6]"),
+        ("model.text.config={hidden_size: 8}", "model.text.config: the run began with {}, not {'hidden_size': 8}"),
+        ("training.max_steps=3", "training.max_steps: the run began with None, not 3"),
+    ):
+        other = load_config(None, ["store=s", override])
+        before = fixed(load_config(None, ["store=s"]))
+        assert (changed_since(json.loads(json.dumps(before)), other) or "").startswith(said)
+    assert changed_since({}, PLAIN) is None  # a checkpoint of an earlier version
