@@ -75,13 +75,16 @@ def slurm_job(entries: list[history.Entry]) -> str | None:
 
 
 def controller_lives(run: RunDir) -> bool:
-    """True if a local job works on the run: its controller holds the lock, on this machine."""
+    """True if a local job works on the run: its controller holds the lock, on this machine.
+
+    The lock is asked for as a reader: a store may be another user's, and several may look at once.
+    """
     try:
-        file = os.open(run.logs / LOCK, os.O_RDWR)
+        file = os.open(run.logs / LOCK, os.O_RDONLY)
     except FileNotFoundError:
         return False
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:
         return True
     finally:

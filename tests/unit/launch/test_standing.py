@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import subprocess
 import sys
@@ -115,3 +117,20 @@ def test_the_lock_tells_whether_a_local_controller_lives(run: RunDir) -> None:
         assert controller_lives(run)
         holder.stdin.close()
     assert not controller_lives(run)
+
+
+def test_two_who_look_at_once_do_not_take_each_other_for_a_controller(
+    run: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (run.logs / LOCK).touch()
+    really = os.open
+
+    def of_a_store_that_may_only_be_read(path: str, flags: int, *mode: int, **options: int) -> int:
+        if flags & (os.O_RDWR | os.O_WRONLY):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
+        return really(path, flags, *mode, **options)
+
+    monkeypatch.setattr(os, "open", of_a_store_that_may_only_be_read)
+    with open(run.logs / LOCK) as other:
+        fcntl.flock(other, fcntl.LOCK_SH)
+        assert not controller_lives(run)
