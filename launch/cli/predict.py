@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
+    from dual_hpc.inference.requests import BadRequest, Clip
     from shards.progress import Progress
 
 T = TypeVar("T")
@@ -48,17 +49,36 @@ def run(args: argparse.Namespace) -> int:
     from launch.cli.model_argument import model_folder
     from shards.progress import Progress
 
-    requests = list(read_requests(args.input, args.text))
-    if not requests:
-        raise UserError("--input: the manifest has no line that asks for a clip")
     to_file = args.output is not None and str(args.output) != "-"
     if to_file and (args.output.is_dir() or not args.output.parent.is_dir()):
         raise UserError(f"--output: {args.output} is not a file in a folder that exists")
+    requests = list(read_requests(args.input, args.text))
+    if to_file:
+        requests = beside(args.output, args.input, requests)
+    if not requests:
+        raise UserError("--input: the manifest has no line that asks for a clip")
     predictor = Predictor.from_pretrained(model_folder(args.model), device=args.device)
     with contextlib.ExitStack() as open_files:
         out = open_files.enter_context(open(args.output, "w", encoding="utf-8")) if to_file else sys.stdout
         bar = open_files.enter_context(Progress("predict", len(requests), shown=None if to_file else False))
         return answer_all(predictor, _counted(requests, bar), out, sys.stderr)
+
+
+def beside(output: Path, inputs: Sequence[str], requests: Sequence[Clip | BadRequest]) -> list[Clip | BadRequest]:
+    """The requests without the answers that an earlier call left in the same folder.
+
+    Raises:
+        UserError: the output would overwrite what is asked about.
+    """
+    from dual_hpc.errors import UserError
+    from dual_hpc.inference.requests import Clip
+
+    place = output.resolve()
+    same = [one for one in requests if isinstance(one, Clip) and one.path.resolve() == place]
+    named = any(source != "-" and Path(source).resolve() == place for source in inputs)
+    if named or (same and output.suffix.lower() != ".jsonl"):
+        raise UserError(f"--output: {output} is among the --input and would be overwritten; choose another file")
+    return [one for one in requests if one not in same]
 
 
 def _counted(requests: Sequence[T], bar: Progress) -> Iterator[T]:

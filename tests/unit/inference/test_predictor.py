@@ -129,17 +129,28 @@ def test_a_device_that_is_not_there_is_refused_by_name(saved_model, device):
         (["--output", "."], "--output: . is not a file"),
         (["--model", "run"], "--model: run is a run; give one of its models, run/export/best"),
         (["--input", "none.jsonl"], "--input: the manifest has no line"),
+        (["--input", "none.jsonl", "--output", "../here/none.jsonl"], "none.jsonl is among the --input"),
+        (["--input", "run", "--output", "run/a.mp4"], "--output: run/a.mp4 is among the --input"),
     ],
 )
 def test_a_mistaken_command_is_one_line_that_says_what_to_change(
     saved_model, tmp_path, monkeypatch, capsys, words, said
 ):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "run/export").mkdir(parents=True)
-    (tmp_path / "none.jsonl").touch()
-    (tmp_path / "a.mp4").touch()
+    here = tmp_path / "here"
+    (here / "run/export").mkdir(parents=True)
+    monkeypatch.chdir(here)
+    for name in ("none.jsonl", "a.mp4", "run/a.mp4"):
+        (here / name).touch()
     assert main(["predict", "--model", str(saved_model), "--input", "a.mp4", *words]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_answers_written_beside_the_clips_are_no_clip_the_next_time(saved_model, clips, tmp_path, monkeypatch):
+    shutil.copy(clips / "sound.wav", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        assert main(["predict", "--model", str(saved_model), "--input", ".", "--output", "out.jsonl"]) == 0
+        assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 1
 
 
 def test_an_output_of_a_dash_is_the_terminal(saved_model, clips, tmp_path, monkeypatch, capsys):
