@@ -23,7 +23,7 @@ def test_sharded_parameters_train_as_whole_ones_do(tmp_path: Path) -> None:
         for rank, output in enumerate(outputs)
     ]
     try:
-        codes = [rank.wait(timeout=240) for rank in ranks]
+        codes = [rank.wait(timeout=1200) for rank in ranks]
     finally:
         for rank in ranks:
             rank.kill()

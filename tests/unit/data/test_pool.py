@@ -87,7 +87,7 @@ def test_a_decoder_that_hangs_is_ended_and_its_stack_is_shown(tmp_path, media, d
     pool = WorkerPool(1, Setup(settings()), 4, Patience(report=0.5, decode=2.5))
     begin = time.monotonic()
     assert faults(pool, batches) == [{}, {0: "its decoder hangs"}, {}]
-    assert time.monotonic() - begin < 60
+    assert time.monotonic() - begin < 500, "it was not waited for"
     stack = capfd.readouterr().err
     assert "decode_video" in stack and "_read_ahead" in stack
 
@@ -111,7 +111,7 @@ def test_storage_that_does_not_answer_is_reported_with_a_stack_and_then_given_up
 
 def test_time_in_which_the_whole_job_was_suspended_does_not_count(tmp_path, media, dangerous):
     slow = replace(media(0.3), mp4=media(0.3).mp4 + b"SLOW")
-    pool = WorkerPool(1, Setup(settings()), 4, Patience(report=0.4, decode=1.5))
+    pool = WorkerPool(1, Setup(settings()), 4, Patience(report=0.4, decode=4))
     run = pool.run(iter(requests(write_shards(tmp_path / "s", [[media(0.3), slow, media(0.3)]]))))
     next(run)
     (pid,) = pool.pids()
@@ -119,7 +119,7 @@ def test_time_in_which_the_whole_job_was_suspended_does_not_count(tmp_path, medi
     while pool._workers[0].status.activity()[1][:2] != (DECODING, 1):
         assert time.monotonic() < deadline
     os.kill(pid, signal.SIGSTOP)
-    time.sleep(2.2)  # this process does not look meanwhile: it is suspended as well
+    time.sleep(4.5)  # this process does not look meanwhile: it is suspended as well
     os.kill(pid, signal.SIGCONT)
     assert [made.faults for made in run] == [{}, {}]
     assert pool.pids() == [pid]

@@ -196,15 +196,15 @@ def test_a_second_packer_is_refused_while_the_first_lives(iemocap: Path, tmp_pat
 
 
 def test_a_lock_of_another_host_holds_while_it_is_touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lock, "_PATIENCE", 0.5)
+    monkeypatch.setattr(lock, "_PATIENCE", 600.0)
     path = tmp_path / ".pack" / "task-0-of-1.lock"
     path.parent.mkdir()
     path.write_text('{"host": "elsewhere", "pid": 1}')
-    heart = threading.Timer(0.2, os.utime, [path])
-    heart.start()
-    with pytest.raises(UserError, match="is being packed by process 1 on elsewhere"), lock.Lock(path):
-        pass
-    heart.join()
+    with monkeypatch.context() as beating:
+        beating.setattr("time.sleep", lambda seconds: os.utime(path))  # while it is watched
+        with pytest.raises(UserError, match="is being packed by process 1 on elsewhere"), lock.Lock(path):
+            pass
+    monkeypatch.setattr(lock, "_PATIENCE", 0.5)
     with lock.Lock(path):  # silent while it was watched: that host is gone
         pass
     assert not path.exists()
