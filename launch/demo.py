@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from dual_hpc.data.media import UnreadableMedia, probe
-from dual_hpc.errors import UserError
+from dual_hpc.errors import DualError, UserError
 from launch.cli.main import main as dual_hpc
 
 RUN = "demo"
@@ -30,11 +30,9 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     start = time.monotonic()
     out: Path = args.out.absolute()
-    for folder in ("corpora", "store"):  # of an earlier demonstration, and of nothing else
-        shutil.rmtree(out / folder, ignore_errors=True)
-    out.mkdir(parents=True, exist_ok=True)
     store = out / "store"
     try:
+        clear(out)
         _prepare(out, store, args.utterances)
         _step(
             *("submit", "--wait", "--preset", "demo", "--profile", args.profile),
@@ -47,6 +45,9 @@ def main(argv: list[str] | None = None) -> int:
         _step("predict", "--model", run / "export" / "best", "--input", clip, "--output", answers)
     except _Failed as failed:
         return failed.code
+    except DualError as error:
+        print(f"dual-hpc: error: {error}", file=sys.stderr)
+        return error.exit_code
     answer = json.loads(answers.read_text(encoding="utf-8"))
     print(json.dumps(answer, ensure_ascii=False), flush=True)
     seconds = time.monotonic() - start
@@ -54,6 +55,26 @@ def main(argv: list[str] | None = None) -> int:
     (out / "summary.json").write_text(json.dumps(summary, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
     _conclude(summary, store)
     return 0
+
+
+def clear(out: Path) -> None:
+    """An empty place for a demonstration; an earlier one makes room, and nothing else does.
+
+    Raises:
+        UserError: the folder holds corpora or a store that no demonstration made, or cannot be made.
+    """
+    mark = out / ".demo"  # there before anything else, so that a demonstration killed at any time is known as one
+    made = [out / "corpora", out / "store"]
+    known = mark.exists() or (out / "summary.json").exists()
+    if not known and any(folder.exists() for folder in made):
+        raise UserError(f"--out: {out} holds corpora or a store that no demonstration made; choose another folder")
+    for folder in made:
+        shutil.rmtree(folder, ignore_errors=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        mark.touch()
+    except OSError as error:
+        raise UserError(f"--out: {out} cannot be a folder to write in ({error.strerror})") from error
 
 
 def summarise(report: dict[str, Any], run: Path, seconds: float, answer: dict[str, Any]) -> dict[str, Any]:
