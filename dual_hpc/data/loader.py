@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -27,8 +26,6 @@ from dual_hpc.data.state import LoaderState, resume_position
 from dual_hpc.data.tokenize import Tokenizer
 
 log = logging.getLogger(__name__)
-
-_RECENT = 256  # micro-batches that the padding is reported over
 
 
 class TrainLoader:
@@ -85,7 +82,7 @@ class TrainLoader:
             self._consumed = resume_position(state, self._state())
         self.faults = FaultList(config.bad_sample_limit)
         self._token_drop = augment.token_drop_prob if augment is not None and augment.enabled else 0.0
-        self._recent: deque[NDArray[np.float32]] = deque(maxlen=_RECENT)
+        self._lengths: list[NDArray[np.float32]] = []  # of the last step's micro-batches
         setup = Setup(config, augment, seed, shard_set.features())
         self._source = open_source(setup, config.workers, config.read_ahead)
 
@@ -114,8 +111,8 @@ class TrainLoader:
 
     @property
     def padding(self) -> float:
-        """Share of padding in this rank's last micro-batches, 0..1."""
-        return padding_waste(list(self._recent))
+        """Share of padding in what this rank had of the last step, 0..1."""
+        return padding_waste(self._lengths)
 
     def state_dict(self) -> dict[str, Any]:
         """{epoch, samples_consumed, seed, dataset_id, global_batch}; equal on all ranks."""
@@ -132,6 +129,7 @@ class TrainLoader:
         self._source.close()
 
     def _step(self, micro_batches: Iterator[MicroBatch]) -> list[Batch]:
+        self._lengths = []
         step = [self._finish(next(micro_batches)) for _ in range(self.plan.micro_batches)]
         self._consumed += self.plan.global_batch
         return step
@@ -157,8 +155,7 @@ class TrainLoader:
 
     def _finish(self, made: MicroBatch) -> Batch:
         self.faults.extend(made)
-        # A view would keep the whole batch in memory.
-        self._recent.append(made.arrays["durations"].copy())
+        self._lengths.append(made.arrays["durations"])
         return to_batch(made, self._tokenizer, self._max_tokens, self._token_drop, self._seed)
 
 

@@ -89,6 +89,7 @@ def _train(
                 logged_at, logged_step = now, step
                 losses = {f"train/{name}": value for name, value in report.losses.items()}
                 rest = {"lr": lr, "grad_norm": report.grad_norm, "epoch": plan.epoch(step), "samples_per_second": speed}
+                rest["padding"] = session.loader.padding
                 reporter.metrics(step, losses | {f"train/{name}": value for name, value in rest.items()})
 
             watchdog.waiting()

@@ -134,6 +134,7 @@ def test_a_worker_that_stops_in_the_middle_of_a_batch_is_replaced(folder):
     (pid,) = pool.pids()
     assert select.select([pool._workers[0].channel], [], [], 60)[0], "the second batch has begun to come"
     os.kill(pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, pid, os.WSTOPPED)  # until a thread has heard it, another goes on sending
     others = list(run)
     assert pid not in pool.pids() and len(others) == 2
     for batch in others:
