@@ -78,6 +78,8 @@ def run(args: argparse.Namespace) -> int:
 
     if not 1 <= args.workers <= 256:
         raise UserError(f"--workers: {args.workers} is not between 1 and 256")
+    if args.name and args.corpus != "manifest":
+        raise UserError(f"--name: {args.corpus} has its name; the folder is chosen by --out")
     array = array_of(args)
     fork_context()  # loads while this process does
     from dual_hpc.config.paths import default_store

@@ -36,12 +36,15 @@ def read(source: Path, name: str | None = None) -> Plan:
     """Plan of a manifest; the corpus is called `name`, or after the file.
 
     Raises:
-        UserError: no such file, not a manifest, or no label in any row.
+        UserError: no such file, not a manifest, no plain name, or no label in any row.
     """
     if not source.is_file():
-        raise UserError(f"source: the manifest {source} does not exist; give a .csv or .jsonl file")
+        what = f"{source} is no file" if source.exists() else f"the manifest {source} does not exist"
+        raise UserError(f"source: {what}; give a .csv or .jsonl file")
     root = source.resolve().parent
-    corpus = name or "".join(c if c.isalnum() else "_" for c in source.stem.lower()).strip("_") or "manifest"
+    corpus = name or _plain(source.stem.lower()).replace("-", "_").strip("_") or "manifest"
+    if name and name != _plain(name):
+        raise UserError(f"--name: {name[:60]!r} is not a plain name (letters, digits, - and _)")
     plan = Plan(corpus, root)
     seen: set[str] = set()
     for line, row in _rows(source, plan):
@@ -58,6 +61,10 @@ def read(source: Path, name: str | None = None) -> Plan:
     if plan.utterances and all(p.fields["label"] is None for p in plan.utterances):
         raise UserError(f"source: {source} has no labels: fill the column label in at least the rows to train on")
     return plan
+
+
+def _plain(name: str) -> str:
+    return "".join(c if c.isalnum() or c in "-_" else "_" for c in name)
 
 
 def _rows(source: Path, plan: Plan) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -91,10 +91,11 @@ def corpus_root(source: Path, names: tuple[str, ...]) -> Path:
     """The folder that holds the corpus: the given one, or the one in it that has the release's name.
 
     Raises:
-        UserError: the folder does not exist.
+        UserError: it is no folder.
     """
     if not source.is_dir():
-        raise UserError(f"source: the folder {source} does not exist; give the folder that holds the corpus")
+        what = f"{source} is no folder" if source.exists() else f"the folder {source} does not exist"
+        raise UserError(f"source: {what}; give the folder that holds the corpus")
     # Absolute: reports leave it out of what is said of its files, and "a/" may stand anywhere in a path.
     root = source.absolute()
     return next((root / name for name in names if (root / name).is_dir()), root)

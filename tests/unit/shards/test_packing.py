@@ -202,6 +202,7 @@ def test_the_script_says_in_one_line_what_to_change(tmp_path: Path, capsys: pyte
         (["meld", str(tmp_path / "empty"), "--picture-rows", "x"], "--picture-rows: 'x'"),
         (["meld", str(tmp_path / "empty"), "--array-index", "2", "--array-count", "2"], "--array-index: 2"),
         (["meld", str(tmp_path / "empty"), "--video-size", "3"], "--video-size: 3"),
+        (["meld", str(tmp_path / "empty"), "--name", "../mine"], "--name: meld has its name"),
     ]:
         assert script.main([*argv, "--out", str(tmp_path / "out")]) == 2
         error = capsys.readouterr().err

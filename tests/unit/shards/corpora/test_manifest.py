@@ -94,6 +94,17 @@ def test_a_wrong_row_is_named_by_its_line(folder: Path, row: Any, reason: str) -
     assert [p.key for p in plan.utterances] == ["ok"]
 
 
+@pytest.mark.parametrize("name", ["../elsewhere", "a/b", "two words", "a\nb", "|<b>", "."])
+def test_a_corpus_has_a_plain_name_since_folders_are_called_by_it(folder: Path, name: str) -> None:
+    with pytest.raises(UserError, match=r"--name: .* is not a plain name"):
+        reader.read(write(folder, [{"audio": "a.wav", "label": "x"}]), name)
+
+
+def test_a_folder_is_no_manifest(folder: Path) -> None:
+    with pytest.raises(UserError, match=r"is no file; give a \.csv or \.jsonl file"):
+        reader.read(folder)
+
+
 def test_a_manifest_without_labels_is_refused(folder: Path) -> None:
     with pytest.raises(UserError, match="has no labels: fill the column label"):
         reader.read(write(folder, [{"audio": "a.wav"}]))
