@@ -29,6 +29,8 @@ def expand(text: str, setting: str, environ: Mapping[str, str] | None = None) ->
             return match.group(2)
         raise UserError(f"{setting}: the environment variable {name} is not set (value {text!r})")
 
+    if "\0" in text:
+        raise UserError(f"{setting}: no path holds the character NUL (value {text!r})")
     path = os.path.expanduser(_VARIABLE.sub(value, text))
     if path.startswith("~"):
         raise UserError(f"{setting}: there is no home folder {path.split('/')[0]} (value {text!r})")

@@ -34,6 +34,11 @@ def test_a_home_that_nobody_has_is_no_folder_called_tilde() -> None:
         expand("~nobody-is-called-so/x", "store", {})
 
 
+def test_what_no_file_system_takes_is_refused_by_setting() -> None:
+    with pytest.raises(UserError, match="store: no path holds the character NUL"):
+        expand("/x\0y", "store", {})
+
+
 def test_the_store_follows_the_cluster() -> None:
     assert default_store({"DUAL_STORE": "/d", "SCRATCH": "/s"}) == Path("/d")
     assert default_store({"SCRATCH": "/s", "WORK": "/w"}) == Path("/s/dual_hpc")
