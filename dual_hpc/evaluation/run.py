@@ -53,9 +53,10 @@ def evaluate_run(
     """
     run = RunDir.open(run_dir)
     model_dir = run.exports / checkpoint
-    if not (model_dir / "config.json").is_file():
-        there = ", ".join(sorted(path.name for path in run.exports.glob("*"))) or "none yet"
-        raise UserError(f"the run {run.path} has no exported weights {checkpoint!r}; there are: {there}")
+    there = sorted(path.name for path in run.exports.glob("*"))
+    if checkpoint not in there or not (model_dir / "config.json").is_file():
+        names = ", ".join(there) or "none yet"
+        raise UserError(f"the run {run.path} has no exported weights {checkpoint!r}; there are: {names}")
     about = {"run": run.path.name, "checkpoint": f"{checkpoint} ({model_dir.resolve().name})"}
     result = evaluate(model_dir, run.config().data, split, subsets, device, about, robustness_seed)
     write_reports(run.reports, f"{split}_{checkpoint}", result)

@@ -125,6 +125,9 @@ def test_a_run_s_best_weights_are_reported_in_its_directory(saved_model, shards,
         evaluate_run(run.path)
     run.exports.mkdir()
     (run.exports / "best").symlink_to(saved_model)
+    for path in ("best/", "../export/best", str(saved_model), ""):  # names, not paths: the report is called after it
+        with pytest.raises(UserError, match="there are: best"):
+            evaluate_run(run.path, checkpoint=path)
     result = evaluate_run(run.path)
     stored = json.loads((run.reports / "test_best.json").read_text())
     assert stored["subsets"]["av"]["ua"] == result.subsets["av"].scores.ua
