@@ -63,7 +63,7 @@ def sdm(
         weights = weight_prev.to(dtype), weight_cur.to(dtype), weight_rec.to(dtype), bias.to(dtype)
         x = x.to(dtype)
         if state:
-            h, c, before = (s.to(dtype) for s in state)
+            h, c, before = (s.to(dtype).contiguous() for s in state)  # oneDNN takes any for contiguous
         else:  # nothing remembered, and nothing has changed before the first frame
             h = c = x.new_zeros(x.shape[0], weight_rec.shape[1])
             before = None

@@ -152,8 +152,9 @@ def padding(lengths: Tensor, steps: int) -> Tensor:
 
 
 def steps_first(x: Tensor, lengths: Tensor) -> Tensor:
-    """x [B, T, D] as a contiguous [T, B, D] with zeros past the lengths."""
-    return x.transpose(0, 1).contiguous().masked_fill_(padding(lengths, x.shape[1]), 0)
+    """A copy of x [B, T, D] as a contiguous [T, B, D] with zeros past the lengths."""
+    out = x.transpose(0, 1).clone(memory_format=torch.contiguous_format)  # contiguous() copies neither B=1 nor T=1
+    return out.masked_fill_(padding(lengths, x.shape[1]), 0)
 
 
 def projections(x: Tensor, before: Tensor, weight_prev: Tensor, weight_cur: Tensor, bias: Tensor) -> Tensor:

@@ -74,7 +74,7 @@ def forward(
     sizes = dict(H=hidden, UNITS=cut.units, ROWS=ROWS, ACC=LANGUAGE[wide], num_warps=cut.warps, num_stages=1)
     weight_rec = weight_rec.contiguous()
     if cut.parts == 1:
-        h_last, c_last = torch.empty_like(h0), c.new_empty(batch, hidden)
+        h_last, c_last = h0.new_empty(batch, hidden), c.new_empty(batch, hidden)
         resident = (pre, weight_rec, h0.contiguous(), c0.contiguous(), order, short, h, c, h_last, c_last)
         launch(sdm_resident.forward_kernel, (triton.cdiv(batch, ROWS),), resident, batch, **sizes)
     else:

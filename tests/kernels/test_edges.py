@@ -193,6 +193,30 @@ def test_views_give_what_copies_give(op, implementation):
     )
 
 
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS["sdm"])
+def test_weights_and_states_may_be_views_too(implementation):
+    x, lengths, weights = randn(3, 5, 3), torch.tensor([5, 0, 2]), Op("sdm").parameters
+    copies = [*weights, *(randn(n, 3, seed=n).T.contiguous() for n in (4, 4, 3))]
+    views = [torch.stack([t, t], dim=-1)[..., 0] if t.dim() == 1 else t.T.contiguous().T for t in copies]
+    found = []
+    for tensors in (copies, views):
+        leaves = [t.detach().requires_grad_() for t in (x, *tensors)]
+        out, state = sdm(*leaves[:5], lengths, tuple(leaves[5:]), implementation)
+        total = out.square().sum() + sum(s.square().sum() for s in state)
+        found.append([out, *state, *torch.autograd.grad(total, leaves)])
+    torch.testing.assert_close(found[1], found[0], atol=1e-5, rtol=1e-5)
+
+
+@ALL
+@pytest.mark.parametrize(("batch", "steps"), [(1, 5), (4, 1), (4, 5)])
+def test_what_the_caller_gave_is_as_it_was(op, implementation, batch, steps):
+    given, run = randn(batch, steps, 3), Op(op)
+    x, lengths = given.clone().requires_grad_(), torch.arange(batch) * steps // 4
+    run(x, lengths, implementation).sum().backward()
+    assert torch.equal(x, given)
+    assert x._version == 0
+
+
 @ALL
 def test_any_part_of_the_inputs_may_require_gradients(op, implementation):
     run, lengths = Op(op), torch.tensor([5, 1, 3, 4])

@@ -81,6 +81,23 @@ def test_torch_compile_traces_forward_and_backward_as_one_graph(implementation):
         torch.testing.assert_close(mine.grad, its.grad, atol=1e-5, rtol=1e-5, msg=name)
 
 
+def test_torch_compile_serves_other_sizes_with_the_same_graph():
+    torch._dynamo.reset()
+    graphs = []
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    module = Modules("torch")
+    run = torch.compile(module, backend=backend, fullgraph=True, dynamic=True)
+    for batch, steps in ((3, 5), (2, 7), (4, 6)):
+        a, v = randn(batch, steps, 4), randn(batch, steps, 4, seed=1)
+        lengths = torch.arange(batch) % steps + 1
+        torch.testing.assert_close(run(a, v, lengths), module(a, v, lengths), atol=1e-5, rtol=1e-5)
+    assert len(graphs) == 1
+
+
 @ALL
 def test_autocast_and_its_absence_train_the_same_parameters(implementation):
     a, v = randn(3, 5, 4), randn(3, 5, 4, seed=1)
