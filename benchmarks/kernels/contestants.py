@@ -13,6 +13,8 @@ from dual_hpc.kernels.alignment import alignment_loss
 from dual_hpc.kernels.sdm import sdm
 from dual_hpc.kernels.vdm import vdm_concat_norm
 
+# It compiles itself with nvcc for every batch size and width, a minute or more each: one case, its own regime.
+FLASHRNN = (32, 256, torch.bfloat16)
 Contestant = tuple[Callable[[], Tensor], list[Tensor]]  # forward, and what it is differentiated by, the input first
 
 
@@ -57,7 +59,13 @@ def contestants(case: Case) -> dict[str, Callable[[Case], Contestant]]:
         return ours | {"eager torch": eager_alignment} | compiled
     if case.op == "vdm":
         more = (
-            {"compiled torch": lambda c: eager_vdm(c, compiled=True), "Liger's LayerNorm": liger_vdm} if on_gpu else {}
+            {
+                "compiled torch": lambda c: eager_vdm(c, compiled=True),
+                "Liger's LayerNorm": liger_vdm,
+                "fla's token_shift": fla_vdm,
+            }
+            if on_gpu
+            else {}
         )
         return ours | {"eager torch": eager_vdm, "nn.LSTM on the concatenation": lstm} | more
     ours["dual_hpc parallel"] = lambda c: our_sdm(c, "parallel")
@@ -68,8 +76,12 @@ def contestants(case: Case) -> dict[str, Callable[[Case], Contestant]]:
     }
     if on_gpu and case.dtype == torch.bfloat16:
         peers["fp16 nn.LSTM"] = lambda c: lstm(Case(c.op, c.batch, c.steps, c.width, torch.float16, c.device))
-    if on_gpu:  # without torchrl the report says so
+    if on_gpu:  # whoever is not installed is named by the report
         peers["torchrl Triton LSTM"] = torchrl_lstm
+    if on_gpu and case.dtype == torch.float32:
+        peers["haste"] = haste_lstm
+    if on_gpu and (case.batch, case.width, case.dtype) == FLASHRNN:
+        peers["FlashRNN"] = flashrnn_lstm
     return ours | peers
 
 
@@ -130,21 +142,71 @@ def torchrl_lstm(case: Case) -> Contestant:
     return forward, [x, *weights]
 
 
+def haste_lstm(case: Case) -> Contestant:
+    """haste's LSTM, which knows fp32 and fp64 alone; its gates are ordered i, g, f, o and its weights transposed."""
+    import haste_pytorch
+
+    x, lengths = case.randn(case.batch, case.steps, case.width), case.lengths
+    module = haste_pytorch.LSTM(2 * case.width, case.width, batch_first=True).to(case.device, case.dtype)
+    prev, cur, rec, bias = sdm_weights(case)
+
+    def ordered(weight: Tensor) -> Tensor:
+        i, f, g, o = weight.chunk(4)
+        return torch.cat([i, g, f, o])
+
+    with torch.no_grad():
+        module.kernel.copy_(ordered(torch.cat([prev, cur], 1)).T)
+        module.recurrent_kernel.copy_(ordered(rec).T)
+        module.bias.copy_(ordered(bias))
+    padding = torch.arange(case.steps, device=case.device) >= lengths[:, None]
+
+    def forward() -> Tensor:
+        both = torch.cat([torch.cat([x[:, :1], x[:, :-1]], 1), x], -1)
+        return module(both)[0].masked_fill(padding[..., None], 0)
+
+    return forward, [x, *module.parameters()]
+
+
+def flashrnn_lstm(case: Case, backend: str = "cuda_fused") -> Contestant:
+    """FlashRNN's fused LSTM with one head, fed by the projection of the same concatenation."""
+    from flashrnn import flashrnn
+
+    x, weights, lengths = case.randn(case.batch, case.steps, case.width), sdm_weights(case), case.lengths
+    padding = torch.arange(case.steps, device=case.device) >= lengths[:, None]
+    dtype = str(case.dtype).removeprefix("torch.")
+
+    def forward() -> Tensor:
+        both = torch.cat([torch.cat([x[:, :1], x[:, :-1]], 1), x], -1)
+        prev, cur, rec, bias = weights
+        projected = F.linear(both, torch.cat([prev, cur], 1)).unflatten(-1, (4, 1, case.width))
+        recurrent, shift = rec.view(4, 1, case.width, case.width), bias.view(4, 1, case.width)
+        states, _ = flashrnn(projected, recurrent, shift, function="lstm", backend=backend, dtype=dtype)
+        return states[0].flatten(2).masked_fill(padding[..., None], 0)
+
+    return forward, [x, *weights]
+
+
 def our_vdm(case: Case, implementation: str) -> Contestant:
     x, lengths = case.randn(case.batch, case.steps, case.width), case.lengths
     scale, shift = case.randn(2 * case.width, seed=1), case.randn(2 * case.width, seed=2)
     return lambda: vdm_concat_norm(x, lengths, scale, shift, implementation=implementation), [x, scale, shift]
 
 
-def eager_vdm(case: Case, norm: Callable[..., Tensor] = F.layer_norm, compiled: bool = False) -> Contestant:
-    """Masks, concatenation and LayerNorm as one would write them."""
+def eager_vdm(
+    case: Case,
+    norm: Callable[..., Tensor] = F.layer_norm,
+    compiled: bool = False,
+    token_shift: Callable[[Tensor], Tensor] | None = None,
+) -> Contestant:
+    """Masks, concatenation and LayerNorm as one would write them; `token_shift`: x_{t-1} - x_t by another's kernel."""
     x, lengths = case.randn(case.batch, case.steps, case.width), case.lengths
     scale, shift = case.randn(2 * case.width, seed=1), case.randn(2 * case.width, seed=2)
     step = torch.arange(case.steps, device=case.device)
     valid, last = (step < lengths[:, None])[..., None], (step == lengths[:, None] - 1)[..., None]
 
     def forward() -> Tensor:
-        change = torch.where(last, x, torch.cat([x[:, 1:], x[:, :1]], 1) - x)
+        following = torch.cat([x[:, 1:], x[:, :1]], 1) - x if token_shift is None else token_shift(x.flip(1)).flip(1)
+        change = torch.where(last, x, following)
         both = torch.cat([x, change], -1).masked_fill(~valid, 0)
         return norm(both, both.shape[-1:], scale, shift).masked_fill(~valid, 0)
 
@@ -156,6 +218,13 @@ def liger_vdm(case: Case) -> Contestant:
     from liger_kernel.ops.layer_norm import LigerLayerNormFunction
 
     return eager_vdm(case, lambda x, _, weight, bias: LigerLayerNormFunction.apply(x, weight, bias, 1e-5))
+
+
+def fla_vdm(case: Case) -> Contestant:
+    """The same with flash-linear-attention's kernel for the difference, which looks the other way in time."""
+    from fla.modules.token_shift import token_shift
+
+    return eager_vdm(case, token_shift=token_shift)
 
 
 def our_alignment(case: Case, implementation: str) -> Contestant:

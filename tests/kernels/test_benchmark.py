@@ -1,9 +1,11 @@
 """The benchmark times nobody whose result is wrong."""
 
+import importlib
 from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 
 @pytest.fixture
@@ -43,3 +45,21 @@ def test_a_case_in_which_nobody_is_right_ends_without_times(bench):
     entry = bench.compare(bench.Case("vdm", 1, 2, 4, torch.float32, "cpu"), seconds=0)  # its one sequence is empty
     assert set(entry["wrong"]) >= {"dual_hpc auto", "eager torch"}
     assert bench.rows_of(entry) == []
+
+
+def test_every_peer_takes_part_on_a_gpu_and_is_named_where_it_is_not_installed(bench):
+    cases = [bench.Case(*shape, device="cuda") for shape in bench.GPU]
+    names = {name for case in cases for name in bench.contestants(case)}
+    assert names >= {"torchrl Triton LSTM", "haste", "FlashRNN", "Liger's LayerNorm", "fla's token_shift"}
+    assert sum("FlashRNN" in bench.contestants(case) for case in cases) == 1
+    missing = bench.measure.attempt(lambda: importlib.import_module("a_peer_that_is_not_here"))
+    entry = {"contestants": {"haste": {"error": missing}}}
+    assert bench.absent(entry) == ["haste (ModuleNotFoundError: No module named 'a_peer_that_is_not_here')"]
+
+
+def test_a_difference_that_looks_back_is_turned_round(bench):
+    from benchmarks.kernels import contestants, measure
+
+    case = bench.Case("vdm", 3, 7, 8, torch.float32, "cpu")
+    got = measure.gradients(contestants.eager_vdm(case, token_shift=lambda x: F.pad(x, (0, 0, 1, 0))[:, :-1] - x))
+    assert measure.error(got, measure.truth(case)) < 1e-5
