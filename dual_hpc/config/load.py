@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from dual_hpc.config.consistency import check_model
 from dual_hpc.config.mistakes import explain
 from dual_hpc.config.paths import default_store, expand
 from dual_hpc.config.schema import RunConfig
@@ -52,9 +53,11 @@ def load_config(source: str | Path | None = None, overrides: Iterable[str] = ())
 def validate(tree: Mapping[str, Any]) -> RunConfig:
     """A `RunConfig` from plain data; the first mistake becomes one line that names the key."""
     try:
-        return RunConfig.model_validate(tree)
+        config = RunConfig.model_validate(tree)
     except ValidationError as error:
         raise UserError(explain(error)) from error
+    check_model(config.model)
+    return config
 
 
 def save_config(config: RunConfig, path: Path) -> None:

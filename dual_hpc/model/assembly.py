@@ -6,6 +6,7 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dual_hpc.config.consistency import check_model
 from dual_hpc.errors import UserError
 from dual_hpc.model.configuration import DualConfig
 from dual_hpc.model.dual import DualForEmotionClassification
@@ -49,16 +50,8 @@ def resolve(
     tokenizer: Any,
 ) -> DualConfig:
     """The complete `DualConfig`: small encoders given their sizes, pretrained ones read from their directories."""
-    if config.hidden_size % config.num_heads:
-        raise UserError(f"model.num_heads={config.num_heads} does not divide model.hidden_size={config.hidden_size}")
-    if not (config.use_audio or config.use_video or config.use_text):
-        raise UserError("model.use_audio, use_video and use_text are all off: leave one of them on")
-    used = [name for name in ("audio", "video", "text") if getattr(config, f"use_{name}")]
-    stored = [name for name in used if getattr(config, name).kind == "features"]
-    if stored and stored != used:
-        other = next(name for name in used if name not in stored)
-        raise UserError(f"model.{other}.kind: {stored[0]} is read from features, so {other} must be as well")
-    if config.use_text and not stored and tokenizer is None:
+    check_model(config)
+    if config.use_text and config.text.kind != "features" and tokenizer is None:
         raise UserError(
             "model.use_text is on but there is no tokenizer: train on shards with transcripts or switch it off"
         )
