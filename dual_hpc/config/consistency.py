@@ -14,10 +14,5 @@ def check_model(model: ModelConfig) -> None:
     """
     if model.hidden_size % model.num_heads:
         raise UserError(f"model.num_heads={model.num_heads} does not divide model.hidden_size={model.hidden_size}")
-    used = [name for name in ("audio", "video", "text") if getattr(model, f"use_{name}")]
-    if not used:
+    if not (model.use_audio or model.use_video or model.use_text):
         raise UserError("model.use_audio, use_video and use_text are all off: leave one of them on")
-    stored = [name for name in used if getattr(model, name).kind == "features"]
-    if stored and stored != used:
-        other = next(name for name in used if name not in stored)
-        raise UserError(f"model.{other}.kind: {stored[0]} is read from features, so {other} must be as well")

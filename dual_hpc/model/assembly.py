@@ -51,7 +51,12 @@ def resolve(
 ) -> DualConfig:
     """The complete `DualConfig`: small encoders given their sizes, pretrained ones read from their directories."""
     check_model(config)
-    if config.use_text and config.text.kind != "features" and tokenizer is None:
+    used = [name for name in ("audio", "video", "text") if getattr(config, f"use_{name}")]
+    stored = [name for name in used if getattr(config, name).kind == "features"]
+    if stored and stored != used:
+        other = next(name for name in used if name not in stored)
+        raise UserError(f"model.{other}.kind: {stored[0]} is read from features, so {other} must be as well")
+    if config.use_text and not stored and tokenizer is None:
         raise UserError(
             "model.use_text is on but there is no tokenizer: train on shards with transcripts or switch it off"
         )
