@@ -8,6 +8,8 @@ from pathlib import Path
 import deepspeed
 import torch
 
+from dual_hpc.training.world import joined
+
 spec = importlib.util.spec_from_file_location("test_operators", Path(__file__).with_name("test_operators.py"))
 operators = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(operators)
@@ -44,6 +46,6 @@ def losses(implementation: str, sharded: bool) -> list[float]:
 
 
 if __name__ == "__main__":
-    deepspeed.init_distributed("gloo", verbose=False)
-    for name in sys.argv[1:]:
-        print(json.dumps([name, losses(name, True), losses(name, False)]), flush=True)
+    with joined(10):
+        for name in sys.argv[1:]:
+            print(json.dumps([name, losses(name, True), losses(name, False)]), flush=True)
