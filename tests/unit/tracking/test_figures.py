@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-import sys
+
+from matplotlib import pyplot
 
 from dual_hpc.tracking.figures import panels, training_curves
 
@@ -33,7 +34,8 @@ def test_a_curve_with_gaps_and_one_without_metrics_are_drawn(tmp_path):
 
 
 def test_the_lines_are_the_values_in_order_of_steps():
+    kept = pyplot.get_fignums()  # whoever drew before in this process
     figure = training_curves({"train/loss": {3: 1.0, 1: 3.0, 2: math.nan}})
     (line,) = figure.axes[0].lines
     assert line.get_xydata().tolist() == [[1.0, 3.0], [3.0, 1.0]]
-    assert "matplotlib.pyplot" not in sys.modules or not sys.modules["matplotlib.pyplot"].get_fignums()
+    assert pyplot.get_fignums() == kept, "pyplot keeps every figure until someone closes it"
