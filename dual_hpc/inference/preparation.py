@@ -13,9 +13,10 @@ import numpy as np
 from av.video.reformatter import Interpolation
 from numpy.typing import NDArray
 
+from dual_hpc.data.container import MediaInfo, UnreadableMedia, probe
 from dual_hpc.data.dataset import Sample
 from dual_hpc.data.grid import audio_samples, frame_times
-from dual_hpc.data.media import MediaInfo, UnreadableMedia, iter_frames, probe, read_audio
+from dual_hpc.data.media import iter_frames, read_audio
 from dual_hpc.data.sample import AUDIO_RATE
 from dual_hpc.inference.requests import Clip
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from dual_hpc.data.media import UnreadableMedia, iter_frames, probe, read_audio
+from dual_hpc.data.container import UnreadableMedia, probe
+from dual_hpc.data.media import iter_frames, read_audio
 from dual_hpc.errors import UserError
 
 RATE = 48_000

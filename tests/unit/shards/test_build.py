@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from dual_hpc.data import media
-from dual_hpc.data.media import UnreadableMedia
+from dual_hpc.data import container
+from dual_hpc.data.container import UnreadableMedia
 from dual_hpc.data.sample import AUDIO, VIDEO
 from shards.build import build_sample
 from shards.options import PackOptions
@@ -209,7 +209,7 @@ def test_no_more_is_decoded_than_from_the_key_frame_on(
 ) -> None:
     path = put("halves.avi", tmp_path / "a.avi")  # a key frame every 12 pictures, 30 a second
     decoded = 0
-    timed = media._timed
+    timed = container._timed
 
     def counting(*args: object) -> object:
         nonlocal decoded
@@ -217,6 +217,6 @@ def test_no_more_is_decoded_than_from_the_key_frame_on(
             decoded += 1
             yield pair
 
-    monkeypatch.setattr(media, "_timed", counting)
+    monkeypatch.setattr(container, "_timed", counting)
     assert len(pictures(build(path, start=5.0, end=6.0))) == 30
     assert decoded <= 30 + 12 + 1
