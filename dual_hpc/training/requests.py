@@ -29,6 +29,14 @@ class StopRequests:
         self.deadline = end_time(environ)
         self.save_seconds = 0.0
 
+    def asked(self) -> bool:
+        """True once there is a reason to stop."""
+        return self.reason() is not None
+
+    def why(self) -> str:
+        """Why the ranks stop together, as far as this one knows."""
+        return self.reason() or "asked by another rank"
+
     def reason(self) -> str | None:
         """Why to stop now: a signal's name, "stop file" or "deadline"; None to go on."""
         if self._flag.reason is not None or self._rank != 0:

@@ -62,8 +62,10 @@ def _train(
     logged_at, logged_step = time.monotonic(), progress.step
     ended, due = FAILED, False
     try:
-        if progress.owes_validation:  # the job before was stopped between a step and its validation
-            session.validate()
+        if progress.owes_validation and not session.validate(requests.asked):  # owed by the job before
+            reporter.event("stop", progress.step, reason=requests.why())
+            ended = STOPPED  # this step is saved already
+            return ended
         batches = iter(session.loader)
         while progress.step < plan.total_steps:
             step = progress.step + 1
@@ -74,7 +76,7 @@ def _train(
             factor = lr_factor(step, plan.total_steps, config.optim)
             lr = set_learning_rates(engine.deepspeed.optimizer, engine.peaks, factor)
             batch = next(batches)
-            wishes = Wishes(requests.reason() is not None, session.wants_save(), len(session.loader.faults))
+            wishes = Wishes(requests.asked(), session.wants_save(), len(session.loader.faults))
             report = train_step(engine, batch, world, wishes)
 
             progress.step, progress.loader, progress.score = step, session.loader.state_dict(), None
@@ -93,13 +95,11 @@ def _train(
                 reporter.metrics(step, losses | {f"train/{name}": value for name, value in rest.items()})
 
             watchdog.waiting()
-            if report.stop:
-                reporter.event("stop", step, reason=requests.reason() or "asked by another rank")
+            if report.stop or (progress.owes_validation and not session.validate(requests.asked)):
+                reporter.event("stop", step, reason=requests.why())
                 session.save(last_chance=True)
                 ended = STOPPED
                 return ended
-            if progress.owes_validation:
-                session.validate()
             due |= plan.saves(step) or report.save
             if due and (not progress.sick or step == plan.total_steps):  # a sick step changed nothing worth saving
                 session.save(last_chance=step == plan.total_steps)

@@ -23,7 +23,7 @@ from dual_hpc.training.reporter import Reporter, last_save_seconds
 from dual_hpc.training.saving import Progress, Resumed, Saver
 from dual_hpc.training.schedule import Plan, total_steps
 from dual_hpc.training.step import StepReport
-from dual_hpc.training.validation import choosing_score, validate
+from dual_hpc.training.validation import Interrupted, choosing_score, validate
 from dual_hpc.training.world import World, seed_everything
 
 
@@ -76,15 +76,22 @@ class Session:
             words = f"the checkpoint of step {step} was written by {resumed.written_by} rank(s), this job has {ranks}"
             self.reporter.warn("converted", step, f"{words}: it was converted, the samples stay the same")
 
-    def validate(self) -> None:
-        """Score the validation split; weights better than all before are exported as `best`."""
+    def validate(self, asked: Callable[[], bool]) -> bool:
+        """Score the validation split; weights better than all before are exported as `best`.
+
+        False if a rank was `asked` to stop meanwhile: the validation is still owed then.
+        """
         progress, config = self.progress, self.config
-        found = validate(self.engine.deepspeed, self._validation, config, len(self._data.labels), self.world)
+        try:
+            found = validate(self.engine.deepspeed, self._validation, config, len(self._data.labels), self.world, asked)
+        except Interrupted:
+            return False
         self.reporter.metrics(progress.step, found)
         score = progress.score = choosing_score(found, config)
         if progress.best_score is None or math.isnan(progress.best_score) or score > progress.best_score:
             self._export_best(score)
         progress.owes_validation = False
+        return True
 
     def _export_best(self, score: float) -> None:
         """A failure is survived: the best stays what `export/best` holds, and the next better one is tried again."""

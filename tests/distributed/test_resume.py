@@ -92,21 +92,39 @@ def test_signal_stop_file_and_deadline_each_save_on_all_ranks_and_the_next_job_g
     make_run: Callable[..., RunDir], start_ranks: Callable[..., Any], whole: Callable[[int], RunDir]
 ) -> None:
     run = make_run("stopped", "training.zero_stage=2", *RANDOM)
-    outputs = start_ranks("train", 2, run.path, "signal:2", DIES="1").check()
+    outputs = start_ranks("train", 2, run.path, "signal:1", DIES="1").check()
     assert all(output.splitlines()[-1].endswith("stopped") for output in outputs)
-    reached = choose.steps(run.checkpoints)[-1]
-    assert reached < 5
+    assert choose.steps(run.checkpoints) == [1]
     (run.path / "stop").touch()
     start_ranks("train", 2, run.path).check()
     (run.path / "stop").unlink()
-    assert choose.steps(run.checkpoints)[-1] == reached + 1  # one step, then it looks
+    assert choose.steps(run.checkpoints) == [1, 2]  # one step, then it looks
     start_ranks("train", 2, run.path, DUAL_END_TIME=str(time.time() + 30), DUAL_JOB_ID="77").check()
-    assert choose.steps(run.checkpoints)[-1] == reached + 2
+    assert choose.steps(run.checkpoints) == [1, 2]  # it looks during the validation that step 2 owes
     assert run.segments()[-1].job_id == "77"
     start_ranks("train", 2, run.path).check()
     stops = [entry.fields["reason"] for entry in read(run.journal) if entry.event == "stop"]
     assert stops == ["asked by another rank", "stop file", "deadline"]
     assert run.segments()[-1].reason == "finished"
+    assert final_state(run) == final_state(whole(2))
+
+
+def test_a_stop_does_not_wait_for_the_validation_which_the_next_job_makes_up_for(
+    make_run: Callable[..., RunDir], start_ranks: Callable[..., Any], whole: Callable[[int], RunDir]
+) -> None:
+    run = make_run("validating", "training.zero_stage=2", *RANDOM)
+    scored = [entry.step for entry in read(whole(2).journal) if "val/av/ua" in entry.metrics]
+    start_ranks("train", 2, run.path, "validating:1", DIES="1").check()  # in the validation of the first epoch
+    assert choose.steps(run.checkpoints) == scored[:1]
+    start_ranks("train", 2, run.path, "validating:1", DIES="0").check()  # while it is made up for
+    assert choose.steps(run.checkpoints) == scored[:1] and not run.exports.exists()
+    start_ranks("train", 2, run.path).check()
+    history = read(run.journal)
+    assert [(e.step, e.fields["reason"]) for e in history if e.event == "stop"] == [
+        (scored[0], "asked by another rank"),
+        (scored[0], "SIGUSR2"),
+    ]
+    assert [entry.step for entry in history if "val/av/ua" in entry.metrics] == scored
     assert final_state(run) == final_state(whole(2))
 
 

@@ -1,7 +1,7 @@
 """`train` as a launcher calls it: `train.py RUN [POINT]`; with POINT this rank kills itself there.
 
 POINT is a point of the commit protocol, as `manifest:2` for its second passing, or `step:7` before the seventh step;
-`hang:7` makes it sleep there instead, `signal:7` asks it to stop.
+`hang:7` makes it sleep there instead, `signal:7` asks it to stop; `validating:2` asks in the second validation.
 SAMPLES in the environment names a folder whose samples-RANK.jsonl takes the keys of every step.
 """
 
@@ -12,11 +12,12 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from dual_hpc.checkpoint import commit
+from dual_hpc.data.loader import EvalLoader
 from dual_hpc.errors import DualError
 from dual_hpc.training import run
 
@@ -31,7 +32,7 @@ def die_at(point: str) -> None:
         if left == 0 and name == "hang":
             time.sleep(600)
         if left == 0:
-            os.kill(os.getpid(), signal.SIGUSR2 if name == "signal" else signal.SIGKILL)
+            os.kill(os.getpid(), signal.SIGUSR2 if name in ("signal", "validating") else signal.SIGKILL)
 
     if name in ("step", "hang", "signal"):
         seed = run.seed_everything  # called once before every step
@@ -41,6 +42,14 @@ def die_at(point: str) -> None:
             seed(parts)  # type: ignore[arg-type]
 
         run.seed_everything = seeding  # type: ignore[assignment]
+    elif name == "validating":
+        batches = EvalLoader.__iter__
+
+        def validating(loader: EvalLoader) -> Iterator[Any]:
+            passed(name)
+            yield from batches(loader)
+
+        EvalLoader.__iter__ = validating  # type: ignore[method-assign]
     else:
         commit.reached = passed
 
