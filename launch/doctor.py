@@ -161,11 +161,11 @@ def slurm() -> Finding:
 
 
 def writable(store: Path) -> Finding:
-    """Write, flush and rename, as checkpoints do."""
+    """Write, flush and rename, as checkpoints do; a store that is not there yet is not made."""
     remedy = "set DUAL_STORE to a folder you can write"
+    place = _nearest(store)
     try:
-        store.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=store, prefix=".doctor-") as folder:
+        with tempfile.TemporaryDirectory(dir=place, prefix=".doctor-") as folder:
             file = Path(folder) / "a"
             with open(file, "w") as out:
                 out.write("x")
@@ -174,17 +174,22 @@ def writable(store: Path) -> Finding:
             file.rename(file.with_name("b"))
     except OSError as error:
         return Finding("", "missing", f"{store}: {error.strerror}", remedy)
-    return Finding("", "ok", str(store.resolve()))
+    return Finding("", "ok", str(store.resolve()) if place == store.resolve() else f"{store.resolve()} can be made")
 
 
 def space(store: Path) -> Finding:
-    place = next(folder for folder in [store.resolve(), *store.resolve().parents] if folder.exists())
+    place = _nearest(store)
     usage = os.statvfs(place)
     gigabytes, inodes = usage.f_bavail * usage.f_frsize / 1e9, usage.f_favail
     found = f"{gigabytes:,.0f} GB, {inodes:,} inodes" if usage.f_files else f"{gigabytes:,.0f} GB"
     if gigabytes < 2 or (usage.f_files and inodes < 5_000):
         return Finding("", "missing", found, f"make room under {place}, or set DUAL_STORE elsewhere")
     return Finding("", "ok", found)
+
+
+def _nearest(store: Path) -> Path:
+    """The store, or what is there of the way to it."""
+    return next(folder for folder in [store.resolve(), *store.resolve().parents] if folder.exists())
 
 
 def _has_cuda() -> bool:

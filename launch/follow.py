@@ -6,6 +6,9 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 from rich.console import Console
@@ -30,7 +33,8 @@ LINE_SECONDS = 15.0  # between two lines where there is no terminal
 def follow(run: RunDir, job: Job[Any]) -> None:
     """Show the progress of a job, and of those that continue it, until none is left.
 
-    Ctrl-C asks a local job to save and stop, a second one kills it; a job of Slurm goes on without its watcher.
+    Ctrl-C (or SIGTERM) asks a local job to save and stop, a second one kills it; a job of Slurm goes on without its
+    watcher.
 
     Raises:
         KeyboardInterrupt: after Ctrl-C, when the local job has ended.
@@ -38,7 +42,7 @@ def follow(run: RunDir, job: Job[Any]) -> None:
     """
     interrupted = 0
     scheduler = Scheduler(WATCHER_SECONDS)
-    with _Display() as display:
+    with _Display() as display, terminated_as_interrupted():
         glance = Glance()
         while True:
             try:
@@ -60,6 +64,20 @@ def follow(run: RunDir, job: Job[Any]) -> None:
         raise failure
     if interrupted:
         raise KeyboardInterrupt
+
+
+@contextmanager
+def terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM, which `timeout` and service managers send, is Ctrl-C: the job is in a session of its own."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    former = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, former)
 
 
 def _slurm_done(run: RunDir, scheduler: Scheduler) -> bool:

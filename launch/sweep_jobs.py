@@ -18,7 +18,7 @@ from submitit.slurm.slurm import SlurmExecutor
 from dual_hpc.errors import DualError, EnvironmentFault, UserError
 from dual_hpc.tracking.run_dir import RunDir
 from launch import history
-from launch.follow import POLL_SECONDS, local_outcome, stop_local
+from launch.follow import POLL_SECONDS, local_outcome, stop_local, terminated_as_interrupted
 from launch.job import train_rank
 from launch.profiles import Profile
 from launch.request import check, check_array, check_precision
@@ -137,31 +137,32 @@ def run_here(
     request, total = plans[0].config.launch, len(waiting)
     running: dict[str, tuple[RunDir, LocalJob[Any]]] = {}
     interrupted = ended = 0
-    while waiting or running:
-        try:
-            while waiting and len(running) < parallel:
-                run = waiting.popleft()
-                try:
-                    job = submit_local(run, request, profile)
-                except DualError as error:
-                    ended += 1
-                    say(f"{run.path.name}: {error} ({ended} of {total})")
-                    continue
-                assert isinstance(job, LocalJob)
-                running[run.path.name] = run, job
-                say(f"{run.path.name}: begins")
-            for name, (run, job) in list(running.items()):
-                if job.done():
-                    del running[name]
-                    ended += 1
-                    say(f"{name}: {local_outcome(run, job) or 'ended'} ({ended} of {total})")
-            time.sleep(POLL_SECONDS)
-        except KeyboardInterrupt:
-            interrupted += 1
-            waiting.clear()
-            say("killing what runs" if interrupted > 1 else "what runs saves and stops (Ctrl-C again to kill)")
-            for run, job in running.values():
-                (run.path / history.STOP).touch()  # a rank that still starts up does not hear signals
-                stop_local(job, kill=interrupted > 1)
+    with terminated_as_interrupted():
+        while waiting or running:
+            try:
+                while waiting and len(running) < parallel:
+                    run = waiting.popleft()
+                    try:
+                        job = submit_local(run, request, profile)
+                    except DualError as error:
+                        ended += 1
+                        say(f"{run.path.name}: {error} ({ended} of {total})")
+                        continue
+                    assert isinstance(job, LocalJob)
+                    running[run.path.name] = run, job
+                    say(f"{run.path.name}: begins")
+                for name, (run, job) in list(running.items()):
+                    if job.done():
+                        del running[name]
+                        ended += 1
+                        say(f"{name}: {local_outcome(run, job) or 'ended'} ({ended} of {total})")
+                time.sleep(POLL_SECONDS)
+            except KeyboardInterrupt:
+                interrupted += 1
+                waiting.clear()
+                say("killing what runs" if interrupted > 1 else "what runs saves and stops (Ctrl-C again to kill)")
+                for run, job in running.values():
+                    (run.path / history.STOP).touch()  # a rank that still starts up does not hear signals
+                    stop_local(job, kill=interrupted > 1)
     if interrupted:
         raise KeyboardInterrupt

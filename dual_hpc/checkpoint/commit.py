@@ -133,17 +133,17 @@ def _name_beside(folder: Path) -> Path:
 def _commit(temporary: Path, final: Path, content: Manifest, fence: Callable[[], None]) -> None:
     _write_durably(temporary / MANIFEST_NAME, manifests.dump(content))
     for folder in sorted({(temporary / name).parent for name in content.files} | {temporary}):
-        _flush_folder(folder)
+        flush_folder(folder)
     reached("manifest")
     fence()
     _give_name(temporary, final)
-    _flush_folder(final.parent)
+    flush_folder(final.parent)
     reached("renamed")
     fence()
     pointer = final.parent / f".{LATEST}.tmp"
     _write_durably(pointer, final.name + "\n")
     os.replace(pointer, final.parent / LATEST)
-    _flush_folder(final.parent)
+    flush_folder(final.parent)
     reached("latest")
 
 
@@ -177,7 +177,8 @@ def _write_durably(path: Path, text: str) -> None:
         os.fsync(file.fileno())
 
 
-def _flush_folder(folder: Path) -> None:
+def flush_folder(folder: Path) -> None:
+    """Bring the names in a folder to the disk: a file survives a crash of its node only with its name."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)

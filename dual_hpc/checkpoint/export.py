@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from dual_hpc.checkpoint.commit import flush_folder
 from dual_hpc.checkpoint.manifest import folder_name
 from dual_hpc.errors import EnvironmentFault
 
@@ -53,13 +54,16 @@ def publish(root: Path, name: str, step: int, write: Callable[[Path], Any]) -> P
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir()
             write(temporary)
+            _flush(temporary)
             os.rename(temporary, final)
         link = root / f".{name}.tmp"
         link.unlink(missing_ok=True)
         link.symlink_to(final.name)
         if (root / name).is_dir() and not (root / name).is_symlink():  # the run was copied by what follows links
             shutil.rmtree(root / name)
+        flush_folder(root)  # before the name, which must not survive a crash without what it points at
         os.replace(link, root / name)
+        flush_folder(root)  # and before what it pointed at goes
         _drop_unnamed(root)
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -67,6 +71,15 @@ def publish(root: Path, name: str, step: int, write: Callable[[Path], Any]) -> P
             f"weights of step {step} were not exported to {root}: {error.strerror or error}"
         ) from error
     return root / name
+
+
+def _flush(folder: Path) -> None:
+    for path in (*folder.rglob("*"), folder):
+        if path.is_dir():
+            flush_folder(path)
+        else:
+            with open(path, "rb") as file:
+                os.fsync(file.fileno())
 
 
 def _drop_unnamed(root: Path) -> None:

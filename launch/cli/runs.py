@@ -36,11 +36,14 @@ def run(args: argparse.Namespace) -> int:
     from pathlib import Path
 
     from dual_hpc.config.paths import default_store
+    from dual_hpc.errors import UserError
     from launch.cli.terminal import print_table
     from launch.listing import list_store
     from launch.scheduler import Scheduler
 
     store = Path(args.store) if args.store else default_store()
+    if store.exists() and not store.is_dir():
+        raise UserError(f"--store: {store} is not a folder")
     listing = list_store(store, Scheduler(interval=60), time.time())
     rows, jobs = listing.runs, listing.jobs
     for path, reason in listing.broken.items():

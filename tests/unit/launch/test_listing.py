@@ -184,3 +184,10 @@ def test_a_sweep_is_stopped_and_cancelled_as_a_whole_waiting_members_first(
     assert main(["cancel", "cv"]) == 2 and "no member of cv waits or runs" in capfd.readouterr().err
     for verb in ("status", "logs", "why", "resume"):
         assert main([verb, "cv"]) == 2 and "cv is a sweep: `dual-hpc sweep --show cv`" in capfd.readouterr().err
+
+
+def test_a_file_in_place_of_a_store_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    assert main(["runs", "--store", str(file)]) == 2
+    assert capsys.readouterr().err == f"dual-hpc: error: --store: {file} is not a folder\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -84,8 +85,9 @@ def test_a_failing_member_keeps_no_other_from_its_turn_and_is_resubmitted_alone(
     assert states(sweep) == ["finished"] * 3 and idle_members(sweep) == ([], [])
 
 
-def test_ctrl_c_lets_what_runs_save_and_starts_no_more(
-    planned: tuple[SweepDir, list[PlannedRun]], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_sigterm_let_what_runs_save_and_start_no_more(
+    planned: tuple[SweepDir, list[PlannedRun]], monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
     monkeypatch.setattr(submission, "train_rank", work(waits=True))
     sweep, plans = planned
@@ -97,7 +99,7 @@ def test_ctrl_c_lets_what_runs_save_and_starts_no_more(
             deadline = time.monotonic() + 600
             while not sweep.runs()[0].segments() and time.monotonic() < deadline:
                 time.sleep(0.05)
-            raise KeyboardInterrupt
+            signal.raise_signal(number)
 
     with pytest.raises(KeyboardInterrupt):
         run_here(sweep, plans, load_profile("local"), 1, say)
