@@ -80,7 +80,8 @@ def diagnose(e: Evidence) -> Diagnosis:
         told = slurm.reason if slurm is not None else ""
         reason = f" ({told})" if told else ""
         sentence = f"job {e.standing.job_id} waits in the queue{reason}{_interruptions(e)}"
-        return Diagnosis("queued", sentence, _advice_of_waiting(told, e.name, e.standing.job_id or ""))
+        again = f"`dual-hpc resume {e.name} launch.KEY=...`"
+        return Diagnosis("queued", sentence, advice_of_waiting(told, e.name, e.standing.job_id or "", again))
     if e.standing.active:
         if state == "ending":
             return Diagnosis("ending", f"job {e.standing.job_id} is ending, {where}")
@@ -147,13 +148,18 @@ def _ended(e: Evidence, where: str, resume: str) -> Diagnosis:
     return Diagnosis("unknown", f"{e.standing.state} {where}: {slurm}{said}", _look(e, resume))
 
 
-def _advice_of_waiting(reason: str, name: str, job_id: str) -> str:
-    """What to do where a job will not begin by waiting; as squeue spells its reasons, with _ or with blanks."""
+def advice_of_waiting(reason: str, name: str, job_id: str, again: str) -> str:
+    """What to do where a job will not begin by waiting; "" where it will.
+
+    Args:
+        reason: as squeue spells it, with _ or with blanks.
+        again: how it is submitted with other settings.
+    """
     word = re.sub(r"\W|_", "", reason).lower()
     if "held" in word or word == "jobholdmaxrequeue":
         return f"it is held: `scontrol release {job_id}` lets it begin, `dual-hpc cancel {name}` ends it"
-    again = f"it will not begin as it is: `dual-hpc cancel {name}`, then `dual-hpc resume {name} launch.KEY=...`"
-    return again if word in _NEVER or re.search("perjob(limit)?$", word) else ""
+    never = word in _NEVER or re.search("perjob(limit)?$", word)
+    return f"it will not begin as it is: `dual-hpc cancel {name}`, then {again}" if never else ""
 
 
 def _interruptions(e: Evidence) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dual_hpc.errors import EnvironmentFault
-from launch.diagnosis import Diagnosis
+from launch.diagnosis import Diagnosis, advice_of_waiting
 from launch.evidence import last_line
 from launch.jobs import JobDir, TaskEvent
 from launch.scheduler import ACTIVE, Scheduler, SlurmJob, available
@@ -36,6 +36,7 @@ class JobOverview:
     Attributes:
         state: of the task that matters most: one that went wrong, else one that runs, else one that waits.
         tasks: the state of each.
+        reasons: why each waits, as Slurm says; "" where it does not.
         exit_codes: of each task that has ended by itself.
     """
 
@@ -45,6 +46,7 @@ class JobOverview:
     profile: str
     state: str
     tasks: list[str]
+    reasons: list[str]
     exit_codes: list[int | None]
     job_ids: list[str]
     nodes: str
@@ -76,6 +78,7 @@ def overviews(jobs: Sequence[JobDir], scheduler: Scheduler) -> list[JobOverview]
                 profile=one.profile,
                 state=job_state(states),
                 tasks=states,
+                reasons=[seen.reason if seen is not None else "" for seen in slurm],
                 exit_codes=[event.exit_code if event is not None else None for event in ends],
                 job_ids=one.job_ids,
                 nodes=",".join(dict.fromkeys(seen.nodes for seen in slurm if seen is not None and seen.nodes)),
@@ -118,7 +121,10 @@ def diagnose_job(job: JobDir, scheduler: Scheduler) -> Diagnosis:
     which = f"task {task} of {count} (job {seen.job_ids[task]})" if count > 1 else f"job {seen.job_ids[task]}"
     if seen.state in (*UNDER_WAY, "submitted"):
         done = f"; {seen.tasks.count(FINISHED)} of {count} tasks have finished" if count > 1 else ""
-        return Diagnosis(seen.state, f"{which} is {seen.state}{done}")
+        told = seen.reasons[task] if seen.state == "queued" else ""
+        sentence = f"{which} is {seen.state}" + (f" ({told})" if told else "") + done
+        again = f"submit it again with other launch.* settings: {seen.command}"
+        return Diagnosis(seen.state, sentence, advice_of_waiting(told, job.name, seen.job_ids[task], again))
     state = _memory(seen.state, scheduler, seen.job_ids[task])
     said = last_line(job.log(task)).removeprefix("dual-hpc: error: ")
     words = f"; its last words: {said}" if said else ""

@@ -175,3 +175,12 @@ def test_runs_lists_jobs_and_runs_apart(job: JobDir, tmp_path: Path, capfd: pyte
     (line,) = capfd.readouterr().out.splitlines()
     told = json.loads(line)
     assert (told["kind"], told["name"], told["state"]) == ("job", "pack-1", "finished")
+
+
+@pytest.mark.parametrize(("reason", "advised"), [("Priority", False), ("PartitionTimeLimit", True)])
+def test_why_tells_what_a_task_waits_for_and_what_to_do_if_it_will_never_begin(
+    job: JobDir, reason: str, advised: bool
+) -> None:
+    why = diagnose_job(job, answering(f"7_0|PENDING|{reason}|\n7_1|PENDING|{reason}|\n"))
+    assert (why.cause, why.sentence.split(";")[0]) == ("queued", f"task 0 of 2 (job 7_0) is queued ({reason})")
+    assert (f"dual-hpc cancel {job.name}" in why.advice and "dual-hpc pack meld" in why.advice) == advised
