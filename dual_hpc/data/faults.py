@@ -7,6 +7,8 @@ ranks stay in step, and a restart skips the same samples.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from dual_hpc.data.collate import MicroBatch
 from dual_hpc.data.dataset import Fault, Request
@@ -68,6 +70,25 @@ class FaultList:
         for number, (faults, line) in known.items():
             self._faults.setdefault(number, faults)
             self._lines.setdefault(number, line)
+
+    def state_dict(self) -> list[dict[str, Any]]:
+        """What a checkpoint keeps, so that a continued run counts on; plain values, in order of the numbers."""
+        return [
+            {
+                "number": number,
+                "line": self._lines[number],
+                "faults": [
+                    {"members": sorted(fault.members), "reason": fault.reason} for fault in self._faults[number]
+                ],
+            }
+            for number in sorted(self._faults)
+        ]
+
+    def load_state_dict(self, state: Iterable[Mapping[str, Any]]) -> None:
+        """Take over what the job before knew."""
+        for bad in state:
+            faults = tuple(Fault(frozenset(one["members"]), one["reason"]) for one in bad["faults"])
+            self.merge({bad["number"]: (faults, bad["line"])})
 
     def check(self) -> None:
         """Stop when there are too many.

@@ -37,6 +37,7 @@ class Progress(BaseModel):
         loader: state of the training loader (samples consumed and what must match).
         best_score, best_step: of `training.select_by` on the validation split; None before the first validation.
         score: of the weights of this very step; None if they were not validated.
+        bad_samples: state of the loader's list of samples that cannot be decoded, as all ranks know it.
         owes_validation: this step's validation is still to be done (the job was stopped before it).
         skipped: updates given up so far.
         sick: the last steps in a row that were not finite, with the keys of their suspect samples.
@@ -47,6 +48,7 @@ class Progress(BaseModel):
 
     step: int = 0
     loader: dict[str, Any] | None = None
+    bad_samples: list[dict[str, Any]] = []
     best_score: float | None = None
     best_step: int | None = None
     score: float | None = None

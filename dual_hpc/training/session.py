@@ -59,8 +59,8 @@ class Session:
         resumed = self._saver.resume()
         self.progress = resumed.progress if resumed is not None else Progress()
         self.loader, self._validation = data.train_loader(self.progress.loader), data.validation_loader()
+        self.loader.faults.load_state_dict(self.progress.bad_samples)
         self._saved_at = time.monotonic()
-        self._bad_samples = 0  # as all ranks know them
         self.save_seconds = last_save_seconds(run.journal) if world.rank == 0 else 0.0
 
         self.reporter = Reporter(run, config, world, fence)
@@ -158,10 +158,10 @@ class Session:
             UserError: on every rank, if they are more than `data.bad_sample_limit`.
         """
         faults = self.loader.faults
-        if known_together != self.world.size * self._bad_samples:
+        if known_together != self.world.size * len(self.progress.bad_samples):
             for known in self.world.gather(faults.known()):
                 faults.merge(known)
-            self._bad_samples = len(faults)
+            self.progress.bad_samples = faults.state_dict()
             self.reporter.warn("bad_samples", self.progress.step, f"{len(faults)} samples cannot be decoded so far")
         faults.check()
 

@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import signal
+import tarfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 
 from dual_hpc.checkpoint import choose
 from dual_hpc.checkpoint.group import Alone
+from dual_hpc.checkpoint.manifest import folder_name, load
 from dual_hpc.errors import EnvironmentFault
 from dual_hpc.tracking.journal import read, replay
 from dual_hpc.tracking.run_dir import RunDir
@@ -126,6 +128,32 @@ def test_a_stop_does_not_wait_for_the_validation_which_the_next_job_makes_up_for
     ]
     assert [entry.step for entry in history if "val/av/ua" in entry.metrics] == scored
     assert final_state(run) == final_state(whole(2))
+
+
+def test_a_continued_run_goes_on_counting_its_bad_samples(
+    make_run: Callable[..., RunDir], start_ranks: Callable[..., Any], tiny_shards: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "shards"
+    shutil.copytree(tiny_shards, folder)
+    path = folder / "tiny-00000.tar"
+    data = bytearray(path.read_bytes())
+    for key in ("u0_0", "u0_1"):  # both are of the training split
+        with tarfile.open(path) as tar:
+            member = tar.getmember(f"{key}.flac")
+        data[member.offset_data : member.offset_data + member.size] = bytes(member.size)
+    path.write_bytes(data)
+    run = make_run("bad", f"data.shards=[{folder}]", "data.bad_sample_limit=2", "augment.drop_audio=0")
+    start_ranks("train", 2, run.path, "signal:4", DIES="1").check()  # an epoch is two steps
+    start_ranks("train", 1, run.path).check()
+    history = read(run.journal)
+    met = [entry.step for entry in history if entry.event == "bad_samples"]
+    assert met and max(met) <= 2 and run.segments()[-1].reason == "finished"
+    newest = run.checkpoints / folder_name(choose.steps(run.checkpoints)[-1])
+    state = load(newest).state["bad_samples"]
+    assert [(bad["line"].split(": ")[1], bad["faults"][0]["members"]) for bad in state] == [
+        ("u0_0", ["flac"]),
+        ("u0_1", ["flac"]),
+    ]
 
 
 def test_a_hang_ends_all_ranks_and_each_shows_where_it_stood(

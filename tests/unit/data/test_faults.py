@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from dataclasses import replace
 
 import pytest
@@ -55,7 +56,10 @@ def test_a_sample_is_blank_if_a_member_known_to_be_bad_is_wanted():
     assert len(known) == 1 and known.lines == ["a.tar: k: video: cut"]
     other = FaultList(1)
     other.merge(known.known())
-    for faults in (known, other):
+    continued = FaultList(1)
+    continued.load_state_dict(json.loads(json.dumps(known.state_dict())))
+    assert continued.lines == known.lines
+    for faults in (known, other, continued):
         assert [fault.reason for fault in faults.of(7)] == ["video: cut", "audio: cut"] and faults.of(8) == ()
 
 
