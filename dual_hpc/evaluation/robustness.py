@@ -1,8 +1,8 @@
 """What is left of a model's scores as its inputs get worse, all from one set of weights (`EVALUATION`).
 
-Noise, lost pictures and word errors change what the model is shown; a modality missing from a share of the utterances
-needs no further answers: those of the model without it stand in for that share. Every draw hangs on the seed, which
-is stored with the result. Misleading text and the wrong speaker's video are `controls`.
+Noise, shifts, spoilt pictures and word errors change what the model is shown; a modality missing from a share of the
+utterances needs no further answers: those of the model without it stand in for that share. Every draw hangs on the
+seed, which is stored with the result. Misleading text and the wrong speaker's video are `controls`.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ import numpy as np
 from dual_hpc.data.modalities import keep
 from dual_hpc.evaluation.acoustic_noise import with_babble, with_white_noise
 from dual_hpc.evaluation.chance import of_utterance
+from dual_hpc.evaluation.hidden_pictures import with_blur, with_occlusion
 from dual_hpc.evaluation.lost_pictures import with_lost_pictures
 from dual_hpc.evaluation.metrics import Scores, scores
 from dual_hpc.evaluation.predictions import Batch, Predictions, View
+from dual_hpc.evaluation.shifted_sound import with_late_sound
 from dual_hpc.evaluation.word_errors import with_word_errors
 
 _NAMES = {"a": "audio", "v": "video", "t": "text"}
@@ -30,7 +32,7 @@ class Disturbance:
     """One way to spoil a modality.
 
     Attributes:
-        modality: a, v or t.
+        modality: a, v or t; several where it takes all of them to notice.
         unit: of the levels, as a reader sees it.
         levels: from mild to severe.
         shown: the subsets of modalities that are scored under it.
@@ -78,10 +80,15 @@ class Robustness:
 
 
 _RATIOS = (20.0, 10.0, 5.0, 0.0, -5.0)
+_SHIFTS = (80.0, 160.0, 320.0, 640.0)
 CHANGES = (
     Disturbance("white noise", "a", "dB SNR", _RATIOS, ("av", "avt")),
     Disturbance("babble", "a", "dB SNR", _RATIOS, ("av", "avt")),
     Disturbance("lost pictures", "v", "% of the pictures", (25.0, 50.0, 75.0, 90.0), ("av", "avt")),
+    Disturbance("occlusion", "v", "% of the area", (10.0, 25.0, 50.0, 75.0), ("av", "avt")),
+    Disturbance("blur", "v", "% of the width", (2.0, 5.0, 10.0, 20.0), ("av", "avt")),
+    Disturbance("late sound", "av", "ms", _SHIFTS, ("av", "avt")),
+    Disturbance("early sound", "av", "ms", _SHIFTS, ("av", "avt")),
     Disturbance("word errors", "t", "% of the words", (10.0, 20.0, 30.0, 40.0, 50.0, 60.0), ("t", "avt")),
 )
 _SHARES = tuple(float(share) for share in range(10, 101, 10))
@@ -106,9 +113,13 @@ class Suite:
             "white noise": lambda batch, level: with_white_noise(batch, level, seed),
             "babble": lambda batch, level: with_babble(batch, level),
             "lost pictures": lambda batch, level: with_lost_pictures(batch, level / 100, seed),
+            "occlusion": lambda batch, level: with_occlusion(batch, level / 100, seed),
+            "blur": lambda batch, level: with_blur(batch, level / 100),
+            "late sound": lambda batch, level: with_late_sound(batch, level),
+            "early sound": lambda batch, level: with_late_sound(batch, -level),
             "word errors": lambda batch, level: with_word_errors(batch, level / 100, seed, tokenizer, max_tokens),
         }
-        self._changes = [one for one in CHANGES if media and one.modality in able]
+        self._changes = [one for one in CHANGES if media and set(one.modality) <= set(able)]
         self._absences = [one for one in ABSENCES if one.modality in able and len(able) > 1]
 
     def views(self) -> dict[str, View]:

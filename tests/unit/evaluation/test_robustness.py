@@ -39,6 +39,7 @@ def test_a_corpus_without_video_has_no_curve_of_video(result):
         ("", True, set()),
         ("a", True, {("white noise", "avt"), ("babble", "avt")}),
         ("at", False, {("audio missing", "avt"), ("text missing", "avt")}),
+        ("v", True, {(name, "avt") for name in ("lost pictures", "occlusion", "blur")}),
         ("av", False, {(f"{name} missing", "avt") for name in ("audio", "video")}),
         ("t", True, {("word errors", "avt")}),
     ],
