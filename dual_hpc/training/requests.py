@@ -33,20 +33,24 @@ class StopRequests:
         """True once there is a reason to stop."""
         return self.reason() is not None
 
+    def told(self) -> bool:
+        """True once somebody wants it, whatever the clock says."""
+        return self._told() is not None
+
     def why(self) -> str:
         """Why the ranks stop together, as far as this one knows."""
         return self.reason() or "asked by another rank"
 
     def reason(self) -> str | None:
         """Why to stop now: a signal's name, "stop file" or "deadline"; None to go on."""
-        if self._flag.reason is not None or self._rank != 0:
-            return self._flag.reason
+        late = self._rank == 0 and is_late(time.time(), self.deadline, self.save_seconds, self._margin)
+        return self._told() or ("deadline" if late else None)
+
+    def _told(self) -> str | None:
         now = time.monotonic()
-        if not self._seen and now - self._looked_at >= LOOK_SECONDS:
+        if self._rank == 0 and not self._seen and now - self._looked_at >= LOOK_SECONDS:
             self._looked_at, self._seen = now, os.path.exists(self._file)  # False as well where nobody can look
-        if self._seen:
-            return "stop file"
-        return "deadline" if is_late(time.time(), self.deadline, self.save_seconds, self._margin) else None
+        return self._flag.reason or ("stop file" if self._seen else None)
 
 
 def job_id(environ: Mapping[str, str]) -> str:

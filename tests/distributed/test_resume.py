@@ -102,7 +102,7 @@ def test_signal_stop_file_and_deadline_each_save_on_all_ranks_and_the_next_job_g
     (run.path / "stop").unlink()
     assert choose.steps(run.checkpoints) == [1, 2]  # one step, then it looks
     start_ranks("train", 2, run.path, DUAL_END_TIME=str(time.time() + 30), DUAL_JOB_ID="77").check()
-    assert choose.steps(run.checkpoints) == [1, 2]  # it looks during the validation that step 2 owes
+    assert choose.steps(run.checkpoints) == [2, 3]
     assert run.segments()[-1].job_id == "77"
     start_ranks("train", 2, run.path).check()
     stops = [entry.fields["reason"] for entry in read(run.journal) if entry.event == "stop"]

@@ -78,3 +78,13 @@ def test_a_job_is_named_by_its_launcher_then_by_slurm() -> None:
     assert job_id({"DUAL_JOB_ID": "12_3", "SLURM_JOB_ID": "15"}) == "12_3"
     assert job_id({"SLURM_JOB_ID": "15"}) == "15"
     assert job_id({}).startswith("local-")
+
+
+def test_the_deadline_is_a_reason_that_nobody_told(tmp_path: Path) -> None:
+    asked = requests(tmp_path, DUAL_END_TIME=str(time.time()))
+    assert (asked.asked(), asked.told(), asked.why()) == (True, False, "deadline")
+    (tmp_path / "stop").touch()
+    told = requests(tmp_path)
+    assert (told.asked(), told.told(), told.why()) == (True, True, "stop file")
+    other = requests(tmp_path, rank=1)
+    assert (other.asked(), other.told(), other.why()) == (False, False, "asked by another rank")
