@@ -100,11 +100,11 @@ def _ended(e: Evidence, where: str, resume: str) -> Diagnosis:
     final = e.past.state if e.past else ""
     cause = failures.root_cause(e.failures)
     if any(entry.event == "cancel" for entry in e.history[-2:]):  # the job's own last word may come behind it
-        return Diagnosis("cancelled", f"cancelled by `dual-hpc cancel` {where}", resume)
+        return Diagnosis("cancelled", f"cancelled by {_hand(e.history, 'cancel')} {where}", resume)
     if last is not None and last.event == "stop" and last.cause == history.QUEUED:
         return Diagnosis("stopped", f"taken out of the queue by `dual-hpc stop` {where}", resume)
     if last is not None and e.standing.state == "stopped" and (last.event == "stop" or last.cause == history.BY_USER):
-        return Diagnosis("stopped", f"stopped by `dual-hpc stop` {where}, and saved", resume)
+        return Diagnosis("stopped", f"stopped by {_hand(e.history, 'stop')} {where}, and saved", resume)
     if cause is not None and cause.exit_code == 2:
         if "not finite" in cause.message:
             return Diagnosis(
@@ -146,6 +146,12 @@ def _ended(e: Evidence, where: str, resume: str) -> Diagnosis:
         return Diagnosis("unknown", f"Slurm does not know job {e.standing.job_id} (any more) {where}: {left}", resume)
     slurm = f"Slurm says {final.lower()} ({e.past.exit_code})" if e.past else "nothing is known of its job"
     return Diagnosis("unknown", f"{e.standing.state} {where}: {slurm}{said}", _look(e, resume))
+
+
+def _hand(entries: Sequence[history.Entry], event: str) -> str:
+    """What the user did it with."""
+    last = next((entry for entry in reversed(entries) if entry.event == event), None)
+    return history.CTRL_C if last is not None and last.cause == history.CTRL_C else f"`dual-hpc {event}`"
 
 
 def advice_of_waiting(reason: str, name: str, job_id: str, again: str) -> str:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -18,11 +18,10 @@ from submitit.local.local import LocalJob
 
 from dual_hpc.errors import DualError, EnvironmentFault, UserError
 from dual_hpc.tracking.run_dir import RunDir
-from launch import failures
+from launch import failures, history
 from launch.diagnosis import diagnose
 from launch.evidence import gather
 from launch.glance import Glance
-from launch.history import STOP
 from launch.scheduler import WATCHER_SECONDS, Scheduler
 from launch.standing import FINISHED, standings
 
@@ -57,8 +56,7 @@ def follow(run: RunDir, job: Job[Any]) -> None:
                     raise
                 interrupted += 1
                 display.say("killing the job" if interrupted > 1 else "saving and stopping (Ctrl-C again to kill)")
-                (run.path / STOP).touch()  # a rank that still starts up does not hear signals
-                stop_local(job, kill=interrupted > 1)
+                interrupt(run, job, kill=interrupted > 1)
     failure = local_outcome(run, job) if isinstance(job, LocalJob) else slurm_outcome(run)
     if failure is not None and not (interrupted and failure.exit_code != 2):
         raise failure
@@ -109,8 +107,11 @@ def local_outcome(run: RunDir, job: LocalJob[Any]) -> DualError | None:
     return None
 
 
-def stop_local(job: LocalJob[Any], kill: bool = False) -> None:
-    """Ask the controller of a local job to end its ranks; with `kill`, end it, and the kernel ends them."""
+def interrupt(run: RunDir, job: LocalJob[Any], kill: bool) -> None:
+    """Ask a local job to save and stop; with `kill`, end its controller, and the kernel ends its ranks."""
+    (run.path / history.STOP).touch()  # a rank that still starts up does not hear signals
+    event: Literal["stop", "cancel"] = "cancel" if kill else "stop"
+    history.record(run.path, history.Entry(event=event, job_id=job.job_id, cause=history.CTRL_C))
     if job._process is not None and job._process.poll() is None:
         os.kill(job._process.pid, signal.SIGKILL if kill else signal.SIGTERM)
 

@@ -20,6 +20,7 @@ from launch.profiles import Profile
 NAME = "submissions.jsonl"
 STOP = "stop"  # a file of this name in the run directory asks its job to save and end, and not to go on
 QUEUED = "in the queue"  # where a stop met the job
+CTRL_C = "Ctrl-C"  # how a watcher was asked to stop a local job
 BY_USER = "stopped by the user"  # why a job that was told to stop does not go on
 
 
@@ -30,7 +31,7 @@ class Entry(BaseModel):
         event: "submit" by a user; "requeue" and "chain" by a job that continues itself (chain: a new job id);
             "leave" by a job that was stopped and does not; "stop" and "cancel" by a user.
         job_id: as the scheduler knows it (an array's member is "123_4"); a local job's is its controller's pid.
-        cause: why a job continues itself or does not; of a stop, that it met the job in the queue.
+        cause: why a job continues itself or does not; of a stop, that it met the job in the queue, or was Ctrl-C.
         step: the newest checkpoint at that moment; 0 without one.
         bad_nodes: those that a continuation must avoid.
     """

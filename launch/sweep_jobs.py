@@ -18,7 +18,7 @@ from submitit.slurm.slurm import SlurmExecutor
 from dual_hpc.errors import DualError, EnvironmentFault, UserError
 from dual_hpc.tracking.run_dir import RunDir
 from launch import history
-from launch.follow import POLL_SECONDS, local_outcome, stop_local, terminated_as_interrupted
+from launch.follow import POLL_SECONDS, interrupt, local_outcome, terminated_as_interrupted
 from launch.job import train_rank
 from launch.profiles import Profile
 from launch.request import check, check_array, check_precision
@@ -162,7 +162,6 @@ def run_here(
                 waiting.clear()
                 say("killing what runs" if interrupted > 1 else "what runs saves and stops (Ctrl-C again to kill)")
                 for run, job in running.values():
-                    (run.path / history.STOP).touch()  # a rank that still starts up does not hear signals
-                    stop_local(job, kill=interrupted > 1)
+                    interrupt(run, job, kill=interrupted > 1)
     if interrupted:
         raise KeyboardInterrupt

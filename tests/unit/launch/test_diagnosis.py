@@ -10,7 +10,7 @@ import pytest
 from dual_hpc.tracking.run_dir import Segment
 from launch.diagnosis import Evidence, diagnose
 from launch.failures import Failure
-from launch.history import BY_USER, QUEUED, Entry
+from launch.history import BY_USER, CTRL_C, QUEUED, Entry
 from launch.scheduler import SlurmJob
 from launch.standing import Standing, state_of
 
@@ -69,6 +69,16 @@ def failure(message: str, code: int = 1, **more: Any) -> Failure:
             replace(ENDED, standing=STOPPED, history=[Entry(event="leave", job_id="7", cause=BY_USER)]),
             "stopped",
             "stopped by `dual-hpc stop` at step 12 of 40, and saved",
+        ),
+        (
+            replace(ENDED, standing=STOPPED, history=[Entry(event="stop", job_id="7", cause=CTRL_C)]),
+            "stopped",
+            "stopped by Ctrl-C at step 12 of 40, and saved",
+        ),
+        (
+            replace(ENDED, history=[Entry(event=event, job_id="7", cause=CTRL_C) for event in ("stop", "cancel")]),
+            "cancelled",
+            "cancelled by Ctrl-C",
         ),
         (
             replace(ENDED, standing=STOPPED, history=[Entry(event="stop", job_id="7")]),

@@ -12,9 +12,12 @@ import pytest
 from dual_hpc.config import load_config
 from dual_hpc.errors import UserError
 from launch import submission
+from launch.diagnosis import diagnose
+from launch.evidence import gather
 from launch.gather import rows_of
 from launch.profiles import load_profile
 from launch.runs import PlannedRun
+from launch.scheduler import Scheduler
 from launch.sweep import SweepDir, folder, grid
 from launch.sweep_jobs import run_here
 from launch.sweep_plan import idle_members, plan_again
@@ -104,6 +107,7 @@ def test_ctrl_c_and_sigterm_let_what_runs_save_and_start_no_more(
     with pytest.raises(KeyboardInterrupt):
         run_here(sweep, plans, load_profile("local"), 1, say)
     assert states(sweep) == ["stopped", "not started", "not started"]
+    assert diagnose(gather(sweep.runs()[0], Scheduler())).sentence == "stopped by Ctrl-C at step 0, and saved"
     assert idle_members(sweep)[0] == [plan.path.name for plan in plans], "all can be taken up again"
 
 
