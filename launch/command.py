@@ -48,7 +48,7 @@ def check_command(words: Sequence[str], tasks: int, config: RunConfig, profile: 
         more = "; use --tasks N for more" if words[0] in SHARED else ""
         raise UserError(f"launch.nodes, launch.ranks_per_node: {words[0]} is one process{more}")
     check(config.launch, profile)
-    check_array(tasks, profile)
+    check_array(tasks, config.launch, profile)
     check_store(Path(config.store).absolute())
     check_no_pattern(Path(config.store).absolute())
     code_files()

@@ -56,6 +56,7 @@ class Limits(BaseModel):
     hours: float | None = Field(None, gt=0)
     gpus: int | None = Field(None, ge=1)
     nodes: int | None = Field(None, ge=1)
+    jobs: int | None = Field(None, ge=1, description="of one user at once; waiting ones and members of arrays count")
 
 
 class Profile(BaseModel):

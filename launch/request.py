@@ -57,8 +57,8 @@ def check_precision(config: RunConfig, profile: Profile) -> None:
         )
 
 
-def check_array(members: int, profile: Profile) -> None:
-    """Refuse more members of a job array than the cluster takes.
+def check_array(members: int, request: LaunchConfig, profile: Profile) -> None:
+    """Refuse more members of a job array than the cluster takes, or than a user may submit.
 
     Raises:
         UserError: see above.
@@ -68,6 +68,13 @@ def check_array(members: int, profile: Profile) -> None:
             f"{members} members: a job array of {profile.name} has {profile.max_array} at most (max_array of the "
             "profile); submit fewer at a time"
         )
+    for setting, asked, offered in _offers(request, profile):
+        name = choose(asked, offered, setting, profile.name)
+        most = offered.get(name or "", Limits()).jobs
+        if most is not None and members > most:
+            wider = next((n for n, other in offered.items() if other.jobs is None or members <= other.jobs), None)
+            remedy = f", or set {setting}={wider}" if wider else ""
+            raise UserError(f"{members} jobs: {name} takes {most} of a user at once; submit fewer{remedy}")
 
 
 def price(request: LaunchConfig, profile: Profile, jobs: int = 1) -> str:
@@ -120,10 +127,7 @@ def _check_limits(request: LaunchConfig, profile: Profile) -> None:
             "for saving at the end"
         )
     gpus = request.nodes * request.ranks_per_node if profile.has_gpus else 0
-    for setting, asked, offered in (
-        ("launch.partition", request.partition, profile.partitions),
-        ("launch.qos", request.qos, profile.qos),
-    ):
+    for setting, asked, offered in _offers(request, profile):
         name = choose(asked, offered, setting, profile.name)
         limits = offered.get(name or "", Limits())
         wider = [n for n, other in offered.items() if n != name and _fits(request, gpus, other)]
@@ -135,6 +139,14 @@ def _check_limits(request: LaunchConfig, profile: Profile) -> None:
         ):
             if allowed is not None and wanted > allowed:
                 raise UserError(f"{key}={wanted:g}: {name} allows {allowed:g}; ask for less, {remedy}")
+
+
+def _offers(request: LaunchConfig, profile: Profile) -> list[tuple[str, str | None, dict[str, Limits]]]:
+    """What has limits: the setting, what is asked for, what there is."""
+    return [
+        ("launch.partition", request.partition, profile.partitions),
+        ("launch.qos", request.qos, profile.qos),
+    ]
 
 
 def _fits(request: LaunchConfig, gpus: int, limits: Limits) -> bool:

@@ -42,7 +42,7 @@ def check_members(plans: Sequence[PlannedRun], profile: Profile) -> None:
     check(request, profile)
     for plan in plans:
         check_precision(plan.config, profile)
-    check_array(len(plans), profile)
+    check_array(len(plans), request, profile)
     check_machine(profile)
     code_files()
 

@@ -39,7 +39,8 @@ def plan_sweep(
     base = plan_run(source, None, overrides, shards)
     name, store = base.config.name, Path(base.config.store)
     sweep = grid(name, axes) if axes else listed(name, members_of(members))
-    check_array(len(sweep.members), load_profile(base.config.launch.profile))  # before the work of planning them
+    launch = base.config.launch
+    check_array(len(sweep.members), launch, load_profile(launch.profile))  # before the work of planning them
     plans = [
         plan_run(source, None, [*overrides, *member.overrides, f"name={member.name}"], shards)
         for member in sweep.members

@@ -130,7 +130,7 @@ def dry_run(sweep: SweepDir, plans: Sequence[PlannedRun], profile: Profile, args
 
     request = plans[0].config.launch
     check(request, profile)
-    check_array(len(plans), profile)
+    check_array(len(plans), request, profile)
     parallel = args.parallel or default_parallel(profile)
     if profile.executor == "slurm":
         print(sbatch_text(profile, request, sweep.path, sys.executable, len(plans), parallel), end="")
