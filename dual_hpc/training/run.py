@@ -50,6 +50,7 @@ def train(run_dir: Path) -> str:
 def _train(
     run: RunDir, config: RunConfig, world: World, stop: StopFlag, fence: Callable[[], None], watchdog: Watchdog
 ) -> str:
+    from dual_hpc.training.memory import peak_memory
     from dual_hpc.training.optimizer import set_learning_rates
     from dual_hpc.training.schedule import lr_factor
     from dual_hpc.training.session import Session
@@ -92,7 +93,7 @@ def _train(
                 logged_at, logged_step = now, step
                 losses = {f"train/{name}": value for name, value in report.losses.items()}
                 rest = {"lr": lr, "grad_norm": report.grad_norm, "epoch": plan.epoch(step), "samples_per_second": speed}
-                rest["padding"] = session.loader.padding
+                rest |= {"padding": session.loader.padding, **peak_memory(world.device)}
                 reporter.metrics(step, losses | {f"train/{name}": value for name, value in rest.items()})
 
             watchdog.waiting()

@@ -10,7 +10,7 @@ from dual_hpc.checkpoint import choose, manifest
 from dual_hpc.tracking.journal import read, replay
 from dual_hpc.tracking.run_dir import RunDir
 
-TIMES = ("train/samples_per_second",)  # the only curves that two equal runs differ in
+TIMES = ("train/samples_per_second", "train/host_memory_gb")  # the only curves that two equal runs differ in
 
 
 def samples(run: RunDir) -> tuple[int, dict[int, list[str]]]:
