@@ -16,12 +16,12 @@ Wave = npt.NDArray[np.float32]
 
 def with_white_noise(batch: Mapping[str, Any], snr_db: float, seed: int) -> dict[str, Any]:
     """Every utterance under noise of its own, the same noise at every ratio."""
-    waves, keys = _waves(batch), batch["keys"]
+    waves, keys = waves_of(batch), batch["keys"]
     noises = [
         of_utterance(seed, "white noise", key).standard_normal(len(wave), dtype=np.float32)
         for key, wave in zip(keys, waves, strict=True)
     ]
-    return _mixed(batch, waves, noises, snr_db)
+    return mixed_in(batch, waves, noises, snr_db)
 
 
 def with_babble(batch: Mapping[str, Any], snr_db: float) -> dict[str, Any]:
@@ -29,14 +29,14 @@ def with_babble(batch: Mapping[str, Any], snr_db: float) -> dict[str, Any]:
 
     Short voices are repeated.
     """
-    waves = _waves(batch)
+    waves = waves_of(batch)
     loud = [wave / np.float32(np.sqrt(_power(wave))) if _power(wave) else wave[:0] for wave in waves]
     noises = []
     for row, wave in enumerate(waves):
         others = [voice for other, voice in enumerate(loud) if other != row and voice.size]
         voices = others or [loud[row][::-1]]
         noises.append(np.stack([np.resize(voice, len(wave)) for voice in voices]).sum(0))
-    return _mixed(batch, waves, noises, snr_db)
+    return mixed_in(batch, waves, noises, snr_db)
 
 
 def at_ratio(wave: Wave, noise: Wave, snr_db: float) -> Wave:
@@ -51,12 +51,14 @@ def _power(wave: Wave) -> float:
     return float(np.mean(np.square(wave, dtype=np.float64))) if wave.size else 0.0
 
 
-def _waves(batch: Mapping[str, Any]) -> list[Wave]:
+def waves_of(batch: Mapping[str, Any]) -> list[Wave]:
+    """f32 [n] of each utterance, without what pads the batch."""
     rows = zip(batch["waveform"].numpy(), batch["waveform_lengths"].tolist(), strict=True)
     return [row[:length] for row, length in rows]
 
 
-def _mixed(batch: Mapping[str, Any], waves: list[Wave], noises: list[Wave], snr_db: float) -> dict[str, Any]:
+def mixed_in(batch: Mapping[str, Any], waves: list[Wave], noises: list[Wave], snr_db: float) -> dict[str, Any]:
+    """The batch with each of its waves under a noise of its length."""
     waveform = torch.zeros_like(batch["waveform"])
     for row, (wave, noise) in enumerate(zip(waves, noises, strict=True)):
         waveform[row, : len(wave)] = torch.from_numpy(at_ratio(wave, noise, snr_db))

@@ -21,6 +21,7 @@ from dual_hpc.evaluation.hidden_pictures import with_blur, with_occlusion
 from dual_hpc.evaluation.lost_pictures import with_lost_pictures
 from dual_hpc.evaluation.metrics import Scores, scores
 from dual_hpc.evaluation.predictions import Batch, Predictions, View
+from dual_hpc.evaluation.recorded_noise import Recordings, with_recorded_noise
 from dual_hpc.evaluation.shifted_sound import with_late_sound
 from dual_hpc.evaluation.word_errors import with_word_errors
 
@@ -80,10 +81,12 @@ class Robustness:
 
 
 _RATIOS = (20.0, 10.0, 5.0, 0.0, -5.0)
+RECORDED = "recorded noise"  # where the user has some
 _SHIFTS = (80.0, 160.0, 320.0, 640.0)
 CHANGES = (
     Disturbance("white noise", "a", "dB SNR", _RATIOS, ("av", "avt")),
     Disturbance("babble", "a", "dB SNR", _RATIOS, ("av", "avt")),
+    Disturbance(RECORDED, "a", "dB SNR", _RATIOS, ("av", "avt")),
     Disturbance("lost pictures", "v", "% of the pictures", (25.0, 50.0, 75.0, 90.0), ("av", "avt")),
     Disturbance("occlusion", "v", "% of the area", (10.0, 25.0, 50.0, 75.0), ("av", "avt")),
     Disturbance("blur", "v", "% of the width", (2.0, 5.0, 10.0, 20.0), ("av", "avt")),
@@ -104,9 +107,18 @@ class Suite:
     Args:
         able: of a, v and t, what the model reads and the utterances have.
         media: whether batches hold media; of features only whole modalities can be taken away.
+        recordings: of noise; None leaves that disturbance out.
     """
 
-    def __init__(self, seed: int, able: Collection[str], media: bool, tokenizer: Any, max_tokens: int) -> None:
+    def __init__(
+        self,
+        seed: int,
+        able: Collection[str],
+        media: bool,
+        tokenizer: Any,
+        max_tokens: int,
+        recordings: Recordings | None = None,
+    ) -> None:
         self.seed = seed
         self._able = able
         self._change = {
@@ -119,7 +131,10 @@ class Suite:
             "early sound": lambda batch, level: with_late_sound(batch, -level),
             "word errors": lambda batch, level: with_word_errors(batch, level / 100, seed, tokenizer, max_tokens),
         }
-        self._changes = [one for one in CHANGES if media and set(one.modality) <= set(able)]
+        if recordings is not None:
+            self._change[RECORDED] = lambda batch, level: with_recorded_noise(batch, level, seed, recordings)
+        there = [one for one in CHANGES if media and one.name in self._change]
+        self._changes = [one for one in there if set(one.modality) <= set(able)]
         self._absences = [one for one in ABSENCES if one.modality in able and len(able) > 1]
 
     def views(self) -> dict[str, View]:

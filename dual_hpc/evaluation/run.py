@@ -23,6 +23,7 @@ from dual_hpc.errors import UserError
 from dual_hpc.evaluation.controls import CONTROLS, mismatched
 from dual_hpc.evaluation.predictions import View, predict_views
 from dual_hpc.evaluation.protocols import SPLITS, Protocol, get_protocol, protocol_of_classes
+from dual_hpc.evaluation.recorded_noise import Recordings
 from dual_hpc.evaluation.report import write_report
 from dual_hpc.evaluation.result import EvaluationResult, assemble
 from dual_hpc.evaluation.robustness import Suite
@@ -41,12 +42,13 @@ def evaluate_run(
     subsets: Sequence[str] = ("av", "avt"),
     device: str | None = None,
     robustness_seed: int | None = None,
+    noise: Path | None = None,
 ) -> EvaluationResult:
     """Evaluate a run's exported weights on its own shards and write `reports/SPLIT_CHECKPOINT.{json,md,png}`.
 
     Args:
         checkpoint: "best" (chosen on validation) or "last".
-        robustness_seed: as for `evaluate`; the suite's files are `reports/SPLIT_CHECKPOINT_robustness.*`.
+        robustness_seed, noise: as for `evaluate`; the suite's files are `reports/SPLIT_CHECKPOINT_robustness.*`.
 
     Raises:
         UserError: no run, no such export, no such split.
@@ -58,7 +60,7 @@ def evaluate_run(
         names = ", ".join(there) or "none yet"
         raise UserError(f"the run {run.path} has no exported weights {checkpoint!r}; there are: {names}")
     about = {"run": run.path.name, "checkpoint": f"{checkpoint} ({model_dir.resolve().name})"}
-    result = evaluate(model_dir, run.config().data, split, subsets, device, about, robustness_seed)
+    result = evaluate(model_dir, run.config().data, split, subsets, device, about, robustness_seed, noise)
     write_reports(run.reports, f"{split}_{checkpoint}", result)
     return result
 
@@ -78,6 +80,7 @@ def evaluate(
     device: str | None = None,
     about: dict[str, Any] | None = None,
     robustness_seed: int | None = None,
+    noise: Path | None = None,
 ) -> EvaluationResult:
     """Evaluate a saved model on a split of `data.shards`; every subset from the same weights.
 
@@ -89,6 +92,7 @@ def evaluate(
         subsets: strings of a, v and t.
         device: torch's name; None takes a GPU where there is one.
         robustness_seed: also run the robustness suite, whose draws hang on this number.
+        noise: a folder of recordings for that suite.
 
     Raises:
         UserError: not a DUAL model, other classes than the protocol's, unknown split or subset, nothing to evaluate.
@@ -96,6 +100,7 @@ def evaluate(
     for subset in subsets:
         if not subset or set(subset) - set("avt"):
             raise UserError(f"modalities {subset!r}: write a subset of a, v and t, such as av or avt")
+    recordings = None if noise is None else Recordings(noise)
     model, tokenizer = load_model(model_dir)
     classes = model.config.labels
     shard_set = ShardSet(data.shards)
@@ -116,7 +121,8 @@ def evaluate(
     suite = None
     if robustness_seed is not None:
         able = [letter for letter in reads if any(_has(meta, letter) for meta in by_key.values())]
-        suite = Suite(robustness_seed, able, not model.config.reads_features, tokenizer, prepared.max_tokens)
+        media = not model.config.reads_features
+        suite = Suite(robustness_seed, able, media, tokenizer, prepared.max_tokens, recordings)
     views = {**_views(subsets, controls, reads), **(suite.views() if suite else {})}
     loader = EvalLoader(shard_set, numbers, labels, prepared, tokenizer, 0, 1, data.micro_batch)
     try:
@@ -136,6 +142,7 @@ def evaluate(
         "undecodable": len(loader.faults),
         "left_out": _left_out(protocol, utterances),
         "reads": reads,
+        **({} if noise is None else {"noise": str(noise)}),
     }
     result = assemble(
         facts,

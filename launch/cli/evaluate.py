@@ -34,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--all-subsets", action="store_true", help="all seven combinations of modalities")
     parser.add_argument("--robustness", action="store_true", help="also curves of the scores as the inputs get worse")
     parser.add_argument("--seed", type=int, metavar="N", help="of the draws of --robustness (default 0)")
+    parser.add_argument("--noise", type=Path, metavar="DIR", help="recordings for --robustness, such as MUSAN")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the report of --model")
     parser.add_argument("--json", action="store_true", help="every number as JSON instead of a table")
 
@@ -73,6 +74,8 @@ def evaluate(args: argparse.Namespace) -> EvaluationResult:
         raise UserError("--out: a folder for the report of --model; a run's report stands in its own reports/ folder")
     if args.seed is not None and not args.robustness:
         raise UserError("--seed goes with --robustness: nothing else is drawn")
+    if args.noise is not None and not args.robustness:
+        raise UserError("--noise goes with --robustness")
     found = find_run(args.run_name, args.store) if args.model is None else None
 
     from dual_hpc.evaluation import run as evaluation
@@ -81,11 +84,14 @@ def evaluate(args: argparse.Namespace) -> EvaluationResult:
     subsets = evaluation.ALL_SUBSETS if args.all_subsets else tuple(args.subsets.split(","))
     if found is None:
         data = load_config(None, [f"data.protocol={args.protocol}"]).data.model_copy(update={"shards": args.shards})
-        result = evaluation.evaluate(model_folder(args.model), data, args.split, subsets, robustness_seed=seed)
+        model = model_folder(args.model)
+        result = evaluation.evaluate(model, data, args.split, subsets, robustness_seed=seed, noise=args.noise)
         if args.out is not None:
             evaluation.write_reports(args.out, args.split, result)
         return result
-    result = evaluation.evaluate_run(found.path, args.split, args.checkpoint, subsets, robustness_seed=seed)
+    result = evaluation.evaluate_run(
+        found.path, args.split, args.checkpoint, subsets, robustness_seed=seed, noise=args.noise
+    )
     if found.config().tracking.enabled:
         track(found)
     return result
