@@ -22,7 +22,7 @@ def test_ends_that_a_job_brings_about_itself(cluster: Any, tmp_path: Path) -> No
     cluster.submit("greedy", *ALONE, profile(tmp_path, "small", 'extra: {"mem-per-cpu": "40M"}'))
     edited = cluster.submit("mistaken").config_file  # what can be refused before the job is
     edited.write_text(re.sub(r"global_batch: \d+", "global_batch: 9", edited.read_text()))
-    cluster.submit("divergent", *ALONE, "optim.lr=1e30", "optim.warmup_fraction=0", "training.non_finite_limit=2")
+    cluster.submit("divergent", *ALONE, "optim.lr=4e9", "optim.warmup_fraction=0", "training.non_finite_limit=2")
     brief = profile(tmp_path, "brief", "signal_seconds: 5")
     cluster.submit(
         "brief", *ALONE, "training.max_steps=100000", "launch.max_continuations=0", "launch.hours=0.0166", brief
