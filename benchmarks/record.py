@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
@@ -26,13 +27,14 @@ def row(
     """One comparison; ratio > 1 means that ours is better. Differences that are not positive have none.
 
     Args:
-        ratios: of single rounds, if `ours` and `peer` sum several up; the smallest and the largest are written down.
+        ratios: of single rounds, if `ours` and `peer` sum several up. Their median is the ratio, as the speed of a
+            shared machine drifts between rounds more than within one; the smallest and the largest stand beside it.
     """
     figures = {"ours": ours, "peer": peer}
     if min(ours, peer) > 0:
         figures["ratio"] = peer / ours if smaller_is_better else ours / peer
     if ratios:
-        figures |= {"lowest": min(ratios), "highest": max(ratios)}
+        figures |= {"ratio": median(ratios), "lowest": min(ratios), "highest": max(ratios)}
     return {"case": case, "peer_name": peer_name, "unit": unit, **{k: float(f"{v:.4g}") for k, v in figures.items()}}
 
 

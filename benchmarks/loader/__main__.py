@@ -1,7 +1,7 @@
 """The loader beside its peers: writes benchmarks/results/loader.{json,md}.
 
-Contestants take turns; every figure is the median of the rounds, every ratio that of the medians, and beside it stand
-the smallest and the largest ratio of one round.
+Contestants take turns; every figure and every ratio is the median of the rounds, and beside the ratio stand the
+smallest and the largest of one round.
 """
 
 from __future__ import annotations

@@ -155,9 +155,9 @@ def _forever(loader: Any) -> Batches:
 
 CONTESTANTS: dict[str, Callable[[Path], Batches]] = {
     "ours": ours,
+    "decode limit": decode_limit,
     "webdataset": webdataset,
     "loose files": loose_files,
     "loose files, spawned": loose_files_spawned,
     "mosaicml-streaming": streaming,
-    "decode limit": decode_limit,
 }
