@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -88,9 +89,14 @@ def test_a_failing_member_keeps_no_other_from_its_turn_and_is_resubmitted_alone(
     assert states(sweep) == ["finished"] * 3 and idle_members(sweep) == ([], [])
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def ctrl_c() -> None:
+    """Not by SIGINT, which a shell's background job ignores, and this test may run in one."""
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("interrupt", [ctrl_c, partial(signal.raise_signal, signal.SIGTERM)], ids=["ctrl-c", "sigterm"])
 def test_ctrl_c_and_sigterm_let_what_runs_save_and_start_no_more(
-    planned: tuple[SweepDir, list[PlannedRun]], monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+    planned: tuple[SweepDir, list[PlannedRun]], monkeypatch: pytest.MonkeyPatch, interrupt: Callable[[], None]
 ) -> None:
     monkeypatch.setattr(submission, "train_rank", work(waits=True))
     sweep, plans = planned
@@ -102,7 +108,7 @@ def test_ctrl_c_and_sigterm_let_what_runs_save_and_start_no_more(
             deadline = time.monotonic() + 600
             while not sweep.runs()[0].segments() and time.monotonic() < deadline:
                 time.sleep(0.05)
-            signal.raise_signal(number)
+            interrupt()
 
     with pytest.raises(KeyboardInterrupt):
         run_here(sweep, plans, load_profile("local"), 1, say)
