@@ -5,8 +5,8 @@ from __future__ import annotations
 import signal
 from dataclasses import dataclass
 
-from dual_hpc.data.collate import Extent
 from dual_hpc.data.dataset import Fault, Request
+from dual_hpc.data.layout import Layout
 from dual_hpc.errors import DualError
 
 IGNORED = (signal.SIGUSR2, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -23,10 +23,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Result:
-    """One micro-batch; what belongs into its `places` follows."""
+    """One micro-batch; the memory of its layout follows."""
 
     job: int
-    extent: Extent
+    layout: Layout
     texts: list[str | None]
     faults: dict[int, Fault]  # by row, of those that are blank
 

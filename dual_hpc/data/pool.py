@@ -17,12 +17,13 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from dual_hpc.data.collate import MicroBatch, blank_batch, places
+from dual_hpc.data.collate import MicroBatch
 from dual_hpc.data.dataset import Fault, Request, SampleDecoder, Setup
 from dual_hpc.data.deaths import Deaths, cause_of
+from dual_hpc.data.layout import batch_in
 from dual_hpc.data.messages import DUMP_SIGNAL, IGNORED, Failure, Job, Result
 from dual_hpc.data.status import BYTES, DECODING, IDLE, READING, Activity, Status
-from dual_hpc.data.transfer import fill, receive, send
+from dual_hpc.data.transfer import receive, send, take
 from dual_hpc.errors import EnvironmentFault
 
 log = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ _JOBS_PER_WORKER = 2  # micro-batches in flight: the next is at hand when one is
 
 @dataclass(frozen=True)
 class Patience:
-    """Seconds: until a stuck worker's stacks are printed, a decoder is killed, a read is given up."""
+    """Seconds: until a stuck worker's stacks are printed, a decoder is killed, a read or an idle worker is given up."""
 
     report: float = 30.0
     decode: float = 60.0
@@ -49,6 +50,7 @@ class _Worker:
     jobs: dict[int, Job] = field(default_factory=dict)  # handed out, not yet back
     seen: list[Activity] = field(default_factory=lambda: [Activity(IDLE, 0, 0)] * 2)  # reader's and decoder's
     stuck: list[float] = field(default_factory=lambda: [0.0, 0.0])  # seconds that each was seen at the same sample
+    idle: float = 0.0  # seconds that it was seen with jobs and doing nothing
     hung: bool = False  # ended because it was stuck in a decoder
 
 
@@ -138,13 +140,12 @@ class WorkerPool:
                 self._look_after(worker, tick)
 
     def _collect(self, worker: _Worker) -> tuple[int, MicroBatch]:
-        """What a worker has made, received straight into a batch."""
+        """What a worker has made."""
         message = receive(worker.channel)
         if isinstance(message, Failure):
             raise message.error
         assert isinstance(message, Result)
-        arrays = blank_batch(message.extent, self._setup.settings.image_size, self._setup.features)
-        fill(worker.channel, places(arrays, message.extent))
+        arrays = batch_in(take(worker.channel, message.layout.size), message.layout)
         rows = worker.jobs.pop(message.job).rows
         return message.job, MicroBatch(rows, arrays, message.texts, message.faults)
 
@@ -154,7 +155,13 @@ class WorkerPool:
         Counted is the time that this process waited, so that a job that was suspended finds nobody stuck.
         """
         limits = (self._patience.read, self._patience.decode)
-        for thread, activity in enumerate(worker.status.activity()):
+        activities = worker.status.activity()
+        waits = bool(worker.jobs) and all(activity.phase == IDLE for activity in activities)
+        worker.idle = worker.idle + waited if waits else 0.0
+        if worker.idle > self._patience.read:  # it took that long to load what it needs, or somebody has stopped it
+            log.warning("data worker %d has done nothing for %.0f s", worker.process.pid, worker.idle)
+            worker.process.kill()
+        for thread, activity in enumerate(activities):
             if activity != worker.seen[thread] or activity.phase == IDLE or activity.job not in worker.jobs:
                 worker.seen[thread], worker.stuck[thread] = activity, 0.0
                 continue

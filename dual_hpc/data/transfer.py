@@ -1,13 +1,14 @@
-"""Messages and arrays between a data worker and its parent, over one Unix socket.
+"""Messages between a data worker and its parent, over one Unix socket, and memory that goes with them.
 
-Arrays follow their message as raw bytes and are received straight into their places in a batch. For batches of this
-size that costs no more than shared memory does in page faults, needs no room in /dev/shm, leaves nothing behind when
-either side is killed, and shares no lock that a dead worker could keep. Both ends run this code and are born from one
-process, so messages are pickled.
+A batch goes as a descriptor of anonymous memory, which the worker has written and the parent maps: nothing is copied
+on the way. Written, not mapped, by the worker, it costs no page faults; it needs no room in /dev/shm and has no name,
+so nothing is left behind when either side is killed. Both ends run this code and are born from one process, so
+messages are pickled.
 """
 
 from __future__ import annotations
 
+import os
 import pickle
 import socket
 import struct
@@ -17,15 +18,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dual_hpc.errors import EnvironmentFault
+
 _LENGTH = struct.Struct("<Q")
 
 
-def send(channel: socket.socket, message: Any, arrays: Iterable[NDArray[Any]] = ()) -> None:
-    """Send one message, and the bytes of arrays (none empty) that the other end will `fill` in."""
+def send(channel: socket.socket, message: Any, memory: int | None = None) -> None:
+    """Send one message, and after it the descriptor of memory that the other end will take."""
     payload = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
     channel.sendall(_LENGTH.pack(len(payload)) + payload)
-    for array in arrays:
-        channel.sendall(np.ascontiguousarray(array).data.cast("B"))
+    if memory is not None:
+        socket.send_fds(channel, [b"\0"], [memory])
 
 
 def receive(channel: socket.socket) -> Any:
@@ -34,21 +37,57 @@ def receive(channel: socket.socket) -> Any:
     Raises:
         EOFError: the other end is gone.
     """
-    (size,) = _LENGTH.unpack(_fill(channel, memoryview(bytearray(_LENGTH.size))))
-    return pickle.loads(_fill(channel, memoryview(bytearray(size))))
+    (size,) = _LENGTH.unpack(_receive(channel, _LENGTH.size))
+    return pickle.loads(_receive(channel, size))
 
 
-def fill(channel: socket.socket, arrays: Iterable[NDArray[Any]]) -> None:
-    """Receive the bytes of arrays, in the order, shapes and types in which they were sent; C-contiguous, none empty.
+def written(size: int, contents: Iterable[tuple[int, memoryview]]) -> int:
+    """Descriptor of `size` bytes of memory that hold the contents, each at its offset, and are zero elsewhere.
+
+    Raises:
+        EnvironmentFault: the machine does not give as much memory.
+    """
+    memory = os.memfd_create("dual_hpc-batch")
+    try:
+        os.ftruncate(memory, size)
+        for offset, content in contents:
+            while content:
+                count = os.pwrite(memory, content, offset)
+                content, offset = content[count:], offset + count
+    except OSError as error:
+        os.close(memory)
+        raise EnvironmentFault(
+            f"no memory for a batch of {size / 1e6:.0f} MB: {error.strerror}; lower data.micro_batch or data.workers"
+        ) from error
+    return memory
+
+
+def take(channel: socket.socket, size: int) -> NDArray[np.uint8]:
+    """The memory [size] that was sent with the message just received.
 
     Raises:
         EOFError: the other end is gone.
+        EnvironmentFault: this process has too many open files.
     """
-    for array in arrays:
-        _fill(channel, array.data.cast("B"))
+    import torch  # not in a worker, which loads this module
+
+    try:
+        sign, descriptors, _, _ = socket.recv_fds(channel, 1, 1, socket.MSG_CMSG_CLOEXEC)
+    except OSError as error:
+        raise EOFError from error
+    if not sign:
+        raise EOFError
+    if not descriptors:
+        raise EnvironmentFault("too many open files to take a batch: raise the limit (ulimit -n)")
+    try:
+        # Unlike the standard library's, this mapping keeps no descriptor: as many batches may live as memory holds.
+        return torch.from_file(f"/proc/self/fd/{descriptors[0]}", False, size, dtype=torch.uint8).numpy()
+    finally:
+        os.close(descriptors[0])
 
 
-def _fill(channel: socket.socket, buffer: memoryview) -> memoryview:
+def _receive(channel: socket.socket, size: int) -> memoryview:
+    buffer = memoryview(bytearray(size))
     rest = buffer
     while rest:
         try:

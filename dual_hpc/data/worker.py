@@ -1,8 +1,9 @@
 """A data worker: `main` with the arguments SOCKET STATUS, in a process that `pool.py` starts.
 
 A process of its own, not a fork of the trainer: threads, locks and devices of the parent cannot reach it, and it loads
-neither torch nor transformers nor pydantic. One thread reads ahead, the main thread decodes, one delivers. It ignores
-the job's stop signals: the parent decides when to stop, and the worker goes when the parent's end of the socket does.
+neither torch nor transformers nor pydantic. One thread reads ahead; the main thread decodes, and delivers whole
+micro-batches. It ignores the job's stop signals: the parent decides when to stop, and the worker goes when the parent's
+end of the socket does.
 """
 
 from __future__ import annotations
@@ -15,15 +16,17 @@ import socket
 import sys
 import threading
 import traceback
+from contextlib import nullcontext
 from typing import Any
 
-from dual_hpc.data.collate import contents, extent_of
 from dual_hpc.data.dataset import Sample, SampleDecoder, Setup
 from dual_hpc.data.decode import load_decoders
+from dual_hpc.data.layout import contents, lay_out
 from dual_hpc.data.messages import DUMP_SIGNAL, IGNORED, Failure, Job, Result
+from dual_hpc.data.one_core import one_core
 from dual_hpc.data.reader import SampleReader
 from dual_hpc.data.status import DECODING, IDLE, READING, Status
-from dual_hpc.data.transfer import receive, send
+from dual_hpc.data.transfer import receive, send, written
 from dual_hpc.errors import DualError
 
 
@@ -44,10 +47,8 @@ def main() -> None:
         load_decoders()
     decoder = SampleDecoder(setup)
     ready: queue.Queue[Any] = queue.Queue(maxsize=read_ahead)
-    finished: queue.Queue[Any] = queue.Queue()  # the parent bounds it: it asks for few micro-batches at a time
     threading.Thread(target=_read_ahead, args=(channel, decoder, status, ready), daemon=True).start()
-    threading.Thread(target=_deliver, args=(channel, finished), daemon=True).start()
-    _decode(decoder, setup, status, ready, finished)
+    _decode(channel, decoder, setup, status, ready)
 
 
 def _end(error: threading.ExceptHookArgs) -> None:
@@ -81,31 +82,40 @@ def _read_ahead(channel: socket.socket, decoder: SampleDecoder, status: Status, 
 
 
 def _decode(
-    decoder: SampleDecoder, setup: Setup, status: Status, ready: queue.Queue[Any], finished: queue.Queue[Any]
+    channel: socket.socket, decoder: SampleDecoder, setup: Setup, status: Status, ready: queue.Queue[Any]
 ) -> None:
-    """Decode what has been read, row by row, micro-batch by micro-batch."""
+    """Decode what has been read, row by row, and deliver it, micro-batch by micro-batch."""
+    placed = nullcontext if setup.features else one_core
     samples: list[Sample] = []
     while True:
         item = ready.get()
         if isinstance(item, DualError):
-            finished.put((Failure(item), ()))
+            _tell(channel, Failure(item))
             continue
         job, row, members = item
         status.decoding(job.number, row, DECODING)
-        samples.append(decoder.decode(job.rows[row], members))
+        with placed():
+            samples.append(decoder.decode(job.rows[row], members))
         status.decoding(job.number, row, IDLE)
         if len(samples) == len(job.rows):
-            faults = {row: sample.fault for row, sample in enumerate(samples) if sample.fault is not None}
-            extent = extent_of(samples, setup.features)
-            result = Result(job.number, extent, [sample.text for sample in samples], faults)
-            finished.put((result, list(contents(samples, extent))))
+            _deliver(channel, job.number, samples, setup)
             samples = []
 
 
-def _deliver(channel: socket.socket, finished: queue.Queue[Any]) -> None:
-    """Send what is finished while the next is decoded; the parent reads when it needs a batch."""
-    while True:
-        try:
-            send(channel, *finished.get())
-        except OSError:
-            os._exit(0)
+def _deliver(channel: socket.socket, job: int, samples: list[Sample], setup: Setup) -> None:
+    layout = lay_out(samples, setup.settings.image_size, setup.features)
+    faults = {row: sample.fault for row, sample in enumerate(samples) if sample.fault is not None}
+    try:
+        memory = written(layout.size, contents(samples, layout))
+    except DualError as error:
+        return _tell(channel, Failure(error))
+    _tell(channel, Result(job, layout, [sample.text for sample in samples], faults), memory)
+    os.close(memory)
+
+
+def _tell(channel: socket.socket, message: Result | Failure, memory: int | None = None) -> None:
+    """The parent asks for few micro-batches at a time, so that the socket takes their messages at once."""
+    try:
+        send(channel, message, memory)
+    except OSError:  # the parent is gone
+        os._exit(0)

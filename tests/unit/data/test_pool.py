@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import resource
-import select
 import signal
 import subprocess
 import sys
@@ -13,6 +12,7 @@ import time
 from dataclasses import replace
 
 import pytest
+import torch
 
 from dual_hpc.data.dataset import Fault, Request, Setup
 from dual_hpc.data.loader import EvalLoader, TrainLoader
@@ -126,21 +126,55 @@ def test_time_in_which_the_whole_job_was_suspended_does_not_count(tmp_path, medi
     pool.close()
 
 
-def test_a_worker_that_stops_in_the_middle_of_a_batch_is_replaced(folder):
-    rows = [row for batch in requests(folder) for row in batch]  # more than a socket holds
-    pool = WorkerPool(1, Setup(settings()), 4, Patience(report=0.5, decode=5))
+def test_a_worker_that_is_stopped_while_it_decodes_is_replaced(folder):
+    rows = [row for batch in requests(folder) for row in batch]
+    pool = WorkerPool(1, Setup(settings()), 4, Patience(report=0.5, decode=5, read=30))
     run = pool.run(iter([rows, rows, rows]))
     first = next(run)
     (pid,) = pool.pids()
-    assert select.select([pool._workers[0].channel], [], [], 60)[0], "the second batch has begun to come"
+    deadline = time.monotonic() + 300
+    while pool._workers[0].status.activity()[1].phase != DECODING:
+        assert time.monotonic() < deadline
     os.kill(pid, signal.SIGSTOP)
-    os.waitid(os.P_PID, pid, os.WSTOPPED)  # until a thread has heard it, another goes on sending
     others = list(run)
     assert pid not in pool.pids() and len(others) == 2
     for batch in others:
         assert not batch.faults
         assert all((batch.arrays[name] == array).all() for name, array in first.arrays.items())
     pool.close()
+
+
+def test_a_worker_that_was_stopped_while_it_had_nothing_to_do_is_replaced(folder):
+    batches = requests(folder)
+    pool = WorkerPool(1, Setup(settings()), 4, Patience(report=0.5, read=8))
+    before = list(pool.run(iter(batches)))
+    (pid,) = pool.pids()
+    os.kill(pid, signal.SIGSTOP)
+    after = list(pool.run(iter(batches)))
+    assert pid not in pool.pids()
+    assert [made.rows for made in after] == [made.rows for made in before] and not any(m.faults for m in after)
+    pool.close()
+
+
+def test_batches_outlive_their_workers(folder):
+    loader = EvalLoader(ShardSet([folder]), range(13), range(13), settings(workers=2), None, batch_size=2)
+    here = EvalLoader(ShardSet([folder]), range(13), range(13), settings(), None, batch_size=2)
+    kept = list(loader)
+    loader.close()
+    for one, other in zip(kept, here, strict=True):
+        assert all(torch.equal(one[name], other[name]) for name in ("waveform", "frames", "durations"))
+
+
+def test_a_batch_that_finds_no_memory_ends_the_run_in_one_line(folder):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    pool = WorkerPool(1, Setup(settings()), 4)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        with pytest.raises(EnvironmentFault, match=r"no memory for a batch of .* MB: .*; lower data\.micro_batch"):
+            next(pool.run(iter(requests(folder))))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        pool.close()
 
 
 @pytest.mark.parametrize("workers", [0, 2])

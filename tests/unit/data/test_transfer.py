@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import socket
-import threading
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dual_hpc.data.collate import blank_batch, collate, contents, extent_of, places
+from dual_hpc.data.collate import collate
 from dual_hpc.data.dataset import Sample
-from dual_hpc.data.transfer import fill, receive, send
+from dual_hpc.data.layout import batch_in, contents, lay_out
+from dual_hpc.data.transfer import receive, send, take, written
+from dual_hpc.errors import EnvironmentFault
 
 SIZE = 4
 LAYOUT = {"audio": (3, "<f2"), "text": (2, "<f4")}
@@ -30,6 +33,13 @@ def a_sample(numbers: np.random.Generator, sound: int, pictures: int | None) -> 
     return Sample(1.0, waveform[::-1], None if frames is None else frames[:, :, ::-1], None, features)
 
 
+@pytest.fixture
+def channel():
+    ours, theirs = socket.socketpair()
+    yield ours, theirs
+    ours.close(), theirs.close()
+
+
 @given(
     st.lists(st.tuples(st.integers(0, 9), st.none() | st.integers(0, 5)), min_size=1, max_size=6),
     st.booleans(),
@@ -40,37 +50,97 @@ def test_a_batch_that_was_sent_equals_one_collated_here(lengths, media, seed):
     samples = [a_sample(numbers, *each) for each in lengths]
     features = {} if media else LAYOUT
     ours, theirs = socket.socketpair()
-    extent = extent_of(samples, features)
-    sender = threading.Thread(target=send, args=(theirs, extent, contents(samples, extent)))
-    sender.start()
+    layout = lay_out(samples, SIZE, features)
+    memory = written(layout.size, contents(samples, layout))
+    send(theirs, layout, memory)
+    os.close(memory)
     told = receive(ours)
-    batch = blank_batch(told, SIZE, features)
-    fill(ours, places(batch, told))
-    sender.join()
+    batch = batch_in(take(ours, told.size), told)
     ours.close(), theirs.close()
     here = collate(samples, SIZE, features)
-    assert told == extent and batch.keys() == here.keys()
+    assert told == layout and batch.keys() == here.keys()
     for name, array in here.items():
         assert array.dtype == batch[name].dtype and np.array_equal(array, batch[name])
+        assert batch[name].flags.aligned and batch[name].flags.writeable
     for row, sample in enumerate(samples if media else []):
         assert np.array_equal(here["waveform"][row, : len(sample.waveform)], sample.waveform)
         assert not here["waveform"][row, len(sample.waveform) :].any()
         if sample.frames is not None:
             assert np.array_equal(here["frames"][row, : len(sample.frames)], sample.frames.transpose(0, 3, 1, 2))
             assert not here["frames"][row, len(sample.frames) :].any()
+    for row, sample in enumerate([] if media else samples):
+        for name in LAYOUT:
+            content = sample.features.get(name, here[name][row, :0])
+            assert np.array_equal(here[name][row, : len(content)], content)
+            assert not here[name][row, len(content) :].any()
 
 
-@pytest.mark.parametrize("sent", [0, 3, 40])
-def test_the_end_of_the_other_side_is_noticed_wherever_it_happens(sent):
-    ours, theirs = socket.socketpair()
-    send(theirs, None, [np.arange(64, dtype=np.uint8)])
+def test_memory_holds_its_contents_where_they_belong_and_is_zero_elsewhere(channel):
+    ours, theirs = channel
+    memory = written(5000, [(3, memoryview(b"abc")), (4990, memoryview(b"0123456789"))])
+    send(theirs, "a batch", memory)
+    os.close(memory)
+    theirs.close()  # what was sent outlives its sender
+    assert receive(ours) == "a batch"
+    taken = take(ours, 5000)
+    assert taken.tobytes() == bytes(3) + b"abc" + bytes(4984) + b"0123456789"
+
+
+def test_what_one_does_with_a_batch_another_does_not_see(channel):
+    ours, theirs = channel
+    memory = written(8, [(0, memoryview(b"abcdefgh"))])
+    for _ in range(2):
+        send(theirs, None, memory)
+    os.close(memory)
+    first, second = (receive(ours) or take(ours, 8) for _ in range(2))
+    first[:] = 0
+    assert second.tobytes() == b"abcdefgh"
+
+
+@pytest.mark.parametrize("sent", [0, 3, 8, 10])
+def test_the_end_of_the_other_side_is_noticed_wherever_it_happens(channel, sent):
+    ours, theirs = channel
+    send(theirs, "message")
     whole = ours.recv(1000)
-    theirs.close()
-    ours.close()
-    ours, theirs = socket.socketpair()
     theirs.sendall(whole[:sent])
     theirs.close()
     with pytest.raises(EOFError):
         receive(ours)
-        fill(ours, [np.zeros(64, np.uint8)])
-    ours.close()
+
+
+def test_the_end_of_the_other_side_between_a_message_and_its_memory_is_noticed(channel):
+    ours, theirs = channel
+    send(theirs, "message")
+    theirs.close()
+    assert receive(ours) == "message"
+    with pytest.raises(EOFError):
+        take(ours, 8)
+
+
+def test_a_message_is_refused_where_no_more_files_may_be_open(channel):
+    ours, theirs = channel
+    memory = written(8, [])
+    send(theirs, None, memory)
+    os.close(memory)
+    receive(ours)
+    import torch  # noqa: F401 - opens files of its own
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        with pytest.raises(EnvironmentFault, match="too many open files"):
+            take(ours, 8)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_memory_that_the_machine_does_not_give_is_told_with_its_size():
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = len(os.listdir("/proc/self/fd"))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, hard))
+    try:
+        with pytest.raises(EnvironmentFault, match=r"no memory for a batch of 3 MB: .*; lower data\.micro_batch"):
+            written(3_000_000, [])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert len(os.listdir("/proc/self/fd")) == before

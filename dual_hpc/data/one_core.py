@@ -1,0 +1,34 @@
+"""Keep the threads of one decoding on one core.
+
+decord decodes on a thread of its own and hands every picture over to the caller's, who waits for it. The two never
+work at once, yet the scheduler wakes each on whatever core is idle: a wake-up across cores and cold caches for every
+picture, a fifth of the processor time (benchmarks/results/loader.md). Between two decodings the scheduler is free to
+choose another core, so that nobody is tied to one that others need.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+_A_MOMENT = 2e-5  # seconds: a thread that wakes up is placed anew, one that runs on is not
+
+
+@contextmanager
+def one_core() -> Iterator[None]:
+    """The calling thread, and those that it starts meanwhile, stay on the core that the scheduler gives it now."""
+    allowed = os.sched_getaffinity(0)
+    time.sleep(_A_MOMENT)
+    with suppress(OSError):  # not allowed here: it is only slower
+        os.sched_setaffinity(0, {_libc.sched_getcpu()})
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            os.sched_setaffinity(0, allowed)
+
+
+_libc = ctypes.CDLL(None)
