@@ -35,7 +35,8 @@ FIGURES = (
 NOTE = """Medians of {rounds} rounds in which contestants take turns, one worker process each; load averages before and
 after: {before:.1f}, {after:.1f} (above the number of cores, figures per second of wall time say little). The same
 decoding and padding for everyone; the decode limit decodes bytes in memory, in one process, and does nothing else.
-Memory is that of the process tree, pages of libraries counted once, with the shared memory taken since it started."""
+Memory is what the process tree has for itself and the shared memory taken since it started, without the pages of
+libraries, which all processes of a machine share."""
 
 
 def main() -> None:

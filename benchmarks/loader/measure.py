@@ -47,16 +47,17 @@ def cpu_seconds() -> float:
     return total / _TICK
 
 
-def memory() -> float:
-    """MB of the tree: what its processes have for themselves, pages of libraries divided among those that map them.
+def own_memory() -> float:
+    """MB that the processes of the tree have for themselves, pages that a fork shares counted once.
 
-    Without shared memory: a batch on its way to its process, or not looked at yet, is in no process's set.
+    Without the pages of libraries, which all processes of a machine share, and without shared memory: a batch on its
+    way to its process, or not looked at yet, is in no process's set.
     """
     total = 0
     for pid in tree():
         for line in _lines(Path(f"/proc/{pid}/smaps_rollup")):
-            sign = {"Pss:": 1, "Pss_Shmem:": -1}.get(line.split()[0], 0)
-            total += sign * int(line.split()[1]) if sign else 0
+            if line.startswith("Pss_Anon:"):
+                total += int(line.split()[1])
     return total * 1024 / 1e6
 
 
@@ -85,7 +86,7 @@ def main(name: str, folder: str, batches: str) -> None:
     peak = 0.0
     for _ in range(_WEIGHED):
         batch = next(iterator)
-        peak = max(peak, memory() + shared_memory() - before)
+        peak = max(peak, own_memory() + shared_memory() - before)
     del batch
     print(json.dumps({"per_cpu_second": seconds / cpu, "per_second": seconds / wall, "memory_mb": peak}))
     sys.stdout.flush()

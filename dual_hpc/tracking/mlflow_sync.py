@@ -9,9 +9,7 @@ takes along what its disk had not got yet). Points keep their original times: se
 from __future__ import annotations
 
 import getpass
-import logging
 import math
-import threading
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -31,9 +29,6 @@ CURSOR_TAG = "dual.synced_bytes"
 CHECK_TAG = "dual.synced_crc"
 NOTE_TAG = "mlflow.note.content"
 _BATCH = 900  # metrics per request; MLflow takes 1000 items
-_STOPPED, _FINISHED = 15.0, 120.0  # seconds for the last sync of a job; Slurm leaves a preempted one 30 by default
-
-log = logging.getLogger(__name__)
 
 
 def sync(run: RunDir, *, artifacts: bool = True, model: Path | None = None) -> str:
@@ -77,61 +72,6 @@ def sync(run: RunDir, *, artifacts: bool = True, model: Path | None = None) -> s
             log_model(client, store.uri, run_id, model.resolve(), identity.name)
         _log_status(client, run_id, segments)
     return str(run_id)
-
-
-class Synchroniser:
-    """Sync in the background while a job trains; MLflow's failures never reach the training.
-
-    Only rank 0 has one. All of it happens in one thread, also the last, full sync that `close` asks for.
-    """
-
-    def __init__(self, run: RunDir, interval: float) -> None:
-        self._run, self._interval = run, interval
-        self._stop = threading.Event()
-        self._silent = self._complete = False
-        self._model: Path | None = None
-        self._thread = threading.Thread(target=self._work, name="mlflow-sync", daemon=True)
-
-    def start(self) -> Synchroniser:
-        """Begin; the first sync happens at once, so that a run shows up in MLflow while it starts."""
-        self._thread.start()
-        return self
-
-    def close(self, model: Path | None = None, patience: float | None = None) -> bool:
-        """Sync everything a last time; False (and a warning) where MLflow could not be reached.
-
-        Args:
-            model: the exported weights of a finished run.
-            patience: seconds to wait for that. By default few without a model: a job that was stopped must come to
-                go back into the queue before the cluster kills it, and the next one syncs what is left.
-        """
-        self._model = model
-        self._stop.set()
-        self._thread.join(patience if patience is not None else _STOPPED if model is None else _FINISHED)
-        if self._thread.is_alive():
-            log.warning("MLflow is not up to date: a sync hangs; the journal of %s keeps everything", self._run.path)
-            return False
-        return self._complete
-
-    def _work(self) -> None:
-        while not self._stop.is_set():
-            self._try(artifacts=False)
-            self._stop.wait(self._interval)
-        self._complete = self._try(artifacts=True, model=self._model)
-
-    def _try(self, *, artifacts: bool, model: Path | None = None) -> bool:
-        try:
-            sync(self._run, artifacts=artifacts, model=model)
-        except Exception as error:  # tracking must never stop a training; the journal keeps everything
-            if not self._silent or artifacts:
-                reason = str(error).strip().splitlines()[:1] or [type(error).__name__]
-                log.warning(
-                    "MLflow is not up to date (%s); training goes on, the next sync repairs it", reason[0][:200]
-                )
-            self._silent = True
-            return False
-        self._silent = False
-        return True
 
 
 def _find_or_create(client: MlflowClient, store: Store, run: RunDir) -> Any:

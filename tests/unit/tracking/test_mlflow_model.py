@@ -1,7 +1,8 @@
-"""What an MLflow model says of its inputs is what the model reads, be it media or features."""
+"""An MLflow model: what it says of its inputs is what it reads, be it media or features, and it answers."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +14,10 @@ from dual_hpc.config.schema import ModelConfig
 from dual_hpc.inference.served_model import ServedDual
 from dual_hpc.model import build_model, save_model
 from dual_hpc.tracking.mlflow_model import read_config, signature
+from dual_hpc.tracking.mlflow_store import store_of
+from dual_hpc.tracking.mlflow_sync import sync
+from dual_hpc.tracking.run_dir import Segment
+from tests.unit.tracking.runs import make_run
 
 SIZES = {"waveform": (16_000,), "frames": (5, 3, 32, 32), "audio": (50, 6), "video": (5, 10), "durations": ()}
 
@@ -48,3 +53,47 @@ def test_a_batch_made_from_the_signature_is_answered(which: str, request: pytest
     answer = served.predict(None, batch)
     assert answer.shape == (2, 4)
     np.testing.assert_allclose(answer.sum(1), 1, rtol=1e-5)
+
+
+def test_the_best_export_of_a_finished_run_becomes_an_mlflow_model_that_answers(store, saved_model):
+    import mlflow
+
+    run = make_run(store, "model-1.5")
+    run.exports.mkdir()
+    shutil.copytree(saved_model, run.exports / "step_00000057")
+    (run.exports / "best").symlink_to("step_00000057")
+    run.append_segment(Segment(event="end", job_id="1", reason="finished", time=run.identity().created + 60))
+    run_id = sync(run)
+    sync(run)
+    store_uri = store_of(run.config()).uri
+    with store_of(run.config()).client() as client:
+        found = client.get_run(run_id)
+        (logged,) = client.search_logged_models([found.info.experiment_id])
+        assert found.info.status == "FINISHED"
+        assert found.info.end_time == int((run.identity().created + 60) * 1000)
+        assert [(one.model_id, one.step) for one in client.get_run(run_id).outputs.model_outputs] == [
+            (logged.model_id, 57)
+        ]
+    assert logged.name == "model-1_5"
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(store_uri)
+    try:
+        served = mlflow.pyfunc.load_model(f"models:/{logged.model_id}")
+    finally:
+        mlflow.set_tracking_uri(before)
+    assert served.metadata.metadata["labels"] == ["angry", "happy", "neutral", "sad"]
+    assert not list(Path(logged.artifact_location.removeprefix("file://")).rglob("*.pkl"))
+    batch = {
+        "waveform": np.zeros((2, 16_000), np.float32),
+        "waveform_lengths": np.array([16_000, 0]),
+        "frames": np.zeros((2, 5, 3, 32, 32), np.uint8),
+        "frame_lengths": np.array([5, 5]),
+        "durations": np.ones(2, np.float32),
+        "input_ids": np.zeros((2, 1), np.int64),
+        "attention_mask": np.zeros((2, 1), np.int64),
+    }
+    answer = served.predict(batch)
+    assert answer.shape == (2, 4)
+    np.testing.assert_allclose(answer.sum(1), 1, rtol=1e-5)
+    with pytest.raises(mlflow.MlflowException):
+        served.predict({**batch, "waveform": np.zeros((2, 16_000), np.float64)})

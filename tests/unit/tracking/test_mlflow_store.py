@@ -1,13 +1,19 @@
-"""The sqlite store of runs."""
+"""The sqlite store of runs, and who may write to it."""
 
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from dual_hpc.tracking.mlflow_store import Store, newest_experiment
+from dual_hpc.config import load_config
+from dual_hpc.errors import EnvironmentFault, UserError
+from dual_hpc.tracking.journal import Journal
+from dual_hpc.tracking.mlflow_store import Store, experiment_id, newest_experiment, store_of
+from tests.unit.tracking.runs import history, make_run
 
 
 def test_a_store_whose_making_was_cut_short_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,3 +45,67 @@ def test_the_newest_run_says_which_experiment_to_show(tmp_path: Path) -> None:
         assert newest_experiment(database) == old
     (tmp_path / "torn.db").write_bytes(b"half a database")
     assert newest_experiment(tmp_path / "torn.db") is None
+
+
+def test_processes_that_create_the_store_at_once_do_not_break_it(tmp_path):
+    runs = [make_run(tmp_path, f"r{n}") for n in range(2)]
+    for run in runs:
+        with Journal(run.journal) as journal:
+            journal.metrics(1, {"loss": 1.0}, time_ms=7)
+    program = (
+        "import sys; from dual_hpc.tracking import mlflow_store as s, mlflow_sync as m\n"
+        "s.Store.client.__wrapped__.__defaults__ = (None, 500)  # a busy machine takes long\n"
+        "m.sync(m.RunDir.open(sys.argv[1]), artifacts=False)"
+    )
+    workers = [subprocess.Popen([sys.executable, "-c", program, str(run.path)]) for run in runs]
+    assert [worker.wait(600) for worker in workers] == [0, 0]
+    assert [history(run, "loss") for run in runs] == [[(1, 1.0, 7)]] * 2
+
+
+def test_a_store_kept_by_another_writer_is_given_up_after_a_while(store):
+    held = store_of(make_run(store, "held").config())
+    with held.client(), pytest.raises(EnvironmentFault, match="another process"), held.client(patience=0.2):
+        pass
+
+
+def test_two_writers_of_one_run_take_turns_at_a_server_as_well(store):
+    server = store_of(make_run(store, "turns", "tracking.uri=http://127.0.0.1:9").config())
+    one, other = make_run(store, "one"), make_run(store, "other")
+    refused = pytest.raises(EnvironmentFault, match="another process")
+    with server.client(one.path), server.client(other.path), refused, server.client(one.path, patience=0.2):
+        pass
+
+
+def test_an_experiment_that_another_job_creates_at_the_same_moment_is_found(store):
+    from mlflow import MlflowClient
+
+    class Late(MlflowClient):
+        """Sees the experiment only once somebody has failed to create it."""
+
+        failed = False
+
+        def create_experiment(self, *args, **options):
+            self.failed = True
+            return super().create_experiment(*args, **options)
+
+        def get_experiment_by_name(self, name):
+            return super().get_experiment_by_name(name) if self.failed else None
+
+    ours = store_of(make_run(store, "first").config())
+    with ours.client():
+        made = experiment_id(MlflowClient(ours.uri), ours, "crowd")
+        assert experiment_id(Late(ours.uri), ours, "crowd") == made
+
+
+@pytest.mark.parametrize("uri", ["file:///tmp/mlruns", "databricks", "mlruns"])
+def test_a_store_that_mlflow_no_longer_offers_is_refused_by_setting(tmp_path, uri):
+    with pytest.raises(UserError, match=r"tracking\.uri"):
+        store_of(load_config("demo", [f"store={tmp_path}", f"tracking.uri={uri}"]))
+
+
+@pytest.mark.parametrize(("folder", "uri"), [("a?b", ""), ("a%20b", ""), ("a", "sqlite:///x.db?timeout=9")])
+def test_a_path_that_an_address_cannot_hold_is_refused_before_another_file_is_written(tmp_path, folder, uri):
+    config = load_config("demo", [f"store={tmp_path / folder}", f"tracking.uri={uri!r}"])
+    with pytest.raises(UserError, match=r"path with \? or %"):
+        store_of(config)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,25 @@
+"""Runs to synchronise, and what MLflow has of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dual_hpc.config import load_config
+from dual_hpc.tracking.mlflow_store import store_of
+from dual_hpc.tracking.run_dir import RunDir
+
+
+def make_run(store: Path, name: str, *overrides: str) -> RunDir:
+    config = load_config("demo", [f"store={store}", f"name={name}", *overrides])
+    return RunDir.create(store / "runs" / name, config, code_version="abc+dirty")
+
+
+def mlflow_id(client, run: RunDir) -> str:
+    experiment = client.get_experiment_by_name("dual").experiment_id
+    (found,) = client.search_runs([experiment], filter_string=f"tags.`dual.run_id` = '{run.identity().run_id}'")
+    return found.info.run_id
+
+
+def history(run: RunDir, key: str) -> list[tuple[int, float, int]]:
+    with store_of(run.config()).client() as client:
+        return [(m.step, m.value, m.timestamp) for m in client.get_metric_history(mlflow_id(client, run), key)]
