@@ -1,9 +1,9 @@
 """Keep the threads of one decoding on one core.
 
-decord decodes on a thread of its own and hands every picture over to the caller's, who waits for it. The two never
-work at once, yet the scheduler wakes each on whatever core is idle: a wake-up across cores and cold caches for every
-picture, a fifth of the processor time (benchmarks/results/loader.md). Between two decodings the scheduler is free to
-choose another core, so that nobody is tied to one that others need.
+decord decodes on a thread of its own and hands every picture over to the caller's, which waits for it. The two hardly
+ever work at once, yet the scheduler wakes each on whatever core is idle: a wake-up across cores and cold caches for
+every picture, 5 to 8 % of the processor time on the machine of benchmarks/results/loader.md. Between two decodings the
+scheduler is free to choose another core, so that nobody is tied to one that others need.
 """
 
 from __future__ import annotations
