@@ -22,7 +22,7 @@ def one_core() -> Iterator[None]:
     """The calling thread, and those that it starts meanwhile, stay on the core that the scheduler gives it now."""
     allowed = os.sched_getaffinity(0)
     time.sleep(_A_MOMENT)
-    with suppress(OSError):  # not allowed here: it is only slower
+    with suppress(OSError, ValueError):  # not allowed or not known here (-1): it is only slower
         os.sched_setaffinity(0, {_libc.sched_getcpu()})
     try:
         yield

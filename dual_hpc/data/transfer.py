@@ -1,9 +1,9 @@
 """Messages between a data worker and its parent, over one Unix socket, and memory that goes with them.
 
-A batch goes as a descriptor of anonymous memory, which the worker has written and the parent maps: nothing is copied
-on the way. Written, not mapped, by the worker, it costs no page faults; it needs no room in /dev/shm and has no name,
-so nothing is left behind when either side is killed. Both ends run this code and are born from one process, so
-messages are pickled.
+A batch goes as a descriptor of anonymous memory, which the worker has written and the parent maps: it is copied once,
+by the worker. Written, not mapped, there, it costs no page faults; it needs no room in /dev/shm and has no name, so
+nothing is left behind when either side is killed. Both ends run this code and are born from one process, so messages
+are pickled.
 """
 
 from __future__ import annotations

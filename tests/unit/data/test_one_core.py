@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -62,6 +63,13 @@ def test_decoding_goes_on_where_cores_may_not_be_chosen(allowed, monkeypatch):
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, "sched_setaffinity", refuse)
+    with one_core():
+        decoded = True
+    assert decoded and os.sched_getaffinity(0) == allowed
+
+
+def test_decoding_goes_on_where_nobody_says_which_core_it_is(allowed, monkeypatch):
+    monkeypatch.setattr("dual_hpc.data.one_core._libc", SimpleNamespace(sched_getcpu=lambda: -1))
     with one_core():
         decoded = True
     assert decoded and os.sched_getaffinity(0) == allowed
