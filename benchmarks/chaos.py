@@ -22,8 +22,8 @@ from typing import Any
 
 from benchmarks import record
 from dual_hpc.config import load_config
-from dual_hpc.tracking.run_dir import RunDir
-from launch.ports import LOOPBACK, free_port
+from dual_hpc.run.directory import RunDir
+from launch.job.ports import LOOPBACK, free_port
 from tests.distributed.history import final_state, samples
 from tests.distributed.nursery import Nursery
 

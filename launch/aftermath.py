@@ -9,10 +9,10 @@ import os
 import sys
 from pathlib import Path
 
-from launch import history
-from launch.continuation import go_on, incarnation
 from launch.job import train_rank
-from launch.sweep import SweepDir
+from launch.job.requeue import go_on, incarnation
+from launch.records import submissions
+from launch.sweeps.grid import SweepDir
 
 
 def job_id() -> str:
@@ -26,7 +26,7 @@ def run_of(folder: Path, job: str) -> Path:
     if (folder / "run.json").exists():
         return folder
     sweep = SweepDir.open(folder.parents[1], folder.name)
-    return next(run.path for run in sweep.runs() if job in history.jobs(history.read(run.path)))
+    return next(run.path for run in sweep.runs() if job in submissions.jobs(submissions.read(run.path)))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from dual_hpc.data.container import UnreadableMedia, probe
+from dual_hpc.data.decoding.container import UnreadableMedia, probe
 from dual_hpc.errors import DualError, UserError
 from launch.cli.main import main as dual_hpc
 

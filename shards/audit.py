@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dual_hpc.data.container import UnreadableMedia
-from dual_hpc.data.media import iter_frames, read_audio
-from dual_hpc.data.sample import AUDIO_RATE
+from dual_hpc.data.decoding.container import UnreadableMedia
+from dual_hpc.data.decoding.media import iter_frames, read_audio
+from dual_hpc.data.format.sample import AUDIO_RATE
 from shards.corpora import iemocap
 from shards.crop import speaker_box
 from shards.layout import shuffled

@@ -6,9 +6,9 @@ from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 
-from dual_hpc.data.container import MediaInfo, UnreadableMedia, probe
-from dual_hpc.data.media import iter_frames, read_audio
-from dual_hpc.data.sample import AUDIO, AUDIO_RATE, TEXT, VIDEO, Utterance
+from dual_hpc.data.decoding.container import MediaInfo, UnreadableMedia, probe
+from dual_hpc.data.decoding.media import iter_frames, read_audio
+from dual_hpc.data.format.sample import AUDIO, AUDIO_RATE, TEXT, VIDEO, Utterance
 from shards.crop import speaker_box, speaker_side, stored_size
 from shards.encode import constant_rate, encode_flac, encode_mp4
 from shards.faces import FaceTracker, haar_detector

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dual_hpc.atomic import write_atomically
-from dual_hpc.data.index import ShardIndex
-from dual_hpc.data.sample import VIDEO, Utterance
+from dual_hpc.data.format.index import ShardIndex
+from dual_hpc.data.format.sample import VIDEO, Utterance
 
 _TILE, _COLUMNS, _ROWS, _CAPTION = 128, 8, 5, 24  # pixels, tiles, tiles, pixels
 _GAP = 2  # pixels around a picture

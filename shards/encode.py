@@ -17,7 +17,7 @@ import soundfile
 from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
-from dual_hpc.data.sample import AUDIO_RATE
+from dual_hpc.data.format.sample import AUDIO_RATE
 
 Picture = NDArray[np.uint8]  # RGB [H, W, 3]
 

@@ -13,11 +13,11 @@ import numpy as np
 import torch
 
 from dual_hpc.config.schema import DataConfig
-from dual_hpc.data.index import ShardIndex, dataset_id, write_index
+from dual_hpc.data.dataset import ShardSet
+from dual_hpc.data.format.index import ShardIndex, dataset_id, write_index
+from dual_hpc.data.format.reader import SampleReader
+from dual_hpc.data.format.sample import FEATURES, TEXT
 from dual_hpc.data.loader import EvalLoader
-from dual_hpc.data.reader import SampleReader
-from dual_hpc.data.sample import FEATURES, TEXT
-from dual_hpc.data.shards import ShardSet
 from dual_hpc.errors import UserError
 from shards.encoders import FrozenEncoders
 from shards.layout import extraction_fingerprint, share

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from shards.script import run_script
 
 if TYPE_CHECKING:
-    from dual_hpc.data.index import ShardIndex
+    from dual_hpc.data.format.index import ShardIndex
 
 EXAMPLES = """\
 examples:
@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UserError: the folder is no data set, or the sample is not in it.
     """
-    from dual_hpc.data.index import read_index
+    from dual_hpc.data.format.index import read_index
     from dual_hpc.errors import UserError
 
     if args.audit_sides:

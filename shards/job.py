@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from dual_hpc.data.container import UnreadableMedia
+from dual_hpc.data.decoding.container import UnreadableMedia
 from shards.build import build_sample
 from shards.corpora.text import spoken
 from shards.layout import shard_name

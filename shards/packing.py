@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from dual_hpc.data.index import ShardIndex, dataset_id, write_index
+from dual_hpc.data.format.index import ShardIndex, dataset_id, write_index
 from dual_hpc.errors import UserError
 from shards.contact_sheet import write_contact_sheet
 from shards.corpora import read_corpus

@@ -16,7 +16,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from dual_hpc.atomic import write_atomically
-from dual_hpc.data.index import INDEX_NAME, Shard, ShardIndex, read_index
+from dual_hpc.data.format.index import INDEX_NAME, Shard, ShardIndex, read_index
 from dual_hpc.errors import EnvironmentFault, UserError
 from shards.lock import Held, Lock, first_held
 

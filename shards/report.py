@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from dual_hpc.atomic import write_atomically
-from dual_hpc.data.index import ShardIndex
-from dual_hpc.data.sample import Utterance
+from dual_hpc.data.format.index import ShardIndex
+from dual_hpc.data.format.sample import Utterance
 from dual_hpc.errors import UserError
 from shards.corpora import published
 from shards.plan import Skip

@@ -15,8 +15,8 @@ import av
 import numpy as np
 import soundfile
 
-from dual_hpc.data.index import INDEX_NAME, IndexedSample, Shard, ShardIndex, dataset_id, read_index
-from dual_hpc.data.sample import AUDIO, AUDIO_RATE, FEATURES, META, TEXT, VIDEO
+from dual_hpc.data.format.index import INDEX_NAME, IndexedSample, Shard, ShardIndex, dataset_id, read_index
+from dual_hpc.data.format.sample import AUDIO, AUDIO_RATE, FEATURES, META, TEXT, VIDEO
 from dual_hpc.errors import UserError
 from shards.layout import extraction_fingerprint
 from shards.plan import Skip

@@ -12,8 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from dual_hpc.data.index import IndexedSample, Shard
-from dual_hpc.data.sample import META, Utterance
+from dual_hpc.data.format.index import IndexedSample, Shard
+from dual_hpc.data.format.sample import META, Utterance
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from typing import Any
 
 from benchmarks import record
 from benchmarks.checkpoint import STEPS
-from launch.ports import LOOPBACK, free_port
+from launch.job.ports import LOOPBACK, free_port
 
 RANKS = 2
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.checkpoint import STEPS
 from benchmarks.checkpoint.subject import Subject, by_deepspeed, by_torch, by_us
-from dual_hpc.training.world import joined
+from dual_hpc.training.distributed import joined
 
 
 def main(action: str, folder: str, rounds: str = "1") -> None:

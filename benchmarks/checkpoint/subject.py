@@ -10,10 +10,10 @@ import torch
 
 from dual_hpc.config import RunConfig, load_config
 from dual_hpc.model import build_model
+from dual_hpc.training.distributed import World
 from dual_hpc.training.engine import Engine
 from dual_hpc.training.saving import Progress, Saver
 from dual_hpc.training.step import Wishes, train_step
-from dual_hpc.training.world import World
 
 ACCUMULATION, MICRO, SECONDS, RATE, VIDEO_HZ, SIZE = 2, 4, 4.0, 16_000, 5, 48
 PREPROCESSING = {

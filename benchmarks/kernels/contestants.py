@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dual_hpc.kernels.alignment import alignment_loss
-from dual_hpc.kernels.sdm import sdm
-from dual_hpc.kernels.vdm import vdm_concat_norm
+from dual_hpc.kernels.alignment_loss.operation import alignment_loss
+from dual_hpc.kernels.sdm.operation import sdm
+from dual_hpc.kernels.vdm.operation import vdm_concat_norm
 
 # It compiles itself with nvcc for every batch size and width, a minute or more each: one case, its own regime.
 FLASHRNN = (32, 256, torch.bfloat16)

@@ -14,9 +14,9 @@ import av
 import numpy as np
 import soundfile
 
-from dual_hpc.data.index import IndexedSample, Shard, ShardIndex, dataset_id, write_index
-from dual_hpc.data.members import AUDIO_RATE, FEATURES
-from dual_hpc.data.sample import Utterance
+from dual_hpc.data.format.index import IndexedSample, Shard, ShardIndex, dataset_id, write_index
+from dual_hpc.data.format.members import AUDIO_RATE, FEATURES
+from dual_hpc.data.format.sample import Utterance
 
 FPS = 25
 PICTURE = (256, 192)

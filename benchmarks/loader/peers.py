@@ -18,10 +18,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from dual_hpc.config.schema import DataConfig
 from dual_hpc.data.collate import collate
-from dual_hpc.data.dataset import Request, Sample, SampleDecoder, Setup
+from dual_hpc.data.dataset import ShardSet
+from dual_hpc.data.decoding.decoder import Request, Sample, SampleDecoder, Setup
+from dual_hpc.data.format.reader import SampleRef
 from dual_hpc.data.loader import TrainLoader
-from dual_hpc.data.reader import SampleRef
-from dual_hpc.data.shards import ShardSet
 
 BATCH = 8
 CONFIG = DataConfig(max_seconds=10, global_batch=BATCH, micro_batch=BATCH, workers=1, image_size=112)

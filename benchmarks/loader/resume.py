@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.loader.peers import BATCH, CONFIG
+from dual_hpc.data.dataset import ShardSet
 from dual_hpc.data.loader import TrainLoader
-from dual_hpc.data.order import Order
-from dual_hpc.data.shards import ShardSet
+from dual_hpc.data.sampling.sampler import Order
 
 
 def first_batch_seconds(folder: Path, step: int) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from dual_hpc.data.container import UnreadableMedia
+from dual_hpc.data.decoding.container import UnreadableMedia
 from shards.build import build_sample
 from shards.corpora import read_corpus
 from shards.layout import shuffled

@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import Any
 
 from dual_hpc.checkpoint import manifest as manifests
+from dual_hpc.checkpoint.digest import FileProof
 from dual_hpc.checkpoint.group import Group
 from dual_hpc.checkpoint.manifest import MANIFEST_NAME, Manifest
-from dual_hpc.checkpoint.proof import FileProof
 from dual_hpc.errors import EnvironmentFault
 
 LATEST = "latest"

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from dual_hpc.checkpoint.proof import FileProof
+from dual_hpc.checkpoint.digest import FileProof
 
 FORMAT_VERSION = 1
 MANIFEST_NAME = "manifest.json"

@@ -9,9 +9,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from dual_hpc.config.consistency import check_model
-from dual_hpc.config.mistakes import explain
 from dual_hpc.config.paths import default_store, expand
 from dual_hpc.config.schema import RunConfig
+from dual_hpc.config.validation_errors import explain
 from dual_hpc.config.yaml_text import read_yaml, write_yaml
 from dual_hpc.errors import UserError
 

@@ -126,7 +126,7 @@ class TextEncoderConfig(EncoderConfig):
 
 
 class ModelConfig(Section):
-    """DUAL: see dual_hpc/model/configuration.py, which carries the same keys into the saved model."""
+    """DUAL: see dual_hpc/model/dual/configuration.py, which carries the same keys into the saved model."""
 
     audio: AudioEncoderConfig = AudioEncoderConfig()
     video: VideoEncoderConfig = VideoEncoderConfig()

@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
-from dual_hpc.data.augment import generator
 from dual_hpc.data.collate import MicroBatch
-from dual_hpc.data.dataset import NO_LABEL
+from dual_hpc.data.decoding.augment import generator
+from dual_hpc.data.decoding.decoder import NO_LABEL
 from dual_hpc.data.tokenize import Tokenizer, tokenize
 
 Batch = dict[str, Any]

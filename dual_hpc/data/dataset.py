@@ -1,123 +1,150 @@
-"""One sample from its tar to arrays: read, decode, augment. Runs in the workers, or in the process itself."""
+"""One or several folders of shards seen as one numbered data set."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+import ctypes
+import hashlib
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dual_hpc.data.augment import augment_audio, augment_video, dropped_modalities, generator
-from dual_hpc.data.decode import BadSample, decode_audio, decode_features, decode_text, decode_video
-from dual_hpc.data.members import AUDIO, FEATURES, META, TEXT, VIDEO
-from dual_hpc.data.reader import SampleRef, is_intact
-from dual_hpc.data.settings import AugmentSettings, DecodeSettings, bare
-
-NO_LABEL = -100  # torch's own value for "no class"
-_MODALITY = {AUDIO: "a", VIDEO: "v", TEXT: "t", "audio.npy": "a", "video.npy": "v", "text.npy": "t"}
-
-
-@dataclass(frozen=True)
-class Fault:
-    """Why a sample is bad, and which members it takes to notice: dropping one of them may spare it."""
-
-    members: frozenset[str]
-    reason: str
+from dual_hpc.data.decoding.decode import BadSample, load_array
+from dual_hpc.data.format.index import INDEX_NAME, IndexedSample, Shard, ShardIndex, dataset_id, read_index
+from dual_hpc.data.format.members import FEATURES, TEXT
+from dual_hpc.data.format.reader import SampleReader, SampleRef, is_intact
+from dual_hpc.data.format.sample import Utterance
+from dual_hpc.data.format.table import SampleTable, TableIndex
+from dual_hpc.errors import UserError
 
 
-@dataclass(frozen=True)
-class Request:
-    """One row of a batch. Without `ref` the row is a blank filler; `faults` of the sample are known already."""
+class ShardSample(NamedTuple):
+    """Where one sample is."""
 
-    ref: SampleRef | None
-    label: int = NO_LABEL
-    epoch: int = 0
-    faults: tuple[Fault, ...] = ()
+    folder: Path
+    shard: Shard
+    sample: IndexedSample
 
 
-@dataclass
-class Sample:
-    """Decoded arrays of one sample; what is missing is empty. `fault` says why a sample is blank."""
+class ShardSet:
+    """The samples of all folders, numbered in the order of folders, shards and samples.
 
-    duration: float = 0.0  # seconds, cut at max_seconds
-    waveform: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))  # [n]
-    frames: NDArray[np.uint8] | None = None  # [F, S, S, 3]
-    text: str | None = None
-    features: dict[str, NDArray[np.floating]] = field(default_factory=dict)  # name -> [T, D]
-    fault: Fault | None = None
+    Only what reading needs stays in memory; metadata are read from the indexes again when they are asked for.
 
+    Args:
+        folders: folders that hold an `index.json`.
 
-@dataclass(frozen=True)
-class Setup:
-    """All that decoding depends on besides the sample.
-
-    `augment` is None for evaluation; `features` is the layout of feature shards, empty for media.
+    Raises:
+        UserError: no folder, one without an index or whose index was edited, no samples, the same shards twice, or
+            media and features mixed.
     """
 
-    settings: DecodeSettings
-    augment: AugmentSettings | None = None
-    seed: int = 0
-    features: dict[str, tuple[int, str]] = field(default_factory=dict)
+    def __init__(self, folders: Iterable[str | Path]):
+        self.folders = [Path(folder).absolute() for folder in folders]  # the process may go elsewhere
+        if not self.folders:
+            raise UserError("data.shards: name at least one folder of shards")
+        indexes = [read_index(folder, TableIndex) for folder in self.folders]
+        if len({os.path.realpath(folder) for folder in self.folders}) < len(self.folders):
+            raise UserError(f"data.shards: {', '.join(map(str, self.folders))} name a folder twice")
+        kinds = {index.kind for index in indexes}
+        if len(kinds) > 1:
+            raise UserError("data.shards: folders of media and of features cannot be read together")
+        self.kind = kinds.pop()
+        self.options = [index.options for index in indexes]
+        self._ids = [_identity(folder, index) for folder, index in zip(self.folders, indexes, strict=True)]
+        self.table = SampleTable(self.folders, indexes)
+        del indexes
+        _return_memory()
+        if not len(self.table):
+            raise UserError(f"data.shards: no samples in {', '.join(map(str, self.folders))}")
 
-    def bare(self) -> Setup:
-        """The same without the configuration's classes, so that a worker need not load what they are made of."""
-        augment = None if self.augment is None else bare(self.augment, AugmentSettings)
-        return replace(self, settings=bare(self.settings, DecodeSettings), augment=augment)
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @property
+    def dataset_id(self) -> str:
+        """The folder's own id, or for several folders a hash of theirs in order."""
+        return self._ids[0] if len(self._ids) == 1 else hashlib.sha256("\n".join(self._ids).encode()).hexdigest()[:32]
+
+    @property
+    def shard_of(self) -> NDArray[np.int64]:
+        """Number of the shard of each sample."""
+        return self.table.shard_of
+
+    @property
+    def utterances(self) -> list[Utterance]:
+        """Metadata of every sample, by number: what protocols and splits are decided from. Read anew at each call."""
+        return [entry.meta for index in self._read() for shard in index.shards for entry in shard.samples]
+
+    @cached_property
+    def indexes(self) -> list[ShardIndex]:
+        """The folders' indexes, kept from the first use on: some kilobytes per sample."""
+        return self._read()
+
+    @cached_property
+    def samples(self) -> list[ShardSample]:
+        """All that the indexes say of each sample, by number."""
+        pairs = zip(self.folders, self.indexes, strict=True)
+        return [ShardSample(folder, s, sample) for folder, index in pairs for s in index.shards for sample in s.samples]
+
+    def ref(self, number: int) -> SampleRef:
+        """What a worker needs to read sample `number`."""
+        return self.table.ref(number)
+
+    def features(self) -> dict[str, tuple[int, str]]:
+        """Arrays of feature shards, name -> (D, dtype), from the first sound sample that has each; empty for media.
+
+        Raises:
+            UserError: every sample that has an array is damaged.
+        """
+        if self.kind != "features":
+            return {}
+        with SampleReader() as reader:
+            return {
+                extension.removesuffix(FEATURES): self._layout(reader, extension, first)
+                for extension, first in sorted(self.table.holders().items())
+                if extension.endswith(FEATURES)
+            }
+
+    def _layout(self, reader: SampleReader, extension: str, first: int) -> tuple[int, str]:
+        for ref in map(self.ref, range(first, len(self))):
+            data = reader.read(ref, {extension}).get(extension)
+            with suppress(BadSample):
+                if data is not None and is_intact(ref, extension, data):
+                    array = load_array(data)
+                    return array.shape[1], array.dtype.str
+        raise UserError(f"data.shards: every {extension} is damaged; run `dual-hpc extract` again")
+
+    def texts(self, numbers: Sequence[int]) -> list[str]:
+        """Transcripts of the samples, read from their shards; empty where a sample has none."""
+        with SampleReader() as reader:
+            read = (reader.read(self.ref(number), {TEXT}) for number in numbers)
+            return [members.get(TEXT, b"").decode("utf-8", errors="replace").strip() for members in read]
+
+    def _read(self) -> list[ShardIndex]:
+        indexes = [read_index(folder) for folder in self.folders]
+        for folder, known, index in zip(self.folders, self._ids, indexes, strict=True):
+            if index.dataset_id != known:
+                raise UserError(f"data.shards: {folder} was packed again while it was being read; start again")
+        return indexes
 
 
-class SampleDecoder:
-    """Turns requests into samples."""
+def _identity(folder: Path, index: ShardIndex) -> str:
+    if index.dataset_id != dataset_id(index.shards):
+        raise UserError(
+            f"data.shards: {folder / INDEX_NAME} lists other shards than it was written for: it was edited, or comes "
+            "from elsewhere; run `dual-hpc pack` again"
+        )
+    return index.dataset_id
 
-    def __init__(self, setup: Setup):
-        self._setup = setup
-        self._settings, self._seed = setup.settings, setup.seed
-        self._augment = setup.augment if setup.augment is not None and setup.augment.enabled else None
 
-    def wanted(self, request: Request) -> set[str]:
-        """Extensions to read and decode: modality dropout happens before the work is done."""
-        if request.ref is None:
-            return set()
-        members = set(request.ref.members) - {META}
-        if self._augment is None:
-            return members
-        present = {_MODALITY[e] for e in members if e in _MODALITY}
-        rng = generator(self._seed, request.epoch, request.ref.number, "modality")
-        dropped = dropped_modalities(present, self._augment, rng)
-        return {e for e in members if _MODALITY.get(e) not in dropped}
-
-    def decode(self, request: Request, members: dict[str, bytes]) -> Sample:
-        """The sample; a blank one with its `fault` if a member is damaged, or known to be."""
-        ref = request.ref
-        if ref is None:
-            return Sample()
-        for fault in request.faults:
-            if fault.members <= members.keys():
-                return Sample(fault=fault)
-        sample = Sample(duration=min(ref.duration, self._settings.max_seconds))
-        for extension, data in members.items():
-            try:
-                self._decode(sample, ref, request.epoch, extension, data)
-            except BadSample as error:
-                return Sample(fault=Fault(frozenset({extension}), str(error)))
-        return sample
-
-    def _decode(self, sample: Sample, ref: SampleRef, epoch: int, extension: str, data: bytes) -> None:
-        """Put one member into the sample."""
-        settings, augment = self._settings, self._augment
-        if not is_intact(ref, extension, data):
-            raise BadSample(f"{extension}: is not what was packed (its CRC-32 differs)")
-        if extension == AUDIO:
-            sample.waveform = decode_audio(data, settings.max_seconds)
-            if augment is not None:
-                rng = generator(self._seed, epoch, ref.number, "audio")
-                sample.waveform = augment_audio(sample.waveform, augment, rng)
-        elif extension == VIDEO:
-            frames = decode_video(data, ref.duration, settings.video_hz, settings.max_seconds, settings.image_size)
-            if augment is not None:
-                frames = augment_video(frames, augment, generator(self._seed, epoch, ref.number, "video"))
-            sample.frames = frames
-        elif extension == TEXT:
-            sample.text = decode_text(data) or None
-        elif extension.endswith(FEATURES):
-            name = extension.removesuffix(FEATURES)
-            sample.features[name] = decode_features(data, *self._setup.features[name])
+def _return_memory() -> None:
+    """Give back what parsing took and freed: twenty times what is kept of it, and glibc does not by itself."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)

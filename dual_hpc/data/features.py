@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from dual_hpc.data.shards import ShardSet
+from dual_hpc.data.dataset import ShardSet
 from dual_hpc.errors import UserError
 
 _PREPROCESSING = {"sample_rate": int, "image_size": int, "video_hz": float, "max_seconds": float, "max_tokens": int}

@@ -11,19 +11,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dual_hpc.data.bad_samples import FaultList
 from dual_hpc.data.batch import Batch, to_batch
-from dual_hpc.data.bucketing import BucketedOrder, padding_waste
 from dual_hpc.data.collate import MicroBatch
-from dual_hpc.data.dataset import Request, Setup
-from dual_hpc.data.faults import FaultList
-from dual_hpc.data.order import Order
-from dual_hpc.data.plan import BatchPlan, evaluation_places
-from dual_hpc.data.selection import Selection
+from dual_hpc.data.dataset import ShardSet
+from dual_hpc.data.decoding.decoder import Request, Setup
+from dual_hpc.data.sampling.batching import BatchPlan, evaluation_places
+from dual_hpc.data.sampling.bucketing import BucketedOrder, padding_waste
+from dual_hpc.data.sampling.sampler import Order
+from dual_hpc.data.sampling.selection import Selection
 from dual_hpc.data.settings import AugmentSettings, LoaderSettings
-from dual_hpc.data.shards import ShardSet
-from dual_hpc.data.source import open_source
 from dual_hpc.data.state import LoaderState, resume_position
 from dual_hpc.data.tokenize import Tokenizer
+from dual_hpc.data.workers.source import open_source
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from dual_hpc.data.augment import drop_tokens
+from dual_hpc.data.decoding.augment import drop_tokens
 
 
 class Tokenizer(Protocol):

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dual_hpc.config.schema import DataConfig
-from dual_hpc.data.sample import Utterance
+from dual_hpc.data.format.sample import Utterance
 from dual_hpc.errors import UserError
 
 Split = dict[str, list[int]]  # "train", "validation", "test" -> positions in the list of utterances

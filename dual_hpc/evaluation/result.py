@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from dual_hpc.data.sample import Utterance
+from dual_hpc.data.format.sample import Utterance
 from dual_hpc.evaluation.baselines import class_prior, majority
 from dual_hpc.evaluation.metrics import Scores, bootstrap, scores
+from dual_hpc.evaluation.perturbations.suite import Robustness
 from dual_hpc.evaluation.predictions import Predictions
 from dual_hpc.evaluation.protocols import dialogue_of
-from dual_hpc.evaluation.robustness import Robustness
 
 LEVEL = 0.95
 STYLES = {"scripted": True, "improvised": False}

@@ -14,22 +14,22 @@ import numpy as np
 import torch
 
 from dual_hpc.config.schema import DataConfig
+from dual_hpc.data.dataset import ShardSet
 from dual_hpc.data.features import feature_source
+from dual_hpc.data.format.sample import Utterance
 from dual_hpc.data.loader import EvalLoader
 from dual_hpc.data.modalities import keep
-from dual_hpc.data.sample import Utterance
-from dual_hpc.data.shards import ShardSet
 from dual_hpc.errors import UserError
 from dual_hpc.evaluation.controls import CONTROLS, mismatched
+from dual_hpc.evaluation.perturbations.recorded_noise import Recordings
+from dual_hpc.evaluation.perturbations.report import write_robustness
+from dual_hpc.evaluation.perturbations.suite import Suite
 from dual_hpc.evaluation.predictions import View, predict_views
 from dual_hpc.evaluation.protocols import SPLITS, Protocol, get_protocol, protocol_of_classes
-from dual_hpc.evaluation.recorded_noise import Recordings
 from dual_hpc.evaluation.report import write_report
 from dual_hpc.evaluation.result import EvaluationResult, assemble
-from dual_hpc.evaluation.robustness import Suite
-from dual_hpc.evaluation.robustness_report import write_robustness
 from dual_hpc.model import DualConfig, load_model
-from dual_hpc.tracking.run_dir import RunDir
+from dual_hpc.run.directory import RunDir
 
 ALL_SUBSETS = ("a", "v", "t", "av", "at", "vt", "avt")
 _PREPROCESSING = ("image_size", "video_hz", "max_seconds", "max_tokens")

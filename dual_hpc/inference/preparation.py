@@ -1,7 +1,7 @@
 """A raw clip -> the sample that training would have seen of it: same rate, same grid of pictures, same size.
 
-Packing stores media and training decodes them at the times of `dual_hpc.data.grid`; here both happen at once, with the
-same functions: the grid, the sample and the collation are training's own.
+Packing stores media and training decodes them at the times of `dual_hpc.data.decoding.grid`; here both happen at once,
+with the same functions: the grid, the sample and the collation are training's own.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import numpy as np
 from av.video.reformatter import Interpolation
 from numpy.typing import NDArray
 
-from dual_hpc.data.container import MediaInfo, UnreadableMedia, probe
-from dual_hpc.data.dataset import Sample
-from dual_hpc.data.grid import audio_samples, frame_times
-from dual_hpc.data.media import iter_frames, read_audio
-from dual_hpc.data.sample import AUDIO_RATE
+from dual_hpc.data.decoding.container import MediaInfo, UnreadableMedia, probe
+from dual_hpc.data.decoding.decoder import Sample
+from dual_hpc.data.decoding.grid import audio_samples, frame_times
+from dual_hpc.data.decoding.media import iter_frames, read_audio
+from dual_hpc.data.format.sample import AUDIO_RATE
 from dual_hpc.inference.requests import Clip
 
 _BLIND_STEP = 1 / 25  # seconds a single picture of unknown rate is taken to last

@@ -1,8 +1,8 @@
 """DUAL: configuration, model, tokenizer, and what builds, saves and loads them. Needs torch, numpy and transformers."""
 
 from dual_hpc.model.assembly import build_model
-from dual_hpc.model.configuration import DualConfig
-from dual_hpc.model.dual import DualForEmotionClassification
+from dual_hpc.model.dual.configuration import DualConfig
+from dual_hpc.model.dual.model import DualForEmotionClassification
 from dual_hpc.model.output import DualOutput
 from dual_hpc.model.saved import load_model, save_model
 from dual_hpc.model.tokenizer import build_tokenizer, load_tokenizer

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from dual_hpc.config.consistency import check_model
 from dual_hpc.errors import UserError
-from dual_hpc.model.configuration import DualConfig
-from dual_hpc.model.dual import DualForEmotionClassification
+from dual_hpc.model.dual.configuration import DualConfig
+from dual_hpc.model.dual.model import DualForEmotionClassification
 from dual_hpc.model.encoders.transformer_kinds import PICTURES, SPEECH, WORDS, complete_config, load_weights, read_json
 
 if TYPE_CHECKING:

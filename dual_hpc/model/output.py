@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from dual_hpc.model.torchaudio_seam import open_door
+from dual_hpc.model.torchaudio_stub import open_door
 
 open_door()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from dual_hpc.model.dual import DualForEmotionClassification
+from dual_hpc.model.dual.model import DualForEmotionClassification
 from dual_hpc.model.tokenizer import load_tokenizer
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dual_hpc.errors import UserError
-from dual_hpc.model.torchaudio_seam import open_door
+from dual_hpc.model.torchaudio_stub import open_door
 
 open_door()
 

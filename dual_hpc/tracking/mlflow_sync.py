@@ -15,11 +15,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dual_hpc.tracking.journal import Point, points, read, replay
+from dual_hpc.run.directory import RunDir, RunIdentity, Segment
+from dual_hpc.run.journal import Point, points, read, replay
 from dual_hpc.tracking.mlflow_model import log_model
 from dual_hpc.tracking.mlflow_store import Store, experiment_id, store_of
 from dual_hpc.tracking.mlflow_words import ENDED, flatten, jobs_of, mlflow_name, report_metrics, status_of, with_best
-from dual_hpc.tracking.run_dir import RunDir, RunIdentity, Segment
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

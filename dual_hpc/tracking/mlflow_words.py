@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from dual_hpc.tracking.journal import Entry
-from dual_hpc.tracking.run_dir import Segment
+from dual_hpc.run.directory import Segment
+from dual_hpc.run.journal import Entry
 
 _NAME, _VALUE = 250, 6000  # characters MLflow takes of a name and of a parameter's value
 _JOBS = 200  # jobs named in the tag; MLflow cuts it at 8000 characters

@@ -6,8 +6,8 @@ import logging
 import threading
 from pathlib import Path
 
+from dual_hpc.run.directory import RunDir
 from dual_hpc.tracking.mlflow_sync import sync
-from dual_hpc.tracking.run_dir import RunDir
 
 _STOPPED, _FINISHED = 15.0, 120.0  # seconds for the last sync of a job; Slurm leaves a preempted one 30 by default
 

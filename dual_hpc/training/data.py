@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from dual_hpc.config import RunConfig
+from dual_hpc.data.dataset import ShardSet
+from dual_hpc.data.format.sample import AUDIO_RATE
 from dual_hpc.data.loader import EvalLoader, TrainLoader
-from dual_hpc.data.plan import BatchPlan
-from dual_hpc.data.sample import AUDIO_RATE
-from dual_hpc.data.shards import ShardSet
+from dual_hpc.data.sampling.batching import BatchPlan
 from dual_hpc.evaluation.protocols import get_protocol
 from dual_hpc.model import build_tokenizer, load_tokenizer
+from dual_hpc.training.distributed import World
 from dual_hpc.training.features import fitted
-from dual_hpc.training.world import World
 
 
 @dataclass

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from dual_hpc.checkpoint.deepspeed_files import ProvenFiles
+from dual_hpc.checkpoint.deepspeed_io import ProvenFiles
 from dual_hpc.checkpoint.host_copy import host_copy
 from dual_hpc.config.schema import OptimConfig, Precision, RunConfig
 from dual_hpc.errors import UserError

@@ -15,13 +15,13 @@ import torch
 from safetensors import SafetensorError
 
 from dual_hpc.atomic import write_atomically
-from dual_hpc.checkpoint import choose
+from dual_hpc.checkpoint import select
 from dual_hpc.checkpoint.group import Alone
 from dual_hpc.checkpoint.manifest import BadManifest, Manifest, folder_name
 from dual_hpc.checkpoint.manifest import load as load_manifest
 from dual_hpc.errors import EnvironmentFault, UserError
 from dual_hpc.model import DualConfig, DualForEmotionClassification, load_tokenizer, save_model
-from dual_hpc.tracking.run_dir import RunDir
+from dual_hpc.run.directory import RunDir
 
 MODEL_FILE = "model.json"  # in the run directory: the model's configuration, labels and preprocessing included
 
@@ -74,7 +74,7 @@ def export_checkpoint(run_dir: str | Path, step: int | None = None, out: str | P
         EnvironmentFault: the checkpoint is damaged, or `out` cannot be written.
     """
     os.environ.setdefault("DS_ACCELERATOR", "cpu")  # a login node; otherwise DeepSpeed warns that it has no GPU
-    from dual_hpc.checkpoint.deepspeed_files import FOLDER, ProvenFiles
+    from dual_hpc.checkpoint.deepspeed_io import FOLDER, ProvenFiles
     from dual_hpc.checkpoint.weights import whole_weights
 
     run = RunDir.open(run_dir)
@@ -107,15 +107,15 @@ def export_checkpoint(run_dir: str | Path, step: int | None = None, out: str | P
 
 def _checkpoint(run: RunDir, step: int | None) -> tuple[Path, Manifest]:
     if step is None:
-        choice = choose.newest_proven(run.checkpoints, Alone())
+        choice = select.newest_proven(run.checkpoints, Alone())
         if choice is None:
             raise UserError(f"{run.path.name} has no checkpoint yet")
         return choice.folder, choice.manifest
     folder = run.checkpoints / folder_name(step)
     if not folder.is_dir():
-        there = ", ".join(map(str, choose.steps(run.checkpoints))) or "none"
+        there = ", ".join(map(str, select.steps(run.checkpoints))) or "none"
         raise UserError(f"--step: {run.path.name} has no checkpoint of step {step} (there are: {there})")
-    if reasons := choose.verify(folder):
+    if reasons := select.verify(folder):
         raise EnvironmentFault(f"{folder.name} is damaged: {reasons[0]}")
     try:
         return folder, load_manifest(folder)

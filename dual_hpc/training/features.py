@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dual_hpc.config import RunConfig
+from dual_hpc.data.dataset import ShardSet
 from dual_hpc.data.features import feature_source
-from dual_hpc.data.shards import ShardSet
 from dual_hpc.errors import UserError
 
 MODALITIES = ("audio", "video", "text")

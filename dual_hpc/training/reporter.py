@@ -15,11 +15,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from dual_hpc.config import RunConfig
 from dual_hpc.errors import EnvironmentFault
-from dual_hpc.tracking.journal import Journal, read
-from dual_hpc.tracking.run_dir import RunDir, Segment
+from dual_hpc.run.directory import RunDir, Segment
+from dual_hpc.run.journal import Journal, read
 from dual_hpc.tracking.synchroniser import Synchroniser
-from dual_hpc.training.requests import job_id
-from dual_hpc.training.world import World
+from dual_hpc.training.distributed import World
+from dual_hpc.training.stop_requests import job_id
 
 LINE_SECONDS = 15.0  # between two lines where there is no terminal
 

@@ -13,18 +13,18 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from dual_hpc.checkpoint import choose, commit, convert
+from dual_hpc.checkpoint import commit, reshard, select
 from dual_hpc.checkpoint.background import aside, at_once
-from dual_hpc.checkpoint.choose import Choice
-from dual_hpc.checkpoint.deepspeed_files import FOLDER, write_file
+from dual_hpc.checkpoint.deepspeed_io import FOLDER, write_file
+from dual_hpc.checkpoint.digest import FileProof
 from dual_hpc.checkpoint.manifest import BadManifest, Manifest, folder_name
 from dual_hpc.checkpoint.manifest import load as load_manifest
-from dual_hpc.checkpoint.proof import FileProof
 from dual_hpc.checkpoint.retention import surplus
+from dual_hpc.checkpoint.select import Choice
 from dual_hpc.config import RunConfig, changed_since, fixed
 from dual_hpc.errors import EnvironmentFault, UserError
+from dual_hpc.training.distributed import World
 from dual_hpc.training.engine import Engine
-from dual_hpc.training.world import World
 
 SETTINGS = "settings"  # in a manifest's state, beside the progress: what must be unchanged to go on
 
@@ -157,7 +157,7 @@ class Saver:
         """
         if self._world.rank == 0:
             commit.sweep(self._root)
-        choice = choose.newest_proven(self._root, self._world)
+        choice = select.newest_proven(self._root, self._world)
         if choice is None:
             return None
         self._load(choice)
@@ -173,7 +173,7 @@ class Saver:
             EnvironmentFault: there are checkpoints of these steps, none of them usable.
         """
         assert self._flight is None, "the save under way has not been finished"
-        choice = choose.newest_proven(self._root, self._world, up_to)
+        choice = select.newest_proven(self._root, self._world, up_to)
         if choice is None:
             return None
         self._load(choice)
@@ -181,7 +181,7 @@ class Saver:
 
     def _load(self, choice: Choice) -> None:
         self._check(choice.manifest)
-        choice = convert.for_ranks(choice, self._root / convert.CACHE, self._world, self._world.size)
+        choice = reshard.for_ranks(choice, self._root / reshard.CACHE, self._world, self._world.size)
         self._engine.files.believe(choice.folder, choice.manifest)
         # The learning rate, the loader's position and the random state come from `Progress`, not from these files.
         loaded, _ = self._engine.deepspeed.load_checkpoint(
@@ -211,10 +211,10 @@ class Saver:
         keep = self._config.checkpoint
         try:
             scores = _scores(self._root) if keep.keep_best else {}
-            times = {step: time for step, time in choose.saved_at(self._root).items() if step <= saved}
+            times = {step: time for step, time in select.saved_at(self._root).items() if step <= saved}
             for step in surplus(times, keep.keep_last, keep.keep_hours, scores, keep.keep_best):
                 commit.remove(self._root / folder_name(step))
-            convert.forget(self._root / convert.CACHE)
+            reshard.forget(self._root / reshard.CACHE)
         except OSError as error:
             return f"old checkpoints cannot be deleted: {error.strerror or error}"
         return None
@@ -250,7 +250,7 @@ def _write(content: dict[str, Any], folder: Path) -> dict[str, FileProof]:
 
 def _scores(root: Path) -> dict[int, float]:
     found = {}
-    for step in choose.steps(root):
+    for step in select.steps(root):
         with contextlib.suppress(BadManifest):
             score = load_manifest(root / folder_name(step)).state.get("score")
             if score is not None:

@@ -13,18 +13,18 @@ from dual_hpc.checkpoint.export import gather_weights, publish
 from dual_hpc.config import RunConfig
 from dual_hpc.errors import EnvironmentFault
 from dual_hpc.model import DualConfig, build_model
-from dual_hpc.tracking.run_dir import RunDir, write_json
-from dual_hpc.training.agreement import agree
+from dual_hpc.run.directory import RunDir, write_json
+from dual_hpc.training.consistency import agree
 from dual_hpc.training.data import TrainingData
+from dual_hpc.training.distributed import World, seed_everything
 from dual_hpc.training.engine import Engine
 from dual_hpc.training.export import write_description, write_model
-from dual_hpc.training.health import named, too_sick, verdict
+from dual_hpc.training.non_finite import named, too_sick, verdict
 from dual_hpc.training.reporter import Reporter, last_save_seconds
 from dual_hpc.training.saving import Progress, Resumed, Saver
 from dual_hpc.training.schedule import Plan, total_steps
 from dual_hpc.training.step import StepReport
 from dual_hpc.training.validation import Interrupted, choosing_score, validate
-from dual_hpc.training.world import World, seed_everything
 
 
 class Session:

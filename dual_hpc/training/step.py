@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from dual_hpc.model.inputs import INPUTS
+from dual_hpc.training.distributed import World
 from dual_hpc.training.engine import Engine
-from dual_hpc.training.world import World
 
 LOSSES = ("loss", "loss_cls", "loss_static", "loss_dynamic")
 

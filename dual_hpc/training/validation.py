@@ -13,7 +13,7 @@ from dual_hpc.config.schema import RunConfig
 from dual_hpc.data.modalities import keep
 from dual_hpc.evaluation.metrics import scores
 from dual_hpc.evaluation.predictions import predict_views
-from dual_hpc.training.world import World
+from dual_hpc.training.distributed import World
 
 
 def subsets(config: RunConfig) -> list[str]:

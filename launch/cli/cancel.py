@@ -22,10 +22,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     import time
 
-    from launch.control import cancel, cancel_job, cancel_sweep
-    from launch.jobs import JobDir
-    from launch.scheduler import Scheduler
-    from launch.standing import standings
+    from launch.cluster.slurm import Scheduler
+    from launch.commands.job_dir import JobDir
+    from launch.runs.control import cancel, cancel_job, cancel_sweep
+    from launch.runs.status import standings
 
     if (sweep := existing_sweep(args)) is not None:
         print(*cancel_sweep(sweep), sep="\n")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from launch.cli.run_arguments import add_run, existing_run
 
 if TYPE_CHECKING:
-    from dual_hpc.tracking.run_dir import RunDir
+    from dual_hpc.run.directory import RunDir
 
 EXAMPLES = """\
 examples:
@@ -49,9 +49,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _list(run: RunDir, args: argparse.Namespace) -> int:
-    from dual_hpc.checkpoint import choose, manifest
+    from dual_hpc.checkpoint import manifest, select
 
-    steps = choose.steps(run.checkpoints)
+    steps = select.steps(run.checkpoints)
     if not steps:
         print(f"{run.path.name} has no checkpoint yet")
     for step in steps:
@@ -70,14 +70,14 @@ def _list(run: RunDir, args: argparse.Namespace) -> int:
 def _verify(run: RunDir, args: argparse.Namespace) -> int:
     import os
 
-    from dual_hpc.checkpoint import choose, manifest
+    from dual_hpc.checkpoint import manifest, select
 
-    damaged, steps = 0, choose.steps(run.checkpoints)
+    damaged, steps = 0, select.steps(run.checkpoints)
     if not steps:
         print(f"{run.path.name} has no checkpoint yet")
     for step in steps:
         folder = run.checkpoints / manifest.folder_name(step)
-        reasons = choose.verify(folder)
+        reasons = select.verify(folder)
         if not os.path.lexists(folder):
             continue  # a running job has let it go meanwhile
         damaged += bool(reasons)
@@ -90,7 +90,7 @@ def _alone(run: RunDir) -> Iterator[None]:
     """While no job works on the run, nor begins to."""
     import os
 
-    from dual_hpc.training.lease import Lease
+    from dual_hpc.run.lease import Lease
 
     lease = Lease.acquire(run.path, f"ckpt-{os.getpid()}", 0, lost=print)
     try:
@@ -110,12 +110,12 @@ def _prune(run: RunDir, args: argparse.Namespace) -> int:
 
 
 def _prune_held(run: RunDir, keep: int) -> int:
-    from dual_hpc.checkpoint import choose, commit, convert, manifest
+    from dual_hpc.checkpoint import commit, manifest, reshard, select
     from dual_hpc.checkpoint.retention import surplus
     from dual_hpc.errors import UserError
 
-    steps = choose.steps(run.checkpoints)
-    kept = [step for step in steps if not choose.verify(run.checkpoints / manifest.folder_name(step))][-keep:]
+    steps = select.steps(run.checkpoints)
+    kept = [step for step in steps if not select.verify(run.checkpoints / manifest.folder_name(step))][-keep:]
     if steps and not kept:
         raise UserError(f"{run.path.name}: none of its checkpoints is proven; see `dual-hpc ckpt verify`")
     # A damaged checkpoint that is newer than a proven one is no reason to delete the proven one.
@@ -123,7 +123,7 @@ def _prune_held(run: RunDir, keep: int) -> int:
         commit.remove(run.checkpoints / manifest.folder_name(step))
         print(f"deleted {manifest.folder_name(step)}")
     commit.sweep(run.checkpoints)
-    convert.forget(run.checkpoints / convert.CACHE)
+    reshard.forget(run.checkpoints / reshard.CACHE)
     return 0
 
 
@@ -142,12 +142,12 @@ def _convert(run: RunDir, args: argparse.Namespace) -> int:
     if args.ranks is None or args.ranks < 1:
         raise UserError("--ranks: give the number of ranks that will load the checkpoint")
     os.environ.setdefault("DS_ACCELERATOR", "cpu")  # a login node; otherwise DeepSpeed warns that it has no GPU
-    from dual_hpc.checkpoint import choose, convert
+    from dual_hpc.checkpoint import reshard, select
     from dual_hpc.checkpoint.group import Alone
 
     with _alone(run):  # the next save of a job makes conversions useless and deletes them
-        choice = choose.newest_proven(run.checkpoints, Alone())
+        choice = select.newest_proven(run.checkpoints, Alone())
         if choice is None:
             raise UserError(f"{run.path.name} has no checkpoint yet")
-        print(convert.for_ranks(choice, run.checkpoints / convert.CACHE, Alone(), args.ranks).folder)
+        print(reshard.for_ranks(choice, run.checkpoints / reshard.CACHE, Alone(), args.ranks).folder)
     return 0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dual_hpc.evaluation.result import EvaluationResult
-    from dual_hpc.tracking.run_dir import RunDir
+    from dual_hpc.run.directory import RunDir
 
 EXAMPLES = """\
 examples:
@@ -42,8 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     import json
 
+    from launch.cli.score_table import left_out_line, reliance_line, robustness_table, score_table
     from launch.cli.terminal import print_table
-    from launch.score_table import left_out_line, reliance_line, robustness_table, score_table
 
     result = evaluate(args)
     if args.json:
@@ -62,7 +62,7 @@ def evaluate(args: argparse.Namespace) -> EvaluationResult:
     from dual_hpc.config import load_config
     from dual_hpc.errors import UserError
     from launch.cli.model_argument import model_folder
-    from launch.runs import find_run
+    from launch.runs.plan import find_run
 
     if (args.run_name is None) == (args.model is None):
         raise UserError("evaluate what? Name a RUN, or give --model DIR with --shards and --protocol")

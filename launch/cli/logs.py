@@ -11,8 +11,8 @@ from launch.cli.run_arguments import add_run, existing
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from dual_hpc.tracking.run_dir import RunDir
-    from launch.jobs import JobDir
+    from dual_hpc.run.directory import RunDir
+    from launch.commands.job_dir import JobDir
 
 EXAMPLES = """\
 examples:
@@ -32,8 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from dual_hpc.errors import UserError
-    from launch.evidence import tail
-    from launch.jobs import JobDir
+    from launch.commands.job_dir import JobDir
+    from launch.runs.evidence import tail
 
     if args.rank < 0 or args.lines < 0:
         raise UserError("--rank, --lines: not below 0")
@@ -59,10 +59,10 @@ def of_run(found: RunDir, rank: int) -> tuple[Callable[[], Path], Callable[[], b
     import time
 
     from dual_hpc.errors import EnvironmentFault
-    from launch import history
-    from launch.scheduler import WATCHER_SECONDS, Scheduler
-    from launch.standing import standings
-    from launch.submission import is_finished
+    from launch.cluster.slurm import WATCHER_SECONDS, Scheduler
+    from launch.records import submissions
+    from launch.runs.status import standings
+    from launch.runs.submit import is_finished
 
     scheduler = Scheduler(WATCHER_SECONDS)
 
@@ -74,7 +74,7 @@ def of_run(found: RunDir, rank: int) -> tuple[Callable[[], Path], Callable[[], b
 
     def log() -> Path:
         own = found.logs / f"rank_{rank:04d}.log"
-        slurm = found.logs / f"{history.last_job(history.read(found.path))}_{rank}_log.out"
+        slurm = found.logs / f"{submissions.last_job(submissions.read(found.path))}_{rank}_log.out"
         return slurm if slurm.exists() and not own.exists() else own
 
     return log, active
@@ -83,8 +83,8 @@ def of_run(found: RunDir, rank: int) -> tuple[Callable[[], Path], Callable[[], b
 def of_job(found: JobDir, task: int) -> tuple[Callable[[], Path], Callable[[], bool]]:
     """Where a task writes, and whether it waits or runs."""
     from dual_hpc.errors import UserError
-    from launch.job_standing import UNDER_WAY, overviews
-    from launch.scheduler import WATCHER_SECONDS, Scheduler, available
+    from launch.cluster.slurm import WATCHER_SECONDS, Scheduler, available
+    from launch.commands.status import UNDER_WAY, overviews
 
     scheduler = Scheduler(WATCHER_SECONDS)
     count = len(found.description().job_ids)

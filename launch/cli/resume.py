@@ -26,8 +26,8 @@ def run(args: argparse.Namespace) -> int:
     import json
 
     from dual_hpc.errors import UserError
-    from launch.runs import plan_resumption
-    from launch.submission import submit
+    from launch.runs.plan import plan_resumption
+    from launch.runs.submit import submit
 
     found = existing_run(args)
     if any(segment.reason == "finished" for segment in found.segments()):

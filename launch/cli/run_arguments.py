@@ -6,10 +6,10 @@ import argparse
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dual_hpc.tracking.run_dir import RunDir
-    from launch.jobs import JobDir
-    from launch.runs import PlannedRun
-    from launch.sweep import SweepDir
+    from dual_hpc.run.directory import RunDir
+    from launch.commands.job_dir import JobDir
+    from launch.runs.plan import PlannedRun
+    from launch.sweeps.grid import SweepDir
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +37,7 @@ class _Settings(argparse.Action):
 
 def planned_run(args: argparse.Namespace, *further: str) -> PlannedRun:
     """The run that the parsed arguments mean; `further` overrides come last."""
-    from launch.runs import plan_run
+    from launch.runs.plan import plan_run
 
     return plan_run(args.config or args.preset, args.run, [*args.overrides, *further], args.shards)
 
@@ -60,7 +60,7 @@ def existing_run(args: argparse.Namespace) -> RunDir:
         UserError: there is none, or it is a job of another verb.
     """
     from dual_hpc.errors import UserError
-    from launch.jobs import JobDir
+    from launch.commands.job_dir import JobDir
 
     found = existing(args)
     if isinstance(found, JobDir):
@@ -82,8 +82,8 @@ def existing(args: argparse.Namespace) -> RunDir | JobDir:
 
     from dual_hpc.config.paths import default_store
     from dual_hpc.errors import UserError
-    from launch.jobs import find_job
-    from launch.runs import find_run
+    from launch.commands.job_dir import find_job
+    from launch.runs.plan import find_run
 
     store = Path(args.store) if args.store else default_store()
     try:
@@ -106,7 +106,7 @@ def existing_sweep(args: argparse.Namespace) -> SweepDir | None:
 
     from dual_hpc.config.paths import default_store, runs_dir
     from dual_hpc.errors import UserError
-    from launch.sweep import SweepDir
+    from launch.sweeps.grid import SweepDir
 
     store = Path(args.store or default_store()).absolute()
     if (runs_dir(store) / args.run_name / "run.json").exists():

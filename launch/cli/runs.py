@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from launch.job_standing import JobOverview
-    from launch.overview import Overview
+    from launch.commands.status import JobOverview
+    from launch.runs.summary import Overview
 
 EXAMPLES = """\
 examples:
@@ -37,9 +37,9 @@ def run(args: argparse.Namespace) -> int:
 
     from dual_hpc.config.paths import default_store
     from dual_hpc.errors import UserError
+    from launch.cli.store_listing import list_store
     from launch.cli.terminal import print_table
-    from launch.listing import list_store
-    from launch.scheduler import Scheduler
+    from launch.cluster.slurm import Scheduler
 
     store = Path(args.store) if args.store else default_store()
     if store.exists() and not store.is_dir():

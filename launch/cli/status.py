@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from launch.cli.run_arguments import add_run, existing
 
 if TYPE_CHECKING:
-    from dual_hpc.tracking.run_dir import RunDir
-    from launch.jobs import JobDir
+    from dual_hpc.run.directory import RunDir
+    from launch.commands.job_dir import JobDir
 
 EXAMPLES = """\
 examples:
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     import json
 
-    from launch.jobs import JobDir
+    from launch.commands.job_dir import JobDir
 
     found = existing(args)
     told, lines = of_job(found) if isinstance(found, JobDir) else of_run(found)
@@ -45,9 +45,9 @@ def of_run(found: RunDir) -> tuple[dict[str, object], dict[str, str]]:
     import dataclasses
     import time
 
-    from launch.overview import overview
-    from launch.scheduler import Scheduler
-    from launch.standing import standings
+    from launch.cluster.slurm import Scheduler
+    from launch.runs.status import standings
+    from launch.runs.summary import overview
 
     now = time.time()
     row = overview(found, standings([found], Scheduler(), now, tolerant=True)[0], now)
@@ -67,8 +67,8 @@ def of_job(found: JobDir) -> tuple[dict[str, object], dict[str, str]]:
     """A job of another verb, as JSON and as lines."""
     import dataclasses
 
-    from launch.job_standing import overviews
-    from launch.scheduler import Scheduler
+    from launch.cluster.slurm import Scheduler
+    from launch.commands.status import overviews
 
     row = overviews([found], Scheduler())[0]
     tasks = (

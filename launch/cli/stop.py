@@ -21,9 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     import time
 
-    from launch.control import stop, stop_sweep
-    from launch.scheduler import Scheduler
-    from launch.standing import standings
+    from launch.cluster.slurm import Scheduler
+    from launch.runs.control import stop, stop_sweep
+    from launch.runs.status import standings
 
     if (sweep := existing_sweep(args)) is not None:
         print(*stop_sweep(sweep), sep="\n")

@@ -10,8 +10,8 @@ from launch.cli.run_arguments import add_run_arguments, planned_run
 
 if TYPE_CHECKING:
     from dual_hpc.config.schema import RunConfig
-    from launch.profiles import Profile
-    from launch.runs import PlannedRun
+    from launch.cluster.profiles import Profile
+    from launch.runs.plan import PlannedRun
 
 EXAMPLES = """\
 examples:
@@ -42,10 +42,10 @@ def run(args: argparse.Namespace) -> int:
     import json
 
     from dual_hpc.errors import UserError
-    from launch.follow import follow
-    from launch.profiles import load_profile
-    from launch.snapshot import refuse_changes
-    from launch.submission import submit
+    from launch.cluster.code_archive import refuse_changes
+    from launch.cluster.profiles import load_profile
+    from launch.runs.follow import follow
+    from launch.runs.submit import submit
 
     if args.clean:
         refuse_changes()
@@ -78,9 +78,9 @@ def run_command(args: argparse.Namespace) -> int:
     from dual_hpc.config import load_config
     from dual_hpc.errors import UserError
     from launch.cli.main import build_parser
-    from launch.command import check_command, check_work, submit_command
-    from launch.profiles import load_profile
-    from launch.submission import check_machine
+    from launch.cluster.profiles import load_profile
+    from launch.commands.submit import check_command, check_work, submit_command
+    from launch.runs.submit import check_machine
 
     if args.preset or args.config or args.run or args.shards:
         raise UserError("--preset, --config, --run and --shards are for training; a command behind -- has its own")
@@ -109,8 +109,8 @@ def run_command(args: argparse.Namespace) -> int:
 
 def dry_run(plan: PlannedRun, profile: Profile) -> int:
     """Print the sbatch file on standard output, and what it may cost on standard error."""
-    from launch.request import check, check_precision, price
-    from launch.sbatch import sbatch_text
+    from launch.cluster.request import check, check_precision, price
+    from launch.cluster.sbatch import sbatch_text
 
     request = plan.config.launch
     check(request, profile)
@@ -128,8 +128,8 @@ def dry_run_command(args: argparse.Namespace, config: RunConfig, profile: Profil
     import shlex
     from pathlib import Path
 
-    from launch.request import price
-    from launch.sbatch import sbatch_text
+    from launch.cluster.request import price
+    from launch.cluster.sbatch import sbatch_text
 
     folder = Path(config.store).absolute() / "jobs" / f"{args.command[0]}-N"
     print(sbatch_text(profile, config.launch, folder, sys.executable, args.tasks, args.tasks, goes_on=False), end="")

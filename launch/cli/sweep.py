@@ -10,10 +10,10 @@ from launch.cli.run_arguments import add_run_arguments
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from launch.gather import Row
-    from launch.profiles import Profile
-    from launch.runs import PlannedRun
-    from launch.sweep import SweepDir
+    from launch.cluster.profiles import Profile
+    from launch.runs.plan import PlannedRun
+    from launch.sweeps.grid import SweepDir
+    from launch.sweeps.results import Row
 
 EXAMPLES = """\
 examples:
@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from dual_hpc.errors import UserError
-    from launch.snapshot import refuse_changes
+    from launch.cluster.code_archive import refuse_changes
 
     if args.parallel is not None and args.parallel < 1:
         raise UserError(f"--parallel={args.parallel}: at least one member must run")
@@ -75,8 +75,8 @@ def existing(args: argparse.Namespace) -> int:
 
     from dual_hpc.config.paths import default_store
     from dual_hpc.errors import UserError
-    from launch.snapshot import refuse_changes
-    from launch.sweep import SweepDir
+    from launch.cluster.code_archive import refuse_changes
+    from launch.sweeps.grid import SweepDir
 
     what = next(f"--{word}" for word in ("show", "evaluate", "resubmit") if getattr(args, word))
     foreign = [*args.grid, *args.member, *args.shards, args.preset, args.config, args.run, args.dry_run and "--dry-run"]
@@ -97,10 +97,10 @@ def existing(args: argparse.Namespace) -> int:
 
 def submit_new(args: argparse.Namespace) -> int:
     """Plan every member, check all of them, then submit."""
-    from launch.profiles import load_profile
-    from launch.sweep_jobs import check_members
-    from launch.sweep_plan import plan_sweep
-    from launch.sweep_report import PARENT_TAG, forget_parent, parent_run
+    from launch.cluster.profiles import load_profile
+    from launch.sweeps.plan import plan_sweep
+    from launch.sweeps.report import PARENT_TAG, forget_parent, parent_run
+    from launch.sweeps.submit import check_members
 
     overrides = [*args.overrides, *([f"launch.profile={args.profile}"] if args.profile else [])]
     sweep, plans = plan_sweep(args.config or args.preset, overrides, args.shards, args.grid, args.member)
@@ -125,8 +125,8 @@ def dry_run(sweep: SweepDir, plans: Sequence[PlannedRun], profile: Profile, args
     import shlex
     import sys
 
-    from launch.request import check, check_array, price
-    from launch.sbatch import sbatch_text
+    from launch.cluster.request import check, check_array, price
+    from launch.cluster.sbatch import sbatch_text
 
     request = plans[0].config.launch
     check(request, profile)
@@ -150,7 +150,7 @@ def submit(sweep: SweepDir, plans: Sequence[PlannedRun], profile: Profile, args:
     import json
     import sys
 
-    from launch.sweep_jobs import run_here, submit_array
+    from launch.sweeps.submit import run_here, submit_array
 
     parallel = args.parallel or default_parallel(profile)
     if profile.executor == "slurm":
@@ -169,9 +169,9 @@ def submit(sweep: SweepDir, plans: Sequence[PlannedRun], profile: Profile, args:
 def resubmit(sweep: SweepDir, args: argparse.Namespace) -> int:
     """The members that neither finished nor have a job."""
     from dual_hpc.errors import UserError
-    from launch.gather import rows_of
-    from launch.standing import FINISHED
-    from launch.sweep_plan import idle_members, plan_again
+    from launch.runs.status import FINISHED
+    from launch.sweeps.plan import idle_members, plan_again
+    from launch.sweeps.results import rows_of
 
     idle, active = idle_members(sweep)
     if args.new_code and active:
@@ -193,7 +193,7 @@ def evaluate(sweep: SweepDir) -> None:
 
     from dual_hpc.evaluation.run import evaluate_run
     from launch.cli.evaluate import track
-    from launch.gather import UNSCORED, incomplete, rows_of
+    from launch.sweeps.results import UNSCORED, incomplete, rows_of
 
     left = incomplete(rows_of(sweep))
     for run in sweep.runs():
@@ -213,19 +213,19 @@ def show(sweep: SweepDir, as_json: bool, must_finish: bool = False) -> int:
     import json
     import sys
 
-    from launch import sweep_report
     from launch.cli.terminal import print_table
-    from launch.gather import rows_of
-    from launch.standing import FINISHED
+    from launch.runs.status import FINISHED
+    from launch.sweeps import report
+    from launch.sweeps.results import rows_of
 
     rows = rows_of(sweep)
     keep(sweep, rows)
     code = 1 if must_finish and any(row.state != FINISHED for row in rows) else 0
     if as_json:
-        print(json.dumps(sweep_report.as_json(sweep.sweep.name, rows), ensure_ascii=False))
+        print(json.dumps(report.as_json(sweep.sweep.name, rows), ensure_ascii=False))
         return code
-    print_table(sweep_report.table(rows))
-    for line in sweep_report.missing_lines(rows, sweep.sweep.name):
+    print_table(report.table(rows))
+    for line in report.missing_lines(rows, sweep.sweep.name):
         print(line, file=sys.stderr)
     return code
 
@@ -234,14 +234,14 @@ def keep(sweep: SweepDir, rows: Sequence[Row]) -> None:
     """Write the table; a store that cannot be written, or an MLflow that cannot be reached, costs a warning."""
     import sys
 
-    from launch import sweep_report
-    from launch.sweep_plan import config_of
+    from launch.sweeps import report
+    from launch.sweeps.plan import config_of
 
     try:
-        sweep_report.write(sweep, rows)
+        report.write(sweep, rows)
         config = config_of(sweep)
         if config is not None and config.tracking.enabled:
-            sweep_report.conclude(config, sweep, rows)
+            report.conclude(config, sweep, rows)
     except Exception as error:  # MLflow's clients raise what they like
         reason = " ".join(str(error).split())[:200]
         print(f"dual-hpc: warning: the table was not kept, or MLflow not updated: {reason}", file=sys.stderr)

@@ -28,9 +28,9 @@ def run(args: argparse.Namespace) -> int:
 
     from dual_hpc.config.paths import default_store, runs_dir
     from dual_hpc.errors import EnvironmentFault, UserError
+    from dual_hpc.run.directory import RunDir
     from dual_hpc.tracking.mlflow_sync import sync
-    from dual_hpc.tracking.run_dir import RunDir
-    from launch.runs import find_run
+    from launch.runs.plan import find_run
 
     store = Path(args.store) if args.store else default_store()
     there = sorted(path.parent for path in runs_dir(store).glob("*/run.json"))

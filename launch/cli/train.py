@@ -23,9 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from launch.follow import follow
-    from launch.profiles import load_profile
-    from launch.submission import is_finished, submit
+    from launch.cluster.profiles import load_profile
+    from launch.runs.follow import follow
+    from launch.runs.submit import is_finished, submit
 
     plan = planned_run(args, "launch.profile=local")
     if is_finished(plan.path):

@@ -23,11 +23,11 @@ def run(args: argparse.Namespace) -> int:
     import dataclasses
     import json
 
-    from launch.diagnosis import diagnose
-    from launch.evidence import gather
-    from launch.job_standing import diagnose_job
-    from launch.jobs import JobDir
-    from launch.scheduler import Scheduler
+    from launch.cluster.slurm import Scheduler
+    from launch.commands.job_dir import JobDir
+    from launch.commands.status import diagnose_job
+    from launch.runs.diagnosis import diagnose
+    from launch.runs.evidence import gather
 
     subject = existing(args)
     if isinstance(subject, JobDir):

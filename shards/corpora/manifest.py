@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from dual_hpc.data.sample import is_valid_key
+from dual_hpc.data.format.sample import is_valid_key
 from dual_hpc.errors import UserError
 from shards.corpora.text import parse_csv, read_text, spoken
 from shards.plan import Plan, Planned, Source, shown

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from dual_hpc.data.sample import Utterance
+from dual_hpc.data.format.sample import Utterance
 
 _MELD_ORDER = ("neutral", "surprise", "fear", "sadness", "joy", "disgust", "anger")
 _IEMOCAP = {

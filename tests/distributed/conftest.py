@@ -16,10 +16,10 @@ import pytest
 import soundfile
 
 from dual_hpc.config import load_config
-from dual_hpc.data.index import IndexedSample, Shard, ShardIndex, dataset_id, write_index
-from dual_hpc.data.sample import AUDIO_RATE, Utterance
-from dual_hpc.tracking.run_dir import RunDir
-from launch.ports import LOOPBACK, free_port
+from dual_hpc.data.format.index import IndexedSample, Shard, ShardIndex, dataset_id, write_index
+from dual_hpc.data.format.sample import AUDIO_RATE, Utterance
+from dual_hpc.run.directory import RunDir
+from launch.job.ports import LOOPBACK, free_port
 from tests.distributed.nursery import Nursery, Rank, shared
 
 WORKERS = Path(__file__).parent / "workers"

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from dual_hpc.checkpoint import choose
+from dual_hpc.checkpoint import select
 from dual_hpc.model import load_model
-from dual_hpc.tracking.journal import read, replay
-from dual_hpc.tracking.run_dir import RunDir
+from dual_hpc.run.directory import RunDir
+from dual_hpc.run.journal import read, replay
 from dual_hpc.training.export import export_checkpoint
 
 pytestmark = [pytest.mark.distributed, pytest.mark.timeout(1800)]
@@ -83,7 +83,7 @@ def test_a_full_disk_is_survived_until_the_last_chance(
     said = ranks.outputs[0].read_text()
     assert "WARNING: checkpoint of step 6 was not saved" in said and "training goes on" in said
     assert "EnvironmentFault: checkpoint of step 7 was not saved" in said and "Traceback" not in said
-    assert choose.steps(run.checkpoints) == [3] and not choose.verify(run.checkpoints / "step_00000003")
+    assert select.steps(run.checkpoints) == [3] and not select.verify(run.checkpoints / "step_00000003")
     assert sorted(replay(read(run.journal))["train/loss"]) == list(range(1, 8))
     assert load_model(run.exports / "best")
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from dual_hpc.model import DualForEmotionClassification
-from dual_hpc.tracking.run_dir import RunDir
+from dual_hpc.run.directory import RunDir
 from launch.cli import main as command
 
 pytestmark = [pytest.mark.distributed, pytest.mark.timeout(1800)]

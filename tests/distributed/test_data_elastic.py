@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dual_hpc.data.shards import ShardSet
+from dual_hpc.data.dataset import ShardSet
 
 pytestmark = [pytest.mark.distributed, pytest.mark.timeout(1800)]
 

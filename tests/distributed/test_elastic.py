@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import torch
 
-from dual_hpc.checkpoint import choose, convert
+from dual_hpc.checkpoint import reshard, select
 from dual_hpc.checkpoint.group import Alone
-from dual_hpc.tracking.journal import read, replay
-from dual_hpc.tracking.run_dir import RunDir
+from dual_hpc.run.directory import RunDir
+from dual_hpc.run.journal import read, replay
 from tests.distributed.history import samples
 
 pytestmark = [pytest.mark.distributed, pytest.mark.timeout(1800)]
@@ -58,26 +58,26 @@ def test_two_then_one_then_three_then_two_ranks_follow_two_ranks(
 
 @pytest.mark.parametrize("case", CASES[1:])
 def test_a_conversion_and_its_way_back_change_no_bit(toys: tuple[Path, list[Any]], tmp_path: Path, case: str) -> None:
-    original = choose.newest_proven(toys[0] / f"elastic-{case.replace(':', '-')}" / "checkpoints", Alone())
+    original = select.newest_proven(toys[0] / f"elastic-{case.replace(':', '-')}" / "checkpoints", Alone())
     assert original is not None and original.manifest.world_size == 2
-    there = convert.for_ranks(original, tmp_path / "there", Alone(), 5)
+    there = reshard.for_ranks(original, tmp_path / "there", Alone(), 5)
     assert there.manifest.world_size == 5 and there.manifest.state == original.manifest.state
-    back = convert.for_ranks(there, tmp_path / "back", Alone(), 2)
+    back = reshard.for_ranks(there, tmp_path / "back", Alone(), 2)
     assert set(back.manifest.files) == set(original.manifest.files)
     for name in back.manifest.files:
         assert _same(_load(original.folder / name), _load(back.folder / name)), name
 
 
 def test_a_conversion_is_made_once_unless_it_is_damaged(toys: tuple[Path, list[Any]], tmp_path: Path) -> None:
-    original = choose.newest_proven(toys[0] / "elastic-3-fp32" / "checkpoints", Alone())
+    original = select.newest_proven(toys[0] / "elastic-3-fp32" / "checkpoints", Alone())
     assert original is not None
-    first = convert.for_ranks(original, tmp_path, Alone(), 4)
+    first = reshard.for_ranks(original, tmp_path, Alone(), 4)
     file = first.folder / next(iter(first.manifest.files))
     made = file.stat().st_ino
-    assert convert.for_ranks(original, tmp_path, Alone(), 4) == first and file.stat().st_ino == made
+    assert reshard.for_ranks(original, tmp_path, Alone(), 4) == first and file.stat().st_ino == made
     file.write_bytes(b"flaws")
-    again = convert.for_ranks(original, tmp_path, Alone(), 4)
-    assert not choose.verify(again.folder) and again.manifest == first.manifest
+    again = reshard.for_ranks(original, tmp_path, Alone(), 4)
+    assert not select.verify(again.folder) and again.manifest == first.manifest
 
 
 def test_a_training_goes_on_with_any_number_of_ranks_and_says_so(
@@ -95,7 +95,7 @@ def test_a_training_goes_on_with_any_number_of_ranks_and_says_so(
     curves, expected = replay(read(run.journal)), replay(read(steady.journal))
     for name in ("train/loss", "train/grad_norm", "val/av/ua"):
         assert curves[name] == pytest.approx(expected[name], rel=2e-4), name
-    assert not (run.checkpoints / convert.CACHE).exists()  # the next checkpoint has made it useless
+    assert not (run.checkpoints / reshard.CACHE).exists()  # the next checkpoint has made it useless
 
 
 def _load(path: Path) -> Any:

@@ -10,14 +10,14 @@ import pytest
 import torch
 
 from dual_hpc.config import load_config
-from dual_hpc.data.index import read_index, write_index
-from dual_hpc.data.shards import ShardSet
+from dual_hpc.data.dataset import ShardSet
+from dual_hpc.data.format.index import read_index, write_index
 from dual_hpc.errors import UserError
 from dual_hpc.evaluation.run import evaluate, evaluate_run
 from dual_hpc.inference.predictor import Predictor
 from dual_hpc.model import build_model, build_tokenizer, load_model, save_model
-from dual_hpc.tracking.journal import read, replay
-from dual_hpc.tracking.run_dir import RunDir
+from dual_hpc.run.directory import RunDir
+from dual_hpc.run.journal import read, replay
 from dual_hpc.training.features import fitted
 from shards.encoders import encoders_of_model
 from shards.extraction import extract

@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from dual_hpc.checkpoint import choose
+from dual_hpc.checkpoint import select
 from dual_hpc.checkpoint.group import Alone
 from dual_hpc.checkpoint.manifest import folder_name, load
 from dual_hpc.errors import EnvironmentFault
-from dual_hpc.tracking.journal import read, replay
-from dual_hpc.tracking.run_dir import RunDir
+from dual_hpc.run.directory import RunDir
+from dual_hpc.run.journal import read, replay
 from tests.distributed.history import final_state, samples
 from tests.distributed.nursery import Nursery
 
@@ -96,13 +96,13 @@ def test_signal_stop_file_and_deadline_each_save_on_all_ranks_and_the_next_job_g
     run = make_run("stopped", "training.zero_stage=2", *RANDOM)
     outputs = start_ranks("train", 2, run.path, "signal:1", DIES="1").check()
     assert all(output.splitlines()[-1].endswith("stopped") for output in outputs)
-    assert choose.steps(run.checkpoints) == [1]
+    assert select.steps(run.checkpoints) == [1]
     (run.path / "stop").touch()
     start_ranks("train", 2, run.path).check()
     (run.path / "stop").unlink()
-    assert choose.steps(run.checkpoints) == [1, 2]  # one step, then it looks
+    assert select.steps(run.checkpoints) == [1, 2]  # one step, then it looks
     start_ranks("train", 2, run.path, DUAL_END_TIME=str(time.time() + 30), DUAL_JOB_ID="77").check()
-    assert choose.steps(run.checkpoints) == [2, 3]
+    assert select.steps(run.checkpoints) == [2, 3]
     assert run.segments()[-1].job_id == "77"
     start_ranks("train", 2, run.path).check()
     stops = [entry.fields["reason"] for entry in read(run.journal) if entry.event == "stop"]
@@ -117,9 +117,9 @@ def test_a_stop_does_not_wait_for_the_validation_which_the_next_job_makes_up_for
     run = make_run("validating", "training.zero_stage=2", *RANDOM)
     scored = [entry.step for entry in read(whole(2).journal) if "val/av/ua" in entry.metrics]
     start_ranks("train", 2, run.path, "validating:1", DIES="1").check()  # in the validation of the first epoch
-    assert choose.steps(run.checkpoints) == scored[:1]
+    assert select.steps(run.checkpoints) == scored[:1]
     start_ranks("train", 2, run.path, "validating:1", DIES="0").check()  # while it is made up for
-    assert choose.steps(run.checkpoints) == scored[:1] and not run.exports.exists()
+    assert select.steps(run.checkpoints) == scored[:1] and not run.exports.exists()
     start_ranks("train", 2, run.path).check()
     history = read(run.journal)
     assert [(e.step, e.fields["reason"]) for e in history if e.event == "stop"] == [
@@ -148,7 +148,7 @@ def test_a_continued_run_goes_on_counting_its_bad_samples(
     history = read(run.journal)
     met = [entry.step for entry in history if entry.event == "bad_samples"]
     assert met and max(met) <= 2 and run.segments()[-1].reason == "finished"
-    newest = run.checkpoints / folder_name(choose.steps(run.checkpoints)[-1])
+    newest = run.checkpoints / folder_name(select.steps(run.checkpoints)[-1])
     state = load(newest).state["bad_samples"]
     assert [(bad["line"].split(": ")[1], bad["faults"][0]["members"]) for bad in state] == [
         ("u0_0", ["flac"]),
@@ -186,22 +186,22 @@ def test_damage_to_any_file_of_the_newest_checkpoint_falls_back_and_to_all_check
 ) -> None:
     root = tmp_path / "checkpoints"
     shutil.copytree(whole(stage).checkpoints, root)
-    older, newest = (root / f"step_{step:08d}" for step in choose.steps(root))
+    older, newest = (root / f"step_{step:08d}" for step in select.steps(root))
     files = sorted(path for path in newest.rglob("*") if path.is_file())
     assert len(files) == (4 if stage == 1 else 5)  # the manifest, model states, and what each rank's optimizer holds
     for file in files:
         kept = file.read_bytes()
         spoil(file)
-        choice = choose.newest_proven(root, Alone())
+        choice = select.newest_proven(root, Alone())
         assert choice is not None and choice.folder == older
         assert choice.passed_over and choice.passed_over[0].startswith(f"{newest.name}: ")
         assert file.name in choice.passed_over[0] or file.name == "manifest.json"
         file.write_bytes(kept)
-    assert choose.newest_proven(root, Alone()).folder == newest  # type: ignore[union-attr]
+    assert select.newest_proven(root, Alone()).folder == newest  # type: ignore[union-attr]
     spoil(files[0])
     spoil(older / "manifest.json")
     with pytest.raises(EnvironmentFault, match=f"no checkpoint in .* is usable.*{newest.name}.*{older.name}"):
-        choose.newest_proven(root, Alone())
+        select.newest_proven(root, Alone())
 
 
 def test_a_damaged_newest_checkpoint_is_passed_over_loudly_and_two_are_refused(
@@ -209,7 +209,7 @@ def test_a_damaged_newest_checkpoint_is_passed_over_loudly_and_two_are_refused(
 ) -> None:
     run = make_run("damaged", "checkpoint.asynchronous=false")
     start_ranks("train", 1, run.path, "latest:2").wait()
-    older, newest = (run.checkpoints / f"step_{step:08d}" for step in choose.steps(run.checkpoints))
+    older, newest = (run.checkpoints / f"step_{step:08d}" for step in select.steps(run.checkpoints))
     file = max(newest.rglob("*.pt"), key=lambda path: path.stat().st_size)
     data = bytearray(file.read_bytes())
     data[len(data) // 2] ^= 1

@@ -10,8 +10,8 @@ import pytest
 
 from dual_hpc.checkpoint.manifest import load
 from dual_hpc.model import load_model
-from dual_hpc.tracking.journal import read, replay
-from dual_hpc.tracking.run_dir import RunDir
+from dual_hpc.run.directory import RunDir
+from dual_hpc.run.journal import read, replay
 
 pytestmark = [pytest.mark.distributed, pytest.mark.timeout(1800)]
 STEPS = 7  # 4 epochs of 20 samples, 12 at a time

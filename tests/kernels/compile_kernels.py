@@ -24,8 +24,10 @@ import triton.language as tl
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from dual_hpc.kernels import alignment_triton, sdm_exchange, sdm_resident, sdm_triton, vdm_triton
+from dual_hpc.kernels.alignment_loss import triton_alignment
 from dual_hpc.kernels.dispatch import TRITON_WIDTH
+from dual_hpc.kernels.sdm import triton_engine, triton_exchange, triton_resident
+from dual_hpc.kernels.vdm import triton_vdm
 
 NAMES = {torch.bfloat16: "bf16", torch.float16: "fp16", torch.float32: "fp32"}
 # Kept in registers or shared memory to the brim: whoever changes a kernel sees it here first.
@@ -59,12 +61,12 @@ def cases() -> list[tuple[str, int, Any, dict[str, str | None], torch.dtype, dic
         widths = [(dtype, hidden) for dtype in NAMES for hidden in (64, 128, 256, 512, 1024)]
         for dtype, hidden in widths:
             for direction in ("forward", "backward"):
-                cut = sdm_triton.plan(hidden, dtype.itemsize, direction == "backward", arch)
-                module = sdm_resident if cut.parts == 1 else sdm_exchange
+                cut = triton_engine.plan(hidden, dtype.itemsize, direction == "backward", arch)
+                module = triton_resident if cut.parts == 1 else triton_exchange
                 options = dict(
                     H=hidden,
                     UNITS=cut.units,
-                    ROWS=sdm_triton.ROWS,
+                    ROWS=triton_engine.ROWS,
                     BLOCK=cut.block,
                     PARTS=cut.parts,
                     KEEP=cut.keep,
@@ -76,14 +78,14 @@ def cases() -> list[tuple[str, int, Any, dict[str, str | None], torch.dtype, dic
                 out.append((f"sdm_{direction}_{NAMES[dtype]}_{hidden}", arch, kernel, SDM, dtype, options))
         for dtype, width in [(dtype, width) for dtype in NAMES for width in (64, 256, 512, 1024)]:
             x = torch.empty(1, 1, width, dtype=dtype)
-            for kernel, size in ((vdm_triton.forward_kernel, 2048), (vdm_triton.backward_kernel, 1024)):
+            for kernel, size in ((triton_vdm.forward_kernel, 2048), (triton_vdm.backward_kernel, 1024)):
                 name = f"vdm_{kernel.__name__}_{NAMES[dtype]}_{width}"
-                out.append((name, arch, kernel, VDM, x.dtype, vdm_triton.sizes(x, size)))
+                out.append((name, arch, kernel, VDM, x.dtype, triton_vdm.sizes(x, size)))
             if dtype == torch.float32 or width > TRITON_WIDTH["alignment_loss"]:
                 continue  # the alignment loss runs torch then
-            for kernel, warps in ((alignment_triton.lse_kernel, 4), (alignment_triton.gradient_kernel, 8)):
+            for kernel, warps in ((triton_alignment.lse_kernel, 4), (triton_alignment.gradient_kernel, 8)):
                 name = f"alignment_{kernel.__name__}_{NAMES[dtype]}_{width}"
-                out.append((name, arch, kernel, ALIGNMENT, x.dtype, alignment_triton.sizes(x, width != 256, warps)))
+                out.append((name, arch, kernel, ALIGNMENT, x.dtype, triton_alignment.sizes(x, width != 256, warps)))
     # A launch turns a size of 1 into a constant.
     for name, arch, kernel, types, dtype, options in list(out):
         if arch == 90 and dtype == torch.bfloat16 and name.endswith("_256"):

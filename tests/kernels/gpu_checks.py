@@ -15,9 +15,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from dual_hpc.kernels.alignment import alignment_loss
-from dual_hpc.kernels.sdm import sdm
-from dual_hpc.kernels.vdm import vdm_concat_norm
+from dual_hpc.kernels.alignment_loss.operation import alignment_loss
+from dual_hpc.kernels.sdm.operation import sdm
+from dual_hpc.kernels.vdm.operation import vdm_concat_norm
 
 spec = importlib.util.spec_from_file_location("sdm_cases", Path(__file__).with_name("sdm_cases.py"))
 assert spec is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dual_hpc.kernels.sdm import sdm
+from dual_hpc.kernels.sdm.operation import sdm
 
 
 def make(batch: int, steps: int, width: int, hidden: int, dtype=torch.float32, seed: int = 0, scale: float = 1.0):

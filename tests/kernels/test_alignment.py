@@ -5,7 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 
-from dual_hpc.kernels.alignment import alignment_loss
+from dual_hpc.kernels.alignment_loss.operation import alignment_loss
 
 IMPLEMENTATIONS = ["reference", "torch", "triton"]
 implementations = pytest.mark.parametrize("implementation", IMPLEMENTATIONS)

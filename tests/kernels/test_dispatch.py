@@ -111,7 +111,8 @@ def test_each_choice_is_logged_once(caplog, monkeypatch):
 def test_the_package_imports_without_triton_and_without_the_rest_of_the_house():
     script = (
         "import sys; sys.modules['triton'] = None\n"
-        "import dual_hpc.kernels.sdm, dual_hpc.kernels.vdm, dual_hpc.kernels.alignment\n"
+        "import dual_hpc.kernels.sdm.operation, dual_hpc.kernels.vdm.operation\n"
+        "import dual_hpc.kernels.alignment_loss.operation\n"
         "print(sorted(m for m in sys.modules if m.startswith('dual_hpc.') and not m.startswith('dual_hpc.kernels')))\n"
         "print([m for m in ('transformers', 'deepspeed', 'mlflow', 'pydantic') if m in sys.modules])"
     )

@@ -5,9 +5,9 @@ import torch
 from torch import Tensor
 
 from dual_hpc.errors import UserError
-from dual_hpc.kernels.alignment import alignment_loss
-from dual_hpc.kernels.sdm import sdm
-from dual_hpc.kernels.vdm import vdm, vdm_concat_norm
+from dual_hpc.kernels.alignment_loss.operation import alignment_loss
+from dual_hpc.kernels.sdm.operation import sdm
+from dual_hpc.kernels.vdm.operation import vdm, vdm_concat_norm
 
 pytest.importorskip("triton")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from dual_hpc.kernels.alignment import alignment_loss
+from dual_hpc.kernels.alignment_loss.operation import alignment_loss
 
 pytestmark = [
     pytest.mark.gpu,

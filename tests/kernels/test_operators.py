@@ -6,15 +6,15 @@ import pytest
 import torch
 from torch import nn
 
-from dual_hpc.kernels.alignment import alignment_loss
-from dual_hpc.kernels.sdm import sdm
-from dual_hpc.kernels.sdm_lstm import sdm_lstm_op
-from dual_hpc.kernels.sdm_op import sdm_op
-from dual_hpc.kernels.vdm import vdm_concat_norm
+from dual_hpc.kernels.alignment_loss.operation import alignment_loss
+from dual_hpc.kernels.sdm.operation import sdm
+from dual_hpc.kernels.sdm.recurrence_op import sdm_op
+from dual_hpc.kernels.sdm.torch_lstm_op import sdm_lstm_op
+from dual_hpc.kernels.vdm.operation import vdm_concat_norm
 
 pytest.importorskip("triton")
-from dual_hpc.kernels.alignment_triton import alignment_op
-from dual_hpc.kernels.vdm_triton import vdm_concat_norm_op
+from dual_hpc.kernels.alignment_loss.triton_alignment import alignment_op
+from dual_hpc.kernels.vdm.triton_vdm import vdm_concat_norm_op
 
 LENGTHS = torch.tensor([5, 2, 0])
 ALL = pytest.mark.parametrize("implementation", ["torch", "triton", "parallel"])

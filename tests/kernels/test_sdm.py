@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from torch import nn
 
-from dual_hpc.kernels.sdm import sdm
+from dual_hpc.kernels.sdm.operation import sdm
 
 spec = importlib.util.spec_from_file_location("sdm_cases", Path(__file__).with_name("sdm_cases.py"))
 cases = importlib.util.module_from_spec(spec)

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from dual_hpc.kernels import sdm_loop, sdm_op, sdm_parallel
-from dual_hpc.kernels.sdm import sdm
+from dual_hpc.kernels.sdm import recurrence_op, torch_loop, torch_parallel
+from dual_hpc.kernels.sdm.operation import sdm
 
 triton = pytest.importorskip("triton")
-sdm_triton = pytest.importorskip("dual_hpc.kernels.sdm_triton")
+sdm_triton = pytest.importorskip("dual_hpc.kernels.sdm.triton_engine")
 
 spec = importlib.util.spec_from_file_location("sdm_cases", Path(__file__).with_name("sdm_cases.py"))
 cases = importlib.util.module_from_spec(spec)
@@ -116,12 +116,12 @@ def test_the_plans_of_the_usual_widths():
 
 
 def test_the_loop_engine_is_the_definition():
-    assert sdm_op.engine("loop") is sdm_loop
+    assert recurrence_op.engine("loop") is torch_loop
     x, weights = cases.make(4, 6, 3, 5)
     lengths = torch.tensor([6, 3, 1, 0])
     want = cases.run(*cases.double(x, weights), lengths, implementation="reference")
     h0 = torch.zeros(4, 5)
-    h, _, h_last, c_last = sdm_op.sdm_op(x, *weights, lengths, h0, h0, x[:, 0] * (lengths > 0)[:, None], "loop")
+    h, _, h_last, c_last = recurrence_op.sdm_op(x, *weights, lengths, h0, h0, x[:, 0] * (lengths > 0)[:, None], "loop")
     assert max(relative([h.transpose(0, 1), h_last, c_last], want[:3])) < 1e-5
 
 
@@ -138,7 +138,7 @@ def test_parallel_sweeps_settle_far_before_the_sequence_ends(caplog, scale):
 
 
 def test_parallel_that_does_not_settle_runs_the_loop_and_says_so(caplog, monkeypatch):
-    monkeypatch.setattr(sdm_parallel, "MAX_SWEEPS", 3)
+    monkeypatch.setattr(torch_parallel, "MAX_SWEEPS", 3)
     x, weights = cases.make(2, 40, 4, 8, scale=6.0)
     lengths = torch.tensor([40, 31])
     with caplog.at_level(logging.WARNING):
@@ -164,7 +164,7 @@ def test_a_scan_is_its_recurrence():
     for a, u in zip(factor, term, strict=True):
         c = a * c + u
         want.append(c)
-    torch.testing.assert_close(sdm_parallel.scan(factor, term, start), torch.stack(want))
+    torch.testing.assert_close(torch_parallel.scan(factor, term, start), torch.stack(want))
 
 
 @pytest.mark.parametrize("implementation", ["triton", "parallel"])
@@ -174,7 +174,7 @@ def test_forward_keeps_h_and_c_and_nothing_of_the_gates(implementation):
     mine, theirs = [], []
     with torch.autograd.graph.saved_tensors_hooks(lambda t: (mine.append(t), t)[1], lambda t: t):
         h0 = torch.zeros(4, 16)
-        sdm_op.sdm_op(x, *weights, lengths, h0, h0, x[:, 0], implementation)
+        recurrence_op.sdm_op(x, *weights, lengths, h0, h0, x[:, 0], implementation)
     known = {t.data_ptr() for t in (x, *weights, h0, lengths)}
     saved = sum(t.numel() for t in mine if t.data_ptr() not in known and t.dim() == 3)
     assert saved == 2 * 4 * 16 * 16

@@ -10,9 +10,9 @@ import torch
 from hypothesis import given, settings
 
 from dual_hpc.errors import UserError
-from dual_hpc.kernels import sdm_onednn
-from dual_hpc.kernels.sdm import sdm
-from dual_hpc.kernels.sdm_onednn import CANDIDATES, cut, ends
+from dual_hpc.kernels.sdm import torch_onednn
+from dual_hpc.kernels.sdm.operation import sdm
+from dual_hpc.kernels.sdm.torch_onednn import CANDIDATES, cut, ends
 
 spec = importlib.util.spec_from_file_location("sdm_cases", Path(__file__).with_name("sdm_cases.py"))
 cases = importlib.util.module_from_spec(spec)
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason
 @pytest.fixture
 def pieces(monkeypatch):
     """As many pieces as there are lengths."""
-    monkeypatch.setattr(sdm_onednn, "price", lambda hidden: 0)
+    monkeypatch.setattr(torch_onednn, "price", lambda hidden: 0)
 
 
 def cost(stops, lengths, price):
@@ -84,7 +84,7 @@ def test_pieces_are_the_definition(batch, steps, width, carried, data):
     padded = torch.arange(steps) >= lengths[:, None]
     poisoned = x.detach().masked_fill(padded[..., None], float("nan")).requires_grad_()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sdm_onednn, "price", lambda hidden: 0)
+        patch.setattr(torch_onednn, "price", lambda hidden: 0)
         got = run(poisoned, weights, lengths, state, "torch")
     want = run(*cases.double(x, weights), lengths, exact, "reference")
     for mine, its in zip(got, want, strict=True):

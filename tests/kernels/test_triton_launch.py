@@ -7,10 +7,12 @@ pytest.importorskip("triton")
 from triton.runtime.errors import OutOfResources
 
 from dual_hpc.errors import UserError
-from dual_hpc.kernels import alignment_triton, sdm_exchange, sdm_resident, sdm_triton, vdm_triton
-from dual_hpc.kernels.alignment import alignment_loss
-from dual_hpc.kernels.sdm import sdm
-from dual_hpc.kernels.vdm import vdm_concat_norm
+from dual_hpc.kernels.alignment_loss import triton_alignment
+from dual_hpc.kernels.alignment_loss.operation import alignment_loss
+from dual_hpc.kernels.sdm import triton_engine, triton_exchange, triton_resident
+from dual_hpc.kernels.sdm.operation import sdm
+from dual_hpc.kernels.vdm import triton_vdm
+from dual_hpc.kernels.vdm.operation import vdm_concat_norm
 
 SECOND_AND_THIRD = 65_535  # the most programs that CUDA takes along these axes of a grid
 
@@ -43,11 +45,11 @@ class Recorder:
 @pytest.fixture
 def started(monkeypatch):
     recorder = Recorder()
-    for module in (sdm_resident, sdm_exchange, vdm_triton):
+    for module in (triton_resident, triton_exchange, triton_vdm):
         monkeypatch.setattr(module, "forward_kernel", recorder)
         monkeypatch.setattr(module, "backward_kernel", recorder)
-    monkeypatch.setattr(alignment_triton, "lse_kernel", recorder)
-    monkeypatch.setattr(alignment_triton, "gradient_kernel", recorder)
+    monkeypatch.setattr(triton_alignment, "lse_kernel", recorder)
+    monkeypatch.setattr(triton_alignment, "gradient_kernel", recorder)
     monkeypatch.setattr(torch.cuda, "device_of", recorder.device_of)
     return recorder
 
@@ -83,24 +85,24 @@ def test_programs_that_wait_for_each_other_are_never_more_than_the_device_holds(
     properties = type("Properties", (), {"multi_processor_count": processors})
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: properties)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
-    monkeypatch.setattr(sdm_triton, "interpreting", lambda: False)
+    monkeypatch.setattr(triton_engine, "interpreting", lambda: False)
     x, lengths = torch.zeros(1000, 1, 1, requires_grad=True), torch.ones(1000, dtype=torch.int64)
     weights = [torch.zeros(1024, 1), torch.zeros(1024, 1), torch.zeros(1024, 256), torch.zeros(1024)]
     x, weights = x.bfloat16(), [w.bfloat16() for w in weights]
     sdm(x, *weights, lengths, implementation="triton")[0].sum().backward()
-    parts = sdm_triton.plan(256, 2, False, 90).parts
+    parts = triton_engine.plan(256, 2, False, 90).parts
     for grid, options in zip(started.grids, started.options, strict=True):
         assert grid[0] == parts
         assert grid[0] * grid[1] <= processors
         assert options["launch_cooperative_grid"]
-    assert sum(grid[1] for grid in started.grids) == 2 * -(-1000 // sdm_triton.ROWS)
+    assert sum(grid[1] for grid in started.grids) == 2 * -(-1000 // triton_engine.ROWS)
 
 
 def test_a_device_with_too_few_processors_is_an_error_in_one_line(started, monkeypatch):
     properties = type("Properties", (), {"multi_processor_count": 3})
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: properties)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
-    monkeypatch.setattr(sdm_triton, "interpreting", lambda: False)
+    monkeypatch.setattr(triton_engine, "interpreting", lambda: False)
     weights = [w.bfloat16() for w in (torch.zeros(1024, 1), torch.zeros(1024, 1), torch.zeros(1024, 256))]
     with pytest.raises(
         UserError, match=r"H=256 needs 4 multiprocessors at once, this device has 3; set model\.kernels"
@@ -115,6 +117,6 @@ def test_too_little_shared_memory_is_an_error_in_one_line(monkeypatch):
         def __getitem__(self, grid):
             raise OutOfResources(139_264, 101_376, "shared memory")
 
-    monkeypatch.setattr(vdm_triton, "forward_kernel", Small())
+    monkeypatch.setattr(triton_vdm, "forward_kernel", Small())
     with pytest.raises(UserError, match=r"needs 139264 of shared memory, this GPU has 101376; set model\.kernels"):
         run_everything(batch=2)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 
-from dual_hpc.kernels.vdm import vdm, vdm_concat_norm, vdm_reference
+from dual_hpc.kernels.vdm.operation import vdm, vdm_concat_norm, vdm_reference
 
 IMPLEMENTATIONS = ["reference", "torch", "triton"]
 implementations = pytest.mark.parametrize("implementation", IMPLEMENTATIONS)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from launch.ports import LOOPBACK, free_port
+from launch.job.ports import LOOPBACK, free_port
 from tests.distributed.nursery import shared
 
 pytest.importorskip("deepspeed")

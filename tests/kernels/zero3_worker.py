@@ -8,7 +8,7 @@ from pathlib import Path
 import deepspeed
 import torch
 
-from dual_hpc.training.world import joined
+from dual_hpc.training.distributed import joined
 
 spec = importlib.util.spec_from_file_location("test_operators", Path(__file__).with_name("test_operators.py"))
 operators = importlib.util.module_from_spec(spec)

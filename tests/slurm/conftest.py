@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from dual_hpc.tracking.run_dir import RunDir
-from launch import history
-from launch.continuation import newest_checkpoint
+from dual_hpc.run.directory import RunDir
+from launch.job.requeue import newest_checkpoint
+from launch.records import submissions
 from tests.slurm.observe import ends, slurm
 
 # The smallest DUAL, without randomness, so that two runs can be compared bit for bit.
@@ -94,7 +94,7 @@ class Cluster:
 
     def job(self, run: RunDir) -> str:
         """The id of the run's newest job."""
-        return str(history.last_job(history.read(run.path)))
+        return str(submissions.last_job(submissions.read(run.path)))
 
     def queue(self, run: RunDir) -> str:
         """What the controller calls the run's newest job."""

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from dual_hpc.tracking.run_dir import RunDir
-from launch import history
-from launch.evidence import BEGIN
+from dual_hpc.run.directory import RunDir
+from launch.records import submissions
+from launch.runs.evidence import BEGIN
 from tests.slurm.observe import assert_undisturbed, continuations, ends, profile, slurm, starts, step_of
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1800)]
@@ -54,7 +54,7 @@ def test_cancelled_while_it_waits_for_the_job_before(cluster: Any, tmp_path: Pat
 def test_a_member_cancelled_while_it_waits_for_its_turn(cluster: Any) -> None:
     cluster.sweep("row", "--grid", "seeds=0..1", "--parallel", 1, "training.max_steps=2", "launch.nodes=1")
     folder = cluster.store / "runs"
-    member = history.last_job(history.read(folder / "row.seed-1"))
+    member = submissions.last_job(submissions.read(folder / "row.seed-1"))
     slurm("scancel", str(member))
     shown = json.loads(cluster.dual("sweep", "--show", "row", "--json"))["members"]
     assert [found["state"] for found in shown][1] == "cancelled"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from launch import history
+from launch.records import submissions
 from tests.slurm.observe import assert_undisturbed, needs_namespaces, node, profile, slurm
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1800)]
@@ -33,7 +33,7 @@ def test_a_node_without_shared_memory_is_excluded(cluster: Any) -> None:
     finally:
         for name in ("n1", "n2"):
             shared_memory(name, "2g")
-    chained = [entry for entry in history.read(run.path) if entry.event == "chain"]
+    chained = [entry for entry in submissions.read(run.path) if entry.event == "chain"]
     assert {entry.cause for entry in chained} == {"bad node"} and len(chained) <= 2
     assert set(chained[-1].bad_nodes) == {"n1", "n2"}
     assert not {"n1", "n2"} & set(cluster.nodes(run))
@@ -48,7 +48,7 @@ def test_a_silent_node_is_named_and_the_job_goes_on_without_it(cluster: Any, tmp
     silent = cluster.nodes(run)[1]
     node("exec", silent, "sh", "-c", "kill -STOP $(pgrep -f submitit.core.[_]submit)")
     cluster.finish(run, 900)
-    (chained,) = [entry for entry in history.read(run.path) if entry.event == "chain"]
+    (chained,) = [entry for entry in submissions.read(run.path) if entry.event == "chain"]
     assert (chained.cause, chained.bad_nodes) == ("bad node", [silent])
     assert f"node {silent}: no answer" in (run.logs / "failures.jsonl").read_text()
     assert silent not in cluster.nodes(run)

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from dual_hpc.tracking.journal import read
-from dual_hpc.tracking.run_dir import RunDir
-from launch import history
+from dual_hpc.run.directory import RunDir
+from dual_hpc.run.journal import read
+from launch.records import submissions
 from tests.slurm.observe import assert_undisturbed, ends, profile, starts
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(2400)]
@@ -40,12 +40,12 @@ def test_a_run_gets_the_three_allocations_it_needs(cluster: Any, tmp_path: Path)
     for run in (alone, *runs.values()):
         cluster.finish(run, 1800)
     for requeue, run in runs.items():
-        entries = history.read(run.path)
+        entries = submissions.read(run.path)
         again = len(starts(run)) - 1
         assert again >= 2
         assert [entry.event for entry in entries] == ["submit", *["requeue" if requeue else "chain"] * again]
         assert {entry.cause for entry in entries[1:]} == {"time limit"}
-        assert len(history.jobs(entries)) == (1 if requeue else 1 + again)
+        assert len(submissions.jobs(entries)) == (1 if requeue else 1 + again)
         stopped = [("stopped", step) for step in starts(run)[1:]]
         assert ends(run) == [*stopped, ("finished", steps)] and starts(run)[0] == 0
         assert_undisturbed(run, alone)

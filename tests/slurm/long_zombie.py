@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from dual_hpc.tracking.journal import read
-from launch import history
+from dual_hpc.run.journal import read
+from launch.records import submissions
 from tests.slurm.observe import is_in, listening, needs_namespaces, node, starts, step_of
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1800)]
@@ -40,4 +40,4 @@ def test_a_zombie_of_a_lost_node_publishes_nothing(cluster: Any) -> None:
     later = [entry for entry in read(run.journal) if entry.time_ms > 1000 * second.time]
     told = [entry.step for entry in later if "train/loss" in entry.metrics]
     assert told == list(range(second.step + 1, second.step + 1 + len(told)))
-    assert [entry.event for entry in history.read(run.path)][:2] == ["submit", "cancel"]
+    assert [entry.event for entry in submissions.read(run.path)][:2] == ["submit", "cancel"]

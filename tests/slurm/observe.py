@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from dual_hpc.tracking.journal import read
+from dual_hpc.run.directory import RunDir
+from dual_hpc.run.journal import read
 from dual_hpc.tracking.mlflow_store import store_of
-from dual_hpc.tracking.run_dir import RunDir
-from launch import history
-from launch.profiles import FOLDER
+from launch.cluster.profiles import FOLDER
+from launch.records import submissions
 
 NODE = Path(__file__).resolve().parents[2] / "slurm" / "devcluster" / "node"
 
@@ -102,7 +102,7 @@ def starts(run: RunDir) -> list[int]:
 
 def continuations(run: RunDir) -> list[tuple[str, str | None]]:
     """What the run's jobs and its user did."""
-    return [(entry.event, entry.cause) for entry in history.read(run.path)]
+    return [(entry.event, entry.cause) for entry in submissions.read(run.path)]
 
 
 def weights(run: RunDir) -> dict[str, Any]:

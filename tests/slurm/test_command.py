@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dual_hpc.data.index import INDEX_NAME, read_index
+from dual_hpc.data.format.index import INDEX_NAME, read_index
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(300)]
 

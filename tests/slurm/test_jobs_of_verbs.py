@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dual_hpc.data.index import read_index
+from dual_hpc.data.format.index import read_index
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(600)]
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from launch import history
-from launch.profiles import FOLDER
-from launch.snapshot import ARCHIVE
+from launch.cluster.code_archive import ARCHIVE
+from launch.cluster.profiles import FOLDER
+from launch.records import submissions
 from tests.slurm.observe import (
     assert_undisturbed,
     continuations,
@@ -78,7 +78,7 @@ def test_a_signal_of_the_first_moments_is_heard_and_another_job_takes_over(clust
     profile.unlink()  # what was asked for is in the run directory
     slurm("scancel", "--signal=USR2", cluster.job(run))
     cluster.finish(run)
-    assert len(history.jobs(history.read(run.path))) == 2
+    assert len(submissions.jobs(submissions.read(run.path))) == 2
     assert continuations(run) == [("submit", None), ("chain", "signal")]
     assert [reason for reason, _ in ends(run)] == ["stopped", "finished"]
     assert_undisturbed(run, cluster.reference())

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from dual_hpc.run.directory import RunDir
 from dual_hpc.tracking.mlflow_store import store_of
-from dual_hpc.tracking.run_dir import RunDir
-from launch import history
+from launch.records import submissions
 from tests.slurm.observe import slurm
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(900)]
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.slurm, pytest.mark.timeout(900)]
 def test_a_sweep_of_four_of_which_one_fails(cluster: Any) -> None:
     cluster.sweep("study", "--grid", "seeds=0..3", "--parallel", 2, "training.max_steps=2", "launch.nodes=1")
     runs = [RunDir.open(cluster.store / "runs" / f"study.seed-{seed}") for seed in range(4)]
-    jobs = [history.last_job(history.read(run.path)) for run in runs]
+    jobs = [submissions.last_job(submissions.read(run.path)) for run in runs]
     assert len({str(job).split("_")[0] for job in jobs}) == 1
     assert [str(job).split("_")[1] for job in jobs] == ["0", "1", "2", "3"]
     cluster.until("the first member runs", lambda: cluster.queue(runs[0]) == "RUNNING")
@@ -28,8 +28,8 @@ def test_a_sweep_of_four_of_which_one_fails(cluster: Any) -> None:
     assert states(cluster) == ["cancelled"] + ["finished"] * 3
 
     cluster.dual("sweep", "--resubmit", "study")
-    again = history.last_job(history.read(runs[0].path))
-    assert again not in jobs and [history.last_job(history.read(run.path)) for run in runs[1:]] == jobs[1:]
+    again = submissions.last_job(submissions.read(runs[0].path))
+    assert again not in jobs and [submissions.last_job(submissions.read(run.path)) for run in runs[1:]] == jobs[1:]
     cluster.finish(runs[0])
     shown = json.loads(cluster.dual("sweep", "--show", "study", "--json"))
     assert [member["state"] for member in shown["members"]] == ["finished"] * 4

@@ -7,13 +7,13 @@ from typing import Any, TypeVar
 
 from dual_hpc.errors import UserError
 from dual_hpc.model.encoders.base import Encoder
-from dual_hpc.model.encoders.face import FaceEncoder
 from dual_hpc.model.encoders.features import StoredAudio, StoredText, StoredVideo
+from dual_hpc.model.encoders.image import HALF, IMAGENET, PictureEncoder
 from dual_hpc.model.encoders.logmel import LogMelEncoder
-from dual_hpc.model.encoders.pictures import HALF, IMAGENET, PictureEncoder
+from dual_hpc.model.encoders.small_cnn import FaceEncoder
 from dual_hpc.model.encoders.speech import SpeechEncoder
-from dual_hpc.model.encoders.words import WordEncoder
-from dual_hpc.model.mistakes import MISFITS, one_line
+from dual_hpc.model.encoders.text import WordEncoder
+from dual_hpc.model.load_errors import MISFITS, one_line
 
 E = TypeVar("E", bound=Encoder)
 FEATURES = "features"

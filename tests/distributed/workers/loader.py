@@ -11,8 +11,8 @@ from pathlib import Path
 import torch.distributed as dist
 
 from dual_hpc.config.schema import AugmentConfig, DataConfig
+from dual_hpc.data.dataset import ShardSet
 from dual_hpc.data.loader import TrainLoader
-from dual_hpc.data.shards import ShardSet
 from dual_hpc.errors import DualError
 
 

@@ -16,13 +16,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from dual_hpc.checkpoint import choose, commit
+from dual_hpc.checkpoint import commit, select
 from dual_hpc.checkpoint.group import Alone
 from dual_hpc.checkpoint.manifest import load
 from dual_hpc.errors import DualError
-from dual_hpc.training import run
+from dual_hpc.training import loop
+from dual_hpc.training.distributed import World
 from dual_hpc.training.saving import Saver
-from dual_hpc.training.world import World
 
 sys.path.insert(0, str(Path(__file__).parent))
 import toy
@@ -77,10 +77,10 @@ def full(root: Path, stage: int, precision: str, world: World) -> object:
         session.saver.begin(session.progress)
         session.run(4)
         answer = toy.answer_of(session.saver.finish)
-    found = choose.newest_proven(root / "checkpoints", world)
+    found = select.newest_proven(root / "checkpoints", world)
     left = sorted(path.name for path in (root / "checkpoints").iterdir())
     session.saver.save(session.progress)
-    after = choose.newest_proven(root / "checkpoints", world)
+    after = select.newest_proven(root / "checkpoints", world)
     assert found is not None and after is not None
     return {
         "answers": world.gather(answer),
@@ -105,7 +105,7 @@ def gone(root: Path, stage: int, precision: str, world: World) -> object:
     if world.rank == 0:
         os.rename(away, root / "checkpoints")
     session.saver.save(session.progress)
-    found = choose.newest_proven(root / "checkpoints", Alone())
+    found = select.newest_proven(root / "checkpoints", Alone())
     assert found is not None
     return {"answers": world.gather(answer), "proven": found.manifest.step}
 
@@ -124,7 +124,7 @@ def train(folder: Path) -> None:
     from dual_hpc.training import step as steps
 
     sick, full_at = (int(os.environ.get(name, 1 << 30)) for name in ("SICK", "FULL"))
-    seed, real, number, saves = run.seed_everything, steps.train_step, 0, 0
+    seed, real, number, saves = loop.seed_everything, steps.train_step, 0, 0
 
     def seeding(parts: Any) -> None:
         nonlocal number
@@ -144,9 +144,9 @@ def train(folder: Path) -> None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, resource.RLIM_INFINITY))
 
     commit.reached = reached
-    run.seed_everything, steps.train_step = seeding, stepping
+    loop.seed_everything, steps.train_step = seeding, stepping
     try:
-        print(run.train(folder))
+        print(loop.train(folder))
     except DualError as error:
         print(f"{type(error).__name__}: {error}")
         os._exit(error.exit_code)

@@ -11,15 +11,15 @@ from types import SimpleNamespace
 import torch
 from torch import nn
 
-from dual_hpc.checkpoint import deepspeed_files
+from dual_hpc.checkpoint import deepspeed_io
 from dual_hpc.checkpoint.export import gather_weights
 from dual_hpc.config import RunConfig, validate
 from dual_hpc.errors import DualError
 from dual_hpc.training import step as steps
+from dual_hpc.training.distributed import World, joined, seed_everything
 from dual_hpc.training.engine import Engine
 from dual_hpc.training.optimizer import set_learning_rates
 from dual_hpc.training.saving import Progress, Saver
-from dual_hpc.training.world import World, joined, seed_everything
 
 GLOBAL_BATCH = 12
 
@@ -210,15 +210,15 @@ def failing_disk(root: Path, stage: int, precision: str, world: World) -> object
     session.run(2)
     session.saver.save(session.progress)
     session.run(3)
-    real = deepspeed_files.torch
+    real = deepspeed_io.torch
     if world.rank == world.size - 1:
 
         def full(*_: object) -> None:
             raise OSError(28, "No space left on device")
 
-        deepspeed_files.torch = SimpleNamespace(save=full)  # type: ignore[assignment]
+        deepspeed_io.torch = SimpleNamespace(save=full)  # type: ignore[assignment]
     answer = answer_of(lambda: session.saver.save(session.progress))
-    deepspeed_files.torch = real
+    deepspeed_io.torch = real
     return {"answers": world.gather(answer), "left": sorted(p.name for p in (root / "checkpoints").iterdir())}
 
 

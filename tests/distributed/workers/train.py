@@ -19,7 +19,7 @@ from typing import Any
 from dual_hpc.checkpoint import commit
 from dual_hpc.data.loader import EvalLoader
 from dual_hpc.errors import DualError
-from dual_hpc.training import run
+from dual_hpc.training import loop
 
 
 def die_at(point: str) -> None:
@@ -35,13 +35,13 @@ def die_at(point: str) -> None:
             os.kill(os.getpid(), signal.SIGUSR2 if name in ("signal", "validating") else signal.SIGKILL)
 
     if name in ("step", "hang", "signal"):
-        seed = run.seed_everything  # called once before every step
+        seed = loop.seed_everything  # called once before every step
 
         def seeding(parts: object) -> None:
             passed(name)
             seed(parts)  # type: ignore[arg-type]
 
-        run.seed_everything = seeding  # type: ignore[assignment]
+        loop.seed_everything = seeding  # type: ignore[assignment]
     elif name == "validating":
         batches = EvalLoader.__iter__
 
@@ -58,7 +58,7 @@ def note_samples(file: Path) -> None:
     """Append the keys that each step trains on; the step's number comes from its seed."""
     from dual_hpc.training import step  # brings DeepSpeed
 
-    seed, train_step = run.seed_everything, step.train_step
+    seed, train_step = loop.seed_everything, step.train_step
     number = 0
 
     def seeding(parts: Sequence[int]) -> None:
@@ -73,7 +73,7 @@ def note_samples(file: Path) -> None:
             lines.write(json.dumps({"step": number, "keys": keys}) + "\n")
         return report
 
-    run.seed_everything, step.train_step = seeding, stepping  # type: ignore[assignment]
+    loop.seed_everything, step.train_step = seeding, stepping  # type: ignore[assignment]
 
 
 if __name__ == "__main__":
@@ -82,7 +82,7 @@ if __name__ == "__main__":
     if len(sys.argv) > 2 and os.environ["RANK"] == os.environ.get("DIES", "0"):
         die_at(sys.argv[2])
     try:
-        print(run.train(Path(sys.argv[1])))
+        print(loop.train(Path(sys.argv[1])))
     except DualError as error:
         print(f"{type(error).__name__}: {error}")
         os._exit(error.exit_code)

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from dual_hpc.checkpoint import commit
+from dual_hpc.checkpoint.digest import FileProof, ProvenFile
 from dual_hpc.checkpoint.group import Alone
-from dual_hpc.checkpoint.proof import FileProof, ProvenFile
 from dual_hpc.config import load_config
-from dual_hpc.tracking.journal import Journal
-from dual_hpc.tracking.run_dir import RunDir
+from dual_hpc.run.directory import RunDir
+from dual_hpc.run.journal import Journal
 
 RANKS = 2
 

@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 
 import pytest
 
-from dual_hpc.checkpoint import choose, commit
+from dual_hpc.checkpoint import commit, select
+from dual_hpc.checkpoint.digest import FileProof, ProvenFile
 from dual_hpc.checkpoint.group import Alone
 from dual_hpc.checkpoint.manifest import load
-from dual_hpc.checkpoint.proof import FileProof, ProvenFile
 from dual_hpc.errors import EnvironmentFault
 
 T = TypeVar("T")
@@ -80,7 +80,7 @@ def test_what_three_ranks_save_is_proven_and_chosen(tmp_path: Path) -> None:
     manifest = load(tmp_path / "step_00000012")
     assert manifest.world_size == 3 and sorted(manifest.files) == [f"deepspeed/rank{n}.pt" for n in range(3)]
     assert (tmp_path / "latest").read_text() == "step_00000012\n"
-    choices = together(3, lambda group: choose.newest_proven(tmp_path, group))
+    choices = together(3, lambda group: select.newest_proven(tmp_path, group))
     assert [choice.manifest.step for choice in choices] == [12] * 3  # type: ignore[union-attr]
 
 
@@ -98,15 +98,15 @@ def test_a_kill_at_any_point_leaves_whole_checkpoints_only(
         patch.setattr(commit, "reached", die)
         with pytest.raises(Killed):
             save(tmp_path, 6, Alone())
-    assert all(not choose.verify(tmp_path / f"step_{step:08d}") for step in choose.steps(tmp_path))
-    choice = choose.newest_proven(tmp_path, Alone())
+    assert all(not select.verify(tmp_path / f"step_{step:08d}") for step in select.steps(tmp_path))
+    choice = select.newest_proven(tmp_path, Alone())
     assert choice is not None and not choice.passed_over
     assert choice.manifest.step == (6 if point in ("renamed", "latest") else 3)
 
     commit.sweep(tmp_path)
     assert not list(tmp_path.glob("*.tmp"))
     save(tmp_path, 6, Alone())
-    assert choose.newest_proven(tmp_path, Alone()).manifest.step == 6  # type: ignore[union-attr]
+    assert select.newest_proven(tmp_path, Alone()).manifest.step == 6  # type: ignore[union-attr]
 
 
 def test_a_rank_that_cannot_write_abandons_the_checkpoint_on_all(tmp_path: Path) -> None:
@@ -127,9 +127,9 @@ def test_a_rank_that_cannot_write_abandons_the_checkpoint_on_all(tmp_path: Path)
 def test_the_same_step_saved_again_replaces_a_damaged_one(tmp_path: Path) -> None:
     folder = save(tmp_path, 3, Alone(), b"first")
     (folder / "deepspeed" / "rank0.pt").write_bytes(b"flaws")
-    assert choose.verify(folder)
+    assert select.verify(folder)
     save(tmp_path, 3, Alone(), b"second")
-    assert not choose.verify(folder)
+    assert not select.verify(folder)
 
 
 @pytest.mark.parametrize("foreign", ["file", "link to a folder", "link to nowhere"])
@@ -144,9 +144,9 @@ def test_what_stands_in_the_place_of_a_checkpoint_is_replaced_and_what_a_link_na
         there.write_text("x")
     else:
         there.symlink_to(away / ("step_00000006" if foreign == "link to a folder" else "gone"))
-    assert not choose.verify(save(root, 6, Alone()))
+    assert not select.verify(save(root, 6, Alone()))
     assert not there.is_symlink() and not list(root.glob("*.tmp"))
-    assert not choose.verify(away / "step_00000006")
+    assert not select.verify(away / "step_00000006")
 
 
 def test_of_a_link_only_the_name_is_removed(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_of_a_link_only_the_name_is_removed(tmp_path: Path) -> None:
         (root / name).symlink_to(away / "step_00000006")
     commit.remove(root / "step_00000006")
     commit.sweep(root)
-    assert not list(root.iterdir()) and not choose.verify(away / "step_00000006")
+    assert not list(root.iterdir()) and not select.verify(away / "step_00000006")
 
 
 def test_removing_is_never_half_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,7 +172,7 @@ def test_removing_is_never_half_done(tmp_path: Path, monkeypatch: pytest.MonkeyP
         patch.setattr(commit.shutil, "rmtree", die)
         with pytest.raises(Killed):
             commit.remove(folder)
-    assert choose.steps(tmp_path) == [6]
+    assert select.steps(tmp_path) == [6]
 
 
 def test_a_zombie_that_wakes_after_the_run_was_taken_over_publishes_nothing(tmp_path: Path) -> None:
@@ -196,7 +196,7 @@ def test_a_zombie_that_wakes_after_the_run_was_taken_over_publishes_nothing(tmp_
         )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["latest", "step_00000003", "step_00000006"]
     assert (tmp_path / "step_00000006" / "deepspeed" / "rank0.pt").read_bytes() == b"the new owner's"
-    assert not choose.verify(tmp_path / "step_00000006")
+    assert not select.verify(tmp_path / "step_00000006")
 
 
 @pytest.mark.parametrize("point", ["made", "written", "manifest"])
@@ -230,7 +230,7 @@ def test_a_run_lost_behind_the_rename_does_not_move_the_pointer(tmp_path: Path) 
     with pytest.raises(EnvironmentFault, match="taken over"):
         commit.save(tmp_path, Alone(), writer(0, b"x"), step=6, zero_stage=1, precision="fp32", state={}, fence=fence)
     assert (tmp_path / "latest").read_text() == "step_00000003\n"
-    assert not choose.verify(tmp_path / "step_00000006")  # named before the run was lost, and as good as any
+    assert not select.verify(tmp_path / "step_00000006")  # named before the run was lost, and as good as any
 
 
 def test_ranks_that_save_the_same_step_twice_never_share_a_folder(tmp_path: Path) -> None:

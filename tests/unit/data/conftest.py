@@ -18,8 +18,8 @@ import pytest
 import soundfile
 
 from dual_hpc.config.schema import AugmentConfig, DataConfig
-from dual_hpc.data.index import IndexedSample, Shard, ShardIndex, dataset_id, write_index
-from dual_hpc.data.sample import AUDIO_RATE, Utterance
+from dual_hpc.data.format.index import IndexedSample, Shard, ShardIndex, dataset_id, write_index
+from dual_hpc.data.format.sample import AUDIO_RATE, Utterance
 
 FPS = 25
 

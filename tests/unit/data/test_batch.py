@@ -11,12 +11,12 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from dual_hpc.data.augment import generator
 from dual_hpc.data.collate import collate
-from dual_hpc.data.dataset import Sample
+from dual_hpc.data.dataset import ShardSet
+from dual_hpc.data.decoding.augment import generator
+from dual_hpc.data.decoding.decoder import Sample
 from dual_hpc.data.loader import EvalLoader, TrainLoader
 from dual_hpc.data.modalities import keep
-from dual_hpc.data.shards import ShardSet
 from dual_hpc.data.tokenize import tokenize
 from tests.unit.data.conftest import Clip, augment_all, settings, write_shards
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
+from dual_hpc.data.dataset import ShardSet
 from dual_hpc.data.loader import EvalLoader, TrainLoader
-from dual_hpc.data.shards import ShardSet
 from dual_hpc.data.state import LoaderState, resume_position
 from dual_hpc.errors import UserError
 from tests.unit.data.conftest import augment_all, settings
@@ -176,7 +176,7 @@ def test_a_sample_is_the_same_through_webdataset_and_through_the_index(folder):
     import webdataset as wds
 
     shard_set = ShardSet([folder])
-    from dual_hpc.data.reader import SampleReader
+    from dual_hpc.data.format.reader import SampleReader
 
     reader = SampleReader()
     urls = [str(path) for path in sorted(folder.glob("*.tar"))]

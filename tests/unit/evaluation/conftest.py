@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from dual_hpc.data.index import IndexedSample, Shard, ShardIndex, dataset_id, write_index
-from dual_hpc.data.sample import AUDIO_RATE, Utterance
+from dual_hpc.data.format.index import IndexedSample, Shard, ShardIndex, dataset_id, write_index
+from dual_hpc.data.format.sample import AUDIO_RATE, Utterance
 
 LABELS = ("ang", "hap", "exc", "neu", "sad", "xxx")
 BROKEN = "Ses05F_impro01_F000"

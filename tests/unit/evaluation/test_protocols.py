@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dual_hpc.config.schema import DataConfig
-from dual_hpc.data.sample import Utterance
+from dual_hpc.data.format.sample import Utterance
 from dual_hpc.errors import UserError
 from dual_hpc.evaluation.protocols import dialogue_of, get_protocol, protocol_of_classes, speaker_of
 

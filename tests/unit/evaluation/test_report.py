@@ -8,14 +8,14 @@ import json
 import numpy as np
 import pytest
 
-from dual_hpc.data.sample import Utterance
+from dual_hpc.data.format.sample import Utterance
 from dual_hpc.evaluation.baselines import class_prior, majority
 from dual_hpc.evaluation.figures import confusion_figure
 from dual_hpc.evaluation.predictions import Predictions
 from dual_hpc.evaluation.report import markdown, write_report
 from dual_hpc.evaluation.result import EvaluationResult, assemble
 from dual_hpc.evaluation.tables import subset_name
-from launch.score_table import left_out_line
+from launch.cli.score_table import left_out_line
 
 CLASSES = ["joy|bliss", "fear", "anger"]
 

@@ -9,16 +9,16 @@ import pytest
 
 from dual_hpc.config import load_config
 from dual_hpc.config.schema import DataConfig, ModelConfig
+from dual_hpc.data.dataset import ShardSet
 from dual_hpc.data.loader import EvalLoader
-from dual_hpc.data.selection import Selection
-from dual_hpc.data.shards import ShardSet
+from dual_hpc.data.sampling.selection import Selection
 from dual_hpc.errors import UserError
 from dual_hpc.evaluation.predictions import predict_views
 from dual_hpc.evaluation.protocols import get_protocol
 from dual_hpc.evaluation.report import markdown
 from dual_hpc.evaluation.run import ALL_SUBSETS, evaluate, evaluate_run
 from dual_hpc.model import build_model, load_model, save_model
-from dual_hpc.tracking.run_dir import RunDir
+from dual_hpc.run.directory import RunDir
 from launch.cli.main import main
 
 PREPROCESSING = {"image_size": 32, "max_seconds": 2.0, "max_tokens": 16}

@@ -6,9 +6,9 @@ import av
 import numpy as np
 import pytest
 
-from dual_hpc.data.container import UnreadableMedia, probe
-from dual_hpc.data.decode import decode_video
-from dual_hpc.data.grid import frame_times
+from dual_hpc.data.decoding.container import UnreadableMedia, probe
+from dual_hpc.data.decoding.decode import decode_video
+from dual_hpc.data.decoding.grid import frame_times
 from dual_hpc.inference.preparation import Preprocessing, prepare
 from dual_hpc.inference.requests import Clip
 

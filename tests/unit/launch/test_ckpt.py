@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from dual_hpc.checkpoint import choose, commit
+from dual_hpc.checkpoint import commit, select
+from dual_hpc.checkpoint.digest import FileProof, ProvenFile
 from dual_hpc.checkpoint.group import Alone
-from dual_hpc.checkpoint.proof import FileProof, ProvenFile
 from dual_hpc.config import load_config
-from dual_hpc.tracking.run_dir import RunDir
-from dual_hpc.training.lease import Lease
+from dual_hpc.run.directory import RunDir
+from dual_hpc.run.lease import Lease
 from launch.cli import main as command
 
 
@@ -53,7 +53,7 @@ def test_a_damaged_one_is_named_and_fails(run: RunDir, capsys: pytest.CaptureFix
 def test_pruning_keeps_so_many_proven_ones_and_everything_newer(run: RunDir) -> None:
     (run.checkpoints / "step_00000009" / "x.pt").unlink()
     assert ckpt(run, "prune", "--keep", "1") == 0
-    assert choose.steps(run.checkpoints) == [6, 9]
+    assert select.steps(run.checkpoints) == [6, 9]
     assert not list(run.checkpoints.glob("*.tmp")) and not (run.path / "lease.json").exists()
 
 
@@ -74,7 +74,7 @@ def test_pruning_never_deletes_the_last_or_what_a_job_is_writing(
     assert ckpt(run, "prune") == ckpt(run, "convert", "--ranks", "4") == 2
     assert "job 77 works on this run" in capsys.readouterr().err
     lease.release()
-    assert choose.steps(run.checkpoints) == [3, 6, 9]
+    assert select.steps(run.checkpoints) == [3, 6, 9]
 
 
 def test_a_conversion_needs_a_number_and_zero_0_needs_none(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from dual_hpc.data.index import IndexedSample, Shard, ShardIndex, dataset_id, write_index
-from dual_hpc.data.sample import Utterance
+from dual_hpc.data.format.index import IndexedSample, Shard, ShardIndex, dataset_id, write_index
+from dual_hpc.data.format.sample import Utterance
 from dual_hpc.tracking.mlflow_store import Store
-from launch import snapshot
 from launch.cli.main import main
+from launch.cluster import code_archive
 
 H100 = ("--profile", "jean-zay-h100", "launch.account=abc@h100", "launch.ranks_per_node=4")
 
@@ -277,7 +277,7 @@ def test_a_sweep_that_is_not_there_is_named(
 def test_changed_code_is_refused_where_clean_is_asked_for(
     shards: Path, calls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(snapshot, "_changes", lambda root: ["launch/new.py", "launch/changed.py"])
+    monkeypatch.setattr(code_archive, "_changes", lambda root: ["launch/new.py", "launch/changed.py"])
     for verb in (["submit"], ["sweep", "--grid", "seeds=0..1"]):
         words = [*verb, "--clean", "--preset", "demo", "--shards", str(shards), "data.protocol=all", *DEV]
         refused(words, "launch/new.py and 1 more", capfd)

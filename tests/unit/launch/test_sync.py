@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from dual_hpc.config import load_config
+from dual_hpc.run.directory import RunDir
 from dual_hpc.tracking.mlflow_store import Store
-from dual_hpc.tracking.run_dir import RunDir
 from launch.cli.main import main
 
 

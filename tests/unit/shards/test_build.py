@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from dual_hpc.data import container
-from dual_hpc.data.container import UnreadableMedia
-from dual_hpc.data.sample import AUDIO, VIDEO
+from dual_hpc.data.decoding import container
+from dual_hpc.data.decoding.container import UnreadableMedia
+from dual_hpc.data.format.sample import AUDIO, VIDEO
 from shards.build import build_sample
 from shards.options import PackOptions
 from shards.plan import Planned, Source

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dual_hpc.data.index import read_index
+from dual_hpc.data.format.index import read_index
 from dual_hpc.errors import UserError
 from shards.corpora import read_corpus
 from shards.job import ShardJob, pack_shard

@@ -15,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 
 from dual_hpc.config import load_config
-from dual_hpc.data.index import read_index
-from dual_hpc.data.reader import SampleReader
-from dual_hpc.data.shards import ShardSet
+from dual_hpc.data.dataset import ShardSet
+from dual_hpc.data.format.index import read_index
+from dual_hpc.data.format.reader import SampleReader
 from dual_hpc.errors import UserError
 from dual_hpc.model import build_model, build_tokenizer, save_model
 from shards import extract as script

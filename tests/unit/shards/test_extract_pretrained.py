@@ -18,9 +18,9 @@ import torch
 import transformers
 from numpy.typing import NDArray
 
-from dual_hpc.data.decode import decode_video
-from dual_hpc.data.reader import SampleReader
-from dual_hpc.data.shards import ShardSet
+from dual_hpc.data.dataset import ShardSet
+from dual_hpc.data.decoding.decode import decode_video
+from dual_hpc.data.format.reader import SampleReader
 from dual_hpc.model import build_tokenizer
 from shards import extract as script
 from shards.verify import verify

@@ -17,7 +17,7 @@ import pytest
 import soundfile
 import webdataset
 
-from dual_hpc.data.index import IndexedSample, read_index
+from dual_hpc.data.format.index import IndexedSample, read_index
 from dual_hpc.errors import UserError
 from shards import pack as script
 from shards.options import PackOptions

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dual_hpc.data.sample import Utterance
+from dual_hpc.data.format.sample import Utterance
 from dual_hpc.evaluation.protocols import get_protocol
 from shards.corpora import published, read_corpus
 from shards.plan import Plan

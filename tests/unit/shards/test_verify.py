@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dual_hpc.data.index import Shard, read_index
+from dual_hpc.data.format.index import Shard, read_index
 from dual_hpc.errors import UserError
 from shards import inspection
 from shards.verify import verify

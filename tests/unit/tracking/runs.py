@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from dual_hpc.config import load_config
+from dual_hpc.run.directory import RunDir
 from dual_hpc.tracking.mlflow_store import store_of
-from dual_hpc.tracking.run_dir import RunDir
 
 
 def make_run(store: Path, name: str, *overrides: str) -> RunDir:

@@ -13,10 +13,10 @@ import pytest
 from dual_hpc.config.schema import ModelConfig
 from dual_hpc.inference.served_model import ServedDual
 from dual_hpc.model import build_model, save_model
+from dual_hpc.run.directory import Segment
 from dual_hpc.tracking.mlflow_model import read_config, signature
 from dual_hpc.tracking.mlflow_store import store_of
 from dual_hpc.tracking.mlflow_sync import sync
-from dual_hpc.tracking.run_dir import Segment
 from tests.unit.tracking.runs import make_run
 
 SIZES = {"waveform": (16_000,), "frames": (5, 3, 32, 32), "audio": (50, 6), "video": (5, 10), "durations": ()}

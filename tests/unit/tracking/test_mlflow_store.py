@@ -11,7 +11,7 @@ import pytest
 
 from dual_hpc.config import load_config
 from dual_hpc.errors import EnvironmentFault, UserError
-from dual_hpc.tracking.journal import Journal
+from dual_hpc.run.journal import Journal
 from dual_hpc.tracking.mlflow_store import Store, experiment_id, newest_experiment, store_of
 from tests.unit.tracking.runs import history, make_run
 

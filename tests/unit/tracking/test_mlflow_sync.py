@@ -8,10 +8,10 @@ import math
 import pytest
 
 from dual_hpc.errors import UserError
-from dual_hpc.tracking.journal import Journal
+from dual_hpc.run.directory import Segment
+from dual_hpc.run.journal import Journal
 from dual_hpc.tracking.mlflow_store import store_of
 from dual_hpc.tracking.mlflow_sync import CURSOR_TAG, sync
-from dual_hpc.tracking.run_dir import Segment
 from tests.unit.tracking.runs import history, make_run, mlflow_id
 
 

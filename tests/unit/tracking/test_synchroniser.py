@@ -8,10 +8,10 @@ import threading
 import time
 from pathlib import Path
 
+from dual_hpc.run.directory import RunDir, Segment
+from dual_hpc.run.journal import Journal
 from dual_hpc.tracking import synchroniser as module
-from dual_hpc.tracking.journal import Journal
 from dual_hpc.tracking.mlflow_sync import sync
-from dual_hpc.tracking.run_dir import RunDir, Segment
 from dual_hpc.tracking.synchroniser import Synchroniser
 from tests.unit.tracking.runs import history, make_run
 

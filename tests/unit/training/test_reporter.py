@@ -10,10 +10,10 @@ import torch
 
 from dual_hpc.config import load_config
 from dual_hpc.errors import EnvironmentFault
-from dual_hpc.tracking.journal import read, replay
-from dual_hpc.tracking.run_dir import RunDir
+from dual_hpc.run.directory import RunDir
+from dual_hpc.run.journal import read, replay
+from dual_hpc.training.distributed import World
 from dual_hpc.training.reporter import Reporter, last_save_seconds
-from dual_hpc.training.world import World
 
 
 class Lease:

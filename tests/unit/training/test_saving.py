@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import torch
 
-from dual_hpc.checkpoint import choose, commit
-from dual_hpc.checkpoint.choose import Choice
-from dual_hpc.checkpoint.deepspeed_files import ProvenFiles
+from dual_hpc.checkpoint import commit, select
+from dual_hpc.checkpoint.deepspeed_io import ProvenFiles
 from dual_hpc.checkpoint.group import Alone
 from dual_hpc.checkpoint.manifest import Manifest
+from dual_hpc.checkpoint.select import Choice
 from dual_hpc.config import RunConfig, validate
 from dual_hpc.errors import EnvironmentFault, UserError
 from dual_hpc.training import saving
@@ -90,7 +90,7 @@ def test_the_training_goes_on_while_its_state_as_it_was_is_written(tmp_path: Pat
     gate.open.set()
     saved = one.finish()
     assert (saved.step, saved.folder.name, weight(saved.folder)) == (3, "step_00000003", 0)
-    found = choose.newest_proven(tmp_path, Alone())
+    found = select.newest_proven(tmp_path, Alone())
     assert found is not None and saving._progress(found) == Progress(step=3)
     assert found.manifest.run_id == "f" * 32
     assert gate.thread == "checkpoint" and not one.under_way and saved.seconds > 0
@@ -130,7 +130,7 @@ def test_the_best_validated_stay_and_the_rest_goes(tmp_path: Path) -> None:
     one = saver(tmp_path, Engine(), keep_last=1, keep_best=2)
     for step, score in enumerate([0.3, 0.9, None, 0.5, 0.4, None], start=1):
         one.save(Progress(step=step, score=score))
-    assert choose.steps(tmp_path) == [2, 4, 6]
+    assert select.steps(tmp_path) == [2, 4, 6]
 
 
 def test_a_damaged_later_checkpoint_never_pushes_out_what_was_just_saved(tmp_path: Path) -> None:
@@ -139,11 +139,11 @@ def test_a_damaged_later_checkpoint_never_pushes_out_what_was_just_saved(tmp_pat
         one.save(Progress(step=step))
     (tmp_path / "step_00000006" / "manifest.json").unlink()  # so the next job goes on from step 3, and stops soon
     one.save(Progress(step=4))
-    assert choose.steps(tmp_path) == [3, 4, 6]
-    found = choose.newest_proven(tmp_path, Alone())
+    assert select.steps(tmp_path) == [3, 4, 6]
+    found = select.newest_proven(tmp_path, Alone())
     assert found is not None and found.manifest.step == 4
     one.save(Progress(step=7))
-    assert choose.steps(tmp_path) == [3, 7]
+    assert select.steps(tmp_path) == [3, 7]
 
 
 def test_a_state_of_another_version_is_named_in_one_line(tmp_path: Path) -> None:
@@ -199,4 +199,4 @@ def test_old_checkpoints_that_cannot_be_deleted_cost_no_new_one(
     one.save(Progress(step=3))
     one.begin(Progress(step=6))
     assert one.finish().kept_too_much == "old checkpoints cannot be deleted: Device or resource busy"
-    assert choose.steps(tmp_path) == [3, 6]
+    assert select.steps(tmp_path) == [3, 6]

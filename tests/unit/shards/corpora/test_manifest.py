@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dual_hpc.data.sample import is_valid_key
+from dual_hpc.data.format.sample import is_valid_key
 from dual_hpc.errors import UserError
 from shards.corpora import manifest as reader
 

@@ -1,0 +1,158 @@
+"""Members of a sample -> arrays: flac by libsndfile, mp4 by decord, PyAV where decord fails.
+
+Only the pictures of the time grid are decoded to RGB, at the size that training uses: the whole picture is scaled to a
+square, which loses nothing at its edges and distorts every clip of a corpus alike.
+"""
+
+from __future__ import annotations
+
+import io
+from contextlib import suppress
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dual_hpc.data.decoding.grid import audio_samples, frame_times, frames_at
+from dual_hpc.data.format.members import AUDIO_RATE
+from dual_hpc.errors import UserError
+
+
+class BadSample(UserError):
+    """A member cannot be decoded; the sample is counted and replaced by a blank one."""
+
+
+def load_decoders() -> None:
+    """Import what decodes media, which takes long on a cold parallel file system and is no sample's fault."""
+    with suppress(Exception):  # what is missing will be missed by name when it is used
+        import soundfile  # noqa: F401
+
+        _decord()
+
+
+def decode_audio(flac: bytes, max_seconds: float) -> NDArray[np.float32]:
+    """The waveform [n], mono 16 kHz, cut at `max_seconds`.
+
+    Raises:
+        BadSample: not readable, empty, not mono 16 kHz, or not finite.
+    """
+    import soundfile
+
+    try:
+        wave, rate = soundfile.read(io.BytesIO(flac), frames=audio_samples(max_seconds), dtype="float32")
+    except Exception as error:  # libsndfile's bindings raise several kinds
+        raise BadSample(f"audio: {_line(error)}") from error
+    if wave.ndim != 1 or rate != AUDIO_RATE:
+        raise BadSample(f"audio: expected mono {AUDIO_RATE} Hz, found shape {wave.shape} at {rate} Hz")
+    if not wave.size or not np.isfinite(wave).all():
+        raise BadSample("audio: empty or not finite")
+    return wave
+
+
+def decode_video(mp4: bytes, duration: float, video_hz: float, max_seconds: float, size: int) -> NDArray[np.uint8]:
+    """The pictures [F, size, size, 3], RGB, on show at (k + 0.5) / video_hz.
+
+    Raises:
+        BadSample: neither decoder reads it.
+    """
+    times = frame_times(duration, video_hz, max_seconds)
+    try:
+        return _by_decord(mp4, times, size)
+    except Exception:  # decord raises its own, untyped errors; PyAV then decides
+        try:
+            return _by_pyav(mp4, times, size)
+        except Exception as error:
+            raise BadSample(f"video: {_line(error)}") from error
+
+
+def decode_text(text: bytes) -> str:
+    """The transcript.
+
+    Raises:
+        BadSample: not UTF-8.
+    """
+    try:
+        return text.decode("utf-8").strip()
+    except UnicodeDecodeError as error:
+        raise BadSample(f"text: {_line(error)}") from error
+
+
+def decode_features(npy: bytes, width: int, dtype: str) -> NDArray[Any]:
+    """An array of a feature shard, [T, width].
+
+    Raises:
+        BadSample: not a plain array of that width and type, empty, or not finite.
+    """
+    array = load_array(npy)
+    if array.shape[1] != width or array.dtype.str != dtype:
+        raise BadSample(f"features: expected {dtype} [T, {width}], found {array.dtype.str} {array.shape}")
+    if not np.isfinite(array).all():
+        raise BadSample("features: not finite")
+    return array
+
+
+def load_array(npy: bytes) -> NDArray[Any]:
+    """An array of a feature shard, [T, D] with T >= 1.
+
+    Raises:
+        BadSample: not a plain array of numbers, or of another shape.
+    """
+    try:
+        array: NDArray[Any] = np.load(io.BytesIO(npy), allow_pickle=False)
+    except Exception as error:  # a header that lies makes numpy raise many kinds, MemoryError among them
+        raise BadSample(f"features: {_line(error)}") from error
+    if not isinstance(array, np.ndarray):
+        raise BadSample("features: an archive, not an array")
+    if array.dtype.kind != "f" or array.ndim != 2 or not len(array):
+        raise BadSample(f"features: expected numbers [T, D], found {array.dtype.str} {array.shape}")
+    return array
+
+
+@lru_cache(maxsize=1)
+def _decord() -> Any:
+    import decord
+
+    decord.logging.set_level(decord.logging.QUIET)
+    return decord
+
+
+def _by_decord(mp4: bytes, times: NDArray[np.float64], size: int) -> NDArray[np.uint8]:
+    decord = _decord()
+    reader = decord.VideoReader(io.BytesIO(mp4), ctx=decord.cpu(0), width=size, height=size, num_threads=1)
+    if not len(reader):
+        raise ValueError("no pictures")
+    spans = reader.get_frame_timestamp(range(len(reader)))  # [frames, 2]: from, to
+    if spans[0, 0] < -1.0:  # what decord reports when B-frames confuse its seeking
+        raise ValueError("implausible time stamps")
+    frames: NDArray[np.uint8] = reader.get_batch(frames_at(times, spans[:, 0] - spans[0, 0]).tolist()).asnumpy()
+    return frames
+
+
+def _by_pyav(mp4: bytes, times: NDArray[np.float64], size: int) -> NDArray[np.uint8]:
+    from fractions import Fraction
+
+    import av
+
+    frames: list[NDArray[np.uint8]] = []
+    held: Any = None
+    with av.open(io.BytesIO(mp4), "r") as container:
+        stream = container.streams.video[0]
+        first: Fraction | None = None
+        for frame in container.decode(stream):
+            stamp = Fraction(frame.pts or 0) * Fraction(frame.time_base or 1)
+            first = stamp if first is None else first
+            while len(frames) < len(times) and held is not None and float(stamp - first) > times[len(frames)] + 1e-6:
+                frames.append(held.reformat(size, size, "rgb24").to_ndarray())
+            held = frame
+            if len(frames) == len(times):
+                break
+    if held is None:
+        raise ValueError("no pictures")
+    while len(frames) < len(times):
+        frames.append(held.reformat(size, size, "rgb24").to_ndarray())
+    return np.stack(frames)
+
+
+def _line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -1,0 +1,74 @@
+"""The order of samples: a pure function of (data set, seed, epoch) (contract 3).
+
+In each epoch the shards are permuted and cut into windows of `window` shards; inside a window all samples are permuted.
+Reads therefore stay within a few shards at a time, and the place of any position costs a binary search. Memory is two
+integers per shard, whatever the number of samples.
+
+Training reads one endless stream: position p is place `p % n` of epoch `p // n`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dual_hpc.data.sampling.permutation import Positions, key_of, permute, shuffled
+
+
+class EpochOrder:
+    """One epoch: place -> slot, where slot counts the selected samples shard by shard.
+
+    Args:
+        counts: selected samples in each shard.
+        window: shards that are shuffled together.
+        identity: data set and selection; with seed and epoch, all that the order depends on.
+    """
+
+    def __init__(self, counts: NDArray[np.int64], window: int, identity: str, seed: int, epoch: int):
+        self._key = key_of(identity, seed, epoch)
+        starts = np.cumsum(counts) - counts
+        used = np.flatnonzero(counts)  # empty shards would only make windows smaller
+        shards = used[shuffled(len(used), key_of(self._key, "shards"))]
+        self._shard_slot = starts[shards]
+        self._shard_end = np.cumsum(counts[shards])  # in places of this epoch
+        self._window_end = self._shard_end[np.r_[window - 1 : len(shards) - 1 : window, len(shards) - 1]]
+
+    def slots(self, places: Positions) -> Positions:
+        """Slots of the places of this epoch, shape as given."""
+        out = np.empty_like(places)
+        windows = np.searchsorted(self._window_end, places, side="right")
+        for window in np.unique(windows):
+            chosen = windows == window
+            first = int(self._window_end[window - 1]) if window else 0
+            size = int(self._window_end[window]) - first
+            within = first + permute(places[chosen] - first, size, key_of(self._key, int(window)))
+            shard = np.searchsorted(self._shard_end, within, side="right")
+            shard_first = np.where(shard > 0, self._shard_end[shard - 1], 0)
+            out[chosen] = self._shard_slot[shard] + within - shard_first
+        return out
+
+
+class Order:
+    """The endless stream of training: position -> (epoch, slot)."""
+
+    def __init__(self, counts: Sequence[int] | NDArray[np.int64], window: int, identity: str, seed: int):
+        counts = np.asarray(counts, dtype=np.int64)
+        self._total = int(counts.sum())
+        assert self._total > 0, "an order over no samples"
+        self._epoch = lru_cache(maxsize=2)(lambda epoch: EpochOrder(counts, window, identity, seed, epoch))
+
+    def __len__(self) -> int:
+        """Samples per epoch."""
+        return self._total
+
+    def locate(self, positions: Positions) -> tuple[Positions, Positions]:
+        """Epoch and slot of each position."""
+        epochs, places = np.divmod(positions, self._total)
+        slots = np.empty_like(places)
+        for epoch in np.unique(epochs):
+            chosen = epochs == epoch
+            slots[chosen] = self._epoch(int(epoch)).slots(places[chosen])
+        return epochs, slots

@@ -1,0 +1,38 @@
+"""What a data worker and its parent say to each other."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass
+
+from dual_hpc.data.decoding.decoder import Fault, Request
+from dual_hpc.data.workers.layout import Layout
+from dual_hpc.errors import DualError
+
+IGNORED = (signal.SIGUSR2, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+DUMP_SIGNAL = signal.SIGUSR1  # prints the stacks of all threads
+
+
+@dataclass(frozen=True)
+class Job:
+    """One micro-batch to make."""
+
+    number: int
+    rows: list[Request]
+
+
+@dataclass(frozen=True)
+class Result:
+    """One micro-batch; the memory of its layout follows."""
+
+    job: int
+    layout: Layout
+    texts: list[str | None]
+    faults: dict[int, Fault]  # by row, of those that are blank
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The worker cannot go on; `error` is for the user."""
+
+    error: DualError

@@ -1,0 +1,62 @@
+"""Alignment losses: do audio and video say the same thing at the same time?"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from dual_hpc.kernels.alignment_loss.operation import alignment_loss
+from dual_hpc.model.masking import full_precision, prefix_mask
+
+STILL = 1e-2  # norm below which a vector says nothing about direction; aligned features have norm sqrt(d)
+LOWEST_TEMPERATURE = 0.025  # below it exp(cosine / tau) leaves fp32 when the shift is the constant 1 / tau
+
+
+class AlignmentLoss(nn.Module):
+    """Bidirectional contrastive loss over time steps; its temperature may be learned."""
+
+    def __init__(self, temperature: float, learn: bool, across_batch: bool, implementation: str) -> None:
+        super().__init__()
+        self.temperature = temperature
+        self.across_batch = across_batch
+        self.implementation = implementation
+        self.log_temperature = nn.Parameter(torch.tensor([math.log(temperature)])) if learn else None
+
+    def forward(self, audio: torch.Tensor, video: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """audio, video [B, T, D] and lengths [B] (0: one of the two is missing) -> f32 [B], 0 where lengths is 0.
+
+        With `across_batch` the negatives come from the whole micro-batch, so this loss (and only this one) depends on
+        how a batch is cut.
+        """
+        temperature: float | torch.Tensor = self.temperature
+        if self.log_temperature is not None:
+            temperature = self.log_temperature.float().exp().clamp(LOWEST_TEMPERATURE, 1.0).squeeze(0)
+        return alignment_loss(
+            without_still(audio),
+            without_still(video),
+            lengths,
+            temperature,
+            across_batch=self.across_batch,
+            implementation=self.implementation,
+        )
+
+
+def without_still(x: torch.Tensor) -> torch.Tensor:
+    """x [..., D] as it is, but steps of (almost) no length get no gradient.
+
+    Δ is exactly zero where a picture does not change, and the gradient of a direction grows as 1 / length: one still
+    step would outweigh all others.
+    """
+    still = x.detach().float().norm(dim=-1, keepdim=True) < STILL
+    return torch.where(still, x.detach(), x)
+
+
+def similarity(audio: torch.Tensor, video: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    """Cosine between every audio step and every video step, f32 [B, T, T]; zero where either is padding."""
+    with full_precision(audio):
+        matrix = functional.normalize(audio.float(), dim=-1) @ functional.normalize(video.float(), dim=-1).mT
+    mask = prefix_mask(lengths, audio.shape[1])
+    return matrix * (mask.unsqueeze(2) & mask.unsqueeze(1))

@@ -1,0 +1,222 @@
+"""DUAL: emotion from audio and video, which text may refine at the end."""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from dual_hpc.errors import UserError
+from dual_hpc.model.dual.alignment_loss import AlignmentLoss, similarity
+from dual_hpc.model.dual.configuration import DualConfig, first_mistake
+from dual_hpc.model.dual.decoder import EmotionDecoder, TextMemory
+from dual_hpc.model.dual.differential import AudioDifferential, VideoDifferential
+from dual_hpc.model.dual.projection import AbsentModality, ModalityAlignment
+from dual_hpc.model.dual.residual import SentimentResidual
+from dual_hpc.model.encoders import build_audio_encoder, build_text_encoder, build_video_encoder, freeze
+from dual_hpc.model.encoders.transformer_kinds import read_json
+from dual_hpc.model.grid import grid_lengths
+from dual_hpc.model.load_errors import DAMAGES, one_line, without_report
+from dual_hpc.model.losses import classification_loss
+from dual_hpc.model.masking import prefix_mask
+from dual_hpc.model.output import DualOutput
+
+from transformers import AutoModel, PreTrainedModel  # isort: skip  (after the torchaudio seam)
+
+
+# A modality's content, and its lengths [B] or (token ids) its mask; None only where the model does not use it.
+Source = tuple[torch.Tensor | None, torch.Tensor | None]
+
+
+class DualForEmotionClassification(PreTrainedModel):
+    """Dynamic Unified Alignment for Low-text dependency.
+
+    Every sample runs the same graph, whatever it lacks: a missing modality has length 0 and is replaced by a learned
+    vector. Everything above the encoders works on prefixes, so valid outputs depend neither on padding nor on the
+    other samples.
+    """
+
+    config_class = DualConfig
+    base_model_prefix = "dual"
+    main_input_name = "waveform"
+
+    def __init__(self, config: DualConfig) -> None:
+        super().__init__(config)
+        c = config
+        width, preprocessing = c.hidden_size, c.preprocessing
+        self.audio_encoder = build_audio_encoder(c.audio, preprocessing["sample_rate"]) if c.use_audio else None
+        self.video_encoder = build_video_encoder(c.video) if c.use_video else None
+        self.text_encoder = build_text_encoder(c.text) if c.use_text else None
+        self.audio_alignment: nn.Module = AbsentModality(width)
+        self.video_alignment: nn.Module = AbsentModality(width)
+        if self.audio_encoder is not None:
+            self.audio_alignment = ModalityAlignment(
+                self.audio_encoder.output_size, width, self.audio_encoder.rate_hz, c.grid_hz, c.dropout
+            )
+        if self.video_encoder is not None:
+            self.video_alignment = ModalityAlignment(
+                self.video_encoder.output_size, width, preprocessing["video_hz"], c.grid_hz, c.dropout
+            )
+        self.sdm = AudioDifferential(width, c.use_sdm, c.kernels)
+        self.vdm = VideoDifferential(width, c.use_vdm, c.kernels)
+        both = c.use_audio and c.use_video
+        self.static_loss = self._alignment_loss() if both and c.use_static_alignment else None
+        self.dynamic_loss = self._alignment_loss() if both and c.use_dynamic_alignment else None
+        layers = c.residual_layers if c.use_residual else 0
+        self.residual = SentimentResidual(width, layers, c.num_heads, c.dropout)
+        self.memory = TextMemory(self.text_encoder.output_size if self.text_encoder is not None else None, width)
+        self.decoder = EmotionDecoder(width, c.decoder_layers, c.num_heads, c.dropout, len(c.labels))
+        self.post_init()
+        self._freeze_encoders()
+
+    @classmethod
+    def from_pretrained(cls, folder: str | PathLike[str], *arguments: Any, **options: Any) -> Any:  # type: ignore[override]
+        """A model from a local directory written by `save_pretrained`; nothing is downloaded and no pickle is read.
+
+        Raises:
+            UserError: the directory holds another model, lacks its weights, or has a configuration that makes no
+                model or weights that do not fit it.
+        """
+        content = read_json(Path(folder), "config.json", "model")
+        if (kind := content.get("model_type")) != DualConfig.model_type:
+            raise UserError(f"model: {folder} holds a {kind!r} model, not a saved DUAL")
+        if mistake := first_mistake(content):
+            raise UserError(f"model: config.json in {folder}: {mistake}")
+        wanted = options.pop("output_loading_info", False)
+        options |= {"local_files_only": True, "use_safetensors": True}
+        options |= {"output_loading_info": True, "ignore_mismatched_sizes": True}
+        try:
+            with without_report():
+                loaded: Any = super().from_pretrained(folder, *arguments, **options)
+        except DAMAGES as error:
+            raise UserError(f"model: {folder} cannot be loaded ({one_line(error)})") from error
+        model, report = loaded
+        misfits = {*report["missing_keys"], *report["unexpected_keys"], *(key for key, *_ in report["mismatched_keys"])}
+        if misfits:
+            raise UserError(f"model: the weights in {folder} do not fit its config.json ({min(misfits)})")
+        model._freeze_encoders()  # transformers replaces parameters when it loads
+        return (model, report) if wanted else model
+
+    def _freeze_encoders(self) -> None:
+        for modality in ("audio", "video", "text"):
+            encoder, spec = getattr(self, f"{modality}_encoder"), getattr(self.config, modality)
+            if encoder is not None:
+                freeze(encoder, spec["trainable"], f"model.{modality}.trainable")
+
+    def _alignment_loss(self) -> AlignmentLoss:
+        c = self.config
+        return AlignmentLoss(c.alignment_temperature, c.learn_temperature, c.align_across_batch, c.kernels)
+
+    def _init_weights(self, module: nn.Module) -> None:
+        """Nothing: DUAL's own modules start as their constructors leave them, the encoders initialise themselves."""
+
+    def forward(
+        self,
+        *,
+        durations: torch.Tensor,
+        waveform: torch.Tensor | None = None,
+        waveform_lengths: torch.Tensor | None = None,
+        frames: torch.Tensor | None = None,
+        frame_lengths: torch.Tensor | None = None,
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        audio: torch.Tensor | None = None,
+        audio_lengths: torch.Tensor | None = None,
+        video: torch.Tensor | None = None,
+        video_lengths: torch.Tensor | None = None,
+        text: torch.Tensor | None = None,
+        text_lengths: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+        output_alignment: bool = False,
+        **_: Any,
+    ) -> DualOutput:
+        """One batch of utterances, as media or, where the encoders are of the kind `features`, as features.
+
+        Args:
+            durations: f32 [B] seconds.
+            waveform: f32 [B, N], mono at `preprocessing["sample_rate"]`.
+            waveform_lengths: i64 [B] samples; 0 = no audio.
+            frames: uint8 [B, F, 3, S, S] RGB, frame k at (k + 0.5) / `preprocessing["video_hz"]` seconds.
+            frame_lengths: i64 [B]; 0 = no video.
+            input_ids, attention_mask: i64 [B, L]; a row of zeros in the mask = no text.
+            audio, video, text: features [B, S, E] of any floating type, each with `NAME_lengths` i64 [B]; 0 = none.
+            labels: i64 [B]; -100 = none.
+            output_alignment: also return the similarity matrices.
+        """
+        lengths = grid_lengths(durations, self.config.grid_hz)
+        steps = int(lengths.max())
+        sources: list[Source] = [(waveform, waveform_lengths), (frames, frame_lengths), (input_ids, attention_mask)]
+        if self.config.reads_features:
+            stored = [(audio, audio_lengths), (video, video_lengths), (text, text_lengths)]
+            sources = [(None if x is None else x.to(self.dtype), sizes) for x, sizes in stored]
+        audio_static, heard = self._audio(sources[0], lengths, steps)
+        video_static, seen = self._video(sources[1], lengths, steps)
+        audio_delta, audio_pair = self.sdm(audio_static, lengths)
+        video_delta, video_pair = self.vdm(video_static, lengths)
+        bottleneck = self.residual(audio_pair, video_pair, lengths)
+
+        memory, memory_mask = self._text(sources[2], len(lengths))
+        logits = self.decoder(bottleneck, lengths, memory, memory_mask).float()
+
+        output = DualOutput(logits=logits, bottleneck=bottleneck, mask=prefix_mask(lengths, steps))
+        comparable = lengths * (heard & seen)  # an utterance can only be aligned if it has both
+        if labels is not None:
+            output.loss_cls = self._classification_loss(logits, labels).mean()
+            output.loss_static = _mean_or_zero(self.static_loss, audio_static, video_static, comparable)
+            output.loss_dynamic = _mean_or_zero(self.dynamic_loss, audio_delta, video_delta, comparable)
+            output.loss = (
+                output.loss_cls
+                + self.config.lambda_static * output.loss_static
+                + self.config.lambda_dynamic * output.loss_dynamic
+            )
+        if output_alignment:
+            output.alignment_static = similarity(audio_static, video_static, comparable)
+            output.alignment_dynamic = similarity(audio_delta, video_delta, comparable)
+        return output
+
+    def _audio(self, source: Source, lengths: torch.Tensor, steps: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """F^a [B, T, d], and which samples have audio."""
+        if self.audio_encoder is None:
+            return self.audio_alignment(lengths, steps), torch.zeros_like(lengths, dtype=torch.bool)
+        features, source_lengths = self.audio_encoder(*_given(source))
+        return self.audio_alignment(features, source_lengths, lengths, steps), source_lengths > 0
+
+    def _video(self, source: Source, lengths: torch.Tensor, steps: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """F^v [B, T, d], and which samples have video."""
+        if self.video_encoder is None:
+            return self.video_alignment(lengths, steps), torch.zeros_like(lengths, dtype=torch.bool)
+        pictures, source_lengths = _given(source)
+        features = self.video_encoder(pictures, source_lengths)
+        return self.video_alignment(features, source_lengths, lengths, steps), source_lengths > 0
+
+    def _text(self, source: Source, batch: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the decoder attends to, and its mask."""
+        if self.text_encoder is None:
+            return self.memory(batch, None, None)
+        return self.memory(batch, *self.text_encoder(*_given(source)))
+
+    def _classification_loss(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        c = self.config
+        return classification_loss(
+            logits, labels, c.loss, c.class_counts, c.class_weights, c.focal_gamma, c.label_smoothing
+        )
+
+
+def _given(source: Source) -> tuple[torch.Tensor, torch.Tensor]:
+    content, validity = source
+    assert content is not None and validity is not None, "the batch is of media or of features, the model of the other"
+    return content, validity
+
+
+def _mean_or_zero(
+    loss: AlignmentLoss | None, audio: torch.Tensor, video: torch.Tensor, lengths: torch.Tensor
+) -> torch.Tensor:
+    if loss is None:
+        return torch.zeros((), device=audio.device)
+    return loss(audio, video, lengths).mean()
+
+
+AutoModel.register(DualConfig, DualForEmotionClassification, exist_ok=True)

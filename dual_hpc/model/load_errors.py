@@ -1,0 +1,53 @@
+"""What other people's code raises at a model's files, and one line about it.
+
+A directory of pretrained weights and the keys that a user puts on top of its configuration are the user's to mend;
+transformers checks few of them, so they fail wherever they are first used.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from dual_hpc.model.torchaudio_stub import open_door
+
+open_door()
+
+from huggingface_hub.errors import StrictDataclassError  # noqa: E402
+from safetensors import SafetensorError  # noqa: E402
+from transformers.utils import logging  # noqa: E402
+
+MISFITS = (
+    TypeError,
+    ValueError,
+    AttributeError,
+    AssertionError,
+    LookupError,
+    ArithmeticError,
+    RuntimeError,
+    StrictDataclassError,
+)
+DAMAGES = (OSError, EOFError, pickle.UnpicklingError, SafetensorError, *MISFITS)
+
+
+def one_line(error: Exception) -> str:
+    """What to tell the user of one of these errors."""
+    if isinstance(error, pickle.UnpicklingError):
+        return "a file that holds more than weights, or is damaged"  # torch's own advice is to run whatever it holds
+    if isinstance(error, KeyError):
+        return f"unknown: {error}"
+    if isinstance(error, StrictDataclassError):
+        return " ".join(str(error).split())
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+@contextmanager
+def without_report() -> Iterator[None]:
+    """Without transformers' table of the keys that it did not use: those that matter are looked at by the caller."""
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)

@@ -1,0 +1,65 @@
+"""All runs and jobs of a store; one that cannot be read is named, and hides no other."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dual_hpc.config.paths import runs_dir
+from dual_hpc.errors import DualError, EnvironmentFault
+from dual_hpc.run.directory import RunDir
+from launch.cluster.slurm import Scheduler, available
+from launch.commands.job_dir import list_jobs
+from launch.commands.status import JobOverview, overviews
+from launch.records import submissions
+from launch.runs.status import slurm_job, standings
+from launch.runs.summary import Overview, overview
+
+
+@dataclass
+class Listing:
+    """What a store holds, oldest first.
+
+    Attributes:
+        broken: run directories that cannot be read, with the reason.
+    """
+
+    runs: list[Overview] = field(default_factory=list)
+    jobs: list[JobOverview] = field(default_factory=list)
+    broken: dict[Path, str] = field(default_factory=dict)
+
+
+def list_store(store: Path, scheduler: Scheduler, now: float) -> Listing:
+    """Every run and every job of another verb.
+
+    Args:
+        scheduler: with an interval, so that Slurm is asked once for all of them.
+        now: Unix time in seconds.
+    """
+    made, found = Listing(), []
+    for identity in sorted(runs_dir(store).glob("*/run.json")):
+        run = RunDir(identity.parent)
+        try:
+            run.segments()  # that they can be read is found out here
+            found.append((run.identity().created, run, slurm_job(submissions.read(run.path))))
+        except (OSError, DualError) as error:
+            made.broken[run.path] = _line(error)
+    found.sort(key=lambda one: one[0])
+    jobs = list_jobs(store)
+    ids = [job for *_, job in found if job is not None] + [id_ for job in jobs for id_ in job.description().job_ids]
+    if ids and available():
+        with contextlib.suppress(EnvironmentFault):  # those who need the answer ask again, and warn
+            scheduler.jobs(ids)
+    runs = [run for _, run, _ in found]
+    for run, standing in zip(runs, standings(runs, scheduler, now, tolerant=True), strict=True):
+        try:
+            made.runs.append(overview(run, standing, now))
+        except OSError as error:
+            made.broken[run.path] = _line(error)
+    made.jobs = overviews(jobs, scheduler)
+    return made
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())

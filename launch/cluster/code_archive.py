@@ -1,0 +1,131 @@
+"""The code a run was submitted with: one archive in its directory, which its jobs run however long they wait."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import io
+import shutil
+import subprocess
+import zipfile
+from pathlib import Path
+
+from dual_hpc.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("dual_hpc", "launch", "shards", "slurm")
+ARCHIVE = "code.zip"
+LARGEST = 16 << 20  # bytes of one file; what is larger is data, and every run would carry it
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # no file times: the same code is the same archive
+_LEFTOVERS = (".pyc", ".pyo")
+
+
+def code_version(root: Path = ROOT) -> str:
+    """The commit of the tree at `root`, with "+dirty" if it has changes; the release of an installed package."""
+    if not is_checkout(root):
+        try:
+            return importlib.metadata.version("dual_hpc") if root == ROOT else "unknown"
+        except importlib.metadata.PackageNotFoundError:
+            return "unknown"
+    commit = _git(root, "rev-parse", "HEAD").strip()
+    if not commit:
+        return "unknown"
+    return f"{commit}+dirty" if _changes(root) else commit
+
+
+def is_checkout(root: Path = ROOT) -> bool:
+    """True if git keeps the packages; a virtual environment inside some other repository is none."""
+    return bool(_git(root, "ls-files", "--", *PACKAGES))
+
+
+def refuse_changes(root: Path = ROOT) -> None:
+    """For `--clean`: only committed code may be submitted.
+
+    Raises:
+        UserError: a file of the packages is changed or new, or git does not know them.
+    """
+    if not is_checkout(root):
+        raise UserError(f"--clean: {root} is no git checkout (or git does not answer there); leave --clean out")
+    changed = _changes(root)
+    if changed:
+        more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+        raise UserError(f"--clean: not as in the last commit: {changed[0]}{more}; commit it, or leave --clean out")
+
+
+def write_archive(run: Path, root: Path = ROOT) -> Path:
+    """Pack the packages as they stand, uncommitted changes and new files included; a run that has its code keeps it.
+
+    The archive's comment is its version, and `uncommitted.diff` in it what differs from that commit.
+
+    Raises:
+        UserError: see `code_files`.
+    """
+    path = run / ARCHIVE
+    if path.exists():
+        return path
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name in code_files(root):
+            _add(packed, name, (root / name).read_bytes())
+        _add(packed, "__main__.py", (root / "launch" / "bootstrap.py").read_bytes())
+        if diff := _git(root, "diff", "--binary", "HEAD", "--", *PACKAGES):
+            _add(packed, "uncommitted.diff", diff.encode(errors="surrogateescape"))
+        packed.comment = code_version(root).encode()
+    unfinished = path.with_name(f".{ARCHIVE}.tmp")
+    unfinished.write_bytes(content.getvalue())
+    unfinished.replace(path)
+    return path
+
+
+def code_files(root: Path = ROOT) -> list[str]:
+    """What the archive holds: of a checkout what git tracks or does not ignore, else every file of the packages.
+
+    A link to a file becomes that file.
+
+    Raises:
+        UserError: a file is too large to be code, a link leads nowhere or to a folder, or a submodule is in the way.
+    """
+    listed = _git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *PACKAGES)
+    if listed:
+        names = sorted({name for name in listed.split("\0") if name})
+    else:
+        found = (path for package in PACKAGES for path in (root / package).rglob("*"))
+        names = sorted(str(path.relative_to(root)) for path in found if path.is_symlink() or not path.is_dir())
+    kept = [name for name in names if not name.endswith(_LEFTOVERS) and _is_there(root / name)]
+    for name in kept:
+        if not (root / name).is_file():
+            kind = "a broken link or a special file" if not (root / name).is_dir() else "a linked folder or a submodule"
+            raise UserError(f"{root / name} is {kind}, which a job's code cannot hold; put the files there themselves")
+        if (size := (root / name).stat().st_size) > LARGEST:
+            raise UserError(
+                f"{root / name} has {size >> 20} MB; every run takes a copy of the code, so files above "
+                f"{LARGEST >> 20} MB belong elsewhere (or into .gitignore)"
+            )
+    return kept
+
+
+def _is_there(path: Path) -> bool:
+    """False for a tracked file that was deleted."""
+    return path.is_symlink() or path.exists()
+
+
+def _add(packed: zipfile.ZipFile, name: str, data: bytes) -> None:
+    entry = zipfile.ZipInfo(name, _EPOCH)
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    entry.external_attr = 0o644 << 16
+    packed.writestr(entry, data)
+
+
+def _changes(root: Path) -> list[str]:
+    return [line[3:] for line in _git(root, "status", "--porcelain", "--", *PACKAGES).splitlines()]
+
+
+def _git(root: Path, *arguments: str) -> str:
+    """What git says; nothing where there is no git, no repository, or one that git does not trust."""
+    if shutil.which("git") is None:
+        return ""
+    command = ["git", "-C", str(root), *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, errors="surrogateescape", timeout=120)
+    except subprocess.TimeoutExpired:
+        return ""
+    return done.stdout if done.returncode == 0 else ""

@@ -1,0 +1,108 @@
+"""The parameters and the text of an sbatch file: pure functions of profile, request and command."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from submitit.slurm.slurm import _make_sbatch_string
+
+from dual_hpc.config.schema import LaunchConfig
+from launch.cluster.code_archive import ARCHIVE
+from launch.cluster.profiles import Profile
+from launch.cluster.request import choose, cpus_per_rank
+
+
+def sbatch_parameters(
+    profile: Profile,
+    request: LaunchConfig,
+    run: Path,
+    python: str,
+    after: str | None = None,
+    avoid: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Arguments of submitit's SlurmExecutor for a checked request.
+
+    `wckey=None` keeps submitit from sending its own; `--cpus-per-task` is repeated for srun, which has not inherited
+    it from sbatch since Slurm 22.05; `--kill-on-bad-exit` ends the job when one rank dies.
+
+    Args:
+        after: the job whose end, whatever it is, this one waits for.
+        avoid: nodes.
+    """
+    cpus = cpus_per_rank(request, profile)
+    options: dict[str, Any] = {key: value for key, value in profile.extra.items() if value is not False}
+    if profile.hint:
+        options["hint"] = profile.hint
+    options["requeue" if profile.requeue else "no-requeue"] = True
+    parameters: dict[str, Any] = {
+        "job_name": run.name,
+        "time": math.ceil(request.hours * 60),
+        "nodes": request.nodes,
+        "ntasks_per_node": request.ranks_per_node,
+        "cpus_per_task": cpus,
+        "gpus_per_node": request.ranks_per_node if profile.has_gpus else None,
+        "mem_per_cpu": f"{profile.memory_per_cpu_mb}MB" if profile.memory_per_cpu_mb else None,
+        "partition": choose(request.partition, profile.partitions, "launch.partition", profile.name),
+        "qos": choose(request.qos, profile.qos, "launch.qos", profile.name),
+        "constraint": request.constraint or profile.constraint,
+        "account": request.account,
+        "dependency": f"afterany:{after}" if after else None,
+        "exclude": ",".join(avoid) or None,
+        "signal_delay_s": profile.signal_seconds,
+        "stderr_to_stdout": True,
+        "wckey": None,
+        "setup": setup_lines(profile) or None,
+        "teardown": aftermath_lines(python_command(python, run), run),
+        "srun_args": [f"--cpus-per-task={cpus}", "--kill-on-bad-exit=1"],
+        "additional_parameters": options,
+    }
+    return {key: value for key, value in parameters.items() if value is not None or key == "wckey"}
+
+
+def setup_lines(profile: Profile) -> list[str]:
+    """Shell lines of the job before srun: modules, environment, the profile's own."""
+    environment = dict(profile.environment)
+    if profile.offline:
+        environment |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
+    lines = ["module purge", *(f"module load {shlex.quote(m)}" for m in profile.modules)] if profile.modules else []
+    lines += [f"export {key}={shlex.quote(value)}" for key, value in environment.items()]
+    return lines + profile.setup
+
+
+def aftermath_lines(python: str, run: Path) -> list[str]:
+    """Shell lines of the job behind srun: where it failed, see whether the run may go on; fail all the same."""
+    return ["code=$?", f"[ $code = 0 ] || {python} -m launch.aftermath {shlex.quote(str(run))} $code", "exit $code"]
+
+
+def python_command(python: str, run: Path) -> str:
+    """Python with the code of the run's own archive; see launch/bootstrap.py."""
+    return f"{shlex.quote(python)} {shlex.quote(str(run / ARCHIVE))}"
+
+
+def sbatch_text(
+    profile: Profile,
+    request: LaunchConfig,
+    run: Path,
+    python: str,
+    members: int = 1,
+    parallel: int = 1,
+    goes_on: bool = True,
+) -> str:
+    """The file that `submit` would hand to sbatch; submitit renders it, as it does for the submission itself.
+
+    Args:
+        members, parallel: of a job array, in all and at a time.
+        goes_on: False for a command, which nothing continues.
+    """
+    logs = run / "logs"
+    command = f"{python_command(python, run)} -u -m submitit.core._submit {shlex.quote(str(logs))}"
+    parameters = sbatch_parameters(profile, request, run, python)
+    if not goes_on:
+        del parameters["teardown"]
+    if members > 1:
+        parameters |= {"map_count": members, "array_parallelism": parallel}
+    return f"{_make_sbatch_string(command=command, folder=logs, **parameters)}\n"

@@ -1,0 +1,177 @@
+"""Other verbs as jobs: `dual-hpc submit ... -- pack iemocap RAW --out DIR`, as one task or an array of them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from submitit.core.utils import FailedJobError
+from submitit.slurm.slurm import SlurmExecutor
+
+from dual_hpc.config import load_config
+from dual_hpc.config.schema import RunConfig
+from dual_hpc.data.format.index import INDEX_NAME
+from dual_hpc.errors import EnvironmentFault, UserError
+from launch.cluster.code_archive import code_files, code_version, write_archive
+from launch.cluster.profiles import Profile
+from launch.cluster.request import check, check_array, cpus_per_rank
+from launch.cluster.sbatch import python_command, sbatch_parameters
+from launch.commands.job_dir import JobDescription, JobDir, TaskEvent
+from launch.job.rank import redirect_output
+from launch.job.slurm_job import without_allocation
+from launch.runs.plan import check_encoders, check_no_pattern, check_store, find_run
+from launch.runs.submit import one_voice
+from launch.sweeps.grid import SweepDir
+
+SHARED = ("pack", "extract")  # verbs whose tasks fill the same folder: --array-index, --array-count
+VERBS = (*SHARED, "evaluate", "sweep")
+
+
+def check_command(words: Sequence[str], tasks: int, config: RunConfig, profile: Profile) -> None:
+    """Refuse what could not work, before it waits in a queue.
+
+    Raises:
+        UserError: the verb, the number of tasks, the request or the profile is wrong.
+    """
+    if not words or words[0] not in VERBS:
+        raise UserError(f"behind -- stands one of {', '.join(VERBS)} with its arguments, not {' '.join(words[:1])!r}")
+    if tasks < 1 or (tasks > 1 and words[0] not in SHARED):
+        raise UserError(f"--tasks={tasks}: {words[0]} is {'at least ' if words[0] in SHARED else ''}one task")
+    if profile.executor == "local":
+        raise UserError(f"launch.profile={profile.name}: on this machine run `dual-hpc {words[0]}` itself")
+    if config.launch.nodes * config.launch.ranks_per_node > 1:
+        more = "; use --tasks N for more" if words[0] in SHARED else ""
+        raise UserError(f"launch.nodes, launch.ranks_per_node: {words[0]} is one process{more}")
+    check(config.launch, profile)
+    check_array(tasks, config.launch, profile)
+    check_store(Path(config.store).absolute())
+    check_no_pattern(Path(config.store).absolute())
+    code_files()
+
+
+def check_work(verb: str, args: argparse.Namespace, store: Path) -> None:
+    """Refuse a verb whose parsed arguments name what is not there.
+
+    Raises:
+        UserError: no such corpus, shards, model, run or sweep.
+    """
+    if verb == "pack" and not args.source.exists():
+        raise UserError(f"{args.source} does not exist")
+    if verb == "extract":
+        _check_shards([args.folder])
+        _check_model(args.model)
+        if args.preset is not None:
+            _check_pretrained(load_config(args.preset, args.overrides))
+    if verb == "evaluate":
+        if (args.run_name is None) == (args.model is None):
+            raise UserError("evaluate what? Name a RUN, or give --model DIR with --shards and --protocol")
+        if args.run_name is not None:
+            find_run(args.run_name, args.store or str(store))
+        _check_model(args.model)
+        _check_shards(args.shards)
+    if verb == "sweep":
+        if not args.evaluate:
+            raise UserError("behind -- stands sweep only with --evaluate NAME; `dual-hpc sweep` submits by itself")
+        SweepDir.open(Path(args.store) if args.store else store, args.evaluate)
+    if verb in SHARED:
+        if args.out is not None:
+            check_store(args.out.absolute())
+        if (args.array_index, args.array_count) != (0, 1):
+            raise UserError("--array-index, --array-count: submit gives each task its own; write --tasks N before --")
+
+
+def _check_shards(folders: Sequence[str | Path]) -> None:
+    for folder in folders:
+        if not (Path(folder) / INDEX_NAME).is_file():
+            raise UserError(f"{folder} holds no {INDEX_NAME}: it is no folder of finished shards")
+
+
+def _check_pretrained(config: RunConfig) -> None:
+    check_encoders(config)
+    for name in ("audio", "video", "text"):
+        if getattr(config.model, f"use_{name}") and getattr(config.model, name).path is None:
+            raise UserError(
+                f"model.{name}.path is not set: only a pretrained encoder has something to extract; name its folder, "
+                f"leave it out with model.use_{name}=false, or give a trained --model"
+            )
+
+
+def _check_model(folder: str | Path | None) -> None:
+    if folder is not None and not (Path(folder) / "config.json").is_file():
+        raise UserError(f"--model: {folder} holds no config.json: it is no saved model")
+
+
+def submit_command(words: Sequence[str], tasks: int, config: RunConfig, profile: Profile) -> tuple[list[str], JobDir]:
+    """Submit a checked command; each task works in this folder with this code.
+
+    Returns:
+        The job ids, and the folder of the job, with its logs.
+
+    Raises:
+        EnvironmentFault: Slurm refused the job; nothing is left of it.
+    """
+    job = JobDir.make(Path(config.store).absolute(), words[0])
+    try:
+        write_archive(job.path)
+        executor = SlurmExecutor(job.logs, python=python_command(sys.executable, job.path))
+        parameters = sbatch_parameters(profile, config.launch, job.path, sys.executable)
+        del parameters["teardown"]  # the next attempt is the user's
+        executor.update_parameters(**parameters)
+        with one_voice(), without_allocation(), executor.batch():
+            commands = [task_words(words, task, tasks, cpus_per_rank(config.launch, profile)) for task in range(tasks)]
+            sent = [executor.submit(run_command, str(job.path), task, one) for task, one in enumerate(commands)]
+        job_ids = [one.job_id for one in sent]
+    except BaseException as error:
+        shutil.rmtree(job.path, ignore_errors=True)
+        if isinstance(error, FailedJobError):
+            raise EnvironmentFault(f"sbatch refused the job: {' '.join(str(error).split())}") from error
+        raise
+    job.save(
+        JobDescription(
+            words=list(words),
+            job_ids=job_ids,
+            folder=os.getcwd(),
+            profile=profile.name,
+            request=config.launch,
+            code_version=code_version(),
+        )
+    )
+    return job_ids, job
+
+
+def task_words(words: Sequence[str], task: int, tasks: int, cores: int) -> list[str]:
+    """The command of one task; packing uses its cores unless it was told otherwise."""
+    share = [] if tasks == 1 else ["--array-index", str(task), "--array-count", str(tasks)]
+    told = any(word.split("=")[0] == "--workers" for word in words)
+    return [*words, *([] if told or words[0] != "pack" else ["--workers", str(cores)]), *share]
+
+
+def run_command(folder: str, task: int, words: list[str]) -> None:
+    """In the job: the command, with its exit code.
+
+    The warning before the time limit is ignored, by the verb's processes too: none of them has anything to save, and
+    the same command goes on where this one ends. TERM ends it at once.
+    """
+    from launch.cli.main import main
+
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR2, signal.SIGTERM})  # see launch/bootstrap.py
+    job = JobDir(Path(folder))
+    redirect_output(job.logs / f"task_{task:04d}.log")
+    os.environ["DUAL_STORE"] = str(job.path.parents[1])
+    job.record(TaskEvent(task=task, event="start"))
+    try:
+        code = main(words)
+    except SystemExit as left:  # argparse
+        code = left.code if isinstance(left.code, int) else 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    job.record(TaskEvent(task=task, event="end", exit_code=code))
+    if code != 0:
+        os._exit(code)

@@ -1,0 +1,139 @@
+"""submitit's local executor, with what Slurm gives on a cluster: its own session, and one rank's death ends the job.
+
+Run as a module it is the controller of one job: `python -m launch.local FOLDER`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from submitit.local.local import Controller as _Controller
+from submitit.local.local import LocalExecutor, LocalJob, LocalJobEnvironment
+
+from dual_hpc.errors import UserError
+from launch.job.ports import free_port
+from launch.records.failures import Failure, record
+
+GRACE = 5.0  # seconds that the other ranks have to say what they saw when one has failed
+LOCK = "controller.lock"
+
+
+class RankExecutor(LocalExecutor):
+    """Starts `ranks` processes on this machine under a `Controller`, and refuses a second job on the same run.
+
+    Args:
+        python: what starts a rank, as shell words; None for this Python with the code as it is found.
+    """
+
+    def __init__(self, logs: Path, ranks: int, hours: float, signal_seconds: int, python: str | None = None) -> None:
+        super().__init__(logs, python=python)
+        self.logs = logs
+        self.update_parameters(
+            tasks_per_node=ranks, timeout_min=hours * 60, signal_delay_s=signal_seconds, stderr_to_stdout=True
+        )
+
+    def _submit_command(self, command: str) -> LocalJob[Any]:
+        ranks = self.parameters["tasks_per_node"]
+        lock = _lock(self.logs)
+        environment = {
+            **_without_scheduler(dict(os.environ)),
+            "SUBMITIT_EXECUTOR": "local",
+            "SUBMITIT_LOCAL_NTASKS": str(ranks),
+            "SUBMITIT_LOCAL_COMMAND": command,
+            "SUBMITIT_LOCAL_TIMEOUT_S": str(int(60 * self.parameters["timeout_min"])),
+            "SUBMITIT_LOCAL_SIGNAL_DELAY_S": str(self.parameters["signal_delay_s"]),
+            "SUBMITIT_LOCAL_NODEID": "0",
+            "SUBMITIT_LOCAL_JOB_NUM_NODES": "1",
+            "SUBMITIT_LOCAL_WITH_SHELL": "",
+            "SUBMITIT_STDERR_TO_STDOUT": "1",
+            "MASTER_PORT": str(free_port()),
+        }
+        with open(self.logs / "controller.log", "ab") as log:
+            # A session of its own: Ctrl-C and the end of the terminal reach the command, which decides what they mean.
+            process = subprocess.Popen(
+                [sys.executable, "-m", "launch.local", str(self.folder)],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                pass_fds=(lock,),  # held until the controller ends, however it ends
+            )
+        os.close(lock)
+        return LocalJob(folder=self.folder, job_id=str(process.pid), process=process, tasks=list(range(ranks)))
+
+
+class Controller(_Controller):
+    """Waits for the ranks; ends all of them soon after one fails, as its peers would wait for it in a collective."""
+
+    def wait(self, freq: int = 24) -> Sequence[int | None]:
+        start = time.monotonic()
+        failed_at: float | None = None
+        warned = False
+        while True:
+            codes = [task.poll() for task in self.tasks]
+            now = time.monotonic() - start
+            if all(code is not None for code in codes) or now > self.timeout_s:
+                break
+            if failed_at is None and any(codes):
+                failed_at = now
+            if failed_at is not None and now > failed_at + GRACE:
+                break
+            if not warned and now > self.timeout_s - self.signal_delay_s:
+                warned = True
+                self._forward_signal(LocalJobEnvironment._usr_sig())
+            time.sleep(1 / freq)
+        self._record_killed(codes)
+        self.exit_codes = codes
+        return codes
+
+    def _record_killed(self, codes: Sequence[int | None]) -> None:
+        for rank, code in enumerate(codes):
+            if code is not None and code < 0:
+                name = signal.Signals(-code).name
+                hint = " (out of memory?)" if name == "SIGKILL" else ""
+                record(
+                    self.folder,
+                    Failure(
+                        job_id=self.pid,
+                        rank=rank,
+                        host=socket.gethostname(),
+                        message=f"killed by {name}{hint}",
+                        exit_code=1,
+                        killed=True,
+                        log=str(self.folder / f"rank_{rank:04d}.log"),
+                    ),
+                )
+
+
+def _lock(logs: Path) -> int:
+    """A lock on the run that lives as long as its controller."""
+    file = os.open(logs / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(file)
+        raise UserError(
+            f"the run {logs.parent} is being trained on this machine already; wait for it or stop it"
+        ) from error
+    return file
+
+
+def _without_scheduler(environment: dict[str, str]) -> dict[str, str]:
+    """A local job started inside an allocation must not take itself for that allocation's."""
+    return {key: value for key, value in environment.items() if not key.startswith(("SLURM_", "PMI_", "PMIX_"))}
+
+
+def main(folder: str) -> int:
+    controller = Controller(Path(folder))
+    controller.run()
+    return 1 if any(code != 0 for code in controller.exit_codes) else 0

@@ -1,0 +1,149 @@
+"""What a submitted job runs, once in the process of each rank. It is given the run directory and nothing else."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from submitit import JobEnvironment
+from submitit.helpers import TorchDistributedEnvironment
+
+from dual_hpc.errors import DualError
+from launch.cluster.profiles import Profile
+from launch.job import train_rank
+from launch.job.ports import port_of
+from launch.job.preflight import BadNode, examine, this_node
+from launch.job.rendezvous import add_up, keep_to_loopback, open_store, reachable, roll_call
+from launch.job.requeue import go_on, incarnation
+from launch.records import failures, submissions
+from launch.runs.evidence import BEGIN
+
+if TYPE_CHECKING:
+    from torch.distributed import Store
+
+
+def run_rank(run_dir: str) -> str:
+    """Take this rank's place in the training of `run_dir`.
+
+    A rank that fails leaves at once, without the interpreter's clean-up: a process group whose peer is gone can hang
+    there, and the others are ended only when this process has.
+
+    Returns:
+        What `dual_hpc.training.loop.train` says: "finished" or "stopped".
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2, signal.SIGTERM})  # until the training listens
+    job = JobEnvironment()
+    logs = Path(run_dir) / "logs"
+    log = logs / f"rank_{job.global_rank:04d}.log"
+    set_environment(job)
+    redirect_output(log)
+    print(f"{BEGIN} {job.job_id}, restart {incarnation()}: rank {job.global_rank} on {this_node()}", flush=True)
+    if job.cluster == "local":
+        die_with_parent()
+    try:
+        store = ready(job, Path(run_dir))  # kept until torch has joined it
+        from dual_hpc.training.loop import STOPPED, train
+
+        ended = train(Path(run_dir))
+        del store
+        if ended == STOPPED and job.cluster == "slurm":
+            if job.global_rank == 0:
+                go_on(Path(run_dir), job.job_id, incarnation(), train_rank)
+            leave(0)
+        return str(ended)
+    except BaseException as error:
+        traceback.print_exc()
+        code = exit_code_of(error)
+        message = str(error) if isinstance(error, DualError) else f"{type(error).__name__}: {error}"
+        failures.record(
+            logs,
+            failures.Failure(
+                job_id=job.job_id,
+                rank=job.global_rank,
+                host=socket.gethostname(),
+                message=" ".join(message.split()),
+                exit_code=code,
+                incarnation=incarnation(),
+                bad_nodes=error.nodes if isinstance(error, BadNode) else [],
+                log=str(log),
+            ),
+        )
+        leave(code)
+
+
+def ready(job: JobEnvironment, run: Path) -> Store:
+    """Make sure that this node is fit and that all ranks are there; returns the store at which they have met.
+
+    Raises:
+        BadNode: a node is not fit, or does not answer.
+        EnvironmentFault: the store is full, or the network between the nodes fails.
+    """
+    nodes = [job.hostnames[rank * job.num_nodes // job.num_tasks] for rank in range(job.num_tasks)]
+    asked = submissions.last_request(submissions.read(run))
+    profile = asked[1] if asked is not None else Profile()
+    if job.cluster == "slurm":
+        promised = os.environ.get("SLURM_CPUS_PER_TASK")
+        examine(run, profile.has_gpus, int(promised) if promised else None)
+    address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    store = open_store(nodes, job.global_rank, address, port, profile.answer_seconds)
+    roll_call(store, nodes, job.global_rank, profile.answer_seconds)
+    if job.cluster == "slurm":
+        add_up(store, job.global_rank, job.num_tasks, profile.answer_seconds)
+    return store
+
+
+def leave(code: int) -> NoReturn:
+    """End this process at once."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def set_environment(job: JobEnvironment) -> None:
+    """RANK, LOCAL_RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT, DUAL_JOB_ID, and as many threads as this rank has cores.
+
+    CUDA_VISIBLE_DEVICES stays as Slurm set it: submitit would overwrite it with the local rank, which on a shared node
+    may be another job's device.
+    """
+    os.environ["DUAL_JOB_ID"] = job.job_id
+    os.environ.setdefault("MASTER_PORT", str(port_of(job.job_id)))
+    exported = TorchDistributedEnvironment().export(set_cuda_visible_devices=False, overwrite=True)
+    if job.cluster == "local":
+        cores = max(1, len(os.sched_getaffinity(0)) // exported.local_world_size)
+    else:
+        cores = int(os.environ.get("SLURM_CPUS_PER_TASK") or len(os.sched_getaffinity(0)))
+    if job.num_nodes == 1:
+        keep_to_loopback()
+    else:
+        os.environ["MASTER_ADDR"] = reachable(exported.master_addr, os.environ)
+    os.environ.setdefault("OMP_NUM_THREADS", str(cores))
+
+
+def redirect_output(log: Path) -> None:
+    """Everything this process and its children write goes to `log`: a pipe to srun loses what comes at the end."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    file = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    os.close(file)
+
+
+def die_with_parent() -> None:
+    """Ask Linux to kill this process with its controller, so that no rank is orphaned."""
+    PR_SET_PDEATHSIG = 1
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def exit_code_of(error: BaseException) -> int:
+    """2 for the user's mistakes, 130 for an interrupt, 1 otherwise."""
+    if isinstance(error, KeyboardInterrupt):
+        return 130
+    return error.exit_code if isinstance(error, DualError) else 1

@@ -1,0 +1,148 @@
+"""Ask a run's job to stop, or end it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from dual_hpc.errors import UserError
+from dual_hpc.run.directory import RunDir
+from launch.cluster.slurm import Scheduler, command
+from launch.commands.job_dir import JobDir
+from launch.records import submissions
+from launch.runs.status import Standing, standings
+from launch.sweeps.grid import SweepDir
+
+Member = tuple[RunDir, Standing]
+
+
+def stop(run: RunDir, standing: Standing) -> str:
+    """Save at the next step, end, and do not go on; a job that has not begun is taken out of the queue.
+
+    The file alone would do; the signal makes a step's difference. Returns what was done.
+
+    Raises:
+        UserError: nothing works on the run.
+    """
+    return _stop([(run, standing)])[0]
+
+
+def cancel(run: RunDir, standing: Standing) -> str:
+    """End the job at once; what was done since the last checkpoint is lost, and it does not rise again.
+
+    Raises:
+        UserError: nothing works on the run.
+    """
+    return _cancel([(run, standing)])[0]
+
+
+def cancel_job(job: JobDir) -> str:
+    """End the tasks of a job of another verb that wait or run.
+
+    Raises:
+        UserError: none does.
+    """
+    known = Scheduler().jobs(job.description().job_ids)
+    left = [task.job_id for task in known.values() if task.active]
+    if not left:
+        raise UserError(f"no task of {job.name} waits or runs; `dual-hpc why {job.name}` says more")
+    command(["scancel", "--quiet", *left])
+    return f"job {', '.join(left)} is cancelled"
+
+
+def stop_sweep(sweep: SweepDir) -> list[str]:
+    """`stop` every member that waits or runs.
+
+    Raises:
+        UserError: none does.
+    """
+    members = _active_members(sweep)
+    return _named(members, _stop(members))
+
+
+def cancel_sweep(sweep: SweepDir) -> list[str]:
+    """`cancel` every member that waits or runs.
+
+    Raises:
+        UserError: none does.
+    """
+    members = _active_members(sweep)
+    return _named(members, _cancel(members))
+
+
+def _named(members: Sequence[Member], said: Sequence[str]) -> list[str]:
+    return [f"{run.path.name}: {words}" for (run, _), words in zip(members, said, strict=True)]
+
+
+def _stop(members: Sequence[Member]) -> list[str]:
+    """Slurm is told twice at most, however many there are; a job that ends meanwhile is no failure."""
+    said: list[str] = []
+    waiting: list[str] = []
+    running: list[str] = []
+    for run, standing in members:
+        job_id, queued = _active(run, standing), standing.state == "queued"
+        (run.path / submissions.STOP).touch()
+        submissions.record(
+            run.path, submissions.Entry(event="stop", job_id=job_id, cause=submissions.QUEUED if queued else None)
+        )
+        if standing.local:
+            _tell_controller(job_id, signal.SIGTERM)
+        else:
+            (waiting if queued else running).append(job_id)
+        said.append(f"job {job_id} {'has left the queue' if queued else 'saves and stops'}")
+    if waiting:
+        command(["scancel", "--quiet", *waiting])
+    if running:
+        command(["scancel", "--quiet", "--signal=USR2", *running])
+    return said
+
+
+def _cancel(members: Sequence[Member]) -> list[str]:
+    """With the earlier jobs of a run that has chained another one behind it."""
+    said: list[str] = []
+    jobs: list[str] = []
+    for run, standing in members:
+        job_id = _active(run, standing)
+        if standing.local and not _tell_controller(job_id, signal.SIGKILL):
+            raise UserError(f"{run.path.name} is trained on another machine: cancel it there, or `dual-hpc stop` it")
+        (run.path / submissions.STOP).touch()
+        submissions.record(run.path, submissions.Entry(event="cancel", job_id=job_id))
+        if not standing.local:
+            jobs += submissions.jobs(submissions.read(run.path))
+        said.append(f"job {job_id} is cancelled")
+    left = [job.job_id for job in Scheduler().jobs(jobs).values() if job.active]
+    if left:
+        command(["scancel", "--quiet", *left])
+    return said
+
+
+def _tell_controller(job_id: str, number: signal.Signals) -> bool:
+    """Signal a local job; False where this process is none: the store may be another machine's too."""
+    try:
+        words = Path(f"/proc/{job_id}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    if b"launch.local" not in words:
+        return False
+    os.kill(int(job_id), number)
+    return True
+
+
+def _active_members(sweep: SweepDir) -> list[Member]:
+    runs = [run for run in sweep.runs() if run.identity_file.exists()]
+    seen = zip(runs, standings(runs, Scheduler(), time.time()), strict=True)
+    # Those that wait first: a place that falls free would be theirs.
+    active = sorted((one for one in seen if one[1].active), key=lambda one: one[1].state != "queued")
+    if not active:
+        name = sweep.sweep.name
+        raise UserError(f"no member of {name} waits or runs; `dual-hpc sweep --show {name}` says more")
+    return active
+
+
+def _active(run: RunDir, standing: Standing) -> str:
+    if not standing.active or standing.job_id is None:
+        raise UserError(f"no job works on {run.path.name} ({standing.state}); `dual-hpc why {run.path.name}` says more")
+    return standing.job_id

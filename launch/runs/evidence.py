@@ -1,0 +1,77 @@
+"""Gather what is known of a run, for `launch.runs.diagnosis`."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from dual_hpc.run.directory import RunDir
+from launch.cluster.slurm import Scheduler, SlurmJob, available
+from launch.records import failures, submissions
+from launch.runs.diagnosis import Evidence
+from launch.runs.progress import Glance
+from launch.runs.status import silence, standings
+
+BEGIN = "beginning: job"  # how a rank's log begins each time that its job is started
+GOODBYE = "this job ends here"  # how a job says that it does not go on, or how; see launch/job/requeue.py
+TIMEOUT = "Timeout ("  # how Python's watchdog begins: see dual_hpc/training/watchdog.py
+
+
+def gather(run: RunDir, scheduler: Scheduler) -> Evidence:
+    """Everything about a run: its records, its failures, its log and Slurm."""
+    now = time.time()
+    standing = standings([run], scheduler, now, tolerant=True)[0]
+    glance = Glance()
+    glance.update(run.journal)
+    job_id = standing.job_id
+    asks = job_id is not None and not standing.local and available()
+    starts = [segment.time for segment in run.segments() if segment.event == "start"]
+    entries = submissions.read(run.path)
+    asked = max((entry.time for entry in entries if entry.event in ("submit", "chain")), default=0.0)
+    since = max(asked, *starts[-1:], 0.0)
+    return Evidence(
+        name=run.path.name,
+        standing=standing,
+        history=entries,
+        step=glance.step,
+        total=glance.total,
+        silent_seconds=silence(run, now),
+        past=past_of(standing.slurm, scheduler.accounts([job_id]).get(job_id)) if job_id is not None and asks else None,
+        failures=[f for f in failures.read(run.logs, job_id) if f.time >= since] if job_id is not None else [],
+        hung=[log.stem for log in sorted(run.logs.glob("rank_*.log")) if hung(log)],
+        last_words=last_line(run.logs / "rank_0000.log") or last_line(run.logs / f"{job_id}_0_log.out"),
+    )
+
+
+def hung(log: Path) -> bool:
+    """True if the watchdog ended this rank the last time that it ran."""
+    lines = tail(log, 1 << 18)
+    begin = max((number for number, line in enumerate(lines) if line.startswith(BEGIN)), default=0)
+    return any(line.startswith(TIMEOUT) for line in lines[begin:])
+
+
+def past_of(queue: SlurmJob | None, account: SlurmJob | None) -> SlurmJob | None:
+    """Accounting's view; where it lags behind, with the state that the controller knows already."""
+    if account is None or queue is None:
+        return account or queue
+    return replace(account, state=queue.state, nodes=queue.nodes) if account.state != queue.state else account
+
+
+def last_line(log: Path) -> str:
+    """The last line of a log that says something of the work, cut to 200 characters."""
+    for line in reversed(tail(log, 20)):
+        if line.strip() and not line.startswith(("srun:", GOODBYE)):
+            return line.strip()[:200]
+    return ""
+
+
+def tail(path: Path, count: int) -> list[str]:
+    """The last `count` lines of a file; only its last 256 KiB are read."""
+    try:
+        with open(path, "rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - (1 << 18)))
+            return file.read().decode(errors="replace").splitlines()[-count:]
+    except FileNotFoundError:
+        return []

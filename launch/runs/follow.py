@@ -1,0 +1,158 @@
+"""Watch a job from outside: progress out of the journal, and at the end what became of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, Literal
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from submitit import Job
+from submitit.local.local import LocalJob
+
+from dual_hpc.errors import DualError, EnvironmentFault, UserError
+from dual_hpc.run.directory import RunDir
+from launch.cluster.slurm import WATCHER_SECONDS, Scheduler
+from launch.records import failures, submissions
+from launch.runs.diagnosis import diagnose
+from launch.runs.evidence import gather
+from launch.runs.progress import Glance
+from launch.runs.status import FINISHED, standings
+
+POLL_SECONDS = 0.5
+LINE_SECONDS = 15.0  # between two lines where there is no terminal
+
+
+def follow(run: RunDir, job: Job[Any]) -> None:
+    """Show the progress of a job, and of those that continue it, until none is left.
+
+    Ctrl-C (or SIGTERM) asks a local job to save and stop, a second one kills it; a job of Slurm goes on without its
+    watcher.
+
+    Raises:
+        KeyboardInterrupt: after Ctrl-C, when the local job has ended.
+        DualError: the run did not finish; the message names the rank, its last words and its log.
+    """
+    interrupted = 0
+    scheduler = Scheduler(WATCHER_SECONDS)
+    with _Display() as display, terminated_as_interrupted():
+        glance = Glance()
+        while True:
+            try:
+                done = job.done() if isinstance(job, LocalJob) else _slurm_done(run, scheduler)
+                glance.update(run.journal)
+                display.show(glance)
+                if done:
+                    break
+                time.sleep(POLL_SECONDS)
+            except KeyboardInterrupt:
+                if not isinstance(job, LocalJob):
+                    raise
+                interrupted += 1
+                display.say("killing the job" if interrupted > 1 else "saving and stopping (Ctrl-C again to kill)")
+                interrupt(run, job, kill=interrupted > 1)
+    failure = local_outcome(run, job) if isinstance(job, LocalJob) else slurm_outcome(run)
+    if failure is not None and not (interrupted and failure.exit_code != 2):
+        raise failure
+    if interrupted:
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM, which `timeout` and service managers send, is Ctrl-C: the job is in a session of its own."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    former = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, former)
+
+
+def _slurm_done(run: RunDir, scheduler: Scheduler) -> bool:
+    try:
+        standing = standings([run], scheduler, time.time())[0]
+    except EnvironmentFault:  # its controller restarts now and then
+        return False
+    return standing.state == FINISHED or not standing.active
+
+
+def slurm_outcome(run: RunDir) -> DualError | None:
+    """The error of a run whose jobs of Slurm have ended, in one line; None if it is finished."""
+    found = diagnose(gather(run, Scheduler()))
+    if found.cause == FINISHED:
+        return None
+    kind = UserError if found.cause in ("user error", "NaN") else EnvironmentFault
+    return kind(f"{found.cause}: {found.sentence}; {found.advice}")
+
+
+def local_outcome(run: RunDir, job: LocalJob[Any]) -> DualError | None:
+    """The error of an ended local job, in one line; None if all its ranks ended well."""
+    cause = failures.root_cause(failures.read(run.logs, job.job_id))
+    if cause is not None:
+        kind = UserError if cause.exit_code == 2 else EnvironmentFault
+        where = f"rank {cause.rank} on {cause.host}"
+        return kind(f"{cause.message} [{where}; log: {cause.log}]")
+    if job._process is not None and job._process.poll() not in (0, None):
+        return EnvironmentFault(f"job {job.job_id} ended without a word; see {run.logs}")
+    return None
+
+
+def interrupt(run: RunDir, job: LocalJob[Any], kill: bool) -> None:
+    """Ask a local job to save and stop; with `kill`, end its controller, and the kernel ends its ranks."""
+    (run.path / submissions.STOP).touch()  # a rank that still starts up does not hear signals
+    event: Literal["stop", "cancel"] = "cancel" if kill else "stop"
+    submissions.record(run.path, submissions.Entry(event=event, job_id=job.job_id, cause=submissions.CTRL_C))
+    if job._process is not None and job._process.poll() is None:
+        os.kill(job._process.pid, signal.SIGKILL if kill else signal.SIGTERM)
+
+
+class _Display:
+    """A progress bar on a terminal, a plain line now and then elsewhere; on standard error."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True)
+        self.bar: Progress | None = None
+        if self.console.is_terminal:
+            self.bar = Progress(
+                TextColumn("[bold]train"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[words]}"),
+                console=self.console,
+            )
+            self.task = self.bar.add_task("train", total=None, words="starting")
+        self.last = time.monotonic()
+
+    def __enter__(self) -> _Display:
+        if self.bar is not None:
+            self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+
+    def show(self, glance: Glance) -> None:
+        if self.bar is not None:
+            self.bar.update(self.task, completed=glance.step, total=glance.total, words=glance.line() or "starting")
+        elif time.monotonic() - self.last > LINE_SECONDS:
+            self.last = time.monotonic()
+            self.say(f"train: step {glance.step}/{glance.total or '?'}  {glance.line()}")
+
+    def say(self, words: str) -> None:
+        if self.bar is not None:
+            self.console.print(words)
+        else:
+            print(words, file=sys.stderr, flush=True)

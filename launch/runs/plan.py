@@ -1,0 +1,203 @@
+"""Which run a command means: one from a configuration, or an existing one by name or folder."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dual_hpc.config import load_config, may_change
+from dual_hpc.config.paths import default_store, runs_dir
+from dual_hpc.config.schema import RunConfig
+from dual_hpc.errors import UserError
+from dual_hpc.run.directory import RunDir
+from launch.cluster.code_archive import code_version
+from launch.cluster.profiles import Profile, load_profile, own_file
+from launch.records import submissions
+
+if TYPE_CHECKING:
+    from dual_hpc.data.format.sample import Utterance
+
+OWN_CONFIGURATION = (
+    "a run goes on with its own configuration; only launch.* and what decides no result (checkpoint.*, data.workers, "
+    "data.bad_sample_limit, training.log_every ...) can change"
+)
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A run that may or may not exist yet: planning writes nothing, so a refused request leaves nothing behind."""
+
+    path: Path
+    config: RunConfig
+
+    def open(self) -> RunDir:
+        """Create the run directory, or take up the one that stands there."""
+        return RunDir.create(self.path, self.config, code_version())
+
+
+def plan_run(source: str | None, run: str | None, overrides: Sequence[str], shards: Sequence[str] = ()) -> PlannedRun:
+    """The run that a command line means.
+
+    Args:
+        source: preset name or YAML file.
+        run: name of a run in the store, or its folder. Its saved configuration holds, but for what decides no result.
+        overrides: `section.key=value`.
+        shards: folders that replace `data.shards`.
+
+    Raises:
+        UserError: the configuration is wrong, its data are missing or unusable, or there is no such run.
+    """
+    if run is not None:
+        if shards:
+            raise UserError(f"--shards: {OWN_CONFIGURATION}")
+        check_may_change(overrides)
+        existing = find_run(run)
+        return PlannedRun(existing.path, load_config(existing.config_file, overrides))
+    if source is None:
+        raise UserError("nothing to train: give --preset NAME, --config FILE or --run NAME")
+    config = load_config(source, overrides)
+    # The working directory of the job, or of the next command, is not this one.
+    config.store = str(Path(config.store).absolute())
+    config.launch.profile = str(own_file(config.launch.profile) or config.launch.profile)
+    chosen = shards or config.data.shards or default_shards(config)
+    config.data.shards = [str(Path(folder).absolute()) for folder in chosen]
+    check_store(Path(config.store))
+    check_no_pattern(Path(config.store))
+    check_data(config)
+    check_encoders(config)
+    return PlannedRun(runs_dir(Path(config.store)) / config.name, config)
+
+
+def plan_resumption(run: RunDir, overrides: Sequence[str]) -> tuple[PlannedRun, Profile]:
+    """The run as its last job was asked for, with overrides, and the cluster of that job.
+
+    Raises:
+        UserError: an override would decide another result, or the run was never submitted.
+    """
+    check_may_change(overrides)
+    asked = submissions.last_request(submissions.read(run.path))
+    if asked is None:
+        raise UserError(f"{run.path.name} was never submitted; use `dual-hpc submit --run {run.path.name}`")
+    request, profile = asked
+    wanted = {f"launch.{key}": value for key, value in request.model_dump(mode="json").items()}
+    former = [f"{key}={json.dumps(value)}" for key, value in wanted.items()]
+    config = load_config(run.config_file, [*former, *overrides])
+    # One that is named anew is read anew: its file may have been mended since.
+    if any(override.partition("=")[0].strip() == "launch.profile" for override in overrides):
+        config.launch.profile = str(own_file(config.launch.profile) or config.launch.profile)
+        profile = load_profile(config.launch.profile)
+    return PlannedRun(run.path, config), profile
+
+
+def check_may_change(overrides: Sequence[str]) -> None:
+    """Refuse overrides with which a run would end otherwise than it began.
+
+    Raises:
+        UserError: names the first.
+    """
+    foreign = [override for override in overrides if not may_change(override.partition("=")[0].strip())]
+    if foreign:
+        raise UserError(f"{foreign[0]}: {OWN_CONFIGURATION}")
+
+
+def find_run(name: str, store: str | None = None) -> RunDir:
+    """A run by its folder, or by its name in a store (the default one if None)."""
+    runs = runs_dir(Path(store) if store else default_store())
+    for path in (Path(name), runs / name):
+        if (path / "run.json").exists():
+            return RunDir.open(path.absolute())
+    raise UserError(f"there is no run {name!r} in {runs}; `dual-hpc runs` lists them (DUAL_STORE names another store)")
+
+
+def default_shards(config: RunConfig) -> list[str]:
+    """The store's own shards of the protocol's corpus, if they have been packed there."""
+    from dual_hpc.evaluation.protocols import get_protocol
+
+    corpus = get_protocol(config.data.protocol).corpus
+    folder = Path(config.store) / "shards" / (corpus or "")
+    return [str(folder)] if corpus and (folder / "index.json").exists() else []
+
+
+def check_store(store: Path) -> None:
+    """Refuse a store that cannot be written, before anything is planned in it.
+
+    Raises:
+        UserError: it is no folder, or this user may not write there.
+    """
+    place = next(folder for folder in (store, *store.parents) if os.path.exists(folder))
+    if not place.is_dir():
+        raise UserError(f"store: {place} is no folder; set DUAL_STORE or store= to one you can write")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise UserError(f"store: {place} cannot be written by you; set DUAL_STORE or store= to a folder that can")
+
+
+def check_no_pattern(store: Path) -> None:
+    """Refuse a store in whose path Slurm and submitit, which write logs there, would read signs of their own.
+
+    Raises:
+        UserError: see above.
+    """
+    if any(sign in str(store) for sign in "%\\\n"):
+        raise UserError(f"store: {str(store)!r} holds a %, a backslash or a line break; set DUAL_STORE or store=")
+
+
+def check_data(config: RunConfig) -> None:
+    """Refuse data that training would refuse, before a job waits in a queue for it."""
+    from dual_hpc.data.sampling.batching import BatchPlan
+
+    split_of(config)
+    BatchPlan(config.data.global_batch, config.launch.nodes * config.launch.ranks_per_node, config.data.micro_batch)
+
+
+def split_of(config: RunConfig) -> dict[str, list[int]]:
+    """The positions of the utterances that train, validate and test.
+
+    Raises:
+        UserError: there are no shards, or the protocol cannot split them.
+    """
+    from dual_hpc.evaluation.protocols import get_protocol
+
+    if not config.data.shards:
+        raise UserError("data.shards is empty: name folders of packed shards, e.g. --shards shards/iemocap")
+    found = [_utterances(folder, _stamp(folder)) for folder in config.data.shards]
+    utterances = [utterance for some in found for utterance in some]
+    if not utterances:
+        raise UserError(f"data.shards: {', '.join(config.data.shards)} hold no samples")
+    return get_protocol(config.data.protocol, utterances).split(utterances, config.data)
+
+
+def _stamp(folder: str) -> tuple[int, int]:
+    """Changes with the index of a folder of shards."""
+    try:
+        found = (Path(folder) / "index.json").stat()
+    except OSError:
+        return 0, 0
+    return found.st_mtime_ns, found.st_size
+
+
+@functools.lru_cache(maxsize=8)
+def _utterances(folder: str, stamp: tuple[int, int]) -> list[Utterance]:
+    """What a folder of shards holds, read once for all members of a sweep."""
+    from dual_hpc.data.format.index import read_index
+
+    return [sample.meta for shard in read_index(folder).shards for sample in shard.samples]
+
+
+def check_encoders(config: RunConfig) -> None:
+    """Refuse pretrained encoders that are not there, and make their paths absolute: a job runs in another folder."""
+    for name in ("audio", "video", "text"):
+        encoder = getattr(config.model, name)
+        if encoder.path is None or not getattr(config.model, f"use_{name}"):
+            continue
+        if not (Path(encoder.path) / "config.json").is_file():
+            lack = "holds no config.json" if Path(encoder.path).is_dir() else "is not a folder"
+            raise UserError(
+                f"model.{name}.path: {encoder.path} {lack}; put the pretrained {encoder.kind} there "
+                "(config.json and weights), name another folder, or take the small encoders of the preset demo"
+            )
+        encoder.path = str(Path(encoder.path).absolute())

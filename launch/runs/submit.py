@@ -1,0 +1,173 @@
+"""Hand a run directory to submitit: the same for a laptop and for a cluster."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import io
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from submitit import Job
+
+from dual_hpc.config.schema import LaunchConfig
+from dual_hpc.errors import UserError
+from dual_hpc.run.directory import RunDir
+from launch.cluster.code_archive import ARCHIVE, code_files, write_archive
+from launch.cluster.profiles import Profile
+from launch.cluster.request import check, check_precision
+from launch.cluster.sbatch import python_command
+from launch.cluster.slurm import Scheduler
+from launch.job import train_rank
+from launch.job.local_job import RankExecutor
+from launch.job.slurm_job import submit_slurm
+from launch.records import submissions
+from launch.runs.plan import PlannedRun
+from launch.runs.status import FINISHED, standings
+
+
+def submit(plan: PlannedRun, profile: Profile, new_code: bool = False) -> Job[Any]:
+    """Start the training of a run as one job. What is refused, here or by Slurm, leaves no new run directory.
+
+    Args:
+        new_code: pack the code anew; otherwise a run keeps what it was first submitted with.
+
+    Raises:
+        UserError: the request does not fit the profile, there is no Slurm here, or a job works on the run already.
+        EnvironmentFault: Slurm refused the job.
+    """
+    request = plan.config.launch
+    check(request, profile)
+    check_precision(plan.config, profile)
+    check_machine(profile)
+    if (plan.path / "run.json").exists():
+        plan.open()  # a run of another configuration is refused
+    code_files()
+    with new_folders([plan.path]):
+        check_idle([plan.path])
+        run = plan.open()
+        run.take_settings(plan.config)
+        run.logs.mkdir(parents=True, exist_ok=True)
+        if new_code:
+            (run.path / ARCHIVE).unlink(missing_ok=True)
+        write_archive(run.path)
+        (run.path / submissions.STOP).unlink(missing_ok=True)
+        if profile.executor == "local":
+            return submit_local(run, request, profile)
+        with one_voice():
+            return submit_slurm(train_rank, run.path, request, profile, submissions.Entry(event="submit", job_id=""))
+
+
+def submit_local(run: RunDir, request: LaunchConfig, profile: Profile) -> Job[Any]:
+    """Processes on this machine, with the code of the run's archive, whatever becomes of the tree meanwhile."""
+    executor = RankExecutor(
+        run.logs.absolute(),
+        request.ranks_per_node,
+        request.hours,
+        profile.signal_seconds,
+        python=python_command(sys.executable, run.path.absolute()),
+    )
+    job = executor.submit(train_rank, str(run.path.absolute()))
+    submissions.record(run.path, submissions.Entry(event="submit", job_id=job.job_id, request=request, profile=profile))
+    return job
+
+
+def check_machine(profile: Profile) -> None:
+    """Slurm's commands, where the profile needs them.
+
+    Raises:
+        UserError: they are not installed here.
+    """
+    missing = [name for name in ("sbatch", "srun") if shutil.which(name) is None]
+    if profile.executor == "slurm" and missing:
+        raise UserError(
+            f"launch.profile={profile.name}: no {missing[0]} on this machine; submit from a login node, or use local"
+        )
+
+
+def check_idle(paths: Sequence[Path]) -> None:
+    """A run is worked on by one job at a time, wherever it was submitted.
+
+    Raises:
+        UserError: a job of one of them waits or runs, or it is finished.
+        EnvironmentFault: Slurm, which knows of their last jobs, does not answer.
+    """
+    there = [RunDir(path) for path in paths if (path / "run.json").exists()]
+    for run, standing in zip(there, standings(there, Scheduler(), time.time()), strict=True):
+        path, name = run.path, run.path.name
+        if standing.active:
+            state = standing.slurm.state.lower() if standing.slurm else "running"
+            raise UserError(
+                f"name: job {standing.job_id} of the run {path} is {state}; wait for it, or `dual-hpc stop {name}`"
+            )
+        if is_finished(path):
+            raise UserError(
+                f"name: the run {path} is finished: `dual-hpc evaluate {name}` scores it; or choose name=..."
+            )
+
+
+def is_finished(run: Path) -> bool:
+    """True where training has done all its steps."""
+    return any(segment.reason == FINISHED for segment in RunDir(run).segments())
+
+
+@contextlib.contextmanager
+def one_voice() -> Iterator[None]:
+    """Keep back what sbatch says until it has taken the job: what it says when it refuses is in our own line."""
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said):
+        yield
+    sys.stderr.write(said.getvalue())
+
+
+@contextlib.contextmanager
+def new_folders(paths: Sequence[Path]) -> Iterator[None]:
+    """Make these folders of a store; those that did not exist before are removed again if what is done fails.
+
+    Others who do so in this store wait meanwhile: two submissions of one run see each other.
+
+    Raises:
+        UserError: the store cannot be written.
+    """
+    store = paths[0].parents[1]
+    _make(store)
+    with _alone(store):
+        fresh: list[Path] = []
+        try:
+            for path in paths:
+                if _make(path):
+                    fresh.append(path)
+            yield
+        except BaseException:
+            for path in fresh:
+                shutil.rmtree(path, ignore_errors=True)
+            raise
+
+
+def _make(path: Path) -> bool:
+    """True if the folder was not there."""
+    try:
+        path.mkdir(parents=True)
+    except FileExistsError:
+        if not path.is_dir():
+            raise UserError(f"store: {path} is in the way, and is no folder") from None
+        return False
+    except OSError as error:
+        raise UserError(f"store: {path} cannot be made: {error.strerror}; set DUAL_STORE or store=") from error
+    return True
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder; a file system without locks has to do without."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            file = os.open(folder, os.O_RDONLY)
+            stack.callback(os.close, file)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,162 @@
+"""The table of a sweep: for the terminal, as Markdown and JSON beside `sweep.json`, and in MLflow's parent run."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich.table import Table
+
+from dual_hpc.atomic import write_atomically
+from dual_hpc.config.schema import RunConfig
+from launch.runs.status import FINISHED
+from launch.sweeps.grid import SweepDir
+from launch.sweeps.results import SCORES, UNSCORED, Experiment, Row, Statistic, experiments, incomplete, summary
+
+MARKDOWN, JSON = "table.md", "table.json"
+PARENT_TAG = "mlflow.parentRunId"  # a member's: MLflow's id of the sweep's own run
+
+
+def heading(rows: Sequence[Row]) -> list[str]:
+    """The columns; scores that nobody has are left out."""
+    return ["run", "settings", "state", "step", *shown(rows)]
+
+
+def shown(rows: Sequence[Row]) -> list[str]:
+    """The scores that a member has."""
+    return [name for name in SCORES if any(name in row.scores for row in rows)]
+
+
+def body(rows: Sequence[Row]) -> Iterable[list[str]]:
+    """A line per member; scores in percent."""
+    for row in rows:
+        scores = (f"{100 * row.scores[name]:.1f}" if name in row.scores else "" for name in shown(rows))
+        yield [row.name, " ".join(row.overrides), row.state, f"{row.step}/{row.total or '?'}", *scores]
+
+
+def foot(rows: Sequence[Row]) -> Iterable[list[str]]:
+    """A line per experiment: mean, deviation and number of what has finished."""
+    for one in experiments(rows):
+        if one.scores:
+            cells = (cell(one.scores[name]) if name in one.scores else "" for name in shown(rows))
+            yield ["mean ± deviation (n)", " ".join(one.settings), f"of {one.members}", "", *cells]
+
+
+def cell(statistic: Statistic) -> str:
+    """ "61.3 ± 2.0 (5)", in percent; the deviation of a single run is not known."""
+    deviation = "" if statistic.std is None else f" ± {100 * statistic.std:.1f}"
+    return f"{100 * statistic.mean:.1f}{deviation} ({statistic.n})"
+
+
+def table(rows: Sequence[Row]) -> Table:
+    """For the terminal."""
+    made = Table(*heading(rows), box=None)
+    for line in (*body(rows), *foot(rows)):
+        made.add_row(*line)
+    return made
+
+
+def missing_lines(rows: Sequence[Row], name: str) -> list[str]:
+    """Which members the means lack, and what to do about it."""
+    left = incomplete(rows)
+    unfinished = [f"{member} ({state})" for member, state in left.items() if state != UNSCORED]
+    unscored = [member for member, state in left.items() if state == UNSCORED]
+    lines = []
+    if unfinished:
+        lines.append(
+            f"not in the means: {', '.join(unfinished)}; `dual-hpc sweep --resubmit {name}` takes the failed ones"
+        )
+    if unscored:
+        lines.append(f"without test scores: {', '.join(unscored)}; `dual-hpc sweep --evaluate {name}` scores them")
+    return lines
+
+
+def markdown(name: str, rows: Sequence[Row]) -> str:
+    """The table as a page."""
+    lines = [heading(rows), ["---"] * len(heading(rows)), *body(rows), *foot(rows)]
+    page = [f"# Sweep {name}", "", *("| " + " | ".join(map(_escaped, line)) + " |" for line in lines)]
+    page += ["", "Scores in percent; mean and deviation (n - 1) over the finished members; test scores of the weights"]
+    page += ["that were best on validation."]
+    for line in missing_lines(rows, name):
+        page += ["", f"{line[0].upper()}{line[1:]}."]
+    return "\n".join(page) + "\n"
+
+
+def as_json(name: str, rows: Sequence[Row]) -> dict[str, Any]:
+    """Every number, as shares of one.
+
+    `experiments` has mean, deviation and number per group of repetitions, `scores` the same over all finished members.
+    """
+    return {
+        "sweep": name,
+        "members": [dataclasses.asdict(row) for row in rows],
+        "experiments": [_experiment(one) for one in experiments(rows)],
+        "scores": _scores(summary(rows)),
+        "incomplete": incomplete(rows),
+    }
+
+
+def write(sweep: SweepDir, rows: Sequence[Row]) -> None:
+    """Markdown and JSON beside `sweep.json`."""
+    name = sweep.sweep.name
+    write_atomically(sweep.path / MARKDOWN, markdown(name, rows))
+    write_atomically(sweep.path / JSON, json.dumps(as_json(name, rows), ensure_ascii=False, indent=2) + "\n")
+
+
+def parent_run(config: RunConfig, sweep: SweepDir) -> str:
+    """Make MLflow's run of a sweep, and return its id; the members carry it as a tag."""
+    from dual_hpc.tracking.mlflow_store import experiment_id, store_of
+
+    store, name = store_of(config), sweep.sweep.name
+    tags = {"dual.sweep": name, "dual.sweep_dir": str(sweep.path), "dual.members": str(len(sweep.sweep.members))}
+    with store.client() as client:
+        experiment = experiment_id(client, store, config.tracking.experiment)
+        return str(client.create_run(experiment, run_name=name, tags=tags).info.run_id)
+
+
+def forget_parent(config: RunConfig, parent: str) -> None:
+    """Take back the run of a sweep that was not submitted."""
+    from dual_hpc.tracking.mlflow_store import store_of
+
+    with store_of(config).client() as client:
+        client.delete_run(parent)
+
+
+def conclude(config: RunConfig, sweep: SweepDir, rows: Sequence[Row]) -> None:
+    """Log the table, means and deviations to the sweep's own MLflow run; end it when all members have finished.
+
+    Raises:
+        Exception: whatever MLflow or the network raises.
+    """
+    from dual_hpc.tracking.mlflow_store import store_of
+    from dual_hpc.tracking.mlflow_words import mlflow_name
+
+    parent = config.tracking.tags.get(PARENT_TAG)
+    if parent is None:
+        return
+    with store_of(config).client() as client:
+        for one in experiments(rows):
+            prefix = "".join(f"{setting}/" for setting in one.settings)
+            for score, statistic in one.scores.items():
+                key = score.translate(str.maketrans("", "", "{},")).replace(" ", "_")
+                for suffix, value in (("mean", statistic.mean), ("std", statistic.std), ("runs", statistic.n)):
+                    if value is not None:
+                        client.log_metric(parent, mlflow_name(f"{prefix}{key}/{suffix}"), value, timestamp=0, step=0)
+        for name in (MARKDOWN, JSON):
+            client.log_artifact(parent, str(sweep.path / name))
+        done = all(row.state == FINISHED for row in rows)
+        client.update_run(parent, "FINISHED" if done else "RUNNING")
+
+
+def _experiment(one: Experiment) -> dict[str, Any]:
+    return {"settings": list(one.settings), "members": one.members, "scores": _scores(one.scores)}
+
+
+def _scores(found: dict[str, Statistic]) -> dict[str, Any]:
+    return {name: {"mean": s.mean, "std": s.std, "runs": s.n} for name, s in found.items()}
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|")

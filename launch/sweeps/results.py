@@ -1,0 +1,123 @@
+"""What came out of a sweep: one row per member, and for each experiment mean and deviation over its repetitions.
+
+Members that differ in nothing but the fold and the seed repeat one experiment. Only finished members count.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dual_hpc.run.directory import RunDir
+from dual_hpc.run.journal import read
+from launch.cluster.slurm import Scheduler
+from launch.runs.status import FINISHED, standings
+from launch.runs.summary import overview
+from launch.sweeps.grid import SweepDir, experiment
+
+VALIDATION = "validation"
+HEADINGS = {"wa": "WA", "ua": "UA", "weighted_f1": "wF1"}
+SUBSETS = {"av": "{A,V}", "avt": "{A,V,T}"}
+SCORES = (VALIDATION, *(f"test {heading} {subset}" for subset in SUBSETS.values() for heading in HEADINGS.values()))
+UNSCORED = "not evaluated"
+REPORT = "test_best.json"  # what `dual-hpc evaluate RUN` writes
+
+
+@dataclass(frozen=True)
+class Row:
+    """One member: what sets it apart, where it stands, and its scores (shares of one; absent ones left out)."""
+
+    name: str
+    overrides: list[str]
+    state: str
+    step: int
+    total: int | None
+    scores: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """A score over repetitions; the deviation is the sample's (n - 1), None for a single one."""
+
+    mean: float
+    std: float | None
+    n: int
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """The members that share these settings."""
+
+    settings: tuple[str, ...]
+    members: int
+    scores: dict[str, Statistic]
+
+
+def rows_of(sweep: SweepDir) -> list[Row]:
+    """One row per member; Slurm is asked once for all of them."""
+    runs, now = sweep.runs(), time.time()
+    there = [run for run in runs if run.identity_file.exists()]
+    seen = dict(zip((run.path for run in there), standings(there, Scheduler(), now, tolerant=True), strict=True))
+    found = []
+    for run, member in zip(runs, sweep.sweep.members, strict=True):
+        standing = seen.get(run.path)
+        if standing is None:
+            found.append(Row(member.name, member.overrides, "missing", 0, None, {}))
+            continue
+        state = "not started" if standing.job_id is None and standing.state == "submitted" else standing.state
+        glance = overview(run, standing, now)
+        found.append(Row(member.name, member.overrides, state, glance.step, glance.total, scores_of(run)))
+    return found
+
+
+def scores_of(run: RunDir) -> dict[str, float]:
+    """The best score on validation, and the test's where `dual-hpc evaluate` has written them."""
+    best = [entry.fields["score"] for entry in read(run.journal) if entry.event == "best"]
+    scores = {VALIDATION: float(best[-1])} if best else {}
+    return scores | scores_of_report(run.reports / REPORT)
+
+
+def scores_of_report(report: Path) -> dict[str, float]:
+    """The test's scores out of an evaluation's report; none where there is no (readable) report."""
+    try:
+        subsets = json.loads(report.read_text(encoding="utf-8"))["subsets"]
+        return {
+            f"test {heading} {name}": float(subsets[subset][score])
+            for subset, name in SUBSETS.items()
+            if subset in subsets
+            for score, heading in HEADINGS.items()
+        }
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def summary(rows: Sequence[Row]) -> dict[str, Statistic]:
+    """Each score over the finished rows that have it."""
+    found = {}
+    for name in SCORES:
+        values = [row.scores[name] for row in rows if row.state == FINISHED and name in row.scores]
+        if values:
+            deviation = statistics.stdev(values) if len(values) > 1 else None
+            found[name] = Statistic(statistics.fmean(values), deviation, len(values))
+    return found
+
+
+def experiments(rows: Sequence[Row]) -> list[Experiment]:
+    """The rows by their settings without fold and seed, in the order of their first members."""
+    groups: dict[tuple[str, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(experiment(row.overrides), []).append(row)
+    return [Experiment(settings, len(some), summary(some)) for settings, some in groups.items()]
+
+
+def incomplete(rows: Sequence[Row]) -> dict[str, str]:
+    """Members that are missing from the means, and why: their state, or that nobody has evaluated them."""
+    return {
+        row.name: row.state if row.state != FINISHED else UNSCORED
+        for row in rows
+        if row.state != FINISHED or not any(name.startswith("test") for name in row.scores)
+    }

@@ -1,0 +1,167 @@
+"""Submit the members of a sweep: as one job array on a cluster, one after the other on this machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from submitit.core.utils import FailedJobError
+from submitit.local.local import LocalJob
+from submitit.slurm.slurm import SlurmExecutor
+
+from dual_hpc.errors import DualError, EnvironmentFault, UserError
+from dual_hpc.run.directory import RunDir
+from launch.cluster.code_archive import ARCHIVE, code_files, write_archive
+from launch.cluster.profiles import Profile
+from launch.cluster.request import check, check_array, check_precision
+from launch.cluster.sbatch import python_command, sbatch_parameters
+from launch.job import train_rank
+from launch.job.slurm_job import without_allocation
+from launch.records import submissions
+from launch.runs.follow import POLL_SECONDS, interrupt, local_outcome, terminated_as_interrupted
+from launch.runs.plan import PlannedRun
+from launch.runs.submit import check_idle, check_machine, new_folders, one_voice, submit_local
+from launch.sweeps.grid import SweepDir
+
+
+def check_members(plans: Sequence[PlannedRun], profile: Profile) -> None:
+    """Refuse what the cluster, or an array, does not take.
+
+    Raises:
+        UserError: the request does not fit the profile, or the members ask for different jobs.
+    """
+    request = plans[0].config.launch
+    if any(plan.config.launch != request for plan in plans):
+        raise UserError("the members of a sweep share one job array: launch.* cannot be an axis")
+    check(request, profile)
+    for plan in plans:
+        check_precision(plan.config, profile)
+    check_array(len(plans), request, profile)
+    check_machine(profile)
+    code_files()
+
+
+def open_members(sweep: SweepDir, plans: Sequence[PlannedRun], new_code: bool = False) -> list[RunDir]:
+    """The run directories of these members, with the code of the sweep in each.
+
+    Args:
+        new_code: pack the code anew. The jobs of other members must not be under way: they start from the same archive.
+
+    Raises:
+        UserError: a job of one of them waits or runs, or it is finished.
+    """
+    check_idle([plan.path for plan in plans])
+    (sweep.path / "logs").mkdir(parents=True, exist_ok=True)
+    if new_code:
+        (sweep.path / ARCHIVE).unlink(missing_ok=True)
+    archive = write_archive(sweep.path)
+    runs = []
+    for plan in plans:
+        run = plan.open()
+        run.take_settings(plan.config)
+        (run.path / submissions.STOP).unlink(missing_ok=True)
+        if new_code or not (run.path / ARCHIVE).exists():
+            _share(archive, run.path / ARCHIVE)
+        runs.append(run)
+    sweep.save()
+    return runs
+
+
+def _share(archive: Path, path: Path) -> None:
+    """Put the archive there too, without its bytes where the file system can: archives are replaced, never changed."""
+    path.unlink(missing_ok=True)
+    try:
+        os.link(archive, path)
+    except OSError:
+        shutil.copyfile(archive, path)
+
+
+def submit_array(
+    sweep: SweepDir, plans: Sequence[PlannedRun], profile: Profile, parallel: int, new_code: bool = False
+) -> list[str]:
+    """One array with a task per plan, at most `parallel` of them at a time; a single plan is a plain job.
+
+    What Slurm refuses leaves no new folder behind.
+
+    Returns:
+        The job ids, in the order of `plans`.
+
+    Raises:
+        UserError: the request does not fit the profile.
+        EnvironmentFault: Slurm refused the array.
+    """
+    check_members(plans, profile)
+    request = plans[0].config.launch
+    with new_folders([sweep.path, *(plan.path for plan in plans)]):
+        open_members(sweep, plans, new_code)
+        executor = SlurmExecutor(sweep.path / "logs", python=python_command(sys.executable, sweep.path))
+        executor.update_parameters(**sbatch_parameters(profile, request, sweep.path, sys.executable))
+        executor.update_parameters(array_parallelism=parallel)
+        try:
+            with one_voice(), without_allocation(), executor.batch():
+                jobs = [executor.submit(train_rank, str(plan.path)) for plan in plans]
+        except FailedJobError as error:
+            raise EnvironmentFault(f"sbatch refused the array: {' '.join(str(error).split())}") from error
+        for plan, job in zip(plans, jobs, strict=True):
+            entry = submissions.Entry(event="submit", job_id=job.job_id, request=request, profile=profile)
+            submissions.record(plan.path, entry)
+    return [job.job_id for job in jobs]
+
+
+def run_here(
+    sweep: SweepDir,
+    plans: Sequence[PlannedRun],
+    profile: Profile,
+    parallel: int,
+    say: Callable[[str], None],
+    new_code: bool = False,
+) -> None:
+    """Train the members on this machine, `parallel` at a time, and wait for all of them.
+
+    One that fails does not keep the others from their turn. Ctrl-C lets those that run save and stop and starts no
+    more; a second one kills them.
+
+    Raises:
+        UserError: the request does not fit the profile.
+        KeyboardInterrupt: after Ctrl-C, when the members that ran have ended.
+    """
+    check_members(plans, profile)
+    with new_folders([sweep.path, *(plan.path for plan in plans)]):
+        waiting = deque(open_members(sweep, plans, new_code))
+    request, total = plans[0].config.launch, len(waiting)
+    running: dict[str, tuple[RunDir, LocalJob[Any]]] = {}
+    interrupted = ended = 0
+    with terminated_as_interrupted():
+        while waiting or running:
+            try:
+                while waiting and len(running) < parallel:
+                    run = waiting.popleft()
+                    try:
+                        job = submit_local(run, request, profile)
+                    except DualError as error:
+                        ended += 1
+                        say(f"{run.path.name}: {error} ({ended} of {total})")
+                        continue
+                    assert isinstance(job, LocalJob)
+                    running[run.path.name] = run, job
+                    say(f"{run.path.name}: begins")
+                for name, (run, job) in list(running.items()):
+                    if job.done():
+                        del running[name]
+                        ended += 1
+                        say(f"{name}: {local_outcome(run, job) or 'ended'} ({ended} of {total})")
+                time.sleep(POLL_SECONDS)
+            except KeyboardInterrupt:
+                interrupted += 1
+                waiting.clear()
+                say("killing what runs" if interrupted > 1 else "what runs saves and stops (Ctrl-C again to kill)")
+                for run, job in running.values():
+                    interrupt(run, job, kill=interrupted > 1)
+    if interrupted:
+        raise KeyboardInterrupt

@@ -1,0 +1,82 @@
+"""DeepSpeed's files are read when the manifest proves them, and even then nothing in them is executed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+from pathlib import Path
+
+import pytest
+import torch
+
+from dual_hpc.checkpoint.deepspeed_io import ProvenFiles, write_file
+from dual_hpc.checkpoint.digest import FileProof, prove
+from dual_hpc.checkpoint.manifest import Manifest
+from dual_hpc.errors import EnvironmentFault
+
+
+class Malice:
+    """A pickle that makes a folder when it is loaded."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, (str(self.target),)
+
+
+def manifest(**files: FileProof) -> Manifest:
+    return Manifest(step=1, world_size=1, zero_stage=1, precision="fp32", state={}, files=files)
+
+
+def test_what_was_written_comes_back_once_it_is_proven(tmp_path: Path) -> None:
+    proof = write_file({"weight": torch.arange(5.0), "step": 3}, tmp_path / "x.pt")
+    assert proof == prove(tmp_path / "x.pt")
+    files = ProvenFiles()
+    with pytest.raises(EnvironmentFault, match="not proven"):
+        files.load(str(tmp_path / "x.pt"))
+    files.believe(tmp_path, manifest(**{"x.pt": proof}))
+    loaded = files.load(str(tmp_path / "x.pt"))
+    assert loaded["step"] == 3 and torch.equal(loaded["weight"], torch.arange(5.0))
+
+
+def test_deepspeed_s_save_meets_no_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    files = ProvenFiles()
+
+    def save(folder: str) -> None:
+        files.makedirs(f"{folder}/deepspeed", exist_ok=True)
+        files.save({"a": 1}, f"{folder}/deepspeed/a.pt")
+        files.save({"b": 2}, f"{folder}/deepspeed/b.pt")
+
+    assert files.take(save, list) == {"deepspeed/a.pt": ["a"], "deepspeed/b.pt": ["b"]}
+    assert files.take(lambda folder: None, list) == {}
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_pickle_that_would_run_something_is_refused_even_if_proven(tmp_path: Path) -> None:
+    torch.save({"weight": Malice(tmp_path / "made")}, tmp_path / "x.pt")
+    files = ProvenFiles()
+    files.believe(tmp_path, manifest(**{"x.pt": prove(tmp_path / "x.pt")}))
+    with pytest.raises(EnvironmentFault, match="cannot be read"):
+        files.load(str(tmp_path / "x.pt"))
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_disk_that_is_full_half_way_says_so(tmp_path: Path) -> None:
+    """The real thing: the kernel refuses what goes beyond the limit."""
+    former = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, former[1]))
+    try:
+        with pytest.raises(OSError) as caught:
+            write_file({"weight": torch.zeros(1 << 18)}, tmp_path / "x.pt")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, former)
+    assert caught.value.errno == errno.EFBIG
+    assert write_file({"a": 1}, tmp_path / "x.pt") == prove(tmp_path / "x.pt")
+
+
+def test_a_folder_that_is_gone_is_an_os_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        write_file({"a": 1}, tmp_path / "no such folder" / "x.pt")

@@ -1,0 +1,90 @@
+"""The columns that stand for an index: they say the same, and are small."""
+
+from __future__ import annotations
+
+import tracemalloc
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dual_hpc.data.dataset import ShardSet
+from dual_hpc.data.format.index import IndexedSample, Shard, ShardIndex, dataset_id, read_index, write_index
+from dual_hpc.data.format.sample import Utterance
+from dual_hpc.data.format.table import SampleTable, TableIndex
+from dual_hpc.errors import UserError
+
+MEMBERS = st.dictionaries(
+    st.sampled_from(["json", "flac", "mp4", "txt", "audio.npy"]),
+    st.tuples(st.integers(0, 2**62), st.integers(0, 2**62)),
+)
+SHARDS = st.lists(
+    st.lists(st.tuples(MEMBERS, st.floats(1e-3, 1e5)), max_size=4),
+    max_size=5,
+)
+
+
+def an_index(shards: list[list[tuple[dict[str, tuple[int, int]], float]]]) -> ShardIndex:
+    def sample(key: str, members: dict[str, tuple[int, int]], duration: float) -> IndexedSample:
+        meta = Utterance(key=key, corpus="c", dialogue="d", utterance=0, speaker="s", duration=duration)
+        return IndexedSample(meta=meta, members=members)
+
+    written = [
+        Shard(
+            name=f"{n}.tar",
+            bytes=n,
+            sha256="0",
+            samples=[sample(f"k{n}_{i}" + "y" * i, *one) for i, one in enumerate(samples)],
+        )
+        for n, samples in enumerate(shards)
+    ]
+    return ShardIndex(dataset_id=dataset_id(written), corpus="c", options={}, shards=written)
+
+
+@given(st.lists(SHARDS, min_size=1, max_size=3))
+def test_the_columns_say_what_the_indexes_say(folders):
+    indexes = [an_index(shards) for shards in folders]
+    paths = [Path(f"f{n}") for n in range(len(indexes))]
+    table = SampleTable(paths, [TableIndex.model_validate_json(index.model_dump_json()) for index in indexes])
+    expected = [
+        (sample.meta.key, str(path / shard.name), shard.bytes, sample.members, sample.meta.duration)
+        for path, index in zip(paths, indexes, strict=True)
+        for shard in index.shards
+        for sample in shard.samples
+    ]
+    refs = [table.ref(number) for number in range(len(table))]
+    assert [(r.key, r.path, r.shard_bytes, r.members, r.duration) for r in refs] == expected
+    assert [r.number for r in refs] == list(range(len(expected)))
+    assert table.durations.tolist() == [one[4] for one in expected]
+    assert table.shard_count == sum(map(len, folders))
+    shards = [shard for index in indexes for shard in index.shards]
+    assert table.shard_of.tolist() == [n for n, shard in enumerate(shards) for _ in shard.samples]
+    holders: dict[str, int] = {}
+    for number, one in enumerate(expected):
+        for extension in one[3]:
+            holders.setdefault(extension, number)
+    assert table.holders() == holders
+
+
+def test_a_set_keeps_little_of_its_index(tmp_path):
+    members = {"json": (512, 300), "flac": (1536, 40_000), "mp4": (50_000, 40_000), "txt": (100_000, 30)}
+    write_index(tmp_path, an_index([[(members, 2.5)] * 100] * 50))
+    tracemalloc.start()
+    shard_set = ShardSet([tmp_path])
+    kept = tracemalloc.get_traced_memory()[0] / len(shard_set)
+    tracemalloc.stop()
+    assert kept < 400  # bytes per sample, a quarter of them these long keys; as objects it is five thousand
+
+
+def test_metadata_of_shards_that_were_replaced_meanwhile_are_refused(tmp_path):
+    write_index(tmp_path, an_index([[({}, 1.0)]]))
+    shard_set = ShardSet([tmp_path])
+    assert [one.key for one in shard_set.utterances] == ["k0_0"]
+    write_index(tmp_path, read_index(tmp_path).model_copy(update={"dataset_id": "y"}))
+    with pytest.raises(UserError, match="packed again"):
+        _ = shard_set.utterances
+
+
+def test_a_table_of_nothing_is_empty():
+    assert len(SampleTable([], [])) == 0 and SampleTable([], []).holders() == {}

@@ -1,0 +1,342 @@
+"""What becomes of a run when workers die, hang or meet damage: as the policy says, and nothing hangs."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+import torch
+
+from dual_hpc.data.dataset import ShardSet
+from dual_hpc.data.decoding.decoder import Fault, Request, Setup
+from dual_hpc.data.loader import EvalLoader, TrainLoader
+from dual_hpc.data.workers.activity import DECODING
+from dual_hpc.data.workers.pool import Patience, WorkerPool
+from dual_hpc.errors import EnvironmentFault, UserError
+from tests.unit.data.conftest import DANGEROUS_DECORD, Clip, augment_all, settings, write_shards
+
+
+def requests(folder) -> list[list[Request]]:
+    shard_set = ShardSet([folder])
+    return [[Request(shard_set.ref(number))] for number in range(len(shard_set))]
+
+
+def faults(pool: WorkerPool, batches) -> list[dict[int, str]]:
+    try:
+        return [{row: fault.reason for row, fault in made.faults.items()} for made in pool.run(iter(batches))]
+    finally:
+        pool.close()
+
+
+def test_a_killed_worker_is_replaced_and_nothing_is_lost(folder):
+    shard_set = ShardSet([folder])
+    expected = [b["keys"] for b in EvalLoader(shard_set, range(13), range(13), settings(), None, batch_size=2)]
+    loader = EvalLoader(shard_set, range(13), range(13), settings(workers=2), None, batch_size=2)
+    seen = []
+    for batch in loader:
+        seen.append(batch["keys"])
+        assert batch["valid"].tolist() == [bool(key) for key in batch["keys"]]
+        os.kill(loader._source.pids()[len(seen) % 2], signal.SIGKILL)
+    loader.close()
+    assert seen == expected and not loader.faults
+
+
+def test_workers_ignore_the_stop_signals_of_the_job(folder):
+    loader = TrainLoader(ShardSet([folder]), range(13), range(13), settings(workers=2), None, None, 0)
+    steps = iter(loader)
+    next(steps)
+    pids = loader._source.pids()
+    for _ in range(3):
+        for pid, number in itertools.product(pids, (signal.SIGTERM, signal.SIGUSR2, signal.SIGINT, signal.SIGHUP)):
+            os.kill(pid, number)
+        next(steps)
+    assert loader._source.pids() == pids
+    loader.close()
+
+
+def test_signals_that_arrive_while_workers_start_do_not_end_them(folder):
+    pool = WorkerPool(2, Setup(settings()), 4)
+    run = pool.run(iter(requests(folder)))
+    pool._start()
+    os.kill(pool.pids()[0], signal.SIGTERM)  # long before it has imported anything
+    os.kill(pool.pids()[0], signal.SIGUSR2)
+    first = pool.pids()[0]
+    assert len(list(run)) == 13 and first in pool.pids()
+    pool.close()
+
+
+def test_a_sample_that_crashes_its_decoder_twice_is_bad_and_the_others_are_made(tmp_path, media, dangerous):
+    clips = [media(0.3)] * 6
+    clips[2] = replace(media(0.3), mp4=b"CRASH")
+    batches = requests(write_shards(tmp_path / "s", [clips]))
+    assert faults(WorkerPool(2, Setup(settings()), 4), batches) == [
+        {0: "its decoder dies (SIGSEGV)"} if n == 2 else {} for n in range(6)
+    ]
+
+
+def test_a_decoder_that_hangs_is_ended_and_its_stack_is_shown(tmp_path, media, dangerous, capfd):
+    clips = [media(0.3), replace(media(0.3), mp4=b"HANG"), media(0.3)]
+    batches = requests(write_shards(tmp_path / "s", [clips]))
+    pool = WorkerPool(1, Setup(settings()), 4, Patience(report=0.5, decode=2.5))
+    begin = time.monotonic()
+    assert faults(pool, batches) == [{}, {0: "its decoder hangs"}, {}]
+    assert time.monotonic() - begin < 500, "it was not waited for"
+    stack = capfd.readouterr().err
+    assert "decode_video" in stack and "_read_ahead" in stack
+
+
+def test_decoders_that_take_long_to_load_are_no_samples_fault(tmp_path, media, dangerous):
+    slow = "import time; time.sleep(2.5)\n"
+    (tmp_path / "path" / "decord.py").write_text(slow + DANGEROUS_DECORD)
+    pool = WorkerPool(1, Setup(settings()), 4, Patience(report=0.5, decode=1.5))
+    assert faults(pool, requests(write_shards(tmp_path / "s", [[media(0.3)]]))) == [{}]
+
+
+def test_storage_that_does_not_answer_is_reported_with_a_stack_and_then_given_up(folder, capfd):
+    batches = requests(folder)
+    (folder / "shard-00001.tar").unlink()
+    os.mkfifo(folder / "shard-00001.tar")  # opening it waits for ever
+    pool = WorkerPool(1, Setup(settings()), 4, Patience(report=0.3, read=1.5))
+    with pytest.raises(EnvironmentFault, match=r"reading .*shard-00001.*storage does not answer"):
+        faults(pool, batches)
+    assert "in _file" in capfd.readouterr().err
+
+
+def test_time_in_which_the_whole_job_was_suspended_does_not_count(tmp_path, media, dangerous):
+    slow = replace(media(0.3), mp4=media(0.3).mp4 + b"SLOW")
+    pool = WorkerPool(1, Setup(settings()), 4, Patience(report=0.4, decode=4))
+    run = pool.run(iter(requests(write_shards(tmp_path / "s", [[media(0.3), slow, media(0.3)]]))))
+    next(run)
+    (pid,) = pool.pids()
+    deadline = time.monotonic() + 300
+    while pool._workers[0].status.activity()[1][:2] != (DECODING, 1):
+        assert time.monotonic() < deadline
+    os.kill(pid, signal.SIGSTOP)
+    time.sleep(4.5)  # this process does not look meanwhile: it is suspended as well
+    os.kill(pid, signal.SIGCONT)
+    assert [made.faults for made in run] == [{}, {}]
+    assert pool.pids() == [pid]
+    pool.close()
+
+
+def test_a_worker_that_is_stopped_while_it_decodes_is_replaced(folder):
+    rows = [row for batch in requests(folder) for row in batch]
+    pool = WorkerPool(1, Setup(settings()), 4, Patience(report=0.5, decode=5, read=30))
+    run = pool.run(iter([rows, rows, rows]))
+    first = next(run)
+    (pid,) = pool.pids()
+    deadline = time.monotonic() + 300
+    while pool._workers[0].status.activity()[1].phase != DECODING:
+        assert time.monotonic() < deadline
+    os.kill(pid, signal.SIGSTOP)
+    others = list(run)
+    assert pid not in pool.pids() and len(others) == 2
+    for batch in others:
+        assert not batch.faults
+        assert all((batch.arrays[name] == array).all() for name, array in first.arrays.items())
+    pool.close()
+
+
+def test_a_worker_that_was_stopped_while_it_had_nothing_to_do_is_replaced(folder):
+    batches = requests(folder)
+    pool = WorkerPool(1, Setup(settings()), 4, Patience(report=0.5, read=8))
+    before = list(pool.run(iter(batches)))
+    (pid,) = pool.pids()
+    os.kill(pid, signal.SIGSTOP)
+    after = list(pool.run(iter(batches)))
+    assert pid not in pool.pids()
+    assert [made.rows for made in after] == [made.rows for made in before] and not any(m.faults for m in after)
+    pool.close()
+
+
+def test_batches_outlive_their_workers(folder):
+    loader = EvalLoader(ShardSet([folder]), range(13), range(13), settings(workers=2), None, batch_size=2)
+    here = EvalLoader(ShardSet([folder]), range(13), range(13), settings(), None, batch_size=2)
+    kept = list(loader)
+    loader.close()
+    for one, other in zip(kept, here, strict=True):
+        assert all(torch.equal(one[name], other[name]) for name in ("waveform", "frames", "durations"))
+
+
+def test_a_batch_that_finds_no_memory_ends_the_run_in_one_line(folder):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    pool = WorkerPool(1, Setup(settings()), 4)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        with pytest.raises(EnvironmentFault, match=r"no memory for a batch of .* MB: .*; lower data\.micro_batch"):
+            next(pool.run(iter(requests(folder))))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        pool.close()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_shard_deleted_during_training_stops_the_run_and_is_named(tmp_path, media, workers):
+    folder = write_shards(tmp_path / "s", [[media(0.3)] * 2 for _ in range(40)])
+    changed = settings(workers=workers, shuffle_window=1)
+    loader = TrainLoader(ShardSet([folder]), range(80), range(80), changed, None, None, 0)
+    steps = iter(loader)
+    next(steps)
+    for path in folder.glob("*.tar"):
+        path.unlink()
+    with pytest.raises(EnvironmentFault, match=r"cannot open shard .*\.tar"):
+        list(itertools.islice(steps, 20))
+    loader.close()
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_index_of_other_shards_stops_the_run(tmp_path, media, workers):
+    folder = write_shards(tmp_path / "s", [[media(0.3)], [media(0.3)]])
+    (folder / "shard-00000.tar").write_bytes((folder / "shard-00001.tar").read_bytes())
+    loader = EvalLoader(ShardSet([folder]), range(2), range(2), settings(workers=workers), None)
+    with pytest.raises(UserError, match="does not belong to"):
+        list(loader)
+    loader.close()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_bad_samples_are_blank_up_to_the_limit_then_listed(tmp_path, media, workers):
+    good = media(0.3)
+    damaged = bytearray(good.flac)
+    damaged[len(damaged) // 2] ^= 0xFF  # inside a frame: its checksum fails
+    clips = [replace(good, flac=bytes(damaged)) if n in (3, 8) else good for n in range(12)]
+    shard_set = ShardSet([write_shards(tmp_path / "s", [clips])])
+
+    def train(limit: int) -> list[tuple[str, bool, int, int]]:
+        loader = TrainLoader(
+            shard_set, range(12), range(12), settings(workers=workers, bad_sample_limit=limit), None, None, 0
+        )
+        try:
+            rows = []
+            for micro in itertools.chain.from_iterable(itertools.islice(loader, 6)):  # two epochs
+                lengths = micro["waveform_lengths"] + micro["frame_lengths"]
+                columns = (micro["keys"], micro["valid"].tolist(), micro["labels"].tolist(), lengths.tolist())
+                rows += zip(*columns, strict=True)
+            assert len(loader.faults) == 2  # distinct samples, however often they come
+            return rows
+        finally:
+            loader.close()
+
+    rows = train(limit=2)
+    assert rows == train(limit=2), "the same samples are blank after a restart"
+    blank = [row for row in rows if not row[1]]
+    assert sorted(blank) == [("s000_003", False, -100, 0)] * 2 + [("s000_008", False, -100, 0)] * 2
+    assert len(rows) == 24 and len({row[0] for row in rows}) == 12
+    with pytest.raises(UserError, match=r"2 samples .*data\.bad_sample_limit is 1.*s000_00[38]: audio.*s000_00[38]"):
+        train(limit=1)
+
+
+def test_what_other_ranks_have_met_counts_once_and_towards_the_limit(folder):
+    loader = TrainLoader(ShardSet([folder]), range(13), range(13), settings(bad_sample_limit=3), None, None, 0)
+    cut = (Fault(frozenset({"flac"}), "cut"),)
+    for known in ({1: (cut, "a: cut"), 2: (cut, "b: cut")}, {2: (cut, "b: cut"), 3: (cut, "c: cut")}):
+        loader.faults.merge(known)
+    loader.faults.check()
+    loader.faults.merge({4: (cut, "d: cut")})
+    with pytest.raises(UserError, match=r"4 samples .* a: cut; b: cut; c: cut; d: cut"):
+        loader.faults.check()
+
+
+def test_workers_that_cannot_start_end_the_run(folder, tmp_path, monkeypatch):
+    (tmp_path / "path").mkdir()
+    (tmp_path / "path" / "soundfile.py").write_text("")
+    (tmp_path / "path" / "numpy.py").write_text("raise SystemExit(9)")
+    monkeypatch.syspath_prepend(str(tmp_path / "path"))
+    with pytest.raises(EnvironmentFault, match=r"workers died in a row \(exit code 9\)"):
+        faults(WorkerPool(1, Setup(settings()), 4), requests(folder))
+
+
+def test_workers_do_not_take_the_users_files_for_the_librarys(folder, tmp_path, monkeypatch):
+    (tmp_path / "queue.py").write_text("raise SystemExit(3)")
+    monkeypatch.chdir(tmp_path)
+    assert faults(WorkerPool(1, Setup(settings()), 4), requests(folder)[:1]) == [{}]
+
+
+def test_a_machine_that_has_no_room_for_workers_is_told_in_one_line(folder):
+    batches = requests(folder)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    pool = WorkerPool(3, Setup(settings()), 4)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        with pytest.raises(EnvironmentFault, match=r"cannot start data worker 1 of 3: Too many open files; lower"):
+            next(pool.run(iter(batches)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        pool.close()
+
+
+def test_working_workers_have_loaded_decoders_but_neither_torch_nor_pydantic(folder):
+    loader = TrainLoader(ShardSet([folder]), range(13), range(13), settings(workers=1), augment_all(), None, 0)
+    steps = iter(loader)
+    for _ in range(3):
+        next(steps)
+    (pid,) = loader._source.pids()
+    with open(f"/proc/{pid}/maps") as file:
+        loaded = file.read()
+    loader.close()
+    assert "decord" in loaded and not any(f"/{name}" in loaded for name in ("torch", "pydantic_core", "_yaml"))
+
+
+def test_workers_go_when_their_parent_is_killed(folder):
+    code = (
+        "import sys, time; from dual_hpc.config.schema import DataConfig; from dual_hpc.data.dataset import ShardSet;"
+        "from dual_hpc.data.loader import TrainLoader;"
+        f"l = TrainLoader(ShardSet([{str(folder)!r}]), range(13), range(13), DataConfig(workers=2), None, None, 0);"
+        "next(iter(l)); print(*l._source.pids(), flush=True); time.sleep(60)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    pids = [int(pid) for pid in parent.stdout.readline().split()]
+    parent.kill()
+    parent.wait()
+    assert len(pids) == 2
+    deadline = time.monotonic() + 300
+    while any(is_running(pid) for pid in pids):
+        assert time.monotonic() < deadline, "a worker outlived its parent"
+        time.sleep(0.05)
+
+
+def test_an_abandoned_iteration_leaves_nothing_behind(folder):
+    batches = requests(folder)
+    pool = WorkerPool(2, Setup(settings()), 4)
+    next(pool.run(iter(batches)))
+    made = [one.rows[0].ref.number for one in pool.run(iter(batches[5:]))]
+    pool.close()
+    assert made == list(range(5, 13))
+
+
+def test_batches_hold_no_file_descriptors(folder):
+    loader = TrainLoader(ShardSet([folder]), range(13), range(13), settings(workers=1), None, None, 0)
+    steps = iter(loader)
+    kept = [next(steps)]
+    before = len(os.listdir("/proc/self/fd"))
+    kept += [next(steps) for _ in range(20)]
+    assert len(os.listdir("/proc/self/fd")) <= before + 2
+    loader.close()
+
+
+def test_a_transcript_that_is_not_utf8_is_a_bad_sample(tmp_path, media):
+    clip = Clip(
+        0.3, media(0.3).flac, media(0.3).mp4, text="\udcff".encode("utf-8", "surrogateescape").decode("latin-1")
+    )
+    folder = write_shards(tmp_path / "s", [[clip]])
+    path = folder / "shard-00000.tar"
+    ref = ShardSet([folder]).ref(0)
+    data = bytearray(path.read_bytes())
+    data[ref.members["txt"][0]] = 0xFF
+    path.write_bytes(data)
+    assert "text" in faults(WorkerPool(1, Setup(settings()), 4), requests(folder))[0][0]
+
+
+def is_running(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

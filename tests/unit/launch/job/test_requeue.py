@@ -1,0 +1,196 @@
+"""Every row of the table: what a job that ended early may do."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dual_hpc.config.schema import LaunchConfig
+from dual_hpc.errors import EnvironmentFault
+from launch.cluster import slurm
+from launch.cluster.profiles import Profile
+from launch.cluster.slurm import JobFacts, parse_facts
+from launch.job import requeue
+from launch.job.requeue import Decision, Policy, decide, go_on
+from launch.job.slurm_job import Work
+from launch.records import failures, submissions
+from launch.records.submissions import Entry, bad_nodes, budget, failed_at, jobs, last_job, spent
+
+RUNNING = JobFacts("RUNNING", restarts=0, reason="None", preempted=False, seconds_left=3600)
+POLICY = Policy(incarnation=0, may_requeue=True, signal_seconds=60, spent=0, budget=10)
+
+
+@pytest.mark.parametrize(
+    ("facts", "action", "cause"),
+    [
+        (replace(RUNNING, seconds_left=90), "requeue", "time limit"),
+        (replace(RUNNING, preempted=True), "requeue", "preempted"),
+        (RUNNING, "requeue", "signal"),
+        (replace(RUNNING, seconds_left=None), "requeue", "signal"),
+        (replace(RUNNING, state="COMPLETING", restarts=1), "leave", "requeued by Slurm"),
+        (replace(RUNNING, restarts=1), "leave", "requeued by Slurm"),
+        (replace(RUNNING, state="COMPLETING"), "leave", "cancelled"),
+        (replace(RUNNING, state="COMPLETING", reason="TimeLimit"), "requeue", "time limit"),
+        (replace(RUNNING, state="CANCELLED"), "leave", "cancelled"),
+        (replace(RUNNING, state=""), "leave", "unknown to Slurm"),
+    ],
+)
+def test_what_slurm_says_decides(facts: JobFacts, action: str, cause: str) -> None:
+    decision = decide(facts, POLICY)
+    assert (decision.action, decision.cause) == (action, cause)
+    chained = decide(facts, replace(POLICY, may_requeue=False))
+    assert chained.action == ("chain" if action == "requeue" else action)
+
+
+@given(
+    state=st.sampled_from(["RUNNING", "COMPLETING", "PENDING", "CANCELLED", ""]),
+    restarts=st.integers(0, 3),
+    reason=st.sampled_from(["None", "TimeLimit", "Prolog"]),
+    preempted=st.booleans(),
+    left=st.one_of(st.none(), st.floats(-100, 1e5)),
+    failed=st.booleans(),
+)
+def test_a_cancelled_job_never_rises_and_a_stopped_run_stays_so(
+    state: str, restarts: int, reason: str, preempted: bool, left: float | None, failed: bool
+) -> None:
+    facts = JobFacts(state, restarts, reason, preempted, left)
+    assert decide(facts, replace(POLICY, stop_asked=True), failed).action == "leave"
+    assert decide(facts, replace(POLICY, user_error=True), failed).action == "leave"
+    if state == "COMPLETING" and reason != "TimeLimit":
+        assert decide(facts, POLICY, failed).action == "leave"
+    if restarts > POLICY.incarnation:
+        assert decide(facts, POLICY, failed).action == "leave"
+
+
+def test_only_preemption_is_free_of_the_budget() -> None:
+    poor = replace(POLICY, spent=10)
+    assert decide(replace(RUNNING, seconds_left=1), poor).action == "leave"
+    assert decide(RUNNING, poor).action == "leave"
+    assert decide(replace(RUNNING, preempted=True), poor).action == "requeue"
+
+
+def test_a_failure_goes_on_only_from_a_newer_checkpoint() -> None:
+    assert decide(RUNNING, POLICY, failed=True).action == "leave"  # nothing saved: it would fail again
+    assert decide(RUNNING, replace(POLICY, progress=10), failed=True).cause == "failure"
+    assert decide(RUNNING, replace(POLICY, progress=10, failed_at=10), failed=True).action == "leave"
+    assert decide(RUNNING, replace(POLICY, progress=20, failed_at=10), failed=True).action == "requeue"
+
+
+def test_a_bad_node_is_left_even_before_the_first_checkpoint() -> None:
+    bad = replace(POLICY, bad_node=True)
+    assert decide(RUNNING, bad, failed=True) == Decision("chain", "bad node")
+    assert decide(RUNNING, replace(bad, spent=10), failed=True).action == "leave"
+    told = [
+        Entry(event="requeue", job_id="1", bad_nodes=["n2"]),
+        Entry(event="chain", job_id="2", bad_nodes=["n1", "n2"]),
+    ]
+    assert bad_nodes(told) == ["n1", "n2"] and bad_nodes([*told, Entry(event="submit", job_id="3")]) == []
+
+
+def test_the_history_counts_what_the_decision_needs() -> None:
+    entries = [
+        Entry(event="submit", job_id="1"),
+        Entry(event="requeue", job_id="1", cause="time limit"),
+        Entry(event="submit", job_id="2"),
+        Entry(event="requeue", job_id="2", cause="preempted"),
+        Entry(event="chain", job_id="3", cause="failure", step=20),
+        Entry(event="requeue", job_id="3", cause="time limit", step=40),
+    ]
+    assert spent(entries) == 2 and failed_at(entries) == 20
+    assert jobs(entries) == ["1", "2", "3"] and last_job(entries) == "3"
+    assert spent(entries[:2]) == 1 and failed_at(entries[:4]) == 0
+
+
+@pytest.mark.parametrize(("hours", "total", "most"), [(20, 100, 4), (20, 101, 5), (20, 10, 0), (20, None, 10)])
+def test_the_total_hours_bound_the_continuations(hours: float, total: float | None, most: int) -> None:
+    assert budget(LaunchConfig(hours=hours, total_hours=total)) == most
+
+
+def test_the_words_of_scontrol_are_understood() -> None:
+    text = (
+        "JobId=7 JobName=a b=c JobState=RUNNING Reason=None Dependency=(null) Restarts=2 RunTime=00:00:10 "
+        "EndTime=2026-01-01T00:01:00 PreemptTime=2026-01-01T00:00:10 NodeList=n[1-2]\n"
+    )
+    import time
+
+    now = time.mktime(time.strptime("2026-01-01T00:00:00", "%Y-%m-%dT%H:%M:%S"))
+    assert parse_facts(text, now) == JobFacts("RUNNING", 2, "None", True, 60.0)
+    assert parse_facts("JobState=PENDING EndTime=Unknown PreemptTime=None", now).seconds_left is None
+    assert parse_facts("", now).state == ""
+
+
+class Controller:
+    """Stands for Slurm's controller: says one thing about the job, and remembers what it is told."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, facts: JobFacts) -> None:
+        self.told: list[str] = []
+        monkeypatch.setattr(slurm, "facts", lambda job_id: facts)
+        monkeypatch.setattr(slurm, "command", self.command)
+        monkeypatch.setattr(signal, "pthread_sigmask", lambda how, mask: None)  # this process is not the job's
+
+    def command(self, words: list[str]) -> str:
+        self.told.append(" ".join(words))
+        return ""
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    (tmp_path / "logs").mkdir()
+    asked = Entry(event="submit", job_id="7", request=LaunchConfig(), profile=Profile(name="dev"))
+    submissions.record(tmp_path, asked)
+    return tmp_path
+
+
+def work(folder: str) -> str:
+    return folder
+
+
+def failed(run: Path, message: str, incarnation: int = 0, **more: Any) -> None:
+    said = {"job_id": "7", "rank": 1, "host": "n2", "message": message, "exit_code": 1, "log": ""}
+    failures.record(run / "logs", failures.Failure(**said, incarnation=incarnation, **more))
+
+
+@pytest.mark.parametrize("code", [128 + signal.SIGUSR2, 128 + signal.SIGTERM])
+def test_ranks_that_a_signal_ended_before_they_could_hear_it_go_on(
+    run: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    slurm = Controller(monkeypatch, RUNNING)
+    assert go_on(run, "7", 0, work, failed=True, exit_code=code) == Decision("requeue", "signal")
+    assert slurm.told == ["scontrol requeue 7"]
+    failed(run, "broken")
+    assert go_on(run, "7", 0, work, failed=True, exit_code=code).action == "leave"
+
+
+def test_nodes_that_were_named_are_avoided_by_the_next_job_also_those_of_earlier_ones(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Controller(monkeypatch, RUNNING)
+    chained: list[tuple[str | None, list[str]]] = []
+
+    def submit(work: Work, run: Path, request: LaunchConfig, profile: Profile, entry: Entry, after: str | None) -> None:
+        chained.append((after, entry.bad_nodes))
+        submissions.record(run, entry)
+
+    monkeypatch.setattr(requeue, "submit_slurm", submit)
+    failed(run, "node n3: no answer", bad_nodes=["n3"])
+    assert go_on(run, "7", 0, work, failed=True) == Decision("chain", "bad node")
+    failed(run, "node n1: /dev/shm has only 0 MB free", incarnation=1, bad_nodes=["n1"])
+    go_on(run, "7", 1, work, failed=True)
+    assert chained == [("7", ["n3"]), ("7", ["n1", "n3"])]
+
+
+def test_a_slurm_that_does_not_answer_leaves_the_run_where_it_is(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Controller(monkeypatch, RUNNING)
+
+    def silent(job_id: str) -> JobFacts:
+        raise EnvironmentFault("scontrol does not answer")
+
+    monkeypatch.setattr(slurm, "facts", silent)
+    assert go_on(run, "7", 0, work) == Decision("leave", "could not go on: scontrol does not answer")
+    assert submissions.read(run)[-1].event == "leave"

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from launch.records.failures import NAME, Failure, read, record, root_cause
+
+
+def failure(rank: int, time: float, exit_code: int = 1, killed: bool = False, job_id: str = "7") -> Failure:
+    return Failure(
+        job_id=job_id, rank=rank, host="n1", message="x", exit_code=exit_code, killed=killed, log="l", time=time
+    )
+
+
+def test_a_killed_rank_is_the_cause_although_its_peers_spoke_first() -> None:
+    cause = root_cause([failure(0, 1.0), failure(1, 2.0, killed=True)])
+    assert cause is not None and cause.rank == 1
+
+
+def test_a_users_mistake_goes_before_what_follows_from_it() -> None:
+    cause = root_cause([failure(0, 1.0), failure(1, 2.0, exit_code=2)])
+    assert cause is not None and cause.rank == 1
+
+
+def test_otherwise_the_first_to_fail_is_the_cause() -> None:
+    cause = root_cause([failure(0, 2.0), failure(3, 1.0)])
+    assert cause is not None and cause.rank == 3
+    assert root_cause([]) is None
+
+
+def test_records_of_other_jobs_and_torn_lines_are_left_out(tmp_path: Path) -> None:
+    assert read(tmp_path, "7") == []
+    record(tmp_path, failure(0, 1.0, job_id="6"))
+    record(tmp_path, failure(1, 2.0))
+    with open(tmp_path / NAME, "a") as file:
+        file.write('{"job_id": "7", "ra')
+    assert [found.rank for found in read(tmp_path, "7")] == [1]

@@ -1,0 +1,39 @@
+"""What the logs of a run's ranks tell."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from launch.runs.evidence import BEGIN, GOODBYE, hung, last_line
+
+HANG = """
+import sys
+from dual_hpc.training.watchdog import Watchdog
+Watchdog(0.1, 0.1).stepping()
+print("in a step", flush=True)
+import time
+time.sleep(600)
+"""
+
+
+def test_a_rank_that_the_watchdog_ended_is_known_until_it_is_started_again(tmp_path: Path) -> None:
+    log = tmp_path / "rank_0000.log"
+    log.write_text(f"{BEGIN} 7, restart 0: rank 0 on n1\n")
+    assert not hung(log)
+    with open(log, "a") as file:
+        done = subprocess.run([sys.executable, "-c", HANG], stdout=file, stderr=file, timeout=600)
+    assert done.returncode == 1 and hung(log)
+    with open(log, "a") as file:
+        file.write(f"{BEGIN} 7, restart 1: rank 0 on n1\n")
+    assert not hung(log)
+
+
+def test_the_last_words_are_the_last_line_that_says_something(tmp_path: Path) -> None:
+    log = tmp_path / "rank_0000.log"
+    assert last_line(log) == "" and not hung(log)
+    log.write_bytes(b"first\n" + "w\u00f6rter ".encode() * 100 + b"\xff\n\n \n")
+    assert last_line(log).startswith("w\u00f6rter") and len(last_line(log)) == 200
+    log.write_text(f"OSError: full\nsrun: error: n1: task 0: Exited with exit code 1\n{GOODBYE}: failure\n")
+    assert last_line(log) == "OSError: full"

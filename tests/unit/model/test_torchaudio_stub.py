@@ -1,0 +1,34 @@
+"""The door to torchaudio; what a missing one costs needs a fresh process, as nothing may have imported it before."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from dual_hpc.model.torchaudio_stub import mel_filters
+
+
+def test_behind_the_door_torchaudio_has_its_filters() -> None:
+    filters = mel_filters(513, 50.0, 5000.0, 80, 16000)
+    assert filters.shape == (513, 80) and filters.sum(0).gt(0).all()
+
+
+def test_without_torchaudio_only_the_logmel_encoder_is_lost() -> None:
+    program = (
+        "import importlib.util, sys, torch\n"
+        "real = importlib.util.find_spec\n"
+        "importlib.util.find_spec = lambda name, *a: None if name == 'torchaudio' else real(name, *a)\n"
+        "sys.modules['torchaudio'] = None\n"
+        "from dual_hpc.errors import EnvironmentFault\n"
+        "from dual_hpc.model.encoders import build_audio_encoder\n"
+        "build_audio_encoder({'kind': 'hubert', 'config': {'num_hidden_layers': 1}}, 16000)\n"
+        "encoder = build_audio_encoder({'kind': 'logmel', 'config': {}}, 16000)\n"
+        "try:\n"
+        "    encoder(torch.zeros(1, 800), torch.tensor([800]))\n"
+        "except EnvironmentFault as fault:\n"
+        "    assert 'torchaudio' in str(fault)\n"
+        "else:\n"
+        "    raise SystemExit('no fault')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,85 @@
+"""The run directory: made once, opened again, refused when it is something else."""
+
+from __future__ import annotations
+
+import pytest
+
+from dual_hpc.config import load_config
+from dual_hpc.errors import EnvironmentFault, UserError
+from dual_hpc.run.directory import RunDir, Segment, list_runs, write_json
+
+
+@pytest.fixture
+def config(tmp_path):
+    return load_config("demo", [f"store={tmp_path}"])
+
+
+def test_the_same_command_again_takes_up_the_same_run(tmp_path, config):
+    first = RunDir.create(tmp_path / "run", config, code_version="abc")
+    again = RunDir.create(tmp_path / "run", config, code_version="def")
+    assert again.identity() == first.identity()
+    assert again.identity().code_version == "abc"
+    assert again.config() == config
+
+
+def test_another_launch_setting_continues_and_another_model_is_refused(tmp_path, config):
+    RunDir.create(tmp_path / "run", config)
+    RunDir.create(tmp_path / "run", load_config("demo", [f"store={tmp_path}", "launch.hours=1"]))
+    with pytest.raises(UserError, match="name: the run"):
+        RunDir.create(tmp_path / "run", load_config("demo", [f"store={tmp_path}", "model.use_sdm=false"]))
+
+
+def test_a_run_goes_on_with_other_settings_that_decide_no_result(tmp_path, config):
+    run = RunDir.create(tmp_path / "run", config)
+    before = run.config_file.stat().st_ino
+    run.take_settings(load_config("demo", [f"store={tmp_path}", "launch.hours=1"]))
+    assert run.config_file.stat().st_ino == before
+    other = load_config("demo", [f"store={tmp_path}", "checkpoint.every_steps=7", "data.workers=0", "launch.hours=1"])
+    run = RunDir.create(tmp_path / "run", other)
+    run.take_settings(other)
+    assert (run.config().checkpoint.every_steps, run.config().data.workers) == (7, 0)
+    assert run.config().launch == config.launch
+
+
+def test_a_directory_without_identity_was_never_submitted(tmp_path, config):
+    run = RunDir.create(tmp_path / "run", config)
+    run.identity_file.unlink()
+    with pytest.raises(UserError, match="not a run directory"):
+        RunDir.open(tmp_path / "run")
+    assert RunDir.create(tmp_path / "run", config).identity().name == config.name
+
+
+def test_each_run_has_its_own_id_and_runs_are_listed_by_age(tmp_path, config):
+    made = [RunDir.create(tmp_path / name, config) for name in ("b", "a", "c")]
+    assert [run.path.name for run in list_runs(tmp_path)] == ["b", "a", "c"]
+    assert len({run.identity().run_id for run in made}) == 3
+
+
+def test_segments_survive_a_torn_line(tmp_path, config):
+    run = RunDir.create(tmp_path / "run", config)
+    assert run.segments() == []
+    run.append_segment(Segment(event="start", job_id="12", world_size=2, hosts=["n1"]))
+    with open(run.segments_file, "a") as file:
+        file.write('{"event": "sta\n')
+    run.append_segment(Segment(event="end", job_id="12", step=40, reason="deadline"))
+    assert [(s.event, s.job_id, s.step) for s in run.segments()] == [("start", "12", 0), ("end", "12", 40)]
+
+
+def test_a_damaged_identity_is_one_clear_line(tmp_path, config):
+    run = RunDir.create(tmp_path / "run", config)
+    run.identity_file.write_text('{"name": "x", "run_id": "../../etc"}')
+    with pytest.raises(UserError, match="not a run's identity"):
+        RunDir.open(run.path)
+
+
+def test_a_store_that_is_a_file_is_the_environments_fault(tmp_path, config):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(EnvironmentFault, match="cannot be written"):
+        RunDir.create(tmp_path / "file" / "run", config)
+
+
+def test_json_is_replaced_as_a_whole(tmp_path):
+    write_json(tmp_path / "a.json", {"é": 1})
+    write_json(tmp_path / "a.json", {"b": 2})
+    assert (tmp_path / "a.json").read_text() == '{\n  "b": 2\n}\n'
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]

@@ -1,0 +1,42 @@
+"""Groups of ranks: two of them at once, from two threads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+
+from dual_hpc.errors import EnvironmentFault
+from dual_hpc.training.distributed import World
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> Iterator[World]:
+    """A process group of one."""
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path / 'store'}", rank=0, world_size=1)
+    yield World(0, 1, torch.device("cpu"))
+    dist.destroy_process_group()
+
+
+def test_another_thread_agrees_in_a_group_of_its_own(alone: World) -> None:
+    apart = alone.apart()
+    answers: list[object] = []
+    thread = threading.Thread(target=lambda: answers.extend([apart.gather("theirs"), apart.broadcast({"a": 1})]))
+    thread.start()
+    assert alone.sum(torch.ones(2)).tolist() == [1, 1] and alone.gather("ours") == ["ours"]
+    thread.join(600)
+    assert answers == [["theirs"], {"a": 1}]
+    assert (apart.rank, apart.size, apart.device.type) == (0, 1, "cpu")
+
+
+def test_ranks_that_cannot_meet_are_told_what_to_set(alone: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(**_: object) -> None:
+        raise RuntimeError("Gloo connectFullMesh failed with timeout\nmore")
+
+    monkeypatch.setattr(dist, "new_group", unreachable)
+    with pytest.raises(EnvironmentFault, match=r"connectFullMesh.*GLOO_SOCKET_IFNAME.*checkpoint.asynchronous=false"):
+        alone.apart()
