@@ -24,9 +24,9 @@ from typing import Any
 
 from dual_hpc.checkpoint import manifest as manifests
 from dual_hpc.checkpoint.digest import FileProof
-from dual_hpc.checkpoint.group import Group
 from dual_hpc.checkpoint.manifest import MANIFEST_NAME, Manifest
 from dual_hpc.errors import EnvironmentFault
+from dual_hpc.group import Group
 
 LATEST = "latest"
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from dual_hpc.checkpoint import commit, select
 from dual_hpc.checkpoint.digest import FileProof, prove
-from dual_hpc.checkpoint.group import Group
 from dual_hpc.checkpoint.manifest import MANIFEST_NAME
 from dual_hpc.checkpoint.select import Choice
 from dual_hpc.errors import EnvironmentFault
+from dual_hpc.group import Group
 
 CACHE = "converted"
 

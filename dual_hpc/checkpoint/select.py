@@ -7,9 +7,9 @@ from pathlib import Path
 
 from dual_hpc.checkpoint import manifest as manifests
 from dual_hpc.checkpoint.digest import damage
-from dual_hpc.checkpoint.group import Group
 from dual_hpc.checkpoint.manifest import BadManifest, Manifest
 from dual_hpc.errors import EnvironmentFault
+from dual_hpc.group import Group
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dual_hpc.data.decoding.decoder import Fault, Request, Sample
-from dual_hpc.data.workers.layout import Arrays, FeatureLayout, batch_in, contents, lay_out
+from dual_hpc.data.layout import Arrays, FeatureLayout, batch_in, contents, lay_out
 
 
 @dataclass

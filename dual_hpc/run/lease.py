@@ -17,14 +17,12 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dual_hpc.errors import DualError, EnvironmentFault, UserError
-
-if TYPE_CHECKING:
-    from dual_hpc.training.distributed import World
+from dual_hpc.group import Group
 
 NAME = "lease.json"
 BEAT_SECONDS = 10.0
@@ -148,7 +146,7 @@ class Lease:
 
 
 @contextmanager
-def held(folder: Path, world: World, job_id: str, lost: Callable[[str], None]) -> Iterator[Callable[[], None]]:
+def held(folder: Path, world: Group, job_id: str, lost: Callable[[str], None]) -> Iterator[Callable[[], None]]:
     """Hold the lease of a run for all ranks (collective). Yields `check`, which does nothing on other ranks than 0.
 
     Raises:

@@ -9,6 +9,8 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from dual_hpc.palette import COLOURS
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -22,8 +24,6 @@ _PANELS = (
     ("learning rate", ("lr", "learning_rate")),
     ("gradient norm", ("grad_norm",)),
 )
-# Okabe and Ito's colours: apart for colour-blind readers and in print.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
 
 def panels(keys: list[str]) -> list[tuple[str, list[str]]]:

@@ -16,10 +16,10 @@ from safetensors import SafetensorError
 
 from dual_hpc.atomic import write_atomically
 from dual_hpc.checkpoint import select
-from dual_hpc.checkpoint.group import Alone
 from dual_hpc.checkpoint.manifest import BadManifest, Manifest, folder_name
 from dual_hpc.checkpoint.manifest import load as load_manifest
 from dual_hpc.errors import EnvironmentFault, UserError
+from dual_hpc.group import Alone
 from dual_hpc.model import DualConfig, DualForEmotionClassification, load_tokenizer, save_model
 from dual_hpc.run.directory import RunDir
 

@@ -23,9 +23,11 @@ def run(args: argparse.Namespace) -> int:
     import time
 
     from launch.cluster.slurm import Scheduler
+    from launch.commands.control import cancel_job
     from launch.commands.job_dir import JobDir
-    from launch.runs.control import cancel, cancel_job, cancel_sweep
+    from launch.runs.control import cancel
     from launch.runs.status import standings
+    from launch.sweeps.control import cancel_sweep
 
     if (sweep := existing_sweep(args)) is not None:
         print(*cancel_sweep(sweep), sep="\n")

@@ -143,7 +143,7 @@ def _convert(run: RunDir, args: argparse.Namespace) -> int:
         raise UserError("--ranks: give the number of ranks that will load the checkpoint")
     os.environ.setdefault("DS_ACCELERATOR", "cpu")  # a login node; otherwise DeepSpeed warns that it has no GPU
     from dual_hpc.checkpoint import reshard, select
-    from dual_hpc.checkpoint.group import Alone
+    from dual_hpc.group import Alone
 
     with _alone(run):  # the next save of a job makes conversions useless and deletes them
         choice = select.newest_proven(run.checkpoints, Alone())

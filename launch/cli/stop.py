@@ -22,8 +22,9 @@ def run(args: argparse.Namespace) -> int:
     import time
 
     from launch.cluster.slurm import Scheduler
-    from launch.runs.control import stop, stop_sweep
+    from launch.runs.control import stop
     from launch.runs.status import standings
+    from launch.sweeps.control import stop_sweep
 
     if (sweep := existing_sweep(args)) is not None:
         print(*stop_sweep(sweep), sep="\n")

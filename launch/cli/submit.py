@@ -77,6 +77,7 @@ def run_command(args: argparse.Namespace) -> int:
 
     from dual_hpc.config import load_config
     from dual_hpc.errors import UserError
+    from launch.cli.command_job import run_in_job
     from launch.cli.main import build_parser
     from launch.cluster.profiles import load_profile
     from launch.commands.submit import check_command, check_work, submit_command
@@ -98,7 +99,7 @@ def run_command(args: argparse.Namespace) -> int:
     if args.dry_run:
         return dry_run_command(args, config, profile)
     check_machine(profile)
-    jobs, job = submit_command(args.command, args.tasks, config, profile)
+    jobs, job = submit_command(run_in_job, args.command, args.tasks, config, profile)
     if args.json:
         print(json.dumps({"job": job.name, "path": str(job.path), "job_ids": jobs, "profile": profile.name}))
         return 0

@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from submitit.core.utils import FailedJobError
@@ -21,12 +20,14 @@ from launch.cluster.code_archive import code_files, code_version, write_archive
 from launch.cluster.profiles import Profile
 from launch.cluster.request import check, check_array, cpus_per_rank
 from launch.cluster.sbatch import python_command, sbatch_parameters
-from launch.commands.job_dir import JobDescription, JobDir, TaskEvent
-from launch.job.rank import redirect_output
+from launch.commands.job_dir import JobDescription, JobDir
 from launch.job.slurm_job import without_allocation
 from launch.runs.plan import check_encoders, check_no_pattern, check_store, find_run
 from launch.runs.submit import one_voice
 from launch.sweeps.grid import SweepDir
+
+# What a task does, given its folder, number and words; by the caller, as the work itself is a verb of the command line.
+Task = Callable[[str, int, list[str]], None]
 
 SHARED = ("pack", "extract")  # verbs whose tasks fill the same folder: --array-index, --array-count
 VERBS = (*SHARED, "evaluate", "sweep")
@@ -106,7 +107,9 @@ def _check_model(folder: str | Path | None) -> None:
         raise UserError(f"--model: {folder} holds no config.json: it is no saved model")
 
 
-def submit_command(words: Sequence[str], tasks: int, config: RunConfig, profile: Profile) -> tuple[list[str], JobDir]:
+def submit_command(
+    work: Task, words: Sequence[str], tasks: int, config: RunConfig, profile: Profile
+) -> tuple[list[str], JobDir]:
     """Submit a checked command; each task works in this folder with this code.
 
     Returns:
@@ -124,7 +127,7 @@ def submit_command(words: Sequence[str], tasks: int, config: RunConfig, profile:
         executor.update_parameters(**parameters)
         with one_voice(), without_allocation(), executor.batch():
             commands = [task_words(words, task, tasks, cpus_per_rank(config.launch, profile)) for task in range(tasks)]
-            sent = [executor.submit(run_command, str(job.path), task, one) for task, one in enumerate(commands)]
+            sent = [executor.submit(work, str(job.path), task, one) for task, one in enumerate(commands)]
         job_ids = [one.job_id for one in sent]
     except BaseException as error:
         shutil.rmtree(job.path, ignore_errors=True)
@@ -149,29 +152,3 @@ def task_words(words: Sequence[str], task: int, tasks: int, cores: int) -> list[
     share = [] if tasks == 1 else ["--array-index", str(task), "--array-count", str(tasks)]
     told = any(word.split("=")[0] == "--workers" for word in words)
     return [*words, *([] if told or words[0] != "pack" else ["--workers", str(cores)]), *share]
-
-
-def run_command(folder: str, task: int, words: list[str]) -> None:
-    """In the job: the command, with its exit code.
-
-    The warning before the time limit is ignored, by the verb's processes too: none of them has anything to save, and
-    the same command goes on where this one ends. TERM ends it at once.
-    """
-    from launch.cli.main import main
-
-    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR2, signal.SIGTERM})  # see launch/bootstrap.py
-    job = JobDir(Path(folder))
-    redirect_output(job.logs / f"task_{task:04d}.log")
-    os.environ["DUAL_STORE"] = str(job.path.parents[1])
-    job.record(TaskEvent(task=task, event="start"))
-    try:
-        code = main(words)
-    except SystemExit as left:  # argparse
-        code = left.code if isinstance(left.code, int) else 1
-    sys.stdout.flush()
-    sys.stderr.flush()
-    job.record(TaskEvent(task=task, event="end", exit_code=code))
-    if code != 0:
-        os._exit(code)

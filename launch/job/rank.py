@@ -22,7 +22,7 @@ from launch.job.preflight import BadNode, examine, this_node
 from launch.job.rendezvous import add_up, keep_to_loopback, open_store, reachable, roll_call
 from launch.job.requeue import go_on, incarnation
 from launch.records import failures, submissions
-from launch.runs.evidence import BEGIN
+from launch.records.log_markers import JOB_START_MARKER
 
 if TYPE_CHECKING:
     from torch.distributed import Store
@@ -43,7 +43,9 @@ def run_rank(run_dir: str) -> str:
     log = logs / f"rank_{job.global_rank:04d}.log"
     set_environment(job)
     redirect_output(log)
-    print(f"{BEGIN} {job.job_id}, restart {incarnation()}: rank {job.global_rank} on {this_node()}", flush=True)
+    print(
+        f"{JOB_START_MARKER} {job.job_id}, restart {incarnation()}: rank {job.global_rank} on {this_node()}", flush=True
+    )
     if job.cluster == "local":
         die_with_parent()
     try:

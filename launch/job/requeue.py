@@ -18,7 +18,7 @@ from launch.cluster import slurm
 from launch.cluster.slurm import JobFacts
 from launch.job.slurm_job import Work, submit_slurm
 from launch.records import failures, submissions
-from launch.runs.evidence import GOODBYE
+from launch.records.log_markers import JOB_END_MARKER
 
 # What srun returns for a rank that died of a wish to stop.
 ENDED_BY_SIGNAL = {128 + signal.SIGUSR2, 128 + signal.SIGTERM}
@@ -140,7 +140,7 @@ def go_on(run: Path, job_id: str, incarnation: int, work: Work, failed: bool = F
     except DualError as error:
         decision = Decision("leave", f"could not go on: {error}")
         submissions.record(run, submissions.Entry(event="leave", job_id=job_id, cause=decision.cause, step=step))
-    print(f"{GOODBYE}: {decision.cause}; {_WORDS[decision.action]}", file=sys.stderr, flush=True)
+    print(f"{JOB_END_MARKER}: {decision.cause}; {_WORDS[decision.action]}", file=sys.stderr, flush=True)
     return decision
 
 

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from dual_hpc.errors import UserError
 from dual_hpc.run.directory import RunDir
 from launch.cluster.slurm import Scheduler, command
-from launch.commands.job_dir import JobDir
 from launch.records import submissions
-from launch.runs.status import Standing, standings
-from launch.sweeps.grid import SweepDir
+from launch.runs.status import Standing
 
 Member = tuple[RunDir, Standing]
 
@@ -27,7 +24,7 @@ def stop(run: RunDir, standing: Standing) -> str:
     Raises:
         UserError: nothing works on the run.
     """
-    return _stop([(run, standing)])[0]
+    return stop_runs([(run, standing)])[0]
 
 
 def cancel(run: RunDir, standing: Standing) -> str:
@@ -36,48 +33,10 @@ def cancel(run: RunDir, standing: Standing) -> str:
     Raises:
         UserError: nothing works on the run.
     """
-    return _cancel([(run, standing)])[0]
+    return cancel_runs([(run, standing)])[0]
 
 
-def cancel_job(job: JobDir) -> str:
-    """End the tasks of a job of another verb that wait or run.
-
-    Raises:
-        UserError: none does.
-    """
-    known = Scheduler().jobs(job.description().job_ids)
-    left = [task.job_id for task in known.values() if task.active]
-    if not left:
-        raise UserError(f"no task of {job.name} waits or runs; `dual-hpc why {job.name}` says more")
-    command(["scancel", "--quiet", *left])
-    return f"job {', '.join(left)} is cancelled"
-
-
-def stop_sweep(sweep: SweepDir) -> list[str]:
-    """`stop` every member that waits or runs.
-
-    Raises:
-        UserError: none does.
-    """
-    members = _active_members(sweep)
-    return _named(members, _stop(members))
-
-
-def cancel_sweep(sweep: SweepDir) -> list[str]:
-    """`cancel` every member that waits or runs.
-
-    Raises:
-        UserError: none does.
-    """
-    members = _active_members(sweep)
-    return _named(members, _cancel(members))
-
-
-def _named(members: Sequence[Member], said: Sequence[str]) -> list[str]:
-    return [f"{run.path.name}: {words}" for (run, _), words in zip(members, said, strict=True)]
-
-
-def _stop(members: Sequence[Member]) -> list[str]:
+def stop_runs(members: Sequence[Member]) -> list[str]:
     """Slurm is told twice at most, however many there are; a job that ends meanwhile is no failure."""
     said: list[str] = []
     waiting: list[str] = []
@@ -100,7 +59,7 @@ def _stop(members: Sequence[Member]) -> list[str]:
     return said
 
 
-def _cancel(members: Sequence[Member]) -> list[str]:
+def cancel_runs(members: Sequence[Member]) -> list[str]:
     """With the earlier jobs of a run that has chained another one behind it."""
     said: list[str] = []
     jobs: list[str] = []
@@ -129,17 +88,6 @@ def _tell_controller(job_id: str, number: signal.Signals) -> bool:
         return False
     os.kill(int(job_id), number)
     return True
-
-
-def _active_members(sweep: SweepDir) -> list[Member]:
-    runs = [run for run in sweep.runs() if run.identity_file.exists()]
-    seen = zip(runs, standings(runs, Scheduler(), time.time()), strict=True)
-    # Those that wait first: a place that falls free would be theirs.
-    active = sorted((one for one in seen if one[1].active), key=lambda one: one[1].state != "queued")
-    if not active:
-        name = sweep.sweep.name
-        raise UserError(f"no member of {name} waits or runs; `dual-hpc sweep --show {name}` says more")
-    return active
 
 
 def _active(run: RunDir, standing: Standing) -> str:

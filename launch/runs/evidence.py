@@ -9,12 +9,11 @@ from pathlib import Path
 from dual_hpc.run.directory import RunDir
 from launch.cluster.slurm import Scheduler, SlurmJob, available
 from launch.records import failures, submissions
+from launch.records.log_markers import JOB_END_MARKER, JOB_START_MARKER
 from launch.runs.diagnosis import Evidence
 from launch.runs.progress import Glance
 from launch.runs.status import silence, standings
 
-BEGIN = "beginning: job"  # how a rank's log begins each time that its job is started
-GOODBYE = "this job ends here"  # how a job says that it does not go on, or how; see launch/job/requeue.py
 TIMEOUT = "Timeout ("  # how Python's watchdog begins: see dual_hpc/training/watchdog.py
 
 
@@ -47,7 +46,7 @@ def gather(run: RunDir, scheduler: Scheduler) -> Evidence:
 def hung(log: Path) -> bool:
     """True if the watchdog ended this rank the last time that it ran."""
     lines = tail(log, 1 << 18)
-    begin = max((number for number, line in enumerate(lines) if line.startswith(BEGIN)), default=0)
+    begin = max((number for number, line in enumerate(lines) if line.startswith(JOB_START_MARKER)), default=0)
     return any(line.startswith(TIMEOUT) for line in lines[begin:])
 
 
@@ -61,7 +60,7 @@ def past_of(queue: SlurmJob | None, account: SlurmJob | None) -> SlurmJob | None
 def last_line(log: Path) -> str:
     """The last line of a log that says something of the work, cut to 200 characters."""
     for line in reversed(tail(log, 20)):
-        if line.strip() and not line.startswith(("srun:", GOODBYE)):
+        if line.strip() and not line.startswith(("srun:", JOB_END_MARKER)):
             return line.strip()[:200]
     return ""
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from dual_hpc.checkpoint import reshard, select
-from dual_hpc.checkpoint.group import Alone
+from dual_hpc.group import Alone
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.journal import read, replay
 from tests.distributed.history import samples

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from dual_hpc.checkpoint import select
-from dual_hpc.checkpoint.group import Alone
 from dual_hpc.checkpoint.manifest import folder_name, load
 from dual_hpc.errors import EnvironmentFault
+from dual_hpc.group import Alone
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.journal import read, replay
 from tests.distributed.history import final_state, samples

@@ -12,7 +12,7 @@ import pytest
 
 from dual_hpc.run.directory import RunDir
 from launch.records import submissions
-from launch.runs.evidence import BEGIN
+from launch.records.log_markers import JOB_START_MARKER
 from tests.slurm.observe import assert_undisturbed, continuations, ends, profile, slurm, starts, step_of
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1800)]
@@ -64,7 +64,7 @@ def test_a_member_cancelled_while_it_waits_for_its_turn(cluster: Any) -> None:
 def begun(run: RunDir) -> int:
     """How often rank 0 has begun; seconds later it listens to signals."""
     log = run.logs / "rank_0000.log"
-    return log.read_text().count(BEGIN) if log.exists() else 0
+    return log.read_text().count(JOB_START_MARKER) if log.exists() else 0
 
 
 def test_signalled_in_its_first_moments_again_and_again(cluster: Any) -> None:

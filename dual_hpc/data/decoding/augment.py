@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dual_hpc.data.format.members import AUDIO_RATE
-from dual_hpc.data.sampling.permutation import key_of
+from dual_hpc.data.keys import key_of
 from dual_hpc.data.settings import AugmentSettings
 
 

@@ -13,7 +13,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from dual_hpc.data.sampling.permutation import Positions, key_of, shuffled
+from dual_hpc.data.keys import key_of
+from dual_hpc.data.sampling.permutation import Positions, shuffled
 from dual_hpc.data.sampling.sampler import Order
 
 POOL = 32  # global batches

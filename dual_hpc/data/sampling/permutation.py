@@ -7,8 +7,6 @@ walking: Black and Rogaway, "Ciphers with arbitrary finite domains", 2002); smal
 
 from __future__ import annotations
 
-import hashlib
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,12 +14,6 @@ Positions = NDArray[np.int64]
 
 _ROUNDS = 8
 _SMALL = 1024  # below, sorting is fast, and small networks would reach only some of the permutations
-
-
-def key_of(*parts: str | int) -> int:
-    """A 64-bit key from the parts; different parts, or another order of them, give another key."""
-    text = "\x1f".join(f"{type(part).__name__}:{part}" for part in parts)
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
 def mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:

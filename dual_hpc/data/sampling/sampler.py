@@ -15,7 +15,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from dual_hpc.data.sampling.permutation import Positions, key_of, permute, shuffled
+from dual_hpc.data.keys import key_of
+from dual_hpc.data.sampling.permutation import Positions, permute, shuffled
 
 
 class EpochOrder:

@@ -19,9 +19,9 @@ from dataclasses import dataclass, field, replace
 
 from dual_hpc.data.collate import MicroBatch
 from dual_hpc.data.decoding.decoder import Fault, Request, SampleDecoder, Setup
+from dual_hpc.data.layout import batch_in
 from dual_hpc.data.workers.activity import BYTES, DECODING, IDLE, READING, Activity, Status
 from dual_hpc.data.workers.crash_policy import Deaths, cause_of
-from dual_hpc.data.workers.layout import batch_in
 from dual_hpc.data.workers.protocol import DUMP_SIGNAL, IGNORED, Failure, Job, Result
 from dual_hpc.data.workers.transfer import receive, send, take
 from dual_hpc.errors import EnvironmentFault

@@ -6,7 +6,7 @@ import signal
 from dataclasses import dataclass
 
 from dual_hpc.data.decoding.decoder import Fault, Request
-from dual_hpc.data.workers.layout import Layout
+from dual_hpc.data.layout import Layout
 from dual_hpc.errors import DualError
 
 IGNORED = (signal.SIGUSR2, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)

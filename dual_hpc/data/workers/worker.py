@@ -23,8 +23,8 @@ from dual_hpc.data.decoding.decode import load_decoders
 from dual_hpc.data.decoding.decoder import Sample, SampleDecoder, Setup
 from dual_hpc.data.decoding.pin_to_core import one_core
 from dual_hpc.data.format.reader import SampleReader
+from dual_hpc.data.layout import contents, lay_out
 from dual_hpc.data.workers.activity import DECODING, IDLE, READING, Status
-from dual_hpc.data.workers.layout import contents, lay_out
 from dual_hpc.data.workers.protocol import DUMP_SIGNAL, IGNORED, Failure, Job, Result
 from dual_hpc.data.workers.transfer import receive, send, written
 from dual_hpc.errors import DualError

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from dual_hpc.atomic import write_atomically
 from dual_hpc.evaluation.perturbations.suite import Curve, Disturbance, Robustness
 from dual_hpc.evaluation.tables import percent, subset_name, table
-from dual_hpc.tracking.figures import COLOURS
+from dual_hpc.palette import COLOURS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

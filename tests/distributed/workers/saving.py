@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from dual_hpc.checkpoint import commit, select
-from dual_hpc.checkpoint.group import Alone
 from dual_hpc.checkpoint.manifest import load
 from dual_hpc.errors import DualError
+from dual_hpc.group import Alone
 from dual_hpc.training import loop
 from dual_hpc.training.distributed import World
 from dual_hpc.training.saving import Saver

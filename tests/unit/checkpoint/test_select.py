@@ -11,9 +11,9 @@ import pytest
 
 from dual_hpc.checkpoint import commit, select
 from dual_hpc.checkpoint.digest import FileProof, ProvenFile, prove
-from dual_hpc.checkpoint.group import Alone
 from dual_hpc.checkpoint.manifest import BadManifest, Manifest, dump, load
 from dual_hpc.errors import EnvironmentFault
+from dual_hpc.group import Alone
 
 
 def save(root: Path, step: int) -> Path:

@@ -10,8 +10,8 @@ import pytest
 
 from dual_hpc.checkpoint import commit, select
 from dual_hpc.checkpoint.digest import FileProof, ProvenFile
-from dual_hpc.checkpoint.group import Alone
 from dual_hpc.config import load_config
+from dual_hpc.group import Alone
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.lease import Lease
 from launch.cli import main as command

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from dual_hpc.checkpoint import commit, select
-from dual_hpc.checkpoint.group import Alone
 from dual_hpc.errors import EnvironmentFault, UserError
+from dual_hpc.group import Alone
 from dual_hpc.run import lease as leases
 from dual_hpc.run.lease import NAME, Holder, Lease, judge
 

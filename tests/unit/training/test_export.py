@@ -11,9 +11,9 @@ import torch
 
 from dual_hpc.checkpoint import commit
 from dual_hpc.checkpoint.digest import FileProof, ProvenFile
-from dual_hpc.checkpoint.group import Alone
 from dual_hpc.config import load_config
 from dual_hpc.errors import EnvironmentFault, UserError
+from dual_hpc.group import Alone
 from dual_hpc.model import DualConfig, DualForEmotionClassification, load_model
 from dual_hpc.run.directory import RunDir
 from dual_hpc.training.export import MODEL_FILE, export_checkpoint, write_description

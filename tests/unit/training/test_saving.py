@@ -12,11 +12,11 @@ import torch
 
 from dual_hpc.checkpoint import commit, select
 from dual_hpc.checkpoint.deepspeed_io import ProvenFiles
-from dual_hpc.checkpoint.group import Alone
 from dual_hpc.checkpoint.manifest import Manifest
 from dual_hpc.checkpoint.select import Choice
 from dual_hpc.config import RunConfig, validate
 from dual_hpc.errors import EnvironmentFault, UserError
+from dual_hpc.group import Alone
 from dual_hpc.training import saving
 from dual_hpc.training.saving import Progress, Saver
 

@@ -6,7 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dual_hpc.data.sampling.permutation import key_of, permute, shuffled
+from dual_hpc.data.keys import key_of
+from dual_hpc.data.sampling.permutation import permute, shuffled
 
 GOLDEN_PERMUTE = [6, 5, 7, 3, 0, 8, 4, 9, 1, 2]
 GOLDEN_FEISTEL = [779097, 910170, 245616, 797275, 609261, 415827, 992797, 600660, 563598, 547962]

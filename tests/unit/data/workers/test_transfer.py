@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from dual_hpc.data.collate import collate
 from dual_hpc.data.decoding.decoder import Sample
-from dual_hpc.data.workers.layout import batch_in, contents, lay_out
+from dual_hpc.data.layout import batch_in, contents, lay_out
 from dual_hpc.data.workers.transfer import receive, send, take, written
 from dual_hpc.errors import EnvironmentFault
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from tests.unit.evaluation.perturbations.test_noise import LENGTHS, batch_of, ratio
 
 from dual_hpc.data.decoding.container import UnreadableMedia
 from dual_hpc.errors import UserError
 from dual_hpc.evaluation.perturbations.recorded_noise import Recordings, with_recorded_noise
 from dual_hpc.evaluation.perturbations.suite import RECORDED
 from dual_hpc.evaluation.run import evaluate
+from tests.unit.evaluation.perturbations.test_noise import LENGTHS, batch_of, ratio
 from tests.unit.evaluation.test_run import data_of
 
 

@@ -160,7 +160,7 @@ def test_a_damaged_description_is_one_line(job: JobDir, tmp_path: Path, capfd: p
 
 def test_a_task_leaves_its_exit_code_and_its_words(job: JobDir) -> None:
     """In a process of its own, which ends with the verb's exit code."""
-    program = "import sys; from launch.commands.submit import run_command; run_command(sys.argv[1], 0, sys.argv[2:])"
+    program = "import sys; from launch.cli.command_job import run_in_job; run_in_job(sys.argv[1], 0, sys.argv[2:])"
     for words, code in ((["inspect", "/nowhere"], 2), (["pack", "--help"], 0), (["pack", "nothing"], 2)):
         done = subprocess.run([sys.executable, "-c", program, job.path, *words], capture_output=True, text=True)
         assert done.returncode == code and done.stdout + done.stderr == ""

@@ -6,7 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from launch.runs.evidence import BEGIN, GOODBYE, hung, last_line
+from launch.records.log_markers import JOB_END_MARKER, JOB_START_MARKER
+from launch.runs.evidence import hung, last_line
 
 HANG = """
 import sys
@@ -20,13 +21,13 @@ time.sleep(600)
 
 def test_a_rank_that_the_watchdog_ended_is_known_until_it_is_started_again(tmp_path: Path) -> None:
     log = tmp_path / "rank_0000.log"
-    log.write_text(f"{BEGIN} 7, restart 0: rank 0 on n1\n")
+    log.write_text(f"{JOB_START_MARKER} 7, restart 0: rank 0 on n1\n")
     assert not hung(log)
     with open(log, "a") as file:
         done = subprocess.run([sys.executable, "-c", HANG], stdout=file, stderr=file, timeout=600)
     assert done.returncode == 1 and hung(log)
     with open(log, "a") as file:
-        file.write(f"{BEGIN} 7, restart 1: rank 0 on n1\n")
+        file.write(f"{JOB_START_MARKER} 7, restart 1: rank 0 on n1\n")
     assert not hung(log)
 
 
@@ -35,5 +36,5 @@ def test_the_last_words_are_the_last_line_that_says_something(tmp_path: Path) ->
     assert last_line(log) == "" and not hung(log)
     log.write_bytes(b"first\n" + "w\u00f6rter ".encode() * 100 + b"\xff\n\n \n")
     assert last_line(log).startswith("w\u00f6rter") and len(last_line(log)) == 200
-    log.write_text(f"OSError: full\nsrun: error: n1: task 0: Exited with exit code 1\n{GOODBYE}: failure\n")
+    log.write_text(f"OSError: full\nsrun: error: n1: task 0: Exited with exit code 1\n{JOB_END_MARKER}: failure\n")
     assert last_line(log) == "OSError: full"

@@ -1,0 +1,47 @@
+"""Stop or cancel every active member of a sweep."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from dual_hpc.errors import UserError
+from launch.cluster.slurm import Scheduler
+from launch.runs.control import Member, cancel_runs, stop_runs
+from launch.runs.status import standings
+from launch.sweeps.grid import SweepDir
+
+
+def stop_sweep(sweep: SweepDir) -> list[str]:
+    """`stop` every member that waits or runs.
+
+    Raises:
+        UserError: none does.
+    """
+    members = _active_members(sweep)
+    return _named(members, stop_runs(members))
+
+
+def cancel_sweep(sweep: SweepDir) -> list[str]:
+    """`cancel` every member that waits or runs.
+
+    Raises:
+        UserError: none does.
+    """
+    members = _active_members(sweep)
+    return _named(members, cancel_runs(members))
+
+
+def _named(members: Sequence[Member], said: Sequence[str]) -> list[str]:
+    return [f"{run.path.name}: {words}" for (run, _), words in zip(members, said, strict=True)]
+
+
+def _active_members(sweep: SweepDir) -> list[Member]:
+    runs = [run for run in sweep.runs() if run.identity_file.exists()]
+    seen = zip(runs, standings(runs, Scheduler(), time.time()), strict=True)
+    # Those that wait first: a place that falls free would be theirs.
+    active = sorted((one for one in seen if one[1].active), key=lambda one: one[1].state != "queued")
+    if not active:
+        name = sweep.sweep.name
+        raise UserError(f"no member of {name} waits or runs; `dual-hpc sweep --show {name}` says more")
+    return active
