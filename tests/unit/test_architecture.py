@@ -20,6 +20,7 @@ DUAL_HPC = {
     "atomic": set(),
     "group": set(),
     "palette": set(),
+    "registry": {"errors"},
     "kernels": {"errors"},
     "config": {"errors"},
     "run": {"errors", "atomic", "group", "config"},
