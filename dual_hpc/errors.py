@@ -7,6 +7,11 @@ machine's: a full disk, a lost node, a store that cannot be written. Both are on
 from __future__ import annotations
 
 
+def one_line(text: object, limit: int | None = None) -> str:
+    """An error, or another text, with every run of white space as one blank; at most `limit` characters of it."""
+    return " ".join(str(text).split())[:limit]
+
+
 class DualError(Exception):
     """Base of the errors that are shown as one line instead of a traceback."""
 

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from dual_hpc.errors import one_line
+
 State = Literal["ok", "note", "missing"]
 
 
@@ -51,7 +53,7 @@ def examine(store: Path) -> Iterator[Finding]:
         try:
             finding = check()
         except Exception as error:
-            message = " ".join(str(error).split())[:160]
+            message = one_line(error, 160)
             finding = Finding(what, "missing", f"{type(error).__name__}: {message}", "run `make setup` again")
         yield Finding(what, finding.state, finding.found, finding.remedy)
 

@@ -17,7 +17,7 @@ import soundfile
 
 from dual_hpc.data.format.index import INDEX_NAME, IndexedSample, Shard, ShardIndex, dataset_id, read_index
 from dual_hpc.data.format.sample import AUDIO, AUDIO_RATE, FEATURES, META, TEXT, VIDEO
-from dual_hpc.errors import UserError
+from dual_hpc.errors import UserError, one_line
 from shards.layout import extraction_fingerprint
 from shards.plan import Skip
 from shards.report import JSON_NAME, read_report
@@ -119,7 +119,7 @@ def _sample_faults(file: io.BufferedReader, size: int, sample: IndexedSample, da
             _check_member(file, size, sample, extension, damaged)
         # Decoders have errors of their own for damage, and none may end the examination of the rest.
         except Exception as error:
-            faults.append(f".{extension} {' '.join(str(error).split())[:120] or type(error).__name__}")
+            faults.append(f".{extension} {one_line(error, 120) or type(error).__name__}")
     return faults
 
 

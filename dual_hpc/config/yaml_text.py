@@ -11,6 +11,8 @@ from typing import Any
 
 import yaml
 
+from dual_hpc.errors import one_line
+
 _LARGEST = 10_000  # nodes of a tree with its aliases written out; the whole schema has some hundred
 _NUMBERS = {
     "tag:yaml.org,2002:int": r"[-+]?(?:0|[1-9][0-9_]*|0x[0-9a-fA-F]+)",
@@ -34,7 +36,7 @@ def read_yaml(text: str) -> Any:
         place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         raise ValueError(f"{place}{error.problem}") from error
     except yaml.YAMLError as error:
-        raise ValueError(" ".join(str(error).split())) from error
+        raise ValueError(one_line(error)) from error
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
     if not _is_small(tree):

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TextIO
 
-from dual_hpc.errors import DualError, UserError
+from dual_hpc.errors import DualError, UserError, one_line
 from dual_hpc.inference.requests import BadRequest, Clip
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def _record(predictor: Predictor, clip: Clip) -> dict[str, Any]:
     try:
         return predictor.predict(clip.path, clip.text, clip.start, clip.end).to_json()
     except DualError as error:
-        return {"input": str(clip.path), "error": " ".join(str(error).split())}
+        return {"input": str(clip.path), "error": one_line(error)}
 
 
 def _as_line(record: dict[str, Any], encoding: str) -> str:

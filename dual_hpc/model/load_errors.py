@@ -10,6 +10,7 @@ import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from dual_hpc.errors import one_line
 from dual_hpc.model.torchaudio_stub import open_door
 
 open_door()
@@ -31,14 +32,14 @@ MISFITS = (
 DAMAGES = (OSError, EOFError, pickle.UnpicklingError, SafetensorError, *MISFITS)
 
 
-def one_line(error: Exception) -> str:
+def load_error_text(error: Exception) -> str:
     """What to tell the user of one of these errors."""
     if isinstance(error, pickle.UnpicklingError):
         return "a file that holds more than weights, or is damaged"  # torch's own advice is to run whatever it holds
     if isinstance(error, KeyError):
         return f"unknown: {error}"
     if isinstance(error, StrictDataclassError):
-        return " ".join(str(error).split())
+        return one_line(error)
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 

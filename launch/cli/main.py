@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import NoReturn
 
 from dual_hpc import __version__
-from dual_hpc.errors import DualError, UserError
+from dual_hpc.errors import DualError, UserError, one_line
 from launch.cli.trace import keep_trace
 
 # verb -> what it does, in the order of a first day of work; the module is launch.cli.<verb>.
@@ -140,7 +140,7 @@ def _unknown_verb(verb: str) -> str:
 def _complain(message: str, code: int, trace_kept: bool = False) -> int:
     if not trace_kept:
         keep_trace()
-    print(f"dual-hpc: error: {' '.join(message.split())}", file=sys.stderr)
+    print(f"dual-hpc: error: {one_line(message)}", file=sys.stderr)
     return code
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dual_hpc.config.paths import runs_dir
-from dual_hpc.errors import DualError, EnvironmentFault
+from dual_hpc.errors import DualError, EnvironmentFault, one_line
 from dual_hpc.run.directory import RunDir
 from launch.cluster.slurm import Scheduler, available
 from launch.commands.job_dir import list_jobs
@@ -44,7 +44,7 @@ def list_store(store: Path, scheduler: Scheduler, now: float) -> Listing:
             run.segments()  # that they can be read is found out here
             found.append((run.identity().created, run, slurm_job(submissions.read(run.path))))
         except (OSError, DualError) as error:
-            made.broken[run.path] = _line(error)
+            made.broken[run.path] = one_line(error)
     found.sort(key=lambda one: one[0])
     jobs = list_jobs(store)
     ids = [job for *_, job in found if job is not None] + [id_ for job in jobs for id_ in job.description().job_ids]
@@ -56,10 +56,6 @@ def list_store(store: Path, scheduler: Scheduler, now: float) -> Listing:
         try:
             made.runs.append(overview(run, standing, now))
         except OSError as error:
-            made.broken[run.path] = _line(error)
+            made.broken[run.path] = one_line(error)
     made.jobs = overviews(jobs, scheduler)
     return made
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())

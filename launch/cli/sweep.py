@@ -234,6 +234,7 @@ def keep(sweep: SweepDir, rows: Sequence[Row]) -> None:
     """Write the table; a store that cannot be written, or an MLflow that cannot be reached, costs a warning."""
     import sys
 
+    from dual_hpc.errors import one_line
     from launch.sweeps import report
     from launch.sweeps.plan import config_of
 
@@ -243,5 +244,5 @@ def keep(sweep: SweepDir, rows: Sequence[Row]) -> None:
         if config is not None and config.tracking.enabled:
             report.conclude(config, sweep, rows)
     except Exception as error:  # MLflow's clients raise what they like
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error, 200)
         print(f"dual-hpc: warning: the table was not kept, or MLflow not updated: {reason}", file=sys.stderr)

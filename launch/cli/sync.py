@@ -54,9 +54,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _named(name: str, error: Exception) -> DualError:
-    from dual_hpc.errors import EnvironmentFault, UserError
+    from dual_hpc.errors import EnvironmentFault, UserError, one_line
 
-    reason = " ".join(str(error).split())[:200]
+    reason = one_line(error, 200)
     if isinstance(error, UserError):
         return UserError(f"{name}: {reason}")
     return EnvironmentFault(f"tracking.uri: MLflow was not updated for {name}: {reason or type(error).__name__}")

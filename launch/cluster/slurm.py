@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from dual_hpc.errors import EnvironmentFault
+from dual_hpc.errors import EnvironmentFault, one_line
 
 WATCHER_SECONDS = 30.0
 # What Slurm calls a job that has not ended, and what `status` calls it.
@@ -67,7 +67,7 @@ def command(words: Sequence[str]) -> str:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise EnvironmentFault(f"{words[0]} does not answer: {error}") from error
     if done.returncode != 0:
-        raise EnvironmentFault(f"{words[0]}: {' '.join(done.stderr.split()) or f'exit code {done.returncode}'}")
+        raise EnvironmentFault(f"{words[0]}: {one_line(done.stderr) or f'exit code {done.returncode}'}")
     return done.stdout
 
 

@@ -15,7 +15,7 @@ from submitit.slurm.slurm import SlurmExecutor
 from dual_hpc.config import load_config
 from dual_hpc.config.schema import RunConfig
 from dual_hpc.data.format.index import INDEX_NAME
-from dual_hpc.errors import EnvironmentFault, UserError
+from dual_hpc.errors import EnvironmentFault, UserError, one_line
 from launch.cluster.code_archive import code_files, code_version, write_archive
 from launch.cluster.profiles import Profile
 from launch.cluster.request import check, check_array, cpus_per_rank
@@ -132,7 +132,7 @@ def submit_command(
     except BaseException as error:
         shutil.rmtree(job.path, ignore_errors=True)
         if isinstance(error, FailedJobError):
-            raise EnvironmentFault(f"sbatch refused the job: {' '.join(str(error).split())}") from error
+            raise EnvironmentFault(f"sbatch refused the job: {one_line(error)}") from error
         raise
     job.save(
         JobDescription(

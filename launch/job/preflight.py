@@ -8,7 +8,7 @@ import socket
 from collections.abc import Sequence
 from pathlib import Path
 
-from dual_hpc.errors import EnvironmentFault
+from dual_hpc.errors import EnvironmentFault, one_line
 
 SHARED_MEMORY = 64 << 20  # bytes free in /dev/shm: batches of the data workers, NCCL's buffers
 STORE_BYTES = 1 << 30
@@ -94,5 +94,5 @@ def device() -> str | None:
         here = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
         product = float((torch.ones(256, 256, device=here) @ torch.ones(256, 256, device=here)).sum())
     except RuntimeError as error:
-        return f"its GPU fails: {' '.join(str(error).split())[:200]}"
+        return f"its GPU fails: {one_line(error, 200)}"
     return None if product == 256.0**3 else f"its GPU computes wrongly: {product:g} for {256**3}"

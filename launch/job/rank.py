@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 from submitit import JobEnvironment
 from submitit.helpers import TorchDistributedEnvironment
 
-from dual_hpc.errors import DualError
+from dual_hpc.errors import DualError, one_line
 from launch.cluster.profiles import Profile
 from launch.job import train_rank
 from launch.job.ports import port_of
@@ -69,7 +69,7 @@ def run_rank(run_dir: str) -> str:
                 job_id=job.job_id,
                 rank=job.global_rank,
                 host=socket.gethostname(),
-                message=" ".join(message.split()),
+                message=one_line(message),
                 exit_code=code,
                 incarnation=incarnation(),
                 bad_nodes=error.nodes if isinstance(error, BadNode) else [],

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from dual_hpc.errors import EnvironmentFault
+from dual_hpc.errors import EnvironmentFault, one_line
 from launch.job.ports import LOOPBACK
 from launch.job.preflight import BadNode
 
@@ -47,7 +47,7 @@ def open_store(nodes: Sequence[str], rank: int, address: str, port: int, seconds
             master_listen_fd=listener.detach() if listener is not None else None,
         )
     except (OSError, RuntimeError) as error:
-        words = f"{nodes[0]} cannot be reached at port {port}: {' '.join(str(error).split())[:200]}"
+        words = f"{nodes[0]} cannot be reached at port {port}: {one_line(error, 200)}"
         raise BadNode(words, [nodes[0]]) from error
 
 

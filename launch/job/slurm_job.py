@@ -14,7 +14,7 @@ from submitit.core.utils import FailedJobError
 from submitit.slurm.slurm import SlurmExecutor
 
 from dual_hpc.config.schema import LaunchConfig
-from dual_hpc.errors import EnvironmentFault
+from dual_hpc.errors import EnvironmentFault, one_line
 from launch.cluster.profiles import Profile
 from launch.cluster.sbatch import python_command, sbatch_parameters
 from launch.records import submissions
@@ -42,7 +42,7 @@ def submit_slurm(
         with without_allocation():
             job = executor.submit(work, str(run))
     except FailedJobError as error:
-        raise EnvironmentFault(f"sbatch refused the job: {' '.join(str(error).split())}") from error
+        raise EnvironmentFault(f"sbatch refused the job: {one_line(error)}") from error
     update = {"job_id": job.job_id, "request": request, "profile": profile}
     submissions.record(run, entry.model_copy(update=update))
     return job

@@ -15,7 +15,7 @@ from submitit.core.utils import FailedJobError
 from submitit.local.local import LocalJob
 from submitit.slurm.slurm import SlurmExecutor
 
-from dual_hpc.errors import DualError, EnvironmentFault, UserError
+from dual_hpc.errors import DualError, EnvironmentFault, UserError, one_line
 from dual_hpc.run.directory import RunDir
 from launch.cluster.code_archive import ARCHIVE, code_files, write_archive
 from launch.cluster.profiles import Profile
@@ -107,7 +107,7 @@ def submit_array(
             with one_voice(), without_allocation(), executor.batch():
                 jobs = [executor.submit(train_rank, str(plan.path)) for plan in plans]
         except FailedJobError as error:
-            raise EnvironmentFault(f"sbatch refused the array: {' '.join(str(error).split())}") from error
+            raise EnvironmentFault(f"sbatch refused the array: {one_line(error)}") from error
         for plan, job in zip(plans, jobs, strict=True):
             entry = submissions.Entry(event="submit", job_id=job.job_id, request=request, profile=profile)
             submissions.record(plan.path, entry)

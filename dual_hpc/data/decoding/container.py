@@ -17,7 +17,7 @@ from typing import Any
 
 import av
 
-from dual_hpc.errors import UserError
+from dual_hpc.errors import UserError, one_line
 
 # Containers of audio and video only. ffmpeg also "plays" text files (tty), play lists and scripts that name other
 # files or hosts (hls, concat, dash): with this list no file from a corpus can make it open a second one.
@@ -87,7 +87,7 @@ def naming(path: str | Path) -> Iterator[None]:
     except IsADirectoryError as error:
         raise UnreadableMedia(f"{path}: is a folder, not a media file") from error
     except _FAULTS as error:
-        reason = " ".join((getattr(error, "strerror", None) or str(error)).split())[:120]
+        reason = one_line(getattr(error, "strerror", None) or error, 120)
         raise UnreadableMedia(f"{path}: cannot be read as audio or video ({reason})") from error
 
 

@@ -19,7 +19,7 @@ from dual_hpc.model.dual.residual import SentimentResidual
 from dual_hpc.model.encoders import build_audio_encoder, build_text_encoder, build_video_encoder, freeze
 from dual_hpc.model.encoders.transformer_kinds import read_json
 from dual_hpc.model.grid import grid_lengths
-from dual_hpc.model.load_errors import DAMAGES, one_line, without_report
+from dual_hpc.model.load_errors import DAMAGES, load_error_text, without_report
 from dual_hpc.model.losses import classification_loss
 from dual_hpc.model.masking import prefix_mask
 from dual_hpc.model.output import DualOutput
@@ -92,7 +92,7 @@ class DualForEmotionClassification(PreTrainedModel):
             with without_report():
                 loaded: Any = super().from_pretrained(folder, *arguments, **options)
         except DAMAGES as error:
-            raise UserError(f"model: {folder} cannot be loaded ({one_line(error)})") from error
+            raise UserError(f"model: {folder} cannot be loaded ({load_error_text(error)})") from error
         model, report = loaded
         misfits = {*report["missing_keys"], *report["unexpected_keys"], *(key for key, *_ in report["mismatched_keys"])}
         if misfits:

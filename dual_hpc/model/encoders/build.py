@@ -13,7 +13,7 @@ from dual_hpc.model.encoders.logmel import LogMelEncoder
 from dual_hpc.model.encoders.small_cnn import FaceEncoder
 from dual_hpc.model.encoders.speech import SpeechEncoder
 from dual_hpc.model.encoders.text import WordEncoder
-from dual_hpc.model.load_errors import MISFITS, one_line
+from dual_hpc.model.load_errors import MISFITS, load_error_text
 
 E = TypeVar("E", bound=Encoder)
 FEATURES = "features"
@@ -50,4 +50,4 @@ def _build(modality: str, make: Callable[[], E]) -> E:
     try:
         return make()
     except MISFITS as error:
-        raise UserError(f"model.{modality}.config: {one_line(error)}") from error
+        raise UserError(f"model.{modality}.config: {load_error_text(error)}") from error

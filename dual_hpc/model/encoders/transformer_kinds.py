@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dual_hpc.errors import UserError
-from dual_hpc.model.load_errors import DAMAGES, MISFITS, one_line, without_report
+from dual_hpc.model.load_errors import DAMAGES, MISFITS, load_error_text, without_report
 from dual_hpc.model.torchaudio_stub import open_door
 
 open_door()
@@ -91,7 +91,7 @@ def complete_config(kind: Kind, overrides: dict[str, Any], path: str | None, set
     try:
         complete = kind.config_class.from_dict({**base, **overrides}).to_dict()
     except MISFITS as error:
-        raise UserError(f"{setting}.config: {one_line(error)}") from error
+        raise UserError(f"{setting}.config: {load_error_text(error)}") from error
     unwanted = ("dtype", "torch_dtype", "transformers_version", "architectures", "id2label", "label2id", "num_labels")
     return {key: value for key, value in complete.items() if key not in unwanted and not key.startswith("_")}
 
@@ -119,7 +119,7 @@ def load_weights(kind: Kind, backbone: Any, path: str, setting: str) -> None:
                 **kind.arguments,
             )
     except DAMAGES as error:
-        raise UserError(f"{setting}.path: no usable weights in {path} ({one_line(error)})") from error
+        raise UserError(f"{setting}.path: no usable weights in {path} ({load_error_text(error)})") from error
     if report["missing_keys"]:
         raise UserError(f"{setting}.path: the weights in {path} lack {sorted(report['missing_keys'])[0]}")
     if report["mismatched_keys"]:
