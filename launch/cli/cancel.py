@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
     from launch.commands.control import cancel_job
     from launch.commands.job_dir import JobDir
     from launch.runs.control import cancel
-    from launch.runs.status import standings
+    from launch.runs.status import run_statuses
     from launch.sweeps.control import cancel_sweep
 
     if (sweep := existing_sweep(args)) is not None:
@@ -36,5 +36,5 @@ def run(args: argparse.Namespace) -> int:
     if isinstance(found, JobDir):
         print(cancel_job(found))
     else:
-        print(cancel(found, standings([found], Scheduler(), time.time())[0]))
+        print(cancel(found, run_statuses([found], Scheduler(), time.time())[0]))
     return 0

@@ -61,14 +61,14 @@ def of_run(found: RunDir, rank: int) -> tuple[Callable[[], Path], Callable[[], b
     from dual_hpc.errors import EnvironmentFault
     from launch.cluster.slurm import WATCHER_SECONDS, Scheduler
     from launch.records import submissions
-    from launch.runs.status import standings
+    from launch.runs.status import run_statuses
     from launch.runs.submit import is_finished
 
     scheduler = Scheduler(WATCHER_SECONDS)
 
     def active() -> bool:
         try:
-            return standings([found], scheduler, time.time())[0].active
+            return run_statuses([found], scheduler, time.time())[0].active
         except EnvironmentFault:  # Slurm's controller restarts now and then
             return not is_finished(found.path)
 
@@ -84,7 +84,7 @@ def of_job(found: JobDir, task: int) -> tuple[Callable[[], Path], Callable[[], b
     """Where a task writes, and whether it waits or runs."""
     from dual_hpc.errors import UserError
     from launch.cluster.slurm import WATCHER_SECONDS, Scheduler, available
-    from launch.commands.status import UNDER_WAY, overviews
+    from launch.commands.status import UNDER_WAY, command_statuses
 
     scheduler = Scheduler(WATCHER_SECONDS)
     count = len(found.description().job_ids)
@@ -92,7 +92,7 @@ def of_job(found: JobDir, task: int) -> tuple[Callable[[], Path], Callable[[], b
         raise UserError(f"--rank {task}: {found.name} has the tasks 0 to {count - 1}")
 
     def active() -> bool:
-        state = overviews([found], scheduler)[0].tasks[task]
+        state = command_statuses([found], scheduler)[0].tasks[task]
         return state in UNDER_WAY or (state == "submitted" and available())
 
     return lambda: found.log(task), active

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from launch.commands.status import JobOverview
-    from launch.runs.summary import Overview
+    from launch.commands.status import CommandStatus
+    from launch.runs.summary import RunSummary
 
 EXAMPLES = """\
 examples:
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def table_of_runs(rows: Sequence[Overview]) -> Table:
+def table_of_runs(rows: Sequence[RunSummary]) -> Table:
     from rich.table import Table
 
     heading = ("run", "state", "step", "loss", "UA {A,V}", "UA {A,V,T}", "job", "segments", "last sign of life")
@@ -82,7 +82,7 @@ def table_of_runs(rows: Sequence[Overview]) -> Table:
     return table
 
 
-def table_of_jobs(jobs: Sequence[JobOverview]) -> Table:
+def table_of_jobs(jobs: Sequence[CommandStatus]) -> Table:
     from rich.table import Table
 
     table = Table("job", "state", "tasks", "ids", "command", box=None)

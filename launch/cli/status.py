@@ -46,11 +46,11 @@ def of_run(found: RunDir) -> tuple[dict[str, object], dict[str, str]]:
     import time
 
     from launch.cluster.slurm import Scheduler
-    from launch.runs.status import standings
-    from launch.runs.summary import overview
+    from launch.runs.status import run_statuses
+    from launch.runs.summary import summarize
 
     now = time.time()
-    row = overview(found, standings([found], Scheduler(), now, tolerant=True)[0], now)
+    row = summarize(found, run_statuses([found], Scheduler(), now, tolerant=True)[0], now)
     slurm = " ".join(filter(None, (row.slurm_state, row.slurm_reason and f"({row.slurm_reason})", row.nodes)))
     scores = {"loss": row.loss, "UA {A,V}": row.ua_av, "UA {A,V,T}": row.ua_avt}
     return dataclasses.asdict(row), {
@@ -68,9 +68,9 @@ def of_job(found: JobDir) -> tuple[dict[str, object], dict[str, str]]:
     import dataclasses
 
     from launch.cluster.slurm import Scheduler
-    from launch.commands.status import overviews
+    from launch.commands.status import command_statuses
 
-    row = overviews([found], Scheduler())[0]
+    row = command_statuses([found], Scheduler())[0]
     tasks = (
         f"{job} {state}{f' (exit code {code})' if code else ''}"
         for job, state, code in zip(row.job_ids, row.tasks, row.exit_codes, strict=True)

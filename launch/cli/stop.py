@@ -23,12 +23,12 @@ def run(args: argparse.Namespace) -> int:
 
     from launch.cluster.slurm import Scheduler
     from launch.runs.control import stop
-    from launch.runs.status import standings
+    from launch.runs.status import run_statuses
     from launch.sweeps.control import stop_sweep
 
     if (sweep := existing_sweep(args)) is not None:
         print(*stop_sweep(sweep), sep="\n")
         return 0
     found = existing_run(args)
-    print(stop(found, standings([found], Scheduler(), time.time())[0]))
+    print(stop(found, run_statuses([found], Scheduler(), time.time())[0]))
     return 0

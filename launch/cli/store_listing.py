@@ -11,33 +11,33 @@ from dual_hpc.errors import DualError, EnvironmentFault, one_line
 from dual_hpc.run.directory import RunDir
 from launch.cluster.slurm import Scheduler, available
 from launch.commands.job_dir import list_jobs
-from launch.commands.status import JobOverview, overviews
+from launch.commands.status import CommandStatus, command_statuses
 from launch.records import submissions
-from launch.runs.status import slurm_job, standings
-from launch.runs.summary import Overview, overview
+from launch.runs.status import run_statuses, slurm_job
+from launch.runs.summary import RunSummary, summarize
 
 
 @dataclass
-class Listing:
+class StoreListing:
     """What a store holds, oldest first.
 
     Attributes:
         broken: run directories that cannot be read, with the reason.
     """
 
-    runs: list[Overview] = field(default_factory=list)
-    jobs: list[JobOverview] = field(default_factory=list)
+    runs: list[RunSummary] = field(default_factory=list)
+    jobs: list[CommandStatus] = field(default_factory=list)
     broken: dict[Path, str] = field(default_factory=dict)
 
 
-def list_store(store: Path, scheduler: Scheduler, now: float) -> Listing:
+def list_store(store: Path, scheduler: Scheduler, now: float) -> StoreListing:
     """Every run and every job of another verb.
 
     Args:
         scheduler: with an interval, so that Slurm is asked once for all of them.
         now: Unix time in seconds.
     """
-    made, found = Listing(), []
+    made, found = StoreListing(), []
     for identity in sorted(runs_dir(store).glob("*/run.json")):
         run = RunDir(identity.parent)
         try:
@@ -52,10 +52,10 @@ def list_store(store: Path, scheduler: Scheduler, now: float) -> Listing:
         with contextlib.suppress(EnvironmentFault):  # those who need the answer ask again, and warn
             scheduler.jobs(ids)
     runs = [run for _, run, _ in found]
-    for run, standing in zip(runs, standings(runs, scheduler, now, tolerant=True), strict=True):
+    for run, status in zip(runs, run_statuses(runs, scheduler, now, tolerant=True), strict=True):
         try:
-            made.runs.append(overview(run, standing, now))
+            made.runs.append(summarize(run, status, now))
         except OSError as error:
             made.broken[run.path] = one_line(error)
-    made.jobs = overviews(jobs, scheduler)
+    made.jobs = command_statuses(jobs, scheduler)
     return made

@@ -99,7 +99,7 @@ def submit_new(args: argparse.Namespace) -> int:
     """Plan every member, check all of them, then submit."""
     from launch.cluster.profiles import load_profile
     from launch.sweeps.plan import plan_sweep
-    from launch.sweeps.report import PARENT_TAG, forget_parent, parent_run
+    from launch.sweeps.report import PARENT_TAG, delete_parent_run, parent_run
     from launch.sweeps.submit import check_members
 
     overrides = [*args.overrides, *([f"launch.profile={args.profile}"] if args.profile else [])]
@@ -116,7 +116,7 @@ def submit_new(args: argparse.Namespace) -> int:
         return submit(sweep, plans, profile, args)
     except BaseException:
         if parent is not None and not sweep.path.exists():
-            forget_parent(config, parent)
+            delete_parent_run(config, parent)
         raise
 
 
@@ -150,7 +150,7 @@ def submit(sweep: SweepDir, plans: Sequence[PlannedRun], profile: Profile, args:
     import json
     import sys
 
-    from launch.sweeps.submit import run_here, submit_array
+    from launch.sweeps.submit import run_locally, submit_array
 
     parallel = args.parallel or default_parallel(profile)
     if profile.executor == "slurm":
@@ -162,7 +162,7 @@ def submit(sweep: SweepDir, plans: Sequence[PlannedRun], profile: Profile, args:
         print(f"sweep {sweep.path}\njobs {jobs[0]}{f' to {jobs[-1]}' if len(jobs) > 1 else ''} ({profile.name})")
         return 0
     print(f"sweep {sweep.path}", file=sys.stderr, flush=True)
-    run_here(sweep, plans, profile, parallel, lambda line: print(line, file=sys.stderr, flush=True), args.new_code)
+    run_locally(sweep, plans, profile, parallel, lambda line: print(line, file=sys.stderr, flush=True), args.new_code)
     return show(sweep, args.json, must_finish=True)
 
 
@@ -219,7 +219,7 @@ def show(sweep: SweepDir, as_json: bool, must_finish: bool = False) -> int:
     from launch.sweeps.results import rows_of
 
     rows = rows_of(sweep)
-    keep(sweep, rows)
+    save_table(sweep, rows)
     code = 1 if must_finish and any(row.state != FINISHED for row in rows) else 0
     if as_json:
         print(json.dumps(report.as_json(sweep.sweep.name, rows), ensure_ascii=False))
@@ -230,7 +230,7 @@ def show(sweep: SweepDir, as_json: bool, must_finish: bool = False) -> int:
     return code
 
 
-def keep(sweep: SweepDir, rows: Sequence[Row]) -> None:
+def save_table(sweep: SweepDir, rows: Sequence[Row]) -> None:
     """Write the table; a store that cannot be written, or an MLflow that cannot be reached, costs a warning."""
     import sys
 
@@ -242,7 +242,7 @@ def keep(sweep: SweepDir, rows: Sequence[Row]) -> None:
         report.write(sweep, rows)
         config = config_of(sweep)
         if config is not None and config.tracking.enabled:
-            report.conclude(config, sweep, rows)
+            report.log_to_mlflow(config, sweep, rows)
     except Exception as error:  # MLflow's clients raise what they like
         reason = one_line(error, 200)
         print(f"dual-hpc: warning: the table was not kept, or MLflow not updated: {reason}", file=sys.stderr)

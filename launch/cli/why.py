@@ -25,15 +25,15 @@ def run(args: argparse.Namespace) -> int:
 
     from launch.cluster.slurm import Scheduler
     from launch.commands.job_dir import JobDir
-    from launch.commands.status import diagnose_job
+    from launch.commands.status import diagnose_command
     from launch.runs.diagnosis import diagnose
-    from launch.runs.evidence import gather
+    from launch.runs.evidence import collect_evidence
 
     subject = existing(args)
     if isinstance(subject, JobDir):
-        found = diagnose_job(subject, Scheduler())
+        found = diagnose_command(subject, Scheduler())
     else:
-        found = diagnose(gather(subject, Scheduler()))
+        found = diagnose(collect_evidence(subject, Scheduler()))
     if args.json:
         print(json.dumps(dataclasses.asdict(found)))
         return 0

@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class JobOverview:
+class CommandStatus:
     """One job in one row.
 
     Attributes:
@@ -52,7 +52,7 @@ class JobOverview:
     nodes: str
 
 
-def overviews(jobs: Sequence[JobDir], scheduler: Scheduler) -> list[JobOverview]:
+def command_statuses(jobs: Sequence[JobDir], scheduler: Scheduler) -> list[CommandStatus]:
     """Where each job stands; Slurm is asked once for all of them, and where it does not answer that costs a warning."""
     told = [job.description() for job in jobs]
     asked = [task for one in told for task in one.job_ids]
@@ -71,7 +71,7 @@ def overviews(jobs: Sequence[JobDir], scheduler: Scheduler) -> list[JobOverview]
         states = [task_state(events.get(number), seen, answers) for number, seen in enumerate(slurm)]
         ends = (events.get(number) for number in range(len(states)))
         found.append(
-            JobOverview(
+            CommandStatus(
                 name=job.name,
                 path=str(job.path),
                 command=shlex.join(["dual-hpc", *one.words]),
@@ -111,9 +111,9 @@ def job_state(states: Sequence[str]) -> str:
     return FINISHED
 
 
-def diagnose_job(job: JobDir, scheduler: Scheduler) -> Diagnosis:
+def diagnose_command(job: JobDir, scheduler: Scheduler) -> Diagnosis:
     """What became of a job, in one sentence, and what to do."""
-    seen = overviews([job], scheduler)[0]
+    seen = command_statuses([job], scheduler)[0]
     verb, count = job.description().words[0], len(seen.tasks)
     if seen.state == FINISHED:
         return Diagnosis(FINISHED, f"{verb} has finished" + (f" in all {count} tasks" if count > 1 else ""))

@@ -22,15 +22,15 @@ from launch.cluster.request import check, check_array, cpus_per_rank
 from launch.cluster.sbatch import python_command, sbatch_parameters
 from launch.commands.job_dir import JobDescription, JobDir
 from launch.job.slurm_job import without_allocation
-from launch.runs.plan import check_encoders, check_no_pattern, check_store, find_run
-from launch.runs.submit import one_voice
+from launch.runs.plan import check_encoders, check_store, check_store_path, find_run
+from launch.runs.submit import hold_back_stderr
 from launch.sweeps.grid import SweepDir
 
 # What a task does, given its folder, number and words; by the caller, as the work itself is a verb of the command line.
 Task = Callable[[str, int, list[str]], None]
 
-SHARED = ("pack", "extract")  # verbs whose tasks fill the same folder: --array-index, --array-count
-VERBS = (*SHARED, "evaluate", "sweep")
+PARALLEL_VERBS = ("pack", "extract")  # verbs whose tasks fill the same folder: --array-index, --array-count
+SUBMITTABLE = (*PARALLEL_VERBS, "evaluate", "sweep")
 
 
 def check_command(words: Sequence[str], tasks: int, config: RunConfig, profile: Profile) -> None:
@@ -39,19 +39,21 @@ def check_command(words: Sequence[str], tasks: int, config: RunConfig, profile: 
     Raises:
         UserError: the verb, the number of tasks, the request or the profile is wrong.
     """
-    if not words or words[0] not in VERBS:
-        raise UserError(f"behind -- stands one of {', '.join(VERBS)} with its arguments, not {' '.join(words[:1])!r}")
-    if tasks < 1 or (tasks > 1 and words[0] not in SHARED):
-        raise UserError(f"--tasks={tasks}: {words[0]} is {'at least ' if words[0] in SHARED else ''}one task")
+    if not words or words[0] not in SUBMITTABLE:
+        raise UserError(
+            f"behind -- stands one of {', '.join(SUBMITTABLE)} with its arguments, not {' '.join(words[:1])!r}"
+        )
+    if tasks < 1 or (tasks > 1 and words[0] not in PARALLEL_VERBS):
+        raise UserError(f"--tasks={tasks}: {words[0]} is {'at least ' if words[0] in PARALLEL_VERBS else ''}one task")
     if profile.executor == "local":
         raise UserError(f"launch.profile={profile.name}: on this machine run `dual-hpc {words[0]}` itself")
     if config.launch.nodes * config.launch.ranks_per_node > 1:
-        more = "; use --tasks N for more" if words[0] in SHARED else ""
+        more = "; use --tasks N for more" if words[0] in PARALLEL_VERBS else ""
         raise UserError(f"launch.nodes, launch.ranks_per_node: {words[0]} is one process{more}")
     check(config.launch, profile)
     check_array(tasks, config.launch, profile)
     check_store(Path(config.store).absolute())
-    check_no_pattern(Path(config.store).absolute())
+    check_store_path(Path(config.store).absolute())
     code_files()
 
 
@@ -79,7 +81,7 @@ def check_work(verb: str, args: argparse.Namespace, store: Path) -> None:
         if not args.evaluate:
             raise UserError("behind -- stands sweep only with --evaluate NAME; `dual-hpc sweep` submits by itself")
         SweepDir.open(Path(args.store) if args.store else store, args.evaluate)
-    if verb in SHARED:
+    if verb in PARALLEL_VERBS:
         if args.out is not None:
             check_store(args.out.absolute())
         if (args.array_index, args.array_count) != (0, 1):
@@ -125,7 +127,7 @@ def submit_command(
         parameters = sbatch_parameters(profile, config.launch, job.path, sys.executable)
         del parameters["teardown"]  # the next attempt is the user's
         executor.update_parameters(**parameters)
-        with one_voice(), without_allocation(), executor.batch():
+        with hold_back_stderr(), without_allocation(), executor.batch():
             commands = [task_words(words, task, tasks, cpus_per_rank(config.launch, profile)) for task in range(tasks)]
             sent = [executor.submit(work, str(job.path), task, one) for task, one in enumerate(commands)]
         job_ids = [one.job_id for one in sent]

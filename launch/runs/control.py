@@ -11,12 +11,12 @@ from dual_hpc.errors import UserError
 from dual_hpc.run.directory import RunDir
 from launch.cluster.slurm import Scheduler, command
 from launch.records import submissions
-from launch.runs.status import Standing
+from launch.runs.status import RunStatus
 
-Member = tuple[RunDir, Standing]
+Member = tuple[RunDir, RunStatus]
 
 
-def stop(run: RunDir, standing: Standing) -> str:
+def stop(run: RunDir, status: RunStatus) -> str:
     """Save at the next step, end, and do not go on; a job that has not begun is taken out of the queue.
 
     The file alone would do; the signal makes a step's difference. Returns what was done.
@@ -24,16 +24,16 @@ def stop(run: RunDir, standing: Standing) -> str:
     Raises:
         UserError: nothing works on the run.
     """
-    return stop_runs([(run, standing)])[0]
+    return stop_runs([(run, status)])[0]
 
 
-def cancel(run: RunDir, standing: Standing) -> str:
+def cancel(run: RunDir, status: RunStatus) -> str:
     """End the job at once; what was done since the last checkpoint is lost, and it does not rise again.
 
     Raises:
         UserError: nothing works on the run.
     """
-    return cancel_runs([(run, standing)])[0]
+    return cancel_runs([(run, status)])[0]
 
 
 def stop_runs(members: Sequence[Member]) -> list[str]:
@@ -41,13 +41,13 @@ def stop_runs(members: Sequence[Member]) -> list[str]:
     said: list[str] = []
     waiting: list[str] = []
     running: list[str] = []
-    for run, standing in members:
-        job_id, queued = _active(run, standing), standing.state == "queued"
+    for run, status in members:
+        job_id, queued = _active(run, status), status.state == "queued"
         (run.path / submissions.STOP).touch()
         submissions.record(
             run.path, submissions.Entry(event="stop", job_id=job_id, cause=submissions.QUEUED if queued else None)
         )
-        if standing.local:
+        if status.local:
             _tell_controller(job_id, signal.SIGTERM)
         else:
             (waiting if queued else running).append(job_id)
@@ -63,13 +63,13 @@ def cancel_runs(members: Sequence[Member]) -> list[str]:
     """With the earlier jobs of a run that has chained another one behind it."""
     said: list[str] = []
     jobs: list[str] = []
-    for run, standing in members:
-        job_id = _active(run, standing)
-        if standing.local and not _tell_controller(job_id, signal.SIGKILL):
+    for run, status in members:
+        job_id = _active(run, status)
+        if status.local and not _tell_controller(job_id, signal.SIGKILL):
             raise UserError(f"{run.path.name} is trained on another machine: cancel it there, or `dual-hpc stop` it")
         (run.path / submissions.STOP).touch()
         submissions.record(run.path, submissions.Entry(event="cancel", job_id=job_id))
-        if not standing.local:
+        if not status.local:
             jobs += submissions.jobs(submissions.read(run.path))
         said.append(f"job {job_id} is cancelled")
     left = [job.job_id for job in Scheduler().jobs(jobs).values() if job.active]
@@ -90,7 +90,7 @@ def _tell_controller(job_id: str, number: signal.Signals) -> bool:
     return True
 
 
-def _active(run: RunDir, standing: Standing) -> str:
-    if not standing.active or standing.job_id is None:
-        raise UserError(f"no job works on {run.path.name} ({standing.state}); `dual-hpc why {run.path.name}` says more")
-    return standing.job_id
+def _active(run: RunDir, status: RunStatus) -> str:
+    if not status.active or status.job_id is None:
+        raise UserError(f"no job works on {run.path.name} ({status.state}); `dual-hpc why {run.path.name}` says more")
+    return status.job_id

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from launch.cluster.slurm import SlurmJob
 from launch.records import failures, submissions
 from launch.records.failures import Failure
-from launch.runs.status import SILENT_SECONDS, Standing
+from launch.runs.status import SILENT_SECONDS, RunStatus
 
 # Reasons of a waiting job that waiting does not remove.
 _NEVER = frozenset(
@@ -43,7 +43,7 @@ class Evidence:
     """
 
     name: str
-    standing: Standing
+    status: RunStatus
     history: Sequence[submissions.Entry] = ()
     step: int = 0
     total: int | None = None
@@ -73,24 +73,24 @@ def diagnose(e: Evidence) -> Diagnosis:
     """The first explanation that the evidence supports."""
     resume = RESUME.format(name=e.name)
     where = f"at step {e.step}" + (f" of {e.total}" if e.total else "")
-    state, slurm = e.standing.state, e.standing.slurm
+    state, slurm = e.status.state, e.status.slurm
     if state == "finished":
         return Diagnosis("finished", f"finished {where}{_interruptions(e)}", f"`dual-hpc evaluate {e.name}` scores it")
     if state == "queued":
         told = slurm.reason if slurm is not None else ""
         reason = f" ({told})" if told else ""
-        sentence = f"job {e.standing.job_id} waits in the queue{reason}{_interruptions(e)}"
+        sentence = f"job {e.status.job_id} waits in the queue{reason}{_interruptions(e)}"
         again = f"`dual-hpc resume {e.name} launch.KEY=...`"
-        return Diagnosis("queued", sentence, advice_of_waiting(told, e.name, e.standing.job_id or "", again))
-    if e.standing.active:
+        return Diagnosis("queued", sentence, advice_of_waiting(told, e.name, e.status.job_id or "", again))
+    if e.status.active:
         if state == "ending":
-            return Diagnosis("ending", f"job {e.standing.job_id} is ending, {where}")
+            return Diagnosis("ending", f"job {e.status.job_id} is ending, {where}")
         if e.silent_seconds > SILENT_SECONDS:
             minutes = f"{e.silent_seconds / 60:.0f} minutes"
             return Diagnosis(
-                "hang", f"job {e.standing.job_id} runs but has said nothing for {minutes} {where}", _look(e, resume)
+                "hang", f"job {e.status.job_id} runs but has said nothing for {minutes} {where}", _look(e, resume)
             )
-        return Diagnosis("running", f"job {e.standing.job_id} runs, {where}{_interruptions(e)}")
+        return Diagnosis("running", f"job {e.status.job_id} runs, {where}{_interruptions(e)}")
     return _ended(e, where, resume)
 
 
@@ -103,11 +103,7 @@ def _ended(e: Evidence, where: str, resume: str) -> Diagnosis:
         return Diagnosis("cancelled", f"cancelled by {_hand(e.history, 'cancel')} {where}", resume)
     if last is not None and last.event == "stop" and last.cause == submissions.QUEUED:
         return Diagnosis("stopped", f"taken out of the queue by `dual-hpc stop` {where}", resume)
-    if (
-        last is not None
-        and e.standing.state == "stopped"
-        and (last.event == "stop" or last.cause == submissions.BY_USER)
-    ):
+    if last is not None and e.status.state == "stopped" and (last.event == "stop" or last.cause == submissions.BY_USER):
         return Diagnosis("stopped", f"stopped by {_hand(e.history, 'stop')} {where}, and saved", resume)
     if cause is not None and cause.exit_code == 2:
         if "not finite" in cause.message:
@@ -145,11 +141,11 @@ def _ended(e: Evidence, where: str, resume: str) -> Diagnosis:
         return Diagnosis("stopped", f"stopped by `dual-hpc stop` {where}, before it could save", resume)
     if last is not None and last.event == "leave":
         return Diagnosis("failed", f"stopped {where}: {last.cause}{said}", resume)
-    if e.standing.state == "gone":
+    if e.status.state == "gone":
         left = "cancelled while it waited, or ended long ago without a word"
-        return Diagnosis("unknown", f"Slurm does not know job {e.standing.job_id} (any more) {where}: {left}", resume)
+        return Diagnosis("unknown", f"Slurm does not know job {e.status.job_id} (any more) {where}: {left}", resume)
     slurm = f"Slurm says {final.lower()} ({e.past.exit_code})" if e.past else "nothing is known of its job"
-    return Diagnosis("unknown", f"{e.standing.state} {where}: {slurm}{said}", _look(e, resume))
+    return Diagnosis("unknown", f"{e.status.state} {where}: {slurm}{said}", _look(e, resume))
 
 
 def _hand(entries: Sequence[submissions.Entry], event: str) -> str:

@@ -11,32 +11,32 @@ from launch.cluster.slurm import Scheduler, SlurmJob, available
 from launch.records import failures, submissions
 from launch.records.log_markers import JOB_END_MARKER, JOB_START_MARKER
 from launch.runs.diagnosis import Evidence
-from launch.runs.progress import Glance
-from launch.runs.status import silence, standings
+from launch.runs.progress import RunProgress
+from launch.runs.status import run_statuses, seconds_since_update
 
 TIMEOUT = "Timeout ("  # how Python's watchdog begins: see dual_hpc/training/watchdog.py
 
 
-def gather(run: RunDir, scheduler: Scheduler) -> Evidence:
+def collect_evidence(run: RunDir, scheduler: Scheduler) -> Evidence:
     """Everything about a run: its records, its failures, its log and Slurm."""
     now = time.time()
-    standing = standings([run], scheduler, now, tolerant=True)[0]
-    glance = Glance()
-    glance.update(run.journal)
-    job_id = standing.job_id
-    asks = job_id is not None and not standing.local and available()
+    status = run_statuses([run], scheduler, now, tolerant=True)[0]
+    progress = RunProgress()
+    progress.update(run.journal)
+    job_id = status.job_id
+    asks = job_id is not None and not status.local and available()
     starts = [segment.time for segment in run.segments() if segment.event == "start"]
     entries = submissions.read(run.path)
     asked = max((entry.time for entry in entries if entry.event in ("submit", "chain")), default=0.0)
     since = max(asked, *starts[-1:], 0.0)
     return Evidence(
         name=run.path.name,
-        standing=standing,
+        status=status,
         history=entries,
-        step=glance.step,
-        total=glance.total,
-        silent_seconds=silence(run, now),
-        past=past_of(standing.slurm, scheduler.accounts([job_id]).get(job_id)) if job_id is not None and asks else None,
+        step=progress.step,
+        total=progress.total,
+        silent_seconds=seconds_since_update(run, now),
+        past=past_of(status.slurm, scheduler.accounts([job_id]).get(job_id)) if job_id is not None and asks else None,
         failures=[f for f in failures.read(run.logs, job_id) if f.time >= since] if job_id is not None else [],
         hung=[log.stem for log in sorted(run.logs.glob("rank_*.log")) if hung(log)],
         last_words=last_line(run.logs / "rank_0000.log") or last_line(run.logs / f"{job_id}_0_log.out"),

@@ -21,9 +21,9 @@ from dual_hpc.run.directory import RunDir
 from launch.cluster.slurm import WATCHER_SECONDS, Scheduler
 from launch.records import failures, submissions
 from launch.runs.diagnosis import diagnose
-from launch.runs.evidence import gather
-from launch.runs.progress import Glance
-from launch.runs.status import FINISHED, standings
+from launch.runs.evidence import collect_evidence
+from launch.runs.progress import RunProgress
+from launch.runs.status import FINISHED, run_statuses
 
 POLL_SECONDS = 0.5
 LINE_SECONDS = 15.0  # between two lines where there is no terminal
@@ -42,12 +42,12 @@ def follow(run: RunDir, job: Job[Any]) -> None:
     interrupted = 0
     scheduler = Scheduler(WATCHER_SECONDS)
     with _Display() as display, terminated_as_interrupted():
-        glance = Glance()
+        progress = RunProgress()
         while True:
             try:
                 done = job.done() if isinstance(job, LocalJob) else _slurm_done(run, scheduler)
-                glance.update(run.journal)
-                display.show(glance)
+                progress.update(run.journal)
+                display.show(progress)
                 if done:
                     break
                 time.sleep(POLL_SECONDS)
@@ -80,15 +80,15 @@ def terminated_as_interrupted() -> Iterator[None]:
 
 def _slurm_done(run: RunDir, scheduler: Scheduler) -> bool:
     try:
-        standing = standings([run], scheduler, time.time())[0]
+        status = run_statuses([run], scheduler, time.time())[0]
     except EnvironmentFault:  # its controller restarts now and then
         return False
-    return standing.state == FINISHED or not standing.active
+    return status.state == FINISHED or not status.active
 
 
 def slurm_outcome(run: RunDir) -> DualError | None:
     """The error of a run whose jobs of Slurm have ended, in one line; None if it is finished."""
-    found = diagnose(gather(run, Scheduler()))
+    found = diagnose(collect_evidence(run, Scheduler()))
     if found.cause == FINISHED:
         return None
     kind = UserError if found.cause in ("user error", "NaN") else EnvironmentFault
@@ -144,12 +144,14 @@ class _Display:
         if self.bar is not None:
             self.bar.stop()
 
-    def show(self, glance: Glance) -> None:
+    def show(self, progress: RunProgress) -> None:
         if self.bar is not None:
-            self.bar.update(self.task, completed=glance.step, total=glance.total, words=glance.line() or "starting")
+            self.bar.update(
+                self.task, completed=progress.step, total=progress.total, words=progress.line() or "starting"
+            )
         elif time.monotonic() - self.last > LINE_SECONDS:
             self.last = time.monotonic()
-            self.say(f"train: step {glance.step}/{glance.total or '?'}  {glance.line()}")
+            self.say(f"train: step {progress.step}/{progress.total or '?'}  {progress.line()}")
 
     def say(self, words: str) -> None:
         if self.bar is not None:

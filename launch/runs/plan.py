@@ -67,7 +67,7 @@ def plan_run(source: str | None, run: str | None, overrides: Sequence[str], shar
     chosen = shards or config.data.shards or default_shards(config)
     config.data.shards = [str(Path(folder).absolute()) for folder in chosen]
     check_store(Path(config.store))
-    check_no_pattern(Path(config.store))
+    check_store_path(Path(config.store))
     check_data(config)
     check_encoders(config)
     return PlannedRun(runs_dir(Path(config.store)) / config.name, config)
@@ -136,7 +136,7 @@ def check_store(store: Path) -> None:
         raise UserError(f"store: {place} cannot be written by you; set DUAL_STORE or store= to a folder that can")
 
 
-def check_no_pattern(store: Path) -> None:
+def check_store_path(store: Path) -> None:
     """Refuse a store in whose path Slurm and submitit, which write logs there, would read signs of their own.
 
     Raises:

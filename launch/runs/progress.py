@@ -9,7 +9,7 @@ from dual_hpc.run import journal
 
 
 @dataclass
-class Glance:
+class RunProgress:
     """What the journal says about a run so far; fed with entries, it never reads a line twice.
 
     Attributes:

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Standing:
+class RunStatus:
     """One run and its newest job.
 
     Attributes:
@@ -39,7 +39,7 @@ class Standing:
     active: bool
 
 
-def standings(runs: list[RunDir], scheduler: Scheduler, now: float, tolerant: bool = False) -> list[Standing]:
+def run_statuses(runs: list[RunDir], scheduler: Scheduler, now: float, tolerant: bool = False) -> list[RunStatus]:
     """Where each run stands; Slurm is asked once for all of them.
 
     Args:
@@ -60,7 +60,7 @@ def standings(runs: list[RunDir], scheduler: Scheduler, now: float, tolerant: bo
                 raise
             log.warning("Slurm does not answer; the states are those the runs wrote themselves (%s)", str(error)[:120])
             answers = False
-    return [_standing(run, entries, known, now, answers) for run, entries in zip(runs, told, strict=True)]
+    return [_run_status(run, entries, known, now, answers) for run, entries in zip(runs, told, strict=True)]
 
 
 def is_local(entries: list[submissions.Entry]) -> bool:
@@ -92,21 +92,21 @@ def controller_lives(run: RunDir) -> bool:
     return False
 
 
-def _standing(
+def _run_status(
     run: RunDir, entries: list[submissions.Entry], known: dict[str, SlurmJob], now: float, answers: bool
-) -> Standing:
+) -> RunStatus:
     local, job_id = is_local(entries), submissions.last_job(entries)
     slurm = None if local else known.get(job_id or "")
     active = controller_lives(run) if local else slurm is not None and slurm.active
-    state = state_of(run.segments(), silence(run, now), slurm, local_lives=local and active, job_id=job_id)
+    state = state_of(run.segments(), seconds_since_update(run, now), slurm, local_lives=local and active, job_id=job_id)
     if state != FINISHED and not active and submissions.is_cancelled(entries):
         state = "cancelled"
     elif state in ("submitted", "running") and slurm is None and job_id is not None and not local and answers:
         state = "gone"
-    return Standing(state, job_id, slurm, local, active)
+    return RunStatus(state, job_id, slurm, local, active)
 
 
-def silence(run: RunDir, now: float) -> float:
+def seconds_since_update(run: RunDir, now: float) -> float:
     """Seconds since the run was last heard of."""
     touched: Path = run.journal if run.journal.exists() else run.identity_file
     return max(0.0, now - touched.stat().st_mtime)

@@ -28,7 +28,7 @@ from launch.job.local_job import RankExecutor
 from launch.job.slurm_job import submit_slurm
 from launch.records import submissions
 from launch.runs.plan import PlannedRun
-from launch.runs.status import FINISHED, standings
+from launch.runs.status import FINISHED, run_statuses
 
 
 def submit(plan: PlannedRun, profile: Profile, new_code: bool = False) -> Job[Any]:
@@ -48,8 +48,8 @@ def submit(plan: PlannedRun, profile: Profile, new_code: bool = False) -> Job[An
     if (plan.path / "run.json").exists():
         plan.open()  # a run of another configuration is refused
     code_files()
-    with new_folders([plan.path]):
-        check_idle([plan.path])
+    with transactional_dirs([plan.path]):
+        require_no_active_job([plan.path])
         run = plan.open()
         run.take_settings(plan.config)
         run.logs.mkdir(parents=True, exist_ok=True)
@@ -59,7 +59,7 @@ def submit(plan: PlannedRun, profile: Profile, new_code: bool = False) -> Job[An
         (run.path / submissions.STOP).unlink(missing_ok=True)
         if profile.executor == "local":
             return submit_local(run, request, profile)
-        with one_voice():
+        with hold_back_stderr():
             return submit_slurm(train_rank, run.path, request, profile, submissions.Entry(event="submit", job_id=""))
 
 
@@ -90,7 +90,7 @@ def check_machine(profile: Profile) -> None:
         )
 
 
-def check_idle(paths: Sequence[Path]) -> None:
+def require_no_active_job(paths: Sequence[Path]) -> None:
     """A run is worked on by one job at a time, wherever it was submitted.
 
     Raises:
@@ -98,12 +98,12 @@ def check_idle(paths: Sequence[Path]) -> None:
         EnvironmentFault: Slurm, which knows of their last jobs, does not answer.
     """
     there = [RunDir(path) for path in paths if (path / "run.json").exists()]
-    for run, standing in zip(there, standings(there, Scheduler(), time.time()), strict=True):
+    for run, status in zip(there, run_statuses(there, Scheduler(), time.time()), strict=True):
         path, name = run.path, run.path.name
-        if standing.active:
-            state = standing.slurm.state.lower() if standing.slurm else "running"
+        if status.active:
+            state = status.slurm.state.lower() if status.slurm else "running"
             raise UserError(
-                f"name: job {standing.job_id} of the run {path} is {state}; wait for it, or `dual-hpc stop {name}`"
+                f"name: job {status.job_id} of the run {path} is {state}; wait for it, or `dual-hpc stop {name}`"
             )
         if is_finished(path):
             raise UserError(
@@ -117,7 +117,7 @@ def is_finished(run: Path) -> bool:
 
 
 @contextlib.contextmanager
-def one_voice() -> Iterator[None]:
+def hold_back_stderr() -> Iterator[None]:
     """Keep back what sbatch says until it has taken the job: what it says when it refuses is in our own line."""
     said = io.StringIO()
     with contextlib.redirect_stderr(said):
@@ -126,7 +126,7 @@ def one_voice() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def new_folders(paths: Sequence[Path]) -> Iterator[None]:
+def transactional_dirs(paths: Sequence[Path]) -> Iterator[None]:
     """Make these folders of a store; those that did not exist before are removed again if what is done fails.
 
     Others who do so in this store wait meanwhile: two submissions of one run see each other.

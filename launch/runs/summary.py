@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dual_hpc.run.directory import RunDir
-from launch.runs.progress import Glance
-from launch.runs.status import Standing, silence
+from launch.runs.progress import RunProgress
+from launch.runs.status import RunStatus, seconds_since_update
 
 
 @dataclass(frozen=True)
-class Overview:
+class RunSummary:
     """What `dual-hpc runs` shows of a run; scores are those of the last validation."""
 
     name: str
@@ -29,23 +29,23 @@ class Overview:
     nodes: str | None
 
 
-def overview(run: RunDir, standing: Standing, now: float) -> Overview:
+def summarize(run: RunDir, status: RunStatus, now: float) -> RunSummary:
     """Read the journal and the segments of a run; `now` in Unix seconds."""
-    glance = Glance()
-    glance.update(run.journal)
-    slurm = standing.slurm
-    return Overview(
+    progress = RunProgress()
+    progress.update(run.journal)
+    slurm = status.slurm
+    return RunSummary(
         name=run.path.name,
         path=str(run.path),
-        state=standing.state,
-        step=glance.step,
-        total=glance.total,
-        loss=glance.metrics.get("train/loss"),
-        ua_av=glance.metrics.get("val/av/ua"),
-        ua_avt=glance.metrics.get("val/avt/ua"),
+        state=status.state,
+        step=progress.step,
+        total=progress.total,
+        loss=progress.metrics.get("train/loss"),
+        ua_av=progress.metrics.get("val/av/ua"),
+        ua_avt=progress.metrics.get("val/avt/ua"),
         segments=sum(segment.event == "start" for segment in run.segments()),
-        age_seconds=silence(run, now),
-        job_id=standing.job_id,
+        age_seconds=seconds_since_update(run, now),
+        job_id=status.job_id,
         slurm_state=slurm.state if slurm else None,
         slurm_reason=slurm.reason if slurm else None,
         nodes=slurm.nodes if slurm else None,

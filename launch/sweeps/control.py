@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dual_hpc.errors import UserError
 from launch.cluster.slurm import Scheduler
 from launch.runs.control import Member, cancel_runs, stop_runs
-from launch.runs.status import standings
+from launch.runs.status import run_statuses
 from launch.sweeps.grid import SweepDir
 
 
@@ -38,7 +38,7 @@ def _named(members: Sequence[Member], said: Sequence[str]) -> list[str]:
 
 def _active_members(sweep: SweepDir) -> list[Member]:
     runs = [run for run in sweep.runs() if run.identity_file.exists()]
-    seen = zip(runs, standings(runs, Scheduler(), time.time()), strict=True)
+    seen = zip(runs, run_statuses(runs, Scheduler(), time.time()), strict=True)
     # Those that wait first: a place that falls free would be theirs.
     active = sorted((one for one in seen if one[1].active), key=lambda one: one[1].state != "queued")
     if not active:

@@ -116,7 +116,7 @@ def parent_run(config: RunConfig, sweep: SweepDir) -> str:
         return str(client.create_run(experiment, run_name=name, tags=tags).info.run_id)
 
 
-def forget_parent(config: RunConfig, parent: str) -> None:
+def delete_parent_run(config: RunConfig, parent: str) -> None:
     """Take back the run of a sweep that was not submitted."""
     from dual_hpc.tracking.mlflow_store import store_of
 
@@ -124,7 +124,7 @@ def forget_parent(config: RunConfig, parent: str) -> None:
         client.delete_run(parent)
 
 
-def conclude(config: RunConfig, sweep: SweepDir, rows: Sequence[Row]) -> None:
+def log_to_mlflow(config: RunConfig, sweep: SweepDir, rows: Sequence[Row]) -> None:
     """Log the table, means and deviations to the sweep's own MLflow run; end it when all members have finished.
 
     Raises:

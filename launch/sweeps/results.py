@@ -15,8 +15,8 @@ from pathlib import Path
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.journal import read
 from launch.cluster.slurm import Scheduler
-from launch.runs.status import FINISHED, standings
-from launch.runs.summary import overview
+from launch.runs.status import FINISHED, run_statuses
+from launch.runs.summary import summarize
 from launch.sweeps.grid import SweepDir, experiment
 
 VALIDATION = "validation"
@@ -61,16 +61,16 @@ def rows_of(sweep: SweepDir) -> list[Row]:
     """One row per member; Slurm is asked once for all of them."""
     runs, now = sweep.runs(), time.time()
     there = [run for run in runs if run.identity_file.exists()]
-    seen = dict(zip((run.path for run in there), standings(there, Scheduler(), now, tolerant=True), strict=True))
+    seen = dict(zip((run.path for run in there), run_statuses(there, Scheduler(), now, tolerant=True), strict=True))
     found = []
     for run, member in zip(runs, sweep.sweep.members, strict=True):
-        standing = seen.get(run.path)
-        if standing is None:
+        status = seen.get(run.path)
+        if status is None:
             found.append(Row(member.name, member.overrides, "missing", 0, None, {}))
             continue
-        state = "not started" if standing.job_id is None and standing.state == "submitted" else standing.state
-        glance = overview(run, standing, now)
-        found.append(Row(member.name, member.overrides, state, glance.step, glance.total, scores_of(run)))
+        state = "not started" if status.job_id is None and status.state == "submitted" else status.state
+        progress = summarize(run, status, now)
+        found.append(Row(member.name, member.overrides, state, progress.step, progress.total, scores_of(run)))
     return found
 
 

@@ -26,7 +26,7 @@ from launch.job.slurm_job import without_allocation
 from launch.records import submissions
 from launch.runs.follow import POLL_SECONDS, interrupt, local_outcome, terminated_as_interrupted
 from launch.runs.plan import PlannedRun
-from launch.runs.submit import check_idle, check_machine, new_folders, one_voice, submit_local
+from launch.runs.submit import check_machine, hold_back_stderr, require_no_active_job, submit_local, transactional_dirs
 from launch.sweeps.grid import SweepDir
 
 
@@ -56,7 +56,7 @@ def open_members(sweep: SweepDir, plans: Sequence[PlannedRun], new_code: bool = 
     Raises:
         UserError: a job of one of them waits or runs, or it is finished.
     """
-    check_idle([plan.path for plan in plans])
+    require_no_active_job([plan.path for plan in plans])
     (sweep.path / "logs").mkdir(parents=True, exist_ok=True)
     if new_code:
         (sweep.path / ARCHIVE).unlink(missing_ok=True)
@@ -98,13 +98,13 @@ def submit_array(
     """
     check_members(plans, profile)
     request = plans[0].config.launch
-    with new_folders([sweep.path, *(plan.path for plan in plans)]):
+    with transactional_dirs([sweep.path, *(plan.path for plan in plans)]):
         open_members(sweep, plans, new_code)
         executor = SlurmExecutor(sweep.path / "logs", python=python_command(sys.executable, sweep.path))
         executor.update_parameters(**sbatch_parameters(profile, request, sweep.path, sys.executable))
         executor.update_parameters(array_parallelism=parallel)
         try:
-            with one_voice(), without_allocation(), executor.batch():
+            with hold_back_stderr(), without_allocation(), executor.batch():
                 jobs = [executor.submit(train_rank, str(plan.path)) for plan in plans]
         except FailedJobError as error:
             raise EnvironmentFault(f"sbatch refused the array: {one_line(error)}") from error
@@ -114,7 +114,7 @@ def submit_array(
     return [job.job_id for job in jobs]
 
 
-def run_here(
+def run_locally(
     sweep: SweepDir,
     plans: Sequence[PlannedRun],
     profile: Profile,
@@ -132,7 +132,7 @@ def run_here(
         KeyboardInterrupt: after Ctrl-C, when the members that ran have ended.
     """
     check_members(plans, profile)
-    with new_folders([sweep.path, *(plan.path for plan in plans)]):
+    with transactional_dirs([sweep.path, *(plan.path for plan in plans)]):
         waiting = deque(open_members(sweep, plans, new_code))
     request, total = plans[0].config.launch, len(waiting)
     running: dict[str, tuple[RunDir, LocalJob[Any]]] = {}

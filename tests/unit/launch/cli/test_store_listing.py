@@ -87,7 +87,7 @@ def test_what_is_no_run_is_passed_over(store: Path) -> None:
     (store / "runs" / "loop").symlink_to(store / "runs" / "loop")
     found = list_store(store, Scheduler(), 0.0)
     assert [row.name for row in found.runs] == ["good", "odd"] and found.broken == {}
-    assert list_store(store / "nowhere", Scheduler(), 0.0) == store_listing.Listing()
+    assert list_store(store / "nowhere", Scheduler(), 0.0) == store_listing.StoreListing()
 
 
 def test_slurm_is_asked_once_for_all_runs_and_jobs(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from launch.cli.main import main
 from launch.cluster.slurm import Scheduler, SlurmJob
 from launch.commands import status
 from launch.commands.job_dir import JobDescription, JobDir, TaskEvent, find_job, list_jobs
-from launch.commands.status import diagnose_job, job_state, overviews, task_state
+from launch.commands.status import command_statuses, diagnose_command, job_state, task_state
 
 
 @pytest.fixture(autouse=True)
@@ -96,10 +96,10 @@ def test_one_task_failed_and_why_tells_which_and_what_it_said(job: JobDir) -> No
     job.record(TaskEvent(task=1, event="start"))
     job.record(end(1, 2))
     (job.logs / "task_0001.log").write_text("reading\ndual-hpc: error: /my corpus does not exist\n")
-    seen = overviews([job], answering("7_0|COMPLETED|None|n1\n7_1|FAILED|None|n2\n"))[0]
+    seen = command_statuses([job], answering("7_0|COMPLETED|None|n1\n7_1|FAILED|None|n2\n"))[0]
     assert (seen.state, seen.tasks, seen.exit_codes) == ("failed", ["finished", "failed"], [0, 2])
     assert seen.nodes == "n1,n2" and seen.command == "dual-hpc pack meld '/my corpus'"
-    why = diagnose_job(job, answering("7_1|FAILED|None|n2\n"))
+    why = diagnose_command(job, answering("7_1|FAILED|None|n2\n"))
     assert why.cause == "user error" and "task 1 of 2 (job 7_1)" in why.sentence
     assert why.sentence.endswith("/my corpus does not exist") and seen.command in why.advice
 
@@ -108,7 +108,7 @@ def test_accounting_tells_a_kill_for_memory_from_a_failure(job: JobDir) -> None:
     account = "7_0|FAILED|1:0|n1\n7_0.0|OUT_OF_MEMORY|0:125|n1\n"
     job.record(TaskEvent(task=1, event="start"))
     job.record(end(1, 0))
-    why = diagnose_job(job, answering("7_0|FAILED|None|n1\n", account))
+    why = diagnose_command(job, answering("7_0|FAILED|None|n1\n", account))
     assert why.cause == "out of memory" and "launch.cpus_per_rank" in why.advice
 
 
@@ -117,7 +117,7 @@ def test_a_silent_slurm_hides_no_job(job: JobDir, caplog: pytest.LogCaptureFixtu
         raise EnvironmentFault("squeue: cannot be reached")
 
     job.record(end(0, 0))
-    assert overviews([job], Scheduler(0, silent))[0].tasks == ["finished", "submitted"]
+    assert command_statuses([job], Scheduler(0, silent))[0].tasks == ["finished", "submitted"]
     assert "Slurm does not answer" in caplog.text
 
 
@@ -181,6 +181,6 @@ def test_runs_lists_jobs_and_runs_apart(job: JobDir, tmp_path: Path, capfd: pyte
 def test_why_tells_what_a_task_waits_for_and_what_to_do_if_it_will_never_begin(
     job: JobDir, reason: str, advised: bool
 ) -> None:
-    why = diagnose_job(job, answering(f"7_0|PENDING|{reason}|\n7_1|PENDING|{reason}|\n"))
+    why = diagnose_command(job, answering(f"7_0|PENDING|{reason}|\n7_1|PENDING|{reason}|\n"))
     assert (why.cause, why.sentence.split(";")[0]) == ("queued", f"task 0 of 2 (job 7_0) is queued ({reason})")
     assert (f"dual-hpc cancel {job.name}" in why.advice and "dual-hpc pack meld" in why.advice) == advised

@@ -12,9 +12,9 @@ from launch.cluster.slurm import SlurmJob
 from launch.records.failures import Failure
 from launch.records.submissions import BY_USER, CTRL_C, QUEUED, Entry
 from launch.runs.diagnosis import Evidence, diagnose
-from launch.runs.status import Standing, state_of
+from launch.runs.status import RunStatus, state_of
 
-GONE = Standing("failed", "7", None, local=False, active=False)
+GONE = RunStatus("failed", "7", None, local=False, active=False)
 ENDED = Evidence("trial", GONE, step=12, total=40)
 STOPPED = replace(GONE, state="stopped")
 START = Segment(event="start", job_id="7")
@@ -33,15 +33,15 @@ def failure(message: str, code: int = 1, **more: Any) -> Failure:
 @pytest.mark.parametrize(
     ("evidence", "cause", "said"),
     [
-        (replace(ENDED, standing=replace(GONE, state="finished"), step=40), "finished", "finished at step 40 of 40"),
+        (replace(ENDED, status=replace(GONE, state="finished"), step=40), "finished", "finished at step 40 of 40"),
         (
-            replace(ENDED, standing=replace(GONE, state="queued", slurm=SlurmJob("7", "PENDING", "Resources"))),
+            replace(ENDED, status=replace(GONE, state="queued", slurm=SlurmJob("7", "PENDING", "Resources"))),
             "queued",
             "(Resources)",
         ),
-        (replace(ENDED, standing=replace(GONE, state="running", active=True)), "running", "at step 12 of 40"),
+        (replace(ENDED, status=replace(GONE, state="running", active=True)), "running", "at step 12 of 40"),
         (
-            replace(ENDED, standing=replace(GONE, state="running", active=True), silent_seconds=1200),
+            replace(ENDED, status=replace(GONE, state="running", active=True), silent_seconds=1200),
             "hang",
             "nothing for 20 minutes",
         ),
@@ -66,12 +66,12 @@ def failure(message: str, code: int = 1, **more: Any) -> Failure:
             "dual-hpc cancel",
         ),
         (
-            replace(ENDED, standing=STOPPED, history=[Entry(event="leave", job_id="7", cause=BY_USER)]),
+            replace(ENDED, status=STOPPED, history=[Entry(event="leave", job_id="7", cause=BY_USER)]),
             "stopped",
             "stopped by `dual-hpc stop` at step 12 of 40, and saved",
         ),
         (
-            replace(ENDED, standing=STOPPED, history=[Entry(event="stop", job_id="7", cause=CTRL_C)]),
+            replace(ENDED, status=STOPPED, history=[Entry(event="stop", job_id="7", cause=CTRL_C)]),
             "stopped",
             "stopped by Ctrl-C at step 12 of 40, and saved",
         ),
@@ -81,7 +81,7 @@ def failure(message: str, code: int = 1, **more: Any) -> Failure:
             "cancelled by Ctrl-C",
         ),
         (
-            replace(ENDED, standing=STOPPED, history=[Entry(event="stop", job_id="7")]),
+            replace(ENDED, status=STOPPED, history=[Entry(event="stop", job_id="7")]),
             "stopped",
             "and saved",
         ),
@@ -102,7 +102,7 @@ def failure(message: str, code: int = 1, **more: Any) -> Failure:
         (
             replace(
                 ENDED,
-                standing=replace(GONE, state="cancelled"),
+                status=replace(GONE, state="cancelled"),
                 past=slurm("CANCELLED"),
                 history=[Entry(event="stop", job_id="7", cause=QUEUED)],
             ),
@@ -112,7 +112,7 @@ def failure(message: str, code: int = 1, **more: Any) -> Failure:
         (
             replace(
                 ENDED,
-                standing=replace(GONE, state="cancelled"),
+                status=replace(GONE, state="cancelled"),
                 past=slurm("CANCELLED"),
                 history=[Entry(event="stop", job_id="7")],
             ),
@@ -152,8 +152,8 @@ def failure(message: str, code: int = 1, **more: Any) -> Failure:
         ),
         (replace(ENDED, history=[LEFT], last_words="No space"), "failed", "its last words: No space"),
         (replace(ENDED, past=slurm("FAILED"), last_words="Killed"), "unknown", "Killed"),
-        (replace(ENDED, standing=replace(GONE, state="gone")), "unknown", "does not know job 7"),
-        (replace(ENDED, standing=replace(GONE, state="ending", active=True)), "ending", "job 7 is ending"),
+        (replace(ENDED, status=replace(GONE, state="gone")), "unknown", "does not know job 7"),
+        (replace(ENDED, status=replace(GONE, state="ending", active=True)), "ending", "job 7 is ending"),
     ],
 )
 def test_every_end_has_its_sentence_and_its_advice(evidence: Evidence, cause: str, said: str) -> None:
@@ -184,7 +184,7 @@ def test_every_end_has_its_sentence_and_its_advice(evidence: Evidence, cause: st
 )
 def test_a_job_that_waiting_does_not_help_is_told_so(reason: str, advice: str) -> None:
     waiting = replace(GONE, state="queued", slurm=SlurmJob("7", "PENDING", reason), active=True)
-    found = diagnose(replace(ENDED, standing=waiting))
+    found = diagnose(replace(ENDED, status=waiting))
     assert found.cause == "queued" and f"({reason})" in found.sentence
     assert advice in found.advice and bool(found.advice) == bool(advice)
 
@@ -192,7 +192,7 @@ def test_a_job_that_waiting_does_not_help_is_told_so(reason: str, advice: str) -
 def test_what_befell_a_run_on_its_way_is_told() -> None:
     evidence = replace(
         ENDED,
-        standing=replace(GONE, state="finished"),
+        status=replace(GONE, state="finished"),
         history=[Entry(event="requeue", job_id="7", cause="preempted")],
         past=slurm("COMPLETED", earlier=("REQUEUED",)),
     )

@@ -20,7 +20,7 @@ from launch.cluster.slurm import Scheduler
 from launch.job.local_job import LOCK
 from launch.records import submissions
 from launch.runs import control, status
-from launch.runs.status import Standing, controller_lives, standings
+from launch.runs.status import RunStatus, controller_lives, run_statuses
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_slurm_tells_the_state_of_a_run_that_says_nothing(run: RunDir, queue: str, state: str, active: bool) -> None:
-    (found,) = standings([run], answering(queue), 0.0)
+    (found,) = run_statuses([run], answering(queue), 0.0)
     assert (found.state, found.active, found.job_id) == (state, active, "7")
 
 
@@ -60,21 +60,21 @@ def test_a_silent_slurm_hides_no_run(run: RunDir, caplog: pytest.LogCaptureFixtu
         raise EnvironmentFault("squeue: cannot be reached")
 
     with pytest.raises(EnvironmentFault):
-        standings([run], Scheduler(0, silent), 0.0)
+        run_statuses([run], Scheduler(0, silent), 0.0)
     run.append_segment(Segment(event="start", job_id="7"))
-    (found,) = standings([run], Scheduler(0, silent), 0.0, tolerant=True)
+    (found,) = run_statuses([run], Scheduler(0, silent), 0.0, tolerant=True)
     assert found.state == "running" and "Slurm does not answer" in caplog.text
 
 
 def test_a_cancelled_job_is_cancelled_though_it_wrote_nothing_and_slurm_has_forgotten_it(run: RunDir) -> None:
     for event in ("start", "end"):
         run.append_segment(Segment(event=event, job_id="6", reason="stopped" if event == "end" else None))
-    assert standings([run], answering(""), 0.0)[0].state == "gone"
+    assert run_statuses([run], answering(""), 0.0)[0].state == "gone"
     submissions.record(run.path, submissions.Entry(event="cancel", job_id="7"))
-    assert standings([run], answering(""), 0.0)[0].state == "cancelled"
-    assert standings([run], answering("7|RUNNING|None|n1\n"), 0.0)[0].state == "running"
+    assert run_statuses([run], answering(""), 0.0)[0].state == "cancelled"
+    assert run_statuses([run], answering("7|RUNNING|None|n1\n"), 0.0)[0].state == "running"
     submissions.record(run.path, submissions.Entry(event="submit", job_id="8"))
-    assert standings([run], answering("8|PENDING|None|\n"), 0.0)[0].state == "queued"
+    assert run_statuses([run], answering("8|PENDING|None|\n"), 0.0)[0].state == "queued"
 
 
 def test_a_local_job_that_was_cancelled_before_its_first_step_is_not_called_stopped(tmp_path: Path) -> None:
@@ -85,11 +85,11 @@ def test_a_local_job_that_was_cancelled_before_its_first_step_is_not_called_stop
     for event in ("submit", "cancel"):
         entry = submissions.Entry(event=event, job_id="71", request=config.launch, profile=load_profile("local"))
         submissions.record(made.path, entry)
-    assert standings([made], answering(""), 0.0)[0].state == "cancelled"
+    assert run_statuses([made], answering(""), 0.0)[0].state == "cancelled"
 
 
 def test_what_does_not_run_can_be_neither_stopped_nor_cancelled(run: RunDir) -> None:
-    (found,) = standings([run], answering(""), 0.0)
+    (found,) = run_statuses([run], answering(""), 0.0)
     for act in (control.stop, control.cancel):
         with pytest.raises(UserError, match="no job works on demo"):
             act(run, found)
@@ -99,7 +99,7 @@ def test_what_does_not_run_can_be_neither_stopped_nor_cancelled(run: RunDir) -> 
 def test_a_process_that_is_no_controller_is_left_alone(tmp_path: Path) -> None:
     made = RunDir.create(tmp_path / "runs" / "demo", load_config("demo", [f"store={tmp_path}"]))
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as stranger:
-        working = Standing("running", str(stranger.pid), None, local=True, active=True)
+        working = RunStatus("running", str(stranger.pid), None, local=True, active=True)
         assert control.stop(made, working) and (made.path / submissions.STOP).exists()
         with pytest.raises(UserError, match="another machine"):
             control.cancel(made, working)

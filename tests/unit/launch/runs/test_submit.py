@@ -20,7 +20,7 @@ from launch.commands.submit import task_words
 from launch.job.slurm_job import without_allocation
 from launch.records import submissions
 from launch.runs.plan import plan_resumption
-from launch.runs.submit import new_folders
+from launch.runs.submit import transactional_dirs
 from launch.sweeps.grid import SweepDir, folder, grid
 
 
@@ -88,13 +88,13 @@ def test_one_submission_at_a_time_in_a_store_and_nothing_is_left_of_one_that_fai
             subprocess.run([sys.executable, "-c", probe, tmp_path / "store"], stderr=subprocess.DEVNULL).returncode == 1
         )
 
-    with pytest.raises(KeyboardInterrupt), new_folders(paths):
+    with pytest.raises(KeyboardInterrupt), transactional_dirs(paths):
         assert all(path.is_dir() for path in paths) and others_wait()
         raise KeyboardInterrupt
     assert not any(path.exists() for path in paths) and not others_wait()
-    with new_folders(paths):
+    with transactional_dirs(paths):
         pass
-    with pytest.raises(OSError), new_folders([*paths, tmp_path / "store" / "runs" / "cv.1"]):
+    with pytest.raises(OSError), transactional_dirs([*paths, tmp_path / "store" / "runs" / "cv.1"]):
         raise OSError
     assert all(path.is_dir() for path in paths) and not (tmp_path / "store" / "runs" / "cv.1").exists()
 

@@ -16,12 +16,12 @@ from launch.cluster.profiles import load_profile
 from launch.cluster.slurm import Scheduler
 from launch.runs import submit
 from launch.runs.diagnosis import diagnose
-from launch.runs.evidence import gather
+from launch.runs.evidence import collect_evidence
 from launch.runs.plan import PlannedRun
 from launch.sweeps.grid import SweepDir, folder, grid
 from launch.sweeps.plan import idle_members, plan_again
 from launch.sweeps.results import rows_of
-from launch.sweeps.submit import run_here
+from launch.sweeps.submit import run_locally
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_a_failing_member_keeps_no_other_from_its_turn_and_is_resubmitted_alone(
     (tmp_path / "broken").touch()
     sweep, plans = planned
     lines: list[str] = []
-    run_here(sweep, plans, load_profile("local"), 2, lines.append)
+    run_locally(sweep, plans, load_profile("local"), 2, lines.append)
     assert [line for line in lines if "begins" in line] == [f"cv.seed-{n}: begins" for n in range(3)]
     assert [lines.index(f"cv.seed-{n}: begins") for n in range(2)] == [0, 1] != lines.index("cv.seed-2: begins")
     assert states(sweep)[::2] == ["finished"] * 2 and states(sweep)[1] != "finished"
@@ -85,7 +85,7 @@ def test_a_failing_member_keeps_no_other_from_its_turn_and_is_resubmitted_alone(
             (tmp_path / "broken").unlink()
         ((again, profile),) = plan_again(sweep, idle_members(sweep)[0], [])
         assert [plan.path.name for plan in again] == ["cv.seed-1"]
-        run_here(sweep, again, profile, 1, lines.append)
+        run_locally(sweep, again, profile, 1, lines.append)
     assert states(sweep) == ["finished"] * 3 and idle_members(sweep) == ([], [])
 
 
@@ -111,9 +111,9 @@ def test_ctrl_c_and_sigterm_let_what_runs_save_and_start_no_more(
             interrupt()
 
     with pytest.raises(KeyboardInterrupt):
-        run_here(sweep, plans, load_profile("local"), 1, say)
+        run_locally(sweep, plans, load_profile("local"), 1, say)
     assert states(sweep) == ["stopped", "not started", "not started"]
-    assert diagnose(gather(sweep.runs()[0], Scheduler())).sentence == "stopped by Ctrl-C at step 0, and saved"
+    assert diagnose(collect_evidence(sweep.runs()[0], Scheduler())).sentence == "stopped by Ctrl-C at step 0, and saved"
     assert idle_members(sweep)[0] == [plan.path.name for plan in plans], "all can be taken up again"
 
 
@@ -124,5 +124,5 @@ def test_a_request_for_many_machines_leaves_nothing_here(
     for plan in plans:
         plan.config.launch.nodes = 2
     with pytest.raises(UserError, match=r"launch.nodes=2"):
-        run_here(sweep, plans, load_profile("local"), 1, print)
+        run_locally(sweep, plans, load_profile("local"), 1, print)
     assert not (tmp_path / "runs").exists() and not (tmp_path / "sweeps").exists()
