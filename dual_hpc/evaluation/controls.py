@@ -12,7 +12,8 @@ from typing import Any
 
 import torch
 
-from dual_hpc.data.modalities import keep, of, present
+from dual_hpc.data.modality_mask import has_modality, mask_except
+from dual_hpc.modality import Modality
 
 # name -> what the model is shown, and which part of it is another utterance's
 CONTROLS = {"foreign video": ("av", "v"), "foreign text": ("avt", "t")}
@@ -23,11 +24,12 @@ def mismatched(batch: Mapping[str, Any], modalities: str, foreign: str) -> dict[
 
     `valid` is False for utterances that lack it, or have no partner in their batch.
     """
-    able = batch["valid"] & present(batch, foreign)
+    modality = Modality.from_letter(foreign)
+    able = batch["valid"] & has_modality(batch, modality)
     partner = partners(batch["labels"], able)
     rows = partner.clamp_min(0)
-    swapped = {key: batch[key][rows] for key in of(foreign) if key in batch}
-    return keep({**batch, **swapped, "valid": able & (partner >= 0)}, modalities)
+    swapped = {key: batch[key][rows] for key in modality.keys if key in batch}
+    return mask_except({**batch, **swapped, "valid": able & (partner >= 0)}, modalities)
 
 
 def partners(labels: torch.Tensor, able: torch.Tensor) -> torch.Tensor:

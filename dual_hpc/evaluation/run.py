@@ -18,7 +18,7 @@ from dual_hpc.data.dataset import ShardSet
 from dual_hpc.data.features import feature_source
 from dual_hpc.data.format.sample import Utterance
 from dual_hpc.data.loader import EvalLoader
-from dual_hpc.data.modalities import keep
+from dual_hpc.data.modality_mask import mask_except
 from dual_hpc.errors import UserError
 from dual_hpc.evaluation.controls import CONTROLS, mismatched
 from dual_hpc.evaluation.perturbations.recorded_noise import Recordings
@@ -167,7 +167,7 @@ def _applies(shown: str, foreign: str, reads: str) -> bool:
 def _views(subsets: Sequence[str], controls: Mapping[str, tuple[str, str]], reads: str) -> dict[str, View]:
     """Everything that one pass over the data answers: the subsets, text alone, and what the controls compare."""
     wanted = [*subsets, *(["t"] if "t" in reads else []), *(shown for shown, _ in controls.values())]
-    views: dict[str, View] = {subset: partial(keep, modalities=subset) for subset in wanted}
+    views: dict[str, View] = {subset: partial(mask_except, subset=subset) for subset in wanted}
     for name, (shown, foreign) in controls.items():
         views[name] = partial(mismatched, modalities=shown, foreign=foreign)
     return views

@@ -15,10 +15,11 @@ from dual_hpc.data.tokenize import tokenize
 from dual_hpc.errors import UserError
 from dual_hpc.inference.preparation import Prepared, Preprocessing, prepare
 from dual_hpc.inference.requests import Clip
+from dual_hpc.modality import Modality, parse_subset
 from dual_hpc.model import DualForEmotionClassification, load_model
 
-_NAMES = {"a": "audio", "v": "video", "t": "text"}
-_MISSING = {"a": "no audio: answered without it", "v": "no video: answered without it"}
+# A missing transcript is not worth a warning: most clips have none.
+_WARNED_IF_MISSING = (Modality.AUDIO, Modality.VIDEO)
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Predictor:
         self.model, self.tokenizer, self.device = model.eval(), tokenizer, device
         self.preprocessing = Preprocessing(**model.config.preprocessing)
         self.labels: list[str] = model.config.labels
-        self.reads = set(model.config.modalities)
+        self.reads = set(parse_subset(model.config.modalities))
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, device: str | None = None) -> Predictor:
@@ -105,13 +106,12 @@ class Predictor:
         warnings = list(prepared.warnings)
         if text_cut:
             warnings.append(f"only the first {self.preprocessing.max_tokens} tokens of the text are used")
-        warnings += [line for letter, line in _MISSING.items() if letter in self.reads - prepared.present]
-        warnings += [
-            f"the model was made without {_NAMES[m]}: not used" for m in "avt" if m in prepared.present - self.reads
-        ]
-        used = [_NAMES[letter] for letter in "avt" if letter in prepared.present & self.reads]
+        missing, unread = self.reads - prepared.present, prepared.present - self.reads
+        warnings += [f"no {m}: answered without it" for m in _WARNED_IF_MISSING if m in missing]
+        warnings += [f"the model was trained without {m}: not used" for m in Modality if m in unread]
+        used = [str(m) for m in Modality if m in prepared.present & self.reads]
         if not used:
-            warnings.append("nothing that the model looks at: the answer is its prior")
+            warnings.append("the clip has no modality that the model reads: the answer is the model's prior")
         return Prediction(
             input=str(clip.path),
             label=self.labels[row.index(max(row))],

@@ -19,6 +19,7 @@ from dual_hpc.data.decoding.grid import audio_samples, frame_times
 from dual_hpc.data.decoding.media import iter_frames, read_audio
 from dual_hpc.data.format.sample import AUDIO_RATE
 from dual_hpc.inference.requests import Clip
+from dual_hpc.modality import Modality
 
 _BLIND_STEP = 1 / 25  # seconds a single picture of unknown rate is taken to last
 
@@ -36,11 +37,11 @@ class Preprocessing:
 
 @dataclass
 class Prepared:
-    """A sample, what it holds ("a", "v", "t") and what the user should know about it."""
+    """A sample, which modalities it has and what the user should know about it."""
 
     sample: Sample
     seconds: float  # of the clip, before cutting
-    present: set[str] = field(default_factory=set)
+    present: set[Modality] = field(default_factory=set)
     warnings: list[str] = field(default_factory=list)
 
 
@@ -85,9 +86,8 @@ def prepare(clip: Clip, settings: Preprocessing) -> Prepared:
         seconds=seconds,
         warnings=faults,
     )
-    for letter, held in (("a", bool(wave.size)), ("v", frames is not None), ("t", text is not None)):
-        if held:
-            prepared.present.add(letter)
+    held = {Modality.AUDIO: bool(wave.size), Modality.VIDEO: frames is not None, Modality.TEXT: text is not None}
+    prepared.present = {modality for modality, is_held in held.items() if is_held}
     if seconds > settings.max_seconds:
         prepared.warnings.append(f"only the first {settings.max_seconds:g} of {seconds:.1f} seconds are used")
     return prepared

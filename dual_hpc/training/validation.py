@@ -10,18 +10,17 @@ import torch
 from torch import nn
 
 from dual_hpc.config.schema import RunConfig
-from dual_hpc.data.modalities import keep
+from dual_hpc.data.modality_mask import mask_except
 from dual_hpc.evaluation.metrics import scores
 from dual_hpc.evaluation.predictions import predict_views
+from dual_hpc.modality import Modality, format_subset
 from dual_hpc.training.distributed import World
 
 
 def subsets(config: RunConfig) -> list[str]:
     """The modality subsets that are scored: the choosing one first, then all that the model has."""
     model = config.model
-    everything = "".join(
-        letter for letter, used in (("a", model.use_audio), ("v", model.use_video), ("t", model.use_text)) if used
-    )
+    everything = format_subset(modality for modality in Modality if getattr(model, f"use_{modality}"))
     return list(dict.fromkeys([config.training.select_modalities, everything]))
 
 
@@ -46,7 +45,7 @@ def validate(
         Interrupted: on all ranks, once one was asked: a validation may last longer than the time given for stopping.
     """
     loader = _until(loader, asked, world)
-    views = {subset: partial(keep, modalities=subset) for subset in subsets(config)}
+    views = {subset: partial(mask_except, subset=subset) for subset in subsets(config)}
     found: dict[str, float] = {}
     for subset, answers in predict_views(model, loader, views, world.device, world.gather).items():
         for name, value in scores(answers.truth, answers.answers, n_classes).main().items():

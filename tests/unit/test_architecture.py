@@ -14,6 +14,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("dual_hpc", "shards", "launch", "slurm")
 LARGEST = 350  # lines
 
+# Modules that every room may import, and that import nothing of ours.
+FREE = ("modality",)
 # Rooms, and what each may import of the others. An edge that no file uses any more is taken out of the table.
 DUAL_HPC = {
     "errors": set(),
@@ -89,6 +91,11 @@ def test_rooms_of_dual_hpc_import_what_they_may_and_use_what_they_are_granted() 
     assert not {edge: used[edge] for edge in used.keys() - granted}, "imports that the table does not grant"
     unused = granted - used.keys()
     assert not unused, "granted, and used by nobody"
+
+
+@pytest.mark.parametrize("name", FREE)
+def test_what_every_room_may_import_imports_no_room(name: str) -> None:
+    assert not imports_of(ROOT / "dual_hpc" / f"{name}.py")
 
 
 def test_the_rooms_of_dual_hpc_have_no_circle() -> None:

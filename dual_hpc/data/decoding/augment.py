@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from dual_hpc.data.format.members import AUDIO_RATE
 from dual_hpc.data.keys import key_of
 from dual_hpc.data.settings import AugmentSettings
+from dual_hpc.modality import Modality
 
 
 def generator(seed: int, epoch: int, number: int, purpose: str) -> np.random.Generator:
@@ -22,19 +23,26 @@ def generator(seed: int, epoch: int, number: int, purpose: str) -> np.random.Gen
     return np.random.Generator(np.random.Philox(key=key_of(seed, epoch, number, purpose)))
 
 
-def dropped_modalities(present: Collection[str], config: AugmentSettings, rng: np.random.Generator) -> set[str]:
-    """Which of the present modalities ("a", "v", "t") this sample does without.
+def dropped_modalities(
+    present: Collection[Modality], config: AugmentSettings, rng: np.random.Generator
+) -> set[Modality]:
+    """Which of the present modalities this sample does without.
 
     Audio and video are never both missing afterwards unless both were missing before, and something always remains.
     """
-    draws = dict(zip("avt", rng.random(3), strict=True))
-    probabilities = {"a": config.drop_audio, "v": config.drop_video, "t": config.drop_text}
-    dropped = {m for m in "avt" if m in present and draws[m] < probabilities[m]}
-    if not {"a", "v"} & (set(present) - dropped):
-        kept = {"a", "v"} & set(present)
+    draws = dict(zip(Modality, rng.random(3), strict=True))
+    probabilities = {
+        Modality.AUDIO: config.drop_audio,
+        Modality.VIDEO: config.drop_video,
+        Modality.TEXT: config.drop_text,
+    }
+    dropped = {m for m in Modality if m in present and draws[m] < probabilities[m]}
+    audible_or_visible = {Modality.AUDIO, Modality.VIDEO}
+    if not audible_or_visible & (set(present) - dropped):
+        kept = audible_or_visible & set(present)
         if len(kept) == 2:
-            kept = {"a" if rng.random() < 0.5 else "v"}
-        dropped -= kept or {"t"}
+            kept = {Modality.AUDIO if rng.random() < 0.5 else Modality.VIDEO}
+        dropped -= kept or {Modality.TEXT}
     return dropped
 
 

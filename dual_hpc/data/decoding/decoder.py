@@ -12,9 +12,15 @@ from dual_hpc.data.decoding.decode import BadSample, decode_audio, decode_featur
 from dual_hpc.data.format.members import AUDIO, FEATURES, META, TEXT, VIDEO
 from dual_hpc.data.format.reader import SampleRef, is_intact
 from dual_hpc.data.settings import AugmentSettings, DecodeSettings, bare
+from dual_hpc.modality import Modality
 
 NO_LABEL = -100  # torch's own value for "no class"
-_MODALITY = {AUDIO: "a", VIDEO: "v", TEXT: "t", "audio.npy": "a", "video.npy": "v", "text.npy": "t"}
+_MODALITY = {  # of each member that carries one
+    AUDIO: Modality.AUDIO,
+    VIDEO: Modality.VIDEO,
+    TEXT: Modality.TEXT,
+    **{f"{modality.feature_key}{FEATURES}": modality for modality in Modality},
+}
 
 
 @dataclass(frozen=True)

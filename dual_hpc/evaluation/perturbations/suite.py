@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from dual_hpc.data.modalities import keep
+from dual_hpc.data.modality_mask import mask_except
 from dual_hpc.evaluation.metrics import Scores, scores
 from dual_hpc.evaluation.perturbations.audio_shift import with_late_sound
 from dual_hpc.evaluation.perturbations.dropped_frames import with_lost_pictures
@@ -141,7 +141,7 @@ class Suite:
         """Everything that the curves rest on, by name."""
         plain = {subset for one in (*self._changes, *self._absences) for subset in self._shown(one)}
         plain |= {_without(subset, one.modality) for one in self._absences for subset in self._shown(one)}
-        views: dict[str, View] = {subset: partial(keep, modalities=subset) for subset in sorted(plain)}
+        views: dict[str, View] = {subset: partial(mask_except, subset=subset) for subset in sorted(plain)}
         for one in self._changes:
             for level in one.levels:
                 for subset in self._shown(one):
@@ -166,7 +166,7 @@ class Suite:
         return kept[::-1]
 
     def _disturbed(self, batch: Batch, one: Disturbance, level: float, subset: str) -> Batch:
-        return keep(self._change[one.name](batch, level), subset)
+        return mask_except(self._change[one.name](batch, level), subset)
 
     def _answers(self, one: Disturbance, level: float, subset: str, found: Mapping[str, Predictions]) -> Predictions:
         if one not in ABSENCES:

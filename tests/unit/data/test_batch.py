@@ -16,7 +16,7 @@ from dual_hpc.data.dataset import ShardSet
 from dual_hpc.data.decoding.augment import generator
 from dual_hpc.data.decoding.decoder import Sample
 from dual_hpc.data.loader import EvalLoader, TrainLoader
-from dual_hpc.data.modalities import keep
+from dual_hpc.data.modality_mask import mask_except
 from dual_hpc.data.tokenize import tokenize
 from tests.unit.data.conftest import Clip, augment_all, settings, write_shards
 
@@ -59,11 +59,11 @@ def test_blank_rows_are_zero_and_no_axis_is_empty():
 def test_kept_modalities_are_untouched_and_others_blank(folder, tokenizer):
     shard_set = ShardSet([folder])
     batch = next(iter(EvalLoader(shard_set, range(4), range(4), settings(), tokenizer, batch_size=4)))
-    kept = keep(batch, "v")
+    kept = mask_except(batch, "v")
     assert torch.equal(kept["frames"], batch["frames"]) and torch.equal(kept["labels"], batch["labels"])
     for name in ("waveform_lengths", "waveform", "attention_mask"):
         assert batch[name].any() and not kept[name].any() and kept[name].shape == batch[name].shape
-    assert keep(batch, "avt").keys() == batch.keys()
+    assert mask_except(batch, "avt").keys() == batch.keys()
 
 
 def test_missing_members_have_length_zero(tmp_path, media, tokenizer):
@@ -108,7 +108,7 @@ def test_feature_shards_give_padded_arrays_and_lengths(tmp_path, workers):
     assert batch["audio_lengths"].tolist() == [2, 5, 1]
     assert batch["text"].shape == (3, 3, 6) and batch["text_lengths"].tolist() == [3, 3, 0]
     assert "waveform" not in batch
-    assert not keep(batch, "t")["audio_lengths"].any()
+    assert not mask_except(batch, "t")["audio_lengths"].any()
 
 
 def test_padding_is_reported(folder):

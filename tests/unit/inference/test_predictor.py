@@ -107,7 +107,7 @@ def test_a_model_made_without_text_says_that_it_was_not_used(saved_model, clips,
     predictor = Predictor.from_pretrained(tmp_path)
     answer = predictor.predict(clips / "both.mp4", "so it goes")
     assert answer.modalities == ["audio", "video"]
-    assert any("made without text" in line for line in answer.warnings)
+    assert any("trained without text" in line for line in answer.warnings)
 
 
 def test_a_text_longer_than_the_model_reads_is_said_to_be_cut(predictor, clips):

@@ -11,6 +11,7 @@ from dual_hpc.data.decoding.decode import decode_video
 from dual_hpc.data.decoding.grid import frame_times
 from dual_hpc.inference.preparation import Preprocessing, prepare
 from dual_hpc.inference.requests import Clip
+from dual_hpc.modality import Modality, parse_subset
 
 SETTINGS = Preprocessing(image_size=32, video_hz=5.0, max_seconds=2.0, max_tokens=16)
 
@@ -45,7 +46,7 @@ def test_a_stretch_is_the_same_as_the_clip_cut_there(clips):
 )
 def test_what_a_clip_lacks_is_left_out(clips, name, present):
     prepared = prepare(Clip(clips / name, text="  "), SETTINGS)
-    assert prepared.present == set(present)
+    assert prepared.present == set(parse_subset(present))
     assert bool(prepared.sample.waveform.size) == ("a" in present)
     assert (prepared.sample.frames is not None) == ("v" in present)
     assert prepared.sample.text is None
@@ -80,7 +81,7 @@ def test_an_animated_gif_is_a_clip_without_sound(clips, tmp_path):
             container.mux(stream.encode(picture.reformat(format="rgb8")))
         container.mux(stream.encode())
     prepared = prepare(Clip(tmp_path / "a.gif"), SETTINGS)
-    assert prepared.present == {"v"}
+    assert prepared.present == {Modality.VIDEO}
     assert prepared.seconds == pytest.approx(1.0)
     levels = prepared.sample.frames.mean((1, 2, 3))
     assert len(levels) == 5 and (np.diff(levels) > 0).all()

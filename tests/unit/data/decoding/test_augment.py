@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dual_hpc.data.decoding.augment import augment_audio, augment_video, drop_tokens, dropped_modalities, generator
+from dual_hpc.modality import Modality, parse_subset
 from tests.unit.data.conftest import augment_all
 
 NOTHING = dict(gain_db=0, noise_prob=0, time_mask_prob=0, flip_prob=0, crop_fraction=0, colour=0, frame_drop_prob=0)
-PRESENT = st.sampled_from(["a", "v", "t", "av", "at", "vt", "avt"])
+PRESENT = st.sampled_from([parse_subset(letters) for letters in ("a", "v", "t", "av", "at", "vt", "avt")])
 
 
 def test_seed_epoch_sample_and_purpose_each_give_other_numbers():
@@ -27,16 +28,17 @@ def test_something_remains_and_audio_and_video_are_never_both_dropped(present, a
     config = augment_all(drop_audio=a, drop_video=v, drop_text=t)
     dropped = dropped_modalities(present, config, generator(seed, 0, 0, "modality"))
     assert dropped < set(present)
-    if {"a", "v"} & set(present):
-        assert {"a", "v"} & (set(present) - dropped)
+    either = {Modality.AUDIO, Modality.VIDEO}
+    if either & set(present):
+        assert either & (set(present) - dropped)
 
 
 def test_modalities_are_dropped_as_often_as_asked():
     config = augment_all(drop_audio=0.2, drop_video=0.1, drop_text=0.4)
-    draws = [dropped_modalities("avt", config, generator(0, 0, n, "modality")) for n in range(4000)]
-    shares = {m: np.mean([m in d for d in draws]) for m in "avt"}
+    draws = [dropped_modalities(list(Modality), config, generator(0, 0, n, "modality")) for n in range(4000)]
+    shares = {m: np.mean([m in d for d in draws]) for m in Modality}
     both = 0.2 * 0.1 / 2  # where both were drawn, one is given back
-    for modality, expected in {"a": 0.2 - both, "v": 0.1 - both, "t": 0.4}.items():
+    for modality, expected in {Modality.AUDIO: 0.2 - both, Modality.VIDEO: 0.1 - both, Modality.TEXT: 0.4}.items():
         assert abs(shares[modality] - expected) < 0.03
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from dual_hpc.data.modalities import keep, present
+from dual_hpc.data.modality_mask import has_modality, mask_except
+from dual_hpc.modality import Modality
 
 MEDIA = {
     "waveform": torch.ones(3, 5),
@@ -22,16 +23,16 @@ FEATURES = {
 
 
 def test_rows_have_a_modality_as_media_or_as_features() -> None:
-    assert {name: present(MEDIA, name).tolist() for name in "avt"} == {
+    assert {m.letter: has_modality(MEDIA, m).tolist() for m in Modality} == {
         "a": [True, False, True],
         "v": [False, True, True],
         "t": [True, False, True],
     }
-    assert present(FEATURES, "a").tolist() == [True, False, True]
-    assert present(FEATURES, "t").tolist() == [False, True, True]
+    assert has_modality(FEATURES, Modality.AUDIO).tolist() == [True, False, True]
+    assert has_modality(FEATURES, Modality.TEXT).tolist() == [False, True, True]
 
 
 def test_what_is_not_kept_is_gone_and_the_rest_untouched() -> None:
-    kept = keep(MEDIA, "a")
-    assert not present(kept, "v").any() and not present(kept, "t").any()
+    kept = mask_except(MEDIA, "a")
+    assert not has_modality(kept, Modality.VIDEO).any() and not has_modality(kept, Modality.TEXT).any()
     assert kept["waveform"] is MEDIA["waveform"] and kept["frames"].shape == MEDIA["frames"].shape
