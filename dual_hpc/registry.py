@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+import importlib
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Generic, TypeVar
 
 from dual_hpc.errors import UserError
 
 T = TypeVar("T")
+_plugin: str | None = None  # the one that is being imported
 
 
 class Registry(Generic[T]):
@@ -17,11 +22,15 @@ class Registry(Generic[T]):
     Args:
         kind: what the things are, for messages: "encoder", "metric" ...
         setting: the setting or argument that names one, for messages: "model.audio.kind", "--corpus" ...
+        modules: names of the project's own things and the modules that register them, each imported when its thing is
+            asked for: names can be checked, on a login node, without loading torch.
     """
 
-    def __init__(self, kind: str, setting: str) -> None:
+    def __init__(self, kind: str, setting: str, modules: Mapping[str, str] | None = None) -> None:
         self.kind, self.setting = kind, setting
+        self._modules = dict(modules or {})
         self._things: dict[str, T] = {}
+        self._plugins: dict[str, str] = {}
 
     def register(self, name: str, thing: T) -> T:
         """Add `thing` under `name`; returns it, so that it can be the last call of a decorator.
@@ -29,9 +38,34 @@ class Registry(Generic[T]):
         Raises:
             UserError: another thing has this name already.
         """
-        if self._things.setdefault(name, thing) is not thing:
+        own = name in self._modules
+        # The module of one of the project's own has begun to run when it registers it: else it is somebody else's.
+        if self._things.get(name, thing) is not thing or (own and self._modules[name] not in sys.modules):
             raise UserError(f"{self.kind} {name!r} is registered twice; give one of them another name")
+        self._things[name] = thing
+        if _plugin is not None and not own:
+            self._plugins[name] = _plugin
         return thing
+
+    def decorator(self, name: str) -> Callable[[T], T]:
+        """`@REGISTRY.decorator("name")` above a function or class registers it."""
+        return lambda thing: self.register(name, thing)
+
+    def check(self, name: str) -> None:
+        """Refuse a name that nothing is registered under; loads nothing.
+
+        Raises:
+            UserError: names the nearest.
+        """
+        if name in self:
+            return
+        names = self.names()
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"available: {', '.join(names) or 'none'}"
+        raise UserError(
+            f"{self.setting}: there is no {self.kind} {name!r}; {hint} "
+            "(one of your own is loaded by `plugins: [your.module]`)"
+        )
 
     def get(self, name: str) -> T:
         """The thing of this name.
@@ -39,21 +73,42 @@ class Registry(Generic[T]):
         Raises:
             UserError: there is none; names the nearest.
         """
-        if name in self._things:
-            return self._things[name]
-        near = difflib.get_close_matches(name, self._things, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"available: {', '.join(self._things) or 'none'}"
-        raise UserError(
-            f"{self.setting}: there is no {self.kind} {name!r}; {hint} "
-            "(one of your own is loaded by `plugins: [your.module]`)"
-        )
+        self.check(name)
+        if name not in self._things:
+            importlib.import_module(self._modules[name])
+        return self._things[name]
 
     def names(self) -> list[str]:
-        """All names, in the order of registration."""
-        return list(self._things)
+        """All names: the project's own, then those of plugins in the order of registration."""
+        return list(dict.fromkeys([*self._modules, *self._things]))
+
+    def plugin_of(self, name: str) -> str | None:
+        """The plugin that registered this name; None for the project's own."""
+        return self._plugins.get(name)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._things
+        return name in self._things or name in self._modules
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._things)
+        return iter(self.names())
+
+
+def modules_in(folder: Path, package: str) -> dict[str, str]:
+    """For `Registry`'s `modules`: the files of a folder, each of which registers one thing under the file's name.
+
+    Args:
+        package: the folder's dotted name.
+    """
+    names = sorted(path.stem for path in folder.glob("*.py") if path.stem != "__init__")
+    return {name: f"{package}.{name}" for name in names}
+
+
+@contextmanager
+def during_plugin(name: str) -> Iterator[None]:
+    """What is registered meanwhile is this plugin's."""
+    global _plugin
+    before, _plugin = _plugin, name
+    try:
+        yield
+    finally:
+        _plugin = before

@@ -39,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
     """
     from dual_hpc.config import load_config
     from dual_hpc.errors import UserError
+    from dual_hpc.plugins import load_plugins
 
     if args.batch < 1:
         raise UserError(f"--batch: {args.batch} is no number of samples")
@@ -48,6 +49,7 @@ def run(args: argparse.Namespace) -> int:
     if args.model and args.overrides:
         raise UserError(f"{args.overrides[0]}: settings change a preset; a saved --model is used as it is")
     config = None if args.model else load_config(args.preset, args.overrides)
+    load_plugins(config.plugins if config is not None else ())
 
     from shards.encoders import encoders_of_config, encoders_of_model
     from shards.extraction import extract

@@ -243,6 +243,15 @@ class LaunchConfig(Section):
     max_continuations: int = Field(10, ge=0)
 
 
+def _module_name(name: str) -> str:
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise ValueError("a plugin is the dotted name of a Python module, as in mylab.emotion")
+    return name
+
+
+ModuleName = Annotated[str, AfterValidator(_module_name)]
+
+
 class RunConfig(Section):
     """Everything a run is made of; saved, resolved, as `config.yaml` in the run directory."""
 
@@ -252,6 +261,10 @@ class RunConfig(Section):
         "",
         description="runs, shards and the MLflow store; empty: $DUAL_STORE, else a folder in $SCRATCH or $WORK, else "
         "./store",
+    )
+    plugins: list[ModuleName] = Field(
+        default_factory=list,
+        description="modules of your own that register models, encoders, corpora, metrics or perturbations",
     )
     data: DataConfig = DataConfig()
     augment: AugmentConfig = AugmentConfig()

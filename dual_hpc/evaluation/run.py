@@ -29,6 +29,7 @@ from dual_hpc.evaluation.protocols import SPLITS, Protocol, get_protocol, protoc
 from dual_hpc.evaluation.report import write_report
 from dual_hpc.evaluation.result import EvaluationResult, assemble
 from dual_hpc.model import DualConfig, load_model
+from dual_hpc.plugins import load_plugins
 from dual_hpc.run.directory import RunDir
 
 ALL_SUBSETS = ("a", "v", "t", "av", "at", "vt", "avt")
@@ -54,13 +55,15 @@ def evaluate_run(
         UserError: no run, no such export, no such split.
     """
     run = RunDir.open(run_dir)
+    config = run.config()
+    load_plugins(config.plugins, run.code)
     model_dir = run.exports / checkpoint
     there = sorted(path.name for path in run.exports.glob("*"))
     if checkpoint not in there or not (model_dir / "config.json").is_file():
         names = ", ".join(there) or "none yet"
         raise UserError(f"the run {run.path} has no exported weights {checkpoint!r}; there are: {names}")
     about = {"run": run.path.name, "checkpoint": f"{checkpoint} ({model_dir.resolve().name})"}
-    result = evaluate(model_dir, run.config().data, split, subsets, device, about, robustness_seed, noise)
+    result = evaluate(model_dir, config.data, split, subsets, device, about, robustness_seed, noise)
     write_reports(run.reports, f"{split}_{checkpoint}", result)
     return result
 

@@ -7,6 +7,7 @@
     checkpoints/      step_NNNNNNNN/ with manifest.json
     export/           best, last: saved models (links to step_NNNNNNNN/); see checkpoint/export.py
     tokenizer/        made once, at the start of the first job
+    code.zip          the code that its jobs run, with that of its plugins
     logs/  reports/
 
 A job carries the path and nothing else.
@@ -18,6 +19,7 @@ import json
 import os
 import time
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,13 +33,14 @@ FOLDERS = ("checkpoints", "logs", "reports", "tokenizer")
 
 
 class RunIdentity(BaseModel):
-    """`run.json`, written once, at submission.
+    """`run.json`, written at submission; `plugins` again when a job is given new code.
 
     Attributes:
         run_id: 32 hexadecimal digits, minted here; MLflow's run carries it as the tag `dual.run_id`, by which every
             later job and every `sync` finds the same MLflow run again.
         code_version: the commit, with "+dirty" where the tree had changes; "unknown" outside a repository.
         created: Unix time in seconds.
+        plugins: sha256 of the sources of each plugin, as they are in the run's code archive.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -46,6 +49,7 @@ class RunIdentity(BaseModel):
     run_id: str = Field(default_factory=lambda: uuid.uuid4().hex, pattern="^[0-9a-f]{32}$")
     code_version: str = "unknown"
     created: float = Field(default_factory=time.time)
+    plugins: dict[str, str] = Field(default_factory=dict)
 
 
 class Segment(BaseModel):
@@ -77,12 +81,19 @@ class RunDir:
         self.logs = self.path / "logs"
         self.reports = self.path / "reports"
         self.tokenizer = self.path / "tokenizer"
+        self.code = self.path / "code.zip"
 
     def __repr__(self) -> str:
         return f"RunDir({str(self.path)!r})"
 
     @classmethod
-    def create(cls, path: str | Path, config: RunConfig, code_version: str = "unknown") -> RunDir:
+    def create(
+        cls,
+        path: str | Path,
+        config: RunConfig,
+        code_version: str = "unknown",
+        plugins: Mapping[str, str] | None = None,
+    ) -> RunDir:
         """Make the directory, or take up the one that stands there if its configuration decides the same result.
 
         `run.json` is written last: a directory without it was never submitted and is made anew.
@@ -105,8 +116,7 @@ class RunDir:
             for folder in FOLDERS:
                 (run.path / folder).mkdir(parents=True, exist_ok=True)
             save_config(config, run.config_file)
-            identity = RunIdentity(name=config.name, code_version=code_version)
-            write_atomically(run.identity_file, identity.model_dump_json(indent=2) + "\n")
+            run._write_identity(RunIdentity(name=config.name, code_version=code_version, plugins=dict(plugins or {})))
         except OSError as error:
             raise EnvironmentFault(f"the run directory {run.path} cannot be written: {error.strerror}") from error
         return run
@@ -151,6 +161,24 @@ class RunDir:
             return RunIdentity.model_validate_json(self.identity_file.read_bytes())
         except (OSError, ValidationError) as error:
             raise UserError(f"{self.identity_file} is not a run's identity") from error
+
+    def record_plugins(self, plugins: Mapping[str, str]) -> list[str]:
+        """Note the plugins that the run's code archive holds now (name -> sha256); returns those that have changed.
+
+        Raises:
+            EnvironmentFault: `run.json` cannot be written.
+        """
+        identity = self.identity()
+        changed = [name for name, digest in plugins.items() if identity.plugins.get(name) != digest]
+        if changed:
+            try:
+                self._write_identity(identity.model_copy(update={"plugins": dict(plugins)}))
+            except OSError as error:
+                raise EnvironmentFault(f"{self.identity_file} cannot be written: {error.strerror}") from error
+        return changed
+
+    def _write_identity(self, identity: RunIdentity) -> None:
+        write_atomically(self.identity_file, identity.model_dump_json(indent=2) + "\n")
 
     def append_segment(self, segment: Segment) -> None:
         """Add a line to `segments.jsonl` with one write."""

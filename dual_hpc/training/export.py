@@ -21,6 +21,7 @@ from dual_hpc.checkpoint.manifest import load as load_manifest
 from dual_hpc.errors import EnvironmentFault, UserError
 from dual_hpc.group import Alone
 from dual_hpc.model import DualConfig, DualForEmotionClassification, load_tokenizer, save_model
+from dual_hpc.plugins import load_plugins
 from dual_hpc.run.directory import RunDir
 
 MODEL_FILE = "model.json"  # in the run directory: the model's configuration, labels and preprocessing included
@@ -78,6 +79,7 @@ def export_checkpoint(run_dir: str | Path, step: int | None = None, out: str | P
     from dual_hpc.checkpoint.weights import whole_weights
 
     run = RunDir.open(run_dir)
+    load_plugins(run.config().plugins, run.code)
     folder, manifest = _checkpoint(run, step)
     final = Path(out) if out is not None else run.exports / f"checkpoint-{manifest.step}"
     if final.exists():

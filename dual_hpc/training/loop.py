@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 from dual_hpc.config import RunConfig
+from dual_hpc.plugins import load_plugins
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.lease import held
 from dual_hpc.training.distributed import World, joined, seed_everything
@@ -35,6 +36,7 @@ def train(run_dir: Path) -> str:
     """
     run = RunDir.open(run_dir)
     config = run.config()
+    load_plugins(config.plugins)
     os.environ.setdefault("TORCH_EXTENSIONS_DIR", str(run.path / ".torch_extensions"))  # another job's lock hangs us
     with (
         listening(60 * config.checkpoint.give_up_minutes) as stop,

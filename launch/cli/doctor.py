@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from launch.cli.plugin_argument import add_plugin_argument
+
 EXAMPLES = """\
 examples:
   dual-hpc doctor
@@ -16,6 +18,7 @@ Exit code 1 if something that dual-hpc needs is missing.
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--store", metavar="DIR", help="default: $DUAL_STORE, else a folder in $SCRATCH or $WORK")
+    add_plugin_argument(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object per line instead of a table")
 
 

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from launch.cli.plugin_argument import add_plugin_argument
+
 if TYPE_CHECKING:
     from dual_hpc.evaluation.result import EvaluationResult
     from dual_hpc.run.directory import RunDir
@@ -36,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, metavar="N", help="of the draws of --robustness (default 0)")
     parser.add_argument("--noise", type=Path, metavar="DIR", help="recordings for --robustness, such as MUSAN")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the report of --model")
+    add_plugin_argument(parser)
     parser.add_argument("--json", action="store_true", help="every number as JSON instead of a table")
 
 

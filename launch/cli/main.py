@@ -88,6 +88,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Intermixed, so that settings may stand between options: `submit name=a --wait optim.lr=1e-4`.
         args = build_parser(arguments[0], verb).parse_intermixed_args(words)
         args.command = command
+        if getattr(args, "plugin", None):
+            from dual_hpc.plugins import load_plugins
+
+            load_plugins(args.plugin)
         return int(verb.run(args) or 0)
     except KeyboardInterrupt:
         print("dual-hpc: interrupted", file=sys.stderr)

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from launch.cli.plugin_argument import add_plugin_argument
+
 if TYPE_CHECKING:
     from dual_hpc.inference.requests import BadRequest, Clip
     from shards.progress import Progress
@@ -35,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--text", metavar="WORDS", help="the transcript of one clip")
     parser.add_argument("--output", type=Path, metavar="FILE", help="write the JSON lines here; - for the terminal")
+    add_plugin_argument(parser)
     parser.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1 ... (default: a GPU where there is one)")
 
 

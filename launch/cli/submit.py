@@ -77,10 +77,11 @@ def run_command(args: argparse.Namespace) -> int:
 
     from dual_hpc.config import load_config
     from dual_hpc.errors import UserError
+    from dual_hpc.plugins import load_plugins
     from launch.cli.command_job import run_in_job
     from launch.cli.main import build_parser
     from launch.cluster.profiles import load_profile
-    from launch.commands.submit import check_command, check_work, submit_command
+    from launch.commands.submit import check_command, check_work, plugins_of, submit_command
     from launch.runs.submit import check_machine
 
     if args.preset or args.config or args.run or args.shards:
@@ -95,11 +96,13 @@ def run_command(args: argparse.Namespace) -> int:
     check_command(args.command, args.tasks, config, profile)
     verb = args.command[0]
     parser = build_parser(verb, importlib.import_module(f"launch.cli.{verb}"))
-    check_work(verb, parser.parse_intermixed_args(args.command[1:]), Path(config.store).absolute())
+    parsed, store = parser.parse_intermixed_args(args.command[1:]), Path(config.store).absolute()
+    load_plugins(getattr(parsed, "plugin", []))
+    check_work(verb, parsed, store)
     if args.dry_run:
         return dry_run_command(args, config, profile)
     check_machine(profile)
-    jobs, job = submit_command(run_in_job, args.command, args.tasks, config, profile)
+    jobs, job = submit_command(run_in_job, args.command, args.tasks, config, profile, plugins_of(verb, parsed, store))
     if args.json:
         print(json.dumps({"job": job.name, "path": str(job.path), "job_ids": jobs, "profile": profile.name}))
         return 0

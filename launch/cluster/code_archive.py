@@ -7,12 +7,14 @@ import io
 import shutil
 import subprocess
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from dual_hpc.errors import UserError
+from dual_hpc.plugins import OWN as PACKAGES
+from dual_hpc.plugins import plugin_sources
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("dual_hpc", "launch", "shards", "slurm")
 ARCHIVE = "code.zip"
 LARGEST = 16 << 20  # bytes of one file; what is larger is data, and every run would carry it
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # no file times: the same code is the same archive
@@ -51,21 +53,27 @@ def refuse_changes(root: Path = ROOT) -> None:
         raise UserError(f"--clean: not as in the last commit: {changed[0]}{more}; commit it, or leave --clean out")
 
 
-def write_archive(run: Path, root: Path = ROOT) -> Path:
-    """Pack the packages as they stand, uncommitted changes and new files included; a run that has its code keeps it.
+def write_archive(run: Path, root: Path = ROOT, plugins: Iterable[str] = ()) -> Path:
+    """Pack the packages as they are, uncommitted changes and new files included; a run that has its code keeps it.
 
     The archive's comment is its version, and `uncommitted.diff` in it what differs from that commit.
 
+    Args:
+        plugins: modules whose source goes with it; see `dual_hpc.plugins`.
+
     Raises:
-        UserError: see `code_files`.
+        UserError: see `code_files` and `plugin_files`.
     """
     path = run / ARCHIVE
     if path.exists():
         return path
+    names, foreign = code_files(root), plugin_files(plugins)
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as packed:
-        for name in code_files(root):
+        for name in names:
             _add(packed, name, (root / name).read_bytes())
+        for name in sorted(foreign.keys() - set(names)):
+            _add(packed, name, foreign[name].read_bytes())
         _add(packed, "__main__.py", (root / "launch" / "bootstrap.py").read_bytes())
         if diff := _git(root, "diff", "--binary", "HEAD", "--", *PACKAGES):
             _add(packed, "uncommitted.diff", diff.encode(errors="surrogateescape"))
@@ -95,12 +103,30 @@ def code_files(root: Path = ROOT) -> list[str]:
         if not (root / name).is_file():
             kind = "a broken link or a special file" if not (root / name).is_dir() else "a linked folder or a submodule"
             raise UserError(f"{root / name} is {kind}, which a job's code cannot hold; put the files there themselves")
-        if (size := (root / name).stat().st_size) > LARGEST:
-            raise UserError(
-                f"{root / name} has {size >> 20} MB; every run takes a copy of the code, so files above "
-                f"{LARGEST >> 20} MB belong elsewhere (or into .gitignore)"
-            )
+        _check_size(root / name, "(or into .gitignore)")
     return kept
+
+
+def plugin_files(plugins: Iterable[str]) -> dict[str, Path]:
+    """The sources of these plugins by their paths in the archive.
+
+    Raises:
+        UserError: one is not there, or holds a file that is too large to be code.
+    """
+    found: dict[str, Path] = {}
+    for plugin in plugins:
+        found |= plugin_sources(plugin)
+    for path in found.values():
+        _check_size(path, "than in the package of a plugin")
+    return found
+
+
+def _check_size(path: Path, advice: str) -> None:
+    if (size := path.stat().st_size) > LARGEST:
+        raise UserError(
+            f"{path} has {size >> 20} MB; every run takes a copy of the code, so files above {LARGEST >> 20} MB belong "
+            f"elsewhere {advice}"
+        )
 
 
 def _is_there(path: Path) -> bool:

@@ -88,6 +88,20 @@ def check_work(verb: str, args: argparse.Namespace, store: Path) -> None:
             raise UserError("--array-index, --array-count: submit gives each task its own; write --tasks N before --")
 
 
+def plugins_of(verb: str, args: argparse.Namespace, store: Path) -> list[str]:
+    """The plugins that a checked verb needs: those of its `--plugin`, and of the runs or the preset that it names."""
+    configs: list[RunConfig] = []
+    if verb == "extract" and args.preset is not None:
+        configs = [load_config(args.preset, args.overrides)]
+    if verb == "evaluate" and args.run_name is not None:
+        configs = [find_run(args.run_name, args.store or str(store)).config()]
+    if verb == "sweep":
+        members = SweepDir.open(Path(args.store) if args.store else store, args.evaluate).runs()
+        configs = [run.config() for run in members if run.config_file.exists()]
+    named = [name for config in configs for name in config.plugins]
+    return list(dict.fromkeys([*getattr(args, "plugin", []), *named]))
+
+
 def _check_shards(folders: Sequence[str | Path]) -> None:
     for folder in folders:
         if not (Path(folder) / INDEX_NAME).is_file():
@@ -110,9 +124,17 @@ def _check_model(folder: str | Path | None) -> None:
 
 
 def submit_command(
-    work: Task, words: Sequence[str], tasks: int, config: RunConfig, profile: Profile
+    work: Task,
+    words: Sequence[str],
+    tasks: int,
+    config: RunConfig,
+    profile: Profile,
+    plugins: Sequence[str] = (),
 ) -> tuple[list[str], JobDir]:
     """Submit a checked command; each task works in this folder with this code.
+
+    Args:
+        plugins: modules whose source goes with the code; see `plugins_of`.
 
     Returns:
         The job ids, and the folder of the job, with its logs.
@@ -122,7 +144,7 @@ def submit_command(
     """
     job = JobDir.make(Path(config.store).absolute(), words[0])
     try:
-        write_archive(job.path)
+        write_archive(job.path, plugins=plugins)
         executor = SlurmExecutor(job.logs, python=python_command(sys.executable, job.path))
         parameters = sbatch_parameters(profile, config.launch, job.path, sys.executable)
         del parameters["teardown"]  # the next attempt is the user's

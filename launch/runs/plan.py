@@ -14,6 +14,7 @@ from dual_hpc.config import load_config, may_change
 from dual_hpc.config.paths import default_store, runs_dir
 from dual_hpc.config.schema import RunConfig
 from dual_hpc.errors import UserError
+from dual_hpc.plugins import load_plugins, plugin_hashes
 from dual_hpc.run.directory import RunDir
 from launch.cluster.code_archive import code_version
 from launch.cluster.profiles import Profile, load_profile, own_file
@@ -37,7 +38,10 @@ class PlannedRun:
 
     def open(self) -> RunDir:
         """Create the run directory, or take up the one that stands there."""
-        return RunDir.create(self.path, self.config, code_version())
+        fresh = not (self.path / "run.json").exists()
+        return RunDir.create(
+            self.path, self.config, code_version(), plugin_hashes(self.config.plugins) if fresh else None
+        )
 
 
 def plan_run(source: str | None, run: str | None, overrides: Sequence[str], shards: Sequence[str] = ()) -> PlannedRun:
@@ -61,6 +65,7 @@ def plan_run(source: str | None, run: str | None, overrides: Sequence[str], shar
     if source is None:
         raise UserError("nothing to train: give --preset NAME, --config FILE or --run NAME")
     config = load_config(source, overrides)
+    load_plugins(config.plugins)
     # The working directory of the job, or of the next command, is not this one.
     config.store = str(Path(config.store).absolute())
     config.launch.profile = str(own_file(config.launch.profile) or config.launch.profile)

@@ -17,8 +17,9 @@ from submitit import Job
 
 from dual_hpc.config.schema import LaunchConfig
 from dual_hpc.errors import UserError
+from dual_hpc.plugins import plugin_hashes
 from dual_hpc.run.directory import RunDir
-from launch.cluster.code_archive import ARCHIVE, code_files, write_archive
+from launch.cluster.code_archive import ARCHIVE, code_files, plugin_files, write_archive
 from launch.cluster.profiles import Profile
 from launch.cluster.request import check, check_precision
 from launch.cluster.sbatch import python_command
@@ -48,6 +49,8 @@ def submit(plan: PlannedRun, profile: Profile, new_code: bool = False) -> Job[An
     if (plan.path / "run.json").exists():
         plan.open()  # a run of another configuration is refused
     code_files()
+    if new_code or not (plan.path / ARCHIVE).exists():
+        plugin_files(plan.config.plugins)
     with transactional_dirs([plan.path]):
         require_no_active_job([plan.path])
         run = plan.open()
@@ -55,12 +58,20 @@ def submit(plan: PlannedRun, profile: Profile, new_code: bool = False) -> Job[An
         run.logs.mkdir(parents=True, exist_ok=True)
         if new_code:
             (run.path / ARCHIVE).unlink(missing_ok=True)
-        write_archive(run.path)
+        if not (run.path / ARCHIVE).exists():
+            write_archive(run.path, plugins=plan.config.plugins)
+            record_plugins(run, plan.config.plugins)
         (run.path / submissions.STOP).unlink(missing_ok=True)
         if profile.executor == "local":
             return submit_local(run, request, profile)
         with hold_back_stderr():
             return submit_slurm(train_rank, run.path, request, profile, submissions.Entry(event="submit", job_id=""))
+
+
+def record_plugins(run: RunDir, plugins: Sequence[str]) -> None:
+    """Note in `run.json` what was just packed, and say which plugins are not what the run began with."""
+    for name in run.record_plugins(plugin_hashes(plugins)):
+        print(f"dual-hpc: plugin {name} has changed since the run began; its jobs use it as it is now", file=sys.stderr)
 
 
 def submit_local(run: RunDir, request: LaunchConfig, profile: Profile) -> Job[Any]:

@@ -26,7 +26,14 @@ from launch.job.slurm_job import without_allocation
 from launch.records import submissions
 from launch.runs.follow import POLL_SECONDS, interrupt, local_outcome, terminated_as_interrupted
 from launch.runs.plan import PlannedRun
-from launch.runs.submit import check_machine, hold_back_stderr, require_no_active_job, submit_local, transactional_dirs
+from launch.runs.submit import (
+    check_machine,
+    hold_back_stderr,
+    record_plugins,
+    require_no_active_job,
+    submit_local,
+    transactional_dirs,
+)
 from launch.sweeps.grid import SweepDir
 
 
@@ -60,7 +67,8 @@ def open_members(sweep: SweepDir, plans: Sequence[PlannedRun], new_code: bool = 
     (sweep.path / "logs").mkdir(parents=True, exist_ok=True)
     if new_code:
         (sweep.path / ARCHIVE).unlink(missing_ok=True)
-    archive = write_archive(sweep.path)
+    plugins = list(dict.fromkeys(name for plan in plans for name in plan.config.plugins))
+    archive = write_archive(sweep.path, plugins=() if (sweep.path / ARCHIVE).exists() else plugins)
     runs = []
     for plan in plans:
         run = plan.open()
@@ -68,6 +76,8 @@ def open_members(sweep: SweepDir, plans: Sequence[PlannedRun], new_code: bool = 
         (run.path / submissions.STOP).unlink(missing_ok=True)
         if new_code or not (run.path / ARCHIVE).exists():
             _share(archive, run.path / ARCHIVE)
+            if new_code:
+                record_plugins(run, plan.config.plugins)
         runs.append(run)
     sweep.save()
     return runs

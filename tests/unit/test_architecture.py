@@ -23,6 +23,7 @@ DUAL_HPC = {
     "group": set(),
     "palette": set(),
     "registry": {"errors"},
+    "plugins": {"errors", "registry"},
     "kernels": {"errors"},
     "config": {"errors"},
     "run": {"errors", "atomic", "group", "config"},
@@ -31,8 +32,20 @@ DUAL_HPC = {
     "checkpoint": {"errors", "group"},
     "inference": {"errors", "model", "data"},
     "tracking": {"errors", "palette", "config", "run"},
-    "evaluation": {"errors", "atomic", "palette", "config", "run", "model", "data"},
-    "training": {"errors", "atomic", "group", "config", "run", "model", "data", "checkpoint", "tracking", "evaluation"},
+    "evaluation": {"errors", "atomic", "palette", "config", "run", "model", "data", "plugins"},
+    "training": {
+        "errors",
+        "atomic",
+        "group",
+        "config",
+        "run",
+        "model",
+        "data",
+        "checkpoint",
+        "tracking",
+        "evaluation",
+        "plugins",
+    },
 }
 # From the top floor down: a room imports those below it.
 LAUNCH = ("cli", "commands", "sweeps", "runs", "job", "records", "cluster")

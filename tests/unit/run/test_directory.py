@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from dual_hpc.config import load_config
@@ -83,3 +85,20 @@ def test_json_is_replaced_as_a_whole(tmp_path):
     write_json(tmp_path / "a.json", {"b": 2})
     assert (tmp_path / "a.json").read_text() == '{\n  "b": 2\n}\n'
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_plugins_are_part_of_the_identity_and_change_with_new_code(tmp_path, config):
+    run = RunDir.create(tmp_path / "run", config, plugins={"mylab.emotion": "a" * 64})
+    before = run.identity()
+    assert before.plugins == {"mylab.emotion": "a" * 64}
+    assert run.record_plugins(before.plugins) == []
+    assert run.record_plugins({"mylab.emotion": "b" * 64}) == ["mylab.emotion"]
+    assert run.identity() == before.model_copy(update={"plugins": {"mylab.emotion": "b" * 64}})
+
+
+def test_the_identity_of_a_run_from_before_plugins_is_readable(tmp_path, config):
+    run = RunDir.create(tmp_path / "run", config)
+    content = json.loads(run.identity_file.read_text())
+    del content["plugins"]
+    run.identity_file.write_text(json.dumps(content))
+    assert RunDir.open(run.path).identity().plugins == {}

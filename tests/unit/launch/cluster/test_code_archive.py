@@ -12,7 +12,14 @@ import pytest
 
 from dual_hpc.errors import UserError
 from launch import bootstrap
-from launch.cluster.code_archive import LARGEST, code_files, code_version, refuse_changes, write_archive
+from launch.cluster.code_archive import (
+    LARGEST,
+    code_files,
+    code_version,
+    plugin_files,
+    refuse_changes,
+    write_archive,
+)
 from launch.cluster.sbatch import python_command
 from launch.job.local_job import RankExecutor
 
@@ -174,3 +181,21 @@ def test_a_local_job_runs_the_code_it_was_submitted_with(
     (tmp_path / "changed").touch()
     assert job._process is not None and job._process.wait(600) == 0
     assert (tmp_path / "word").read_text() == "committed"
+
+
+def test_plugins_go_with_the_code_and_import_from_it(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = tmp_path / "lab"
+    (lab / "mylab").mkdir(parents=True)
+    (lab / "mylab" / "emotion.py").write_text("from launch import WORD\n")
+    monkeypatch.chdir(lab)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    archive = write_archive(tmp_path, tree, plugins=["mylab.emotion"])
+    (lab / "mylab" / "emotion.py").unlink()
+    assert run(archive, "import mylab.emotion; print(mylab.emotion.WORD)", tmp_path) == "committed"
+    (lab / "mylab" / "emotion.py").write_text("")
+    with open(lab / "mylab" / "weights.py", "wb") as file:
+        file.truncate(LARGEST + 1)
+    with pytest.raises(UserError, match=r"weights\.py has 16 MB; .* than in the package of a plugin"):
+        plugin_files(["mylab"])

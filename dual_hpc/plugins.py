@@ -1,0 +1,206 @@
+"""Plugins: a researcher's own modules, which register models, encoders, corpora, metrics ... when they are imported.
+
+A configuration names them (`plugins: [mylab.emotion]`), or `--plugin mylab.emotion`. They are found like any module,
+and in the working directory. A submitted run carries their source in its code archive: the files of the module or
+package, and those that they import of the folder that it lies in.
+"""
+
+from __future__ import annotations
+
+import ast
+import atexit
+import hashlib
+import importlib
+import importlib.util
+import os
+import shutil
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from dual_hpc.errors import UserError
+from dual_hpc.registry import during_plugin
+
+OWN = ("dual_hpc", "launch", "shards", "slurm")  # packages of the project, which a code archive holds as well
+_LEFTOVERS = ("__pycache__", ".pyc", ".pyo")
+
+
+def load_plugins(names: Iterable[str], archive: Path | None = None) -> None:
+    """Import these modules; those that are imported already are left as they are.
+
+    Args:
+        archive: the code archive of a run. A plugin that is not found elsewhere (any more) is taken from it.
+
+    Raises:
+        UserError: a module is missing, or fails when it is imported.
+    """
+    _see_working_directory()
+    for name in names:
+        if archive is not None and archive.is_file() and not _is_found(name):
+            _unpack(archive)
+        try:
+            with during_plugin(name):
+                importlib.import_module(name)
+        except UserError as error:
+            raise UserError(f"plugins: {name}: {error}") from error
+        except ModuleNotFoundError as error:
+            if error.name and (name == error.name or name.startswith(f"{error.name}.")):
+                raise _missing(name) from error
+            raise UserError(f"plugins: {name} cannot be imported: {error}") from error
+        except (Exception, SystemExit) as error:
+            words = " ".join(str(error).split())
+            raise UserError(f"plugins: {name} cannot be imported: {type(error).__name__}: {words}") from error
+
+
+def plugin_sources(name: str) -> dict[str, Path]:
+    """Files of a plugin by their paths in a code archive, from which `import NAME` works as it does here.
+
+    A module is its file, a package everything in its folder; with them go the `__init__.py` of the packages around it
+    and, followed by their import statements, the modules beside it that it needs. Nothing is imported.
+
+    Raises:
+        UserError: there is no such module, or it is not made of files.
+    """
+    _see_working_directory()
+    roots = _roots(name)
+    found = dict(_files(name, roots))
+    if not found:
+        raise _missing(name)
+    waiting = list(found)
+    while waiting:
+        place = waiting.pop()
+        for needed in _imports(place, found[place]) if place.endswith(".py") else ():
+            if needed.split(".")[0] != name.split(".")[0] and _is_installed(found[place]):
+                continue  # another distribution beside it, which the job's environment has as well
+            fresh = {other: path for other, path in _module_files(needed, roots) if other not in found}
+            found |= fresh
+            waiting += fresh
+    return dict(sorted(found.items()))
+
+
+def plugin_hashes(names: Iterable[str]) -> dict[str, str]:
+    """sha256 over the paths and contents of each plugin's sources.
+
+    Raises:
+        UserError: see `plugin_sources`.
+    """
+    hashes = {}
+    for name in names:
+        digest = hashlib.sha256()
+        for place, path in plugin_sources(name).items():
+            content = path.read_bytes()
+            digest.update(f"{place}\0{len(content)}\0".encode() + content)
+        hashes[name] = digest.hexdigest()
+    return hashes
+
+
+def _missing(name: str) -> UserError:
+    advice = "install it, set PYTHONPATH, or change into the folder that holds it"
+    if "/" in name or name.endswith(".py"):
+        advice = "write its dotted name, as in mylab.emotion"
+    return UserError(f"plugins: there is no module {name!r} on Python's path or in {os.getcwd()}: {advice}")
+
+
+def _see_working_directory() -> None:
+    """Look there last: nothing in it hides an installed module."""
+    here = os.getcwd()
+    if here not in sys.path and "" not in sys.path:
+        sys.path.append(here)
+        importlib.invalidate_caches()
+
+
+def _is_found(name: str) -> bool:
+    try:
+        return name in sys.modules or bool(_files(name, _roots(name)))
+    except UserError:
+        return False
+
+
+def _roots(name: str) -> list[Path]:
+    """The folders in which the first package of a dotted name lies; of a namespace package there may be several."""
+    top = name.split(".")[0]
+    importlib.invalidate_caches()
+    try:
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError):
+        spec = None
+    if spec is None:
+        raise _missing(name)
+    if spec.submodule_search_locations:
+        return [Path(place).parent for place in spec.submodule_search_locations]
+    if spec.origin is None or not Path(spec.origin).is_file():
+        raise UserError(f"plugins: {name} is not made of files, which a job's code needs; give a module or a package")
+    return [Path(spec.origin).parent]
+
+
+def _files(name: str, roots: Iterable[Path]) -> list[tuple[str, Path]]:
+    """A module's file, or everything in a package's folder, with the `__init__.py` of the packages around it."""
+    place = name.replace(".", "/")
+    for root in roots:
+        if (root / place).is_dir():
+            inner = (
+                path for path in sorted((root / place).rglob("*")) if path.is_file() and not _is_leftover(path, root)
+            )
+            files = [(path.relative_to(root).as_posix(), path) for path in inner]
+            return [*_around(name, root), *files] if any(path.suffix == ".py" for _, path in files) else []
+        if (root / f"{place}.py").is_file():
+            return [*_around(name, root), (f"{place}.py", root / f"{place}.py")]
+    return []
+
+
+def _module_files(name: str, roots: Iterable[Path]) -> list[tuple[str, Path]]:
+    """The same of a module that is only imported: of a package its `__init__.py`, which says what else it needs."""
+    place = name.replace(".", "/")
+    for root in roots:
+        for file in (f"{place}/__init__.py", f"{place}.py"):
+            if (root / file).is_file():
+                return [*_around(name, root), (file, root / file)]
+    return []
+
+
+def _around(name: str, root: Path) -> Iterator[tuple[str, Path]]:
+    *packages, _ = name.split(".")
+    for depth in range(1, len(packages) + 1):
+        file = "/".join([*packages[:depth], "__init__.py"])
+        if (root / file).is_file():
+            yield file, root / file
+
+
+def _is_leftover(path: Path, root: Path) -> bool:
+    return any(part.startswith(".") or part.endswith(_LEFTOVERS) for part in path.relative_to(root).parts)
+
+
+def _is_installed(path: Path) -> bool:
+    return bool({"site-packages", "dist-packages"} & set(path.parts))
+
+
+def _imports(place: str, path: Path) -> Iterator[str]:
+    """Dotted names that a file imports, anywhere in it; of `from a import b` both `a` and `a.b`."""
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError):
+        return  # importing it says what is wrong
+    package = place.split("/")[:-1]
+    for node in ast.walk(tree):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*above, *([node.module] if node.module else [])])
+            names = [module, *(f"{module}.{alias.name}" for alias in node.names)]
+        yield from (name for name in names if name.split(".")[0] not in OWN)
+
+
+def _unpack(archive: Path) -> None:
+    """Put what an archive holds beside the project's own packages where it can be imported, until this process ends."""
+    folder = tempfile.mkdtemp(prefix="dual-hpc-plugins-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    with zipfile.ZipFile(archive) as packed:
+        foreign = [name for name in packed.namelist() if "/" in name and name.split("/")[0] not in OWN]
+        foreign += [name for name in packed.namelist() if name.endswith(".py") and "/" not in name]
+        packed.extractall(folder, [name for name in foreign if name != "__main__.py"])
+    sys.path.append(folder)
+    importlib.invalidate_caches()
