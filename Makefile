@@ -6,19 +6,15 @@ STAMP := $(VENV)/.installed
 # Two cores are the smallest machine this is made for; more threads per process only get in each other's way.
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: setup demo test lint unit kernels-offline slurm slurm-long slurm-matrix clean chaos
+.PHONY: setup demo test quick lint unit kernels-offline slurm slurm-long slurm-matrix clean chaos
 
 setup: $(STAMP)
 
-# An order that pip cannot express: torch first; torchaudio without its dependencies (its wheel asks for another torch,
-# of which only the Python part is used); DeepSpeed without build isolation, as its setup imports torch.
+# constraints.txt pins every package to the version that was tested; `pip install .` takes the newest that fit.
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip "setuptools>=77,<81" wheel
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch numpy
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps torchaudio==2.11.0
-	DS_BUILD_OPS=0 $(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation deepspeed
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,kernels,faces]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,docs,kernels,faces]"
 	touch $@
 
 demo: $(STAMP)
@@ -31,10 +27,14 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# What one runs between two edits: under three minutes on two cores.
+quick: $(STAMP) lint
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile -m "not distributed and not slurm and not slow" $(QUICK)
+
 # What only computes runs on two processes; what starts ranks or a cluster of its own runs alone.
 unit: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile --max-worker-restart 0 -m "not distributed and not slurm"
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -m "distributed or slurm"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -m "distributed or (slurm and not slow)"
 
 # Every kernel, width and precision for sm_80, sm_90 and sm_100; the suite compiles the hardest.
 kernels-offline: $(STAMP)
@@ -44,13 +44,13 @@ kernels-offline: $(STAMP)
 slurm slurm-long: $(STAMP)
 	slurm/devcluster/up
 	trap slurm/devcluster/down EXIT; . $${TMPDIR:-/tmp}/devcluster/env && DUAL_REQUIRE_SLURM=1 OMP_NUM_THREADS=1 \
-		$(BIN)/pytest -q -m slurm $(if $(filter slurm-long,$@),$(wildcard tests/slurm/long_*.py),tests/slurm)
+		$(BIN)/pytest -q -m "slurm and $(if $(filter slurm-long,$@),slow,not slow)" tests/slurm
 
 # Preemption under both process trackers, at Slurm's default signals and with preempt_send_user_signal.
 slurm-matrix: $(STAMP)
 	for options in "cgroup 0" "cgroup 1" "linuxproc 0" "linuxproc 1"; do set -- $$options; \
 		slurm/devcluster/up PROCTRACK=$$1 SEND_USR=$$2 && . $${TMPDIR:-/tmp}/devcluster/env && \
-		DUAL_REQUIRE_SLURM=1 OMP_NUM_THREADS=1 $(BIN)/pytest -q tests/slurm -k preempted; code=$$?; \
+		DUAL_REQUIRE_SLURM=1 OMP_NUM_THREADS=1 $(BIN)/pytest -q tests/slurm -m "not slow" -k preempted; code=$$?; \
 		slurm/devcluster/down; [ $$code = 0 ] || exit $$code; done
 
 bench-%: $(STAMP)

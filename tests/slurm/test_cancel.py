@@ -15,7 +15,7 @@ from launch.records import submissions
 from launch.records.log_markers import JOB_START_MARKER
 from tests.slurm.observe import assert_undisturbed, continuations, ends, profile, slurm, starts, step_of
 
-pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 def settle(cluster: Any, run: RunDir) -> str:

@@ -12,7 +12,7 @@ from dual_hpc.run.journal import read
 from launch.records import submissions
 from tests.slurm.observe import is_in, listening, needs_namespaces, node, starts, step_of
 
-pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 def test_a_zombie_of_a_lost_node_publishes_nothing(cluster: Any) -> None:

@@ -14,7 +14,7 @@ from dual_hpc.run.journal import read
 from launch.records import submissions
 from tests.slurm.observe import assert_undisturbed, ends, profile, starts
 
-pytestmark = [pytest.mark.slurm, pytest.mark.timeout(2400)]
+pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(2400)]
 ALLOCATION = 120.0  # seconds: two of Slurm's minutes, of which the margin and the start take a part
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.slurm.observe import crashed, needs_namespaces, node, profile, slurm, step_of
 
-pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(1800)]
 ALONE = ("launch.nodes=1", "training.max_steps=400")
 
 

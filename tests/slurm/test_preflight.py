@@ -10,7 +10,7 @@ import pytest
 from launch.records import submissions
 from tests.slurm.observe import assert_undisturbed, needs_namespaces, node, profile, slurm
 
-pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 def shared_memory(name: str, size: str) -> None:
