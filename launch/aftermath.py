@@ -9,6 +9,7 @@ import os
 import sys
 from pathlib import Path
 
+from dual_hpc.run import names
 from launch.job import train_rank
 from launch.job.requeue import go_on, incarnation
 from launch.records import submissions
@@ -23,7 +24,7 @@ def job_id() -> str:
 
 def run_of(folder: Path, job: str) -> Path:
     """The run of this job: the folder itself, or the member of a sweep that was submitted as this job."""
-    if (folder / "run.json").exists():
+    if (folder / names.IDENTITY).exists():
         return folder
     sweep = SweepDir.open(folder.parents[1], folder.name)
     return next(run.path for run in sweep.runs() if job in submissions.jobs(submissions.read(run.path)))

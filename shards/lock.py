@@ -7,10 +7,7 @@ before taking it over. Watching compares the file with itself, so the hosts' clo
 
 from __future__ import annotations
 
-import fcntl
-import json
 import os
-import socket
 import threading
 import time
 from collections.abc import Iterable
@@ -18,7 +15,8 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 
-from dual_hpc.errors import EnvironmentFault, UserError
+from dual_hpc.errors import UserError
+from dual_hpc.locks import LockOwner, read_owner, try_lock, write_owner
 
 _BEAT = 15.0  # seconds between touches
 _PATIENCE = 75.0  # seconds for which a lock of another host is watched: some beats, and a file system's cache
@@ -49,9 +47,7 @@ class Lock:
                 if os.path.samestat(os.fstat(self._descriptor), os.stat(self.path)):
                     break
             os.close(self._descriptor)
-        holder = json.dumps({"host": socket.gethostname(), "pid": os.getpid()}).encode()
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, holder, 0)
+        write_owner(self._descriptor)
         self._thread = threading.Thread(target=self._beat, daemon=True)
         self._thread.start()
         return self
@@ -65,10 +61,10 @@ class Lock:
         os.close(self._descriptor)
 
     def _acquire(self) -> None:
-        if not _flock(self._descriptor, fcntl.LOCK_EX, self.path):
-            raise Held(_refusal(self.path, _holder(self._descriptor)))
-        if _of_another_host(self._descriptor) and _touched([self._descriptor]) is not None:
-            raise Held(_refusal(self.path, _holder(self._descriptor)))
+        free = try_lock(self._descriptor, self.path)
+        owner = read_owner(self._descriptor)
+        if not free or (owner.is_remote and _touched([self._descriptor]) is not None):
+            raise Held(_refusal(self.path, owner))
 
     def _beat(self) -> None:
         while not self._stop.wait(_BEAT):
@@ -89,35 +85,12 @@ def first_held(paths: Iterable[Path]) -> Path | None:
             except FileNotFoundError:
                 continue
             opened.callback(os.close, descriptor)
-            if not _flock(descriptor, fcntl.LOCK_SH, path):
+            if not try_lock(descriptor, path, shared=True):
                 return path
-            if _of_another_host(descriptor):
+            if read_owner(descriptor).is_remote:
                 watched[descriptor] = path
         touched = _touched(watched)
         return None if touched is None else watched[touched]
-
-
-def _flock(descriptor: int, kind: int, path: Path) -> bool:
-    """False while another process has a lock that excludes this one."""
-    try:
-        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        raise EnvironmentFault(f"{path}: the file system cannot lock files ({error.strerror})") from error
-    return True
-
-
-def _holder(descriptor: int) -> dict[str, object]:
-    try:
-        holder = json.loads(os.pread(descriptor, 4096, 0) or b"{}")
-    except ValueError:
-        return {}
-    return holder if isinstance(holder, dict) else {}
-
-
-def _of_another_host(descriptor: int) -> bool:
-    return _holder(descriptor).get("host") not in (None, socket.gethostname())
 
 
 def _touched(descriptors: Iterable[int]) -> int | None:
@@ -133,6 +106,5 @@ def _touched(descriptors: Iterable[int]) -> int | None:
     return None
 
 
-def _refusal(path: Path, holder: dict[str, object]) -> str:
-    who = f"process {holder.get('pid', '?')} on {holder.get('host', 'this host')}"
-    return f"--out: {path.parent.parent} is being packed by {who}; wait for it, or give another folder"
+def _refusal(path: Path, owner: LockOwner) -> str:
+    return f"--out: {path.parent.parent} is being packed by {owner}; wait for it, or give another folder"

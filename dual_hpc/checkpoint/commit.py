@@ -24,9 +24,10 @@ from typing import Any
 
 from dual_hpc.checkpoint import manifest as manifests
 from dual_hpc.checkpoint.digest import FileProof
-from dual_hpc.checkpoint.manifest import MANIFEST_NAME, Manifest
+from dual_hpc.checkpoint.manifest import Manifest
 from dual_hpc.errors import EnvironmentFault
 from dual_hpc.group import Group
+from dual_hpc.run import names
 
 LATEST = "latest"
 
@@ -61,7 +62,7 @@ def save(
     Raises:
         EnvironmentFault: on every rank, if any rank failed. Earlier checkpoints are as they were.
     """
-    final = root / manifests.folder_name(step)
+    final = root / names.step_folder(step)
     made = _together(group, lambda: _unfinished(final) if group.rank == 0 else None, step)
     temporary: Path = made[0]
     reached("made")
@@ -131,7 +132,7 @@ def _name_beside(folder: Path) -> Path:
 
 
 def _commit(temporary: Path, final: Path, content: Manifest, fence: Callable[[], None]) -> None:
-    _write_durably(temporary / MANIFEST_NAME, manifests.dump(content))
+    _write_durably(temporary / names.MANIFEST, manifests.dump(content))
     for folder in sorted({(temporary / name).parent for name in content.files} | {temporary}):
         flush_folder(folder)
     reached("manifest")

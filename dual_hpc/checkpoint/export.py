@@ -16,8 +16,8 @@ import torch
 from torch import nn
 
 from dual_hpc.checkpoint.commit import flush_folder
-from dual_hpc.checkpoint.manifest import folder_name
 from dual_hpc.errors import EnvironmentFault
+from dual_hpc.run.names import step_folder
 
 
 def gather_weights(module: nn.Module, rank: int) -> dict[str, torch.Tensor]:
@@ -46,7 +46,7 @@ def publish(root: Path, name: str, step: int, write: Callable[[Path], Any]) -> P
     Raises:
         EnvironmentFault: disk full or not writable. What `name` pointed at before is as it was.
     """
-    final = root / folder_name(step)
+    final = root / step_folder(step)
     temporary = final.with_name(final.name + ".tmp")
     try:
         root.mkdir(parents=True, exist_ok=True)

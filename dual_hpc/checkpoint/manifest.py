@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from dual_hpc.checkpoint.digest import FileProof
+from dual_hpc.run import names
 
 FORMAT_VERSION = 1
-MANIFEST_NAME = "manifest.json"
-_FOLDER = re.compile(r"^step_(\d{8,})$")
 
 
 class Manifest(BaseModel):
@@ -56,17 +54,6 @@ class BadManifest(ValueError):
     """The manifest is missing, damaged or of another format."""
 
 
-def folder_name(step: int) -> str:
-    """Name of the folder of a step; sorts as the steps do."""
-    return f"step_{step:08d}"
-
-
-def step_of(folder: Path) -> int | None:
-    """The step in a committed folder's name; None for anything else (unfinished folders end in .tmp)."""
-    match = _FOLDER.match(folder.name)
-    return int(match.group(1)) if match else None
-
-
 def dump(manifest: Manifest) -> str:
     """The text of `manifest.json`, closed by a digest of all before it."""
     content = manifest.model_dump(mode="json")
@@ -80,7 +67,7 @@ def load(folder: Path) -> Manifest:
         BadManifest: with the reason.
     """
     try:
-        content = json.loads((folder / MANIFEST_NAME).read_text(encoding="utf-8"))
+        content = json.loads((folder / names.MANIFEST).read_text(encoding="utf-8"))
         digest = content.pop("digest")
     except FileNotFoundError:
         raise BadManifest("it has no manifest") from None
@@ -96,7 +83,7 @@ def load(folder: Path) -> Manifest:
         manifest = Manifest.model_validate(content)
     except ValidationError as error:
         raise BadManifest(f"its manifest is not one of ours ({error.errors()[0]['msg']})") from error
-    if step_of(folder) not in (None, manifest.step):
+    if names.step_of(folder) not in (None, manifest.step):
         raise BadManifest(f"it is the checkpoint of step {manifest.step} under another name")
     return manifest
 

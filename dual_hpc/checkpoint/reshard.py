@@ -10,10 +10,10 @@ from pathlib import Path
 
 from dual_hpc.checkpoint import commit, select
 from dual_hpc.checkpoint.digest import FileProof, prove
-from dual_hpc.checkpoint.manifest import MANIFEST_NAME
 from dual_hpc.checkpoint.select import Choice
 from dual_hpc.errors import EnvironmentFault
 from dual_hpc.group import Group
+from dual_hpc.run import names
 
 CACHE = "converted"
 
@@ -31,7 +31,7 @@ def for_ranks(choice: Choice, cache: Path, group: Group, ranks: int) -> Choice:
     manifest = choice.manifest
     if manifest.world_size == ranks or manifest.zero_stage == 0:
         return choice
-    digest = prove(choice.folder / MANIFEST_NAME).sha256
+    digest = prove(choice.folder / names.MANIFEST).sha256
     root = cache / f"{digest[:16]}-{ranks}"
     try:
         found = select.newest_proven(root, group)

@@ -10,6 +10,7 @@ from dual_hpc.checkpoint.digest import damage
 from dual_hpc.checkpoint.manifest import BadManifest, Manifest
 from dual_hpc.errors import EnvironmentFault
 from dual_hpc.group import Group
+from dual_hpc.run import names
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ def steps(root: Path) -> list[int]:
         EnvironmentFault: the folder cannot be read. That is not the same as an empty one.
     """
     try:
-        return sorted(step for folder in root.iterdir() if (step := manifests.step_of(folder)) is not None)
+        return sorted(step for folder in root.iterdir() if (step := names.step_of(folder)) is not None)
     except FileNotFoundError:
         return []
     except OSError as error:
@@ -40,7 +41,7 @@ def saved_at(root: Path) -> dict[int, float]:
     found = {}
     for step in steps(root):
         try:
-            found[step] = (root / manifests.folder_name(step) / manifests.MANIFEST_NAME).stat().st_mtime
+            found[step] = (root / names.step_folder(step) / names.MANIFEST).stat().st_mtime
         except OSError:
             found[step] = 0.0
     return found
@@ -60,7 +61,7 @@ def newest_proven(root: Path, group: Group, up_to: int | None = None) -> Choice 
         raise candidates
     passed_over: list[str] = []
     for step in reversed(candidates):
-        folder = root / manifests.folder_name(step)
+        folder = root / names.step_folder(step)
         found, reason = _verify(folder, group)
         if found is not None:
             return Choice(folder, found, passed_over)

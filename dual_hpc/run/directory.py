@@ -28,8 +28,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from dual_hpc.atomic import write_atomically
 from dual_hpc.config import RunConfig, config_hash, load_config, save_config, with_free_settings
 from dual_hpc.errors import EnvironmentFault, UserError
+from dual_hpc.run import jsonl, names
 
-FOLDERS = ("checkpoints", "logs", "reports", "tokenizer")
+FOLDERS = (names.CHECKPOINTS, names.LOGS, names.REPORTS, names.TOKENIZER)
 
 
 class RunIdentity(BaseModel):
@@ -53,18 +54,19 @@ class RunIdentity(BaseModel):
 
 
 class Segment(BaseModel):
-    """One line of `segments.jsonl`: a job that began or ended its work on the run."""
+    """One line of `segments.jsonl`: a job that began or ended its work on the run.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    Keys of other versions are ignored: earlier ones wrote `hosts` and `details` as well.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
     event: Literal["start", "end"]
     job_id: str
     time: float = Field(default_factory=time.time)
     step: int = 0
     world_size: int | None = None
-    hosts: list[str] = Field(default_factory=list)
     reason: str | None = Field(None, description="why it ended: finished, deadline, preempted, failed ...")
-    details: dict[str, Any] = Field(default_factory=dict)
 
 
 class RunDir:
@@ -72,16 +74,17 @@ class RunDir:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self.config_file = self.path / "config.yaml"
-        self.identity_file = self.path / "run.json"
-        self.journal = self.path / "journal.jsonl"
-        self.segments_file = self.path / "segments.jsonl"
-        self.checkpoints = self.path / "checkpoints"
-        self.exports = self.path / "export"
-        self.logs = self.path / "logs"
-        self.reports = self.path / "reports"
-        self.tokenizer = self.path / "tokenizer"
-        self.code = self.path / "code.zip"
+        self.config_file = self.path / names.CONFIG
+        self.identity_file = self.path / names.IDENTITY
+        self.journal = self.path / names.JOURNAL
+        self.segments_file = self.path / names.SEGMENTS
+        self.checkpoints = self.path / names.CHECKPOINTS
+        self.exports = self.path / names.EXPORTS
+        self.logs = self.path / names.LOGS
+        self.reports = self.path / names.REPORTS
+        self.tokenizer = self.path / names.TOKENIZER
+        self.code = self.path / names.CODE_ARCHIVE
+        self.stop_file = self.path / names.STOP_FILE
 
     def __repr__(self) -> str:
         return f"RunDir({str(self.path)!r})"
@@ -182,32 +185,11 @@ class RunDir:
 
     def append_segment(self, segment: Segment) -> None:
         """Add a line to `segments.jsonl` with one write."""
-        line = segment.model_dump_json(exclude_none=True) + "\n"
-        file = os.open(self.segments_file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            os.write(file, line.encode())
-        finally:
-            os.close(file)
+        jsonl.append(self.segments_file, segment)
 
     def segments(self) -> list[Segment]:
         """The jobs so far; torn lines are left out."""
-        try:
-            lines = self.segments_file.read_bytes().splitlines()
-        except FileNotFoundError:
-            return []
-        found = []
-        for line in lines:
-            try:
-                found.append(Segment.model_validate_json(line))
-            except ValidationError:
-                continue
-        return found
-
-
-def list_runs(runs: Path) -> list[RunDir]:
-    """The run directories of a store, oldest first."""
-    found = [RunDir(path.parent) for path in runs.glob("*/run.json")]
-    return sorted(found, key=lambda run: run.identity().created)
+        return jsonl.read(self.segments_file, Segment)
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -13,7 +13,7 @@ Record = TypeVar("Record", bound=BaseModel)
 
 def append(path: Path, record: BaseModel) -> None:
     """Add one line."""
-    line = record.model_dump_json(exclude_none=True) + "\n"
+    line = record.model_dump_json(exclude_none=True, by_alias=True) + "\n"
     file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         os.write(file, line.encode())

@@ -23,8 +23,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dual_hpc.errors import DualError, EnvironmentFault, UserError
 from dual_hpc.group import Group
+from dual_hpc.run import names
+from dual_hpc.run.this_job import restart_count
 
-NAME = "lease.json"
 BEAT_SECONDS = 10.0
 SILENT_SECONDS = 60.0  # after which a lease without heartbeat is taken
 
@@ -69,7 +70,7 @@ class Lease:
     """Held from `acquire` to `release`; the heartbeat ends the process when the lease is lost."""
 
     def __init__(self, folder: Path, me: Holder, lost: Callable[[str], None]) -> None:
-        self._file, self._me, self._lost = folder / NAME, me, lost
+        self._file, self._me, self._lost = folder / names.LEASE, me, lost
         self._done = threading.Event()
         self._heart = threading.Thread(target=self._beat, name="lease", daemon=True)
 
@@ -135,7 +136,7 @@ class Lease:
         return None
 
     def _write(self) -> None:
-        temporary = self._file.with_name(f".{NAME}.{self._me.token}")
+        temporary = self._file.with_name(f".{names.LEASE}.{self._me.token}")
         try:
             temporary.write_text(self._me.model_dump_json() + "\n", encoding="utf-8")
             os.replace(temporary, self._file)
@@ -155,7 +156,7 @@ def held(folder: Path, world: Group, job_id: str, lost: Callable[[str], None]) -
     lease, failure = None, None
     if world.rank == 0:
         try:
-            lease = Lease.acquire(folder, job_id, int(os.environ.get("SLURM_RESTART_COUNT") or 0), lost)
+            lease = Lease.acquire(folder, job_id, restart_count(), lost)
         except DualError as error:
             failure = error
     failure = world.broadcast(failure)

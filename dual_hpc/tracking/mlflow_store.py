@@ -6,14 +6,11 @@ several writers: every use of a sqlite store happens under one file lock beside 
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import logging
 import os
-import time
 import uuid
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -22,12 +19,12 @@ from typing import TYPE_CHECKING
 from dual_hpc.config import RunConfig
 from dual_hpc.config.paths import mlflow_uri
 from dual_hpc.errors import EnvironmentFault, UserError
+from dual_hpc.locks import LocksUnsupported, file_lock
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _SQLITE = "sqlite:///"
-_BUSY = (errno.EAGAIN, errno.EACCES)
 
 
 @dataclass(frozen=True)
@@ -61,9 +58,9 @@ class Store:
         _import_mlflow()  # takes seconds, in which nobody should have to wait for the lock
         if self.database is not None:
             self.database.parent.mkdir(parents=True, exist_ok=True)
-            lock: AbstractContextManager[None] = _locked(self.database.with_suffix(".lock"), patience)
+            lock: AbstractContextManager[None] = _database_lock(self.database, patience)
         else:
-            lock = nullcontext() if run is None else _locked(run / ".sync.lock", patience, needed=False)
+            lock = nullcontext() if run is None else file_lock(run / ".sync.lock", patience, required=False)
         with lock:
             if self.database is not None and not self.database.exists():
                 _create(self.database)
@@ -152,25 +149,13 @@ def _import_mlflow() -> ModuleType:
 
 
 @contextmanager
-def _locked(path: Path, patience: float, needed: bool = True) -> Iterator[None]:
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        give_up = time.monotonic() + patience
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError as error:
-                if error.errno not in _BUSY and not needed:
-                    break
-                if error.errno not in _BUSY:
-                    raise EnvironmentFault(
-                        f"{path.parent} has no file locks ({error.strerror}), so no sqlite store may be written there; "
-                        "set tracking.uri to a server, or sync from a machine where the folder is local"
-                    ) from error
-                if time.monotonic() > give_up:
-                    raise EnvironmentFault(f"another process has kept {path} for {patience:.0f} s") from error
-                time.sleep(0.1)
+def _database_lock(database: Path, patience: float) -> Iterator[None]:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(file_lock(database.with_suffix(".lock"), patience))
+        except LocksUnsupported as error:
+            raise EnvironmentFault(
+                f"{error}, so no sqlite store may be written there; set tracking.uri to a server, or sync from a "
+                "machine where the folder is local"
+            ) from error
         yield
-    finally:
-        os.close(file)

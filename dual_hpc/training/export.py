@@ -16,13 +16,14 @@ from safetensors import SafetensorError
 
 from dual_hpc.atomic import write_atomically
 from dual_hpc.checkpoint import select
-from dual_hpc.checkpoint.manifest import BadManifest, Manifest, folder_name
+from dual_hpc.checkpoint.manifest import BadManifest, Manifest
 from dual_hpc.checkpoint.manifest import load as load_manifest
 from dual_hpc.errors import EnvironmentFault, UserError
 from dual_hpc.group import Alone
 from dual_hpc.model import DualConfig, DualForEmotionClassification, load_tokenizer, save_model
 from dual_hpc.plugins import load_plugins
 from dual_hpc.run.directory import RunDir
+from dual_hpc.run.names import step_folder
 
 MODEL_FILE = "model.json"  # in the run directory: the model's configuration, labels and preprocessing included
 
@@ -113,7 +114,7 @@ def _checkpoint(run: RunDir, step: int | None) -> tuple[Path, Manifest]:
         if choice is None:
             raise UserError(f"{run.path.name} has no checkpoint yet")
         return choice.folder, choice.manifest
-    folder = run.checkpoints / folder_name(step)
+    folder = run.checkpoints / step_folder(step)
     if not folder.is_dir():
         there = ", ".join(map(str, select.steps(run.checkpoints))) or "none"
         raise UserError(f"--step: {run.path.name} has no checkpoint of step {step} (there are: {there})")

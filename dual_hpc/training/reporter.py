@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -17,9 +15,9 @@ from dual_hpc.config import RunConfig
 from dual_hpc.errors import EnvironmentFault
 from dual_hpc.run.directory import RunDir, Segment
 from dual_hpc.run.journal import Journal, read
+from dual_hpc.run.this_job import job_id
 from dual_hpc.tracking.synchroniser import Synchroniser
 from dual_hpc.training.distributed import World
-from dual_hpc.training.stop_requests import job_id
 
 LINE_SECONDS = 15.0  # between two lines where there is no terminal
 
@@ -40,7 +38,7 @@ class Reporter:
         self.silent = world.rank != 0
         self._fence = fence
         self._run, self._world = run, world
-        self._job_id = job_id(os.environ)
+        self._job_id = job_id()
         self._step = 0
         self._last_line = 0.0
         self._told: str | None = None  # the journal's failure, as it was last said
@@ -139,7 +137,6 @@ class Reporter:
             job_id=self._job_id,
             step=self._step,
             world_size=self._world.size,
-            hosts=[socket.gethostname()],
             reason=reason,
         )
         try:

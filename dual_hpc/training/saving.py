@@ -17,12 +17,13 @@ from dual_hpc.checkpoint import commit, reshard, select
 from dual_hpc.checkpoint.background import aside, at_once
 from dual_hpc.checkpoint.deepspeed_io import FOLDER, write_file
 from dual_hpc.checkpoint.digest import FileProof
-from dual_hpc.checkpoint.manifest import BadManifest, Manifest, folder_name
+from dual_hpc.checkpoint.manifest import BadManifest, Manifest
 from dual_hpc.checkpoint.manifest import load as load_manifest
 from dual_hpc.checkpoint.retention import surplus
 from dual_hpc.checkpoint.select import Choice
 from dual_hpc.config import RunConfig, changed_since, fixed
 from dual_hpc.errors import EnvironmentFault, UserError
+from dual_hpc.run.names import step_folder
 from dual_hpc.training.distributed import World
 from dual_hpc.training.engine import Engine
 
@@ -213,7 +214,7 @@ class Saver:
             scores = _scores(self._root) if keep.keep_best else {}
             times = {step: time for step, time in select.saved_at(self._root).items() if step <= saved}
             for step in surplus(times, keep.keep_last, keep.keep_hours, scores, keep.keep_best):
-                commit.remove(self._root / folder_name(step))
+                commit.remove(self._root / step_folder(step))
             reshard.forget(self._root / reshard.CACHE)
         except OSError as error:
             return f"old checkpoints cannot be deleted: {error.strerror or error}"
@@ -252,7 +253,7 @@ def _scores(root: Path) -> dict[int, float]:
     found = {}
     for step in select.steps(root):
         with contextlib.suppress(BadManifest):
-            score = load_manifest(root / folder_name(step)).state.get("score")
+            score = load_manifest(root / step_folder(step)).state.get("score")
             if score is not None:
                 found[step] = float(score)
     return found

@@ -7,9 +7,9 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from dual_hpc.run import names
 from dual_hpc.training.stopping import StopFlag
 
-STOP_FILE = "stop"  # made by `dual-hpc stop`; whoever submits the run again removes it
 LOOK_SECONDS = 1.0  # between two looks at the file: the file system is shared
 
 
@@ -22,7 +22,7 @@ class StopRequests:
     """
 
     def __init__(self, flag: StopFlag, folder: Path, rank: int, environ: Mapping[str, str], margin: float) -> None:
-        self._flag, self._file, self._rank = flag, folder / STOP_FILE, rank
+        self._flag, self._file, self._rank = flag, folder / names.STOP_FILE, rank
         self._margin = margin
         self._looked_at = float("-inf")
         self._seen = False
@@ -51,11 +51,6 @@ class StopRequests:
         if self._rank == 0 and not self._seen and now - self._looked_at >= LOOK_SECONDS:
             self._looked_at, self._seen = now, os.path.exists(self._file)  # False as well where nobody can look
         return self._flag.reason or ("stop file" if self._seen else None)
-
-
-def job_id(environ: Mapping[str, str]) -> str:
-    """This job as its launcher calls it, else as Slurm does, else a name of our own."""
-    return environ.get("DUAL_JOB_ID") or environ.get("SLURM_JOB_ID") or f"local-{os.getpid()}"
 
 
 def end_time(environ: Mapping[str, str]) -> float | None:

@@ -50,12 +50,13 @@ def run(args: argparse.Namespace) -> int:
 
 def _list(run: RunDir, args: argparse.Namespace) -> int:
     from dual_hpc.checkpoint import manifest, select
+    from dual_hpc.run import names
 
     steps = select.steps(run.checkpoints)
     if not steps:
         print(f"{run.path.name} has no checkpoint yet")
     for step in steps:
-        folder = run.checkpoints / manifest.folder_name(step)
+        folder = run.checkpoints / names.step_folder(step)
         try:
             found = manifest.load(folder)
         except manifest.BadManifest as error:
@@ -70,13 +71,14 @@ def _list(run: RunDir, args: argparse.Namespace) -> int:
 def _verify(run: RunDir, args: argparse.Namespace) -> int:
     import os
 
-    from dual_hpc.checkpoint import manifest, select
+    from dual_hpc.checkpoint import select
+    from dual_hpc.run import names
 
     damaged, steps = 0, select.steps(run.checkpoints)
     if not steps:
         print(f"{run.path.name} has no checkpoint yet")
     for step in steps:
-        folder = run.checkpoints / manifest.folder_name(step)
+        folder = run.checkpoints / names.step_folder(step)
         reasons = select.verify(folder)
         if not os.path.lexists(folder):
             continue  # a running job has let it go meanwhile
@@ -110,18 +112,19 @@ def _prune(run: RunDir, args: argparse.Namespace) -> int:
 
 
 def _prune_held(run: RunDir, keep: int) -> int:
-    from dual_hpc.checkpoint import commit, manifest, reshard, select
+    from dual_hpc.checkpoint import commit, reshard, select
     from dual_hpc.checkpoint.retention import surplus
     from dual_hpc.errors import UserError
+    from dual_hpc.run import names
 
     steps = select.steps(run.checkpoints)
-    kept = [step for step in steps if not select.verify(run.checkpoints / manifest.folder_name(step))][-keep:]
+    kept = [step for step in steps if not select.verify(run.checkpoints / names.step_folder(step))][-keep:]
     if steps and not kept:
         raise UserError(f"{run.path.name}: none of its checkpoints is proven; see `dual-hpc ckpt verify`")
     # A damaged checkpoint that is newer than a proven one is no reason to delete the proven one.
     for step in surplus(dict.fromkeys(steps, 0.0), len([s for s in steps if s >= kept[0]])) if kept else []:
-        commit.remove(run.checkpoints / manifest.folder_name(step))
-        print(f"deleted {manifest.folder_name(step)}")
+        commit.remove(run.checkpoints / names.step_folder(step))
+        print(f"deleted {names.step_folder(step)}")
     commit.sweep(run.checkpoints)
     reshard.forget(run.checkpoints / reshard.CACHE)
     return 0

@@ -59,6 +59,7 @@ def of_run(found: RunDir, rank: int) -> tuple[Callable[[], Path], Callable[[], b
     import time
 
     from dual_hpc.errors import EnvironmentFault
+    from dual_hpc.run.names import rank_log
     from launch.cluster.slurm import WATCHER_SECONDS, Scheduler
     from launch.records import submissions
     from launch.runs.status import run_statuses
@@ -73,7 +74,7 @@ def of_run(found: RunDir, rank: int) -> tuple[Callable[[], Path], Callable[[], b
             return not is_finished(found.path)
 
     def log() -> Path:
-        own = found.logs / f"rank_{rank:04d}.log"
+        own = found.logs / rank_log(rank)
         slurm = found.logs / f"{submissions.last_job(submissions.read(found.path))}_{rank}_log.out"
         return slurm if slurm.exists() and not own.exists() else own
 

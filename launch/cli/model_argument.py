@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dual_hpc.errors import UserError
+from dual_hpc.run import names
 
 
 def model_folder(path: str | Path) -> Path:
@@ -14,7 +15,7 @@ def model_folder(path: str | Path) -> Path:
         UserError: a run; the line says where its models are.
     """
     folder = Path(path)
-    if (folder / "export").is_dir():
-        there = " or ".join(str(folder / "export" / name) for name in ("best", "last"))
+    if (folder / names.EXPORTS).is_dir():
+        there = " or ".join(str(folder / names.EXPORTS / name) for name in ("best", "last"))
         raise UserError(f"--model: {folder} is a run; give one of its models, {there}")
     return folder

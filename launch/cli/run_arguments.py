@@ -106,10 +106,11 @@ def existing_sweep(args: argparse.Namespace) -> SweepDir | None:
 
     from dual_hpc.config.paths import default_store, runs_dir
     from dual_hpc.errors import UserError
+    from dual_hpc.run import names
     from launch.sweeps.grid import SweepDir
 
     store = Path(args.store or default_store()).absolute()
-    if (runs_dir(store) / args.run_name / "run.json").exists():
+    if (runs_dir(store) / args.run_name / names.IDENTITY).exists():
         return None
     try:
         return SweepDir.open(store, args.run_name)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dual_hpc.config.paths import runs_dir
 from dual_hpc.errors import DualError, EnvironmentFault, one_line
+from dual_hpc.run import names
 from dual_hpc.run.directory import RunDir
 from launch.cluster.slurm import Scheduler, available
 from launch.commands.job_dir import list_jobs
@@ -38,7 +39,7 @@ def list_store(store: Path, scheduler: Scheduler, now: float) -> StoreListing:
         now: Unix time in seconds.
     """
     made, found = StoreListing(), []
-    for identity in sorted(runs_dir(store).glob("*/run.json")):
+    for identity in sorted(runs_dir(store).glob(f"*/{names.IDENTITY}")):
         run = RunDir(identity.parent)
         try:
             run.segments()  # that they can be read is found out here

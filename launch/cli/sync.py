@@ -28,12 +28,13 @@ def run(args: argparse.Namespace) -> int:
 
     from dual_hpc.config.paths import default_store, runs_dir
     from dual_hpc.errors import EnvironmentFault, UserError
+    from dual_hpc.run import names
     from dual_hpc.run.directory import RunDir
     from dual_hpc.tracking.mlflow_sync import sync
     from launch.runs.plan import find_run
 
     store = Path(args.store) if args.store else default_store()
-    there = sorted(path.parent for path in runs_dir(store).glob("*/run.json"))
+    there = sorted(path.parent for path in runs_dir(store).glob(f"*/{names.IDENTITY}"))
     found = [find_run(name, args.store) for name in args.runs] if args.runs else [RunDir(path) for path in there]
     failed: list[DualError] = []
     for one in track(found, "sync", disable=len(found) < 2 or not sys.stderr.isatty()):

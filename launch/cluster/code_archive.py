@@ -13,9 +13,9 @@ from pathlib import Path
 from dual_hpc.errors import UserError
 from dual_hpc.plugins import OWN as PACKAGES
 from dual_hpc.plugins import plugin_sources
+from dual_hpc.run.names import CODE_ARCHIVE
 
 ROOT = Path(__file__).resolve().parents[2]
-ARCHIVE = "code.zip"
 LARGEST = 16 << 20  # bytes of one file; what is larger is data, and every run would carry it
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # no file times: the same code is the same archive
 _LEFTOVERS = (".pyc", ".pyo")
@@ -64,7 +64,7 @@ def write_archive(run: Path, root: Path = ROOT, plugins: Iterable[str] = ()) -> 
     Raises:
         UserError: see `code_files` and `plugin_files`.
     """
-    path = run / ARCHIVE
+    path = run / CODE_ARCHIVE
     if path.exists():
         return path
     names, foreign = code_files(root), plugin_files(plugins)
@@ -78,7 +78,7 @@ def write_archive(run: Path, root: Path = ROOT, plugins: Iterable[str] = ()) -> 
         if diff := _git(root, "diff", "--binary", "HEAD", "--", *PACKAGES):
             _add(packed, "uncommitted.diff", diff.encode(errors="surrogateescape"))
         packed.comment = code_version(root).encode()
-    unfinished = path.with_name(f".{ARCHIVE}.tmp")
+    unfinished = path.with_name(f".{CODE_ARCHIVE}.tmp")
     unfinished.write_bytes(content.getvalue())
     unfinished.replace(path)
     return path

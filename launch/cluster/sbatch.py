@@ -11,7 +11,7 @@ from typing import Any
 from submitit.slurm.slurm import _make_sbatch_string
 
 from dual_hpc.config.schema import LaunchConfig
-from launch.cluster.code_archive import ARCHIVE
+from dual_hpc.run.names import CODE_ARCHIVE
 from launch.cluster.profiles import Profile
 from launch.cluster.request import choose, cpus_per_rank
 
@@ -80,7 +80,7 @@ def aftermath_lines(python: str, run: Path) -> list[str]:
 
 def python_command(python: str, run: Path) -> str:
     """Python with the code of the run's own archive; see launch/bootstrap.py."""
-    return f"{shlex.quote(python)} {shlex.quote(str(run / ARCHIVE))}"
+    return f"{shlex.quote(python)} {shlex.quote(str(run / CODE_ARCHIVE))}"
 
 
 def sbatch_text(

@@ -5,7 +5,6 @@ Run as a module it is the controller of one job: `python -m launch.local FOLDER`
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import socket
@@ -20,6 +19,8 @@ from submitit.local.local import Controller as _Controller
 from submitit.local.local import LocalExecutor, LocalJob, LocalJobEnvironment
 
 from dual_hpc.errors import UserError
+from dual_hpc.locks import try_lock
+from dual_hpc.run.names import rank_log
 from launch.job.ports import free_port
 from launch.records.failures import Failure, record
 
@@ -110,7 +111,7 @@ class Controller(_Controller):
                         message=f"killed by {name}{hint}",
                         exit_code=1,
                         killed=True,
-                        log=str(self.folder / f"rank_{rank:04d}.log"),
+                        log=str(self.folder / rank_log(rank)),
                     ),
                 )
 
@@ -119,13 +120,12 @@ def _lock(logs: Path) -> int:
     """A lock on the run that lives as long as its controller."""
     file = os.open(logs / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+        if try_lock(file, logs / LOCK):
+            return file
+        raise UserError(f"the run {logs.parent} is being trained on this machine already; wait for it or stop it")
+    except BaseException:
         os.close(file)
-        raise UserError(
-            f"the run {logs.parent} is being trained on this machine already; wait for it or stop it"
-        ) from error
-    return file
+        raise
 
 
 def _without_scheduler(environment: dict[str, str]) -> dict[str, str]:

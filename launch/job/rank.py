@@ -15,6 +15,8 @@ from submitit import JobEnvironment
 from submitit.helpers import TorchDistributedEnvironment
 
 from dual_hpc.errors import DualError, one_line
+from dual_hpc.run.names import rank_log
+from dual_hpc.run.this_job import JOB_ID
 from launch.cluster.profiles import Profile
 from launch.job import train_rank
 from launch.job.ports import port_of
@@ -40,7 +42,7 @@ def run_rank(run_dir: str) -> str:
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2, signal.SIGTERM})  # until the training listens
     job = JobEnvironment()
     logs = Path(run_dir) / "logs"
-    log = logs / f"rank_{job.global_rank:04d}.log"
+    log = logs / rank_log(job.global_rank)
     set_environment(job)
     redirect_output(log)
     print(
@@ -113,7 +115,7 @@ def set_environment(job: JobEnvironment) -> None:
     CUDA_VISIBLE_DEVICES stays as Slurm set it: submitit would overwrite it with the local rank, which on a shared node
     may be another job's device.
     """
-    os.environ["DUAL_JOB_ID"] = job.job_id
+    os.environ[JOB_ID] = job.job_id
     os.environ.setdefault("MASTER_PORT", str(port_of(job.job_id)))
     exported = TorchDistributedEnvironment().export(set_cuda_visible_devices=False, overwrite=True)
     if job.cluster == "local":

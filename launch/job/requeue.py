@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from dual_hpc.errors import DualError
+from dual_hpc.run import names
 from launch.cluster import slurm
 from launch.cluster.slurm import JobFacts
 from launch.job.slurm_job import Work, submit_slurm
@@ -119,7 +120,7 @@ def go_on(run: Path, job_id: str, incarnation: int, work: Work, failed: bool = F
         signal_seconds=profile.signal_seconds,
         spent=submissions.spent(entries),
         budget=submissions.budget(request),
-        stop_asked=(run / submissions.STOP).exists(),
+        stop_asked=(run / names.STOP_FILE).exists(),
         bad_node=bool(bad),
         user_error=failed and root is not None and root.exit_code == 2,
         progress=step,
@@ -146,7 +147,8 @@ def go_on(run: Path, job_id: str, incarnation: int, work: Work, failed: bool = F
 
 def newest_checkpoint(run: Path) -> int:
     """The step of the newest committed checkpoint; 0 without one."""
-    return max((int(path.parent.name[5:]) for path in run.glob("checkpoints/step_*[0-9]/manifest.json")), default=0)
+    manifests = run.glob(f"{names.CHECKPOINTS}/*/{names.MANIFEST}")
+    return max((step for path in manifests if (step := names.step_of(path.parent)) is not None), default=0)
 
 
 _WORDS = {

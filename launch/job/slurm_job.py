@@ -15,6 +15,7 @@ from submitit.slurm.slurm import SlurmExecutor
 
 from dual_hpc.config.schema import LaunchConfig
 from dual_hpc.errors import EnvironmentFault, one_line
+from dual_hpc.run.this_job import JOB_ID
 from launch.cluster.profiles import Profile
 from launch.cluster.sbatch import python_command, sbatch_parameters
 from launch.records import submissions
@@ -55,7 +56,7 @@ def without_allocation() -> Iterator[None]:
     SLURM_CONF says which cluster to talk to, and stays.
     """
     prefixes = ("SLURM_", "SBATCH_", "SRUN_", "SUBMITIT_", "PMI_", "PMIX_")
-    names = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "DUAL_JOB_ID")
+    names = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", JOB_ID)
     foreign = [key for key in os.environ if key.startswith(prefixes) or key in names]
     hidden = {key: os.environ.pop(key) for key in foreign if key != "SLURM_CONF"}
     try:

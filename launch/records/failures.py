@@ -8,9 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from dual_hpc.run import jsonl
-
-NAME = "failures.jsonl"
+from dual_hpc.run import jsonl, names
 
 
 class Failure(BaseModel):
@@ -32,12 +30,12 @@ class Failure(BaseModel):
 
 def record(logs: Path, failure: Failure) -> None:
     """Append one failure."""
-    jsonl.append(logs / NAME, failure)
+    jsonl.append(logs / names.FAILURES, failure)
 
 
 def read(logs: Path, job_id: str) -> list[Failure]:
     """The failures of one job, in the order written."""
-    return [failure for failure in jsonl.read(logs / NAME, Failure) if failure.job_id == job_id]
+    return [failure for failure in jsonl.read(logs / names.FAILURES, Failure) if failure.job_id == job_id]
 
 
 def root_cause(failures: Iterable[Failure]) -> Failure | None:

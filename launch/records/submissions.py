@@ -14,11 +14,9 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from dual_hpc.config.schema import LaunchConfig
-from dual_hpc.run import jsonl
+from dual_hpc.run import jsonl, names
 from launch.cluster.profiles import Profile
 
-NAME = "submissions.jsonl"
-STOP = "stop"  # a file of this name in the run directory asks its job to save and end, and not to go on
 QUEUED = "in the queue"  # where a stop met the job
 CTRL_C = "Ctrl-C"  # how a watcher was asked to stop a local job
 BY_USER = "stopped by the user"  # why a job that was told to stop does not go on
@@ -57,12 +55,12 @@ class Entry(BaseModel):
 
 def record(run: Path, entry: Entry) -> None:
     """Append one entry to the run's history."""
-    jsonl.append(run / NAME, entry)
+    jsonl.append(run / names.SUBMISSIONS, entry)
 
 
 def read(run: Path) -> list[Entry]:
     """The run's history, oldest first."""
-    return jsonl.read(run / NAME, Entry)
+    return jsonl.read(run / names.SUBMISSIONS, Entry)
 
 
 def last_request(entries: list[Entry]) -> tuple[LaunchConfig, Profile] | None:

@@ -43,7 +43,7 @@ def stop_runs(members: Sequence[Member]) -> list[str]:
     running: list[str] = []
     for run, status in members:
         job_id, queued = _active(run, status), status.state == "queued"
-        (run.path / submissions.STOP).touch()
+        run.stop_file.touch()
         submissions.record(
             run.path, submissions.Entry(event="stop", job_id=job_id, cause=submissions.QUEUED if queued else None)
         )
@@ -67,7 +67,7 @@ def cancel_runs(members: Sequence[Member]) -> list[str]:
         job_id = _active(run, status)
         if status.local and not _tell_controller(job_id, signal.SIGKILL):
             raise UserError(f"{run.path.name} is trained on another machine: cancel it there, or `dual-hpc stop` it")
-        (run.path / submissions.STOP).touch()
+        run.stop_file.touch()
         submissions.record(run.path, submissions.Entry(event="cancel", job_id=job_id))
         if not status.local:
             jobs += submissions.jobs(submissions.read(run.path))

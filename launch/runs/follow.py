@@ -109,7 +109,7 @@ def local_outcome(run: RunDir, job: LocalJob[Any]) -> DualError | None:
 
 def interrupt(run: RunDir, job: LocalJob[Any], kill: bool) -> None:
     """Ask a local job to save and stop; with `kill`, end its controller, and the kernel ends its ranks."""
-    (run.path / submissions.STOP).touch()  # a rank that still starts up does not hear signals
+    run.stop_file.touch()  # a rank that still starts up does not hear signals
     event: Literal["stop", "cancel"] = "cancel" if kill else "stop"
     submissions.record(run.path, submissions.Entry(event=event, job_id=job.job_id, cause=submissions.CTRL_C))
     if job._process is not None and job._process.poll() is None:

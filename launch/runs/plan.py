@@ -15,6 +15,7 @@ from dual_hpc.config.paths import default_store, runs_dir
 from dual_hpc.config.schema import RunConfig
 from dual_hpc.errors import UserError
 from dual_hpc.plugins import load_plugins, plugin_hashes
+from dual_hpc.run import names
 from dual_hpc.run.directory import RunDir
 from launch.cluster.code_archive import code_version
 from launch.cluster.profiles import Profile, load_profile, own_file
@@ -114,7 +115,7 @@ def find_run(name: str, store: str | None = None) -> RunDir:
     """A run by its folder, or by its name in a store (the default one if None)."""
     runs = runs_dir(Path(store) if store else default_store())
     for path in (Path(name), runs / name):
-        if (path / "run.json").exists():
+        if (path / names.IDENTITY).exists():
             return RunDir.open(path.absolute())
     raise UserError(f"there is no run {name!r} in {runs}; `dual-hpc runs` lists them (DUAL_STORE names another store)")
 

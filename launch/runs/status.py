@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from dual_hpc.errors import EnvironmentFault
+from dual_hpc.locks import LocksUnsupported, try_lock
 from dual_hpc.run.directory import RunDir, Segment
 from launch.cluster.slurm import ACTIVE, Scheduler, SlurmJob, available
 from launch.job.local_job import LOCK
@@ -84,12 +84,11 @@ def controller_lives(run: RunDir) -> bool:
     except FileNotFoundError:
         return False
     try:
-        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
+        return not try_lock(file, run.logs / LOCK, shared=True)
+    except LocksUnsupported:  # so no controller can hold it
+        return False
     finally:
         os.close(file)
-    return False
 
 
 def _run_status(

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import io
-import os
 import shutil
 import sys
 import time
@@ -17,9 +15,12 @@ from submitit import Job
 
 from dual_hpc.config.schema import LaunchConfig
 from dual_hpc.errors import UserError
+from dual_hpc.locks import file_lock
 from dual_hpc.plugins import plugin_hashes
+from dual_hpc.run import names
 from dual_hpc.run.directory import RunDir
-from launch.cluster.code_archive import ARCHIVE, code_files, plugin_files, write_archive
+from dual_hpc.run.names import CODE_ARCHIVE
+from launch.cluster.code_archive import code_files, plugin_files, write_archive
 from launch.cluster.profiles import Profile
 from launch.cluster.request import check, check_precision
 from launch.cluster.sbatch import python_command
@@ -46,10 +47,10 @@ def submit(plan: PlannedRun, profile: Profile, new_code: bool = False) -> Job[An
     check(request, profile)
     check_precision(plan.config, profile)
     check_machine(profile)
-    if (plan.path / "run.json").exists():
+    if (plan.path / names.IDENTITY).exists():
         plan.open()  # a run of another configuration is refused
     code_files()
-    if new_code or not (plan.path / ARCHIVE).exists():
+    if new_code or not (plan.path / CODE_ARCHIVE).exists():
         plugin_files(plan.config.plugins)
     with transactional_dirs([plan.path]):
         require_no_active_job([plan.path])
@@ -57,11 +58,11 @@ def submit(plan: PlannedRun, profile: Profile, new_code: bool = False) -> Job[An
         run.take_settings(plan.config)
         run.logs.mkdir(parents=True, exist_ok=True)
         if new_code:
-            (run.path / ARCHIVE).unlink(missing_ok=True)
-        if not (run.path / ARCHIVE).exists():
+            (run.path / CODE_ARCHIVE).unlink(missing_ok=True)
+        if not (run.path / CODE_ARCHIVE).exists():
             write_archive(run.path, plugins=plan.config.plugins)
             record_plugins(run, plan.config.plugins)
-        (run.path / submissions.STOP).unlink(missing_ok=True)
+        run.stop_file.unlink(missing_ok=True)
         if profile.executor == "local":
             return submit_local(run, request, profile)
         with hold_back_stderr():
@@ -108,7 +109,7 @@ def require_no_active_job(paths: Sequence[Path]) -> None:
         UserError: a job of one of them waits or runs, or it is finished.
         EnvironmentFault: Slurm, which knows of their last jobs, does not answer.
     """
-    there = [RunDir(path) for path in paths if (path / "run.json").exists()]
+    there = [RunDir(path) for path in paths if (path / names.IDENTITY).exists()]
     for run, status in zip(there, run_statuses(there, Scheduler(), time.time()), strict=True):
         path, name = run.path, run.path.name
         if status.active:
@@ -147,7 +148,7 @@ def transactional_dirs(paths: Sequence[Path]) -> Iterator[None]:
     """
     store = paths[0].parents[1]
     _make(store)
-    with _alone(store):
+    with file_lock(store, required=False):
         fresh: list[Path] = []
         try:
             for path in paths:
@@ -171,14 +172,3 @@ def _make(path: Path) -> bool:
     except OSError as error:
         raise UserError(f"store: {path} cannot be made: {error.strerror}; set DUAL_STORE or store=") from error
     return True
-
-
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold the lock of a folder; a file system without locks has to do without."""
-    with contextlib.ExitStack() as stack:
-        with contextlib.suppress(OSError):
-            file = os.open(folder, os.O_RDONLY)
-            stack.callback(os.close, file)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -17,7 +17,8 @@ from submitit.slurm.slurm import SlurmExecutor
 
 from dual_hpc.errors import DualError, EnvironmentFault, UserError, one_line
 from dual_hpc.run.directory import RunDir
-from launch.cluster.code_archive import ARCHIVE, code_files, write_archive
+from dual_hpc.run.names import CODE_ARCHIVE
+from launch.cluster.code_archive import code_files, write_archive
 from launch.cluster.profiles import Profile
 from launch.cluster.request import check, check_array, check_precision
 from launch.cluster.sbatch import python_command, sbatch_parameters
@@ -66,16 +67,16 @@ def open_members(sweep: SweepDir, plans: Sequence[PlannedRun], new_code: bool = 
     require_no_active_job([plan.path for plan in plans])
     (sweep.path / "logs").mkdir(parents=True, exist_ok=True)
     if new_code:
-        (sweep.path / ARCHIVE).unlink(missing_ok=True)
+        (sweep.path / CODE_ARCHIVE).unlink(missing_ok=True)
     plugins = list(dict.fromkeys(name for plan in plans for name in plan.config.plugins))
-    archive = write_archive(sweep.path, plugins=() if (sweep.path / ARCHIVE).exists() else plugins)
+    archive = write_archive(sweep.path, plugins=() if (sweep.path / CODE_ARCHIVE).exists() else plugins)
     runs = []
     for plan in plans:
         run = plan.open()
         run.take_settings(plan.config)
-        (run.path / submissions.STOP).unlink(missing_ok=True)
-        if new_code or not (run.path / ARCHIVE).exists():
-            _share(archive, run.path / ARCHIVE)
+        run.stop_file.unlink(missing_ok=True)
+        if new_code or not (run.path / CODE_ARCHIVE).exists():
+            _share(archive, run.path / CODE_ARCHIVE)
             if new_code:
                 record_plugins(run, plan.config.plugins)
         runs.append(run)

@@ -9,6 +9,7 @@ from typing import Any
 from dual_hpc.checkpoint import manifest, select
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.journal import read, replay
+from dual_hpc.run.names import step_folder
 
 TIMES = ("train/samples_per_second", "train/host_memory_gb")  # the only curves that two equal runs differ in
 
@@ -31,7 +32,7 @@ def samples(run: RunDir) -> tuple[int, dict[int, list[str]]]:
 
 def final_state(run: RunDir) -> dict[str, Any]:
     """The hashes of all files of the last checkpoint, its position, the exported weights, every logged value."""
-    found = manifest.load(run.checkpoints / manifest.folder_name(select.steps(run.checkpoints)[-1]))
+    found = manifest.load(run.checkpoints / step_folder(select.steps(run.checkpoints)[-1]))
     return {
         "step": found.step,
         "files": found.files,

@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 
 from dual_hpc.checkpoint import select
-from dual_hpc.checkpoint.manifest import folder_name, load
+from dual_hpc.checkpoint.manifest import load
 from dual_hpc.errors import EnvironmentFault
 from dual_hpc.group import Alone
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.journal import read, replay
+from dual_hpc.run.names import step_folder
 from tests.distributed.history import final_state, samples
 from tests.distributed.nursery import Nursery
 
@@ -148,7 +149,7 @@ def test_a_continued_run_goes_on_counting_its_bad_samples(
     history = read(run.journal)
     met = [entry.step for entry in history if entry.event == "bad_samples"]
     assert met and max(met) <= 2 and run.segments()[-1].reason == "finished"
-    newest = run.checkpoints / folder_name(select.steps(run.checkpoints)[-1])
+    newest = run.checkpoints / step_folder(select.steps(run.checkpoints)[-1])
     state = load(newest).state["bad_samples"]
     assert [(bad["line"].split(": ")[1], bad["faults"][0]["members"]) for bad in state] == [
         ("u0_0", ["flac"]),

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from launch.cluster.code_archive import ARCHIVE
+from dual_hpc.run.names import CODE_ARCHIVE
 from launch.cluster.profiles import FOLDER
 from launch.records import submissions
 from tests.slurm.observe import (
@@ -53,7 +53,7 @@ def test_a_run_on_two_nodes_is_queued_runs_and_finishes(cluster: Any) -> None:
     assert cluster.why("undisturbed")["cause"] == "finished"
     assert "training finished at step 40" in cluster.dual("logs", "undisturbed")
     assert {segment.world_size for segment in run.segments()} == {2}
-    assert (run.path / ARCHIVE).stat().st_size > 10_000
+    assert (run.path / CODE_ARCHIVE).stat().st_size > 10_000
     assert_undisturbed(run, run)
 
 

@@ -17,7 +17,8 @@ from dual_hpc.checkpoint import commit, select
 from dual_hpc.errors import EnvironmentFault, UserError
 from dual_hpc.group import Alone
 from dual_hpc.run import lease as leases
-from dual_hpc.run.lease import NAME, Holder, Lease, judge
+from dual_hpc.run.lease import Holder, Lease, judge
+from dual_hpc.run.names import LEASE
 
 
 def holder(job_id: str = "1", incarnation: int = 0, machine: str = "here boot") -> Holder:
@@ -53,7 +54,7 @@ def test_a_lease_is_given_back_and_taken_again(tmp_path: Path) -> None:
         lease = take(tmp_path, job)
         lease.check()
         lease.release()
-    assert not (tmp_path / NAME).exists()
+    assert not (tmp_path / LEASE).exists()
 
 
 def test_a_living_job_is_left_alone(tmp_path: Path) -> None:
@@ -70,13 +71,13 @@ def test_a_killed_process_of_this_machine_is_replaced_at_once(tmp_path: Path) ->
         "Lease.acquire(Path(sys.argv[1]), '1', 0, print); os.kill(os.getpid(), 9)"
     )
     assert subprocess.run([sys.executable, "-c", script, str(tmp_path)]).returncode == -9
-    assert (tmp_path / NAME).exists()
+    assert (tmp_path / LEASE).exists()
     take(tmp_path, "2").release()
 
 
 def elsewhere(folder: Path, **changes: object) -> None:
-    content = json.loads((folder / NAME).read_text())
-    (folder / NAME).write_text(json.dumps({**content, "machine": "elsewhere", "token": "x", **changes}))
+    content = json.loads((folder / LEASE).read_text())
+    (folder / LEASE).write_text(json.dumps({**content, "machine": "elsewhere", "token": "x", **changes}))
 
 
 def test_a_silent_holder_on_another_machine_is_replaced_and_a_beating_one_is_not(
@@ -91,7 +92,7 @@ def test_a_silent_holder_on_another_machine_is_replaced_and_a_beating_one_is_not
         take(tmp_path, "3")
     for lease in (first, second):
         lease.release()
-    assert (tmp_path / NAME).exists()  # not theirs any more
+    assert (tmp_path / LEASE).exists()  # not theirs any more
 
 
 def test_a_zombie_is_told_and_can_neither_commit_nor_check_nor_release(
@@ -136,12 +137,12 @@ def test_a_file_system_that_is_away_for_a_moment_ends_nobody_but_nothing_is_publ
     lease.check()
     assert not told.is_set()
     lease.release()
-    assert not (tmp_path / NAME).exists()
+    assert not (tmp_path / LEASE).exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[]", b'{"token": 1}', b"null"])
 def test_a_damaged_lease_holds_nobody(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / NAME).write_bytes(content)
+    (tmp_path / LEASE).write_bytes(content)
     take(tmp_path).release()
 
 
@@ -150,7 +151,7 @@ def test_a_heart_beats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lease = take(tmp_path)
     seen = set()
     for _ in range(6000):
-        seen.add(json.loads((tmp_path / NAME).read_text())["beat"])
+        seen.add(json.loads((tmp_path / LEASE).read_text())["beat"])
         if len(seen) > 2:
             break
         threading.Event().wait(0.01)

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dual_hpc.training.stop_requests import StopRequests, end_time, is_late, job_id
+from dual_hpc.run.this_job import job_id
+from dual_hpc.training.stop_requests import StopRequests, end_time, is_late
 from dual_hpc.training.stopping import StopFlag
 
 seconds = st.floats(0, 1e6)

@@ -174,7 +174,7 @@ def test_a_sweep_is_stopped_and_cancelled_as_a_whole_waiting_members_first(
         ["scancel", "--quiet", "7_1"],
         ["scancel", "--quiet", "--signal=USR2", "7_0"],
     ]
-    assert [(run.path / submissions.STOP).exists() for run in sweep.runs()] == [True, True, False]
+    assert [run.stop_file.exists() for run in sweep.runs()] == [True, True, False]
     calls.clear()
     assert main(["cancel", "cv"]) == 0
     assert [words for words in calls if words[0] == "scancel"] == [["scancel", "--quiet", "7_1", "7_0"]]

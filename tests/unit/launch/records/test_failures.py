@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from launch.records.failures import NAME, Failure, read, record, root_cause
+from dual_hpc.run.names import FAILURES
+from launch.records.failures import Failure, read, record, root_cause
 
 
 def failure(rank: int, time: float, exit_code: int = 1, killed: bool = False, job_id: str = "7") -> Failure:
@@ -31,6 +32,6 @@ def test_records_of_other_jobs_and_torn_lines_are_left_out(tmp_path: Path) -> No
     assert read(tmp_path, "7") == []
     record(tmp_path, failure(0, 1.0, job_id="6"))
     record(tmp_path, failure(1, 2.0))
-    with open(tmp_path / NAME, "a") as file:
+    with open(tmp_path / FAILURES, "a") as file:
         file.write('{"job_id": "7", "ra')
     assert [found.rank for found in read(tmp_path, "7")] == [1]

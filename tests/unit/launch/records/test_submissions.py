@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from dual_hpc.config.schema import LaunchConfig
+from dual_hpc.run import names
 from launch.cluster.profiles import Profile
 from launch.records import submissions
 from launch.records.submissions import Entry, is_cancelled, last_request
@@ -18,14 +19,14 @@ def test_a_job_understands_what_a_newer_command_wrote(tmp_path: Path) -> None:
     line = json.loads(entry.model_dump_json())
     for part in (line, line["request"], line["profile"]):
         part["a_setting_of_tomorrow"] = 3
-    (tmp_path / submissions.NAME).write_text(json.dumps(line) + "\n")
+    (tmp_path / names.SUBMISSIONS).write_text(json.dumps(line) + "\n")
     assert last_request(submissions.read(tmp_path)) == (LaunchConfig(nodes=2), Profile(name="mine"))
 
 
 @pytest.mark.parametrize("damage", ["", "x", '{"event": "submit"', '{"event": "submit", "job_id": "7", "request": 3}'])
 def test_a_torn_line_hides_no_other(tmp_path: Path, damage: str) -> None:
     submissions.record(tmp_path, Entry(event="submit", job_id="1"))
-    with open(tmp_path / submissions.NAME, "a") as file:
+    with open(tmp_path / names.SUBMISSIONS, "a") as file:
         file.write(damage + "\n")
     submissions.record(tmp_path, Entry(event="chain", job_id="2"))
     assert submissions.jobs(submissions.read(tmp_path)) == ["1", "2"]

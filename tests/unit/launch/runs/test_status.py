@@ -93,14 +93,14 @@ def test_what_does_not_run_can_be_neither_stopped_nor_cancelled(run: RunDir) -> 
     for act in (control.stop, control.cancel):
         with pytest.raises(UserError, match="no job works on demo"):
             act(run, found)
-    assert not (run.path / submissions.STOP).exists()
+    assert not run.stop_file.exists()
 
 
 def test_a_process_that_is_no_controller_is_left_alone(tmp_path: Path) -> None:
     made = RunDir.create(tmp_path / "runs" / "demo", load_config("demo", [f"store={tmp_path}"]))
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as stranger:
         working = RunStatus("running", str(stranger.pid), None, local=True, active=True)
-        assert control.stop(made, working) and (made.path / submissions.STOP).exists()
+        assert control.stop(made, working) and made.stop_file.exists()
         with pytest.raises(UserError, match="another machine"):
             control.cancel(made, working)
         assert [entry.event for entry in submissions.read(made.path)] == ["stop"]

@@ -1,0 +1,42 @@
+"""The names of what lies in a run directory, for whoever reads or writes it (contract 4)."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+CONFIG = "config.yaml"
+IDENTITY = "run.json"  # written last: a directory without it is not a run
+JOURNAL = "journal.jsonl"
+SEGMENTS = "segments.jsonl"
+SUBMISSIONS = "submissions.jsonl"
+LEASE = "lease.json"
+CODE_ARCHIVE = "code.zip"
+STOP_FILE = "stop"  # made by `dual-hpc stop`: save, end and do not continue; whoever submits the run again removes it
+
+CHECKPOINTS = "checkpoints"
+EXPORTS = "export"
+LOGS = "logs"
+REPORTS = "reports"
+TOKENIZER = "tokenizer"
+
+FAILURES = "failures.jsonl"  # in logs/
+MANIFEST = "manifest.json"  # in the folder of each committed checkpoint
+
+_STEP_FOLDER = re.compile(r"^step_(\d{8,})$")
+
+
+def step_folder(step: int) -> str:
+    """The folder of a checkpoint, or of the weights exported at a step; sorts as the steps do."""
+    return f"step_{step:08d}"
+
+
+def step_of(folder: Path) -> int | None:
+    """The step in such a folder's name; None for anything else (unfinished folders end in .tmp)."""
+    match = _STEP_FOLDER.match(folder.name)
+    return int(match.group(1)) if match else None
+
+
+def rank_log(rank: int) -> str:
+    """The log of a rank, in logs/."""
+    return f"rank_{rank:04d}.log"

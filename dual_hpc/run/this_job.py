@@ -1,0 +1,18 @@
+"""What a job knows about itself, from the environment that the scheduler and the launcher give it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+JOB_ID = "DUAL_JOB_ID"  # set by the launcher: an array's member is "123_4", a local job its controller's process id
+
+
+def job_id(environ: Mapping[str, str] = os.environ) -> str:
+    """The id of this job; made from the process id outside of any."""
+    return environ.get(JOB_ID) or environ.get("SLURM_JOB_ID") or f"local-{os.getpid()}"
+
+
+def restart_count(environ: Mapping[str, str] = os.environ) -> int:
+    """How often Slurm has started this job again: 0 the first time."""
+    return int(environ.get("SLURM_RESTART_COUNT") or 0)
