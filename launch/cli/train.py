@@ -23,18 +23,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from launch.cluster.profiles import load_profile
     from launch.runs.follow import follow
-    from launch.runs.submit import is_finished, submit
+    from launch.runs.submit import submit_here
 
     plan = planned_run(args, "launch.profile=local")
-    if is_finished(plan.path):
-        plan.open()  # a run of another configuration is refused
-        print(f"run {plan.path}", flush=True)
-    else:
-        # What begins at once runs the code as it is now; a job that waits keeps what it was submitted with.
-        job = submit(plan, load_profile("local"), new_code=True)
-        print(f"run {plan.path}", flush=True)
+    job = submit_here(plan)
+    print(f"run {plan.path}", flush=True)
+    if job is not None:
         follow(plan.open(), job)
     print(f"done: `dual-hpc evaluate {plan.path}` scores it on the test split", flush=True)
     return 0

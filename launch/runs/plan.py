@@ -65,7 +65,19 @@ def plan_run(source: str | None, run: str | None, overrides: Sequence[str], shar
         return PlannedRun(existing.path, load_config(existing.config_file, overrides))
     if source is None:
         raise UserError("nothing to train: give --preset NAME, --config FILE or --run NAME")
-    config = load_config(source, overrides)
+    return plan_config(load_config(source, overrides), shards)
+
+
+def plan_config(config: RunConfig, shards: Sequence[str] = ()) -> PlannedRun:
+    """The run of a configuration, which stays as it is; the plan's has absolute paths.
+
+    Args:
+        shards: folders that replace `data.shards`.
+
+    Raises:
+        UserError: its data are missing or unusable, or its store cannot be written.
+    """
+    config = config.model_copy(deep=True)
     load_plugins(config.plugins)
     # The working directory of the job, or of the next command, is not this one.
     config.store = str(Path(config.store).absolute())

@@ -21,7 +21,7 @@ from dual_hpc.run import names
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.names import CODE_ARCHIVE
 from launch.cluster.code_archive import code_files, plugin_files, write_archive
-from launch.cluster.profiles import Profile
+from launch.cluster.profiles import Profile, load_profile
 from launch.cluster.request import check, check_precision
 from launch.cluster.sbatch import python_command
 from launch.cluster.slurm import Scheduler
@@ -73,6 +73,18 @@ def record_plugins(run: RunDir, plugins: Sequence[str]) -> None:
     """Note in `run.json` what was just packed, and say which plugins are not what the run began with."""
     for name in run.record_plugins(plugin_hashes(plugins)):
         print(f"dual-hpc: plugin {name} has changed since the run began; its jobs use it as it is now", file=sys.stderr)
+
+
+def submit_here(plan: PlannedRun) -> Job[Any] | None:
+    """Start the training of a run on this machine with the code as it is now; None where it is finished already.
+
+    Raises:
+        UserError: as of `submit`, or a run of another configuration has this name.
+    """
+    if is_finished(plan.path):
+        plan.open()
+        return None
+    return submit(plan, load_profile("local"), new_code=True)
 
 
 def submit_local(run: RunDir, request: LaunchConfig, profile: Profile) -> Job[Any]:
