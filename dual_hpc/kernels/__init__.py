@@ -1,6 +1,10 @@
 """The operations of DUAL that decide its speed: SDM, VDM and the alignment loss.
 
-Each has a plain `reference`, a `torch` path that every machine can run, and a fused `triton` path; SDM also has one
-that is `parallel` in time. `dispatch` chooses. Turning kernels on or off changes nothing but speed and memory.
-Triton is optional: without it this package needs torch and numpy alone.
+Each has a folder: `operation` is the public function, which checks its arguments and chooses an implementation;
+`reference` is the definition in plain torch; `torch_*` run on every machine; `triton_*` are fused. SDM also has one
+that is `parallel` in time. Turning kernels on or off changes nothing but speed and memory.
+
+`dispatch` chooses at each call and imports Triton only when a Triton kernel is chosen: without Triton this package
+needs torch alone. The Triton kernels are opt-in (`model.kernels=triton`) until they have been measured on the GPU at
+hand: they are proven correct in the interpreter and by offline compilation, which says nothing about their speed.
 """

@@ -1,15 +1,15 @@
-"""The fused paths know first derivatives alone, by autograd's backward alone."""
+"""The fused paths have first derivatives only, and only through autograd's backward."""
 
 import torch
 
 from dual_hpc.errors import UserError
 
 
-def only_once(op: str) -> None:
+def forbid_double_backward(op: str) -> None:
     """Called in a backward: refuses if its result is to be differentiated again.
 
     Raises:
-        UserError: under create_graph=True; the message names what can.
+        UserError: under create_graph=True; the message names the implementation that can.
     """
     if torch.is_grad_enabled():
         raise UserError(f"{op}: its fast paths have no second derivative; set model.kernels to reference")

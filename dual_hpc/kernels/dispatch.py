@@ -29,7 +29,7 @@ HAS = {
 TRITON_WIDTH = {"sdm": 1024, "vdm_concat_norm": 1024, "alignment_loss": 512}
 
 logger = logging.getLogger(__name__)
-_said: set[tuple[str, str, str]] = set()
+_logged: set[tuple[str, str, str]] = set()
 
 
 class Case(NamedTuple):
@@ -76,9 +76,9 @@ MEASURED: tuple[Row, ...] = ()
 def choose(requested: str, case: Case, switch: str = "", triton_runs: bool = False) -> str:
     """The implementation to run, as a pure function.
 
-    `switch` is the environment's word ('' = none), `triton_runs` whether Triton can run on the case's device here. An
-    op that lacks the requested implementation treats the request as `auto`: one setting of the model serves all ops. A
-    case that the Triton kernel does not cover (too wide, fp64) runs torch.
+    `switch` is the environment variable's value ('' = none), `triton_runs` whether Triton can run on the case's device
+    here. An op that lacks the requested implementation treats the request as `auto`: one setting of the model serves
+    all ops. A case that the Triton kernel does not cover (too wide, fp64) runs torch.
 
     Raises:
         UserError: unknown name, or `triton` where it cannot run.
@@ -133,8 +133,8 @@ def select(op: str, requested: str, x: Tensor, width: int | None = None) -> str:
     if torch.compiler.is_compiling():
         return choose(requested, case, _SWITCH_AT_IMPORT, triton_can_run(case.device))
     chosen = choose(requested, case, os.environ.get(ENVIRONMENT_SWITCH, ""), triton_can_run(case.device))
-    if (said := (op, chosen, case.device)) not in _said:
-        _said.add(said)
+    if (choice := (op, chosen, case.device)) not in _logged:
+        _logged.add(choice)
         logger.info("%s runs %s on %s (asked: %s)", op, chosen, case.device, requested)
     return chosen
 

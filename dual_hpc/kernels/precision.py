@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 
-def working(x: Tensor) -> torch.dtype:
-    """x's own, or autocast's where that is on; fp64 stays fp64, as in torch's own operations."""
+def compute_dtype(x: Tensor) -> torch.dtype:
+    """The dtype to compute in: x's own, or autocast's where that is on; fp64 stays fp64, as in torch."""
     kind = x.device.type
     if x.dtype == torch.float64 or not torch.is_autocast_enabled(kind):
         return x.dtype
@@ -15,5 +15,5 @@ def working(x: Tensor) -> torch.dtype:
 
 
 def accumulator(dtype: torch.dtype) -> torch.dtype:
-    """Of sums and cell states: fp32, or fp64 for fp64."""
+    """The dtype of sums and cell states: fp32, or fp64 for fp64."""
     return torch.promote_types(dtype, torch.float32)

@@ -1,4 +1,4 @@
-"""What a kernel would not notice: it computes addresses from its first input's sizes, and follows them anywhere."""
+"""Shapes are checked here: a kernel computes addresses from its first input's sizes, and would read past the others."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def expect(op: str, x: Tensor, **others: tuple[Tensor, tuple[int, ...]]) -> None
     """Each of `others`, by name (tensor, shape that x [B, T, D] asks for), has that shape and lies on x's device.
 
     Raises:
-        UserError: one does not, or x is no [B, T, D] of floats.
+        UserError: one does not, or x is not a [B, T, D] tensor of floats.
     """
     if x.dim() != 3 or not x.is_floating_point():
         raise UserError(f"{op}: x is {x.dtype} {list(x.shape)}; give floats [batch, steps, width]")

@@ -100,7 +100,7 @@ def test_a_wrong_word_is_an_error_in_one_line_that_says_what_to_write(requested,
 
 
 def test_each_choice_is_logged_once(caplog, monkeypatch):
-    monkeypatch.setattr(dispatch, "_said", set())
+    monkeypatch.setattr(dispatch, "_logged", set())
     monkeypatch.delenv(dispatch.ENVIRONMENT_SWITCH, raising=False)
     with caplog.at_level(logging.INFO, "dual_hpc.kernels"):
         for _ in range(3):

@@ -5,7 +5,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 
-from dual_hpc.kernels.vdm.operation import vdm, vdm_concat_norm, vdm_reference
+from dual_hpc.kernels.vdm.operation import vdm, vdm_concat_norm
+from dual_hpc.kernels.vdm.reference import vdm_reference
 
 IMPLEMENTATIONS = ["reference", "torch", "triton"]
 implementations = pytest.mark.parametrize("implementation", IMPLEMENTATIONS)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dual_hpc.kernels.autograd_limits import only_once
+from dual_hpc.kernels.autograd_limits import forbid_double_backward
 from dual_hpc.kernels.lengths import valid_steps
 
 LEAST_TEMPERATURE = 0.025
@@ -40,7 +40,7 @@ class AlignmentOnePass(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        only_once("alignment_loss")
+        forbid_double_backward("alignment_loss")
         a, v, size_a, size_v, present, lengths, tau, weights, sums = ctx.saved_tensors
         share = ((grad / (2 * lengths.clamp(min=1)))[:, None] * present).view(ctx.groups) / tau
         rows, columns = share / sums

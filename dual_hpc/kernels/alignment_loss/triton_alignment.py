@@ -18,7 +18,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from dual_hpc.kernels.autograd_limits import only_once
+from dual_hpc.kernels.autograd_limits import forbid_double_backward
 from dual_hpc.kernels.lengths import valid_steps, zero_padding
 from dual_hpc.kernels.precision import accumulator
 from dual_hpc.kernels.triton_launch import LANGUAGE, launch
@@ -219,7 +219,7 @@ def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> Non
 
 
 def _backward(ctx: Any, dloss: Tensor, _: Tensor, __: Tensor) -> tuple[Tensor | None, ...]:
-    only_once("alignment_loss")
+    forbid_double_backward("alignment_loss")
     da, dv, dtau = alignment_backward_op(dloss, *ctx.saved_tensors, ctx.across_batch)
     return da, dv, None, dtau, None
 

@@ -16,8 +16,9 @@ from dual_hpc.errors import UserError
 from dual_hpc.kernels.autograd_limits import no_transforms
 from dual_hpc.kernels.dispatch import select
 from dual_hpc.kernels.lengths import checked, last_valid, zero_padding
-from dual_hpc.kernels.precision import working
+from dual_hpc.kernels.precision import compute_dtype
 from dual_hpc.kernels.sdm.recurrence_op import sdm_op
+from dual_hpc.kernels.sdm.reference import sdm_reference
 from dual_hpc.kernels.sdm.torch_lstm import Weights, sdm_torch
 from dual_hpc.kernels.sdm.torch_lstm_op import sdm_lstm_op
 from dual_hpc.kernels.shapes import expect
@@ -58,7 +59,7 @@ def sdm(
     if chosen != "reference":
         no_transforms("sdm")
     lengths = None if lengths is None else checked(lengths, x)
-    dtype = working(x)
+    dtype = compute_dtype(x)
     with torch.autocast(x.device.type, enabled=False):
         weights = weight_prev.to(dtype), weight_cur.to(dtype), weight_rec.to(dtype), bias.to(dtype)
         x = x.to(dtype)
@@ -111,25 +112,3 @@ def _implement(
     whole = x.new_full((x.shape[0],), x.shape[1], dtype=torch.int64) if lengths is None else lengths
     steps_first, _, h, c = sdm_op(x, *weights, whole, h, c, before, chosen)
     return steps_first.transpose(0, 1), h, c
-
-
-def sdm_reference(
-    x: Tensor,
-    weights: Weights,
-    lengths: Tensor | None,
-    h: Tensor,
-    c: Tensor,
-    before: Tensor,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The definition, step by step: (h [B, T, H], last h [B, H], last c [B, H])."""
-    weight_prev, weight_cur, weight_rec, bias = weights
-    out = []
-    for t in range(x.shape[1]):
-        pre = before @ weight_prev.T + x[:, t] @ weight_cur.T + h @ weight_rec.T + bias
-        i, r, g, o = pre.chunk(4, dim=-1)
-        c_next = r.sigmoid() * c + i.sigmoid() * g.tanh()
-        h_next = o.sigmoid() * c_next.tanh()
-        valid = torch.ones_like(h, dtype=torch.bool) if lengths is None else (t < lengths)[:, None]
-        h, c, before = torch.where(valid, h_next, h), torch.where(valid, c_next, c), x[:, t]
-        out.append(h)
-    return torch.stack(out, dim=1), h, c

@@ -14,7 +14,7 @@ from typing import Any, Protocol, cast
 import torch
 from torch import Tensor
 
-from dual_hpc.kernels.autograd_limits import only_once
+from dual_hpc.kernels.autograd_limits import forbid_double_backward
 from dual_hpc.kernels.lengths import valid_steps
 from dual_hpc.kernels.precision import accumulator
 
@@ -138,7 +138,7 @@ def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> Non
 
 
 def _backward(ctx: Any, dh: Tensor, dc: Tensor, dh_last: Tensor, dc_last: Tensor) -> tuple[Tensor | None, ...]:
-    only_once("sdm")
+    forbid_double_backward("sdm")
     x, wp, wc, wr, bias, lengths, h0, c0, before, h, c = ctx.saved_tensors
     dx, dwp, dwc, dwr, dbias, dh0, dc0, dbefore = sdm_backward_op(
         dh, dh_last, dc_last, x, wp, wc, wr, bias, lengths, h0, c0, before, h, c, ctx.implementation

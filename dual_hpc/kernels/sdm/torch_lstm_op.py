@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dual_hpc.kernels.autograd_limits import only_once
+from dual_hpc.kernels.autograd_limits import forbid_double_backward
 from dual_hpc.kernels.sdm.torch_lstm import sdm_torch
 
 
@@ -60,7 +60,7 @@ def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> Non
 
 
 def _backward(ctx: Any, dout: Tensor, dh: Tensor, dc: Tensor) -> tuple[Tensor | None, ...]:
-    only_once("sdm")
+    forbid_double_backward("sdm")
     x, wp, wc, wr, bias, lengths, h0, c0, before = ctx.saved_tensors
     *first, dh0, dc0, dbefore = sdm_lstm_backward_op(dout, dh, dc, [x, wp, wc, wr, bias, h0, c0, before], lengths)
     return *first, None, dh0, dc0, dbefore

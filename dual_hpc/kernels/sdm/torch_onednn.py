@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from dual_hpc.kernels.autograd_limits import only_once
+from dual_hpc.kernels.autograd_limits import forbid_double_backward
 
 CANDIDATES = 8  # steps at which a piece may end, of as many as there are different lengths
 CONTIGUOUS = torch.contiguous_format
@@ -23,7 +23,7 @@ HOLD = 1e4
 
 
 class Piece(NamedTuple):
-    """Steps [begin, end) of the sequences `rows` (None: all); `padding`: which of its [t * n] steps are none."""
+    """Steps [begin, end) of the sequences `rows` (None: all); `padding`: which of its [t * n] steps are padding."""
 
     begin: int
     end: int
@@ -32,7 +32,7 @@ class Piece(NamedTuple):
 
 
 def price(hidden: int) -> int:
-    """What one more piece costs, in steps of one sequence: some calls, and the weights, which oneDNN arranges anew."""
+    """What one more piece costs, in steps of one sequence: calls, and the weights, which oneDNN reorders each time."""
     return 60 + 28_000 // hidden
 
 
@@ -125,10 +125,7 @@ def joined(weight_prev: Tensor, weight_cur: Tensor, weight_rec: Tensor, bias: Te
 
 
 class OneDnnSdm(torch.autograd.Function):
-    """x [B, T, D], weights, h, c [B, H], before [B, D] or None, lengths -> h [T, B, H], zero in the padding, last c.
-
-    The last c is meaningless without `hold`, unless all lengths are T. Values are kept for a backward only if `train`.
-    """
+    """SDM as oneDNN's LSTM over the pieces of a batch; called through `apply`."""
 
     @staticmethod
     def forward(
@@ -145,6 +142,19 @@ class OneDnnSdm(torch.autograd.Function):
         hold: bool,
         train: bool,
     ) -> tuple[Tensor, Tensor]:
+        """Piece by piece: run the LSTM on the sequences that have not ended, and carry h and c on.
+
+        Args:
+            x: [B, T, D]. weight_prev, weight_cur: [4H, D]. weight_rec: [4H, H]. bias: [4H]. h, c: [B, H].
+            before: the step before x, [B, D]; None: there is none, and x_0 := x_1.
+            lengths: int [B]; None: all are T.
+            hold: keep the state of a sequence at its last valid value through its padding (see `joined`).
+            train: keep for `backward` what oneDNN's needs: 7 tensors a piece, its workspace the last of them.
+
+        Returns:
+            h [T, B, H], zero in the padding, and the last c [B, H], which is meaningless without `hold` unless all
+            lengths are T.
+        """
         batch, steps, ctx.width = x.shape
         ctx.hidden, ctx.started = weight_rec.shape[1], before is not None
         weights = joined(weight_prev, weight_cur, weight_rec.detach(), bias.detach(), hold)
@@ -177,7 +187,16 @@ class OneDnnSdm(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, dout: Tensor, dc_last: Tensor) -> tuple[Tensor | None, ...]:
-        only_once("sdm")
+        """The pieces in reverse: the gradients of h, c and of x_{t-1} that leave a piece enter the one before it.
+
+        Args:
+            dout: of h, [T, B, H]; what lies in its padding is ignored. dc_last: of the last c, [B, H].
+
+        Returns:
+            Gradients of the inputs of `forward` in their order: x [B, T, D], the four weights, h, c [B, H] and before
+            [B, D] (None where there was none); None for lengths, hold and train.
+        """
+        forbid_double_backward("sdm")
         width, dtype = ctx.width, dout.dtype
         weights, kept = ctx.saved_tensors[:4], ctx.saved_tensors[4:]
         shape = *dout.shape[:2], width

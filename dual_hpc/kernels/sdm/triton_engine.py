@@ -16,7 +16,7 @@ from dual_hpc.kernels.sdm import triton_exchange, triton_resident
 from dual_hpc.kernels.triton_launch import LANGUAGE, launch
 
 ROWS = 16  # the least width of a dot: more tiles keep more of the chip busy, and every step waits for its slowest
-RESIDENT_BYTES = 131072  # four H x H matrices that fit into an SM's shared memory beside the operands of a step
+RESIDENT_BYTES = 131072  # four H x H matrices that fit into an SM's shared memory together with the operands of a step
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ def forward_kernel(
     KEEP: tl.constexpr,
     ACC: tl.constexpr,
 ):
-    """Steps [begin, end) of T = steps: exchange [T+1, B, H] holds h, and h0 behind it; h_last, c_last carry on."""
+    """Steps [begin, end) of T = steps: exchange [T+1, B, H] holds h, and h0 after it; h_last, c_last carry on."""
     tile = first_tile + tl.program_id(1)
     unit = (tl.program_id(0) * UNITS + tl.arange(0, UNITS))[:, None]
     # The four gates of a unit lie side by side, so that one dot serves all.

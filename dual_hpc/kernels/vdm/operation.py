@@ -15,28 +15,15 @@ from torch import Tensor
 from dual_hpc.kernels.autograd_limits import no_transforms
 from dual_hpc.kernels.dispatch import select
 from dual_hpc.kernels.lengths import checked, valid_steps, zero_padding
-from dual_hpc.kernels.precision import accumulator, working
+from dual_hpc.kernels.precision import accumulator, compute_dtype
 from dual_hpc.kernels.shapes import expect
+from dual_hpc.kernels.vdm.reference import vdm_reference
+from dual_hpc.kernels.vdm.torch_vdm import vdm_torch
 
 
 def vdm(x: Tensor, lengths: Tensor) -> Tensor:
     """Differences to the next step: x [B, T, D], lengths int [B] -> [B, T, D] in x's dtype, zero past the lengths."""
-    lengths = checked(lengths, x)
-    x = zero_padding(x, lengths)
-    last = torch.arange(x.shape[1], device=x.device) == lengths[:, None] - 1
-    # At the last step what follows is padding: 0 - x + 2x is x exactly, and arithmetic is faster than a selection.
-    return F.pad(x[:, 1:], (0, 0, 0, 1)) - x + 2 * x * last[..., None]
-
-
-def vdm_reference(x: Tensor, lengths: Tensor) -> Tensor:
-    """The definition, one step of one sequence at a time."""
-    if not x.numel():
-        return x.clone()
-    out = []
-    for row, length in zip(x, lengths.tolist(), strict=True):
-        steps = [row[t + 1] - row[t] for t in range(length - 1)] + ([row[length - 1]] if length else [])
-        out.append(torch.stack(steps + [torch.zeros_like(row[0])] * (x.shape[1] - length)))
-    return torch.stack(out)
+    return vdm_torch(x, checked(lengths, x))
 
 
 def vdm_concat_norm(
@@ -59,7 +46,7 @@ def vdm_concat_norm(
     expect("vdm_concat_norm", x, weight=(weight, (2 * x.shape[2],)), bias=(bias, (2 * x.shape[2],)))
     chosen = select("vdm_concat_norm", implementation, x)
     lengths = checked(lengths, x)
-    dtype = working(x)
+    dtype = compute_dtype(x)
     with torch.autocast(x.device.type, enabled=False):
         x = x.to(dtype)
         if chosen == "triton":
@@ -68,7 +55,7 @@ def vdm_concat_norm(
             no_transforms("vdm_concat_norm")
             return vdm_concat_norm_op(x, lengths, weight.to(dtype), bias.to(dtype), eps)
         wide = accumulator(dtype)  # subtract in fp32 and round once
-        difference = vdm_reference if chosen == "reference" else vdm
+        difference = vdm_reference if chosen == "reference" else vdm_torch
         x = zero_padding(x, lengths).to(wide)
         both = torch.cat([x, difference(x, lengths)], dim=-1)
         out = F.layer_norm(both, both.shape[-1:], weight.to(wide), bias.to(wide), eps)

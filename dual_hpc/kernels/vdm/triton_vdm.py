@@ -13,7 +13,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from dual_hpc.kernels.autograd_limits import only_once
+from dual_hpc.kernels.autograd_limits import forbid_double_backward
 from dual_hpc.kernels.precision import accumulator
 from dual_hpc.kernels.triton_launch import LANGUAGE, launch
 
@@ -190,7 +190,7 @@ def _setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 
 def _backward(ctx: Any, dout: Tensor) -> tuple[Tensor | None, ...]:
-    only_once("vdm_concat_norm")
+    forbid_double_backward("vdm_concat_norm")
     x, lengths, weight = ctx.saved_tensors
     dx, dweight, dbias = vdm_concat_norm_backward_op(dout, x, lengths, weight, ctx.eps)
     return dx, None, dweight, dbias, None
