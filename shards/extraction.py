@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from dual_hpc.config.schema import DataConfig
-from dual_hpc.data.dataset import ShardSet
+from dual_hpc.data.dataset import ShardDataset
 from dual_hpc.data.format.index import ShardIndex, dataset_id, write_index
 from dual_hpc.data.format.reader import SampleReader
 from dual_hpc.data.format.sample import FEATURES, TEXT
@@ -49,7 +49,7 @@ def extract(
             does not fit `dtype`.
         EnvironmentFault: the disk is full or cannot be written.
     """
-    shard_set = ShardSet([source])
+    shard_set = ShardDataset([source])
     if shard_set.kind != "media":
         raise UserError(f"{source}: holds features already; give the folder of media shards")
     options = _options(shard_set.indexes[0], encoders, dtype, batch_size)
@@ -77,7 +77,7 @@ def extract(
             return _sum_up(shard_set, found, {**options, "fingerprint": identity}, out, parts) if mine_to_do else None
 
 
-def _sum_up(shard_set: ShardSet, found: list[Part], options: dict[str, str], out: Path, parts: Parts) -> ShardIndex:
+def _sum_up(shard_set: ShardDataset, found: list[Part], options: dict[str, str], out: Path, parts: Parts) -> ShardIndex:
     shards = [part.shard for part in found if part.shard is not None]
     index = ShardIndex(
         dataset_id=dataset_id(shards),
@@ -104,7 +104,7 @@ def _options(index: ShardIndex, encoders: FrozenEncoders, dtype: str, batch_size
 
 
 def _shard(
-    shard_set: ShardSet,
+    shard_set: ShardDataset,
     number: int,
     samples: list[int],
     out: Path,
@@ -126,7 +126,7 @@ def _shard(
 
 
 def _features(
-    shard_set: ShardSet, samples: list[int], encoders: FrozenEncoders, dtype: str, batch_size: int, workers: int
+    shard_set: ShardDataset, samples: list[int], encoders: FrozenEncoders, dtype: str, batch_size: int, workers: int
 ) -> dict[str, dict[str, bytes]]:
     """Key -> member -> bytes of one shard, read exactly as evaluation reads it."""
     wanted = {k: v for k, v in encoders.preprocessing.items() if k in DataConfig.model_fields}

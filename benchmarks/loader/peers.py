@@ -18,8 +18,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from dual_hpc.config.schema import DataConfig
 from dual_hpc.data.collate import collate
-from dual_hpc.data.dataset import ShardSet
-from dual_hpc.data.decoding.decoder import Request, Sample, SampleDecoder, Setup
+from dual_hpc.data.dataset import ShardDataset
+from dual_hpc.data.decoding.decoder import DecodeConfig, Request, Sample, SampleDecoder
 from dual_hpc.data.format.reader import SampleRef
 from dual_hpc.data.loader import TrainLoader
 
@@ -33,7 +33,7 @@ class Decoder:
 
     def __init__(self, folder: Path):
         self._layout = json.loads((folder / "layout.json").read_text())  # not of the index, which peers do without
-        self._decoder = SampleDecoder(Setup(CONFIG, features=self._layout))
+        self._decoder = SampleDecoder(DecodeConfig(CONFIG, features=self._layout))
 
     def __call__(self, members: dict[str, bytes], duration: float) -> Sample:
         ref = SampleRef(0, "k", "", 0, {e: (0, 0) for e in members}, duration)
@@ -45,9 +45,9 @@ class Decoder:
 
 
 def ours(folder: Path) -> Batches:
-    shard_set = ShardSet([folder / "shards"])
-    numbers = range(len(shard_set))
-    for step in TrainLoader(shard_set, numbers, numbers, CONFIG, None, None, seed=0):
+    dataset = ShardDataset([folder / "shards"])
+    numbers = range(len(dataset))
+    for step in TrainLoader(dataset, numbers, numbers, CONFIG, None, None, seed=0):
         yield from step
 
 

@@ -9,20 +9,20 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.loader.peers import BATCH, CONFIG
-from dual_hpc.data.dataset import ShardSet
+from dual_hpc.data.dataset import ShardDataset
 from dual_hpc.data.loader import TrainLoader
-from dual_hpc.data.sampling.sampler import Order
+from dual_hpc.data.sampling.sampler import StreamSampler
 
 
 def first_batch_seconds(folder: Path, step: int) -> float:
     """From opening the shards to the first batch at `step`; processor time, no workers."""
     begin = time.process_time()
-    shard_set = ShardSet([folder / "shards"])
-    numbers = range(len(shard_set))
+    dataset = ShardDataset([folder / "shards"])
+    numbers = range(len(dataset))
     config = CONFIG.model_copy(update={"workers": 0})
-    state = TrainLoader(shard_set, numbers, numbers, config, None, None, 0).state_dict()
+    state = TrainLoader(dataset, numbers, numbers, config, None, None, 0).state_dict()
     state |= {"samples_consumed": step * BATCH}
-    next(iter(TrainLoader(shard_set, numbers, numbers, config, None, None, 0, state=state)))
+    next(iter(TrainLoader(dataset, numbers, numbers, config, None, None, 0, state=state)))
     return time.process_time() - begin
 
 
@@ -40,7 +40,7 @@ def shuffle_spread(window: int, shards: int = 64, per_shard: int = 200, batch: i
     n = shards * per_shard
     first = np.arange(n) < n // 2
     full = np.mean([_variance(first, np.random.default_rng(s).permutation(n), batch) for s in range(10)])
-    slots = [Order([per_shard] * shards, window, "id", s).locate(np.arange(n))[1] for s in range(10)]
+    slots = [StreamSampler([per_shard] * shards, window, "id", s).locate(np.arange(n))[1] for s in range(10)]
     return float(np.mean([_variance(first, order, batch) for order in slots]) / full)
 
 

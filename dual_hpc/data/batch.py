@@ -15,7 +15,7 @@ Batch = dict[str, Any]
 
 
 def to_batch(
-    made: MicroBatch,
+    micro_batch: MicroBatch,
     tokenizer: Tokenizer | None,
     max_tokens: int,
     token_drop_prob: float = 0.0,
@@ -24,18 +24,19 @@ def to_batch(
     """The arrays of `collate`, and with them
 
     input_ids, attention_mask i64 [B,L]; labels i64 [B], -100 for none and for blank rows; keys list[str], empty for
-    fillers; valid bool [B], False for blank rows. Host memory is pinned where there is a CUDA device.
+    padding rows; valid bool [B], False for blank rows. Host memory is pinned where there is a CUDA device.
     """
     drop = None
     if token_drop_prob:
-        numbers = [row.ref.number if row.ref else 0 for row in made.rows]
-        rngs = [generator(seed, row.epoch, n, "text") for row, n in zip(made.rows, numbers, strict=True)]
+        numbers = [row.ref.number if row.ref else 0 for row in micro_batch.rows]
+        rngs = [generator(seed, row.epoch, n, "text") for row, n in zip(micro_batch.rows, numbers, strict=True)]
         drop = (token_drop_prob, rngs)
-    arrays = {**made.arrays, **tokenize(made.texts, tokenizer, max_tokens, drop)}
+    arrays = {**micro_batch.arrays, **tokenize(micro_batch.texts, tokenizer, max_tokens, drop)}
     tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
-    blank = [row.ref is None or i in made.faults for i, row in enumerate(made.rows)]
-    tensors["labels"] = torch.tensor([NO_LABEL if b else row.label for b, row in zip(blank, made.rows, strict=True)])
+    rows = micro_batch.rows
+    blank = [row.ref is None or i in micro_batch.failures for i, row in enumerate(rows)]
+    tensors["labels"] = torch.tensor([NO_LABEL if b else row.label for b, row in zip(blank, rows, strict=True)])
     tensors["valid"] = ~torch.tensor(blank)
     if torch.cuda.is_available():
         tensors = {name: tensor.pin_memory() for name, tensor in tensors.items()}
-    return {**tensors, "keys": [row.ref.key if row.ref else "" for row in made.rows]}
+    return {**tensors, "keys": [row.ref.key if row.ref else "" for row in micro_batch.rows]}

@@ -8,18 +8,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dual_hpc.data.decoding.decoder import Fault, Request, Sample
+from dual_hpc.data.decoding.decoder import DecodeFailure, Request, Sample
 from dual_hpc.data.layout import Arrays, FeatureLayout, batch_in, contents, lay_out
 
 
 @dataclass
 class MicroBatch:
-    """What was asked for and what came of it: arrays of `collate`, transcripts, and why rows are blank."""
+    """Requested rows and the result: arrays of `collate`, transcripts, and why rows are blank."""
 
     rows: list[Request]
     arrays: Arrays
     texts: list[str | None]
-    faults: dict[int, Fault]  # by row
+    failures: dict[int, DecodeFailure]  # by row
 
 
 def collate(samples: Sequence[Sample], image_size: int, features: FeatureLayout | None = None) -> Arrays:
@@ -35,7 +35,7 @@ def collate(samples: Sequence[Sample], image_size: int, features: FeatureLayout 
         with the colours innermost, as pictures are decoded.
     """
     layout = lay_out(samples, image_size, features or {})
-    # Pages of its own: padding that nobody writes takes none, and all go back when it is freed.
+    # An anonymous mapping: padding that is never written takes no memory, and all is returned when it is freed.
     memory = mmap.mmap(-1, layout.size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     for offset, content in contents(samples, layout):
         memory[offset : offset + len(content)] = content

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dual_hpc.data.decoding.decode import BadSample, load_array
+from dual_hpc.data.decoding.decode import DecodeError, load_array
 from dual_hpc.data.format.index import INDEX_NAME, IndexedSample, Shard, ShardIndex, dataset_id, read_index
 from dual_hpc.data.format.members import FEATURES, TEXT
 from dual_hpc.data.format.reader import SampleReader, SampleRef, is_intact
@@ -31,7 +31,7 @@ class ShardSample(NamedTuple):
     sample: IndexedSample
 
 
-class ShardSet:
+class ShardDataset:
     """The samples of all folders, numbered in the order of folders, shards and samples.
 
     Only what reading needs stays in memory; metadata are read from the indexes again when they are asked for.
@@ -45,7 +45,7 @@ class ShardSet:
     """
 
     def __init__(self, folders: Iterable[str | Path]):
-        self.folders = [Path(folder).absolute() for folder in folders]  # the process may go elsewhere
+        self.folders = [Path(folder).absolute() for folder in folders]  # the process may change its working directory
         if not self.folders:
             raise UserError("data.shards: name at least one folder of shards")
         indexes = [read_index(folder, TableIndex) for folder in self.folders]
@@ -78,7 +78,7 @@ class ShardSet:
 
     @property
     def utterances(self) -> list[Utterance]:
-        """Metadata of every sample, by number: what protocols and splits are decided from. Read anew at each call."""
+        """Metadata of every sample, by number: what protocols and splits are decided from. Read at each call."""
         return [entry.meta for index in self._read() for shard in index.shards for entry in shard.samples]
 
     @cached_property
@@ -114,7 +114,7 @@ class ShardSet:
     def _layout(self, reader: SampleReader, extension: str, first: int) -> tuple[int, str]:
         for ref in map(self.ref, range(first, len(self))):
             data = reader.read(ref, {extension}).get(extension)
-            with suppress(BadSample):
+            with suppress(DecodeError):
                 if data is not None and is_intact(ref, extension, data):
                     array = load_array(data)
                     return array.shape[1], array.dtype.str
@@ -137,14 +137,14 @@ class ShardSet:
 def _identity(folder: Path, index: ShardIndex) -> str:
     if index.dataset_id != dataset_id(index.shards):
         raise UserError(
-            f"data.shards: {folder / INDEX_NAME} lists other shards than it was written for: it was edited, or comes "
-            "from elsewhere; run `dual-hpc pack` again"
+            f"data.shards: {folder / INDEX_NAME} lists other shards than it was written for: it was edited, or belongs "
+            "to another folder; run `dual-hpc pack` again"
         )
     return index.dataset_id
 
 
 def _return_memory() -> None:
-    """Give back what parsing took and freed: twenty times what is kept of it, and glibc does not by itself."""
+    """Return to the system what parsing took and freed: twenty times what is kept, and glibc does not by itself."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)

@@ -1,11 +1,11 @@
-"""What feature shards say of themselves: whose features they are, how wide, how often, from which preprocessing."""
+"""What the indexes of feature shards say: which encoders made them, their widths, rates and preprocessing."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-from dual_hpc.data.dataset import ShardSet
+from dual_hpc.data.dataset import ShardDataset
 from dual_hpc.errors import UserError
 
 _PREPROCESSING = {"sample_rate": int, "image_size": int, "video_hz": float, "max_seconds": float, "max_tokens": int}
@@ -14,7 +14,7 @@ _OWN = {"source", "fingerprint", "batch_size"}  # options in which folders that 
 
 @dataclass(frozen=True)
 class FeatureSource:
-    """What made the features of a `ShardSet`.
+    """What made the features of a `ShardDataset`.
 
     Attributes:
         encoders: modality -> `width`, `encoder` (its identity) and, for audio, `rate_hz`; those with any feature.
@@ -25,21 +25,21 @@ class FeatureSource:
     preprocessing: dict[str, Any]
 
 
-def feature_source(shard_set: ShardSet) -> FeatureSource | None:
+def feature_source(dataset: ShardDataset) -> FeatureSource | None:
     """What the indexes say of features; None for media.
 
     Raises:
         UserError: folders whose features were made differently, or an index that lacks what `dual-hpc extract` writes.
     """
-    if shard_set.kind != "features":
+    if dataset.kind != "features":
         return None
-    options = _shared(shard_set)
-    folder = shard_set.folders[0]
+    options = _shared(dataset)
+    folder = dataset.folders[0]
     try:
         preprocessing = {name: kind(options[name]) for name, kind in _PREPROCESSING.items()}
         encoders: dict[str, dict[str, Any]] = {
             name: {"width": width, "encoder": options[f"{name}_encoder"]}
-            for name, (width, _) in shard_set.features().items()
+            for name, (width, _) in dataset.features().items()
         }
         if "audio" in encoders:
             encoders["audio"]["rate_hz"] = float(options["audio_hz"])
@@ -50,12 +50,12 @@ def feature_source(shard_set: ShardSet) -> FeatureSource | None:
     return FeatureSource(encoders, preprocessing)
 
 
-def _shared(shard_set: ShardSet) -> dict[str, str]:
-    first, *others = map(_decisive, shard_set.options)
-    for folder, options in zip(shard_set.folders[1:], others, strict=True):
+def _shared(dataset: ShardDataset) -> dict[str, str]:
+    first, *others = map(_decisive, dataset.options)
+    for folder, options in zip(dataset.folders[1:], others, strict=True):
         if different := sorted(key for key in first.keys() | options.keys() if first.get(key) != options.get(key)):
             raise UserError(
-                f"data.shards: the features of {shard_set.folders[0]} and {folder} differ in {different[0]}; "
+                f"data.shards: the features of {dataset.folders[0]} and {folder} differ in {different[0]}; "
                 "extract them with the same encoders and settings"
             )
     return first

@@ -1,4 +1,4 @@
-"""Where the arrays of a zero-padded batch lie in one stretch of memory.
+"""Where the arrays of a zero-padded batch lie in one block of memory.
 
 It follows from the lengths of the rows alone, so that a worker can write what it decoded straight into memory that its
 parent then maps.
@@ -37,7 +37,7 @@ class Block(NamedTuple):
 
 @dataclass(frozen=True)
 class Layout:
-    """All that a batch is besides its contents."""
+    """Shapes, types and offsets of a batch: all but its contents."""
 
     durations: list[float]  # seconds, per row
     blocks: dict[str, Block]

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dual_hpc.data.bad_samples import FaultList
+from dual_hpc.data.bad_samples import BadSamples
 from dual_hpc.data.batch import Batch, to_batch
 from dual_hpc.data.collate import MicroBatch
-from dual_hpc.data.dataset import ShardSet
-from dual_hpc.data.decoding.decoder import Request, Setup
-from dual_hpc.data.sampling.batching import BatchPlan, evaluation_places
-from dual_hpc.data.sampling.bucketing import BucketedOrder, padding_waste
-from dual_hpc.data.sampling.sampler import Order
+from dual_hpc.data.dataset import ShardDataset
+from dual_hpc.data.decoding.decoder import DecodeConfig, Request
+from dual_hpc.data.sampling.batching import BatchPartition, evaluation_batches
+from dual_hpc.data.sampling.bucketing import BucketedSampler, padding_waste
+from dual_hpc.data.sampling.sampler import StreamSampler
 from dual_hpc.data.sampling.selection import Selection
 from dual_hpc.data.settings import AugmentSettings, LoaderSettings
 from dual_hpc.data.state import LoaderState, resume_position
@@ -32,10 +31,10 @@ class TrainLoader:
     """An endless stream of optimiser steps.
 
     Iterating yields, per step, a list of micro-batches: equally many, of equal size, on every rank. A new iteration
-    goes on where the last one stopped. `state_dict()` counts what was handed out, not what workers prepare ahead.
+    continues where the last one stopped. `state_dict()` counts what was yielded, not what workers prepare ahead.
 
     Args:
-        shard_set: the data.
+        dataset: the data.
         numbers: selected samples; `labels` are their classes, in the same order.
         config: `DataConfig`.
         augment: `AugmentConfig`, or None.
@@ -49,7 +48,7 @@ class TrainLoader:
 
     def __init__(
         self,
-        shard_set: ShardSet,
+        dataset: ShardDataset,
         numbers: Sequence[int],
         labels: Sequence[int],
         config: LoaderSettings,
@@ -60,54 +59,35 @@ class TrainLoader:
         world_size: int = 1,
         state: dict[str, Any] | None = None,
     ):
-        self._selection = Selection(shard_set, numbers, labels)
+        self._selection = Selection(dataset, numbers, labels)
         self._tokenizer, self._max_tokens = tokenizer, config.max_tokens
         self._seed, self._rank = seed, rank
-        self.plan = BatchPlan(config.global_batch, world_size, config.micro_batch)
-        if rank == 0 and self.plan.advice is not None:
-            log.warning(self.plan.advice)
+        self._partition = BatchPartition(config.global_batch, world_size, config.micro_batch)
+        if rank == 0 and self._partition.advice is not None:
+            log.warning(self._partition.advice)
         chosen = hashlib.sha256(self._selection.numbers.tobytes())
         chosen.update(f"{config.shuffle_window} {config.bucket_by_length}".encode())
         durations = None
         if config.bucket_by_length:  # the order then depends on what is cut at max_seconds
             durations = self._selection.durations.clip(max=config.max_seconds)
             chosen.update(durations.tobytes())
-        self._identity = f"{shard_set.dataset_id}:{chosen.hexdigest()[:16]}"
-        order = Order(self._selection.shard_counts(), config.shuffle_window, self._identity, seed)
-        self._order: Order | BucketedOrder = order
+        self._identity = f"{dataset.dataset_id}:{chosen.hexdigest()[:16]}"
+        sampler = StreamSampler(self._selection.shard_counts(), config.shuffle_window, self._identity, seed)
+        self._sampler: StreamSampler | BucketedSampler = sampler
         if durations is not None:
-            self._order = BucketedOrder(order, durations, config.global_batch, self._identity, seed)
+            self._sampler = BucketedSampler(sampler, durations, config.global_batch, self._identity, seed)
         self._consumed = 0
         if state is not None:
             self._consumed = resume_position(state, self._state())
-        self.faults = FaultList(config.bad_sample_limit)
+        self.bad_samples = BadSamples(config.bad_sample_limit)
         self._token_drop = augment.token_drop_prob if augment is not None and augment.enabled else 0.0
         self._lengths: list[NDArray[np.float32]] = []  # of the last step's micro-batches
-        setup = Setup(config, augment, seed, shard_set.features())
-        self._source = open_source(setup, config.workers, config.read_ahead)
+        decode_config = DecodeConfig(config, augment, seed, dataset.features())
+        self._source = open_source(decode_config, config.workers, config.read_ahead)
 
     def __len__(self) -> int:
         """Samples per epoch."""
         return len(self._selection)
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Optimiser steps that touch the first epoch; the last of them may straddle into the second."""
-        return self.steps(1)
-
-    def steps(self, epochs: float) -> int:
-        """Optimiser steps after which `epochs` passes over the data are complete."""
-        return math.ceil(epochs * len(self) / self.plan.global_batch)
-
-    @property
-    def step(self) -> int:
-        """Optimiser steps handed out since the start of the run."""
-        return self._consumed // self.plan.global_batch
-
-    @property
-    def epoch(self) -> float:
-        """Passes over the data handed out since the start of the run."""
-        return self._consumed / len(self)
 
     @property
     def padding(self) -> float:
@@ -121,7 +101,7 @@ class TrainLoader:
     def __iter__(self) -> Iterator[list[Batch]]:
         micro_batches = self._source.run(self._requests(self._consumed))
         while True:
-            self.faults.check()
+            self.bad_samples.check()
             yield self._step(micro_batches)
 
     def close(self) -> None:
@@ -130,8 +110,8 @@ class TrainLoader:
 
     def _step(self, micro_batches: Iterator[MicroBatch]) -> list[Batch]:
         self._lengths = []
-        step = [self._finish(next(micro_batches)) for _ in range(self.plan.micro_batches)]
-        self._consumed += self.plan.global_batch
+        step = [self._finish(next(micro_batches)) for _ in range(self._partition.micro_batches)]
+        self._consumed += self._partition.global_batch
         return step
 
     def _state(self) -> LoaderState:
@@ -140,37 +120,38 @@ class TrainLoader:
             samples_consumed=self._consumed,
             seed=self._seed,
             dataset_id=self._identity,
-            global_batch=self.plan.global_batch,
+            global_batch=self._partition.global_batch,
         )
 
     def _requests(self, start: int) -> Iterator[list[Request]]:
         while True:
-            for positions in self.plan.positions(start, self._rank):
-                epochs, slots = self._order.locate(positions)
+            for positions in self._partition.positions(start, self._rank):
+                epochs, slots = self._sampler.locate(positions)
                 yield [
-                    self._selection.request(slot, epoch, self.faults)
+                    self._selection.request(slot, epoch, self.bad_samples)
                     for epoch, slot in zip(epochs.tolist(), slots.tolist(), strict=True)
                 ]
-            start += self.plan.global_batch
+            start += self._partition.global_batch
 
-    def _finish(self, made: MicroBatch) -> Batch:
-        self.faults.extend(made)
-        self._lengths.append(made.arrays["durations"])
-        return to_batch(made, self._tokenizer, self._max_tokens, self._token_drop, self._seed)
+    def _finish(self, micro_batch: MicroBatch) -> Batch:
+        self.bad_samples.extend(micro_batch)
+        self._lengths.append(micro_batch.arrays["durations"])
+        return to_batch(micro_batch, self._tokenizer, self._max_tokens, self._token_drop, self._seed)
 
 
 class EvalLoader:
     """Each selected sample exactly once over all ranks; every rank gets the same number of batches of the same size.
 
-    Rows that only fill up the last batches have `valid` False and an empty key; a sample that cannot be decoded keeps
-    its key and is not valid either. Samples come in ascending length, so little is padded. Iterating again starts over.
+    Padding rows, which fill up the last batches, have `valid` False and an empty key; a sample that cannot be decoded
+    has `valid` False and keeps its key. Samples come in ascending length, so little is padded. Each iteration
+    starts from the beginning.
 
     Args: as for `TrainLoader`; `batch_size` is rows per rank and batch.
     """
 
     def __init__(
         self,
-        shard_set: ShardSet,
+        dataset: ShardDataset,
         numbers: Sequence[int],
         labels: Sequence[int],
         config: LoaderSettings,
@@ -179,30 +160,30 @@ class EvalLoader:
         world_size: int = 1,
         batch_size: int | None = None,
     ):
-        self._selection = Selection(shard_set, numbers, labels)
+        self._selection = Selection(dataset, numbers, labels)
         self._by_length = self._selection.durations.argsort(kind="stable")
         self._tokenizer, self._max_tokens = tokenizer, config.max_tokens
         size = batch_size if batch_size is not None else config.micro_batch
-        self._places = evaluation_places(len(self._selection), rank, world_size, size)
-        self.faults = FaultList(config.bad_sample_limit)
-        setup = Setup(config, features=shard_set.features())
-        self._source = open_source(setup, config.workers, config.read_ahead)
+        self._batches = evaluation_batches(len(self._selection), rank, world_size, size)
+        self.bad_samples = BadSamples(config.bad_sample_limit)
+        decode_config = DecodeConfig(config, features=dataset.features())
+        self._source = open_source(decode_config, config.workers, config.read_ahead)
 
     def __len__(self) -> int:
         """Batches, the same on every rank."""
-        return len(self._places)
+        return len(self._batches)
 
     def __iter__(self) -> Iterator[Batch]:
-        for made in self._source.run(self._requests()):
-            self.faults.extend(made)
-            self.faults.check()
-            yield to_batch(made, self._tokenizer, self._max_tokens)
+        for micro_batch in self._source.run(self._requests()):
+            self.bad_samples.extend(micro_batch)
+            self.bad_samples.check()
+            yield to_batch(micro_batch, self._tokenizer, self._max_tokens)
 
     def close(self) -> None:
         """End the workers."""
         self._source.close()
 
     def _requests(self) -> Iterator[list[Request]]:
-        for places, fillers in self._places:
-            rows = [self._selection.request(slot, 0, self.faults) for slot in self._by_length[places].tolist()]
-            yield rows + [Request(None)] * fillers
+        for indices, padding_rows in self._batches:
+            rows = [self._selection.request(slot, 0, self.bad_samples) for slot in self._by_length[indices].tolist()]
+            yield rows + [Request(None)] * padding_rows

@@ -50,6 +50,6 @@ class AugmentSettings(Protocol):
     drop_text: float
 
 
-def bare(settings: Any, shape: type) -> Any:
-    """The keys of `shape` alone."""
+def plain_copy(settings: Any, shape: type) -> Any:
+    """A plain object with the keys of `shape` alone."""
     return SimpleNamespace(**{name: getattr(settings, name) for name in shape.__annotations__})

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from dual_hpc.config.schema import DataConfig
-from dual_hpc.data.dataset import ShardSet
+from dual_hpc.data.dataset import ShardDataset
 from dual_hpc.data.features import feature_source
 from dual_hpc.data.format.sample import Utterance
 from dual_hpc.data.loader import EvalLoader
@@ -106,7 +106,7 @@ def evaluate(
     recordings = None if noise is None else Recordings(noise)
     model, tokenizer = load_model(model_dir)
     classes = model.config.labels
-    shard_set = ShardSet(data.shards)
+    shard_set = ShardDataset(data.shards)
     _check_kind(cast(DualConfig, model.config), shard_set)
     utterances = shard_set.utterances
     protocol = _protocol(data.protocol, classes)
@@ -142,7 +142,7 @@ def evaluate(
         "split": split,
         "test_fold": data.test_fold if data.protocol.startswith("iemocap") else None,
         "dataset": shard_set.dataset_id,
-        "undecodable": len(loader.faults),
+        "undecodable": len(loader.bad_samples),
         "left_out": _left_out(protocol, utterances),
         "reads": reads,
         **({} if noise is None else {"noise": str(noise)}),
@@ -176,7 +176,7 @@ def _views(subsets: Sequence[str], controls: Mapping[str, tuple[str, str]], read
     return views
 
 
-def _check_kind(config: DualConfig, shard_set: ShardSet) -> None:
+def _check_kind(config: DualConfig, shard_set: ShardDataset) -> None:
     """A model of media needs media, one of features the features it was trained on."""
     source = feature_source(shard_set)
     if (source is not None) != config.reads_features:

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from dual_hpc.config import RunConfig
-from dual_hpc.data.dataset import ShardSet
+from dual_hpc.data.dataset import ShardDataset
 from dual_hpc.data.format.sample import AUDIO_RATE
 from dual_hpc.data.loader import EvalLoader, TrainLoader
-from dual_hpc.data.sampling.batching import BatchPlan
+from dual_hpc.data.sampling.batching import BatchPartition
 from dual_hpc.evaluation.protocols import get_protocol
 from dual_hpc.model import build_tokenizer, load_tokenizer
 from dual_hpc.training.distributed import World
@@ -33,7 +33,7 @@ class TrainingData:
 
     config: RunConfig
     world: World
-    shard_set: ShardSet
+    shard_set: ShardDataset
     labels: list[str]
     train: list[int]
     train_labels: list[int]
@@ -49,7 +49,7 @@ class TrainingData:
         Raises:
             UserError: shards, protocol or tokenizer are not usable, as their rooms say.
         """
-        shard_set = ShardSet(config.data.shards)
+        shard_set = ShardDataset(config.data.shards)
         config = fitted(config, shard_set)
         utterances = shard_set.utterances
         protocol = get_protocol(config.data.protocol, utterances)
@@ -82,7 +82,7 @@ class TrainingData:
     def micro_batches(self) -> int:
         """Micro-batches that every rank accumulates per optimiser step."""
         data = self.config.data
-        return BatchPlan(data.global_batch, self.world.size, data.micro_batch).micro_batches
+        return BatchPartition(data.global_batch, self.world.size, data.micro_batch).micro_batches
 
     def train_loader(self, state: dict[str, Any] | None) -> TrainLoader:
         """Batches from the position that `state` names (None: from the start)."""
@@ -115,7 +115,7 @@ class TrainingData:
         )
 
 
-def _tokenizer(config: RunConfig, world: World, shard_set: ShardSet, train: list[int], folder: Path) -> Any:
+def _tokenizer(config: RunConfig, world: World, shard_set: ShardDataset, train: list[int], folder: Path) -> Any:
     """Rank 0 makes it once per run, everyone reads the same files."""
     if not config.model.use_text or config.model.text.kind == "features":
         return None

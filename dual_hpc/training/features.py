@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dual_hpc.config import RunConfig
-from dual_hpc.data.dataset import ShardSet
+from dual_hpc.data.dataset import ShardDataset
 from dual_hpc.data.features import feature_source
 from dual_hpc.errors import UserError
 
 MODALITIES = ("audio", "video", "text")
 
 
-def fitted(config: RunConfig, shard_set: ShardSet) -> RunConfig:
+def fitted(config: RunConfig, shard_set: ShardDataset) -> RunConfig:
     """The configuration as its shards allow it.
 
     Media: unchanged. Features: the encoders in use become those that made the features, and preprocessing is theirs;

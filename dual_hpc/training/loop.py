@@ -81,7 +81,7 @@ def _train(
             factor = lr_factor(step, plan.total_steps, config.optim)
             lr = set_learning_rates(engine.deepspeed.optimizer, engine.peaks, factor)
             batch = next(batches)
-            wishes = Wishes(requests.asked(), session.wants_save(), len(session.loader.faults))
+            wishes = Wishes(requests.asked(), session.wants_save(), len(session.loader.bad_samples))
             report = train_step(engine, batch, world, wishes)
 
             progress.step, progress.loader, progress.score = step, session.loader.state_dict(), None

@@ -59,7 +59,7 @@ class Session:
         resumed = self._saver.resume()
         self.progress = resumed.progress if resumed is not None else Progress()
         self.loader, self._validation = data.train_loader(self.progress.loader), data.validation_loader()
-        self.loader.faults.load_state_dict(self.progress.bad_samples)
+        self.loader.bad_samples.load_state_dict(self.progress.bad_samples)
         self._saved_at = time.monotonic()
         self.save_seconds = last_save_seconds(run.journal) if world.rank == 0 else 0.0
 
@@ -157,7 +157,7 @@ class Session:
         Raises:
             UserError: on every rank, if they are more than `data.bad_sample_limit`.
         """
-        faults = self.loader.faults
+        faults = self.loader.bad_samples
         if known_together != self.world.size * len(self.progress.bad_samples):
             for known in self.world.gather(faults.known()):
                 faults.merge(known)

@@ -166,10 +166,11 @@ def check_store_path(store: Path) -> None:
 
 def check_data(config: RunConfig) -> None:
     """Refuse data that training would refuse, before a job waits in a queue for it."""
-    from dual_hpc.data.sampling.batching import BatchPlan
+    from dual_hpc.data.sampling.batching import BatchPartition
 
     split_of(config)
-    BatchPlan(config.data.global_batch, config.launch.nodes * config.launch.ranks_per_node, config.data.micro_batch)
+    ranks = config.launch.nodes * config.launch.ranks_per_node
+    BatchPartition(config.data.global_batch, ranks, config.data.micro_batch)
 
 
 def split_of(config: RunConfig) -> dict[str, list[int]]:

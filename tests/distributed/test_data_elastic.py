@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dual_hpc.data.dataset import ShardSet
+from dual_hpc.data.dataset import ShardDataset
 
 pytestmark = [pytest.mark.distributed, pytest.mark.timeout(1800)]
 
@@ -31,7 +31,7 @@ def test_all_ranks_stop_in_the_same_step_when_their_bad_samples_together_are_too
     start_ranks: Callable[..., Any], tiny_shards: Path, tmp_path: Path
 ) -> None:
     folder = shutil.copytree(tiny_shards, tmp_path / "damaged")
-    shard_set = ShardSet([folder])
+    shard_set = ShardDataset([folder])
     for number in (2, 9, 14, 20):
         ref = shard_set.ref(number)
         offset, size = ref.members["flac"]

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from dual_hpc.config import load_config
-from dual_hpc.data.dataset import ShardSet
+from dual_hpc.data.dataset import ShardDataset
 from dual_hpc.data.format.index import read_index, write_index
 from dual_hpc.errors import UserError
 from dual_hpc.evaluation.run import evaluate, evaluate_run
@@ -65,7 +65,7 @@ def test_a_model_of_media_refuses_features_and_one_of_features_those_of_other_en
 ) -> None:
     with pytest.raises(UserError, match="they hold features, this model was trained on media"):
         evaluate(features.parent / "model", of(features, "data.protocol=all").data, split="validation")
-    data = fitted(of(features), ShardSet([features]))
+    data = fitted(of(features), ShardDataset([features]))
     save_model(build_model(data.model, ["angry", "happy", "sad"], PREPROCESSING, None, None), None, tmp_path / "m")
     index = read_index(features)
     for change, complaint in (({"video_encoder": "x"}, "their video features"), ({"video_hz": "5.0"}, "video_hz=5.0")):
@@ -76,11 +76,11 @@ def test_a_model_of_media_refuses_features_and_one_of_features_those_of_other_en
         with pytest.raises(UserError, match=complaint):
             evaluate(tmp_path / "m", of(tmp_path, "data.protocol=all").data, split="validation")
         with pytest.raises(UserError, match=f"differ in {next(iter(change))}"):
-            fitted(of(features), ShardSet([features, tmp_path]))
+            fitted(of(features), ShardDataset([features, tmp_path]))
 
 
 def test_the_shards_decide_what_a_run_reads(features: Path, tiny_shards: Path, tmp_path: Path) -> None:
-    media, stored = ShardSet([tiny_shards]), ShardSet([features])
+    media, stored = ShardDataset([tiny_shards]), ShardDataset([features])
     config = of(features, "data.max_seconds=6", "data.video_hz=9")
     assert fitted(config, media) is config
     found = fitted(config, stored)
@@ -110,8 +110,8 @@ def test_a_modality_without_features_has_to_be_switched_off(features: Path, tmp_
         (tmp_path / shard.name).hardlink_to(features / shard.name)
     write_index(tmp_path, index.model_copy(update={"shards": silent}))
     with pytest.raises(UserError, match=r"model\.use_text: data\.shards holds no text features"):
-        fitted(of(tmp_path), ShardSet([tmp_path]))
-    assert not fitted(of(tmp_path, "model.use_text=false"), ShardSet([tmp_path])).model.use_text
+        fitted(of(tmp_path), ShardDataset([tmp_path]))
+    assert not fitted(of(tmp_path, "model.use_text=false"), ShardDataset([tmp_path])).model.use_text
     write_index(tmp_path, index.model_copy(update={"options": {}}))
     with pytest.raises(UserError, match="does not say 'sample_rate'; run `dual-hpc extract` again"):
-        fitted(of(tmp_path), ShardSet([tmp_path]))
+        fitted(of(tmp_path), ShardDataset([tmp_path]))

@@ -19,13 +19,13 @@ from dual_hpc.data.format.members import AUDIO_RATE
 from dual_hpc.errors import UserError
 
 
-class BadSample(UserError):
+class DecodeError(UserError):
     """A member cannot be decoded; the sample is counted and replaced by a blank one."""
 
 
 def load_decoders() -> None:
-    """Import what decodes media, which takes long on a cold parallel file system and is no sample's fault."""
-    with suppress(Exception):  # what is missing will be missed by name when it is used
+    """Import the decoders: it takes long on a cold parallel file system, and must not count as decoding a sample."""
+    with suppress(Exception):  # a missing one is reported by name when it is used
         import soundfile  # noqa: F401
 
         _decord()
@@ -35,18 +35,18 @@ def decode_audio(flac: bytes, max_seconds: float) -> NDArray[np.float32]:
     """The waveform [n], mono 16 kHz, cut at `max_seconds`.
 
     Raises:
-        BadSample: not readable, empty, not mono 16 kHz, or not finite.
+        DecodeError: not readable, empty, not mono 16 kHz, or not finite.
     """
     import soundfile
 
     try:
         wave, rate = soundfile.read(io.BytesIO(flac), frames=audio_samples(max_seconds), dtype="float32")
     except Exception as error:  # libsndfile's bindings raise several kinds
-        raise BadSample(f"audio: {_line(error)}") from error
+        raise DecodeError(f"audio: {_line(error)}") from error
     if wave.ndim != 1 or rate != AUDIO_RATE:
-        raise BadSample(f"audio: expected mono {AUDIO_RATE} Hz, found shape {wave.shape} at {rate} Hz")
+        raise DecodeError(f"audio: expected mono {AUDIO_RATE} Hz, found shape {wave.shape} at {rate} Hz")
     if not wave.size or not np.isfinite(wave).all():
-        raise BadSample("audio: empty or not finite")
+        raise DecodeError("audio: empty or not finite")
     return wave
 
 
@@ -54,7 +54,7 @@ def decode_video(mp4: bytes, duration: float, video_hz: float, max_seconds: floa
     """The pictures [F, size, size, 3], RGB, on show at (k + 0.5) / video_hz.
 
     Raises:
-        BadSample: neither decoder reads it.
+        DecodeError: neither decoder reads it.
     """
     times = frame_times(duration, video_hz, max_seconds)
     try:
@@ -63,32 +63,32 @@ def decode_video(mp4: bytes, duration: float, video_hz: float, max_seconds: floa
         try:
             return _by_pyav(mp4, times, size)
         except Exception as error:
-            raise BadSample(f"video: {_line(error)}") from error
+            raise DecodeError(f"video: {_line(error)}") from error
 
 
 def decode_text(text: bytes) -> str:
     """The transcript.
 
     Raises:
-        BadSample: not UTF-8.
+        DecodeError: not UTF-8.
     """
     try:
         return text.decode("utf-8").strip()
     except UnicodeDecodeError as error:
-        raise BadSample(f"text: {_line(error)}") from error
+        raise DecodeError(f"text: {_line(error)}") from error
 
 
 def decode_features(npy: bytes, width: int, dtype: str) -> NDArray[Any]:
     """An array of a feature shard, [T, width].
 
     Raises:
-        BadSample: not a plain array of that width and type, empty, or not finite.
+        DecodeError: not a plain array of that width and type, empty, or not finite.
     """
     array = load_array(npy)
     if array.shape[1] != width or array.dtype.str != dtype:
-        raise BadSample(f"features: expected {dtype} [T, {width}], found {array.dtype.str} {array.shape}")
+        raise DecodeError(f"features: expected {dtype} [T, {width}], found {array.dtype.str} {array.shape}")
     if not np.isfinite(array).all():
-        raise BadSample("features: not finite")
+        raise DecodeError("features: not finite")
     return array
 
 
@@ -96,16 +96,16 @@ def load_array(npy: bytes) -> NDArray[Any]:
     """An array of a feature shard, [T, D] with T >= 1.
 
     Raises:
-        BadSample: not a plain array of numbers, or of another shape.
+        DecodeError: not a plain array of numbers, or of another shape.
     """
     try:
         array: NDArray[Any] = np.load(io.BytesIO(npy), allow_pickle=False)
     except Exception as error:  # a header that lies makes numpy raise many kinds, MemoryError among them
-        raise BadSample(f"features: {_line(error)}") from error
+        raise DecodeError(f"features: {_line(error)}") from error
     if not isinstance(array, np.ndarray):
-        raise BadSample("features: an archive, not an array")
+        raise DecodeError("features: an archive, not an array")
     if array.dtype.kind != "f" or array.ndim != 2 or not len(array):
-        raise BadSample(f"features: expected numbers [T, D], found {array.dtype.str} {array.shape}")
+        raise DecodeError(f"features: expected numbers [T, D], found {array.dtype.str} {array.shape}")
     return array
 
 

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dual_hpc.data.decoding.augment import augment_audio, augment_video, dropped_modalities, generator
-from dual_hpc.data.decoding.decode import BadSample, decode_audio, decode_features, decode_text, decode_video
+from dual_hpc.data.decoding.decode import DecodeError, decode_audio, decode_features, decode_text, decode_video
 from dual_hpc.data.format.members import AUDIO, FEATURES, META, TEXT, VIDEO
 from dual_hpc.data.format.reader import SampleRef, is_intact
-from dual_hpc.data.settings import AugmentSettings, DecodeSettings, bare
+from dual_hpc.data.settings import AugmentSettings, DecodeSettings, plain_copy
 from dual_hpc.modality import Modality
 
 NO_LABEL = -100  # torch's own value for "no class"
@@ -24,8 +24,8 @@ _MODALITY = {  # of each member that carries one
 
 
 @dataclass(frozen=True)
-class Fault:
-    """Why a sample is bad, and which members it takes to notice: dropping one of them may spare it."""
+class DecodeFailure:
+    """Why a sample is bad, and the members that together make it fail: without one of them it may be decodable."""
 
     members: frozenset[str]
     reason: str
@@ -33,28 +33,28 @@ class Fault:
 
 @dataclass(frozen=True)
 class Request:
-    """One row of a batch. Without `ref` the row is a blank filler; `faults` of the sample are known already."""
+    """One row of a batch; a padding row has no `ref`. `failures` are those of the sample that are known already."""
 
     ref: SampleRef | None
     label: int = NO_LABEL
     epoch: int = 0
-    faults: tuple[Fault, ...] = ()
+    failures: tuple[DecodeFailure, ...] = ()
 
 
 @dataclass
 class Sample:
-    """Decoded arrays of one sample; what is missing is empty. `fault` says why a sample is blank."""
+    """Decoded arrays of one sample; what is missing is empty. `failure` says why a sample is blank."""
 
     duration: float = 0.0  # seconds, cut at max_seconds
     waveform: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))  # [n]
     frames: NDArray[np.uint8] | None = None  # [F, S, S, 3]
     text: str | None = None
     features: dict[str, NDArray[np.floating]] = field(default_factory=dict)  # name -> [T, D]
-    fault: Fault | None = None
+    failure: DecodeFailure | None = None
 
 
 @dataclass(frozen=True)
-class Setup:
+class DecodeConfig:
     """All that decoding depends on besides the sample.
 
     `augment` is None for evaluation; `features` is the layout of feature shards, empty for media.
@@ -65,19 +65,20 @@ class Setup:
     seed: int = 0
     features: dict[str, tuple[int, str]] = field(default_factory=dict)
 
-    def bare(self) -> Setup:
-        """The same without the configuration's classes, so that a worker need not load what they are made of."""
-        augment = None if self.augment is None else bare(self.augment, AugmentSettings)
-        return replace(self, settings=bare(self.settings, DecodeSettings), augment=augment)
+    def plain_copy(self) -> DecodeConfig:
+        """The same without the configuration's classes, so that a worker need not load pydantic."""
+        augment = None if self.augment is None else plain_copy(self.augment, AugmentSettings)
+        return replace(self, settings=plain_copy(self.settings, DecodeSettings), augment=augment)
 
 
 class SampleDecoder:
     """Turns requests into samples."""
 
-    def __init__(self, setup: Setup):
-        self._setup = setup
-        self._settings, self._seed = setup.settings, setup.seed
-        self._augment = setup.augment if setup.augment is not None and setup.augment.enabled else None
+    def __init__(self, decode_config: DecodeConfig):
+        self._config = decode_config
+        self._settings, self._seed = decode_config.settings, decode_config.seed
+        augment = decode_config.augment
+        self._augment = augment if augment is not None and augment.enabled else None
 
     def wanted(self, request: Request) -> set[str]:
         """Extensions to read and decode: modality dropout happens before the work is done."""
@@ -92,26 +93,26 @@ class SampleDecoder:
         return {e for e in members if _MODALITY.get(e) not in dropped}
 
     def decode(self, request: Request, members: dict[str, bytes]) -> Sample:
-        """The sample; a blank one with its `fault` if a member is damaged, or known to be."""
+        """The sample; a blank one with its `failure` if a member is damaged, or known to be."""
         ref = request.ref
         if ref is None:
             return Sample()
-        for fault in request.faults:
-            if fault.members <= members.keys():
-                return Sample(fault=fault)
+        for failure in request.failures:
+            if failure.members <= members.keys():
+                return Sample(failure=failure)
         sample = Sample(duration=min(ref.duration, self._settings.max_seconds))
         for extension, data in members.items():
             try:
                 self._decode(sample, ref, request.epoch, extension, data)
-            except BadSample as error:
-                return Sample(fault=Fault(frozenset({extension}), str(error)))
+            except DecodeError as error:
+                return Sample(failure=DecodeFailure(frozenset({extension}), str(error)))
         return sample
 
     def _decode(self, sample: Sample, ref: SampleRef, epoch: int, extension: str, data: bytes) -> None:
         """Put one member into the sample."""
         settings, augment = self._settings, self._augment
         if not is_intact(ref, extension, data):
-            raise BadSample(f"{extension}: is not what was packed (its CRC-32 differs)")
+            raise DecodeError(f"{extension}: is not what was packed (its CRC-32 differs)")
         if extension == AUDIO:
             sample.waveform = decode_audio(data, settings.max_seconds)
             if augment is not None:
@@ -126,4 +127,4 @@ class SampleDecoder:
             sample.text = decode_text(data) or None
         elif extension.endswith(FEATURES):
             name = extension.removesuffix(FEATURES)
-            sample.features[name] = decode_features(data, *self._setup.features[name])
+            sample.features[name] = decode_features(data, *self._config.features[name])

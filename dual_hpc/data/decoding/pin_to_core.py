@@ -3,7 +3,7 @@
 decord decodes on a thread of its own and hands every picture over to the caller's, which waits for it. The two hardly
 ever work at once, yet the scheduler wakes each on whatever core is idle: a wake-up across cores and cold caches for
 every picture, 5 to 8 % of the processor time on the machine of benchmarks/results/loader.md. Between two decodings the
-scheduler is free to choose another core, so that nobody is tied to one that others need.
+scheduler is free to choose another core, so that no thread is tied to one that others need.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-_A_MOMENT = 2e-5  # seconds: a thread that wakes up is placed anew, one that runs on is not
+_YIELD_SECONDS = 2e-5  # the scheduler chooses a core for a thread that wakes up, not for one that runs on
 
 
 @contextmanager
-def one_core() -> Iterator[None]:
+def pin_to_core() -> Iterator[None]:
     """The calling thread, and those that it starts meanwhile, stay on the core that the scheduler gives it now."""
     allowed = os.sched_getaffinity(0)
-    time.sleep(_A_MOMENT)
+    time.sleep(_YIELD_SECONDS)
     with suppress(OSError, ValueError):  # not allowed or not known here (-1): it is only slower
         os.sched_setaffinity(0, {_libc.sched_getcpu()})
     try:

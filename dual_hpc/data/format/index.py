@@ -1,4 +1,4 @@
-"""`index.json`: what stands where in a folder of shards (contract 2).
+"""`index.json`: which samples a folder of shards holds, and where (contract 2).
 
 Written last and atomically, so a folder without it is an unfinished data set. The dataset id is the hash of what the
 shards contain: two folders with the same bytes are the same data set, and a changed shard is another one.
@@ -22,7 +22,7 @@ FORMAT_VERSION = 1
 INDEX_NAME = "index.json"
 
 
-_Place = Annotated[int, Field(ge=0, le=2**62)]  # bytes
+_Offset = Annotated[int, Field(ge=0, le=2**62)]  # bytes
 _Crc32 = Annotated[int, Field(ge=0, lt=2**32)]
 _Index = TypeVar("_Index", bound="ShardIndex")
 
@@ -33,8 +33,8 @@ class IndexedSample(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     meta: Utterance
-    members: dict[str, tuple[_Place, _Place]]  # extension -> (offset of the data in the tar, bytes)
-    crc32: dict[str, _Crc32] = {}  # of each member: a damaged shard's sha256 does not say which sample is to blame
+    members: dict[str, tuple[_Offset, _Offset]]  # extension -> (offset of the data in the tar, bytes)
+    crc32: dict[str, _Crc32] = {}  # of each member: a damaged shard's sha256 does not say which sample is damaged
 
 
 class Shard(BaseModel):

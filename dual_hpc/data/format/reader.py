@@ -24,7 +24,7 @@ _GAP = 1 << 16  # members farther apart than this are read one by one
 class SampleRef:
     """Address of one sample in one tar."""
 
-    number: int  # in its ShardSet
+    number: int  # in its ShardDataset
     key: str
     path: str
     shard_bytes: int

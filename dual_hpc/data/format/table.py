@@ -24,7 +24,7 @@ class _Columns(NamedTuple):
     durations: NDArray[np.float64]
     extensions: list[tuple[str, ...]]  # of each sample's members; equal ones are one object
     spans: NDArray[np.int64]  # offset and bytes of each member, sample by sample, [members, 2]
-    sums: NDArray[np.uint32]  # CRC-32 of each member; 0 where the index does not say
+    sums: NDArray[np.uint32]  # CRC-32 of each member; 0 where the index has none
 
 
 def _columns(samples: list[IndexedSample]) -> _Columns:

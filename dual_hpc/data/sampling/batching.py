@@ -1,8 +1,8 @@
-"""Who reads what: a global batch cut into equal shares for the ranks and equal micro-batches for each.
+"""Which rank reads what: a global batch cut into equal shares for the ranks and equal micro-batches for each.
 
 The global batch is fixed for a run; how many micro-batches a rank accumulates follows from the world size. Micro-batch
-k of rank r takes place k * world + r of the global batch, so neighbours in the order (which length bucketing makes
-alike in duration) meet in one micro-batch and all ranks work on similar lengths at the same time.
+k of rank r is slice k * world + r of the global batch's consecutive positions, so neighbours in the order (which length
+bucketing makes alike in duration) meet in one micro-batch and all ranks work on similar lengths at the same time.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dual_hpc.data.sampling.permutation import Positions
+from dual_hpc.data.sampling.permutation import Indices
 from dual_hpc.errors import UserError
 
 
@@ -21,8 +21,8 @@ def divisors(n: int) -> list[int]:
 
 
 @dataclass(frozen=True)
-class BatchPlan:
-    """How one optimiser step is shared.
+class BatchPartition:
+    """How one optimiser step is divided among ranks and micro-batches.
 
     Raises:
         UserError: the world size does not divide the global batch.
@@ -64,18 +64,18 @@ class BatchPlan:
             f"better for a new run: {' or '.join(map(str, better))}"
         )
 
-    def positions(self, start: int, rank: int) -> list[Positions]:
+    def positions(self, start: int, rank: int) -> list[Indices]:
         """Stream positions of a rank's micro-batches in the global batch that begins at position `start`."""
         assert 0 <= rank < self.world_size
-        places = np.arange(self.global_batch, dtype=np.int64).reshape(self.micro_batches, self.world_size, -1)
-        return list(start + places[:, rank])
+        positions = start + np.arange(self.global_batch, dtype=np.int64)
+        return list(positions.reshape(self.micro_batches, self.world_size, -1)[:, rank])
 
 
-def evaluation_places(count: int, rank: int, world_size: int, batch_size: int) -> list[tuple[Positions, int]]:
-    """A rank's batches of an evaluation over `count` samples: (places, fillers).
+def evaluation_batches(count: int, rank: int, world_size: int, batch_size: int) -> list[tuple[Indices, int]]:
+    """A rank's batches of an evaluation over `count` samples: (positions in the evaluation, number of padding rows).
 
-    Every place occurs once over all ranks and every rank gets the same number of batches, each of `batch_size` rows:
-    what is missing at the end are fillers, so that collectives inside a forward pass stay in step.
+    Every position occurs once over all ranks and every rank gets the same number of batches, each of `batch_size` rows:
+    padding rows fill up the last ones, so that collectives inside a forward pass stay in step.
     """
     batches = []
     for start in range(0, count, world_size * batch_size):

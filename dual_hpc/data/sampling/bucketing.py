@@ -1,8 +1,8 @@
-"""Optional: samples of like length meet in one batch, and each epoch still holds every sample exactly once.
+"""Optional: samples of similar length meet in one batch, and each epoch still holds every sample exactly once.
 
 The stream is cut into pools of `POOL` global batches, and at the ends of epochs. Inside a pool samples are sorted by
-duration, cut into runs as long as the batches (a batch that straddles two pools gets a run of each), and the runs are
-dealt to the batches in a shuffled order. All of it follows from the order, so position is still one integer.
+duration, cut into slices as long as the batches (a batch that straddles two pools gets a slice of each), and the slices
+are given to the batches in a shuffled order. All of it follows from the sampler's order, so a position is still enough.
 """
 
 from __future__ import annotations
@@ -14,31 +14,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dual_hpc.data.keys import key_of
-from dual_hpc.data.sampling.permutation import Positions, shuffled
-from dual_hpc.data.sampling.sampler import Order
+from dual_hpc.data.sampling.permutation import Indices, shuffled
+from dual_hpc.data.sampling.sampler import StreamSampler
 
 POOL = 32  # global batches
 
 
-class BucketedOrder:
-    """An `Order` with its positions exchanged inside pools.
+class BucketedSampler:
+    """A `StreamSampler` with its positions exchanged inside pools.
 
     Args:
         durations: seconds of each slot.
-        identity: of data and selection; with the seed it decides how runs are dealt.
+        identity: of data and selection; with the seed it decides which batch gets which slice.
     """
 
-    def __init__(self, order: Order, durations: NDArray[np.float32], global_batch: int, identity: str, seed: int):
-        assert len(durations) == len(order)
-        self._order, self._durations, self._batch = order, durations, global_batch
+    def __init__(
+        self, sampler: StreamSampler, durations: NDArray[np.float32], global_batch: int, identity: str, seed: int
+    ):
+        assert len(durations) == len(sampler)
+        self._sampler, self._durations, self._batch = sampler, durations, global_batch
         self._key = key_of(identity, seed, "buckets")
         self._segment = lru_cache(maxsize=4)(self._arrange)
 
     def __len__(self) -> int:
         """Samples per epoch."""
-        return len(self._order)
+        return len(self._sampler)
 
-    def locate(self, positions: Positions) -> tuple[Positions, Positions]:
+    def locate(self, positions: Indices) -> tuple[Indices, Indices]:
         """Epoch and slot of each position."""
         span = POOL * self._batch
         starts = np.maximum(positions // span * span, positions // len(self) * len(self))
@@ -48,11 +50,11 @@ class BucketedOrder:
             slots[chosen] = self._segment(start)[positions[chosen] - start]
         return positions // len(self), slots
 
-    def _arrange(self, start: int) -> Positions:
+    def _arrange(self, start: int) -> Indices:
         """Slots of the segment that begins at position `start`."""
         span = POOL * self._batch
         end = min((start // span + 1) * span, (start // len(self) + 1) * len(self))
-        _, slots = self._order.locate(np.arange(start, end, dtype=np.int64))
+        _, slots = self._sampler.locate(np.arange(start, end, dtype=np.int64))
         slots = slots[np.argsort(self._durations[slots], kind="stable")]
         first_cut = (start // self._batch + 1) * self._batch
         bounds = np.array([start, *range(first_cut, end, self._batch), end]) - start

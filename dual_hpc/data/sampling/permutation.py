@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-Positions = NDArray[np.int64]
+Indices = NDArray[np.int64]
 
 _ROUNDS = 8
 _SMALL = 1024  # below, sorting is fast, and small networks would reach only some of the permutations
@@ -23,12 +23,12 @@ def mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return values ^ (values >> np.uint64(31))
 
 
-def shuffled(n: int, key: int) -> Positions:
+def shuffled(n: int, key: int) -> Indices:
     """All of a permutation of 0..n-1, drawn by sorting keyed hashes; for n that fits into memory."""
     return np.argsort(mix(_round_keys(key, n)), kind="stable").astype(np.int64)
 
 
-def permute(positions: Positions, n: int, key: int) -> Positions:
+def permute(positions: Indices, n: int, key: int) -> Indices:
     """Where a keyed permutation of 0..n-1 sends `positions` (each in [0, n)); n up to 2^62."""
     assert positions.size == 0 or (positions.min() >= 0 and positions.max() < n)
     if n <= _SMALL:

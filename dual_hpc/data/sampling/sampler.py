@@ -1,10 +1,18 @@
 """The order of samples: a pure function of (data set, seed, epoch) (contract 3).
 
 In each epoch the shards are permuted and cut into windows of `window` shards; inside a window all samples are permuted.
-Reads therefore stay within a few shards at a time, and the place of any position costs a binary search. Memory is two
+Reads therefore stay within a few shards at a time, and looking up any position costs a binary search. Memory is two
 integers per shard, whatever the number of samples.
 
-Training reads one endless stream: position p is place `p % n` of epoch `p // n`.
+Four integers say which sample is meant, and each has one name here and everywhere:
+
+    number    index of a sample in the data set: folders, shards and samples in the order of their indexes
+    slot      index of a sample among those that the split selects, in ascending number: 0 .. n-1
+    place     index within an epoch, 0 .. n-1: which slot is read there is what an epoch's order says
+    position  index in the endless stream of training, 0, 1, 2, ...: position p is place p % n of epoch p // n;
+              a run's progress is the number of positions consumed
+
+`Selection` maps slot to number, `EpochSampler` place to slot, `StreamSampler` position to epoch and slot.
 """
 
 from __future__ import annotations
@@ -16,10 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dual_hpc.data.keys import key_of
-from dual_hpc.data.sampling.permutation import Positions, permute, shuffled
+from dual_hpc.data.sampling.permutation import Indices, permute, shuffled
 
 
-class EpochOrder:
+class EpochSampler:
     """One epoch: place -> slot, where slot counts the selected samples shard by shard.
 
     Args:
@@ -37,7 +45,7 @@ class EpochOrder:
         self._shard_end = np.cumsum(counts[shards])  # in places of this epoch
         self._window_end = self._shard_end[np.r_[window - 1 : len(shards) - 1 : window, len(shards) - 1]]
 
-    def slots(self, places: Positions) -> Positions:
+    def slots(self, places: Indices) -> Indices:
         """Slots of the places of this epoch, shape as given."""
         out = np.empty_like(places)
         windows = np.searchsorted(self._window_end, places, side="right")
@@ -52,20 +60,20 @@ class EpochOrder:
         return out
 
 
-class Order:
+class StreamSampler:
     """The endless stream of training: position -> (epoch, slot)."""
 
     def __init__(self, counts: Sequence[int] | NDArray[np.int64], window: int, identity: str, seed: int):
         counts = np.asarray(counts, dtype=np.int64)
         self._total = int(counts.sum())
-        assert self._total > 0, "an order over no samples"
-        self._epoch = lru_cache(maxsize=2)(lambda epoch: EpochOrder(counts, window, identity, seed, epoch))
+        assert self._total > 0, "no samples to order"
+        self._epoch = lru_cache(maxsize=2)(lambda epoch: EpochSampler(counts, window, identity, seed, epoch))
 
     def __len__(self) -> int:
         """Samples per epoch."""
         return self._total
 
-    def locate(self, positions: Positions) -> tuple[Positions, Positions]:
+    def locate(self, positions: Indices) -> tuple[Indices, Indices]:
         """Epoch and slot of each position."""
         epochs, places = np.divmod(positions, self._total)
         slots = np.empty_like(places)

@@ -1,4 +1,4 @@
-"""The samples that a split selects, as the order counts them: slot 0, 1, ... in ascending number."""
+"""The samples that a split selects: slot 0, 1, ... in ascending number (see `sampler` for these words)."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from dual_hpc.data.bad_samples import FaultList
-from dual_hpc.data.dataset import ShardSet
+from dual_hpc.data.bad_samples import BadSamples
+from dual_hpc.data.dataset import ShardDataset
 from dual_hpc.data.decoding.decoder import Request
-from dual_hpc.data.sampling.permutation import Positions
+from dual_hpc.data.sampling.permutation import Indices
 from dual_hpc.errors import UserError
 
 
@@ -24,25 +24,25 @@ class Selection:
         UserError: nothing is selected.
     """
 
-    def __init__(self, shard_set: ShardSet, numbers: Sequence[int], labels: Sequence[int]):
+    def __init__(self, dataset: ShardDataset, numbers: Sequence[int], labels: Sequence[int]):
         assert len(numbers) == len(labels), "one label per number"
         if not len(numbers):
             raise UserError("data.protocol: no sample of data.shards belongs to this split; see `dual-hpc inspect`")
-        self._table = shard_set.table
+        self._table = dataset.table
         ascending = np.argsort(np.asarray(numbers, np.int64), kind="stable")
-        self.numbers: Positions = np.asarray(numbers, np.int64)[ascending]
-        self.labels: Positions = np.asarray(labels, np.int64)[ascending]
+        self.numbers: Indices = np.asarray(numbers, np.int64)[ascending]
+        self.labels: Indices = np.asarray(labels, np.int64)[ascending]
         assert (np.diff(self.numbers) > 0).all(), "a sample is selected twice"
         self.durations: NDArray[np.float32] = self._table.durations[self.numbers].astype(np.float32)
 
     def __len__(self) -> int:
         return len(self.numbers)
 
-    def shard_counts(self) -> Positions:
+    def shard_counts(self) -> Indices:
         """Selected samples of each shard."""
         return np.bincount(self._table.shard_of[self.numbers], minlength=self._table.shard_count)
 
-    def request(self, slot: int, epoch: int, faults: FaultList) -> Request:
+    def request(self, slot: int, epoch: int, bad_samples: BadSamples) -> Request:
         """What to ask a worker for."""
         number = int(self.numbers[slot])
-        return Request(self._table.ref(number), int(self.labels[slot]), epoch, faults.of(number))
+        return Request(self._table.ref(number), int(self.labels[slot]), epoch, bad_samples.failures_of(number))

@@ -1,7 +1,7 @@
-"""Whose fault it is when a worker dies: the sample's, or the machine's.
+"""What a worker's crash is blamed on: the sample that it was decoding, or the machine.
 
 A decoder that crashes or hangs on the same sample twice will do so a third time, here and after a restart: the sample
-is bad. A SIGKILL from outside (the kernel short of memory, somebody's kill) says nothing about a sample.
+is bad. A SIGKILL from outside (the kernel when memory runs out, a person) says nothing about a sample.
 """
 
 from __future__ import annotations
@@ -12,45 +12,45 @@ from collections import Counter
 from dual_hpc.data.decoding.decoder import Request
 from dual_hpc.errors import EnvironmentFault
 
-_DEATHS_PER_SAMPLE = 2
-_DEATHS_WITHOUT_RESULT = 6
+_CRASHES_PER_SAMPLE = 2
+_CRASHES_WITHOUT_RESULT = 6
 
 
-class Deaths:
-    """Counts deaths by sample, and in a row."""
+class CrashCounter:
+    """Counts worker crashes per sample, and consecutive ones."""
 
     def __init__(self) -> None:
         self._by_sample: Counter[int] = Counter()
-        self._in_a_row = 0
+        self._consecutive = 0
 
-    def work_was_done(self) -> None:
-        """A worker has delivered: deaths so far were not in vain."""
-        self._in_a_row = 0
+    def reset(self) -> None:
+        """Reset the consecutive-crash counter: a worker has delivered a result."""
+        self._consecutive = 0
 
-    def judge(self, exit_code: int, hung: bool, decoding: Request | None) -> str | None:
-        """The fault of the sample that was being decoded, or None if the work is just to be repeated.
+    def blame(self, exit_code: int, hung: bool, decoding: Request | None) -> str | None:
+        """Why the sample that was being decoded is bad, or None if its work is just to be repeated.
 
         Args:
             exit_code: as `subprocess` gives it, negative for a signal.
-            hung: the parent ended it because decoding took too long.
-            decoding: what it was at.
+            hung: the parent killed the worker because decoding took too long.
+            decoding: the row that the worker was decoding.
 
         Raises:
-            EnvironmentFault: workers die one after the other and nothing is delivered.
+            EnvironmentFault: workers crash one after the other and nothing is delivered.
         """
-        self._in_a_row += 1
+        self._consecutive += 1
         sample = decoding.ref if decoding is not None else None
         if sample is not None and (hung or exit_code != -signal.SIGKILL):
             self._by_sample[sample.number] += 1
-            if self._by_sample[sample.number] >= _DEATHS_PER_SAMPLE:
-                del self._by_sample[sample.number]  # without some of its members it may be good yet
-                self._in_a_row = 0
+            if self._by_sample[sample.number] >= _CRASHES_PER_SAMPLE:
+                del self._by_sample[sample.number]  # without some of its members it may still be decodable
+                self._consecutive = 0
                 return "its decoder hangs" if hung else f"its decoder dies ({cause_of(exit_code)})"
-        if self._in_a_row >= _DEATHS_WITHOUT_RESULT:
+        if self._consecutive >= _CRASHES_WITHOUT_RESULT:
             at = f", the last while decoding {sample.key} of {sample.path}" if sample is not None else ""
             raise EnvironmentFault(
-                f"{self._in_a_row} data workers died in a row ({cause_of(exit_code)}){at}; "
-                "SIGKILL mostly means that the job is short of memory"
+                f"{self._consecutive} data workers died in a row ({cause_of(exit_code)}){at}; "
+                "SIGKILL mostly means that the job ran out of memory"
             )
         return None
 

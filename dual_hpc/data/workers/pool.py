@@ -1,8 +1,8 @@
-"""Supervises data workers: hands out micro-batches, returns them in order, and outlives what kills a worker.
+"""Supervises data workers: assigns micro-batches, returns them in order, and survives what kills a worker.
 
-A worker that dies is replaced and its work repeated (`deaths.py` says when a sample is to blame). One that is stuck in
-decoding is killed; one that is stuck in reading is only reported, with its stack, because slow storage is nobody's
-fault, until patience ends.
+A worker that dies is replaced and its work repeated (`crash_policy` says when a sample is to blame). One that is stuck
+in decoding is killed. One that is stuck in reading is only reported, with its stack, until `Timeouts.read` has passed:
+slow storage says nothing about the sample.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from dual_hpc.data.collate import MicroBatch
-from dual_hpc.data.decoding.decoder import Fault, Request, SampleDecoder, Setup
+from dual_hpc.data.decoding.decoder import DecodeConfig, DecodeFailure, Request, SampleDecoder
 from dual_hpc.data.layout import batch_in
 from dual_hpc.data.workers.activity import BYTES, DECODING, IDLE, READING, Activity, Status
-from dual_hpc.data.workers.crash_policy import Deaths, cause_of
-from dual_hpc.data.workers.protocol import DUMP_SIGNAL, IGNORED, Failure, Job, Result
-from dual_hpc.data.workers.transfer import receive, send, take
+from dual_hpc.data.workers.crash_policy import CrashCounter, cause_of
+from dual_hpc.data.workers.protocol import DUMP_SIGNAL, IGNORED, Job, Result, WorkerError
+from dual_hpc.data.workers.transfer import map_memfd, receive, send
 from dual_hpc.errors import EnvironmentFault
 
 log = logging.getLogger(__name__)
 
-# Not `-m`, which looks into the working directory first: a `queue.py` that the user keeps there is not the library's.
+# Not `-m`, which looks into the working directory first: a user's `queue.py` there would replace the library's.
 _MAIN = "import sys; sys.path[:] = filter(None, sys.path); from dual_hpc.data.workers.worker import main; main()"
 _JOBS_PER_WORKER = 2  # micro-batches in flight: the next is at hand when one is done, and memory stays bounded
 
 
 @dataclass(frozen=True)
-class Patience:
-    """Seconds: until a stuck worker's stacks are printed, a decoder is killed, a read or an idle worker is given up."""
+class Timeouts:
+    """Seconds that a worker may spend on one sample."""
 
-    report: float = 30.0
-    decode: float = 60.0
-    read: float = 900.0
+    report: float = 30.0  # then its stacks are printed, again and again
+    decode: float = 60.0  # then it is killed
+    read: float = 900.0  # then the job ends; a worker that does nothing at all for so long is killed
 
 
 @dataclass
@@ -47,11 +47,11 @@ class _Worker:
     process: subprocess.Popen[bytes]
     channel: socket.socket
     status: Status
-    jobs: dict[int, Job] = field(default_factory=dict)  # handed out, not yet back
+    jobs: dict[int, Job] = field(default_factory=dict)  # assigned, no result yet
     seen: list[Activity] = field(default_factory=lambda: [Activity(IDLE, 0, 0)] * 2)  # reader's and decoder's
-    stuck: list[float] = field(default_factory=lambda: [0.0, 0.0])  # seconds that each was seen at the same sample
-    idle: float = 0.0  # seconds that it was seen with jobs and doing nothing
-    hung: bool = False  # ended because it was stuck in a decoder
+    stuck: list[float] = field(default_factory=lambda: [0.0, 0.0])  # seconds that each has been at the same sample
+    idle: float = 0.0  # seconds that it has had jobs and done nothing
+    hung: bool = False  # killed because it was stuck in a decoder
 
 
 class WorkerPool:
@@ -62,24 +62,24 @@ class WorkerPool:
         read_ahead: samples per worker that are read before they are decoded.
     """
 
-    def __init__(self, count: int, setup: Setup, read_ahead: int, patience: Patience | None = None):
-        self._count, self._setup, self._read_ahead = count, setup, read_ahead
+    def __init__(self, count: int, decode_config: DecodeConfig, read_ahead: int, timeouts: Timeouts | None = None):
+        self._count, self._config, self._read_ahead = count, decode_config, read_ahead
         self._in_flight = count * _JOBS_PER_WORKER
-        self._patience = patience or Patience()
+        self._timeouts = timeouts or Timeouts()
         self._workers: list[_Worker] = []
         self._selector = selectors.DefaultSelector()
         self._next_job = 0
-        self._deaths = Deaths()
+        self._crashes = CrashCounter()
 
     def pids(self) -> list[int]:
         """Process ids of the workers."""
         return [worker.process.pid for worker in self._workers]
 
     def run(self, batches: Iterator[list[Request]]) -> Iterator[MicroBatch]:
-        """The batches made of the requests, in order. What an abandoned run left behind is dropped.
+        """The batches made of the requests, in order. Results of a run that was abandoned are dropped.
 
         Raises:
-            UserError, EnvironmentFault: as the reader says, or workers die without end.
+            UserError, EnvironmentFault: as the reader raises, or workers die one after the other.
         """
         while len(self._workers) < self._count:
             self._start()
@@ -94,7 +94,7 @@ class WorkerPool:
                     exhausted = True
                 else:
                     idlest = min(self._workers, key=lambda worker: len(worker.jobs))
-                    self._give(idlest, Job(self._next_job, rows))
+                    self._assign(idlest, Job(self._next_job, rows))
                     self._next_job += 1
             if wanted == self._next_job:
                 return
@@ -106,7 +106,7 @@ class WorkerPool:
             wanted += 1
 
     def close(self) -> None:
-        """End the workers: they leave when their socket closes; one that is stuck is killed."""
+        """End the workers: they exit when their socket closes; one that is stuck is killed."""
         for worker in self._workers:
             self._selector.unregister(worker.channel)
             worker.channel.close()
@@ -115,50 +115,50 @@ class WorkerPool:
         self._workers = []
 
     @staticmethod
-    def _give(worker: _Worker, job: Job) -> None:
+    def _assign(worker: _Worker, job: Job) -> None:
         worker.jobs[job.number] = job
         try:
             send(worker.channel, job)
-        except OSError:  # dead, or takes nothing any more: it is buried, and the job repeated, when its socket is read
+        except OSError:  # dead, or reads nothing any more: it is replaced when its socket is read
             worker.process.kill()
 
     def _wait(self) -> Iterator[tuple[int, MicroBatch]]:
-        """Results that have come in; also looks after workers that died or hang."""
-        tick = min(1.0, self._patience.report / 4)
+        """Results that have arrived; also replaces workers that died and checks those that may be stuck."""
+        tick = min(1.0, self._timeouts.report / 4)
         events = self._selector.select(timeout=tick)
         for key, _ in events:
             worker: _Worker = key.data
             try:
                 number, batch = self._collect(worker)
             except EOFError:
-                self._bury(worker)
+                self._replace_worker(worker)
                 continue
-            self._deaths.work_was_done()
+            self._crashes.reset()
             yield number, batch
         if not events:
             for worker in self._workers:
-                self._look_after(worker, tick)
+                self._check_stuck(worker, tick)
 
     def _collect(self, worker: _Worker) -> tuple[int, MicroBatch]:
-        """What a worker has made."""
+        """The micro-batch that a worker has sent."""
         message = receive(worker.channel)
-        if isinstance(message, Failure):
+        if isinstance(message, WorkerError):
             raise message.error
         assert isinstance(message, Result)
-        arrays = batch_in(take(worker.channel, message.layout.size), message.layout)
+        arrays = batch_in(map_memfd(worker.channel, message.layout.size), message.layout)
         rows = worker.jobs.pop(message.job).rows
-        return message.job, MicroBatch(rows, arrays, message.texts, message.faults)
+        return message.job, MicroBatch(rows, arrays, message.texts, message.failures)
 
-    def _look_after(self, worker: _Worker, waited: float) -> None:
-        """Report, end or give up a worker that has been seen at the same sample for too long.
+    def _check_stuck(self, worker: _Worker, waited: float) -> None:
+        """Report or kill a worker that has been at the same sample for too long.
 
-        Counted is the time that this process waited, so that a job that was suspended finds nobody stuck.
+        Only the time that this process waited is counted, so no worker looks stuck after a suspended job continues.
         """
-        limits = (self._patience.read, self._patience.decode)
+        limits = (self._timeouts.read, self._timeouts.decode)
         activities = worker.status.activity()
         waits = bool(worker.jobs) and all(activity.phase == IDLE for activity in activities)
         worker.idle = worker.idle + waited if waits else 0.0
-        if worker.idle > self._patience.read:  # it took that long to load what it needs, or somebody has stopped it
+        if worker.idle > self._timeouts.read:  # it could not load its libraries, or was stopped (SIGSTOP)
             log.warning("data worker %d has done nothing for %.0f s", worker.process.pid, worker.idle)
             worker.process.kill()
         for thread, activity in enumerate(activities):
@@ -168,8 +168,8 @@ class WorkerPool:
             worker.stuck[thread] += waited
             stuck, reading = worker.stuck[thread], activity.phase == READING
             ref = worker.jobs[activity.job].rows[activity.row].ref
-            name = f"{ref.path}: {ref.key}" if ref is not None else "a filler"
-            if stuck // self._patience.report > (stuck - waited) // self._patience.report:
+            name = f"{ref.path}: {ref.key}" if ref is not None else "a padding row"
+            if stuck // self._timeouts.report > (stuck - waited) // self._timeouts.report:
                 what = "reading" if reading else "decoding"
                 log.warning("data worker %d has been %s %s for %.0f s", worker.process.pid, what, name, stuck)
                 worker.process.send_signal(DUMP_SIGNAL)
@@ -178,10 +178,10 @@ class WorkerPool:
             if reading:
                 raise EnvironmentFault(f"reading {name} takes longer than {stuck:.0f} s: storage does not answer")
             worker.hung = True
-            worker.process.kill()  # its socket then ends, and it is buried
+            worker.process.kill()  # its socket then closes, and it is replaced
 
-    def _bury(self, worker: _Worker) -> None:
-        """Replace a dead worker and repeat its work, without a sample that killed twice."""
+    def _replace_worker(self, worker: _Worker) -> None:
+        """Replace a dead worker and repeat its jobs, without a sample that has killed its decoder twice."""
         code = _end(worker)
         self._selector.unregister(worker.channel)
         worker.channel.close()
@@ -191,13 +191,13 @@ class WorkerPool:
         at = None
         if decoder.phase == DECODING and decoder.job in worker.jobs:
             at = worker.jobs[decoder.job].rows[decoder.row]
-        reason = self._deaths.judge(code, worker.hung, at)
+        reason = self._crashes.blame(code, worker.hung, at)
         self._start()
         for job in worker.jobs.values():
             if reason is not None and at is not None and job.number == decoder.job:
-                fault = Fault(frozenset(SampleDecoder(self._setup).wanted(at)), reason)
-                job.rows[decoder.row] = replace(at, faults=(*at.faults, fault))
-            self._give(self._workers[-1], job)
+                failure = DecodeFailure(frozenset(SampleDecoder(self._config).wanted(at)), reason)
+                job.rows[decoder.row] = replace(at, failures=(*at.failures, failure))
+            self._assign(self._workers[-1], job)
 
     def _start(self) -> None:
         try:
@@ -212,12 +212,12 @@ class WorkerPool:
 
     def _spawn(self) -> _Worker:
         ours, theirs = socket.socketpair()
-        ours.settimeout(self._patience.decode)  # inside a message, where nothing is decoded any more
-        send(ours, (self._setup.bare(), self._read_ahead))  # before it starts, as it may die at once
+        ours.settimeout(self._timeouts.decode)  # for one message: nothing is decoded meanwhile
+        send(ours, (self._config.plain_copy(), self._read_ahead))  # before it starts, as it may die at once
         page = os.memfd_create("dual_hpc-status")
         os.ftruncate(page, BYTES)
         path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
-        # One heap for all its threads: what one of them has freed, another uses again.
+        # One heap for all its threads, so that each can use what another has freed.
         env = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
         # Signals that arrive before the worker ignores them must neither end it nor be lost on the parent.
         previous = signal.pthread_sigmask(signal.SIG_BLOCK, IGNORED)
@@ -237,7 +237,7 @@ class WorkerPool:
 
 
 def _end(worker: _Worker) -> int:
-    """Exit code of a worker that is leaving; one that does not (stuck, or stopped inside a batch) is killed."""
+    """Exit code of a worker that exits; one that does not (stuck, or stopped inside a batch) is killed."""
     try:
         return worker.process.wait(timeout=2)
     except subprocess.TimeoutExpired:

@@ -1,11 +1,11 @@
-"""What a data worker and its parent say to each other."""
+"""The messages between a data worker and its parent."""
 
 from __future__ import annotations
 
 import signal
 from dataclasses import dataclass
 
-from dual_hpc.data.decoding.decoder import Fault, Request
+from dual_hpc.data.decoding.decoder import DecodeFailure, Request
 from dual_hpc.data.layout import Layout
 from dual_hpc.errors import DualError
 
@@ -28,11 +28,11 @@ class Result:
     job: int
     layout: Layout
     texts: list[str | None]
-    faults: dict[int, Fault]  # by row, of those that are blank
+    failures: dict[int, DecodeFailure]  # by row, of those that are left blank
 
 
 @dataclass(frozen=True)
-class Failure:
-    """The worker cannot go on; `error` is for the user."""
+class WorkerError:
+    """The worker cannot continue; `error` is for the user."""
 
     error: DualError

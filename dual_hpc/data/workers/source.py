@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from dual_hpc.data.collate import MicroBatch, collate
-from dual_hpc.data.decoding.decoder import Request, SampleDecoder, Setup
+from dual_hpc.data.decoding.decoder import DecodeConfig, Request, SampleDecoder
 from dual_hpc.data.format.reader import SampleReader
 from dual_hpc.data.workers.pool import WorkerPool
 
@@ -20,10 +20,10 @@ class BatchSource(Protocol):
 
 
 class InProcess:
-    """No workers: reads and decodes when asked. A decoder that crashes takes the process along."""
+    """No workers: reads and decodes on demand. A decoder that crashes ends the process."""
 
-    def __init__(self, setup: Setup):
-        self._setup, self._decoder, self._reader = setup, SampleDecoder(setup), SampleReader()
+    def __init__(self, decode_config: DecodeConfig):
+        self._config, self._decoder, self._reader = decode_config, SampleDecoder(decode_config), SampleReader()
 
     def run(self, batches: Iterator[list[Request]]) -> Iterator[MicroBatch]:
         for rows in batches:
@@ -32,14 +32,14 @@ class InProcess:
                 wanted = self._decoder.wanted(request)
                 members = self._reader.read(request.ref, wanted) if request.ref and wanted else {}
                 samples.append(self._decoder.decode(request, members))
-            faults = {row: sample.fault for row, sample in enumerate(samples) if sample.fault is not None}
-            arrays = collate(samples, self._setup.settings.image_size, self._setup.features)
-            yield MicroBatch(rows, arrays, [sample.text for sample in samples], faults)
+            failures = {row: sample.failure for row, sample in enumerate(samples) if sample.failure is not None}
+            arrays = collate(samples, self._config.settings.image_size, self._config.features)
+            yield MicroBatch(rows, arrays, [sample.text for sample in samples], failures)
 
     def close(self) -> None:
         self._reader.close()
 
 
-def open_source(setup: Setup, workers: int, read_ahead: int) -> BatchSource:
+def open_source(decode_config: DecodeConfig, workers: int, read_ahead: int) -> BatchSource:
     """A pool of worker processes, or this process if `workers` is 0."""
-    return WorkerPool(workers, setup, read_ahead) if workers else InProcess(setup)
+    return WorkerPool(workers, decode_config, read_ahead) if workers else InProcess(decode_config)

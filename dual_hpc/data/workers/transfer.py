@@ -2,7 +2,7 @@
 
 A batch goes as a descriptor of anonymous memory, which the worker has written and the parent maps: it is copied once,
 by the worker. Written, not mapped, there, it costs no page faults; it needs no room in /dev/shm and has no name, so
-nothing is left behind when either side is killed. Both ends run this code and are born from one process, so messages
+nothing remains when either side is killed. Both ends run the same code, one started by the other, so messages
 are pickled.
 """
 
@@ -41,7 +41,7 @@ def receive(channel: socket.socket) -> Any:
     return pickle.loads(_receive(channel, size))
 
 
-def written(size: int, contents: Iterable[tuple[int, memoryview]]) -> int:
+def memfd_from(size: int, contents: Iterable[tuple[int, memoryview]]) -> int:
     """Descriptor of `size` bytes of memory that hold the contents, each at its offset, and are zero elsewhere.
 
     Raises:
@@ -62,7 +62,7 @@ def written(size: int, contents: Iterable[tuple[int, memoryview]]) -> int:
     return memory
 
 
-def take(channel: socket.socket, size: int) -> NDArray[np.uint8]:
+def map_memfd(channel: socket.socket, size: int) -> NDArray[np.uint8]:
     """The memory [size] that was sent with the message just received.
 
     Raises:

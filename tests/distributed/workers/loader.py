@@ -11,7 +11,7 @@ from pathlib import Path
 import torch.distributed as dist
 
 from dual_hpc.config.schema import AugmentConfig, DataConfig
-from dual_hpc.data.dataset import ShardSet
+from dual_hpc.data.dataset import ShardDataset
 from dual_hpc.data.loader import TrainLoader
 from dual_hpc.errors import DualError
 
@@ -19,7 +19,7 @@ from dual_hpc.errors import DualError
 def main(folder: str, out: str, steps: str, limit: str, kill: str = "") -> None:
     dist.init_process_group("gloo")
     rank, world = dist.get_rank(), dist.get_world_size()
-    shard_set = ShardSet([folder])
+    shard_set = ShardDataset([folder])
     config = DataConfig(image_size=32, global_batch=12, micro_batch=2, workers=1, bad_sample_limit=int(limit))
     numbers = range(len(shard_set))
     saved = Path(out)
@@ -36,14 +36,14 @@ def main(folder: str, out: str, steps: str, limit: str, kill: str = "") -> None:
         gathered: list = [None] * world
         dist.all_gather_object(gathered, rows)
         record["steps"].append(sorted(row for share in gathered for row in share))
-        dist.all_gather_object(gathered, loader.faults.known())
+        dist.all_gather_object(gathered, loader.bad_samples.known())
         for known in gathered:
-            loader.faults.merge(known)
+            loader.bad_samples.merge(known)
         if kill and rank == 1 and step == 1:
             os.kill(loader._source.pids()[0], signal.SIGKILL)  # type: ignore[attr-defined]
         if rank == 0:
-            print("step", step, "bad", len(loader.faults), flush=True)
-        loader.faults.check()
+            print("step", step, "bad", len(loader.bad_samples), flush=True)
+        loader.bad_samples.check()
     record["state"] = loader.state_dict()
     if rank == 0:
         saved.write_text(json.dumps(record))

@@ -27,7 +27,7 @@ FPS = 25
 # depends on its version. Everything else it refuses, and PyAV decodes, as with a file that decord cannot read.
 DANGEROUS_DECORD = """
 import ctypes, time
-import av  # here, before the clock of a sample runs: where the machine is busy it takes longer than a test's patience
+import av  # here, before the clock of a sample runs: where the machine is busy it takes longer than a test's timeout
 class logging:
     QUIET = 0
     @staticmethod

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from dual_hpc.data.bad_samples import FaultList
-from dual_hpc.data.dataset import ShardSet
-from dual_hpc.data.decoding.decoder import Fault, Request, Setup
+from dual_hpc.data.bad_samples import BadSamples
+from dual_hpc.data.dataset import ShardDataset
+from dual_hpc.data.decoding.decoder import DecodeConfig, DecodeFailure, Request
 from dual_hpc.data.format.reader import SampleRef
 from dual_hpc.data.loader import EvalLoader, TrainLoader
 from dual_hpc.data.workers.pool import WorkerPool
@@ -19,7 +19,7 @@ from tests.unit.data.conftest import augment_all, settings, write_shards
 
 def train(folder, steps: int, state=None, **changes):
     loader = TrainLoader(
-        ShardSet([folder]), range(6), range(6), settings(**changes), augment_all(), None, 0, state=state
+        ShardDataset([folder]), range(6), range(6), settings(**changes), augment_all(), None, 0, state=state
     )
     rows = []
     for micro in itertools.chain.from_iterable(itertools.islice(loader, steps)):
@@ -48,45 +48,58 @@ def test_what_is_blank_in_an_epoch_does_not_depend_on_epochs_before(tmp_path, me
 
 
 def test_a_sample_is_blank_if_a_member_known_to_be_bad_is_wanted():
-    known = FaultList(1)
+    known = BadSamples(1)
     ref = SampleRef(7, "k", "a.tar", 0, {}, 1.0)
-    known.add(Request(ref), Fault(frozenset({"mp4"}), "video: cut"))
-    known.add(Request(ref), Fault(frozenset({"mp4"}), "video: cut"))
-    known.add(Request(ref), Fault(frozenset({"flac"}), "audio: cut"))
+    known.add(Request(ref), DecodeFailure(frozenset({"mp4"}), "video: cut"))
+    known.add(Request(ref), DecodeFailure(frozenset({"mp4"}), "video: cut"))
+    known.add(Request(ref), DecodeFailure(frozenset({"flac"}), "audio: cut"))
     assert len(known) == 1 and known.lines == ["a.tar: k: video: cut"]
-    other = FaultList(1)
+    other = BadSamples(1)
     other.merge(known.known())
-    continued = FaultList(1)
+    continued = BadSamples(1)
     continued.load_state_dict(json.loads(json.dumps(known.state_dict())))
     assert continued.lines == known.lines
-    for faults in (known, other, continued):
-        assert [fault.reason for fault in faults.of(7)] == ["video: cut", "audio: cut"] and faults.of(8) == ()
+    for bad in (known, other, continued):
+        assert [failure.reason for failure in bad.failures_of(7)] == ["video: cut", "audio: cut"]
+        assert bad.failures_of(8) == ()
+
+
+def test_bad_samples_of_a_checkpoint_written_before_are_read_and_written_as_they_were():
+    written = (
+        '[{"number": 3, "line": "a.tar: k3: video: cut", "faults": [{"members": ["mp4"], "reason": "video: cut"}, '
+        '{"members": ["flac", "mp4"], "reason": "its decoder dies (SIGSEGV)"}]}]'
+    )
+    bad = BadSamples(1)
+    bad.load_state_dict(json.loads(written))
+    assert bad.lines == ["a.tar: k3: video: cut"]
+    assert bad.failures_of(3)[1] == DecodeFailure(frozenset({"flac", "mp4"}), "its decoder dies (SIGSEGV)")
+    assert json.dumps(bad.state_dict()) == written
 
 
 @pytest.mark.parametrize("extension", ["flac", "mp4", "txt"])
 def test_a_flipped_bit_that_no_decoder_minds_is_a_bad_sample(tmp_path, media, extension):
     folder = write_shards(tmp_path / "s", [[media(0.3)] * 2], sums=True)
-    shard_set = ShardSet([folder])
-    offset, size = shard_set.ref(1).members[extension]
+    dataset = ShardDataset([folder])
+    offset, size = dataset.ref(1).members[extension]
     path = folder / "shard-00000.tar"
     data = bytearray(path.read_bytes())
     data[offset + size - 1] ^= 1
     path.write_bytes(data)
-    loader = EvalLoader(shard_set, [0, 1], [0, 1], settings(bad_sample_limit=1), None)
+    loader = EvalLoader(dataset, [0, 1], [0, 1], settings(bad_sample_limit=1), None)
     (batch,) = list(loader)
     loader.close()
     assert batch["keys"] == ["s000_000", "s000_001"] and batch["valid"].tolist() == [True, False]
-    assert f"s000_001: {extension}: is not what was packed" in loader.faults.lines[0]
+    assert f"s000_001: {extension}: is not what was packed" in loader.bad_samples.lines[0]
 
 
 def test_a_decoder_that_dies_of_one_member_serves_the_others(tmp_path, media, dangerous):
     clip = replace(media(0.3), mp4=b"CRASH")
-    ref = ShardSet([write_shards(tmp_path / "s", [[clip]])]).ref(0)
+    ref = ShardDataset([write_shards(tmp_path / "s", [[clip]])]).ref(0)
     spared = replace(ref, members={e: span for e, span in ref.members.items() if e != "mp4"})
-    pool = WorkerPool(1, Setup(settings()), 4)
+    pool = WorkerPool(1, DecodeConfig(settings()), 4)
     (made,) = pool.run(iter([[Request(ref)]]))
-    fault = made.faults[0]
-    assert fault == Fault(frozenset({"flac", "mp4", "txt"}), "its decoder dies (SIGSEGV)")
-    again, without = pool.run(iter([[Request(ref, faults=(fault,))], [Request(spared, faults=(fault,))]]))
+    failure = made.failures[0]
+    assert failure == DecodeFailure(frozenset({"flac", "mp4", "txt"}), "its decoder dies (SIGSEGV)")
+    again, without = pool.run(iter([[Request(ref, failures=(failure,))], [Request(spared, failures=(failure,))]]))
     pool.close()
-    assert again.faults == {0: fault} and not without.faults
+    assert again.failures == {0: failure} and not without.failures

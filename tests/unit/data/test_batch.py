@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from dual_hpc.data.collate import collate
-from dual_hpc.data.dataset import ShardSet
+from dual_hpc.data.dataset import ShardDataset
 from dual_hpc.data.decoding.augment import generator
 from dual_hpc.data.decoding.decoder import Sample
 from dual_hpc.data.loader import EvalLoader, TrainLoader
@@ -57,8 +57,8 @@ def test_blank_rows_are_zero_and_no_axis_is_empty():
 
 
 def test_kept_modalities_are_untouched_and_others_blank(folder, tokenizer):
-    shard_set = ShardSet([folder])
-    batch = next(iter(EvalLoader(shard_set, range(4), range(4), settings(), tokenizer, batch_size=4)))
+    dataset = ShardDataset([folder])
+    batch = next(iter(EvalLoader(dataset, range(4), range(4), settings(), tokenizer, batch_size=4)))
     kept = mask_except(batch, "v")
     assert torch.equal(kept["frames"], batch["frames"]) and torch.equal(kept["labels"], batch["labels"])
     for name in ("waveform_lengths", "waveform", "attention_mask"):
@@ -69,8 +69,8 @@ def test_kept_modalities_are_untouched_and_others_blank(folder, tokenizer):
 def test_missing_members_have_length_zero(tmp_path, media, tokenizer):
     full = media(0.4)
     clips = [full, Clip(0.4, None, full.mp4), Clip(0.4, full.flac, None), Clip(0.4, full.flac, full.mp4, None)]
-    shard_set = ShardSet([write_shards(tmp_path / "s", [clips])])
-    batch = next(iter(EvalLoader(shard_set, range(4), range(4), settings(), tokenizer, batch_size=4)))
+    dataset = ShardDataset([write_shards(tmp_path / "s", [clips])])
+    batch = next(iter(EvalLoader(dataset, range(4), range(4), settings(), tokenizer, batch_size=4)))
     assert (batch["waveform_lengths"] > 0).tolist() == [True, False, True, True]
     assert (batch["frame_lengths"] > 0).tolist() == [True, True, False, True]
     assert (batch["attention_mask"].sum(1) > 0).tolist() == [True, True, True, False]
@@ -79,7 +79,7 @@ def test_missing_members_have_length_zero(tmp_path, media, tokenizer):
 
 def test_modality_dropout_sets_lengths_to_zero_and_is_the_same_again(folder, tokenizer):
     def lengths(seed: int):
-        loader = TrainLoader(ShardSet([folder]), range(13), range(13), settings(), augment_all(), tokenizer, seed)
+        loader = TrainLoader(ShardDataset([folder]), range(13), range(13), settings(), augment_all(), tokenizer, seed)
         rows = []
         for micro in itertools.chain.from_iterable(itertools.islice(loader, 12)):
             present = (micro["waveform_lengths"] > 0, micro["frame_lengths"] > 0, micro["attention_mask"].sum(1) > 0)
@@ -100,8 +100,8 @@ def features_clip(frames: int) -> Clip:
 @pytest.mark.parametrize("workers", [0, 1])
 def test_feature_shards_give_padded_arrays_and_lengths(tmp_path, workers):
     clips = [features_clip(2), features_clip(5), Clip(0.5, text=None, npy={"audio": np.ones((1, 4), np.float16)})]
-    shard_set = ShardSet([write_shards(tmp_path / "s", [clips], kind="features")])
-    loader = EvalLoader(shard_set, range(3), range(3), settings(workers=workers), None, batch_size=3)
+    dataset = ShardDataset([write_shards(tmp_path / "s", [clips], kind="features")])
+    loader = EvalLoader(dataset, range(3), range(3), settings(workers=workers), None, batch_size=3)
     batch = next(iter(loader))
     loader.close()
     assert batch["audio"].shape == (3, 5, 4) and batch["audio"].dtype == torch.float16
@@ -112,7 +112,7 @@ def test_feature_shards_give_padded_arrays_and_lengths(tmp_path, workers):
 
 
 def test_padding_is_reported(folder):
-    loader = TrainLoader(ShardSet([folder]), range(13), range(13), settings(), None, None, 0)
+    loader = TrainLoader(ShardDataset([folder]), range(13), range(13), settings(), None, None, 0)
     assert loader.padding == 0
     micro = next(iter(loader))
     durations = torch.stack([m["durations"] for m in micro])
@@ -130,7 +130,7 @@ def test_memory_is_pinned_where_there_is_a_device_and_only_there(folder, monkeyp
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: device)
     monkeypatch.setattr(torch.Tensor, "pin_memory", pin_memory)
-    batch = next(iter(EvalLoader(ShardSet([folder]), range(4), range(4), settings(), None, batch_size=4)))
+    batch = next(iter(EvalLoader(ShardDataset([folder]), range(4), range(4), settings(), None, batch_size=4)))
     tensors = [value for value in batch.values() if isinstance(value, torch.Tensor)]
     assert len(tensors) >= 9 and len(pinned) == (len(tensors) if device else 0)
     assert all(any(tensor is one for one in pinned) == device for tensor in tensors)
@@ -139,7 +139,7 @@ def test_memory_is_pinned_where_there_is_a_device_and_only_there(folder, monkeyp
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_pinned_batches_are_what_they_were(folder):
-    batch = next(iter(EvalLoader(ShardSet([folder]), range(4), range(4), settings(), None, batch_size=4)))
+    batch = next(iter(EvalLoader(ShardDataset([folder]), range(4), range(4), settings(), None, batch_size=4)))
     for value in batch.values():
         if isinstance(value, torch.Tensor):
             assert value.is_pinned() and torch.equal(value.to("cuda", non_blocking=True).cpu(), value)

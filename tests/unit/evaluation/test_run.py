@@ -9,7 +9,7 @@ import pytest
 
 from dual_hpc.config import load_config
 from dual_hpc.config.schema import DataConfig, ModelConfig
-from dual_hpc.data.dataset import ShardSet
+from dual_hpc.data.dataset import ShardDataset
 from dual_hpc.data.loader import EvalLoader
 from dual_hpc.data.sampling.selection import Selection
 from dual_hpc.errors import UserError
@@ -89,7 +89,7 @@ def test_scripted_and_improvised_are_scored_apart(result):
 @pytest.mark.parametrize("ranks", [2, 4, 7])
 def test_any_number_of_ranks_gives_the_same_predictions(saved_model, shards, ranks):
     model, tokenizer = load_model(saved_model)
-    shard_set = ShardSet([shards])
+    shard_set = ShardDataset([shards])
     protocol = get_protocol("iemocap4")
     data = data_of(shards)
     numbers = protocol.split(shard_set.utterances, data)["test"]

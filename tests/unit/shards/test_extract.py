@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from dual_hpc.config import load_config
-from dual_hpc.data.dataset import ShardSet
+from dual_hpc.data.dataset import ShardDataset
 from dual_hpc.data.format.index import read_index
 from dual_hpc.data.format.reader import SampleReader
 from dual_hpc.errors import UserError
@@ -45,7 +45,7 @@ def encoders(model: Path) -> FrozenEncoders:
 
 
 def arrays(folder: Path) -> dict[str, dict[str, NDArray[np.floating]]]:
-    shard_set = ShardSet([folder])
+    shard_set = ShardDataset([folder])
     found = {}
     with SampleReader() as reader:
         for number, entry in enumerate(shard_set.samples):
@@ -75,7 +75,7 @@ def test_every_sample_gets_its_features_and_keeps_its_metadata(
     assert set(found["Ses01F_impro01_F001"]) == {"audio.npy", "video.npy"}  # it has no transcript
     assert found["Ses01F_impro01_F000"]["video.npy"].shape[0] == 5  # a second at video_hz
     assert all(a.dtype == np.float16 for sample in found.values() for a in sample.values())
-    assert set(ShardSet([tmp_path / "out"]).features()) == {"audio", "video", "text"}
+    assert set(ShardDataset([tmp_path / "out"]).features()) == {"audio", "video", "text"}
 
 
 def test_features_are_what_the_encoder_says_of_that_sample_alone(

@@ -18,7 +18,7 @@ import torch
 import transformers
 from numpy.typing import NDArray
 
-from dual_hpc.data.dataset import ShardSet
+from dual_hpc.data.dataset import ShardDataset
 from dual_hpc.data.decoding.decode import decode_video
 from dual_hpc.data.format.reader import SampleReader
 from dual_hpc.model import build_tokenizer
@@ -94,7 +94,7 @@ def test_extracted_features_are_what_transformers_says(
     argv = [str(packed_iemocap), "--out", str(out), "--preset", "demo", "--dtype", "float32", "--batch", "3"]
     assert script.main([*argv, *settings]) == 0, capsys.readouterr().err
     assert verify(out) == []
-    media, features = ShardSet([packed_iemocap]), ShardSet([out])
+    media, features = ShardDataset([packed_iemocap]), ShardDataset([out])
     assert features.features().keys() == kinds.keys()
     with SampleReader() as reader:
         for number, entry in enumerate(media.samples):

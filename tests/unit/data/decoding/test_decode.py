@@ -1,4 +1,4 @@
-"""Members to arrays: the right pictures at the right times, by either decoder; damage is a BadSample, never more."""
+"""Members to arrays: the right pictures at the right times, by either decoder; damage is a DecodeError, never more."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from dual_hpc.data.decoding import decode
-from dual_hpc.data.decoding.decode import BadSample, decode_audio, decode_features, decode_text, decode_video
+from dual_hpc.data.decoding.decode import DecodeError, decode_audio, decode_features, decode_text, decode_video
 from dual_hpc.data.decoding.grid import frame_times, frames_at
 from tests.unit.data.conftest import FPS, flac_of, mp4_of
 
@@ -72,13 +72,13 @@ def encoded(wave, rate) -> bytes:
     ids=["empty", "noise", "head only", "stereo", "8 kHz"],
 )
 def test_wrong_audio_is_a_bad_sample(flac):
-    with pytest.raises(BadSample, match="audio"):
+    with pytest.raises(DecodeError, match="audio"):
         decode_audio(flac, 20.0)
 
 
 @pytest.mark.parametrize("mp4", [b"", b"not video", mp4_of(0.5)[:200]], ids=["empty", "noise", "head only"])
 def test_wrong_video_is_a_bad_sample(mp4):
-    with pytest.raises(BadSample, match="video"):
+    with pytest.raises(DecodeError, match="video"):
         decode_video(mp4, 0.5, 5.0, 20.0, 32)
 
 
@@ -94,13 +94,13 @@ def test_a_flipped_byte_is_decoded_or_is_a_bad_sample(place, flip, audio):
             # decord ends the whole process at some of these: test_pool.py holds what becomes of such a sample.
             with patch("dual_hpc.data.decoding.decode._by_decord", side_effect=ValueError):
                 assert decode_video(bytes(data), 0.4, 5.0, 20.0, 32).shape == (2, 32, 32, 3)
-    except BadSample:
+    except DecodeError:
         pass
 
 
 def test_text_is_stripped_and_must_be_utf8():
     assert decode_text(" naïve\r\n".encode()) == "naïve"
-    with pytest.raises(BadSample, match="text"):
+    with pytest.raises(DecodeError, match="text"):
         decode_text(b"\xff\xfe")
 
 
@@ -114,11 +114,11 @@ def test_features_must_be_plain_finite_and_of_the_right_width():
     assert np.array_equal(decode_features(npy(good), 4, "<f2"), good)
     bad = [good[:0], good[:, :2], good.astype("f4"), good * np.nan, np.array([{}], object), np.float16(1), good[0]]
     for array in bad:
-        with pytest.raises(BadSample, match="features"):
+        with pytest.raises(DecodeError, match="features"):
             decode_features(npy(array, allow_pickle=True), 4, "<f2")
     archive = io.BytesIO()
     np.savez(archive, good)
-    with pytest.raises(BadSample, match="archive"):
+    with pytest.raises(DecodeError, match="archive"):
         decode_features(archive.getvalue(), 4, "<f2")
 
 
@@ -128,5 +128,5 @@ def test_features_with_a_damaged_header_are_features_or_a_bad_sample(place, junk
     np.save(buffer, np.ones((4, 4), np.float16))
     data = bytearray(buffer.getvalue())
     data[place : place + len(junk)] = junk
-    with contextlib.suppress(BadSample):
+    with contextlib.suppress(DecodeError):
         assert np.isfinite(decode_features(bytes(data), 4, "<f2")).all()

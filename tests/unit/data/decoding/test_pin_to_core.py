@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from dual_hpc.data.decoding.pin_to_core import one_core
+from dual_hpc.data.decoding.pin_to_core import pin_to_core
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def allowed():
 
 def test_the_thread_and_those_that_it_starts_stay_on_one_of_its_cores(allowed):
     seen = []
-    with one_core():
+    with pin_to_core():
         mine = os.sched_getaffinity(0)
         thread = threading.Thread(target=lambda: seen.append(os.sched_getaffinity(0)))
         thread.start()
@@ -38,14 +38,14 @@ def test_threads_that_were_there_before_keep_their_cores(allowed):
         done.set()
 
     threading.Thread(target=other, daemon=True).start()
-    with one_core():
+    with pin_to_core():
         inside.set()
         done.wait(600)
     assert seen == [allowed]
 
 
 def test_cores_are_given_back_when_decoding_fails(allowed):
-    with pytest.raises(ValueError, match="damaged"), one_core():
+    with pytest.raises(ValueError, match="damaged"), pin_to_core():
         raise ValueError("damaged")
     assert os.sched_getaffinity(0) == allowed
 
@@ -53,7 +53,7 @@ def test_cores_are_given_back_when_decoding_fails(allowed):
 def test_a_job_that_may_use_one_core_uses_that_one(allowed):
     only = {max(allowed)}
     os.sched_setaffinity(0, only)
-    with one_core():
+    with pin_to_core():
         assert os.sched_getaffinity(0) == only
     assert os.sched_getaffinity(0) == only
 
@@ -63,13 +63,13 @@ def test_decoding_goes_on_where_cores_may_not_be_chosen(allowed, monkeypatch):
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, "sched_setaffinity", refuse)
-    with one_core():
+    with pin_to_core():
         decoded = True
     assert decoded and os.sched_getaffinity(0) == allowed
 
 
 def test_decoding_goes_on_where_nobody_says_which_core_it_is(allowed, monkeypatch):
     monkeypatch.setattr("dual_hpc.data.decoding.pin_to_core._libc", SimpleNamespace(sched_getcpu=lambda: -1))
-    with one_core():
+    with pin_to_core():
         decoded = True
     assert decoded and os.sched_getaffinity(0) == allowed

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from dual_hpc.data.dataset import ShardSet
+from dual_hpc.data.dataset import ShardDataset
 from dual_hpc.data.format.index import ShardIndex, dataset_id, read_index, write_index
 from dual_hpc.data.format.reader import SampleReader, SampleRef
 from dual_hpc.errors import EnvironmentFault, UserError
@@ -21,10 +21,10 @@ from tests.unit.data.conftest import Clip, write_shards
 
 
 def test_members_are_those_of_the_tar(folder):
-    shard_set = ShardSet([folder])
+    dataset = ShardDataset([folder])
     with SampleReader(open_files=1) as reader:
         for number in [12, 0, 7, 7, 3]:
-            ref = shard_set.ref(number)
+            ref = dataset.ref(number)
             with tarfile.open(ref.path) as tar:
                 expected = {e: tar.extractfile(f"{ref.key}.{e}").read() for e in ref.members}
             assert reader.read(ref) == expected
@@ -34,7 +34,7 @@ def test_members_are_those_of_the_tar(folder):
 
 def test_members_far_apart_are_read_one_by_one(tmp_path):
     clip = Clip(1.0, b"f" * 10, b"v" * 300_000, "t")
-    reader, ref = SampleReader(), ShardSet([write_shards(tmp_path / "s", [[clip]])]).ref(0)
+    reader, ref = SampleReader(), ShardDataset([write_shards(tmp_path / "s", [[clip]])]).ref(0)
     assert reader.read(ref, {"flac", "txt"}) == {"flac": b"f" * 10, "txt": b"t"}
     reader.close()
 
@@ -43,29 +43,29 @@ def test_a_shard_that_was_cut_short_is_named(folder):
     path = folder / "shard-00001.tar"
     os.truncate(path, path.stat().st_size // 2)
     with SampleReader() as reader, pytest.raises(EnvironmentFault, match=r"shard-00001\.tar has .* index says"):
-        reader.read(ShardSet([folder]).ref(4))
+        reader.read(ShardDataset([folder]).ref(4))
 
 
 def test_a_shard_that_shrinks_while_it_is_open_is_named(folder):
-    shard_set = ShardSet([folder])
+    dataset = ShardDataset([folder])
     with SampleReader() as reader:
-        reader.read(shard_set.ref(3))
+        reader.read(dataset.ref(3))
         os.truncate(folder / "shard-00001.tar", 2048)
         with pytest.raises(EnvironmentFault, match="ends before byte"):
-            reader.read(shard_set.ref(6))
+            reader.read(dataset.ref(6))
 
 
 def test_a_deleted_shard_is_named(folder):
-    shard_set = ShardSet([folder])
+    dataset = ShardDataset([folder])
     (folder / "shard-00002.tar").unlink()
     with SampleReader() as reader, pytest.raises(EnvironmentFault, match=r"cannot open shard .*shard-00002\.tar"):
-        reader.read(shard_set.ref(7))
+        reader.read(dataset.ref(7))
 
 
 @hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None)
 @given(st.integers(-2000, 10**9), st.integers(0, 12))
 def test_an_index_with_a_wrong_offset_is_refused(folder, shift, number):
-    ref = ShardSet([folder]).ref(number)
+    ref = ShardDataset([folder]).ref(number)
     offset, size = ref.members["flac"]
     if shift == 0:
         return
@@ -101,7 +101,7 @@ def test_an_index_with_impossible_values_is_refused_when_it_is_read(folder, fiel
         sample["members"]["flac"][field == "bytes"] = value
     (folder / "index.json").write_text(json.dumps(index))
     with pytest.raises(UserError, match=r"is not a shard index \(shards\.1\."):
-        ShardSet([folder])
+        ShardDataset([folder])
 
 
 @pytest.mark.parametrize("edit", ["a shard less", "another id", "shards in another order"])
@@ -115,32 +115,32 @@ def test_an_index_edited_by_hand_is_another_data_set_and_refused(folder, edit):
         index["shards"].reverse()
     (folder / "index.json").write_text(json.dumps(index))
     with pytest.raises(UserError, match=r"index\.json lists other shards than it was written for"):
-        ShardSet([folder])
+        ShardDataset([folder])
 
 
 def test_an_index_that_cannot_be_read_is_one_line(tmp_path):
     (tmp_path / "index.json").mkdir()
     with pytest.raises(EnvironmentFault, match=r"cannot read .*index\.json"):
-        ShardSet([tmp_path])
+        ShardDataset([tmp_path])
     for name in ("x" * 5000, "a\0b"):
         with pytest.raises(UserError, match="does not exist"):
-            ShardSet([name])
+            ShardDataset([name])
 
 
 def test_the_same_folder_under_two_names_is_refused(folder, tmp_path):
     (tmp_path / "link").symlink_to(folder)
     for again in (folder, f"{folder}/", tmp_path / "link"):
         with pytest.raises(UserError, match="name a folder twice"):
-            ShardSet([folder, again])
+            ShardDataset([folder, again])
 
 
 def test_relative_folders_are_found_after_the_process_went_elsewhere(folder, monkeypatch):
     monkeypatch.chdir(folder.parent)
-    shard_set = ShardSet(["shards"])
+    dataset = ShardDataset(["shards"])
     monkeypatch.chdir("/")
     with SampleReader() as reader:
-        assert reader.read(shard_set.ref(0), {"txt"}) == {"txt": b"so it goes"}
-    assert len(shard_set.utterances) == 13
+        assert reader.read(dataset.ref(0), {"txt"}) == {"txt": b"so it goes"}
+    assert len(dataset.utterances) == 13
 
 
 @pytest.mark.parametrize("damage", ["junk", "a bit of its header", "a number alone"])
@@ -151,19 +151,19 @@ def test_the_layout_of_features_is_that_of_the_first_sound_ones(tmp_path, damage
     folder = write_shards(tmp_path / "s", [clips], "features", sums=True)
     path = folder / "shard-00000.tar"
     data = bytearray(path.read_bytes())
-    offset, size = ShardSet([folder]).ref(0).members["audio.npy"]
+    offset, size = ShardDataset([folder]).ref(0).members["audio.npy"]
     if damage == "junk":
         data[offset : offset + size] = b"j" * size
     elif damage == "a bit of its header":
         data[offset + data[offset:].index(b"4)")] ^= 6  # two wide
     path.write_bytes(data)
-    assert ShardSet([folder]).features() == {"audio": (4, "<f2")}
+    assert ShardDataset([folder]).features() == {"audio": (4, "<f2")}
 
 
 def test_features_that_are_all_damaged_are_refused(tmp_path):
     clips = [Clip(1.0, text=None, npy={"audio": np.float16(1)}) for _ in range(3)]
     with pytest.raises(UserError, match=r"every audio\.npy is damaged"):
-        ShardSet([write_shards(tmp_path / "s", [clips], "features")]).features()
+        ShardDataset([write_shards(tmp_path / "s", [clips], "features")]).features()
 
 
 def test_two_tars_of_equal_size_that_changed_places_are_refused(tmp_path, media):
@@ -174,28 +174,28 @@ def test_two_tars_of_equal_size_that_changed_places_are_refused(tmp_path, media)
     first.write_bytes(second.read_bytes())
     second.write_bytes(data)
     with SampleReader() as reader, pytest.raises(UserError, match="does not belong to"):
-        reader.read(ShardSet([folder]).ref(0))
+        reader.read(ShardDataset([folder]).ref(0))
 
 
 def test_several_folders_are_one_data_set(tmp_path, media):
     one = write_shards(tmp_path / "one", [[media(0.3)] * 2])
     two = write_shards(tmp_path / "two", [[media(0.4)] * 3])
-    both = ShardSet([one, two])
+    both = ShardDataset([one, two])
     assert len(both) == 5 and both.table.shard_count == 2
     assert both.ref(4).path == str(two / "shard-00000.tar")
-    assert len({both.dataset_id, ShardSet([two, one]).dataset_id, ShardSet([one]).dataset_id}) == 3
-    assert ShardSet([one]).dataset_id == read_index(one).dataset_id
+    assert len({both.dataset_id, ShardDataset([two, one]).dataset_id, ShardDataset([one]).dataset_id}) == 3
+    assert ShardDataset([one]).dataset_id == read_index(one).dataset_id
 
 
 def test_no_folder_no_sample_and_mixed_kinds_are_refused(tmp_path, media):
     with pytest.raises(UserError, match=r"data\.shards"):
-        ShardSet([])
+        ShardDataset([])
     with pytest.raises(UserError, match="no samples"):
-        ShardSet([write_shards(tmp_path / "empty", [[]])])
+        ShardDataset([write_shards(tmp_path / "empty", [[]])])
     one, two = (write_shards(tmp_path / name, [[media(0.3)]]) for name in ("one", "two"))
     write_index(two, read_index(two).model_copy(update={"kind": "features"}))
     with pytest.raises(UserError, match="media and of features"):
-        ShardSet([one, two])
+        ShardDataset([one, two])
 
 
 @pytest.mark.parametrize("kind", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
@@ -217,7 +217,7 @@ def test_the_shards_of_the_packer_are_read(tmp_path, media):
     # The only place where this room meets the packer: what it writes is what is read here.
     from shards.writer import Sample, ShardWriter
 
-    meta = ShardSet([write_shards(tmp_path / "any", [[media(0.3)]])]).utterances[0]
+    meta = ShardDataset([write_shards(tmp_path / "any", [[media(0.3)]])]).utterances[0]
     members = {"flac": media(0.3).flac, "mp4": media(0.3).mp4, "txt": b"so"}
     with ShardWriter(tmp_path, "packed.tar", tmp_path / ".packed") as writer:
         for end in "abc":
@@ -227,5 +227,5 @@ def test_the_shards_of_the_packer_are_read(tmp_path, media):
     write_index(tmp_path, index)
     with SampleReader() as reader:
         for number in (2, 0, 1):
-            read = reader.read(ShardSet([tmp_path]).ref(number))
+            read = reader.read(ShardDataset([tmp_path]).ref(number))
             assert {extension: read[extension] for extension in members} == members

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dual_hpc.data.dataset import ShardSet
+from dual_hpc.data.dataset import ShardDataset
 from dual_hpc.data.format.index import IndexedSample, Shard, ShardIndex, dataset_id, read_index, write_index
 from dual_hpc.data.format.sample import Utterance
 from dual_hpc.data.format.table import SampleTable, TableIndex
@@ -71,19 +71,19 @@ def test_a_set_keeps_little_of_its_index(tmp_path):
     members = {"json": (512, 300), "flac": (1536, 40_000), "mp4": (50_000, 40_000), "txt": (100_000, 30)}
     write_index(tmp_path, an_index([[(members, 2.5)] * 100] * 50))
     tracemalloc.start()
-    shard_set = ShardSet([tmp_path])
-    kept = tracemalloc.get_traced_memory()[0] / len(shard_set)
+    dataset = ShardDataset([tmp_path])
+    kept = tracemalloc.get_traced_memory()[0] / len(dataset)
     tracemalloc.stop()
     assert kept < 400  # bytes per sample, a quarter of them these long keys; as objects it is five thousand
 
 
 def test_metadata_of_shards_that_were_replaced_meanwhile_are_refused(tmp_path):
     write_index(tmp_path, an_index([[({}, 1.0)]]))
-    shard_set = ShardSet([tmp_path])
-    assert [one.key for one in shard_set.utterances] == ["k0_0"]
+    dataset = ShardDataset([tmp_path])
+    assert [one.key for one in dataset.utterances] == ["k0_0"]
     write_index(tmp_path, read_index(tmp_path).model_copy(update={"dataset_id": "y"}))
     with pytest.raises(UserError, match="packed again"):
-        _ = shard_set.utterances
+        _ = dataset.utterances
 
 
 def test_a_table_of_nothing_is_empty():

@@ -10,32 +10,32 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dual_hpc.data.sampling.batching import BatchPlan, divisors, evaluation_places
-from dual_hpc.data.sampling.bucketing import BucketedOrder
-from dual_hpc.data.sampling.sampler import Order
+from dual_hpc.data.sampling.batching import BatchPartition, divisors, evaluation_batches
+from dual_hpc.data.sampling.bucketing import BucketedSampler
+from dual_hpc.data.sampling.sampler import StreamSampler
 
 COUNTS = st.lists(st.integers(0, 12), min_size=1, max_size=12).filter(any)
 
 
-def stream(order, positions) -> list[tuple[int, int]]:
-    epochs, slots = order.locate(np.asarray(positions, np.int64))
+def stream(sampler, positions) -> list[tuple[int, int]]:
+    epochs, slots = sampler.locate(np.asarray(positions, np.int64))
     return list(zip(epochs.tolist(), slots.tolist(), strict=True))
 
 
-def an_order(counts, window, global_batch, bucketed: bool, seed: int = 0):
-    order = Order(counts, window, "id", seed)
+def a_sampler(counts, window, global_batch, bucketed: bool, seed: int = 0):
+    sampler = StreamSampler(counts, window, "id", seed)
     if not bucketed:
-        return order
-    durations = np.random.default_rng(1).lognormal(1, 0.6, len(order)).astype(np.float32)
-    return BucketedOrder(order, durations, global_batch, "id", seed)
+        return sampler
+    durations = np.random.default_rng(1).lognormal(1, 0.6, len(sampler)).astype(np.float32)
+    return BucketedSampler(sampler, durations, global_batch, "id", seed)
 
 
 @given(COUNTS, st.integers(1, 5), st.integers(1, 24), st.booleans())
 def test_every_epoch_is_a_permutation_also_when_batches_straddle(counts, window, global_batch, bucketed):
-    order = an_order(counts, window, global_batch, bucketed)
-    n = len(order)
+    sampler = a_sampler(counts, window, global_batch, bucketed)
+    n = len(sampler)
     for epoch in range(3):
-        assert sorted(stream(order, range(epoch * n, (epoch + 1) * n))) == [(epoch, slot) for slot in range(n)]
+        assert sorted(stream(sampler, range(epoch * n, (epoch + 1) * n))) == [(epoch, slot) for slot in range(n)]
 
 
 @given(COUNTS, st.integers(1, 5), st.sampled_from([1, 2, 3, 4, 6, 8, 12, 24]), st.booleans(), st.data())
@@ -43,35 +43,35 @@ def test_global_batches_after_a_stop_are_those_of_the_uninterrupted_run(counts, 
     worlds = st.sampled_from(divisors(batch))
     before, after = data.draw(worlds), data.draw(worlds)
     micro, stop, steps = data.draw(st.integers(1, 8)), data.draw(st.integers(0, 12)), 14
-    whole_order = an_order(counts, window, batch, bucketed)
-    whole = [sorted(stream(whole_order, range(s * batch, (s + 1) * batch))) for s in range(steps)]
+    whole_sampler = a_sampler(counts, window, batch, bucketed)
+    whole = [sorted(stream(whole_sampler, range(s * batch, (s + 1) * batch))) for s in range(steps)]
     seen = []
     for world, first, last in ((before, 0, stop), (after, stop, steps)):
-        order = an_order(counts, window, batch, bucketed)  # nothing is carried over but the position
-        plan = BatchPlan(batch, world, micro)
+        sampler = a_sampler(counts, window, batch, bucketed)  # nothing is carried over but the position
+        partition = BatchPartition(batch, world, micro)
         for step in range(first, last):
-            shares = [plan.positions(step * batch, rank) for rank in range(world)]
-            assert {len(share) for share in shares} == {plan.micro_batches}
-            assert {len(positions) for share in shares for positions in share} == {plan.micro_size}
-            assert plan.micro_size <= micro
+            shares = [partition.positions(step * batch, rank) for rank in range(world)]
+            assert {len(share) for share in shares} == {partition.micro_batches}
+            assert {len(positions) for share in shares for positions in share} == {partition.micro_size}
+            assert partition.micro_size <= micro
             seen.append(
-                sorted(sample for share in shares for positions in share for sample in stream(order, positions))
+                sorted(sample for share in shares for positions in share for sample in stream(sampler, positions))
             )
     assert seen == whole
 
 
 def test_data_set_seed_and_epoch_each_change_the_order():
     def of(identity, seed, epoch):
-        order = Order([20] * 10, 3, identity, seed)
-        return tuple(slot for _, slot in stream(order, range(epoch * 200, epoch * 200 + 200)))
+        sampler = StreamSampler([20] * 10, 3, identity, seed)
+        return tuple(slot for _, slot in stream(sampler, range(epoch * 200, epoch * 200 + 200)))
 
     assert len({of("a", 0, 0), of("b", 0, 0), of("a", 1, 0), of("a", 0, 1)}) == 4
     assert of("a", 0, 1) == of("a", 0, 1)
 
 
 def test_reads_stay_within_a_window_of_shards():
-    order = Order([50] * 40, 4, "id", 0)
-    slots = order.locate(np.arange(2000))[1]
+    sampler = StreamSampler([50] * 40, 4, "id", 0)
+    slots = sampler.locate(np.arange(2000))[1]
     for start in range(0, 2000, 200):
         assert len(set((slots[start : start + 200] // 50).tolist())) == 4
 
@@ -89,7 +89,8 @@ def test_a_window_of_all_shards_shuffles_like_a_full_permutation_and_a_small_one
     full = np.mean([spread(np.random.default_rng(s).permutation(n)) for s in range(8)])
 
     def quality(window):
-        return np.mean([spread(Order([per_shard] * shards, window, "id", s).locate(np.arange(n))[1]) for s in range(8)])
+        samplers = [StreamSampler([per_shard] * shards, window, "id", seed) for seed in range(8)]
+        return np.mean([spread(sampler.locate(np.arange(n))[1]) for sampler in samplers])
 
     assert 0.85 < quality(64) / full < 1.15
     ratios = [quality(window) / full for window in (1, 8, 64)]
@@ -102,15 +103,15 @@ def test_a_thousand_million_samples_are_ordered_and_sought_on_a_laptop():
     counts[-1] += 10**9 - counts.sum()
     tracemalloc.start()
     begin = time.process_time()
-    order = Order(counts, 8, "id", 0)
-    epochs, slots = order.locate(np.array([0, 1, 10**9 - 1, 10**9, 7 * 10**11 + 5]))
+    sampler = StreamSampler(counts, 8, "id", 0)
+    epochs, slots = sampler.locate(np.array([0, 1, 10**9 - 1, 10**9, 7 * 10**11 + 5]))
     seconds = time.process_time() - begin
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert epochs.tolist() == [0, 0, 0, 1, 700] and ((slots >= 0) & (slots < 10**9)).all()
     assert peak < 50e6  # the index of slots alone would be 8 GB
     assert seconds < 5
-    window = order.locate(np.arange(500_000_000, 500_004_096))[1]
+    window = sampler.locate(np.arange(500_000_000, 500_004_096))[1]
     assert len(np.unique(window)) == 4096
 
 
@@ -121,7 +122,7 @@ def test_seeking_to_step_a_million_costs_what_step_zero_costs():
         best = []
         for _ in range(5):
             begin = time.process_time()
-            Order(counts, 8, "id", 0).locate(np.arange(step * 256, (step + 1) * 256))
+            StreamSampler(counts, 8, "id", 0).locate(np.arange(step * 256, (step + 1) * 256))
             best.append(time.process_time() - begin)
         return min(best)
 
@@ -130,19 +131,19 @@ def test_seeking_to_step_a_million_costs_what_step_zero_costs():
 
 def test_a_world_that_does_not_divide_is_refused_with_the_divisors():
     with pytest.raises(ValueError, match=r"data\.global_batch=12 .*5 ranks.* 1, 2, 3, 4, 6, 12"):
-        BatchPlan(12, 5, 4)
+        BatchPartition(12, 5, 4)
 
 
 @pytest.mark.parametrize("bucketed", [False, True])
 def test_bucketing_removes_most_padding(bucketed):
     n, batch = 12_800, 32
     durations = np.random.default_rng(0).lognormal(1, 0.7, n).astype(np.float32)
-    order = Order([100] * 128, 8, "id", 0)
+    sampler = StreamSampler([100] * 128, 8, "id", 0)
     if bucketed:
-        order = BucketedOrder(order, durations, batch, "id", 0)
+        sampler = BucketedSampler(sampler, durations, batch, "id", 0)
     from dual_hpc.data.sampling.bucketing import padding_waste
 
-    slots = order.locate(np.arange(n))[1].reshape(-1, batch)
+    slots = sampler.locate(np.arange(n))[1].reshape(-1, batch)
     waste = padding_waste(list(durations[slots].reshape(-1, 8)))
     assert waste < 0.08 if bucketed else waste > 0.4
 
@@ -150,17 +151,17 @@ def test_bucketing_removes_most_padding(bucketed):
 def test_bucketed_batches_do_not_come_in_order_of_length():
     n, batch = 12_800, 32
     durations = np.random.default_rng(0).lognormal(1, 0.7, n).astype(np.float32)
-    order = BucketedOrder(Order([100] * 128, 8, "id", 0), durations, batch, "id", 0)
-    means = durations[order.locate(np.arange(n))[1].reshape(-1, batch)].mean(1)
+    sampler = BucketedSampler(StreamSampler([100] * 128, 8, "id", 0), durations, batch, "id", 0)
+    means = durations[sampler.locate(np.arange(n))[1].reshape(-1, batch)].mean(1)
     assert abs(np.corrcoef(means[:-1], means[1:])[0, 1]) < 0.2
 
 
 @given(st.integers(0, 40), st.integers(1, 9), st.integers(1, 5))
-def test_an_evaluation_covers_each_place_once_on_any_number_of_ranks_also_more_than_samples(count, world, batch):
-    ranks = [evaluation_places(count, rank, world, batch) for rank in range(world)]
+def test_an_evaluation_covers_each_sample_once_on_any_number_of_ranks_also_more_than_samples(count, world, batch):
+    ranks = [evaluation_batches(count, rank, world, batch) for rank in range(world)]
     assert len({len(batches) for batches in ranks}) == 1
-    assert all(len(places) + fillers == batch for batches in ranks for places, fillers in batches)
-    assert sorted(p for batches in ranks for places, _ in batches for p in places.tolist()) == list(range(count))
+    assert all(len(indices) + padding == batch for batches in ranks for indices, padding in batches)
+    assert sorted(i for batches in ranks for indices, _ in batches for i in indices.tolist()) == list(range(count))
 
 
 @pytest.mark.parametrize(
@@ -175,5 +176,5 @@ def test_an_evaluation_covers_each_place_once_on_any_number_of_ranks_also_more_t
     ],
 )
 def test_a_share_without_a_divisor_near_the_micro_batch_is_advised_against(batch, world, micro, better):
-    advice = BatchPlan(batch, world, micro).advice
+    advice = BatchPartition(batch, world, micro).advice
     assert advice is None if better is None else f"data.global_batch={batch} " in advice and advice.endswith(better)

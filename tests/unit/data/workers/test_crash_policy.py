@@ -8,7 +8,7 @@ import pytest
 
 from dual_hpc.data.decoding.decoder import Request
 from dual_hpc.data.format.reader import SampleRef
-from dual_hpc.data.workers.crash_policy import Deaths
+from dual_hpc.data.workers.crash_policy import CrashCounter
 from dual_hpc.errors import EnvironmentFault
 
 
@@ -18,33 +18,33 @@ def request(number: int) -> Request:
 
 @pytest.mark.parametrize("code, hung", [(-signal.SIGSEGV, False), (-signal.SIGABRT, False), (1, False), (-9, True)])
 def test_the_second_crash_or_hang_on_a_sample_is_its_fault(code, hung):
-    deaths = Deaths()
-    assert deaths.judge(code, hung, request(1)) is None
-    assert deaths.judge(code, hung, request(2)) is None
-    deaths.work_was_done()
-    assert deaths.judge(code, hung, request(1)).startswith("its decoder ")
+    crashes = CrashCounter()
+    assert crashes.blame(code, hung, request(1)) is None
+    assert crashes.blame(code, hung, request(2)) is None
+    crashes.reset()
+    assert crashes.blame(code, hung, request(1)).startswith("its decoder ")
 
 
 def test_a_kill_from_outside_is_no_samples_fault_and_in_the_end_the_machines():
-    deaths = Deaths()
+    crashes = CrashCounter()
     for _ in range(5):
-        assert deaths.judge(-signal.SIGKILL, False, request(1)) is None
-    deaths.work_was_done()
+        assert crashes.blame(-signal.SIGKILL, False, request(1)) is None
+    crashes.reset()
     for _ in range(5):
-        assert deaths.judge(-signal.SIGKILL, False, request(1)) is None
+        assert crashes.blame(-signal.SIGKILL, False, request(1)) is None
     with pytest.raises(EnvironmentFault, match=r"6 data workers died in a row \(SIGKILL\), .*k1 of a\.tar.*memory"):
-        deaths.judge(-signal.SIGKILL, False, request(1))
+        crashes.blame(-signal.SIGKILL, False, request(1))
 
 
 def test_deaths_while_nothing_is_decoded_end_the_run():
-    deaths = Deaths()
+    crashes = CrashCounter()
     with pytest.raises(EnvironmentFault, match="exit code 1"):
         for _ in range(6):
-            deaths.judge(1, False, None)
+            crashes.blame(1, False, None)
 
 
 def test_many_bad_samples_are_not_a_row_of_vain_deaths():
-    deaths = Deaths()
+    crashes = CrashCounter()
     for number in range(20):
-        assert deaths.judge(-11, False, request(number)) is None
-        assert deaths.judge(-11, False, request(number)) is not None
+        assert crashes.blame(-11, False, request(number)) is None
+        assert crashes.blame(-11, False, request(number)) is not None

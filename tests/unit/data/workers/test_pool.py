@@ -14,42 +14,42 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dual_hpc.data.dataset import ShardSet
-from dual_hpc.data.decoding.decoder import Fault, Request, Setup
+from dual_hpc.data.dataset import ShardDataset
+from dual_hpc.data.decoding.decoder import DecodeConfig, DecodeFailure, Request
 from dual_hpc.data.loader import EvalLoader, TrainLoader
 from dual_hpc.data.workers.activity import DECODING
-from dual_hpc.data.workers.pool import Patience, WorkerPool
+from dual_hpc.data.workers.pool import Timeouts, WorkerPool
 from dual_hpc.errors import EnvironmentFault, UserError
 from tests.unit.data.conftest import DANGEROUS_DECORD, Clip, augment_all, settings, write_shards
 
 
 def requests(folder) -> list[list[Request]]:
-    shard_set = ShardSet([folder])
-    return [[Request(shard_set.ref(number))] for number in range(len(shard_set))]
+    dataset = ShardDataset([folder])
+    return [[Request(dataset.ref(number))] for number in range(len(dataset))]
 
 
-def faults(pool: WorkerPool, batches) -> list[dict[int, str]]:
+def failures(pool: WorkerPool, batches) -> list[dict[int, str]]:
     try:
-        return [{row: fault.reason for row, fault in made.faults.items()} for made in pool.run(iter(batches))]
+        return [{row: failure.reason for row, failure in made.failures.items()} for made in pool.run(iter(batches))]
     finally:
         pool.close()
 
 
 def test_a_killed_worker_is_replaced_and_nothing_is_lost(folder):
-    shard_set = ShardSet([folder])
-    expected = [b["keys"] for b in EvalLoader(shard_set, range(13), range(13), settings(), None, batch_size=2)]
-    loader = EvalLoader(shard_set, range(13), range(13), settings(workers=2), None, batch_size=2)
+    dataset = ShardDataset([folder])
+    expected = [b["keys"] for b in EvalLoader(dataset, range(13), range(13), settings(), None, batch_size=2)]
+    loader = EvalLoader(dataset, range(13), range(13), settings(workers=2), None, batch_size=2)
     seen = []
     for batch in loader:
         seen.append(batch["keys"])
         assert batch["valid"].tolist() == [bool(key) for key in batch["keys"]]
         os.kill(loader._source.pids()[len(seen) % 2], signal.SIGKILL)
     loader.close()
-    assert seen == expected and not loader.faults
+    assert seen == expected and not loader.bad_samples
 
 
 def test_workers_ignore_the_stop_signals_of_the_job(folder):
-    loader = TrainLoader(ShardSet([folder]), range(13), range(13), settings(workers=2), None, None, 0)
+    loader = TrainLoader(ShardDataset([folder]), range(13), range(13), settings(workers=2), None, None, 0)
     steps = iter(loader)
     next(steps)
     pids = loader._source.pids()
@@ -62,7 +62,7 @@ def test_workers_ignore_the_stop_signals_of_the_job(folder):
 
 
 def test_signals_that_arrive_while_workers_start_do_not_end_them(folder):
-    pool = WorkerPool(2, Setup(settings()), 4)
+    pool = WorkerPool(2, DecodeConfig(settings()), 4)
     run = pool.run(iter(requests(folder)))
     pool._start()
     os.kill(pool.pids()[0], signal.SIGTERM)  # long before it has imported anything
@@ -76,7 +76,7 @@ def test_a_sample_that_crashes_its_decoder_twice_is_bad_and_the_others_are_made(
     clips = [media(0.3)] * 6
     clips[2] = replace(media(0.3), mp4=b"CRASH")
     batches = requests(write_shards(tmp_path / "s", [clips]))
-    assert faults(WorkerPool(2, Setup(settings()), 4), batches) == [
+    assert failures(WorkerPool(2, DecodeConfig(settings()), 4), batches) == [
         {0: "its decoder dies (SIGSEGV)"} if n == 2 else {} for n in range(6)
     ]
 
@@ -84,9 +84,9 @@ def test_a_sample_that_crashes_its_decoder_twice_is_bad_and_the_others_are_made(
 def test_a_decoder_that_hangs_is_ended_and_its_stack_is_shown(tmp_path, media, dangerous, capfd):
     clips = [media(0.3), replace(media(0.3), mp4=b"HANG"), media(0.3)]
     batches = requests(write_shards(tmp_path / "s", [clips]))
-    pool = WorkerPool(1, Setup(settings()), 4, Patience(report=0.5, decode=2.5))
+    pool = WorkerPool(1, DecodeConfig(settings()), 4, Timeouts(report=0.5, decode=2.5))
     begin = time.monotonic()
-    assert faults(pool, batches) == [{}, {0: "its decoder hangs"}, {}]
+    assert failures(pool, batches) == [{}, {0: "its decoder hangs"}, {}]
     assert time.monotonic() - begin < 500, "it was not waited for"
     stack = capfd.readouterr().err
     assert "decode_video" in stack and "_read_ahead" in stack
@@ -95,23 +95,23 @@ def test_a_decoder_that_hangs_is_ended_and_its_stack_is_shown(tmp_path, media, d
 def test_decoders_that_take_long_to_load_are_no_samples_fault(tmp_path, media, dangerous):
     slow = "import time; time.sleep(2.5)\n"
     (tmp_path / "path" / "decord.py").write_text(slow + DANGEROUS_DECORD)
-    pool = WorkerPool(1, Setup(settings()), 4, Patience(report=0.5, decode=1.5))
-    assert faults(pool, requests(write_shards(tmp_path / "s", [[media(0.3)]]))) == [{}]
+    pool = WorkerPool(1, DecodeConfig(settings()), 4, Timeouts(report=0.5, decode=1.5))
+    assert failures(pool, requests(write_shards(tmp_path / "s", [[media(0.3)]]))) == [{}]
 
 
 def test_storage_that_does_not_answer_is_reported_with_a_stack_and_then_given_up(folder, capfd):
     batches = requests(folder)
     (folder / "shard-00001.tar").unlink()
     os.mkfifo(folder / "shard-00001.tar")  # opening it waits for ever
-    pool = WorkerPool(1, Setup(settings()), 4, Patience(report=0.3, read=1.5))
+    pool = WorkerPool(1, DecodeConfig(settings()), 4, Timeouts(report=0.3, read=1.5))
     with pytest.raises(EnvironmentFault, match=r"reading .*shard-00001.*storage does not answer"):
-        faults(pool, batches)
+        failures(pool, batches)
     assert "in _file" in capfd.readouterr().err
 
 
 def test_time_in_which_the_whole_job_was_suspended_does_not_count(tmp_path, media, dangerous):
     slow = replace(media(0.3), mp4=media(0.3).mp4 + b"SLOW")
-    pool = WorkerPool(1, Setup(settings()), 4, Patience(report=0.4, decode=4))
+    pool = WorkerPool(1, DecodeConfig(settings()), 4, Timeouts(report=0.4, decode=4))
     run = pool.run(iter(requests(write_shards(tmp_path / "s", [[media(0.3), slow, media(0.3)]]))))
     next(run)
     (pid,) = pool.pids()
@@ -121,14 +121,14 @@ def test_time_in_which_the_whole_job_was_suspended_does_not_count(tmp_path, medi
     os.kill(pid, signal.SIGSTOP)
     time.sleep(4.5)  # this process does not look meanwhile: it is suspended as well
     os.kill(pid, signal.SIGCONT)
-    assert [made.faults for made in run] == [{}, {}]
+    assert [made.failures for made in run] == [{}, {}]
     assert pool.pids() == [pid]
     pool.close()
 
 
 def test_a_worker_that_is_stopped_while_it_decodes_is_replaced(folder):
     rows = [row for batch in requests(folder) for row in batch]
-    pool = WorkerPool(1, Setup(settings()), 4, Patience(report=0.5, decode=5, read=30))
+    pool = WorkerPool(1, DecodeConfig(settings()), 4, Timeouts(report=0.5, decode=5, read=30))
     run = pool.run(iter([rows, rows, rows]))
     first = next(run)
     (pid,) = pool.pids()
@@ -139,26 +139,26 @@ def test_a_worker_that_is_stopped_while_it_decodes_is_replaced(folder):
     others = list(run)
     assert pid not in pool.pids() and len(others) == 2
     for batch in others:
-        assert not batch.faults
+        assert not batch.failures
         assert all((batch.arrays[name] == array).all() for name, array in first.arrays.items())
     pool.close()
 
 
 def test_a_worker_that_was_stopped_while_it_had_nothing_to_do_is_replaced(folder):
     batches = requests(folder)
-    pool = WorkerPool(1, Setup(settings()), 4, Patience(report=0.5, read=8))
+    pool = WorkerPool(1, DecodeConfig(settings()), 4, Timeouts(report=0.5, read=8))
     before = list(pool.run(iter(batches)))
     (pid,) = pool.pids()
     os.kill(pid, signal.SIGSTOP)
     after = list(pool.run(iter(batches)))
     assert pid not in pool.pids()
-    assert [made.rows for made in after] == [made.rows for made in before] and not any(m.faults for m in after)
+    assert [made.rows for made in after] == [made.rows for made in before] and not any(m.failures for m in after)
     pool.close()
 
 
 def test_batches_outlive_their_workers(folder):
-    loader = EvalLoader(ShardSet([folder]), range(13), range(13), settings(workers=2), None, batch_size=2)
-    here = EvalLoader(ShardSet([folder]), range(13), range(13), settings(), None, batch_size=2)
+    loader = EvalLoader(ShardDataset([folder]), range(13), range(13), settings(workers=2), None, batch_size=2)
+    here = EvalLoader(ShardDataset([folder]), range(13), range(13), settings(), None, batch_size=2)
     kept = list(loader)
     loader.close()
     for one, other in zip(kept, here, strict=True):
@@ -167,7 +167,7 @@ def test_batches_outlive_their_workers(folder):
 
 def test_a_batch_that_finds_no_memory_ends_the_run_in_one_line(folder):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    pool = WorkerPool(1, Setup(settings()), 4)
+    pool = WorkerPool(1, DecodeConfig(settings()), 4)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
     try:
         with pytest.raises(EnvironmentFault, match=r"no memory for a batch of .* MB: .*; lower data\.micro_batch"):
@@ -181,7 +181,7 @@ def test_a_batch_that_finds_no_memory_ends_the_run_in_one_line(folder):
 def test_a_shard_deleted_during_training_stops_the_run_and_is_named(tmp_path, media, workers):
     folder = write_shards(tmp_path / "s", [[media(0.3)] * 2 for _ in range(40)])
     changed = settings(workers=workers, shuffle_window=1)
-    loader = TrainLoader(ShardSet([folder]), range(80), range(80), changed, None, None, 0)
+    loader = TrainLoader(ShardDataset([folder]), range(80), range(80), changed, None, None, 0)
     steps = iter(loader)
     next(steps)
     for path in folder.glob("*.tar"):
@@ -195,7 +195,7 @@ def test_a_shard_deleted_during_training_stops_the_run_and_is_named(tmp_path, me
 def test_an_index_of_other_shards_stops_the_run(tmp_path, media, workers):
     folder = write_shards(tmp_path / "s", [[media(0.3)], [media(0.3)]])
     (folder / "shard-00000.tar").write_bytes((folder / "shard-00001.tar").read_bytes())
-    loader = EvalLoader(ShardSet([folder]), range(2), range(2), settings(workers=workers), None)
+    loader = EvalLoader(ShardDataset([folder]), range(2), range(2), settings(workers=workers), None)
     with pytest.raises(UserError, match="does not belong to"):
         list(loader)
     loader.close()
@@ -207,11 +207,11 @@ def test_bad_samples_are_blank_up_to_the_limit_then_listed(tmp_path, media, work
     damaged = bytearray(good.flac)
     damaged[len(damaged) // 2] ^= 0xFF  # inside a frame: its checksum fails
     clips = [replace(good, flac=bytes(damaged)) if n in (3, 8) else good for n in range(12)]
-    shard_set = ShardSet([write_shards(tmp_path / "s", [clips])])
+    dataset = ShardDataset([write_shards(tmp_path / "s", [clips])])
 
     def train(limit: int) -> list[tuple[str, bool, int, int]]:
         loader = TrainLoader(
-            shard_set, range(12), range(12), settings(workers=workers, bad_sample_limit=limit), None, None, 0
+            dataset, range(12), range(12), settings(workers=workers, bad_sample_limit=limit), None, None, 0
         )
         try:
             rows = []
@@ -219,7 +219,7 @@ def test_bad_samples_are_blank_up_to_the_limit_then_listed(tmp_path, media, work
                 lengths = micro["waveform_lengths"] + micro["frame_lengths"]
                 columns = (micro["keys"], micro["valid"].tolist(), micro["labels"].tolist(), lengths.tolist())
                 rows += zip(*columns, strict=True)
-            assert len(loader.faults) == 2  # distinct samples, however often they come
+            assert len(loader.bad_samples) == 2  # distinct samples, however often they come
             return rows
         finally:
             loader.close()
@@ -234,14 +234,14 @@ def test_bad_samples_are_blank_up_to_the_limit_then_listed(tmp_path, media, work
 
 
 def test_what_other_ranks_have_met_counts_once_and_towards_the_limit(folder):
-    loader = TrainLoader(ShardSet([folder]), range(13), range(13), settings(bad_sample_limit=3), None, None, 0)
-    cut = (Fault(frozenset({"flac"}), "cut"),)
+    loader = TrainLoader(ShardDataset([folder]), range(13), range(13), settings(bad_sample_limit=3), None, None, 0)
+    cut = (DecodeFailure(frozenset({"flac"}), "cut"),)
     for known in ({1: (cut, "a: cut"), 2: (cut, "b: cut")}, {2: (cut, "b: cut"), 3: (cut, "c: cut")}):
-        loader.faults.merge(known)
-    loader.faults.check()
-    loader.faults.merge({4: (cut, "d: cut")})
+        loader.bad_samples.merge(known)
+    loader.bad_samples.check()
+    loader.bad_samples.merge({4: (cut, "d: cut")})
     with pytest.raises(UserError, match=r"4 samples .* a: cut; b: cut; c: cut; d: cut"):
-        loader.faults.check()
+        loader.bad_samples.check()
 
 
 def test_workers_that_cannot_start_end_the_run(folder, tmp_path, monkeypatch):
@@ -250,19 +250,19 @@ def test_workers_that_cannot_start_end_the_run(folder, tmp_path, monkeypatch):
     (tmp_path / "path" / "numpy.py").write_text("raise SystemExit(9)")
     monkeypatch.syspath_prepend(str(tmp_path / "path"))
     with pytest.raises(EnvironmentFault, match=r"workers died in a row \(exit code 9\)"):
-        faults(WorkerPool(1, Setup(settings()), 4), requests(folder))
+        failures(WorkerPool(1, DecodeConfig(settings()), 4), requests(folder))
 
 
 def test_workers_do_not_take_the_users_files_for_the_librarys(folder, tmp_path, monkeypatch):
     (tmp_path / "queue.py").write_text("raise SystemExit(3)")
     monkeypatch.chdir(tmp_path)
-    assert faults(WorkerPool(1, Setup(settings()), 4), requests(folder)[:1]) == [{}]
+    assert failures(WorkerPool(1, DecodeConfig(settings()), 4), requests(folder)[:1]) == [{}]
 
 
 def test_a_machine_that_has_no_room_for_workers_is_told_in_one_line(folder):
     batches = requests(folder)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    pool = WorkerPool(3, Setup(settings()), 4)
+    pool = WorkerPool(3, DecodeConfig(settings()), 4)
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
     try:
         with pytest.raises(EnvironmentFault, match=r"cannot start data worker 1 of 3: Too many open files; lower"):
@@ -273,7 +273,7 @@ def test_a_machine_that_has_no_room_for_workers_is_told_in_one_line(folder):
 
 
 def test_working_workers_have_loaded_decoders_but_neither_torch_nor_pydantic(folder):
-    loader = TrainLoader(ShardSet([folder]), range(13), range(13), settings(workers=1), augment_all(), None, 0)
+    loader = TrainLoader(ShardDataset([folder]), range(13), range(13), settings(workers=1), augment_all(), None, 0)
     steps = iter(loader)
     for _ in range(3):
         next(steps)
@@ -286,9 +286,10 @@ def test_working_workers_have_loaded_decoders_but_neither_torch_nor_pydantic(fol
 
 def test_workers_go_when_their_parent_is_killed(folder):
     code = (
-        "import sys, time; from dual_hpc.config.schema import DataConfig; from dual_hpc.data.dataset import ShardSet;"
+        "import sys, time; from dual_hpc.config.schema import DataConfig;"
+        "from dual_hpc.data.dataset import ShardDataset;"
         "from dual_hpc.data.loader import TrainLoader;"
-        f"l = TrainLoader(ShardSet([{str(folder)!r}]), range(13), range(13), DataConfig(workers=2), None, None, 0);"
+        f"l = TrainLoader(ShardDataset([{str(folder)!r}]), range(13), range(13), DataConfig(workers=2), None, None, 0);"
         "next(iter(l)); print(*l._source.pids(), flush=True); time.sleep(60)"
     )
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
@@ -304,7 +305,7 @@ def test_workers_go_when_their_parent_is_killed(folder):
 
 def test_an_abandoned_iteration_leaves_nothing_behind(folder):
     batches = requests(folder)
-    pool = WorkerPool(2, Setup(settings()), 4)
+    pool = WorkerPool(2, DecodeConfig(settings()), 4)
     next(pool.run(iter(batches)))
     made = [one.rows[0].ref.number for one in pool.run(iter(batches[5:]))]
     pool.close()
@@ -312,7 +313,7 @@ def test_an_abandoned_iteration_leaves_nothing_behind(folder):
 
 
 def test_batches_hold_no_file_descriptors(folder):
-    loader = TrainLoader(ShardSet([folder]), range(13), range(13), settings(workers=1), None, None, 0)
+    loader = TrainLoader(ShardDataset([folder]), range(13), range(13), settings(workers=1), None, None, 0)
     steps = iter(loader)
     kept = [next(steps)]
     before = len(os.listdir("/proc/self/fd"))
@@ -327,11 +328,11 @@ def test_a_transcript_that_is_not_utf8_is_a_bad_sample(tmp_path, media):
     )
     folder = write_shards(tmp_path / "s", [[clip]])
     path = folder / "shard-00000.tar"
-    ref = ShardSet([folder]).ref(0)
+    ref = ShardDataset([folder]).ref(0)
     data = bytearray(path.read_bytes())
     data[ref.members["txt"][0]] = 0xFF
     path.write_bytes(data)
-    assert "text" in faults(WorkerPool(1, Setup(settings()), 4), requests(folder))[0][0]
+    assert "text" in failures(WorkerPool(1, DecodeConfig(settings()), 4), requests(folder))[0][0]
 
 
 def is_running(pid: int) -> bool:

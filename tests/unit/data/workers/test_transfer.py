@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from dual_hpc.data.collate import collate
 from dual_hpc.data.decoding.decoder import Sample
 from dual_hpc.data.layout import batch_in, contents, lay_out
-from dual_hpc.data.workers.transfer import receive, send, take, written
+from dual_hpc.data.workers.transfer import map_memfd, memfd_from, receive, send
 from dual_hpc.errors import EnvironmentFault
 
 SIZE = 4
@@ -51,11 +51,11 @@ def test_a_batch_that_was_sent_equals_one_collated_here(lengths, media, seed):
     features = {} if media else LAYOUT
     ours, theirs = socket.socketpair()
     layout = lay_out(samples, SIZE, features)
-    memory = written(layout.size, contents(samples, layout))
+    memory = memfd_from(layout.size, contents(samples, layout))
     send(theirs, layout, memory)
     os.close(memory)
     told = receive(ours)
-    batch = batch_in(take(ours, told.size), told)
+    batch = batch_in(map_memfd(ours, told.size), told)
     ours.close(), theirs.close()
     here = collate(samples, SIZE, features)
     assert told == layout and batch.keys() == here.keys()
@@ -77,22 +77,22 @@ def test_a_batch_that_was_sent_equals_one_collated_here(lengths, media, seed):
 
 def test_memory_holds_its_contents_where_they_belong_and_is_zero_elsewhere(channel):
     ours, theirs = channel
-    memory = written(5000, [(3, memoryview(b"abc")), (4990, memoryview(b"0123456789"))])
+    memory = memfd_from(5000, [(3, memoryview(b"abc")), (4990, memoryview(b"0123456789"))])
     send(theirs, "a batch", memory)
     os.close(memory)
     theirs.close()  # what was sent outlives its sender
     assert receive(ours) == "a batch"
-    taken = take(ours, 5000)
+    taken = map_memfd(ours, 5000)
     assert taken.tobytes() == bytes(3) + b"abc" + bytes(4984) + b"0123456789"
 
 
 def test_what_one_does_with_a_batch_another_does_not_see(channel):
     ours, theirs = channel
-    memory = written(8, [(0, memoryview(b"abcdefgh"))])
+    memory = memfd_from(8, [(0, memoryview(b"abcdefgh"))])
     for _ in range(2):
         send(theirs, None, memory)
     os.close(memory)
-    first, second = (receive(ours) or take(ours, 8) for _ in range(2))
+    first, second = (receive(ours) or map_memfd(ours, 8) for _ in range(2))
     first[:] = 0
     assert second.tobytes() == b"abcdefgh"
 
@@ -114,12 +114,12 @@ def test_the_end_of_the_other_side_between_a_message_and_its_memory_is_noticed(c
     theirs.close()
     assert receive(ours) == "message"
     with pytest.raises(EOFError):
-        take(ours, 8)
+        map_memfd(ours, 8)
 
 
 def test_a_message_is_refused_where_no_more_files_may_be_open(channel):
     ours, theirs = channel
-    memory = written(8, [])
+    memory = memfd_from(8, [])
     send(theirs, None, memory)
     os.close(memory)
     receive(ours)
@@ -129,7 +129,7 @@ def test_a_message_is_refused_where_no_more_files_may_be_open(channel):
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
     try:
         with pytest.raises(EnvironmentFault, match="too many open files"):
-            take(ours, 8)
+            map_memfd(ours, 8)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
@@ -140,7 +140,7 @@ def test_memory_that_the_machine_does_not_give_is_told_with_its_size():
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, hard))
     try:
         with pytest.raises(EnvironmentFault, match=r"no memory for a batch of 3 MB: .*; lower data\.micro_batch"):
-            written(3_000_000, [])
+            memfd_from(3_000_000, [])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert len(os.listdir("/proc/self/fd")) == before
