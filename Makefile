@@ -5,8 +5,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # Two cores are the smallest machine this is made for; more threads per process only get in each other's way.
 export MLFLOW_DISABLE_TELEMETRY := true
+export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: setup demo test quick lint unit kernels-offline slurm slurm-long slurm-matrix clean chaos
+.PHONY: setup demo test quick lint unit docs kernels-offline slurm slurm-long slurm-matrix clean chaos
 
 setup: $(STAMP)
 
@@ -20,7 +21,7 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)
 	$(BIN)/python -m launch.demo --out demo
 
-test: $(STAMP) lint unit
+test: $(STAMP) lint docs unit
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -35,6 +36,10 @@ quick: $(STAMP) lint
 unit: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile --max-worker-restart 0 -m "not distributed and not slurm"
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -m "distributed or (slurm and not slow)"
+
+# The documentation, in site/; a warning is an error.
+docs: $(STAMP)
+	$(BIN)/mkdocs build --strict --quiet
 
 # Every kernel, width and precision for sm_80, sm_90 and sm_100; the suite compiles the hardest.
 kernels-offline: $(STAMP)
@@ -60,4 +65,4 @@ chaos: $(STAMP)
 	$(BIN)/python -m benchmarks.chaos --kills $(or $(N),20)
 
 clean:
-	rm -rf demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf demo site .pytest_cache .mypy_cache .ruff_cache .hypothesis
