@@ -1,10 +1,10 @@
-"""`dual-hpc cancel RUN`: end its job at once."""
+"""`dual-hpc cancel NAME`: end its job at once."""
 
 from __future__ import annotations
 
 import argparse
 
-from launch.cli.run_arguments import add_run, existing, existing_sweep
+from launch.cli.targets import add_target, target
 
 EXAMPLES = """\
 examples:
@@ -16,25 +16,9 @@ examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_run(parser, jobs=True)
+    add_target(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    import time
-
-    from launch.cluster.slurm import Scheduler
-    from launch.commands.control import cancel_job
-    from launch.commands.job_dir import JobDir
-    from launch.runs.control import cancel
-    from launch.runs.status import run_statuses
-    from launch.sweeps.control import cancel_sweep
-
-    if (sweep := existing_sweep(args)) is not None:
-        print(*cancel_sweep(sweep), sep="\n")
-        return 0
-    found = existing(args)
-    if isinstance(found, JobDir):
-        print(cancel_job(found))
-    else:
-        print(cancel(found, run_statuses([found], Scheduler(), time.time())[0]))
+    print(*target(args).cancel(), sep="\n")
     return 0

@@ -22,25 +22,27 @@ from launch.cli.trace import keep_trace
 VERBS = {
     "synth": "write a small synthetic IEMOCAP or MELD corpus in its official layout",
     "pack": "pack a raw corpus into WebDataset shards",
-    "extract": "run frozen encoders over shards, once",
+    "extract": "compute the features of frozen encoders for a folder of shards, once",
     "inspect": "show or verify a folder of shards",
     "train": "train on this machine, or continue a run",
     "submit": "train on a cluster, or as a detached job on this machine",
-    "sweep": "train many variants as one job array, and gather them",
+    "sweep": "train many variants as one job array, and tabulate their scores",
     "runs": "list the runs of a store",
-    "status": "say where a run stands",
-    "logs": "show what a rank of a run wrote",
-    "why": "say what became of a run, and what to do",
-    "stop": "let a run save and stop",
-    "resume": "go on with a run in a new job",
-    "cancel": "end a run's job at once",
-    "ckpt": "list, prove, prune, export or convert a run's checkpoints",
-    "sync": "bring MLflow up to what the runs know",
+    "status": "show the status of a run, a sweep or a job",
+    "logs": "show the log of a rank of a run, or of a task of a job",
+    "why": "explain why a run, a sweep or a job waits, failed or stopped",
+    "stop": "save a checkpoint and stop",
+    "resume": "resume a run in a new job",
+    "cancel": "end a job at once, without saving",
+    "ckpt": "list, verify, prune, export or convert a run's checkpoints",
+    "sync": "copy what the runs have recorded to MLflow",
     "evaluate": "score a run or a model on labelled shards",
-    "predict": "name the emotion of raw clips, as JSON",
+    "predict": "predict the emotion of raw clips, as JSON",
     "ui": "open the MLflow interface of a store",
-    "doctor": "say what this machine offers and what is missing",
+    "doctor": "check what this machine offers and what is missing",
 }
+
+ALIASES = {"diagnose": "why"}
 
 USAGE = """\
 usage: dual-hpc VERB ...
@@ -81,12 +83,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments[0] == "--version":
             print(f"dual-hpc {__version__}")
             return 0
-        if arguments[0] not in VERBS:
-            raise UserError(_unknown_verb(arguments[0]))
-        verb = importlib.import_module(f"launch.cli.{arguments[0]}")
+        name = ALIASES.get(arguments[0], arguments[0])
+        if name not in VERBS:
+            raise UserError(_unknown_verb(name))
+        verb = importlib.import_module(f"launch.cli.{name}")
         words, command = split_command(arguments[1:]) if verb.__name__.endswith(".submit") else (arguments[1:], [])
-        # Intermixed, so that settings may stand between options: `submit name=a --wait optim.lr=1e-4`.
-        args = build_parser(arguments[0], verb).parse_intermixed_args(words)
+        # Intermixed, so that settings may come between options: `submit name=a --wait optim.lr=1e-4`.
+        args = build_parser(name, verb).parse_intermixed_args(words)
         args.command = command
         if getattr(args, "plugin", None):
             from dual_hpc.plugins import load_plugins
@@ -111,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def split_command(words: list[str]) -> tuple[list[str], list[str]]:
-    """What stands before and behind `--`: a verb's own words, and the command that it submits."""
+    """The words before and after `--`: a verb's own, and the command that it submits."""
     at = words.index("--") if "--" in words else len(words)
     return words[:at], words[at + 1 :]
 

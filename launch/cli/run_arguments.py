@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dual_hpc.run.directory import RunDir
-    from launch.commands.job_dir import JobDir
     from launch.runs.plan import PlannedRun
-    from launch.sweeps.grid import SweepDir
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,14 +40,9 @@ def planned_run(args: argparse.Namespace, *further: str) -> PlannedRun:
     return plan_run(args.config or args.preset, args.run, [*args.overrides, *further], args.shards)
 
 
-def add_run(parser: argparse.ArgumentParser, jobs: bool = False) -> None:
-    """An existing run, by name or folder.
-
-    Args:
-        jobs: the verb also knows what `submit -- VERB` has submitted.
-    """
-    what = "a run (or a job of `submit -- VERB`)" if jobs else "a run"
-    parser.add_argument("run_name", metavar="RUN", help=f"{what} of the store by name, or its folder")
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """An existing run, by name or folder."""
+    parser.add_argument("run_name", metavar="RUN", help="a run of the store by name, or its folder")
     parser.add_argument("--store", metavar="DIR", help="where RUN is looked up (default: DUAL_STORE, see `runs`)")
 
 
@@ -57,62 +50,25 @@ def existing_run(args: argparse.Namespace) -> RunDir:
     """The run that `add_run`'s arguments name.
 
     Raises:
-        UserError: there is none, or it is a job of another verb.
+        UserError: there is none; or it is a sweep or a job, and the message says what to do with that.
     """
-    from dual_hpc.errors import UserError
-    from launch.commands.job_dir import JobDir
+    from pathlib import Path
 
-    found = existing(args)
-    if isinstance(found, JobDir):
-        verb = found.description().words[0]
+    from dual_hpc.errors import UserError
+    from launch.cli.targets import find_target
+    from launch.commands.target import CommandTarget
+    from launch.runs.target import RunTarget
+
+    found = find_target(args.run_name, Path(args.store) if args.store else None)
+    if isinstance(found, RunTarget):
+        return found.run
+    if isinstance(found, CommandTarget):
+        verb = found.job.description().words[0]
         raise UserError(
             f"{found.name} is a job of `{verb}`, not a run; it has status, logs, why and cancel, and the same command "
-            "submitted again goes on where it ended"
+            "submitted again continues where it ended"
         )
-    return found
-
-
-def existing(args: argparse.Namespace) -> RunDir | JobDir:
-    """The run, else the job, that `add_run`'s arguments name.
-
-    Raises:
-        UserError: there is neither.
-    """
-    from pathlib import Path
-
-    from dual_hpc.config.paths import default_store
-    from dual_hpc.errors import UserError
-    from launch.commands.job_dir import find_job
-    from launch.runs.plan import find_run
-
-    store = Path(args.store) if args.store else default_store()
-    try:
-        return find_run(args.run_name, args.store)
-    except UserError:
-        job = find_job(args.run_name, store)
-        if job is not None:
-            return job
-        if existing_sweep(args) is not None:
-            raise UserError(
-                f"{args.run_name} is a sweep: `dual-hpc sweep --show {args.run_name}` names its members, "
-                "stop and cancel end all of them"
-            ) from None
-        raise
-
-
-def existing_sweep(args: argparse.Namespace) -> SweepDir | None:
-    """The sweep that `add_run`'s arguments name; None where they name a run, or nothing."""
-    from pathlib import Path
-
-    from dual_hpc.config.paths import default_store, runs_dir
-    from dual_hpc.errors import UserError
-    from dual_hpc.run import names
-    from launch.sweeps.grid import SweepDir
-
-    store = Path(args.store or default_store()).absolute()
-    if (runs_dir(store) / args.run_name / names.IDENTITY).exists():
-        return None
-    try:
-        return SweepDir.open(store, args.run_name)
-    except UserError:
-        return None
+    raise UserError(
+        f"{found.name} is a sweep, not a run; `dual-hpc status {found.name}` lists its members, which are runs, and "
+        f"`dual-hpc sweep --resubmit {found.name}` submits those that failed or stopped"
+    )

@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
 def table_of_runs(rows: Sequence[RunSummary]) -> Table:
     from rich.table import Table
 
-    heading = ("run", "state", "step", "loss", "UA {A,V}", "UA {A,V,T}", "job", "segments", "last sign of life")
+    heading = ("run", "state", "step", "loss", "UA {A,V}", "UA {A,V,T}", "job", "segments", "last update")
     table = Table(*heading, box=None)
     for row in rows:
         table.add_row(
@@ -77,7 +77,7 @@ def table_of_runs(rows: Sequence[RunSummary]) -> Table:
             *("" if value is None else f"{value:.3f}" for value in (row.loss, row.ua_av, row.ua_avt)),
             " ".join(filter(None, (row.job_id, row.slurm_state and row.slurm_state.lower()))),
             str(row.segments),
-            f"{_age(row.age_seconds)} ago",
+            "" if row.age_seconds is None else f"{_age(row.age_seconds)} ago",
         )
     return table
 
@@ -85,9 +85,11 @@ def table_of_runs(rows: Sequence[RunSummary]) -> Table:
 def table_of_jobs(jobs: Sequence[CommandStatus]) -> Table:
     from rich.table import Table
 
+    from launch.cluster.state import State
+
     table = Table("job", "state", "tasks", "ids", "command", box=None)
     for job in jobs:
-        ended = f"{job.tasks.count('finished')}/{len(job.tasks)}"
+        ended = f"{job.tasks.count(State.FINISHED)}/{len(job.tasks)}"
         ids = job.job_ids[0] if len(job.job_ids) == 1 else f"{job.job_ids[0]} to {job.job_ids[-1]}"
         table.add_row(job.name, job.state, ended, ids, job.command)
     return table

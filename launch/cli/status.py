@@ -1,84 +1,42 @@
-"""`dual-hpc status RUN`: where one run, or one job of another verb, stands."""
+"""`dual-hpc status NAME`: the state of one run, of a sweep and its members, or of one job of another verb."""
 
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
-from launch.cli.run_arguments import add_run, existing
-
-if TYPE_CHECKING:
-    from dual_hpc.run.directory import RunDir
-    from launch.commands.job_dir import JobDir
+from launch.cli.targets import add_target, target
 
 EXAMPLES = """\
 examples:
   dual-hpc status trial-2
-  dual-hpc status trial-2 --json       # {"name": "trial-2", "state": "running", "step": 120, ...}
+  dual-hpc status cv                   # a sweep: one row per member, and how many are in each state
   dual-hpc status pack-1               # a job of `dual-hpc submit ... -- pack ...`
+  dual-hpc status trial-2 --json       # {"kind": "run", "name": "trial-2", "state": "running", "step": 120, ...}
+
+With --json, "kind" is run, sweep or job. "state" is the word that `runs` and `why` show: not submitted, submitted,
+queued, running, suspended, ending, finished, stopped, cancelled, failed, user error, out of memory, out of time,
+node failure, preempted, silent, lost, missing or unknown. "slurm_state" is Slurm's own word.
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_run(parser, jobs=True)
-    parser.add_argument("--json", action="store_true", help="one JSON object instead of lines")
+    add_target(parser)
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of lines")
 
 
 def run(args: argparse.Namespace) -> int:
     import json
 
-    from launch.commands.job_dir import JobDir
+    from launch.cli.runs import table_of_runs
+    from launch.cli.terminal import print_table
 
-    found = existing(args)
-    told, lines = of_job(found) if isinstance(found, JobDir) else of_run(found)
+    report = target(args).status()
     if args.json:
-        print(json.dumps(told))
+        print(json.dumps(report.data))
         return 0
-    for name, value in lines.items():
+    for name, value in report.lines.items():
         if value:
             print(f"{name:9} {value}")
+    if report.rows:
+        print_table(table_of_runs(report.rows))
     return 0
-
-
-def of_run(found: RunDir) -> tuple[dict[str, object], dict[str, str]]:
-    """A run, as JSON and as lines."""
-    import dataclasses
-    import time
-
-    from launch.cluster.slurm import Scheduler
-    from launch.runs.status import run_statuses
-    from launch.runs.summary import summarize
-
-    now = time.time()
-    row = summarize(found, run_statuses([found], Scheduler(), now, tolerant=True)[0], now)
-    slurm = " ".join(filter(None, (row.slurm_state, row.slurm_reason and f"({row.slurm_reason})", row.nodes)))
-    scores = {"loss": row.loss, "UA {A,V}": row.ua_av, "UA {A,V,T}": row.ua_avt}
-    return dataclasses.asdict(row), {
-        "run": row.path,
-        "state": row.state,
-        "step": f"{row.step} of {row.total}" if row.total else str(row.step),
-        "last": "  ".join(f"{name} {value:.3f}" for name, value in scores.items() if value is not None),
-        "job": f"{row.job_id or 'none'}  {slurm}".rstrip(),
-        "segments": str(row.segments),
-    }
-
-
-def of_job(found: JobDir) -> tuple[dict[str, object], dict[str, str]]:
-    """A job of another verb, as JSON and as lines."""
-    import dataclasses
-
-    from launch.cluster.slurm import Scheduler
-    from launch.commands.status import command_statuses
-
-    row = command_statuses([found], Scheduler())[0]
-    tasks = (
-        f"{job} {state}{f' (exit code {code})' if code else ''}"
-        for job, state, code in zip(row.job_ids, row.tasks, row.exit_codes, strict=True)
-    )
-    return dataclasses.asdict(row), {
-        "job": row.path,
-        "state": row.state,
-        "command": row.command,
-        "tasks": ", ".join(tasks),
-        "nodes": row.nodes,
-    }

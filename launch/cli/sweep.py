@@ -169,7 +169,7 @@ def submit(sweep: SweepDir, plans: Sequence[PlannedRun], profile: Profile, args:
 def resubmit(sweep: SweepDir, args: argparse.Namespace) -> int:
     """The members that neither finished nor have a job."""
     from dual_hpc.errors import UserError
-    from launch.runs.status import FINISHED
+    from launch.cluster.state import State
     from launch.sweeps.plan import idle_members, plan_again
     from launch.sweeps.results import rows_of
 
@@ -177,7 +177,7 @@ def resubmit(sweep: SweepDir, args: argparse.Namespace) -> int:
     if args.new_code and active:
         raise UserError(f"--new-code: {active[0]} still waits or runs, and would get it too; wait for it, or cancel it")
     if not idle:
-        left = [row.name for row in rows_of(sweep) if row.state != FINISHED]
+        left = [row.name for row in rows_of(sweep) if row.state is not State.FINISHED]
         print(f"nothing to submit: {'every member has finished' if not left else f'{len(left)} still wait or run'}")
         return 0
     overrides = [*args.overrides, *([f"launch.profile={args.profile}"] if args.profile else [])]
@@ -214,13 +214,13 @@ def show(sweep: SweepDir, as_json: bool, must_finish: bool = False) -> int:
     import sys
 
     from launch.cli.terminal import print_table
-    from launch.runs.status import FINISHED
+    from launch.cluster.state import State
     from launch.sweeps import report
     from launch.sweeps.results import rows_of
 
     rows = rows_of(sweep)
     save_table(sweep, rows)
-    code = 1 if must_finish and any(row.state != FINISHED for row in rows) else 0
+    code = 1 if must_finish and any(row.state is not State.FINISHED for row in rows) else 0
     if as_json:
         print(json.dumps(report.as_json(sweep.sweep.name, rows), ensure_ascii=False))
         return code

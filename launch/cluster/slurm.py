@@ -8,27 +8,12 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from dual_hpc.errors import EnvironmentFault, one_line
+from launch.cluster.state import ACTIVE, State, from_slurm
 
 WATCHER_SECONDS = 30.0
-# What Slurm calls a job that has not ended, and what `status` calls it.
-ACTIVE = {
-    "PENDING": "queued",
-    "CONFIGURING": "queued",
-    "REQUEUED": "queued",
-    "REQUEUE_FED": "queued",
-    "REQUEUE_HOLD": "queued",
-    "SPECIAL_EXIT": "queued",
-    "RUNNING": "running",
-    "RESIZING": "running",
-    "SIGNALING": "running",
-    "SUSPENDED": "suspended",
-    "STOPPED": "suspended",
-    "COMPLETING": "ending",
-    "STAGE_OUT": "ending",
-}
 
 
 @dataclass(frozen=True)
@@ -53,7 +38,11 @@ class SlurmJob:
 
     @property
     def active(self) -> bool:
-        return self.state in ACTIVE
+        return self.as_state() in ACTIVE
+
+    def as_state(self) -> State:
+        """The state as `dual-hpc status` calls it."""
+        return from_slurm(self.state, self.steps)
 
 
 def command(words: Sequence[str]) -> str:
@@ -83,7 +72,7 @@ class Scheduler:
     _fault: str | None = field(default=None, init=False)
 
     def jobs(self, job_ids: Iterable[str]) -> dict[str, SlurmJob]:
-        """Those of `job_ids` that Slurm knows: from the queue, else from accounting where there is one.
+        """Those of `job_ids` that Slurm knows: from the queue; of those that have ended, from accounting as well.
 
         A job that was never asked for is asked for at once.
 
@@ -100,9 +89,11 @@ class Scheduler:
             except EnvironmentFault as error:
                 self._asked, self._fault = self.clock(), str(error)
                 raise
-            missing = [job for job in wanted if job not in queue]
+            missing = [job for job in wanted if job not in queue or not queue[job].active]
             past = self.accounts(list(dict.fromkeys(name for job in missing for name in (job, array_of(job)) if name)))
-            self._answers = {job: queue.get(job) or past.get(job) or lost_member(job, queue, past) for job in wanted}
+            self._answers = {
+                job: with_accounting(queue.get(job), past.get(job)) or lost_member(job, queue, past) for job in wanted
+            }
             self._asked, self._fault = self.clock(), None
         return {job: answer for job in wanted if (answer := self._answers[job]) is not None}
 
@@ -141,6 +132,13 @@ def lost_member(job_id: str, *known: Iterable[str]) -> SlurmJob | None:
     if array is None or not any(name == array or name.startswith(f"{array}_") for name in names):
         return None
     return SlurmJob(job_id, "CANCELLED")
+
+
+def with_accounting(queue: SlurmJob | None, account: SlurmJob | None) -> SlurmJob | None:
+    """Accounting's view; where it is some seconds late, with the state that the controller knows already."""
+    if account is None or queue is None:
+        return account or queue
+    return replace(account, state=queue.state, nodes=queue.nodes) if account.state != queue.state else account
 
 
 def parse_queue(text: str) -> dict[str, SlurmJob]:

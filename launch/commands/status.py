@@ -8,23 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dual_hpc.errors import EnvironmentFault
-from launch.cluster.slurm import ACTIVE, Scheduler, SlurmJob, available
+from launch.cluster.slurm import Scheduler, SlurmJob, available
+from launch.cluster.state import State, most_important
 from launch.commands.job_dir import JobDir, TaskEvent
-from launch.runs.diagnosis import Diagnosis, advice_of_waiting
-from launch.runs.evidence import last_line
 
-FINISHED, FAILED = "finished", "failed"
-UNDER_WAY = frozenset(ACTIVE.values())
-_SLURM = {
-    **ACTIVE,
-    "CANCELLED": "cancelled",
-    "PREEMPTED": "preempted",
-    "TIMEOUT": "out of time",
-    "OUT_OF_MEMORY": "out of memory",
-    "NODE_FAIL": "node failure",
-    "BOOT_FAIL": "node failure",
-    "DEADLINE": "out of time",
-}
+_EXIT_CODES: dict[int | None, State] = {0: State.FINISHED, 2: State.USER_ERROR}
 
 log = logging.getLogger(__name__)
 
@@ -44,8 +32,8 @@ class CommandStatus:
     path: str
     command: str
     profile: str
-    state: str
-    tasks: list[str]
+    state: State
+    tasks: list[State]
     reasons: list[str]
     exit_codes: list[int | None]
     job_ids: list[str]
@@ -53,9 +41,9 @@ class CommandStatus:
 
 
 def command_statuses(jobs: Sequence[JobDir], scheduler: Scheduler) -> list[CommandStatus]:
-    """Where each job stands; Slurm is asked once for all of them, and where it does not answer that costs a warning."""
-    told = [job.description() for job in jobs]
-    asked = [task for one in told for task in one.job_ids]
+    """The status of each job; Slurm is asked once for all of them. Where it does not answer, warn and do without."""
+    descriptions = [job.description() for job in jobs]
+    asked = [task for one in descriptions for task in one.job_ids]
     known: dict[str, SlurmJob] = {}
     answers = available()
     if asked and answers:
@@ -65,7 +53,7 @@ def command_statuses(jobs: Sequence[JobDir], scheduler: Scheduler) -> list[Comma
             log.warning("Slurm does not answer; the states are those the jobs wrote themselves (%s)", str(error)[:120])
             answers = False
     found = []
-    for job, one in zip(jobs, told, strict=True):
+    for job, one in zip(jobs, descriptions, strict=True):
         events = job.events()
         slurm = [known.get(task) for task in one.job_ids]
         states = [task_state(events.get(number), seen, answers) for number, seen in enumerate(slurm)]
@@ -76,7 +64,7 @@ def command_statuses(jobs: Sequence[JobDir], scheduler: Scheduler) -> list[Comma
                 path=str(job.path),
                 command=shlex.join(["dual-hpc", *one.words]),
                 profile=one.profile,
-                state=job_state(states),
+                state=states[most_important(states)],
                 tasks=states,
                 reasons=[seen.reason if seen is not None else "" for seen in slurm],
                 exit_codes=[event.exit_code if event is not None else None for event in ends],
@@ -87,67 +75,21 @@ def command_statuses(jobs: Sequence[JobDir], scheduler: Scheduler) -> list[Comma
     return found
 
 
-def task_state(event: TaskEvent | None, slurm: SlurmJob | None, answers: bool) -> str:
-    """One word; what the task itself says of its end comes before the scheduler's word, unless it waits again.
+def task_state(event: TaskEvent | None, slurm: SlurmJob | None, slurm_answers: bool) -> State:
+    """One word; what the task itself wrote of its end comes before the scheduler's word, unless it waits again.
 
     Args:
-        answers: Slurm could be asked; then what it does not know is gone.
+        slurm_answers: Slurm could be asked; then what it does not know is lost.
     """
-    if event is not None and event.event == "end" and (slurm is None or ACTIVE.get(slurm.state) != "queued"):
-        return FINISHED if event.exit_code == 0 else FAILED
-    if slurm is not None:
-        return _SLURM.get(slurm.state, FAILED)
-    if answers:
-        return "gone"
-    return "submitted" if event is None else "running"
-
-
-def job_state(states: Sequence[str]) -> str:
-    """The state of a job from those of its tasks."""
-    wrong = [state for state in states if state not in (*UNDER_WAY, FINISHED, "submitted")]
-    for state in (*wrong, "running", "suspended", "ending", "queued", "submitted"):
-        if state in states:
-            return state
-    return FINISHED
-
-
-def diagnose_command(job: JobDir, scheduler: Scheduler) -> Diagnosis:
-    """What became of a job, in one sentence, and what to do."""
-    seen = command_statuses([job], scheduler)[0]
-    verb, count = job.description().words[0], len(seen.tasks)
-    if seen.state == FINISHED:
-        return Diagnosis(FINISHED, f"{verb} has finished" + (f" in all {count} tasks" if count > 1 else ""))
-    task = seen.tasks.index(seen.state)
-    which = f"task {task} of {count} (job {seen.job_ids[task]})" if count > 1 else f"job {seen.job_ids[task]}"
-    if seen.state in (*UNDER_WAY, "submitted"):
-        done = f"; {seen.tasks.count(FINISHED)} of {count} tasks have finished" if count > 1 else ""
-        told = seen.reasons[task] if seen.state == "queued" else ""
-        sentence = f"{which} is {seen.state}" + (f" ({told})" if told else "") + done
-        again = f"submit it again with other launch.* settings: {seen.command}"
-        return Diagnosis(seen.state, sentence, advice_of_waiting(told, job.name, seen.job_ids[task], again))
-    state = _memory(seen.state, scheduler, seen.job_ids[task])
-    said = last_line(job.log(task)).removeprefix("dual-hpc: error: ")
-    words = f"; its last words: {said}" if said else ""
-    code = seen.exit_codes[task]
-    again = f"the same command goes on where it was: {seen.command}"
-    if state == FAILED and code == 2:
-        return Diagnosis(
-            "user error", f"{which} was refused: {said}", f"change that, then submit it again: {seen.command}"
-        )
-    if state == FAILED:
-        ended = f"exit code {code}" if code is not None else "no word of its own"
-        look = f"`dual-hpc logs {job.name} --rank {task}` shows the whole log; {again}"
-        return Diagnosis(FAILED, f"{which} ended with {ended}{words}", look)
-    advice = {
-        "out of memory": f"ask for more launch.cpus_per_rank (memory comes with cores); then {again}",
-        "out of time": f"{again} (launch.hours= for more, --tasks for several at once)",
-    }
-    return Diagnosis(state, f"{which} ended: {state}{words}", advice.get(state, again))
-
-
-def _memory(state: str, scheduler: Scheduler, job_id: str) -> str:
-    """A task whose process was killed for memory may call itself failed; accounting knows better."""
-    if state != FAILED or not available():
-        return state
-    past = scheduler.accounts([job_id]).get(job_id)
-    return "out of memory" if past is not None and "OUT_OF_MEMORY" in (past.state, *past.steps) else state
+    job = slurm.as_state() if slurm is not None else None
+    if event is not None and event.event == "end" and job is not State.QUEUED:
+        own = _EXIT_CODES.get(event.exit_code, State.FAILED)
+        # A task whose process was killed for memory may call itself failed; accounting knows better.
+        return State.OUT_OF_MEMORY if own is State.FAILED and job is State.OUT_OF_MEMORY else own
+    if job is State.FINISHED:  # without a word of the task itself
+        return State.FAILED
+    if job is not None:
+        return job
+    if slurm_answers:
+        return State.LOST
+    return State.SUBMITTED if event is None else State.RUNNING

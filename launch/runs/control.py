@@ -10,6 +10,7 @@ from pathlib import Path
 from dual_hpc.errors import UserError
 from dual_hpc.run.directory import RunDir
 from launch.cluster.slurm import Scheduler, command
+from launch.cluster.state import State
 from launch.records import submissions
 from launch.runs.status import RunStatus
 
@@ -42,7 +43,7 @@ def stop_runs(members: Sequence[Member]) -> list[str]:
     waiting: list[str] = []
     running: list[str] = []
     for run, status in members:
-        job_id, queued = _active(run, status), status.state == "queued"
+        job_id, queued = _active(run, status), status.state is State.QUEUED
         run.stop_file.touch()
         submissions.record(
             run.path, submissions.Entry(event="stop", job_id=job_id, cause=submissions.QUEUED if queued else None)

@@ -1,15 +1,17 @@
-"""Why a run is where it is, in one sentence, and what to do about it: pure, over everything that is known of it."""
+"""Why a run is in its state, in one sentence, and what to do about it: pure, over everything that is known of it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from launch.cluster.slurm import SlurmJob
+from launch.cluster.state import State
 from launch.records import failures, submissions
 from launch.records.failures import Failure
-from launch.runs.status import SILENT_SECONDS, RunStatus
+from launch.runs.state import SILENT_SECONDS
+from launch.runs.status import RunStatus
 
 # Reasons of a waiting job that waiting does not remove.
 _NEVER = frozenset(
@@ -26,25 +28,25 @@ _NEVER = frozenset(
     }
 )
 
-RESUME = "`dual-hpc resume {name}` goes on from the last checkpoint"
-
 
 @dataclass(frozen=True)
 class Evidence:
     """What is known of a run.
 
     Attributes:
-        step, total: how far it is.
+        saved: the newest job wrote a checkpoint when it was asked to stop.
+        step, total: optimiser steps done, and of the whole run (None before training has said so).
         silent_seconds: since its journal grew last.
-        past: accounting's view of its newest job, with the earlier incarnations.
+        past: accounting's view of its newest job, with the states before Slurm restarted it.
         failures: what its ranks said since the newest start.
         hung: the ranks that the watchdog ended.
-        last_words: the end of rank 0's log.
+        last_words: the last line of rank 0's log.
     """
 
     name: str
     status: RunStatus
     history: Sequence[submissions.Entry] = ()
+    saved: bool = False
     step: int = 0
     total: int | None = None
     silent_seconds: float = 0.0
@@ -53,105 +55,54 @@ class Evidence:
     hung: Sequence[str] = ()
     last_words: str = ""
 
+    @property
+    def at(self) -> str:
+        """ "at step 12 of 40"."""
+        return f"at step {self.step}" + (f" of {self.total}" if self.total else "")
+
+    @property
+    def resume(self) -> str:
+        return f"`dual-hpc resume {self.name}` continues from the last checkpoint"
+
+    @property
+    def read_logs(self) -> str:
+        return f"read `dual-hpc logs {self.name}`; {self.resume}"
+
+    @property
+    def root_cause(self) -> Failure | None:
+        return failures.root_cause(self.failures)
+
+    @property
+    def quote(self) -> str:
+        """The last line of the log, as the end of a sentence."""
+        return f"; last line of the log: {self.last_words}" if self.last_words else ""
+
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """
+    """What `dual-hpc why` says.
+
     Attributes:
-        cause: one of finished, queued, running, ending, hang, stopped, cancelled, out of memory, node failure,
-            time limit, preempted, NaN, user error, failed, unknown.
+        state: the word that `runs` and `status` show as well.
         sentence: what happened.
         advice: what to do; empty when there is nothing to do.
+        cause: finer than the state where more is known: "hang" of a job that runs or failed, "NaN" of a user error.
     """
 
-    cause: str
+    state: State
     sentence: str
-    advice: str = field(default="")
+    advice: str = ""
+    cause: str = ""
+
+    def as_json(self) -> dict[str, str]:
+        """`cause` is the state's word where nothing finer is known."""
+        cause = self.cause or self.state.value
+        return {"state": self.state.value, "cause": cause, "sentence": self.sentence, "advice": self.advice}
 
 
 def diagnose(e: Evidence) -> Diagnosis:
-    """The first explanation that the evidence supports."""
-    resume = RESUME.format(name=e.name)
-    where = f"at step {e.step}" + (f" of {e.total}" if e.total else "")
-    state, slurm = e.status.state, e.status.slurm
-    if state == "finished":
-        return Diagnosis("finished", f"finished {where}{_interruptions(e)}", f"`dual-hpc evaluate {e.name}` scores it")
-    if state == "queued":
-        told = slurm.reason if slurm is not None else ""
-        reason = f" ({told})" if told else ""
-        sentence = f"job {e.status.job_id} waits in the queue{reason}{_interruptions(e)}"
-        again = f"`dual-hpc resume {e.name} launch.KEY=...`"
-        return Diagnosis("queued", sentence, advice_of_waiting(told, e.name, e.status.job_id or "", again))
-    if e.status.active:
-        if state == "ending":
-            return Diagnosis("ending", f"job {e.status.job_id} is ending, {where}")
-        if e.silent_seconds > SILENT_SECONDS:
-            minutes = f"{e.silent_seconds / 60:.0f} minutes"
-            return Diagnosis(
-                "hang", f"job {e.status.job_id} runs but has said nothing for {minutes} {where}", _look(e, resume)
-            )
-        return Diagnosis("running", f"job {e.status.job_id} runs, {where}{_interruptions(e)}")
-    return _ended(e, where, resume)
-
-
-def _ended(e: Evidence, where: str, resume: str) -> Diagnosis:
-    last = e.history[-1] if e.history else None
-    states = {e.past.state, *e.past.steps} if e.past else set()
-    final = e.past.state if e.past else ""
-    cause = failures.root_cause(e.failures)
-    if any(entry.event == "cancel" for entry in e.history[-2:]):  # the job's own last word may come behind it
-        return Diagnosis("cancelled", f"cancelled by {_hand(e.history, 'cancel')} {where}", resume)
-    if last is not None and last.event == "stop" and last.cause == submissions.QUEUED:
-        return Diagnosis("stopped", f"taken out of the queue by `dual-hpc stop` {where}", resume)
-    if last is not None and e.status.state == "stopped" and (last.event == "stop" or last.cause == submissions.BY_USER):
-        return Diagnosis("stopped", f"stopped by {_hand(e.history, 'stop')} {where}, and saved", resume)
-    if cause is not None and cause.exit_code == 2:
-        if "not finite" in cause.message:
-            return Diagnosis(
-                "NaN", f"the loss was not finite {where}: {cause.message}", "lower optim.lr, or look at these samples"
-            )
-        advice = "change that setting and submit it under another name=..., or resume where it is one of launch.*"
-        return Diagnosis("user error", f"refused {where}: {cause.message}", advice)
-    if "OUT_OF_MEMORY" in states or (cause is not None and _no_memory(cause)):
-        return Diagnosis(
-            "out of memory",
-            f"a process ran out of memory {where}{_place(e, cause)}",
-            "lower data.micro_batch or data.workers, or ask for more launch.cpus_per_rank (memory comes with cores); "
-            f"then {resume}",
-        )
-    if final in ("NODE_FAIL", "BOOT_FAIL"):
-        failed = "failed" if final == "NODE_FAIL" else "did not boot"
-        nodes = e.past.nodes if e.past else ""
-        return Diagnosis("node failure", f"a node of {nodes} {failed} {where}, and the job was not requeued", resume)
-    if final in ("TIMEOUT", "DEADLINE") or (last is not None and (last.cause or "").startswith("time limit")):
-        spent = f" after {submissions.spent(list(e.history))} continuations"
-        return Diagnosis("time limit", f"the time limit ended it {where}{spent}", f"{resume} (launch.hours= for more)")
-    if final == "PREEMPTED":
-        return Diagnosis("preempted", f"a job of higher priority took its nodes {where}; not requeued", resume)
-    if final == "CANCELLED":
-        return Diagnosis("cancelled", f"cancelled by someone's scancel {where}", resume)
-    if e.hung:
-        who = ", ".join(e.hung[:4])
-        sentence = f"it hung {where}: the watchdog ended {who}, whose logs show where each thread stood"
-        return Diagnosis("hang", sentence, _look(e, resume))
-    if cause is not None:
-        return Diagnosis("failed", f"failed {where}: {cause.message}{_place(e, cause)}", _look(e, resume))
-    said = f"; its last words: {e.last_words}" if e.last_words else ""
-    if last is not None and last.cause == submissions.BY_USER:
-        return Diagnosis("stopped", f"stopped by `dual-hpc stop` {where}, before it could save", resume)
-    if last is not None and last.event == "leave":
-        return Diagnosis("failed", f"stopped {where}: {last.cause}{said}", resume)
-    if e.status.state == "gone":
-        left = "cancelled while it waited, or ended long ago without a word"
-        return Diagnosis("unknown", f"Slurm does not know job {e.status.job_id} (any more) {where}: {left}", resume)
-    slurm = f"Slurm says {final.lower()} ({e.past.exit_code})" if e.past else "nothing is known of its job"
-    return Diagnosis("unknown", f"{e.status.state} {where}: {slurm}{said}", _look(e, resume))
-
-
-def _hand(entries: Sequence[submissions.Entry], event: str) -> str:
-    """What the user did it with."""
-    last = next((entry for entry in reversed(entries) if entry.event == event), None)
-    return submissions.CTRL_C if last is not None and last.cause == submissions.CTRL_C else f"`dual-hpc {event}`"
+    """Explain the state of a run: one function for each state."""
+    return _EXPLAIN.get(e.status.state, _unexplained)(e)
 
 
 def advice_of_waiting(reason: str, name: str, job_id: str, again: str) -> str:
@@ -168,22 +119,154 @@ def advice_of_waiting(reason: str, name: str, job_id: str, again: str) -> str:
     return f"it will not begin as it is: `dual-hpc cancel {name}`, then {again}" if never else ""
 
 
+def _finished(e: Evidence) -> Diagnosis:
+    return Diagnosis(State.FINISHED, f"finished {e.at}{_interruptions(e)}", f"`dual-hpc evaluate {e.name}` scores it")
+
+
+def _not_submitted(e: Evidence) -> Diagnosis:
+    return Diagnosis(State.NOT_SUBMITTED, "no job was ever submitted for it", f"`dual-hpc submit --run {e.name}`")
+
+
+def _submitted(e: Evidence) -> Diagnosis:
+    sentence = f"job {e.status.job_id} was submitted, and has not written anything yet"
+    return Diagnosis(State.SUBMITTED, sentence, "" if e.status.active else e.read_logs)
+
+
+def _queued(e: Evidence) -> Diagnosis:
+    reason = e.status.slurm.reason if e.status.slurm is not None else ""
+    sentence = f"job {e.status.job_id} waits in the queue" + (f" ({reason})" if reason else "") + _interruptions(e)
+    again = f"`dual-hpc resume {e.name} launch.KEY=...`"
+    return Diagnosis(State.QUEUED, sentence, advice_of_waiting(reason, e.name, e.status.job_id or "", again))
+
+
+def _running(e: Evidence) -> Diagnosis:
+    if e.silent_seconds > SILENT_SECONDS:
+        minutes = f"{e.silent_seconds / 60:.0f} minutes"
+        sentence = f"job {e.status.job_id} runs but has written nothing for {minutes} {e.at}"
+        return Diagnosis(State.RUNNING, sentence, e.read_logs, "hang")
+    return Diagnosis(State.RUNNING, f"job {e.status.job_id} runs, {e.at}{_interruptions(e)}")
+
+
+def _suspended(e: Evidence) -> Diagnosis:
+    return Diagnosis(State.SUSPENDED, f"Slurm has suspended job {e.status.job_id}, {e.at}")
+
+
+def _ending(e: Evidence) -> Diagnosis:
+    return Diagnosis(State.ENDING, f"job {e.status.job_id} is ending, {e.at}")
+
+
+def _cancelled(e: Evidence) -> Diagnosis:
+    by = _command_used(e.history, "cancel") if submissions.is_cancelled(list(e.history)) else "someone's scancel"
+    return Diagnosis(State.CANCELLED, f"cancelled by {by} {e.at}", e.resume)
+
+
+def _stopped(e: Evidence) -> Diagnosis:
+    last = e.history[-1] if e.history else None
+    asked = any(entry.event == "stop" or entry.cause == submissions.BY_USER for entry in e.history)
+    by = _command_used(e.history, "stop") if asked else "a signal"
+    if last is not None and last.event == "stop" and last.cause == submissions.QUEUED:
+        return Diagnosis(State.STOPPED, f"taken out of the queue by {by} {e.at}", e.resume)
+    saved = f"{e.at}, and saved" if e.saved else f"{e.at}, before it could save"
+    return Diagnosis(State.STOPPED, f"stopped by {by} {saved}", e.resume)
+
+
+def _user_error(e: Evidence) -> Diagnosis:
+    message = e.root_cause.message if e.root_cause is not None else ""
+    if "not finite" in message:
+        sentence = f"the loss was not finite {e.at}: {message}"
+        return Diagnosis(State.USER_ERROR, sentence, "lower optim.lr, or look at these samples", "NaN")
+    advice = "change that setting and submit it under another name=..., or resume where it is one of launch.*"
+    return Diagnosis(State.USER_ERROR, f"refused {e.at}: {message}", advice)
+
+
+def _out_of_memory(e: Evidence) -> Diagnosis:
+    advice = (
+        "lower data.micro_batch or data.workers, or ask for more launch.cpus_per_rank (memory comes with cores); "
+        f"then {e.resume}"
+    )
+    return Diagnosis(State.OUT_OF_MEMORY, f"a process ran out of memory {e.at}{_place(e)}", advice)
+
+
+def _node_failure(e: Evidence) -> Diagnosis:
+    failed = "did not boot" if e.past and e.past.state == "BOOT_FAIL" else "failed"
+    of = f" of {e.past.nodes}" if e.past and e.past.nodes else ""
+    return Diagnosis(State.NODE_FAILURE, f"a node{of} {failed} {e.at}, and the job was not requeued", e.resume)
+
+
+def _out_of_time(e: Evidence) -> Diagnosis:
+    spent = submissions.spent(list(e.history))
+    sentence = f"the time limit ended it {e.at} after {spent} continuations"
+    return Diagnosis(State.OUT_OF_TIME, sentence, f"{e.resume} (launch.hours= for more)")
+
+
+def _preempted(e: Evidence) -> Diagnosis:
+    return Diagnosis(State.PREEMPTED, f"a job of higher priority took its nodes {e.at}; not requeued", e.resume)
+
+
+def _failed(e: Evidence) -> Diagnosis:
+    """It hung, or a rank said why it failed, or a job said why it does not continue, or only Slurm says anything."""
+    last = e.history[-1] if e.history else None
+    if e.hung:
+        sentence = f"it hung {e.at}: the watchdog ended {', '.join(e.hung[:4])}; their logs show where each thread was"
+        return Diagnosis(State.FAILED, sentence, e.read_logs, "hang")
+    if e.root_cause is not None:
+        return Diagnosis(State.FAILED, f"failed {e.at}: {e.root_cause.message}{_place(e)}", e.read_logs)
+    if last is not None and last.event == "leave":
+        return Diagnosis(State.FAILED, f"ended {e.at}: {last.cause}{e.quote}", e.resume)
+    return _unexplained(e)
+
+
+def _silent(e: Evidence) -> Diagnosis:
+    sentence = f"no job of it is known, and it has written nothing for {e.silent_seconds / 60:.0f} minutes {e.at}"
+    return Diagnosis(State.SILENT, f"{sentence}{e.quote}", e.read_logs)
+
+
+def _lost(e: Evidence) -> Diagnosis:
+    how = "cancelled while it waited, or ended long ago without a message"
+    return Diagnosis(State.LOST, f"Slurm does not know job {e.status.job_id} (any more) {e.at}: {how}", e.resume)
+
+
+def _unexplained(e: Evidence) -> Diagnosis:
+    slurm = f"Slurm says {e.past.state.lower()} ({e.past.exit_code})" if e.past else "nothing is known of its job"
+    return Diagnosis(e.status.state, f"{e.status.state} {e.at}: {slurm}{e.quote}", e.read_logs)
+
+
+_EXPLAIN: dict[State, Callable[[Evidence], Diagnosis]] = {
+    State.NOT_SUBMITTED: _not_submitted,
+    State.SUBMITTED: _submitted,
+    State.QUEUED: _queued,
+    State.RUNNING: _running,
+    State.SUSPENDED: _suspended,
+    State.ENDING: _ending,
+    State.FINISHED: _finished,
+    State.STOPPED: _stopped,
+    State.CANCELLED: _cancelled,
+    State.FAILED: _failed,
+    State.USER_ERROR: _user_error,
+    State.OUT_OF_MEMORY: _out_of_memory,
+    State.OUT_OF_TIME: _out_of_time,
+    State.NODE_FAILURE: _node_failure,
+    State.PREEMPTED: _preempted,
+    State.SILENT: _silent,
+    State.LOST: _lost,
+}
+
+
+def _command_used(history: Sequence[submissions.Entry], event: str) -> str:
+    """What the user stopped or cancelled it with."""
+    last = next((entry for entry in reversed(history) if entry.event == event), None)
+    return submissions.CTRL_C if last is not None and last.cause == submissions.CTRL_C else f"`dual-hpc {event}`"
+
+
 def _interruptions(e: Evidence) -> str:
-    """What befell it on the way."""
-    told = [f"{entry.event} after {entry.cause}" for entry in e.history if entry.event in ("requeue", "chain")]
-    told += [f"restarted by Slurm after {state.lower()}" for state in (e.past.earlier if e.past else ())]
-    return f"; on its way: {', '.join(told)}" if told else ""
+    """Requeues, chained jobs and restarts so far."""
+    before = [f"{entry.event} after {entry.cause}" for entry in e.history if entry.event in ("requeue", "chain")]
+    before += [f"restarted by Slurm after {state.lower()}" for state in (e.past.earlier if e.past else ())]
+    return f"; so far: {', '.join(before)}" if before else ""
 
 
-def _no_memory(cause: Failure) -> bool:
-    return "OutOfMemory" in cause.message or "MemoryError" in cause.message or "out of memory" in cause.message
-
-
-def _place(e: Evidence, cause: Failure | None) -> str:
-    if cause is not None:
-        return f" (rank {cause.rank} on {cause.host})"
+def _place(e: Evidence) -> str:
+    """The rank and its host, else the job's nodes."""
+    if e.root_cause is not None:
+        return f" (rank {e.root_cause.rank} on {e.root_cause.host})"
     return f" (on {e.past.nodes})" if e.past and e.past.nodes else ""
-
-
-def _look(e: Evidence, resume: str) -> str:
-    return f"read `dual-hpc logs {e.name}`; {resume}"

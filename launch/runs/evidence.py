@@ -1,18 +1,19 @@
-"""Gather what is known of a run, for `launch.runs.diagnosis`."""
+"""Collect what is known of a run, for `launch.runs.diagnosis`."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from pathlib import Path
 
 from dual_hpc.run.directory import RunDir
-from launch.cluster.slurm import Scheduler, SlurmJob, available
-from launch.records import failures, submissions
+from launch.cluster.slurm import Scheduler, available, with_accounting
+from launch.cluster.state import State
+from launch.records import submissions
 from launch.records.log_markers import JOB_END_MARKER, JOB_START_MARKER
 from launch.runs.diagnosis import Evidence
 from launch.runs.progress import RunProgress
-from launch.runs.status import run_statuses, seconds_since_update
+from launch.runs.state import RunRecords
+from launch.runs.status import newest_failures, run_statuses, seconds_since_update
 
 TIMEOUT = "Timeout ("  # how Python's watchdog begins: see dual_hpc/training/watchdog.py
 
@@ -23,21 +24,18 @@ def collect_evidence(run: RunDir, scheduler: Scheduler) -> Evidence:
     status = run_statuses([run], scheduler, now, tolerant=True)[0]
     progress = RunProgress()
     progress.update(run.journal)
-    job_id = status.job_id
+    job_id, history = status.job_id, submissions.read(run.path)
     asks = job_id is not None and not status.local and available()
-    starts = [segment.time for segment in run.segments() if segment.event == "start"]
-    entries = submissions.read(run.path)
-    asked = max((entry.time for entry in entries if entry.event in ("submit", "chain")), default=0.0)
-    since = max(asked, *starts[-1:], 0.0)
     return Evidence(
         name=run.path.name,
         status=status,
-        history=entries,
+        history=history,
+        saved=RunRecords(run.segments(), history).own_end is State.STOPPED,
         step=progress.step,
         total=progress.total,
         silent_seconds=seconds_since_update(run, now),
-        past=past_of(status.slurm, scheduler.accounts([job_id]).get(job_id)) if job_id is not None and asks else None,
-        failures=[f for f in failures.read(run.logs, job_id) if f.time >= since] if job_id is not None else [],
+        past=with_accounting(status.slurm, scheduler.accounts([job_id]).get(job_id)) if job_id and asks else None,
+        failures=newest_failures(run, history),
         hung=[log.stem for log in sorted(run.logs.glob("rank_*.log")) if hung(log)],
         last_words=last_line(run.logs / "rank_0000.log") or last_line(run.logs / f"{job_id}_0_log.out"),
     )
@@ -48,13 +46,6 @@ def hung(log: Path) -> bool:
     lines = tail(log, 1 << 18)
     begin = max((number for number, line in enumerate(lines) if line.startswith(JOB_START_MARKER)), default=0)
     return any(line.startswith(TIMEOUT) for line in lines[begin:])
-
-
-def past_of(queue: SlurmJob | None, account: SlurmJob | None) -> SlurmJob | None:
-    """Accounting's view; where it lags behind, with the state that the controller knows already."""
-    if account is None or queue is None:
-        return account or queue
-    return replace(account, state=queue.state, nodes=queue.nodes) if account.state != queue.state else account
 
 
 def last_line(log: Path) -> str:

@@ -19,11 +19,12 @@ from submitit.local.local import LocalJob
 from dual_hpc.errors import DualError, EnvironmentFault, UserError
 from dual_hpc.run.directory import RunDir
 from launch.cluster.slurm import WATCHER_SECONDS, Scheduler
+from launch.cluster.state import State
 from launch.records import failures, submissions
 from launch.runs.diagnosis import diagnose
 from launch.runs.evidence import collect_evidence
 from launch.runs.progress import RunProgress
-from launch.runs.status import FINISHED, run_statuses
+from launch.runs.status import run_statuses
 
 POLL_SECONDS = 0.5
 LINE_SECONDS = 15.0  # between two lines where there is no terminal
@@ -83,16 +84,16 @@ def _slurm_done(run: RunDir, scheduler: Scheduler) -> bool:
         status = run_statuses([run], scheduler, time.time())[0]
     except EnvironmentFault:  # its controller restarts now and then
         return False
-    return status.state == FINISHED or not status.active
+    return status.state is State.FINISHED or not status.active
 
 
 def slurm_outcome(run: RunDir) -> DualError | None:
     """The error of a run whose jobs of Slurm have ended, in one line; None if it is finished."""
     found = diagnose(collect_evidence(run, Scheduler()))
-    if found.cause == FINISHED:
+    if found.state is State.FINISHED:
         return None
-    kind = UserError if found.cause in ("user error", "NaN") else EnvironmentFault
-    return kind(f"{found.cause}: {found.sentence}; {found.advice}")
+    kind = UserError if found.state is State.USER_ERROR else EnvironmentFault
+    return kind(f"{found.state}: {found.sentence}; {found.advice}")
 
 
 def local_outcome(run: RunDir, job: LocalJob[Any]) -> DualError | None:

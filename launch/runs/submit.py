@@ -25,12 +25,13 @@ from launch.cluster.profiles import Profile, load_profile
 from launch.cluster.request import check, check_precision
 from launch.cluster.sbatch import python_command
 from launch.cluster.slurm import Scheduler
+from launch.cluster.state import State
 from launch.job import train_rank
 from launch.job.local_job import RankExecutor
 from launch.job.slurm_job import submit_slurm
 from launch.records import submissions
 from launch.runs.plan import PlannedRun
-from launch.runs.status import FINISHED, run_statuses
+from launch.runs.status import run_statuses
 
 
 def submit(plan: PlannedRun, profile: Profile, new_code: bool = False) -> Job[Any]:
@@ -125,9 +126,8 @@ def require_no_active_job(paths: Sequence[Path]) -> None:
     for run, status in zip(there, run_statuses(there, Scheduler(), time.time()), strict=True):
         path, name = run.path, run.path.name
         if status.active:
-            state = status.slurm.state.lower() if status.slurm else "running"
             raise UserError(
-                f"name: job {status.job_id} of the run {path} is {state}; wait for it, or `dual-hpc stop {name}`"
+                f"name: job {status.job_id} of the run {path} is {status.state}; wait for it, or `dual-hpc stop {name}`"
             )
         if is_finished(path):
             raise UserError(
@@ -137,7 +137,7 @@ def require_no_active_job(paths: Sequence[Path]) -> None:
 
 def is_finished(run: Path) -> bool:
     """True where training has done all its steps."""
-    return any(segment.reason == FINISHED for segment in RunDir(run).segments())
+    return any(segment.reason == State.FINISHED for segment in RunDir(run).segments())
 
 
 @contextlib.contextmanager

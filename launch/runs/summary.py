@@ -5,24 +5,29 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dual_hpc.run.directory import RunDir
+from launch.cluster.state import State
 from launch.runs.progress import RunProgress
 from launch.runs.status import RunStatus, seconds_since_update
 
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What `dual-hpc runs` shows of a run; scores are those of the last validation."""
+    """What `dual-hpc runs` shows of a run; scores are those of the last validation.
+
+    Attributes:
+        age_seconds: since it wrote anything; None where its folder is gone.
+    """
 
     name: str
     path: str
-    state: str
+    state: State
     step: int
     total: int | None
     loss: float | None
     ua_av: float | None
     ua_avt: float | None
     segments: int
-    age_seconds: float
+    age_seconds: float | None
     job_id: str | None
     slurm_state: str | None
     slurm_reason: str | None

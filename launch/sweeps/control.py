@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from dual_hpc.errors import UserError
 from launch.cluster.slurm import Scheduler
+from launch.cluster.state import State
 from launch.runs.control import Member, cancel_runs, stop_runs
 from launch.runs.status import run_statuses
 from launch.sweeps.grid import SweepDir
@@ -40,7 +41,7 @@ def _active_members(sweep: SweepDir) -> list[Member]:
     runs = [run for run in sweep.runs() if run.identity_file.exists()]
     seen = zip(runs, run_statuses(runs, Scheduler(), time.time()), strict=True)
     # Those that wait first: a place that falls free would be theirs.
-    active = sorted((one for one in seen if one[1].active), key=lambda one: one[1].state != "queued")
+    active = sorted((one for one in seen if one[1].active), key=lambda one: one[1].state is not State.QUEUED)
     if not active:
         name = sweep.sweep.name
         raise UserError(f"no member of {name} waits or runs; `dual-hpc sweep --show {name}` says more")

@@ -79,6 +79,19 @@ def folder(store: Path, name: str) -> Path:
     return store / "sweeps" / name
 
 
+def find_sweep(name: str, store: Path) -> SweepDir | None:
+    """A sweep by its name in a store, or by its folder; None where there is none.
+
+    Raises:
+        UserError: its description cannot be read.
+    """
+    path = Path(name).absolute()
+    if (path / "sweep.json").is_file():
+        return SweepDir.open(path.parents[1], path.name)
+    exists = _NAME.fullmatch(name) is not None and (folder(store, name) / "sweep.json").exists()
+    return SweepDir.open(store, name) if exists else None
+
+
 def axis(text: str) -> tuple[str, list[str]]:
     """`KEY=A,B,C`, `folds=all`, `folds=1,3` or `seeds=0..4` as a setting and its values.
 

@@ -11,9 +11,10 @@ from dual_hpc.errors import UserError
 from launch.cluster.profiles import Profile, load_profile
 from launch.cluster.request import check_array
 from launch.cluster.slurm import Scheduler
+from launch.cluster.state import State
 from launch.records import submissions
 from launch.runs.plan import PlannedRun, plan_resumption, plan_run, split_of
-from launch.runs.status import FINISHED, run_statuses
+from launch.runs.status import run_statuses
 from launch.sweeps.grid import Sweep, SweepDir, folder, grid, listed, members_of
 
 FOLD = "data.test_fold"
@@ -67,7 +68,7 @@ def idle_members(sweep: SweepDir) -> tuple[list[str], list[str]]:
     runs = [run for run in sweep.runs() if run.identity_file.exists()]
     seen = run_statuses(runs, Scheduler(), time.time())
     both = list(zip((run.path.name for run in runs), seen, strict=True))
-    idle = [name for name, one in both if one.state != FINISHED and not one.active]
+    idle = [name for name, one in both if one.state is not State.FINISHED and not one.active]
     return idle, [name for name, one in both if one.active]
 
 

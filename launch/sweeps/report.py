@@ -11,7 +11,7 @@ from rich.table import Table
 
 from dual_hpc.atomic import write_atomically
 from dual_hpc.config.schema import RunConfig
-from launch.runs.status import FINISHED
+from launch.cluster.state import State
 from launch.sweeps.grid import SweepDir
 from launch.sweeps.results import SCORES, UNSCORED, Experiment, Row, Statistic, experiments, incomplete, summary
 
@@ -146,7 +146,7 @@ def log_to_mlflow(config: RunConfig, sweep: SweepDir, rows: Sequence[Row]) -> No
                         client.log_metric(parent, mlflow_name(f"{prefix}{key}/{suffix}"), value, timestamp=0, step=0)
         for name in (MARKDOWN, JSON):
             client.log_artifact(parent, str(sweep.path / name))
-        done = all(row.state == FINISHED for row in rows)
+        done = all(row.state is State.FINISHED for row in rows)
         client.update_run(parent, "FINISHED" if done else "RUNNING")
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import statistics
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +14,9 @@ from pathlib import Path
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.journal import read
 from launch.cluster.slurm import Scheduler
-from launch.runs.status import FINISHED, run_statuses
-from launch.runs.summary import summarize
+from launch.cluster.state import State
 from launch.sweeps.grid import SweepDir, experiment
+from launch.sweeps.status import member_summaries
 
 VALIDATION = "validation"
 HEADINGS = {"wa": "WA", "ua": "UA", "weighted_f1": "wF1"}
@@ -33,7 +32,7 @@ class Row:
 
     name: str
     overrides: list[str]
-    state: str
+    state: State
     step: int
     total: int | None
     scores: dict[str, float]
@@ -59,19 +58,11 @@ class Experiment:
 
 def rows_of(sweep: SweepDir) -> list[Row]:
     """One row per member; Slurm is asked once for all of them."""
-    runs, now = sweep.runs(), time.time()
-    there = [run for run in runs if run.identity_file.exists()]
-    seen = dict(zip((run.path for run in there), run_statuses(there, Scheduler(), now, tolerant=True), strict=True))
-    found = []
-    for run, member in zip(runs, sweep.sweep.members, strict=True):
-        status = seen.get(run.path)
-        if status is None:
-            found.append(Row(member.name, member.overrides, "missing", 0, None, {}))
-            continue
-        state = "not started" if status.job_id is None and status.state == "submitted" else status.state
-        progress = summarize(run, status, now)
-        found.append(Row(member.name, member.overrides, state, progress.step, progress.total, scores_of(run)))
-    return found
+    summaries = member_summaries(sweep, Scheduler())
+    return [
+        Row(member.name, member.overrides, one.state, one.step, one.total, scores_of(run))
+        for run, member, one in zip(sweep.runs(), sweep.sweep.members, summaries, strict=True)
+    ]
 
 
 def scores_of(run: RunDir) -> dict[str, float]:
@@ -99,7 +90,7 @@ def summary(rows: Sequence[Row]) -> dict[str, Statistic]:
     """Each score over the finished rows that have it."""
     found = {}
     for name in SCORES:
-        values = [row.scores[name] for row in rows if row.state == FINISHED and name in row.scores]
+        values = [row.scores[name] for row in rows if row.state is State.FINISHED and name in row.scores]
         if values:
             deviation = statistics.stdev(values) if len(values) > 1 else None
             found[name] = Statistic(statistics.fmean(values), deviation, len(values))
@@ -117,7 +108,7 @@ def experiments(rows: Sequence[Row]) -> list[Experiment]:
 def incomplete(rows: Sequence[Row]) -> dict[str, str]:
     """Members that are missing from the means, and why: their state, or that nobody has evaluated them."""
     return {
-        row.name: row.state if row.state != FINISHED else UNSCORED
+        row.name: row.state.value if row.state is not State.FINISHED else UNSCORED
         for row in rows
-        if row.state != FINISHED or not any(name.startswith("test") for name in row.scores)
+        if row.state is not State.FINISHED or not any(name.startswith("test") for name in row.scores)
     }

@@ -30,7 +30,7 @@ def test_ends_that_a_job_brings_about_itself(cluster: Any, tmp_path: Path) -> No
     becomes(cluster, "greedy", "out of memory")
     becomes(cluster, "mistaken", "user error")
     becomes(cluster, "divergent", "NaN")
-    becomes(cluster, "brief", "time limit")
+    becomes(cluster, "brief", "out of time")
     cluster.dual("resume", "brief")
     assert cluster.why("brief")["cause"] in ("queued", "running")
     cluster.dual("cancel", "brief")

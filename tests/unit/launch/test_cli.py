@@ -50,7 +50,11 @@ def test_every_verb_teaches_with_examples(verb: str, capsys: pytest.CaptureFixtu
         (["predict", "--model", "x", "--input", "/nowhere.mp4"], "/nowhere.mp4"),
         (["inspect", "/nowhere"], "/nowhere"),
         (["ui"], "mlflow.db"),
-        *(([verb, "gone"], "no run 'gone'") for verb in ("status", "logs", "why", "stop", "resume", "cancel", "sync")),
+        *(
+            ([verb, "gone"], "no run, sweep or job 'gone'")
+            for verb in ("status", "logs", "why", "diagnose", "stop", "resume", "cancel")
+        ),
+        (["sync", "gone"], "no run 'gone'"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(words: list[str], said: str, capfd: pytest.CaptureFixture[str]) -> None:

@@ -184,8 +184,6 @@ def test_a_sweep_is_stopped_and_cancelled_as_a_whole_waiting_members_first(
     answers["squeue"] = ""
     capfd.readouterr()
     assert main(["cancel", "cv"]) == 2 and "no member of cv waits or runs" in capfd.readouterr().err
-    for verb in ("status", "logs", "why", "resume"):
-        assert main([verb, "cv"]) == 2 and "cv is a sweep: `dual-hpc sweep --show cv`" in capfd.readouterr().err
 
 
 def test_a_file_in_place_of_a_store_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,8 +15,9 @@ from dual_hpc.errors import EnvironmentFault, UserError
 from launch.cli.main import main
 from launch.cluster.slurm import Scheduler, SlurmJob
 from launch.commands import status
+from launch.commands.diagnosis import diagnose_command
 from launch.commands.job_dir import JobDescription, JobDir, TaskEvent, find_job, list_jobs
-from launch.commands.status import command_statuses, diagnose_command, job_state, task_state
+from launch.commands.status import command_statuses, task_state
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +39,7 @@ def answering(queue: str, account: str = "") -> Scheduler:
     return Scheduler(0, lambda words: queue if words[0] == "squeue" else account)
 
 
-def end(task: int, code: int) -> TaskEvent:
+def end(task: int, code: int | None) -> TaskEvent:
     return TaskEvent(task=task, event="end", exit_code=code)
 
 
@@ -59,7 +60,7 @@ def test_jobs_are_numbered_and_found_by_name_or_folder(job: JobDir, tmp_path: Pa
         (None, "PENDING", True, "queued"),
         (None, "RUNNING", True, "running"),
         (None, "COMPLETING", True, "ending"),
-        (None, None, True, "gone"),
+        (None, None, True, "lost"),
         (None, None, False, "submitted"),
         (TaskEvent(task=0, event="start"), None, False, "running"),
         (TaskEvent(task=0, event="start"), "OUT_OF_MEMORY", True, "out of memory"),
@@ -68,27 +69,16 @@ def test_jobs_are_numbered_and_found_by_name_or_folder(job: JobDir, tmp_path: Pa
         (TaskEvent(task=0, event="start"), "PENDING", True, "queued"),
         (end(0, 0), "COMPLETING", True, "finished"),
         (end(0, 0), None, True, "finished"),
-        (end(0, 2), "RUNNING", True, "failed"),
+        (end(0, 2), "RUNNING", True, "user error"),
+        (end(0, 1), "RUNNING", True, "failed"),
+        (end(0, 1), "OUT_OF_MEMORY", True, "out of memory"),
+        (end(0, None), None, True, "failed"),
+        (TaskEvent(task=0, event="start"), "COMPLETED", True, "failed"),
         (end(0, 1), "PENDING", True, "queued"),
     ],
 )
 def test_the_state_of_a_task(event: TaskEvent | None, slurm: str | None, answers: bool, state: str) -> None:
     assert task_state(event, None if slurm is None else SlurmJob("7", slurm), answers) == state
-
-
-@pytest.mark.parametrize(
-    ("tasks", "state"),
-    [
-        (["finished", "finished"], "finished"),
-        (["finished", "queued"], "queued"),
-        (["queued", "running"], "running"),
-        (["running", "failed", "finished"], "failed"),
-        (["submitted", "submitted"], "submitted"),
-        (["gone", "finished"], "gone"),
-    ],
-)
-def test_the_task_that_matters_most_tells_the_state_of_the_job(tasks: list[str], state: str) -> None:
-    assert job_state(tasks) == state
 
 
 def test_one_task_failed_and_why_tells_which_and_what_it_said(job: JobDir) -> None:
@@ -97,10 +87,10 @@ def test_one_task_failed_and_why_tells_which_and_what_it_said(job: JobDir) -> No
     job.record(end(1, 2))
     (job.logs / "task_0001.log").write_text("reading\ndual-hpc: error: /my corpus does not exist\n")
     seen = command_statuses([job], answering("7_0|COMPLETED|None|n1\n7_1|FAILED|None|n2\n"))[0]
-    assert (seen.state, seen.tasks, seen.exit_codes) == ("failed", ["finished", "failed"], [0, 2])
+    assert (seen.state, seen.tasks, seen.exit_codes) == ("user error", ["finished", "user error"], [0, 2])
     assert seen.nodes == "n1,n2" and seen.command == "dual-hpc pack meld '/my corpus'"
     why = diagnose_command(job, answering("7_1|FAILED|None|n2\n"))
-    assert why.cause == "user error" and "task 1 of 2 (job 7_1)" in why.sentence
+    assert why.state == "user error" and "task 1 of 2 (job 7_1)" in why.sentence
     assert why.sentence.endswith("/my corpus does not exist") and seen.command in why.advice
 
 
@@ -109,7 +99,7 @@ def test_accounting_tells_a_kill_for_memory_from_a_failure(job: JobDir) -> None:
     job.record(TaskEvent(task=1, event="start"))
     job.record(end(1, 0))
     why = diagnose_command(job, answering("7_0|FAILED|None|n1\n", account))
-    assert why.cause == "out of memory" and "launch.cpus_per_rank" in why.advice
+    assert why.state == "out of memory" and "launch.cpus_per_rank" in why.advice
 
 
 def test_a_silent_slurm_hides_no_job(job: JobDir, caplog: pytest.LogCaptureFixture) -> None:
@@ -136,9 +126,9 @@ def test_what_slurm_wrote_stands_in_for_a_task_that_could_not_begin(job: JobDir)
         (["resume", "pack-1"], "not a run"),
         (["ckpt", "ls", "pack-1"], "not a run"),
         (["logs", "pack-1", "--rank", "2"], "pack-1 has the tasks 0 to 1"),
-        (["logs", "pack-1", "--rank", "-1"], "not below 0"),
+        (["logs", "pack-1", "--rank", "-1"], "must be 0 or more"),
         (["logs", "pack-1"], "no logs yet"),
-        (["status", "pack-2"], "no run 'pack-2'"),
+        (["status", "pack-2"], "no run, sweep or job 'pack-2'"),
     ],
 )
 def test_verbs_of_runs_say_that_it_is_a_job(
@@ -182,5 +172,5 @@ def test_why_tells_what_a_task_waits_for_and_what_to_do_if_it_will_never_begin(
     job: JobDir, reason: str, advised: bool
 ) -> None:
     why = diagnose_command(job, answering(f"7_0|PENDING|{reason}|\n7_1|PENDING|{reason}|\n"))
-    assert (why.cause, why.sentence.split(";")[0]) == ("queued", f"task 0 of 2 (job 7_0) is queued ({reason})")
+    assert (why.state, why.sentence.split(";")[0]) == ("queued", f"task 0 of 2 (job 7_0) is queued ({reason})")
     assert (f"dual-hpc cancel {job.name}" in why.advice and "dual-hpc pack meld" in why.advice) == advised

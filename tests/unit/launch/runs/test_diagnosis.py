@@ -1,7 +1,8 @@
-"""One plain sentence for every way a run can be, and the word for its state."""
+"""One state for every way a run can be, and the plain sentence that explains it: both from the same evidence."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,17 +10,19 @@ import pytest
 
 from dual_hpc.run.directory import Segment
 from launch.cluster.slurm import SlurmJob
+from launch.cluster.state import ACTIVE, State
 from launch.records.failures import Failure
 from launch.records.submissions import BY_USER, CTRL_C, QUEUED, Entry
-from launch.runs.diagnosis import Evidence, diagnose
-from launch.runs.status import RunStatus, state_of
+from launch.runs.diagnosis import Diagnosis, Evidence, diagnose
+from launch.runs.state import RunRecords, run_state
+from launch.runs.status import RunStatus
 
-GONE = RunStatus("failed", "7", None, local=False, active=False)
-ENDED = Evidence("trial", GONE, step=12, total=40)
-STOPPED = replace(GONE, state="stopped")
+SUBMIT = Entry(event="submit", job_id="7")
 START = Segment(event="start", job_id="7")
 STOP = Segment(event="end", job_id="7", reason="stopped")
+END = Segment(event="end", job_id="7", reason="finished")
 LEFT = Entry(event="leave", job_id="7", cause="failure without a new checkpoint")
+TOLD = Entry(event="leave", job_id="7", cause=BY_USER)
 
 
 def slurm(state: str, *steps: str, **more: Any) -> SlurmJob:
@@ -30,137 +33,115 @@ def failure(message: str, code: int = 1, **more: Any) -> Failure:
     return Failure(job_id="7", rank=1, host="n2", message=message, exit_code=code, log="/l", **more)
 
 
+def asked(event: Any, cause: str | None = None) -> Entry:
+    return Entry(event=event, job_id="7", cause=cause)
+
+
+def explained(
+    *history: Entry,
+    segments: Sequence[Segment] = (START,),
+    job: SlurmJob | None = None,
+    failures: Sequence[Failure] = (),
+    silent: float = 0.0,
+    local_alive: bool = False,
+    slurm_answers: bool = False,
+    **more: Any,
+) -> Diagnosis:
+    """What `why` says, given the state that `status` shows."""
+    records = RunRecords(segments, (SUBMIT, *history), failures, silent)
+    state = run_state(records, job, local_alive=local_alive, slurm_answers=slurm_answers)
+    status = RunStatus(state, "7", job, local_alive, state in ACTIVE)
+    saved = records.own_end is State.STOPPED
+    found = diagnose(
+        Evidence("trial", status, records.history, saved, 12, 40, silent, job, failures=failures, **more),
+    )
+    assert found.state is state, "status and why use the same word"
+    return found
+
+
 @pytest.mark.parametrize(
-    ("evidence", "cause", "said"),
+    ("found", "state", "said"),
     [
-        (replace(ENDED, status=replace(GONE, state="finished"), step=40), "finished", "finished at step 40 of 40"),
+        (explained(segments=[START, END]), "finished", "finished at step 12 of 40"),
+        (explained(segments=[]), "submitted", "job 7 was submitted"),
+        (explained(job=SlurmJob("7", "PENDING", "Resources")), "queued", "(Resources)"),
+        (explained(job=slurm("RUNNING")), "running", "at step 12 of 40"),
+        (explained(local_alive=True), "running", "at step 12 of 40"),
+        (explained(job=slurm("SUSPENDED")), "suspended", "Slurm has suspended job 7"),
+        (explained(job=slurm("COMPLETING")), "ending", "job 7 is ending"),
+        (explained(job=slurm("TIMEOUT")), "out of time", "time limit"),
+        (explained(job=slurm("DEADLINE")), "out of time", "time limit"),
         (
-            replace(ENDED, status=replace(GONE, state="queued", slurm=SlurmJob("7", "PENDING", "Resources"))),
-            "queued",
-            "(Resources)",
-        ),
-        (replace(ENDED, status=replace(GONE, state="running", active=True)), "running", "at step 12 of 40"),
-        (
-            replace(ENDED, status=replace(GONE, state="running", active=True), silent_seconds=1200),
-            "hang",
-            "nothing for 20 minutes",
-        ),
-        (replace(ENDED, past=slurm("TIMEOUT")), "time limit", "time limit"),
-        (
-            replace(ENDED, history=[Entry(event="leave", job_id="7", cause="time limit, and no continuation left")]),
-            "time limit",
+            explained(
+                asked("leave", "time limit, and no continuation left"), segments=[START, STOP], job=slurm("COMPLETED")
+            ),
+            "out of time",
             "0 continuations",
         ),
-        (replace(ENDED, past=slurm("PREEMPTED")), "preempted", "higher priority"),
-        (replace(ENDED, past=slurm("CANCELLED")), "cancelled", "scancel"),
-        (replace(ENDED, history=[Entry(event="cancel", job_id="7")]), "cancelled", "dual-hpc cancel"),
+        (explained(job=slurm("PREEMPTED")), "preempted", "higher priority"),
+        (explained(job=slurm("CANCELLED")), "cancelled", "cancelled by someone's scancel"),
+        (explained(asked("cancel")), "cancelled", "cancelled by `dual-hpc cancel`"),
+        (explained(asked("cancel"), TOLD), "cancelled", "dual-hpc cancel"),
+        (explained(asked("stop", CTRL_C), asked("cancel", CTRL_C)), "cancelled", "cancelled by Ctrl-C"),
+        (explained(asked("stop"), job=slurm("CANCELLED")), "cancelled", "scancel"),
         (
-            replace(
-                ENDED,
-                history=[
-                    Entry(event="cancel", job_id="7"),
-                    Entry(event="leave", job_id="7", cause="stopped by the user"),
-                ],
-            ),
-            "cancelled",
-            "dual-hpc cancel",
-        ),
-        (
-            replace(ENDED, status=STOPPED, history=[Entry(event="leave", job_id="7", cause=BY_USER)]),
+            explained(TOLD, segments=[START, STOP], job=slurm("COMPLETED")),
             "stopped",
             "stopped by `dual-hpc stop` at step 12 of 40, and saved",
         ),
         (
-            replace(ENDED, status=STOPPED, history=[Entry(event="stop", job_id="7", cause=CTRL_C)]),
+            explained(asked("stop", CTRL_C), segments=[START, STOP]),
             "stopped",
             "stopped by Ctrl-C at step 12 of 40, and saved",
         ),
+        (explained(asked("stop"), segments=[START, STOP]), "stopped", "and saved"),
+        (explained(segments=[START, STOP]), "stopped", "stopped by a signal at step 12 of 40, and saved"),
+        (explained(TOLD, job=slurm("FAILED")), "stopped", "before it could save"),
+        (explained(asked("stop"), segments=[], job=slurm("COMPLETED")), "stopped", "before it could save"),
+        (explained(TOLD, job=slurm("FAILED"), failures=[failure("RuntimeError: boom")]), "failed", "boom"),
+        (explained(asked("stop", QUEUED), job=slurm("CANCELLED")), "stopped", "taken out of the queue"),
+        (explained(job=slurm("OUT_OF_MEMORY", "OUT_OF_MEMORY")), "out of memory", "n[1-2]"),
         (
-            replace(ENDED, history=[Entry(event=event, job_id="7", cause=CTRL_C) for event in ("stop", "cancel")]),
-            "cancelled",
-            "cancelled by Ctrl-C",
-        ),
-        (
-            replace(ENDED, status=STOPPED, history=[Entry(event="stop", job_id="7")]),
-            "stopped",
-            "and saved",
-        ),
-        (
-            replace(ENDED, history=[Entry(event="leave", job_id="7", cause=BY_USER)]),
-            "stopped",
-            "before it could save",
-        ),
-        (
-            replace(
-                ENDED,
-                history=[Entry(event="leave", job_id="7", cause=BY_USER)],
-                failures=[failure("RuntimeError: boom")],
-            ),
-            "failed",
-            "boom",
-        ),
-        (
-            replace(
-                ENDED,
-                status=replace(GONE, state="cancelled"),
-                past=slurm("CANCELLED"),
-                history=[Entry(event="stop", job_id="7", cause=QUEUED)],
-            ),
-            "stopped",
-            "taken out of the queue",
-        ),
-        (
-            replace(
-                ENDED,
-                status=replace(GONE, state="cancelled"),
-                past=slurm("CANCELLED"),
-                history=[Entry(event="stop", job_id="7")],
-            ),
-            "cancelled",
-            "scancel",
-        ),
-        (replace(ENDED, past=slurm("OUT_OF_MEMORY", "OUT_OF_MEMORY")), "out of memory", "n[1-2]"),
-        (
-            replace(ENDED, past=slurm("FAILED", "FAILED", "OUT_OF_MEMORY"), failures=[failure("peer is gone")]),
+            explained(job=slurm("FAILED", "FAILED", "OUT_OF_MEMORY"), failures=[failure("peer is gone")]),
             "out of memory",
-            "memory",
+            "rank 1 on n2",
         ),
-        (replace(ENDED, failures=[failure("OutOfMemoryError: CUDA out of memory")]), "out of memory", "rank 1 on n2"),
-        (replace(ENDED, past=slurm("NODE_FAIL")), "node failure", "a node of n[1-2] failed"),
-        (replace(ENDED, past=slurm("BOOT_FAIL")), "node failure", "a node of n[1-2] did not boot"),
-        (replace(ENDED, past=slurm("DEADLINE")), "time limit", "time limit"),
-        (
-            replace(ENDED, failures=[failure("training.non_finite_limit: loss or gradient not finite in 3 steps", 2)]),
-            "NaN",
-            "not finite",
-        ),
-        (replace(ENDED, failures=[failure("data.global_batch=9: no", 2)]), "user error", "data.global_batch=9"),
-        (
-            replace(
-                ENDED,
-                hung=["rank_0000"],
-                history=[LEFT],
-            ),
-            "hang",
-            "rank_0000",
-        ),
-        (replace(ENDED, failures=[failure("RuntimeError: boom")]), "failed", "boom (rank 1 on n2)"),
-        (
-            replace(ENDED, history=[LEFT], failures=[failure("RuntimeError: boom")]),
-            "failed",
-            "boom (rank 1 on n2)",
-        ),
-        (replace(ENDED, history=[LEFT], last_words="No space"), "failed", "its last words: No space"),
-        (replace(ENDED, past=slurm("FAILED"), last_words="Killed"), "unknown", "Killed"),
-        (replace(ENDED, status=replace(GONE, state="gone")), "unknown", "does not know job 7"),
-        (replace(ENDED, status=replace(GONE, state="ending", active=True)), "ending", "job 7 is ending"),
+        (explained(failures=[failure("OutOfMemoryError: CUDA out of memory")]), "out of memory", "rank 1 on n2"),
+        (explained(job=slurm("NODE_FAIL")), "node failure", "a node of n[1-2] failed"),
+        (explained(job=slurm("BOOT_FAIL")), "node failure", "a node of n[1-2] did not boot"),
+        (explained(job=slurm("FAILED"), failures=[failure("data.global_batch=9: no", 2)]), "user error", "=9"),
+        (explained(LEFT, job=slurm("FAILED"), failures=[failure("RuntimeError: boom")]), "failed", "(rank 1 on n2)"),
+        (explained(failures=[failure("RuntimeError: boom")]), "failed", "boom (rank 1 on n2)"),
+        (explained(LEFT, job=slurm("FAILED"), last_words="No space"), "failed", "last line of the log: No space"),
+        (explained(job=slurm("FAILED"), last_words="Killed"), "failed", "Slurm says failed (1:0); last line of"),
+        (explained(job=slurm("COMPLETED")), "failed", "Slurm says completed"),
+        (explained(job=slurm("ON_FIRE")), "unknown", "Slurm says on_fire"),
+        (explained(slurm_answers=True), "lost", "does not know job 7"),
+        (explained(silent=1200.0), "silent", "has written nothing for 20 minutes"),
     ],
 )
-def test_every_end_has_its_sentence_and_its_advice(evidence: Evidence, cause: str, said: str) -> None:
-    found = diagnose(evidence)
-    assert found.cause == cause and said in found.sentence
+def test_every_end_has_its_sentence_and_its_advice(found: Diagnosis, state: str, said: str) -> None:
+    assert found.state == state and said in found.sentence
     assert "\n" not in found.sentence + found.advice
-    assert bool(found.advice) == (cause not in ("queued", "running", "ending"))
+    assert bool(found.advice) == (found.state not in ACTIVE)
+    assert found.as_json()["cause"] == state
+
+
+def test_a_cause_may_be_finer_than_the_state() -> None:
+    hangs = [
+        explained(LEFT, job=slurm("FAILED"), hung=["rank_0000"]),
+        explained(job=slurm("RUNNING"), silent=1200.0),
+    ]
+    assert [(found.state, found.cause) for found in hangs] == [(State.FAILED, "hang"), (State.RUNNING, "hang")]
+    assert "rank_0000" in hangs[0].sentence and "nothing for 20 minutes" in hangs[1].sentence
+    message = "training.non_finite_limit: loss or gradient not finite in 3 steps"
+    nan = explained(job=slurm("FAILED"), failures=[failure(message, 2)])
+    assert nan.as_json() | {"advice": ""} == {
+        "state": "user error",
+        "cause": "NaN",
+        "sentence": f"the loss was not finite at step 12 of 40: {message}",
+        "advice": "",
+    }
 
 
 @pytest.mark.parametrize(
@@ -182,54 +163,13 @@ def test_every_end_has_its_sentence_and_its_advice(evidence: Evidence, cause: st
         ("QOSMaxWallDurationPerJobLimit", "dual-hpc resume trial launch."),
     ],
 )
-def test_a_job_that_waiting_does_not_help_is_told_so(reason: str, advice: str) -> None:
-    waiting = replace(GONE, state="queued", slurm=SlurmJob("7", "PENDING", reason), active=True)
-    found = diagnose(replace(ENDED, status=waiting))
-    assert found.cause == "queued" and f"({reason})" in found.sentence
+def test_a_job_that_never_begins_by_waiting_has_advice(reason: str, advice: str) -> None:
+    found = explained(job=SlurmJob("7", "PENDING", reason))
+    assert found.state is State.QUEUED and f"({reason})" in found.sentence
     assert advice in found.advice and bool(found.advice) == bool(advice)
 
 
-def test_what_befell_a_run_on_its_way_is_told() -> None:
-    evidence = replace(
-        ENDED,
-        status=replace(GONE, state="finished"),
-        history=[Entry(event="requeue", job_id="7", cause="preempted")],
-        past=slurm("COMPLETED", earlier=("REQUEUED",)),
-    )
-    assert "requeue after preempted, restarted by Slurm after requeued" in diagnose(evidence).sentence
-
-
-@pytest.mark.parametrize(
-    ("segments", "job", "state"),
-    [
-        ([], None, "submitted"),
-        ([], SlurmJob("7", "PENDING"), "queued"),
-        ([], SlurmJob("7", "FAILED"), "failed"),
-        ([START], SlurmJob("7", "RUNNING"), "running"),
-        ([START], SlurmJob("7", "CANCELLED"), "cancelled"),
-        ([START, STOP], SlurmJob("8", "CANCELLED"), "cancelled"),
-        ([START, Segment(event="end", job_id="7", reason="finished")], SlurmJob("7", "CANCELLED"), "finished"),
-        ([START, STOP], SlurmJob("8", "FAILED"), "failed"),
-        ([START, STOP], SlurmJob("7", "NODE_FAIL"), "failed"),
-        ([START, STOP], SlurmJob("7", "REQUEUE_HOLD"), "queued"),
-        ([START, STOP], SlurmJob("7", "CONFIGURING"), "queued"),
-        ([START], SlurmJob("7", "COMPLETING"), "ending"),
-        ([START], SlurmJob("7", "TIMEOUT"), "out of time"),
-        ([START], None, "running"),
-        ([START, Segment(event="end", job_id="7", reason="finished")], SlurmJob("7", "RUNNING"), "finished"),
-        ([START, STOP], SlurmJob("7", "PENDING"), "queued"),
-        ([START, STOP], SlurmJob("7", "COMPLETED"), "stopped"),
-        ([START, Segment(event="end", job_id="7", reason="failed")], SlurmJob("7", "FAILED"), "failed"),
-    ],
-)
-def test_a_state_is_one_word(segments: list[Segment], job: SlurmJob | None, state: str) -> None:
-    assert state_of(segments, 0.0, job) == state
-
-
-def test_what_an_earlier_job_said_of_its_end_is_not_said_of_this_one() -> None:
-    assert state_of([START, STOP], 0.0, job_id="7") == "stopped"
-    assert state_of([START, STOP], 0.0, job_id="8") == "submitted"
-
-
-def test_a_run_that_fell_silent_is_not_called_running() -> None:
-    assert state_of([START], 1e4) == "silent" and state_of([START], 1e4, local_lives=True) == "running"
+def test_requeues_and_restarts_so_far_are_named() -> None:
+    job = replace(slurm("COMPLETED"), earlier=("REQUEUED",))
+    found = explained(asked("requeue", "preempted"), segments=[START, END], job=job)
+    assert "so far: requeue after preempted, restarted by Slurm after requeued" in found.sentence

@@ -17,6 +17,7 @@ from dual_hpc.errors import EnvironmentFault, UserError
 from dual_hpc.run.directory import RunDir, Segment
 from launch.cluster.profiles import load_profile
 from launch.cluster.slurm import Scheduler
+from launch.cluster.state import State
 from launch.job.local_job import LOCK
 from launch.records import submissions
 from launch.runs import control, status
@@ -47,7 +48,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
         ("7|PENDING|Priority|\n", "queued", True),
         ("7|RUNNING|None|n1\n", "running", True),
         ("7|TIMEOUT|None|n1\n", "out of time", False),
-        ("8|RUNNING|None|n1\n", "gone", False),
+        ("8|RUNNING|None|n1\n", "lost", False),
     ],
 )
 def test_slurm_tells_the_state_of_a_run_that_says_nothing(run: RunDir, queue: str, state: str, active: bool) -> None:
@@ -69,7 +70,7 @@ def test_a_silent_slurm_hides_no_run(run: RunDir, caplog: pytest.LogCaptureFixtu
 def test_a_cancelled_job_is_cancelled_though_it_wrote_nothing_and_slurm_has_forgotten_it(run: RunDir) -> None:
     for event in ("start", "end"):
         run.append_segment(Segment(event=event, job_id="6", reason="stopped" if event == "end" else None))
-    assert run_statuses([run], answering(""), 0.0)[0].state == "gone"
+    assert run_statuses([run], answering(""), 0.0)[0].state == "lost"
     submissions.record(run.path, submissions.Entry(event="cancel", job_id="7"))
     assert run_statuses([run], answering(""), 0.0)[0].state == "cancelled"
     assert run_statuses([run], answering("7|RUNNING|None|n1\n"), 0.0)[0].state == "running"
@@ -99,7 +100,7 @@ def test_what_does_not_run_can_be_neither_stopped_nor_cancelled(run: RunDir) -> 
 def test_a_process_that_is_no_controller_is_left_alone(tmp_path: Path) -> None:
     made = RunDir.create(tmp_path / "runs" / "demo", load_config("demo", [f"store={tmp_path}"]))
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as stranger:
-        working = RunStatus("running", str(stranger.pid), None, local=True, active=True)
+        working = RunStatus(State.RUNNING, str(stranger.pid), None, local=True, active=True)
         assert control.stop(made, working) and made.stop_file.exists()
         with pytest.raises(UserError, match="another machine"):
             control.cancel(made, working)

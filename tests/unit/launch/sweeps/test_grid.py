@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from dual_hpc.config import load_config
 from dual_hpc.errors import UserError
 from dual_hpc.run.directory import RunDir
+from launch.cluster.state import State
 from launch.sweeps.grid import SweepDir, axis, folder, grid, listed, members_of
 from launch.sweeps.report import cell, markdown, write
 from launch.sweeps.results import Row, Statistic, experiments, rows_of, scores_of_report, summary
@@ -93,7 +94,7 @@ def test_a_sweep_is_found_again(tmp_path: Path) -> None:
 
 def row(name: str, state: str, *overrides: str, **scores: float) -> Row:
     names = {"val": "validation", "av": "test UA {A,V}", "avt": "test UA {A,V,T}"}
-    return Row(name, list(overrides), state, 3, 3, {names[key]: value for key, value in scores.items()})
+    return Row(name, list(overrides), State(state), 3, 3, {names[key]: value for key, value in scores.items()})
 
 
 # By hand: 0.50, 0.60, 0.70 have the mean 0.6 and the squared deviations 0.01 + 0 + 0.01, hence the deviation
@@ -168,7 +169,7 @@ def test_a_member_whose_directory_is_gone_is_missing_and_hides_no_other(tmp_path
     path.mkdir(parents=True)
     sweep = SweepDir(path, grid("cv", ["folds=1,2"]))
     RunDir.create(sweep.runs()[1].path, load_config("demo", ["name=cv.test_fold-2"]))
-    assert [one.state for one in rows_of(sweep)] == ["missing", "not started"]
+    assert [one.state for one in rows_of(sweep)] == ["missing", "not submitted"]
 
 
 @pytest.mark.parametrize("content", ["", "{", '{"name": "cv"}', '{"name": "cv", "members": 3}'])

@@ -112,7 +112,7 @@ def test_ctrl_c_and_sigterm_let_what_runs_save_and_start_no_more(
 
     with pytest.raises(KeyboardInterrupt):
         run_locally(sweep, plans, load_profile("local"), 1, say)
-    assert states(sweep) == ["stopped", "not started", "not started"]
+    assert states(sweep) == ["stopped", "not submitted", "not submitted"]
     assert diagnose(collect_evidence(sweep.runs()[0], Scheduler())).sentence == "stopped by Ctrl-C at step 0, and saved"
     assert idle_members(sweep)[0] == [plan.path.name for plan in plans], "all can be taken up again"
 

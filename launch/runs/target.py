@@ -1,0 +1,148 @@
+"""What `status`, `why`, `logs`, `stop` and `cancel` ask of whatever they are given; and how a run answers.
+
+A command's job answers in `launch.commands.target`, a sweep in `launch.sweeps.target`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from dual_hpc.errors import EnvironmentFault
+from dual_hpc.run.directory import RunDir
+from dual_hpc.run.names import rank_log
+from launch.cluster.slurm import WATCHER_SECONDS, Scheduler
+from launch.records import submissions
+from launch.runs.control import cancel_runs, stop_runs
+from launch.runs.diagnosis import Diagnosis, diagnose
+from launch.runs.evidence import collect_evidence
+from launch.runs.status import RunStatus, run_statuses
+from launch.runs.submit import is_finished
+from launch.runs.summary import RunSummary, summarize
+
+
+@dataclass(frozen=True)
+class StatusReport:
+    """What `dual-hpc status` shows.
+
+    Attributes:
+        data: for --json; "kind" is run, job or sweep.
+        lines: label -> text; empty ones are left out.
+        rows: the members of a sweep.
+    """
+
+    data: dict[str, object]
+    lines: dict[str, str]
+    rows: Sequence[RunSummary] = ()
+
+
+@dataclass(frozen=True)
+class LogSource:
+    """A log that may still be written.
+
+    Attributes:
+        path: where it is now; another file may take its place.
+        active: asks whether a job may still write to it.
+    """
+
+    path: Callable[[], Path]
+    active: Callable[[], bool]
+
+    def numbers(self) -> list[int]:
+        """The ranks, or tasks, that have logs in the same folder."""
+        path = self.path()
+        return sorted(int(found.stem.split("_")[1]) for found in path.parent.glob(f"{path.stem.split('_')[0]}_*.log"))
+
+
+class Target(Protocol):
+    """A run, a command's job, or a sweep."""
+
+    @property
+    def name(self) -> str: ...
+
+    def status(self) -> StatusReport:
+        """Its state, and what is known of it."""
+
+    def diagnose(self) -> Diagnosis:
+        """Why it waits, failed or stopped, and what to do."""
+
+    def log(self, rank: int) -> LogSource:
+        """What a rank of a run, or a task of a command, writes.
+
+        Raises:
+            UserError: there is no such rank or task, or a sweep has several members.
+        """
+
+    def stop(self) -> list[str]:
+        """Save a checkpoint and stop; one line for each job.
+
+        Raises:
+            UserError: nothing runs or waits, or it has no checkpoints.
+        """
+
+    def cancel(self) -> list[str]:
+        """End its jobs at once; one line for each job.
+
+        Raises:
+            UserError: nothing runs or waits.
+        """
+
+
+@dataclass(frozen=True)
+class RunTarget:
+    """A run and its newest job."""
+
+    run: RunDir
+
+    @property
+    def name(self) -> str:
+        return self.run.path.name
+
+    def status(self) -> StatusReport:
+        now = time.time()
+        row = summarize(self.run, run_statuses([self.run], Scheduler(), now, tolerant=True)[0], now)
+        slurm = " ".join(filter(None, (row.slurm_state, row.slurm_reason and f"({row.slurm_reason})", row.nodes)))
+        scores = {"loss": row.loss, "UA {A,V}": row.ua_av, "UA {A,V,T}": row.ua_avt}
+        lines = {
+            "run": row.path,
+            "state": row.state.value,
+            "step": f"{row.step} of {row.total}" if row.total else str(row.step),
+            "last": "  ".join(f"{name} {value:.3f}" for name, value in scores.items() if value is not None),
+            "job": f"{row.job_id or 'none'}  {slurm}".rstrip(),
+            "segments": str(row.segments),
+        }
+        return StatusReport({"kind": "run", **dataclasses.asdict(row)}, lines)
+
+    def diagnose(self) -> Diagnosis:
+        return diagnose(collect_evidence(self.run, Scheduler()))
+
+    def log(self, rank: int) -> LogSource:
+        """What the rank writes; where it could not begin, what Slurm has of it."""
+        scheduler = Scheduler(WATCHER_SECONDS)
+
+        def active() -> bool:
+            try:
+                return run_statuses([self.run], scheduler, time.time())[0].active
+            except EnvironmentFault:  # Slurm's controller restarts now and then
+                return not is_finished(self.run.path)
+
+        def path() -> Path:
+            own = self.run.logs / rank_log(rank)
+            job_id = submissions.last_job(submissions.read(self.run.path))
+            slurm = self.run.logs / f"{job_id}_{rank}_log.out"
+            return slurm if slurm.exists() and not own.exists() else own
+
+        return LogSource(path, active)
+
+    def stop(self) -> list[str]:
+        return stop_runs([(self.run, self._status())])
+
+    def cancel(self) -> list[str]:
+        return cancel_runs([(self.run, self._status())])
+
+    def _status(self) -> RunStatus:
+        return run_statuses([self.run], Scheduler(), time.time())[0]
