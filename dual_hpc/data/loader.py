@@ -95,7 +95,7 @@ class TrainLoader:
         return padding_waste(self._lengths)
 
     def state_dict(self) -> dict[str, Any]:
-        """{epoch, samples_consumed, seed, dataset_id, global_batch}; equal on all ranks."""
+        """The fields of `LoaderState`; equal on all ranks."""
         return self._state().to_dict()
 
     def __iter__(self) -> Iterator[list[Batch]]:
@@ -121,6 +121,7 @@ class TrainLoader:
             seed=self._seed,
             dataset_id=self._identity,
             global_batch=self._partition.global_batch,
+            order=self._sampler.order_version,
         )
 
     def _requests(self, start: int) -> Iterator[list[Request]]:

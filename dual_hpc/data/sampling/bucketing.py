@@ -40,6 +40,11 @@ class BucketedSampler:
         """Samples per epoch."""
         return len(self._sampler)
 
+    @property
+    def order_version(self) -> int:
+        """As for `StreamSampler`."""
+        return self._sampler.order_version
+
     def locate(self, positions: Indices) -> tuple[Indices, Indices]:
         """Epoch and slot of each position."""
         span = POOL * self._batch

@@ -14,7 +14,7 @@ from dual_hpc.data.dataset import ShardDataset
 from dual_hpc.data.loader import EvalLoader, TrainLoader
 from dual_hpc.data.state import LoaderState, resume_position
 from dual_hpc.errors import UserError
-from tests.unit.data.conftest import augment_all, settings
+from tests.unit.data.conftest import Clip, augment_all, settings, write_shards
 
 
 def make(folder: Path, world: int = 1, rank: int = 0, state=None, augment=None, seed: int = 3, **changes):
@@ -135,6 +135,7 @@ def test_bucketed_by_other_lengths_is_another_order(folder):
         {"samples_consumed": "4"},
         {"samples_consumed": 10**30},
         {"dataset_id": None},
+        {"order": None},
     ],
 )
 def test_a_state_that_is_none_of_this_version_is_refused(folder, damage):
@@ -147,11 +148,32 @@ def test_a_state_written_before_is_read():
     written = '{"epoch": 1, "samples_consumed": 16, "seed": 3, "dataset_id": "f00:00ff00ff00ff00ff", "global_batch": 4}'
     expected = LoaderState(epoch=0, samples_consumed=0, seed=3, dataset_id="f00:00ff00ff00ff00ff", global_batch=4)
     assert resume_position(json.loads(written), expected) == 16
+    assert json.dumps(LoaderState(1, 16, 3, "f00:00ff00ff00ff00ff", 4).to_dict()) == written
+
+
+def test_a_run_whose_order_has_changed_since_is_refused(tmp_path):
+    # A window of more than 1024 samples: states without a version were written by code that shuffled it otherwise.
+    dataset = write_shards(tmp_path / "large", [[Clip(0.1, text="a")] * 600, [Clip(0.1, text="a")] * 500])
+    state = make(dataset).state_dict()
+    assert state["order"] == 2
+    make(dataset, state=state | {"samples_consumed": 4})
+    for bucketed in (False, True):
+        old = make(dataset, bucket_by_length=bucketed).state_dict() | {"samples_consumed": 4}
+        del old["order"]
+        with pytest.raises(UserError, match=r"order of samples.*resume without --new-code"):
+            make(dataset, bucket_by_length=bucketed, state=old)
+    make(dataset, state=make(dataset, shuffle_window=1).state_dict(), shuffle_window=1)
+
+
+def test_a_run_whose_windows_are_small_continues_from_a_state_without_a_version(folder):
+    state = make(folder).state_dict()
+    assert "order" not in state
+    make(folder, state=state)
+    with pytest.raises(UserError, match="version 3 of the order of samples"):
+        make(folder, state=state | {"order": 3})
 
 
 def test_changed_shards_are_refused(folder, tmp_path, media):
-    from tests.unit.data.conftest import write_shards
-
     state = make(folder).state_dict()
     other = write_shards(tmp_path / "other", [[media(0.3)] * 13])
     with pytest.raises(UserError, match=r"data\.shards"):
