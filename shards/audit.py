@@ -150,11 +150,11 @@ def audit_folder(source: Path, count: int, rows: tuple[float, float], progress: 
     Raises:
         UserError: the folder is no IEMOCAP.
     """
-    from shards.progress import Progress
+    from dual_hpc.progress import ProgressDisplay
 
     plan = iemocap.read(source)
     chosen = choose_dialogues(plan.utterances, count)
-    with Progress("auditing dialogues", len(chosen), shown=progress) as bar:
+    with ProgressDisplay("auditing dialogues", len(chosen), shown=progress) as bar:
         audit = audit_sides(chosen, rows, bar.advance)
     return Audit(audit.votes, [reason.replace(f"{plan.root}/", "") for reason in audit.unreadable])
 

@@ -19,10 +19,10 @@ from dual_hpc.data.format.reader import SampleReader
 from dual_hpc.data.format.sample import FEATURES, TEXT
 from dual_hpc.data.loader import EvalLoader
 from dual_hpc.errors import UserError
+from dual_hpc.progress import ProgressDisplay
 from shards.encoders import FrozenEncoders
 from shards.layout import extraction_fingerprint, share
 from shards.parts import Part, Parts, disk_faults
-from shards.progress import Progress
 from shards.writer import Sample, ShardWriter
 
 NO_LABEL = -100
@@ -66,7 +66,7 @@ def extract(
         pending = [number for number in mine if parts.read(number) is None]
         samples = {n: np.flatnonzero(shard_set.shard_of == n).tolist() for n in mine}
         total = sum(map(len, samples.values()))
-        with Progress("extracting", total, total - sum(len(samples[n]) for n in pending), progress) as bar:
+        with ProgressDisplay("extracting", total, total - sum(len(samples[n]) for n in pending), progress) as bar:
             for number in pending:
                 _shard(shard_set, number, samples[number], out, encoders, dtype, batch_size, workers)
                 bar.advance(len(samples[number]))

@@ -59,11 +59,11 @@ def run(args: argparse.Namespace) -> int:
     if not args.verify:
         print(overview(index, args.sample))
         return 0
-    from shards.progress import Progress
+    from dual_hpc.progress import ProgressDisplay
     from shards.verify import verify
 
     total = sum(len(shard.samples) for shard in index.shards)
-    with Progress("verifying", total, shown=args.progress) as bar:
+    with ProgressDisplay("verifying", total, shown=args.progress) as bar:
         faults = verify(args.folder, bar.advance)
     for fault in faults:
         print(f"{fault.where}: {fault.reason}")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dual_hpc.data.format.index import ShardIndex, dataset_id, write_index
 from dual_hpc.errors import UserError
+from dual_hpc.progress import ProgressDisplay
 from shards.contact_sheet import write_contact_sheet
 from shards.corpora import read_corpus
 from shards.faces import haar_detector
@@ -16,7 +17,6 @@ from shards.options import PackOptions
 from shards.parts import Part, Parts, disk_faults
 from shards.plan import Plan, Skip
 from shards.pool import run_jobs
-from shards.progress import Progress
 from shards.report import SHEET_NAME, Report, make_report, read_report, write_report
 
 
@@ -71,7 +71,7 @@ def pack(
         jobs.sort(key=lambda job: weight(job.utterances), reverse=True)
         total = sum(len(groups[i]) for i in mine)
         done = total - sum(len(job.utterances) for job in jobs)
-        with Progress(f"packing {plan.corpus}", total, done, progress) as bar:
+        with ProgressDisplay(f"packing {plan.corpus}", total, done, progress) as bar:
             run_jobs(jobs, workers, bar.advance)
         finished = _collect(parts, len(groups))
         if finished is None:

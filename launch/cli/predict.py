@@ -11,7 +11,7 @@ from launch.cli.plugin_argument import add_plugin_argument
 
 if TYPE_CHECKING:
     from dual_hpc.inference.requests import BadRequest, Clip
-    from shards.progress import Progress
+    from dual_hpc.progress import ProgressDisplay
 
 T = TypeVar("T")
 
@@ -49,8 +49,8 @@ def run(args: argparse.Namespace) -> int:
     from dual_hpc.inference.batch import answer_all
     from dual_hpc.inference.predictor import Predictor
     from dual_hpc.inference.requests import read_requests
+    from dual_hpc.progress import ProgressDisplay
     from launch.cli.model_argument import model_folder
-    from shards.progress import Progress
 
     to_file = args.output is not None and str(args.output) != "-"
     if to_file and (args.output.is_dir() or not args.output.parent.is_dir()):
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     predictor = Predictor.from_pretrained(model_folder(args.model), device=args.device)
     with contextlib.ExitStack() as open_files:
         out = open_files.enter_context(open(args.output, "w", encoding="utf-8")) if to_file else sys.stdout
-        bar = open_files.enter_context(Progress("predict", len(requests), shown=None if to_file else False))
+        bar = open_files.enter_context(ProgressDisplay("predict", len(requests), shown=None if to_file else False))
         return answer_all(predictor, _counted(requests, bar), out, sys.stderr)
 
 
@@ -84,7 +84,7 @@ def beside(output: Path, inputs: Sequence[str], requests: Sequence[Clip | BadReq
     return [one for one in requests if one not in same]
 
 
-def _counted(requests: Sequence[T], bar: Progress) -> Iterator[T]:
+def _counted(requests: Sequence[T], bar: ProgressDisplay) -> Iterator[T]:
     for request in requests:
         yield request
         bar.advance(1)

@@ -1,22 +1,20 @@
-"""Watch a job from outside: progress out of the journal, and at the end what became of it."""
+"""Watch a job from outside: its progress, read from the journal, and at the end the error if there is one."""
 
 from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Literal
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from submitit import Job
 from submitit.local.local import LocalJob
 
 from dual_hpc.errors import DualError, EnvironmentFault, UserError
+from dual_hpc.progress import ProgressDisplay
 from dual_hpc.run.directory import RunDir
 from launch.cluster.slurm import WATCHER_SECONDS, Scheduler
 from launch.cluster.state import State
@@ -27,7 +25,6 @@ from launch.runs.progress import RunProgress
 from launch.runs.status import run_statuses
 
 POLL_SECONDS = 0.5
-LINE_SECONDS = 15.0  # between two lines where there is no terminal
 
 
 def follow(run: RunDir, job: Job[Any]) -> None:
@@ -38,17 +35,17 @@ def follow(run: RunDir, job: Job[Any]) -> None:
 
     Raises:
         KeyboardInterrupt: after Ctrl-C, when the local job has ended.
-        DualError: the run did not finish; the message names the rank, its last words and its log.
+        DualError: the run did not finish; the message names the rank, what it said last and its log.
     """
     interrupted = 0
     scheduler = Scheduler(WATCHER_SECONDS)
-    with _Display() as display, terminated_as_interrupted():
+    with ProgressDisplay("train") as display, terminated_as_interrupted():
         progress = RunProgress()
         while True:
             try:
                 done = job.done() if isinstance(job, LocalJob) else _slurm_done(run, scheduler)
                 progress.update(run.journal)
-                display.show(progress)
+                display.update(progress.step, progress.total, progress.line())
                 if done:
                     break
                 time.sleep(POLL_SECONDS)
@@ -104,7 +101,7 @@ def local_outcome(run: RunDir, job: LocalJob[Any]) -> DualError | None:
         where = f"rank {cause.rank} on {cause.host}"
         return kind(f"{cause.message} [{where}; log: {cause.log}]")
     if job._process is not None and job._process.poll() not in (0, None):
-        return EnvironmentFault(f"job {job.job_id} ended without a word; see {run.logs}")
+        return EnvironmentFault(f"job {job.job_id} ended without a message; see {run.logs}")
     return None
 
 
@@ -115,47 +112,3 @@ def interrupt(run: RunDir, job: LocalJob[Any], kill: bool) -> None:
     submissions.record(run.path, submissions.Entry(event=event, job_id=job.job_id, cause=submissions.CTRL_C))
     if job._process is not None and job._process.poll() is None:
         os.kill(job._process.pid, signal.SIGKILL if kill else signal.SIGTERM)
-
-
-class _Display:
-    """A progress bar on a terminal, a plain line now and then elsewhere; on standard error."""
-
-    def __init__(self) -> None:
-        self.console = Console(stderr=True)
-        self.bar: Progress | None = None
-        if self.console.is_terminal:
-            self.bar = Progress(
-                TextColumn("[bold]train"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeElapsedColumn(),
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[words]}"),
-                console=self.console,
-            )
-            self.task = self.bar.add_task("train", total=None, words="starting")
-        self.last = time.monotonic()
-
-    def __enter__(self) -> _Display:
-        if self.bar is not None:
-            self.bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.bar is not None:
-            self.bar.stop()
-
-    def show(self, progress: RunProgress) -> None:
-        if self.bar is not None:
-            self.bar.update(
-                self.task, completed=progress.step, total=progress.total, words=progress.line() or "starting"
-            )
-        elif time.monotonic() - self.last > LINE_SECONDS:
-            self.last = time.monotonic()
-            self.say(f"train: step {progress.step}/{progress.total or '?'}  {progress.line()}")
-
-    def say(self, words: str) -> None:
-        if self.bar is not None:
-            self.console.print(words)
-        else:
-            print(words, file=sys.stderr, flush=True)

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from dual_hpc.atomic import write_atomically
 from dual_hpc.config.schema import RunConfig
+from dual_hpc.evaluation.tables import table as markdown_table
 from launch.cluster.state import State
 from launch.sweeps.grid import SweepDir
 from launch.sweeps.results import SCORES, UNSCORED, Experiment, Row, Statistic, experiments, incomplete, summary
@@ -75,8 +76,7 @@ def missing_lines(rows: Sequence[Row], name: str) -> list[str]:
 
 def markdown(name: str, rows: Sequence[Row]) -> str:
     """The table as a page."""
-    lines = [heading(rows), ["---"] * len(heading(rows)), *body(rows), *foot(rows)]
-    page = [f"# Sweep {name}", "", *("| " + " | ".join(map(_escaped, line)) + " |" for line in lines)]
+    page = [f"# Sweep {name}", "", *markdown_table(heading(rows), [*body(rows), *foot(rows)])]
     page += ["", "Scores in percent; mean and deviation (n - 1) over the finished members; test scores of the weights"]
     page += ["that were best on validation."]
     for line in missing_lines(rows, name):
@@ -117,7 +117,7 @@ def parent_run(config: RunConfig, sweep: SweepDir) -> str:
 
 
 def delete_parent_run(config: RunConfig, parent: str) -> None:
-    """Take back the run of a sweep that was not submitted."""
+    """Delete MLflow's run of a sweep that was not submitted."""
     from dual_hpc.tracking.mlflow_store import store_of
 
     with store_of(config).client() as client:
@@ -156,7 +156,3 @@ def _experiment(one: Experiment) -> dict[str, Any]:
 
 def _scores(found: dict[str, Statistic]) -> dict[str, Any]:
     return {name: {"mean": s.mean, "std": s.std, "runs": s.n} for name, s in found.items()}
-
-
-def _escaped(text: str) -> str:
-    return text.replace("|", "\\|")

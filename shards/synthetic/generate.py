@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dual_hpc.errors import UserError
-from shards.progress import Progress
+from dual_hpc.progress import ProgressDisplay
 from shards.synthetic.plan import Planned, write_plan
 
 Corpus = Literal["iemocap", "meld"]
@@ -83,7 +83,7 @@ def generate(
         tiny.mkdir()
     work = _iemocap if corpus == "iemocap" else _meld
     planned, jobs, finish = work(out, utterances, seed, layout == "short", quirks, balanced, tiny, encoded_twice)
-    with Progress(f"synth {corpus}", utterances, shown=progress) as bar:
+    with ProgressDisplay(f"synth {corpus}", utterances, shown=progress) as bar:
         for count in _run(jobs, 1 if tiny else workers):
             bar.advance(count)
     finish()

@@ -22,6 +22,7 @@ DUAL_HPC = {
     "atomic": set(),
     "group": set(),
     "palette": set(),
+    "progress": set(),
     "registry": {"errors"},
     "plugins": {"errors", "registry"},
     "locks": {"errors"},
