@@ -1,19 +1,27 @@
 """Typed configuration: schema, YAML presets, overrides, paths from the environment."""
 
-from dual_hpc.config.identity import SURROUNDINGS, changed_since, config_hash, fixed, may_change, with_free_settings
-from dual_hpc.config.load import load_config, preset_names, save_config, validate
+from dual_hpc.config.identity import (
+    ENVIRONMENT,
+    config_hash,
+    first_change,
+    immutable_settings,
+    may_change,
+    mutable_changes,
+)
+from dual_hpc.config.load import load_config, preset_names, save_config, update_config, validate
 from dual_hpc.config.schema import RunConfig
 
 __all__ = [
-    "SURROUNDINGS",
+    "ENVIRONMENT",
     "RunConfig",
-    "changed_since",
     "config_hash",
-    "fixed",
+    "first_change",
+    "immutable_settings",
     "load_config",
     "may_change",
+    "mutable_changes",
     "preset_names",
     "save_config",
+    "update_config",
     "validate",
-    "with_free_settings",
 ]

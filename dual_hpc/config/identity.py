@@ -9,60 +9,62 @@ from typing import Any
 
 from dual_hpc.config.schema import CheckpointConfig, RunConfig
 
-# How a job is started and where its results are shown: told anew to every job.
-SURROUNDINGS = ("launch", "tracking", "store")
+# How a job is started and where its results are shown: given to every job again.
+ENVIRONMENT = ("launch", "tracking", "store")
 
-# How a run is kept alive, fed and watched, by section: the same numbers come out, so it may go on with other values.
-FREE = {
+# How a run is saved, supplied with data and watched, by section: no number depends on it, so it may change.
+MUTABLE = {
     "checkpoint": tuple(CheckpointConfig.model_fields),
     "data": ("workers", "read_ahead", "bad_sample_limit"),
     "training": ("log_every", "collective_timeout_minutes", "hang_minutes"),
 }
 
 
-def decisive(config: RunConfig) -> dict[str, Any]:
+def result_settings(config: RunConfig) -> dict[str, Any]:
     """Every setting that decides the result, as plain data by its dotted key."""
-    settings = dict(_flat(config.model_dump(mode="json", exclude=set(SURROUNDINGS))))
+    settings = dict(_flat(config.model_dump(mode="json", exclude=set(ENVIRONMENT))))
     return {key: value for key, value in settings.items() if not may_change(key)}
 
 
 def config_hash(config: RunConfig) -> str:
     """A short identity of everything that decides the result."""
-    return hashlib.sha256(json.dumps(decisive(config), sort_keys=True).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(result_settings(config), sort_keys=True).encode()).hexdigest()[:16]
 
 
-def fixed(config: RunConfig) -> dict[str, Any]:
-    """What a run must find unchanged to go on: `decisive` without what only says where things lie."""
-    return {key: value for key, value in decisive(config).items() if not _says_where(key)}
+def immutable_settings(config: RunConfig) -> dict[str, Any]:
+    """What must be unchanged when a run continues: `result_settings` without what only says where things are."""
+    return {key: value for key, value in result_settings(config).items() if not _is_location(key)}
 
 
-def changed_since(began: Mapping[str, Any], config: RunConfig) -> str | None:
-    """Which fixed setting is not what it was when the run began, in words; None if all are.
+def first_change(began: Mapping[str, Any], config: RunConfig) -> str | None:
+    """The first immutable setting that is not what it was when the run began, as a message; None if all are.
 
     Args:
-        began: what `fixed` said then. Settings that did not exist then are not compared.
+        began: the `immutable_settings` of then. Settings that did not exist then are not compared.
     """
-    for key, value in fixed(config).items():
+    for key, value in immutable_settings(config).items():
         if key in began and began[key] != value:
-            return f"{key}: the run began with {began[key]}, not {value}; it is fixed for a run"
+            return f"{key}: the run began with {began[key]}, not {value}; it cannot change within a run"
     return None
 
 
 def may_change(key: str) -> bool:
-    """True if a run that exists may go on with another value of this setting."""
+    """True if an existing run may continue with another value of this setting."""
     section, _, name = key.partition(".")
-    return bool(name) and (section == "launch" or name in FREE.get(section, ()))
+    return bool(name) and (section == "launch" or name in MUTABLE.get(section, ()))
 
 
-def with_free_settings(config: RunConfig, wanted: RunConfig) -> RunConfig:
-    """`config` with those settings of `wanted` that decide nothing."""
-    tree, other = config.model_dump(), wanted.model_dump()
-    for section, keys in FREE.items():
-        tree[section].update({key: other[section][key] for key in keys})
-    return RunConfig.model_validate(tree)
+def mutable_changes(config: RunConfig, wanted: RunConfig) -> dict[str, dict[str, Any]]:
+    """Section -> key -> value of each mutable setting in which `wanted` differs from `config`, as plain data."""
+    before, after = config.model_dump(mode="json"), wanted.model_dump(mode="json")
+    changes = {
+        section: {key: after[section][key] for key in keys if after[section][key] != before[section][key]}
+        for section, keys in MUTABLE.items()
+    }
+    return {section: values for section, values in changes.items() if values}
 
 
-def _says_where(key: str) -> bool:
+def _is_location(key: str) -> bool:
     return key in ("name", "data.shards") or key.endswith(".path")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from dual_hpc.atomic import write_atomically
 from dual_hpc.config.consistency import check_model
 from dual_hpc.config.paths import default_store, expand
 from dual_hpc.config.schema import RunConfig
@@ -63,6 +64,20 @@ def validate(tree: Mapping[str, Any]) -> RunConfig:
 def save_config(config: RunConfig, path: Path) -> None:
     """Write the resolved configuration as YAML (keys in schema order)."""
     path.write_text(write_yaml(config.model_dump(mode="json")), encoding="utf-8")
+
+
+def update_config(path: Path, changes: Mapping[str, Mapping[str, Any]]) -> None:
+    """Set values in a saved configuration, and leave its other keys as they are.
+
+    A run's archived code may be older than the code that calls this, and refuses keys that it does not know.
+
+    Args:
+        changes: section -> key -> value.
+    """
+    tree = _read(path)
+    for section, values in changes.items():
+        tree.setdefault(section, {}).update(values)
+    write_atomically(path, write_yaml(tree))
 
 
 def _read(source: str | Path) -> dict[str, Any]:

@@ -16,7 +16,6 @@ A job carries the path and nothing else.
 from __future__ import annotations
 
 import json
-import os
 import time
 import uuid
 from collections.abc import Mapping
@@ -26,7 +25,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dual_hpc.atomic import write_atomically
-from dual_hpc.config import RunConfig, config_hash, load_config, save_config, with_free_settings
+from dual_hpc.config import RunConfig, config_hash, load_config, mutable_changes, save_config, update_config
 from dual_hpc.errors import EnvironmentFault, UserError
 from dual_hpc.run import jsonl, names
 
@@ -142,19 +141,16 @@ class RunDir:
         return load_config(self.config_file)
 
     def take_settings(self, wanted: RunConfig) -> None:
-        """Write those settings of `wanted` that decide no result into `config.yaml`, while nobody works on the run.
+        """Write the mutable settings of `wanted` that differ into `config.yaml`, while no job works on the run.
 
         Raises:
             EnvironmentFault: it cannot be written.
         """
-        config = self.config()
-        changed = with_free_settings(config, wanted)
-        if changed == config:
+        changes = mutable_changes(self.config(), wanted)
+        if not changes:
             return
-        temporary = self.config_file.with_name(".config.yaml.tmp")
         try:
-            save_config(changed, temporary)
-            os.replace(temporary, self.config_file)
+            update_config(self.config_file, changes)
         except OSError as error:
             raise EnvironmentFault(f"{self.config_file} cannot be written: {error.strerror}") from error
 

@@ -21,7 +21,7 @@ from dual_hpc.checkpoint.manifest import BadManifest, Manifest
 from dual_hpc.checkpoint.manifest import load as load_manifest
 from dual_hpc.checkpoint.retention import surplus
 from dual_hpc.checkpoint.select import Choice
-from dual_hpc.config import RunConfig, changed_since, fixed
+from dual_hpc.config import RunConfig, first_change, immutable_settings
 from dual_hpc.errors import EnvironmentFault, UserError
 from dual_hpc.run.names import step_folder
 from dual_hpc.training.distributed import World
@@ -200,7 +200,7 @@ class Saver:
             step=progress.step,
             zero_stage=self._config.training.zero_stage,
             precision=self._config.training.precision,
-            state={**progress.model_dump(mode="json"), SETTINGS: fixed(self._config)},
+            state={**progress.model_dump(mode="json"), SETTINGS: immutable_settings(self._config)},
             run_id=self._run_id,
             fence=self._fence,
         )
@@ -227,7 +227,7 @@ class Saver:
                 f"training.zero_stage, training.precision: the run's checkpoint was written with {manifest.zero_stage} "
                 f"and {manifest.precision}; a run keeps both"
             )
-        if changed := changed_since(manifest.state.get(SETTINGS, {}), self._config):
+        if changed := first_change(manifest.state.get(SETTINGS, {}), self._config):
             raise UserError(changed)
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
-from dual_hpc.config import SURROUNDINGS, RunConfig
+from dual_hpc.config import ENVIRONMENT, RunConfig
 from dual_hpc.errors import UserError
 from launch.cluster.profiles import Profile, load_profile
 from launch.cluster.request import check_array
@@ -106,7 +106,7 @@ def config_of(sweep: SweepDir) -> RunConfig | None:
 def _check_different(sweep: Sweep, plans: Sequence[PlannedRun]) -> None:
     seen: dict[str, str] = {}
     for member, plan in zip(sweep.members, plans, strict=True):
-        content = plan.config.model_dump_json(exclude={"name", *SURROUNDINGS})
+        content = plan.config.model_dump_json(exclude={"name", *ENVIRONMENT})
         if content in seen:
             raise UserError(f"two members of the sweep are the same: {seen[content]} and {' '.join(member.overrides)}")
         seen[content] = " ".join(member.overrides)

@@ -27,7 +27,7 @@ DUAL_HPC = {
     "plugins": {"errors", "registry"},
     "locks": {"errors"},
     "kernels": {"errors"},
-    "config": {"errors"},
+    "config": {"errors", "atomic"},
     "run": {"errors", "atomic", "group", "config"},
     "data": {"errors", "atomic"},
     "model": {"errors", "config", "kernels"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+import yaml
 
 from dual_hpc.config import load_config
 from dual_hpc.errors import EnvironmentFault, UserError
@@ -109,3 +110,19 @@ def test_the_identity_of_a_run_from_before_plugins_is_readable(tmp_path, config)
     del content["plugins"]
     run.identity_file.write_text(json.dumps(content))
     assert RunDir.open(run.path).identity().plugins == {}
+
+
+def test_new_values_add_no_keys_that_the_archived_code_does_not_know(tmp_path, config):
+    """A run's own code may be older than the command that resumes it, and refuses keys it does not know."""
+    run = RunDir.create(tmp_path / "run", config)
+    written = yaml.safe_load(run.config_file.read_text())
+    del written["checkpoint"]["asynchronous"], written["tracking"]
+    run.config_file.write_text(yaml.safe_dump(written))
+    wanted = config.model_copy(deep=True)
+    wanted.checkpoint.every_steps, wanted.data.workers = 7, 0
+    run.take_settings(wanted)
+    written["checkpoint"]["every_steps"], written["data"]["workers"] = 7, 0
+    assert yaml.safe_load(run.config_file.read_text()) == written
+    wanted.checkpoint.asynchronous = not config.checkpoint.asynchronous  # asked for by name: then it is written
+    run.take_settings(wanted)
+    assert run.config().checkpoint == wanted.checkpoint
