@@ -1,25 +1,17 @@
-"""`python -m launch.aftermath RUN|SWEEP CODE`: what the batch script does when its ranks have failed.
+"""`python -m launch.aftermath RUN|SWEEP CODE`: what sbatch files call when their ranks have failed.
 
-A rank that is killed, or whose node is lost, decides nothing any more; the batch script is still there.
+A permanent address (contract 11); see `launch.job.on_failure`.
 """
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
 from dual_hpc.run import names
-from launch.job import train_rank
-from launch.job.requeue import go_on, incarnation
+from launch.job.on_failure import continue_failed_job, slurm_job_id
 from launch.records import submissions
 from launch.sweeps.grid import SweepDir
-
-
-def job_id() -> str:
-    """This job's id, as submitit spells it: an array's member is "123_4"."""
-    array, member = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
-    return f"{array}_{member}" if array else os.environ["SLURM_JOB_ID"]
 
 
 def run_of(folder: Path, job: str) -> Path:
@@ -31,5 +23,4 @@ def run_of(folder: Path, job: str) -> Path:
 
 
 if __name__ == "__main__":
-    code = int(sys.argv[2]) if len(sys.argv) > 2 else 1
-    go_on(run_of(Path(sys.argv[1]), job_id()), job_id(), incarnation(), train_rank, failed=True, exit_code=code)
+    continue_failed_job(run_of(Path(sys.argv[1]), slurm_job_id()), int(sys.argv[2]) if len(sys.argv) > 2 else 1)

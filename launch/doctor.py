@@ -35,7 +35,7 @@ class Finding:
     remedy: str = ""
 
 
-def examine(store: Path) -> Iterator[Finding]:
+def run_checks(store: Path) -> Iterator[Finding]:
     """All findings, each as soon as it is known (importing torch and DeepSpeed takes seconds)."""
     for what, check in (
         ("python", python),

@@ -11,7 +11,7 @@ from pathlib import Path
 from dual_hpc.config import RunConfig
 from dual_hpc.plugins import load_plugins
 from dual_hpc.run.directory import RunDir
-from dual_hpc.run.lease import held
+from dual_hpc.run.lease import hold_lease
 from dual_hpc.run.this_job import job_id
 from dual_hpc.training.distributed import World, joined, seed_everything
 from dual_hpc.training.stop_requests import StopRequests
@@ -46,7 +46,7 @@ def train(run_dir: Path) -> str:
         if world.broadcast(any(segment.reason == FINISHED for segment in run.segments())):
             return FINISHED
         watchdog = Watchdog(60 * config.training.hang_minutes, 60 * config.training.collective_timeout_minutes)
-        with held(run.path, world, job_id(), leave) as fence, closing(watchdog):
+        with hold_lease(run.path, world, job_id(), leave) as fence, closing(watchdog):
             return _train(run, config, world, stop, fence, watchdog)
 
 

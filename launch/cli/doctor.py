@@ -33,12 +33,12 @@ def run(args: argparse.Namespace) -> int:
 
     from dual_hpc.config.paths import default_store
     from launch.cli.terminal import print_table
-    from launch.doctor import Finding, examine
+    from launch.doctor import Finding, run_checks
 
     store = Path(args.store) if args.store else default_store()
     findings: list[Finding] = []
     with Console(stderr=True).status("examining") as status:
-        for finding in examine(store):
+        for finding in run_checks(store):
             findings.append(finding)
             status.update(f"examined {finding.what}")
     code = 1 if any(finding.state == "missing" for finding in findings) else 0

@@ -113,7 +113,7 @@ def run_command(args: argparse.Namespace) -> int:
 
 def dry_run(plan: PlannedRun, profile: Profile) -> int:
     """Print the sbatch file on standard output, and what it may cost on standard error."""
-    from launch.cluster.request import check, check_precision, price
+    from launch.cluster.request import check, check_precision, cost_estimate
     from launch.cluster.sbatch import sbatch_text
 
     request = plan.config.launch
@@ -123,7 +123,7 @@ def dry_run(plan: PlannedRun, profile: Profile) -> int:
         print(f"{request.ranks_per_node} processes on this machine would train {plan.path}")
         return 0
     print(sbatch_text(profile, request, plan.path, sys.executable), end="")
-    print(f"# {price(request, profile)}", file=sys.stderr)
+    print(f"# {cost_estimate(request, profile)}", file=sys.stderr)
     return 0
 
 
@@ -132,11 +132,11 @@ def dry_run_command(args: argparse.Namespace, config: RunConfig, profile: Profil
     import shlex
     from pathlib import Path
 
-    from launch.cluster.request import price
+    from launch.cluster.request import cost_estimate
     from launch.cluster.sbatch import sbatch_text
 
     folder = Path(config.store).absolute() / "jobs" / f"{args.command[0]}-N"
-    print(sbatch_text(profile, config.launch, folder, sys.executable, args.tasks, args.tasks, goes_on=False), end="")
+    print(sbatch_text(profile, config.launch, folder, sys.executable, args.tasks, args.tasks, continues=False), end="")
     print(f"# {args.tasks} task(s) of: dual-hpc {shlex.join(args.command)}", file=sys.stderr)
-    print(f"# {price(config.launch, profile, args.tasks)}", file=sys.stderr)
+    print(f"# {cost_estimate(config.launch, profile, args.tasks)}", file=sys.stderr)
     return 0

@@ -125,7 +125,7 @@ def dry_run(sweep: SweepDir, plans: Sequence[PlannedRun], profile: Profile, args
     import shlex
     import sys
 
-    from launch.cluster.request import check, check_array, price
+    from launch.cluster.request import check, check_array, cost_estimate
     from launch.cluster.sbatch import sbatch_text
 
     request = plans[0].config.launch
@@ -136,7 +136,7 @@ def dry_run(sweep: SweepDir, plans: Sequence[PlannedRun], profile: Profile, args
         print(sbatch_text(profile, request, sweep.path, sys.executable, len(plans), parallel), end="")
     for member in sweep.sweep.members:
         print(f"# {member.name}: {shlex.join(member.overrides)}", file=sys.stderr)
-    print(f"# {len(plans)} runs, {parallel} at a time; {price(request, profile, len(plans))}", file=sys.stderr)
+    print(f"# {len(plans)} runs, {parallel} at a time; {cost_estimate(request, profile, len(plans))}", file=sys.stderr)
     return 0
 
 

@@ -22,7 +22,7 @@ FOLDER = Path(slurm.__file__).parent / "profiles"
 Variable = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 Option = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z-]*$")]
 # sbatch options that come from the request, from other keys of a profile, or from submitit.
-TAKEN = frozenset(
+RESERVED_OPTIONS = frozenset(
     [
         "account",
         "array",
@@ -94,7 +94,7 @@ class Profile(BaseModel):
     @field_validator("extra")
     @classmethod
     def _not_taken(cls, extra: dict[str, bool | int | str]) -> dict[str, bool | int | str]:
-        if taken := sorted(TAKEN & extra.keys()):
+        if taken := sorted(RESERVED_OPTIONS & extra.keys()):
             raise ValueError(f"{taken[0]} is no further option: it comes from launch.* or another key of the profile")
         return extra
 
@@ -108,7 +108,7 @@ def profile_names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
-def own_file(source: str) -> Path | None:
+def profile_path(source: str) -> Path | None:
     """The YAML file that a profile is read from, absolute; None for the name of one that ships with the project.
 
     Raises:
@@ -123,7 +123,7 @@ def load_profile(source: str) -> Profile:
     Raises:
         UserError: unknown name, unreadable file, unknown key or bad value.
     """
-    own = own_file(source)
+    own = profile_path(source)
     path = own or FOLDER / f"{source}.yaml"
     try:
         tree = read_yaml(path.read_text(encoding="utf-8-sig")) or {}

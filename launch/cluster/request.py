@@ -9,7 +9,7 @@ from dual_hpc.errors import UserError
 from launch.cluster.profiles import Limits, Profile
 
 
-def choose(asked: str | None, offered: dict[str, Limits], setting: str, cluster: str) -> str | None:
+def resolve_choice(asked: str | None, offered: dict[str, Limits], setting: str, cluster: str) -> str | None:
     """The partition or QoS of a request: what it names, else the profile's first, else Slurm's default."""
     if asked is None:
         return next(iter(offered), None)
@@ -69,7 +69,7 @@ def check_array(members: int, request: LaunchConfig, profile: Profile) -> None:
             "profile); submit fewer at a time"
         )
     for setting, asked, offered in _offers(request, profile):
-        name = choose(asked, offered, setting, profile.name)
+        name = resolve_choice(asked, offered, setting, profile.name)
         most = offered.get(name or "", Limits()).jobs
         if most is not None and members > most:
             wider = next((n for n, other in offered.items() if other.jobs is None or members <= other.jobs), None)
@@ -77,7 +77,7 @@ def check_array(members: int, request: LaunchConfig, profile: Profile) -> None:
             raise UserError(f"{members} jobs: {name} takes {most} of a user at once; submit fewer{remedy}")
 
 
-def price(request: LaunchConfig, profile: Profile, jobs: int = 1) -> str:
+def cost_estimate(request: LaunchConfig, profile: Profile, jobs: int = 1) -> str:
     """What jobs may cost at most, in words."""
     if not profile.has_gpus:
         cores = request.nodes * request.ranks_per_node * cpus_per_rank(request, profile)
@@ -128,7 +128,7 @@ def _check_limits(request: LaunchConfig, profile: Profile) -> None:
         )
     gpus = request.nodes * request.ranks_per_node if profile.has_gpus else 0
     for setting, asked, offered in _offers(request, profile):
-        name = choose(asked, offered, setting, profile.name)
+        name = resolve_choice(asked, offered, setting, profile.name)
         limits = offered.get(name or "", Limits())
         wider = [n for n, other in offered.items() if n != name and _fits(request, gpus, other)]
         remedy = f"or set {setting}={wider[0]}" if wider else f"no other {setting.split('.')[1]} allows more"

@@ -13,7 +13,7 @@ from submitit.slurm.slurm import _make_sbatch_string
 from dual_hpc.config.schema import LaunchConfig
 from dual_hpc.run.names import CODE_ARCHIVE
 from launch.cluster.profiles import Profile
-from launch.cluster.request import choose, cpus_per_rank
+from launch.cluster.request import cpus_per_rank, resolve_choice
 
 
 def sbatch_parameters(
@@ -46,8 +46,8 @@ def sbatch_parameters(
         "cpus_per_task": cpus,
         "gpus_per_node": request.ranks_per_node if profile.has_gpus else None,
         "mem_per_cpu": f"{profile.memory_per_cpu_mb}MB" if profile.memory_per_cpu_mb else None,
-        "partition": choose(request.partition, profile.partitions, "launch.partition", profile.name),
-        "qos": choose(request.qos, profile.qos, "launch.qos", profile.name),
+        "partition": resolve_choice(request.partition, profile.partitions, "launch.partition", profile.name),
+        "qos": resolve_choice(request.qos, profile.qos, "launch.qos", profile.name),
         "constraint": request.constraint or profile.constraint,
         "account": request.account,
         "dependency": f"afterany:{after}" if after else None,
@@ -56,7 +56,7 @@ def sbatch_parameters(
         "stderr_to_stdout": True,
         "wckey": None,
         "setup": setup_lines(profile) or None,
-        "teardown": aftermath_lines(python_command(python, run), run),
+        "teardown": on_failure_lines(python_command(python, run), run),
         "srun_args": [f"--cpus-per-task={cpus}", "--kill-on-bad-exit=1"],
         "additional_parameters": options,
     }
@@ -73,7 +73,7 @@ def setup_lines(profile: Profile) -> list[str]:
     return lines + profile.setup
 
 
-def aftermath_lines(python: str, run: Path) -> list[str]:
+def on_failure_lines(python: str, run: Path) -> list[str]:
     """Shell lines of the job behind srun: where it failed, see whether the run may go on; fail all the same."""
     return ["code=$?", f"[ $code = 0 ] || {python} -m launch.aftermath {shlex.quote(str(run))} $code", "exit $code"]
 
@@ -90,7 +90,7 @@ def sbatch_text(
     python: str,
     members: int = 1,
     parallel: int = 1,
-    goes_on: bool = True,
+    continues: bool = True,
 ) -> str:
     """The file that `submit` would hand to sbatch; submitit renders it, as it does for the submission itself.
 
@@ -101,7 +101,7 @@ def sbatch_text(
     logs = run / "logs"
     command = f"{python_command(python, run)} -u -m submitit.core._submit {shlex.quote(str(logs))}"
     parameters = sbatch_parameters(profile, request, run, python)
-    if not goes_on:
+    if not continues:
         del parameters["teardown"]
     if members > 1:
         parameters |= {"map_count": members, "array_parallelism": parallel}

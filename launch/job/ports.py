@@ -1,4 +1,4 @@
-"""Where the ranks of a job meet: ports that Linux gives to no outgoing connection, so none is lost in between."""
+"""Ports for the ranks' rendezvous, outside the range of outgoing connections: none is taken between choice and use."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def port_of(job_id: str) -> int:
 
 
 def free_port() -> int:
-    """A port of this machine that nobody listens at.
+    """A port of this machine that no process listens at.
 
     Raises:
         EnvironmentFault: none was found.

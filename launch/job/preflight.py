@@ -1,4 +1,4 @@
-"""Is this node fit for a rank? Asked in the job, before the training begins; a bad node is named and excluded."""
+"""Checks of the node a rank runs on, in the job, before training begins; a bad node is named and excluded."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STORE_INODES = 1_000
 
 
 class BadNode(EnvironmentFault):
-    """These nodes, and perhaps no other ones, cannot do their part.
+    """These nodes fail their checks; other nodes may pass them.
 
     Attributes:
         nodes: as the scheduler names them.
@@ -32,12 +32,12 @@ def this_node() -> str:
     return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
 
 
-def examine(run: Path, wants_gpu: bool, cores: int | None) -> None:
+def check_node(run: Path, wants_gpu: bool, cores: int | None) -> None:
     """Check the device, the cores, /dev/shm and the store.
 
     Args:
         wants_gpu: the cluster profile has GPUs.
-        cores: what the scheduler promised to this rank; None if it promised nothing.
+        cores: what the scheduler allocated to this rank; None if unknown.
 
     Raises:
         BadNode: with the first thing that is wrong.
@@ -49,7 +49,7 @@ def examine(run: Path, wants_gpu: bool, cores: int | None) -> None:
 
 
 def check_store(run: Path) -> None:
-    """Write, flush and rename, as a checkpoint does; and is there room for one?"""
+    """Write, flush and rename a file, as a checkpoint does, and check the free space."""
     probe = run / "logs" / f".preflight-{socket.gethostname()}-{os.getpid()}"
     try:
         with open(probe, "wb") as file:
@@ -70,22 +70,22 @@ def check_store(run: Path) -> None:
 
 
 def shared_memory(folder: str = "/dev/shm") -> str | None:
-    """What is wrong with /dev/shm."""
+    """What is wrong with /dev/shm; None if nothing."""
     usage = os.statvfs(folder)
     free = usage.f_bavail * usage.f_frsize
     return f"{folder} has only {free >> 20} MB free" if free < SHARED_MEMORY else None
 
 
 def affinity(cores: int | None) -> str | None:
-    """What is wrong with the cores this process may use."""
+    """What is wrong with the cores that this process may use; None if nothing."""
     allowed = len(os.sched_getaffinity(0))
     if cores is None or allowed >= min(cores, os.cpu_count() or cores):
         return None
-    return f"this rank is bound to {allowed} of its {cores} cores; is --cpus-per-task given to srun?"
+    return f"this rank is bound to {allowed} of its {cores} cores; was --cpus-per-task passed to srun?"
 
 
 def device() -> str | None:
-    """What is wrong with the GPU: not there, or it computes wrongly."""
+    """What is wrong with the GPU (absent, or wrong results); None if nothing."""
     import torch
 
     if not torch.cuda.is_available():
@@ -95,4 +95,4 @@ def device() -> str | None:
         product = float((torch.ones(256, 256, device=here) @ torch.ones(256, 256, device=here)).sum())
     except RuntimeError as error:
         return f"its GPU fails: {one_line(error, 200)}"
-    return None if product == 256.0**3 else f"its GPU computes wrongly: {product:g} for {256**3}"
+    return None if product == 256.0**3 else f"its GPU gives wrong results: {product:g} instead of {256**3}"

@@ -16,13 +16,13 @@ from submitit.helpers import TorchDistributedEnvironment
 
 from dual_hpc.errors import DualError, one_line
 from dual_hpc.run.names import rank_log
-from dual_hpc.run.this_job import JOB_ID
+from dual_hpc.run.this_job import JOB_ID, restart_count
 from launch.cluster.profiles import Profile
 from launch.job import train_rank
 from launch.job.ports import port_of
-from launch.job.preflight import BadNode, examine, this_node
-from launch.job.rendezvous import add_up, keep_to_loopback, open_store, reachable, roll_call
-from launch.job.requeue import go_on, incarnation
+from launch.job.preflight import BadNode, check_node, this_node
+from launch.job.rendezvous import check_all_reduce, open_store, reachable_address, use_loopback, wait_for_all_ranks
+from launch.job.requeue import requeue_or_chain
 from launch.records import failures, submissions
 from launch.records.log_markers import JOB_START_MARKER
 
@@ -31,35 +31,36 @@ if TYPE_CHECKING:
 
 
 def run_rank(run_dir: str) -> str:
-    """Take this rank's place in the training of `run_dir`.
+    """Train `run_dir` as one rank of this job.
 
-    A rank that fails leaves at once, without the interpreter's clean-up: a process group whose peer is gone can hang
-    there, and the others are ended only when this process has.
+    A rank that fails exits at once, without the interpreter's clean-up: a process group whose peer is gone can hang
+    there, and the other ranks are ended only when this process has.
 
     Returns:
-        What `dual_hpc.training.loop.train` says: "finished" or "stopped".
+        As `dual_hpc.training.loop.train`: "finished" or "stopped".
     """
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2, signal.SIGTERM})  # until the training listens
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2, signal.SIGTERM})  # until the training handles them
     job = JobEnvironment()
     logs = Path(run_dir) / "logs"
     log = logs / rank_log(job.global_rank)
     set_environment(job)
     redirect_output(log)
     print(
-        f"{JOB_START_MARKER} {job.job_id}, restart {incarnation()}: rank {job.global_rank} on {this_node()}", flush=True
+        f"{JOB_START_MARKER} {job.job_id}, restart {restart_count()}: rank {job.global_rank} on {this_node()}",
+        flush=True,
     )
     if job.cluster == "local":
         die_with_parent()
     try:
-        store = ready(job, Path(run_dir))  # kept until torch has joined it
+        store = rendezvous(job, Path(run_dir))  # kept until torch has joined it
         from dual_hpc.training.loop import STOPPED, train
 
         ended = train(Path(run_dir))
         del store
         if ended == STOPPED and job.cluster == "slurm":
             if job.global_rank == 0:
-                go_on(Path(run_dir), job.job_id, incarnation(), train_rank)
-            leave(0)
+                requeue_or_chain(Path(run_dir), job.job_id, restart_count(), train_rank)
+            exit_now(0)
         return str(ended)
     except BaseException as error:
         traceback.print_exc()
@@ -73,36 +74,36 @@ def run_rank(run_dir: str) -> str:
                 host=socket.gethostname(),
                 message=one_line(message),
                 exit_code=code,
-                incarnation=incarnation(),
+                restart_count=restart_count(),
                 bad_nodes=error.nodes if isinstance(error, BadNode) else [],
                 log=str(log),
             ),
         )
-        leave(code)
+        exit_now(code)
 
 
-def ready(job: JobEnvironment, run: Path) -> Store:
-    """Make sure that this node is fit and that all ranks are there; returns the store at which they have met.
+def rendezvous(job: JobEnvironment, run: Path) -> Store:
+    """Check this node and wait for all ranks; returns the store that they share.
 
     Raises:
-        BadNode: a node is not fit, or does not answer.
+        BadNode: a node fails its checks, or does not answer.
         EnvironmentFault: the store is full, or the network between the nodes fails.
     """
     nodes = [job.hostnames[rank * job.num_nodes // job.num_tasks] for rank in range(job.num_tasks)]
-    asked = submissions.last_request(submissions.read(run))
-    profile = asked[1] if asked is not None else Profile()
+    requested = submissions.last_request(submissions.read(run))
+    profile = requested[1] if requested is not None else Profile()
     if job.cluster == "slurm":
-        promised = os.environ.get("SLURM_CPUS_PER_TASK")
-        examine(run, profile.has_gpus, int(promised) if promised else None)
+        allocated = os.environ.get("SLURM_CPUS_PER_TASK")
+        check_node(run, profile.has_gpus, int(allocated) if allocated else None)
     address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
     store = open_store(nodes, job.global_rank, address, port, profile.answer_seconds)
-    roll_call(store, nodes, job.global_rank, profile.answer_seconds)
+    wait_for_all_ranks(store, nodes, job.global_rank, profile.answer_seconds)
     if job.cluster == "slurm":
-        add_up(store, job.global_rank, job.num_tasks, profile.answer_seconds)
+        check_all_reduce(store, job.global_rank, job.num_tasks, profile.answer_seconds)
     return store
 
 
-def leave(code: int) -> NoReturn:
+def exit_now(code: int) -> NoReturn:
     """End this process at once."""
     sys.stdout.flush()
     sys.stderr.flush()
@@ -123,9 +124,9 @@ def set_environment(job: JobEnvironment) -> None:
     else:
         cores = int(os.environ.get("SLURM_CPUS_PER_TASK") or len(os.sched_getaffinity(0)))
     if job.num_nodes == 1:
-        keep_to_loopback()
+        use_loopback()
     else:
-        os.environ["MASTER_ADDR"] = reachable(exported.master_addr, os.environ)
+        os.environ["MASTER_ADDR"] = reachable_address(exported.master_addr, os.environ)
     os.environ.setdefault("OMP_NUM_THREADS", str(cores))
 
 
@@ -147,7 +148,7 @@ def die_with_parent() -> None:
 
 
 def exit_code_of(error: BaseException) -> int:
-    """2 for the user's mistakes, 130 for an interrupt, 1 otherwise."""
+    """2 for a user's mistake, 130 for an interrupt, 1 otherwise."""
     if isinstance(error, KeyboardInterrupt):
         return 130
     return error.exit_code if isinstance(error, DualError) else 1

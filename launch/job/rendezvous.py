@@ -1,6 +1,6 @@
-"""Where the ranks of a job meet: a store that listens no further than it must, a roll call, a sum over the network.
+"""How the ranks of a job find each other: a store on as few interfaces as possible, a wait for all, a test all-reduce.
 
-torch takes up the store that this process opened at MASTER_PORT; left to itself it would listen on every interface.
+torch uses the store that this process has opened at MASTER_PORT; its own would listen on every interface.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from launch.job.preflight import BadNode
 if TYPE_CHECKING:
     from torch.distributed import Store
 
-GRACE = 30.0  # seconds by which the others wait longer than rank 0, whose word counts
+GRACE = 30.0  # seconds that the others wait longer than rank 0, which decides
 POLL_SECONDS = 0.2
 
 
@@ -35,13 +35,13 @@ def open_store(nodes: Sequence[str], rank: int, address: str, port: int, seconds
     """
     from torch.distributed import TCPStore
 
-    patience = timedelta(seconds=seconds + GRACE)
+    timeout = timedelta(seconds=seconds + GRACE)
     try:
         if rank != 0:
-            return TCPStore(address, port, is_master=False, timeout=patience)
+            return TCPStore(address, port, is_master=False, timeout=timeout)
         listener = listen(address, port)
         return TCPStore(
-            *(address, port, None, True, patience),
+            *(address, port, None, True, timeout),
             wait_for_workers=False,
             multi_tenant=True,
             master_listen_fd=listener.detach() if listener is not None else None,
@@ -52,8 +52,8 @@ def open_store(nodes: Sequence[str], rank: int, address: str, port: int, seconds
 
 
 def listen(address: str, port: int) -> socket.socket | None:
-    """A socket that listens at `address` alone; None where a name stands for several addresses, or for the loopback:
-    other nodes may know this one by another.
+    """A socket that listens at `address` alone; None where the name resolves to several addresses or to the loopback:
+    other nodes may resolve it to another address.
     """
     found = {str(info[4][0]) for info in socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)}
     host = found.pop()
@@ -70,11 +70,11 @@ def listen(address: str, port: int) -> socket.socket | None:
     return listener
 
 
-def roll_call(store: Store, nodes: Sequence[str], rank: int, seconds: float) -> None:
-    """Wait until every rank is here.
+def wait_for_all_ranks(store: Store, nodes: Sequence[str], rank: int, seconds: float) -> None:
+    """Wait until every rank has reached this point.
 
     Raises:
-        BadNode: nodes from which a rank did not answer within `seconds`.
+        BadNode: nodes of which a rank did not answer within `seconds`.
     """
     here = [f"here/{peer}" for peer in range(len(nodes))]
     store.set(here[rank], "")
@@ -92,7 +92,7 @@ def roll_call(store: Store, nodes: Sequence[str], rank: int, seconds: float) -> 
         raise BadNode(f"{', '.join(silent)}: no answer within {seconds:.0f} s", silent)
 
 
-def add_up(store: Store, rank: int, size: int, seconds: float) -> None:
+def check_all_reduce(store: Store, rank: int, size: int, seconds: float) -> None:
     """One all-reduce over the network that the training will use.
 
     Raises:
@@ -106,7 +106,7 @@ def add_up(store: Store, rank: int, size: int, seconds: float) -> None:
         backend, device = "nccl", torch.device("cuda", int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
         torch.cuda.set_device(device)
     blocking = os.environ.get("TORCH_NCCL_BLOCKING_WAIT")
-    os.environ["TORCH_NCCL_BLOCKING_WAIT"] = "1"  # a timeout is an exception, not the end of the process
+    os.environ["TORCH_NCCL_BLOCKING_WAIT"] = "1"  # so that a timeout raises instead of ending the process
     try:
         dist.init_process_group(
             *(backend, None, timedelta(seconds=seconds), size, rank), store=dist.PrefixStore("preflight", store)
@@ -126,8 +126,8 @@ def add_up(store: Store, rank: int, size: int, seconds: float) -> None:
         raise EnvironmentFault(f"network: a first all-reduce over {backend} gave {found[:4]} instead of {expected:g}")
 
 
-def reachable(host: str, environ: Mapping[str, str]) -> str:
-    """The first node's name, or its address where nobody resolves the scheduler's names: srun was started there."""
+def reachable_address(host: str, environ: Mapping[str, str]) -> str:
+    """The first node's name, or its address where the scheduler's names do not resolve: srun was started there."""
     try:
         socket.getaddrinfo(host, None)
     except OSError:
@@ -135,8 +135,8 @@ def reachable(host: str, environ: Mapping[str, str]) -> str:
     return host
 
 
-def keep_to_loopback() -> None:
-    """The ranks of one node meet, and talk, without the network."""
+def use_loopback() -> None:
+    """Ranks of a single node communicate over the loopback interface."""
     os.environ["MASTER_ADDR"] = LOOPBACK
     for variable in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):
         os.environ.setdefault(variable, "lo")

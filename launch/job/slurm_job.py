@@ -1,4 +1,4 @@
-"""One job of Slurm for a run: the first, or one that a job chains behind itself."""
+"""Submit one job of Slurm for a run: the first, or one that a job chains after itself."""
 
 from __future__ import annotations
 
@@ -20,17 +20,22 @@ from launch.cluster.profiles import Profile
 from launch.cluster.sbatch import python_command, sbatch_parameters
 from launch.records import submissions
 
-# What each rank does with the run directory. Given by the caller, because the work itself may submit its successor.
-Work = Callable[[str], str]
+# What each rank calls with the run directory. Given by the caller: the rank itself may submit the next job.
+RankFunction = Callable[[str], str]
 
 
 def submit_slurm(
-    work: Work, run: Path, request: LaunchConfig, profile: Profile, entry: submissions.Entry, after: str | None = None
+    rank_function: RankFunction,
+    run: Path,
+    request: LaunchConfig,
+    profile: Profile,
+    entry: submissions.Entry,
+    after: str | None = None,
 ) -> Job[Any]:
-    """One job of Slurm that does `work` on a run.
+    """Submit a job of which each rank calls `rank_function` with the run directory.
 
     Args:
-        entry: what the run's history will say of it, once it has an id; its bad nodes are avoided.
+        entry: recorded in the run's submissions once the job has an id; its bad nodes are excluded.
         after: the job whose end it waits for.
 
     Raises:
@@ -41,7 +46,7 @@ def submit_slurm(
     executor.update_parameters(**sbatch_parameters(profile, request, run, sys.executable, after, entry.bad_nodes))
     try:
         with without_allocation():
-            job = executor.submit(work, str(run))
+            job = executor.submit(rank_function, str(run))
     except FailedJobError as error:
         raise EnvironmentFault(f"sbatch refused the job: {one_line(error)}") from error
     update = {"job_id": job.job_id, "request": request, "profile": profile}
@@ -51,14 +56,14 @@ def submit_slurm(
 
 @contextlib.contextmanager
 def without_allocation() -> Iterator[None]:
-    """Hide what sbatch would take for options, and what a job that submits its successor knows about itself.
+    """Hide the variables that sbatch would read as options, and those of the job that submits the next one.
 
-    SLURM_CONF says which cluster to talk to, and stays.
+    SLURM_CONF names the cluster, and stays.
     """
     prefixes = ("SLURM_", "SBATCH_", "SRUN_", "SUBMITIT_", "PMI_", "PMIX_")
     names = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", JOB_ID)
-    foreign = [key for key in os.environ if key.startswith(prefixes) or key in names]
-    hidden = {key: os.environ.pop(key) for key in foreign if key != "SLURM_CONF"}
+    inherited = [key for key in os.environ if key.startswith(prefixes) or key in names]
+    hidden = {key: os.environ.pop(key) for key in inherited if key != "SLURM_CONF"}
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""`logs/failures.jsonl`: what each failing rank said last, and which of them was the cause."""
+"""`logs/failures.jsonl`: the error of each failing rank, and which of them is the root cause."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from dual_hpc.run import jsonl, names
 
 
 class Failure(BaseModel):
-    """One rank's end. A rank that was killed could not speak: its record is written by its controller."""
+    """A rank's failure; that of a killed rank is recorded by its controller."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
 
     job_id: str
     rank: int
@@ -22,7 +22,7 @@ class Failure(BaseModel):
     message: str
     exit_code: int
     killed: bool = False
-    incarnation: int = 0
+    restart_count: int = Field(0, alias="incarnation")  # keeps its written name (contract 11)
     bad_nodes: list[str] = Field(default_factory=list)
     log: str
     time: float = Field(default_factory=time.time)
@@ -39,9 +39,9 @@ def read(logs: Path, job_id: str) -> list[Failure]:
 
 
 def root_cause(failures: Iterable[Failure]) -> Failure | None:
-    """The failure the others follow from.
+    """The failure that caused the others.
 
-    A killed rank comes first: its peers see a broken connection, and say so before the controller has noticed. Then
-    a mistake of the user (exit code 2), then whoever failed first.
+    A bad node comes first, then a killed rank: its peers see a broken connection and report it before the controller
+    has noticed. Then a user's mistake (exit code 2), then the earliest.
     """
     return min(failures, key=lambda f: (not f.bad_nodes, not f.killed, f.exit_code != 2, f.time, f.rank), default=None)

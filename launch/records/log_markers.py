@@ -1,4 +1,4 @@
-"""Lines that a job writes into its ranks' logs, by which `dual-hpc why` finds where a job starts and ends."""
+"""Lines that a job writes into its ranks' logs; `dual-hpc why` finds by them where a job starts and ends."""
 
-JOB_START_MARKER = "beginning: job"  # how a rank's log begins each time that its job is started
-JOB_END_MARKER = "this job ends here"  # how a job says that it does not continue, or how; see launch/job/requeue.py
+JOB_START_MARKER = "beginning: job"  # first line of a rank's log at each start of its job
+JOB_END_MARKER = "this job ends here"  # followed by how the job continues, or why not; see launch/job/requeue.py

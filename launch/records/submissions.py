@@ -1,7 +1,7 @@
-"""`submissions.jsonl` in the run directory: every job asked for, by whom and why, and what a job did to be continued.
+"""`submissions.jsonl` in the run directory: every job submitted, by whom and why, and how jobs continued themselves.
 
-It tells a job that must continue what was asked for (the request and the profile may have come from a command line
-that is long gone), and a watcher which job of the scheduler is the run's.
+A job that continues itself reads its request and profile here (they may come from a command line), and every other
+command the id of the run's job.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from dual_hpc.config.schema import LaunchConfig
 from dual_hpc.run import jsonl, names
 from launch.cluster.profiles import Profile
 
-QUEUED = "in the queue"  # where a stop met the job
-CTRL_C = "Ctrl-C"  # how a watcher was asked to stop a local job
-BY_USER = "stopped by the user"  # why a job that was told to stop does not go on
+QUEUED = "in the queue"  # cause of a stop: the job had not started
+CTRL_C = "Ctrl-C"  # cause of a stop: the command that follows a local job was interrupted
+BY_USER = "stopped by the user"  # why a stopped job does not continue itself
 
 
 class Entry(BaseModel):
-    """One line; what newer code has added to it is passed over.
+    """One line; keys that newer code has added are ignored.
 
     Attributes:
         event: "submit" by a user; "requeue" and "chain" by a job that continues itself (chain: a new job id);
-            "leave" by a job that was stopped and does not; "stop" and "cancel" by a user.
+            "leave" by a job that does not continue; "stop" and "cancel" by a user.
         job_id: as the scheduler knows it (an array's member is "123_4"); a local job's is its controller's pid.
-        cause: why a job continues itself or does not; of a stop, that it met the job in the queue, or was Ctrl-C.
+        cause: why a job continues itself or does not; of a stop, QUEUED or CTRL_C.
         step: the newest checkpoint at that moment; 0 without one.
         bad_nodes: those that a continuation must avoid.
     """
@@ -48,23 +48,23 @@ class Entry(BaseModel):
     @field_validator("request", "profile", mode="before")
     @classmethod
     def _known(cls, value: object, info: ValidationInfo) -> object:
-        # A command reads a setting that it does not know as a mistake; a job reads what a newer command wrote.
+        # In a configuration an unknown setting is a mistake; here it was written by a newer version.
         model = LaunchConfig if info.field_name == "request" else Profile
         return {k: v for k, v in value.items() if k in model.model_fields} if isinstance(value, dict) else value
 
 
 def record(run: Path, entry: Entry) -> None:
-    """Append one entry to the run's history."""
+    """Append one entry to the run's submissions."""
     jsonl.append(run / names.SUBMISSIONS, entry)
 
 
 def read(run: Path) -> list[Entry]:
-    """The run's history, oldest first."""
+    """The run's submissions and what followed, oldest first."""
     return jsonl.read(run / names.SUBMISSIONS, Entry)
 
 
 def last_request(entries: list[Entry]) -> tuple[LaunchConfig, Profile] | None:
-    """What was asked for last, and on which cluster."""
+    """The newest request, and its cluster."""
     for entry in reversed(entries):
         if entry.request is not None and entry.profile is not None:
             return entry.request, entry.profile
@@ -81,8 +81,8 @@ def jobs(entries: list[Entry]) -> list[str]:
     return list(dict.fromkeys(entry.job_id for entry in entries if entry.event in ("submit", "chain")))
 
 
-def spent(entries: list[Entry]) -> int:
-    """Continuations since a user asked last, those after a preemption left out: what a budget bounds."""
+def continuations_used(entries: list[Entry]) -> int:
+    """Continuations since the user's last submission, those after a preemption left out."""
     count = 0
     for entry in entries:
         if entry.event == "submit":
@@ -92,10 +92,10 @@ def spent(entries: list[Entry]) -> int:
     return count
 
 
-def failed_at(entries: list[Entry]) -> int:
-    """The checkpoint from which the last continuation after a failure went on; 0 if there was none since a user asked.
+def last_failure_step(entries: list[Entry]) -> int:
+    """The newest checkpoint when the run was last continued after a failure; 0 if it was not, since its submission.
 
-    A failure that comes back before the next checkpoint would come back for ever.
+    A failure that repeats before the next checkpoint would repeat for ever.
     """
     for entry in reversed(entries):
         if entry.event == "submit":
@@ -106,21 +106,21 @@ def failed_at(entries: list[Entry]) -> int:
 
 
 def is_cancelled(entries: list[Entry]) -> bool:
-    """True if a user's last word was `cancel`."""
-    words = [entry.event for entry in entries if entry.event in ("submit", "stop", "cancel")]
-    return words[-1:] == ["cancel"]
+    """True if the user's last command was `cancel`."""
+    commands = [entry.event for entry in entries if entry.event in ("submit", "stop", "cancel")]
+    return commands[-1:] == ["cancel"]
 
 
 def bad_nodes(entries: list[Entry]) -> list[str]:
-    """The nodes that were found to be bad since a user asked last."""
+    """The nodes that failed their checks since the user's last submission."""
     found: list[str] = []
     for entry in entries:
         found = [] if entry.event == "submit" else [*found, *entry.bad_nodes]
     return sorted(set(found))
 
 
-def budget(request: LaunchConfig) -> int:
-    """How often a run may be continued when its time is up: so often that all its jobs have `total_hours`."""
+def continuations_allowed(request: LaunchConfig) -> int:
+    """How often a run is continued at its time limit: as often as all its jobs together have `total_hours`."""
     if request.total_hours is None:
         return request.max_continuations
     return max(0, math.ceil(request.total_hours / request.hours) - 1)

@@ -194,7 +194,7 @@ def _node_failure(e: Evidence) -> Diagnosis:
 
 
 def _out_of_time(e: Evidence) -> Diagnosis:
-    spent = submissions.spent(list(e.history))
+    spent = submissions.continuations_used(list(e.history))
     sentence = f"the time limit ended it {e.at} after {spent} continuations"
     return Diagnosis(State.OUT_OF_TIME, sentence, f"{e.resume} (launch.hours= for more)")
 

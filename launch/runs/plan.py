@@ -18,7 +18,7 @@ from dual_hpc.plugins import load_plugins, plugin_hashes
 from dual_hpc.run import names
 from dual_hpc.run.directory import RunDir
 from launch.cluster.code_archive import code_version
-from launch.cluster.profiles import Profile, load_profile, own_file
+from launch.cluster.profiles import Profile, load_profile, profile_path
 from launch.records import submissions
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def plan_config(config: RunConfig, shards: Sequence[str] = ()) -> PlannedRun:
     load_plugins(config.plugins)
     # The working directory of the job, or of the next command, is not this one.
     config.store = str(Path(config.store).absolute())
-    config.launch.profile = str(own_file(config.launch.profile) or config.launch.profile)
+    config.launch.profile = str(profile_path(config.launch.profile) or config.launch.profile)
     chosen = shards or config.data.shards or default_shards(config)
     config.data.shards = [str(Path(folder).absolute()) for folder in chosen]
     check_store(Path(config.store))
@@ -107,7 +107,7 @@ def plan_resumption(run: RunDir, overrides: Sequence[str]) -> tuple[PlannedRun, 
     config = load_config(run.config_file, [*former, *overrides])
     # One that is named anew is read anew: its file may have been mended since.
     if any(override.partition("=")[0].strip() == "launch.profile" for override in overrides):
-        config.launch.profile = str(own_file(config.launch.profile) or config.launch.profile)
+        config.launch.profile = str(profile_path(config.launch.profile) or config.launch.profile)
         profile = load_profile(config.launch.profile)
     return PlannedRun(run.path, config), profile
 

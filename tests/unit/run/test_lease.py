@@ -17,20 +17,20 @@ from dual_hpc.checkpoint import commit, select
 from dual_hpc.errors import EnvironmentFault, UserError
 from dual_hpc.group import Alone
 from dual_hpc.run import lease as leases
-from dual_hpc.run.lease import Holder, Lease, judge
+from dual_hpc.run.lease import Holder, Lease, decide
 from dual_hpc.run.names import LEASE
 
 
-def holder(job_id: str = "1", incarnation: int = 0, machine: str = "here boot") -> Holder:
-    return Holder(token="t", job_id=job_id, incarnation=incarnation, machine=machine, pid=1, born="1")
+def holder(job_id: str = "1", restart_count: int = 0, machine: str = "here boot") -> Holder:
+    return Holder(token="t", job_id=job_id, restart_count=restart_count, machine=machine, pid=1, start_time="1")
 
 
 def never(reason: str) -> None:
     raise AssertionError(reason)
 
 
-def take(folder: Path, job_id: str = "1", incarnation: int = 0, lost: Callable[[str], Any] = never) -> Lease:
-    return Lease.acquire(folder, job_id, incarnation, lost, silent=0.4)
+def take(folder: Path, job_id: str = "1", restart_count: int = 0, lost: Callable[[str], Any] = never) -> Lease:
+    return Lease.acquire(folder, job_id, restart_count, lost, silent=0.4)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def take(folder: Path, job_id: str = "1", incarnation: int = 0, lost: Callable[[
     ],
 )
 def test_who_may_take_a_lease(present: Holder | None, lives: bool, answer: str) -> None:
-    assert judge(present, holder("1", 1), lambda _: lives) == answer
+    assert decide(present, holder("1", 1), lambda _: lives) == answer
 
 
 def test_a_lease_is_given_back_and_taken_again(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_a_silent_holder_on_another_machine_is_replaced_and_a_beating_one_is_not
 def test_a_zombie_is_told_and_can_neither_commit_nor_check_nor_release(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(leases, "BEAT_SECONDS", 0.05)
+    monkeypatch.setattr(leases, "HEARTBEAT_SECONDS", 0.05)
     told = threading.Event()
     zombie = take(tmp_path, "1", 0, lambda reason: told.set())
     commit.save(tmp_path, Alone(), lambda _: {}, step=3, zero_stage=0, precision="fp32", state={}, fence=zombie.check)
@@ -120,7 +120,7 @@ def test_a_file_system_that_is_away_for_a_moment_ends_nobody_but_nothing_is_publ
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked, told = threading.Semaphore(0), threading.Event()
-    monkeypatch.setattr(leases, "BEAT_SECONDS", 0.02)
+    monkeypatch.setattr(leases, "HEARTBEAT_SECONDS", 0.02)
     lease = take(tmp_path, lost=lambda reason: told.set())
     read = leases._read
 
@@ -147,7 +147,7 @@ def test_a_damaged_lease_holds_nobody(tmp_path: Path, content: bytes) -> None:
 
 
 def test_a_heart_beats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leases, "BEAT_SECONDS", 0.02)
+    monkeypatch.setattr(leases, "HEARTBEAT_SECONDS", 0.02)
     lease = take(tmp_path)
     seen = set()
     for _ in range(6000):
@@ -157,3 +157,21 @@ def test_a_heart_beats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         threading.Event().wait(0.01)
     lease.release()
     assert len(seen) > 2
+
+
+def test_the_written_names_are_those_of_earlier_versions(tmp_path: Path) -> None:
+    """The archived code of a run, older or newer, reads the same file (contract 11)."""
+    lease = take(tmp_path, "7", 2)
+    written = json.loads((tmp_path / LEASE).read_text())
+    assert {"token", "job_id", "incarnation", "machine", "pid", "born", "beat"} == written.keys()
+    assert (written["job_id"], written["incarnation"]) == ("7", 2)
+    lease.release()
+
+
+def test_a_holder_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+    lease = take(tmp_path, "7")
+    written = json.loads((tmp_path / LEASE).read_text())
+    (tmp_path / LEASE).write_text(json.dumps({**written, "added_later": 1}))
+    with pytest.raises(UserError, match="job 7 works on this run"):
+        take(tmp_path, "8")
+    lease.release()

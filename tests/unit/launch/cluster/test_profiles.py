@@ -8,7 +8,7 @@ import pytest
 
 from dual_hpc.config.schema import LaunchConfig
 from dual_hpc.errors import UserError
-from launch.cluster.profiles import Profile, load_profile, own_file, profile_names
+from launch.cluster.profiles import Profile, load_profile, profile_names, profile_path
 from launch.cluster.sbatch import sbatch_text
 
 
@@ -63,9 +63,9 @@ def test_a_file_of_ones_own_is_found_from_everywhere(tmp_path: Path, monkeypatch
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("PLACE", str(tmp_path))
     for source in ("mine.yaml", "./mine.yaml", "~/mine.yaml", "$PLACE/mine.yaml"):
-        assert own_file(source) == tmp_path / "mine.yaml"
+        assert profile_path(source) == tmp_path / "mine.yaml"
         assert load_profile(source) == Profile(name="mine", max_nodes=3)
-    assert own_file("dev") is None
+    assert profile_path("dev") is None
 
 
 def test_a_further_option_is_a_flag_a_number_or_a_word(tmp_path: Path) -> None:

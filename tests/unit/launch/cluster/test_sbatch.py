@@ -29,8 +29,8 @@ REQUESTS = {
 FORMS: dict[str, dict[str, Any]] = {
     "run": {},
     "sweep": {"members": 25, "parallel": 5},
-    "tasks": {"members": 4, "parallel": 4, "goes_on": False},
-    "command": {"goes_on": False},
+    "tasks": {"members": 4, "parallel": 4, "continues": False},
+    "command": {"continues": False},
 }
 GOLDEN_ONES = [(name, "run") for name in sorted(REQUESTS)] + [
     ("jean-zay-h100", "sweep"),

@@ -11,26 +11,26 @@ import pytest
 
 from dual_hpc.errors import EnvironmentFault
 from launch.job import preflight
-from launch.job.preflight import BadNode, affinity, examine, shared_memory
+from launch.job.preflight import BadNode, affinity, check_node, shared_memory
 from launch.records.failures import Failure, root_cause
 
 
 def test_a_good_node_passes_and_nothing_is_left_behind(tmp_path: Path) -> None:
     (tmp_path / "logs").mkdir()
-    examine(tmp_path, wants_gpu=False, cores=1)
+    check_node(tmp_path, wants_gpu=False, cores=1)
     assert list((tmp_path / "logs").iterdir()) == []
 
 
 def test_a_store_that_cannot_be_written_is_the_nodes(tmp_path: Path) -> None:
     with pytest.raises(BadNode, match=r"node .*cannot be written"):
-        examine(tmp_path / "not mounted", wants_gpu=False, cores=None)
+        check_node(tmp_path / "not mounted", wants_gpu=False, cores=None)
 
 
 def test_a_full_store_is_no_nodes_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "logs").mkdir()
     monkeypatch.setattr(preflight, "STORE_BYTES", 1 << 60)
     with pytest.raises(EnvironmentFault, match="are free") as caught:
-        examine(tmp_path, wants_gpu=False, cores=None)
+        check_node(tmp_path, wants_gpu=False, cores=None)
     assert not isinstance(caught.value, BadNode)
 
 
@@ -42,7 +42,7 @@ def test_a_quota_that_is_used_up_excludes_no_node(tmp_path: Path, monkeypatch: p
     (tmp_path / "logs").mkdir()
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(EnvironmentFault, match=r"store: .* cannot be written") as caught:
-        examine(tmp_path, wants_gpu=False, cores=None)
+        check_node(tmp_path, wants_gpu=False, cores=None)
     assert not isinstance(caught.value, BadNode)
 
 

@@ -14,7 +14,14 @@ from dual_hpc.errors import EnvironmentFault
 from launch.job import rendezvous
 from launch.job.ports import LOOPBACK, free_port
 from launch.job.preflight import BadNode
-from launch.job.rendezvous import add_up, keep_to_loopback, listen, open_store, reachable, roll_call
+from launch.job.rendezvous import (
+    check_all_reduce,
+    listen,
+    open_store,
+    reachable_address,
+    use_loopback,
+    wait_for_all_ranks,
+)
 
 pytest.importorskip("torch")
 
@@ -28,7 +35,7 @@ def together(nodes: list[str], present: list[int], port: int, seconds: float) ->
         try:
             store = open_store(nodes, number, LOOPBACK, port, seconds)
             kept.append(store)
-            roll_call(store, nodes, number, seconds)
+            wait_for_all_ranks(store, nodes, number, seconds)
         except EnvironmentFault as error:
             return error
         return None
@@ -77,10 +84,10 @@ def test_torch_takes_up_the_store_which_listens_on_the_loopback_alone(monkeypatc
         monkeypatch.setenv(name, str(value))
     for name in ("MASTER_ADDR", "GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):
         monkeypatch.delenv(name, raising=False)
-    keep_to_loopback()
+    use_loopback()
     store = open_store(["n1"], 0, os.environ["MASTER_ADDR"], port, 60)
-    roll_call(store, ["n1"], 0, 60)
-    add_up(store, 0, 1, 60)
+    wait_for_all_ranks(store, ["n1"], 0, 60)
+    check_all_reduce(store, 0, 1, 60)
     dist.init_process_group("gloo")
     try:
         assert listening_at(port) == ["0100007F"]
@@ -110,9 +117,9 @@ def test_a_name_of_one_address_is_listened_at_there_alone(monkeypatch: pytest.Mo
 
 def test_where_nobody_resolves_a_nodes_name_its_address_serves() -> None:
     launched = {"SLURM_LAUNCH_NODE_IPADDR": "10.0.0.7"}
-    assert reachable("localhost", launched) == "localhost"
-    assert reachable("no-such-node.invalid", launched) == "10.0.0.7"
-    assert reachable("no-such-node.invalid", {}) == "no-such-node.invalid"
+    assert reachable_address("localhost", launched) == "localhost"
+    assert reachable_address("no-such-node.invalid", launched) == "10.0.0.7"
+    assert reachable_address("no-such-node.invalid", {}) == "no-such-node.invalid"
 
 
 def test_a_wrong_sum_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,4 +130,4 @@ def test_a_wrong_sum_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dist, "all_reduce", lambda total: total.mul_(3))
     store = open_store(["n1"], 0, LOOPBACK, free_port(), 60)
     with pytest.raises(EnvironmentFault, match=r"gave \[3.0\] instead of 1"):
-        add_up(store, 0, 1, 60)
+        check_all_reduce(store, 0, 1, 60)

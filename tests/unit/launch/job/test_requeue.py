@@ -17,13 +17,21 @@ from launch.cluster import slurm
 from launch.cluster.profiles import Profile
 from launch.cluster.slurm import JobFacts, parse_facts
 from launch.job import requeue
-from launch.job.requeue import Decision, Policy, decide, go_on
-from launch.job.slurm_job import Work
+from launch.job.requeue import Decision, Policy, decide, requeue_or_chain
+from launch.job.slurm_job import RankFunction
 from launch.records import failures, submissions
-from launch.records.submissions import Entry, bad_nodes, budget, failed_at, jobs, last_job, spent
+from launch.records.submissions import (
+    Entry,
+    bad_nodes,
+    continuations_allowed,
+    continuations_used,
+    jobs,
+    last_failure_step,
+    last_job,
+)
 
 RUNNING = JobFacts("RUNNING", restarts=0, reason="None", preempted=False, seconds_left=3600)
-POLICY = Policy(incarnation=0, may_requeue=True, signal_seconds=60, spent=0, budget=10)
+POLICY = Policy(restart_count=0, may_requeue=True, signal_seconds=60, continuations_used=0, continuations_allowed=10)
 
 
 @pytest.mark.parametrize(
@@ -64,12 +72,12 @@ def test_a_cancelled_job_never_rises_and_a_stopped_run_stays_so(
     assert decide(facts, replace(POLICY, user_error=True), failed).action == "leave"
     if state == "COMPLETING" and reason != "TimeLimit":
         assert decide(facts, POLICY, failed).action == "leave"
-    if restarts > POLICY.incarnation:
+    if restarts > POLICY.restart_count:
         assert decide(facts, POLICY, failed).action == "leave"
 
 
 def test_only_preemption_is_free_of_the_budget() -> None:
-    poor = replace(POLICY, spent=10)
+    poor = replace(POLICY, continuations_used=10)
     assert decide(replace(RUNNING, seconds_left=1), poor).action == "leave"
     assert decide(RUNNING, poor).action == "leave"
     assert decide(replace(RUNNING, preempted=True), poor).action == "requeue"
@@ -77,15 +85,15 @@ def test_only_preemption_is_free_of_the_budget() -> None:
 
 def test_a_failure_goes_on_only_from_a_newer_checkpoint() -> None:
     assert decide(RUNNING, POLICY, failed=True).action == "leave"  # nothing saved: it would fail again
-    assert decide(RUNNING, replace(POLICY, progress=10), failed=True).cause == "failure"
-    assert decide(RUNNING, replace(POLICY, progress=10, failed_at=10), failed=True).action == "leave"
-    assert decide(RUNNING, replace(POLICY, progress=20, failed_at=10), failed=True).action == "requeue"
+    assert decide(RUNNING, replace(POLICY, newest_step=10), failed=True).cause == "failure"
+    assert decide(RUNNING, replace(POLICY, newest_step=10, last_failure_step=10), failed=True).action == "leave"
+    assert decide(RUNNING, replace(POLICY, newest_step=20, last_failure_step=10), failed=True).action == "requeue"
 
 
 def test_a_bad_node_is_left_even_before_the_first_checkpoint() -> None:
     bad = replace(POLICY, bad_node=True)
     assert decide(RUNNING, bad, failed=True) == Decision("chain", "bad node")
-    assert decide(RUNNING, replace(bad, spent=10), failed=True).action == "leave"
+    assert decide(RUNNING, replace(bad, continuations_used=10), failed=True).action == "leave"
     told = [
         Entry(event="requeue", job_id="1", bad_nodes=["n2"]),
         Entry(event="chain", job_id="2", bad_nodes=["n1", "n2"]),
@@ -102,14 +110,14 @@ def test_the_history_counts_what_the_decision_needs() -> None:
         Entry(event="chain", job_id="3", cause="failure", step=20),
         Entry(event="requeue", job_id="3", cause="time limit", step=40),
     ]
-    assert spent(entries) == 2 and failed_at(entries) == 20
+    assert continuations_used(entries) == 2 and last_failure_step(entries) == 20
     assert jobs(entries) == ["1", "2", "3"] and last_job(entries) == "3"
-    assert spent(entries[:2]) == 1 and failed_at(entries[:4]) == 0
+    assert continuations_used(entries[:2]) == 1 and last_failure_step(entries[:4]) == 0
 
 
 @pytest.mark.parametrize(("hours", "total", "most"), [(20, 100, 4), (20, 101, 5), (20, 10, 0), (20, None, 10)])
 def test_the_total_hours_bound_the_continuations(hours: float, total: float | None, most: int) -> None:
-    assert budget(LaunchConfig(hours=hours, total_hours=total)) == most
+    assert continuations_allowed(LaunchConfig(hours=hours, total_hours=total)) == most
 
 
 def test_the_words_of_scontrol_are_understood() -> None:
@@ -151,9 +159,9 @@ def work(folder: str) -> str:
     return folder
 
 
-def failed(run: Path, message: str, incarnation: int = 0, **more: Any) -> None:
+def failed(run: Path, message: str, restart_count: int = 0, **more: Any) -> None:
     said = {"job_id": "7", "rank": 1, "host": "n2", "message": message, "exit_code": 1, "log": ""}
-    failures.record(run / "logs", failures.Failure(**said, incarnation=incarnation, **more))
+    failures.record(run / "logs", failures.Failure(**said, restart_count=restart_count, **more))
 
 
 @pytest.mark.parametrize("code", [128 + signal.SIGUSR2, 128 + signal.SIGTERM])
@@ -161,10 +169,10 @@ def test_ranks_that_a_signal_ended_before_they_could_hear_it_go_on(
     run: Path, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
     slurm = Controller(monkeypatch, RUNNING)
-    assert go_on(run, "7", 0, work, failed=True, exit_code=code) == Decision("requeue", "signal")
+    assert requeue_or_chain(run, "7", 0, work, failed=True, exit_code=code) == Decision("requeue", "signal")
     assert slurm.told == ["scontrol requeue 7"]
     failed(run, "broken")
-    assert go_on(run, "7", 0, work, failed=True, exit_code=code).action == "leave"
+    assert requeue_or_chain(run, "7", 0, work, failed=True, exit_code=code).action == "leave"
 
 
 def test_nodes_that_were_named_are_avoided_by_the_next_job_also_those_of_earlier_ones(
@@ -173,15 +181,17 @@ def test_nodes_that_were_named_are_avoided_by_the_next_job_also_those_of_earlier
     Controller(monkeypatch, RUNNING)
     chained: list[tuple[str | None, list[str]]] = []
 
-    def submit(work: Work, run: Path, request: LaunchConfig, profile: Profile, entry: Entry, after: str | None) -> None:
+    def submit(
+        work: RankFunction, run: Path, request: LaunchConfig, profile: Profile, entry: Entry, after: str | None
+    ) -> None:
         chained.append((after, entry.bad_nodes))
         submissions.record(run, entry)
 
     monkeypatch.setattr(requeue, "submit_slurm", submit)
     failed(run, "node n3: no answer", bad_nodes=["n3"])
-    assert go_on(run, "7", 0, work, failed=True) == Decision("chain", "bad node")
-    failed(run, "node n1: /dev/shm has only 0 MB free", incarnation=1, bad_nodes=["n1"])
-    go_on(run, "7", 1, work, failed=True)
+    assert requeue_or_chain(run, "7", 0, work, failed=True) == Decision("chain", "bad node")
+    failed(run, "node n1: /dev/shm has only 0 MB free", restart_count=1, bad_nodes=["n1"])
+    requeue_or_chain(run, "7", 1, work, failed=True)
     assert chained == [("7", ["n3"]), ("7", ["n1", "n3"])]
 
 
@@ -192,5 +202,5 @@ def test_a_slurm_that_does_not_answer_leaves_the_run_where_it_is(run: Path, monk
         raise EnvironmentFault("scontrol does not answer")
 
     monkeypatch.setattr(slurm, "facts", silent)
-    assert go_on(run, "7", 0, work) == Decision("leave", "could not go on: scontrol does not answer")
+    assert requeue_or_chain(run, "7", 0, work) == Decision("leave", "could not continue: scontrol does not answer")
     assert submissions.read(run)[-1].event == "leave"

@@ -35,3 +35,12 @@ def test_records_of_other_jobs_and_torn_lines_are_left_out(tmp_path: Path) -> No
     with open(tmp_path / FAILURES, "a") as file:
         file.write('{"job_id": "7", "ra')
     assert [found.rank for found in read(tmp_path, "7")] == [1]
+
+
+def test_the_restart_count_keeps_its_written_name(tmp_path: Path) -> None:
+    """Code of earlier and later versions works on the same run (contract 11)."""
+    failure = Failure(job_id="7", rank=0, host="n1", message="x", exit_code=1, restart_count=2, log="log")
+    record(tmp_path, failure)
+    text = (tmp_path / FAILURES).read_text()
+    assert '"incarnation":2' in text and "restart_count" not in text
+    assert read(tmp_path, "7") == [failure]

@@ -17,6 +17,7 @@ from launch import aftermath
 from launch.cluster.profiles import load_profile
 from launch.cluster.sbatch import sbatch_text
 from launch.commands.submit import task_words
+from launch.job.on_failure import slurm_job_id
 from launch.job.slurm_job import without_allocation
 from launch.records import submissions
 from launch.runs.plan import plan_resumption
@@ -43,10 +44,10 @@ def test_the_members_of_an_array_are_told_apart(tmp_path: Path, monkeypatch: pyt
         run.path.mkdir(parents=True)
         submissions.record(run.path, submissions.Entry(event="submit", job_id=f"7_{number}"))
     monkeypatch.setenv("SLURM_JOB_ID", "9")
-    assert aftermath.job_id() == "9"
+    assert slurm_job_id() == "9"
     monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "7")
     monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "1")
-    assert aftermath.job_id() == "7_1"
+    assert slurm_job_id() == "7_1"
     assert aftermath.run_of(path, "7_1") == sweep.runs()[1].path
 
 
