@@ -29,7 +29,7 @@ from tests.distributed.nursery import Nursery
 
 RANK = Path(__file__).parents[1] / "tests" / "distributed" / "workers" / "train.py"
 RANKS, STEPS, STAGES = 2, 9, (1, 2, 3)
-POINTS = ("made", "written", "manifest", "renamed", "latest")
+POINTS = ("made", "written", "manifest", "renamed")
 SETTINGS = (
     *("data.protocol=all", "data.image_size=32", "data.max_seconds=1", "data.global_batch=4", "data.micro_batch=2"),
     *("data.workers=1", "model.hidden_size=16", "model.num_heads=2", "model.dropout=0.1", "training.log_every=1"),
@@ -106,8 +106,8 @@ def chaos(kills: int, folder: Path, shards: Path, chance: random.Random) -> Tall
         nursery.close()
         nursery = Nursery()
         stage = STAGES[tally.runs % len(STAGES)]
-        apart = tally.runs % 4 != 3
-        run = new_run(folder, f"killed-{tally.runs}", shards, stage, apart)
+        asynchronous = tally.runs % 4 != 3
+        run = new_run(folder, f"killed-{tally.runs}", shards, stage, asynchronous)
         while True:
             if tally.kills >= kills:
                 job(nursery, run)
@@ -138,10 +138,10 @@ def draw(chance: random.Random, seconds: float) -> tuple[str, int, dict[str, Any
     return f"in a save: {point}", victim, {"point": f"{point}:{chance.randint(1, 2)}"}
 
 
-def new_run(folder: Path, name: str, shards: Path, stage: int, apart: bool = True) -> RunDir:
+def new_run(folder: Path, name: str, shards: Path, stage: int, asynchronous: bool = True) -> RunDir:
     """A run directory; neither the name nor who writes checkpoints is part of what decides the result."""
     settings = [f"data.shards=[{shards}]", f"store={folder}", f"training.zero_stage={stage}", *SETTINGS]
-    settings.append(f"checkpoint.asynchronous={str(apart).lower()}")
+    settings.append(f"checkpoint.asynchronous={str(asynchronous).lower()}")
     return RunDir.create(folder / "runs" / name, load_config("demo", settings))
 
 

@@ -13,11 +13,11 @@ from typing import Any
 
 from benchmarks.checkpoint import STEPS
 from benchmarks.checkpoint.subject import Subject, by_deepspeed, by_torch, by_us
-from dual_hpc.training.distributed import joined
+from dual_hpc.training.distributed import init_distributed
 
 
 def main(action: str, folder: str, rounds: str = "1") -> None:
-    with joined(10) as world:
+    with init_distributed(10) as world:
         subject = Subject(world, Path(folder) / "ours")
         answer = start(subject) if action == "start" else save(subject, Path(folder), int(rounds))
         if world.rank == 0:
@@ -38,8 +38,8 @@ def save(subject: Subject, folder: Path, rounds: int) -> dict[str, list[dict[str
     group = dist.new_group(backend="gloo")
     ways: dict[str, Callable[[], Callable[[], Any]]] = {
         "nothing": lambda: lambda: None,
-        "ours, synchronous": lambda: by_us(subject, apart=False),
-        "ours, asynchronous": lambda: by_us(subject, apart=True),
+        "ours, synchronous": lambda: by_us(subject, asynchronous=False),
+        "ours, asynchronous": lambda: by_us(subject, asynchronous=True),
         "DeepSpeed save_checkpoint": lambda: by_deepspeed(subject, folder / "peer"),
         "torch async_save": lambda: by_torch(subject, folder / "peer", group),
     }
@@ -64,7 +64,7 @@ def measure(subject: Subject, begin: Callable[[], Callable[[], Any]]) -> dict[st
         memory: bytes that the process had at most, above what it had before.
     """
     world = subject.world
-    world.gather(None)
+    world.all_gather(None)
     reset_peak()
     before, began = memory("VmRSS"), time.perf_counter()
     end = begin()
@@ -79,7 +79,7 @@ def measure(subject: Subject, begin: Callable[[], Callable[[], Any]]) -> dict[st
         "total": now - began,
         "memory": memory("VmHWM") - before,
     }
-    every = world.gather(mine)
+    every = world.all_gather(mine)
     return {key: max(figures[key] for figures in every) for key in mine}
 
 

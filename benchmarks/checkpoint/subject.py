@@ -12,8 +12,9 @@ from dual_hpc.config import RunConfig, load_config
 from dual_hpc.model import build_model
 from dual_hpc.training.distributed import World
 from dual_hpc.training.engine import Engine
-from dual_hpc.training.saving import Progress, Saver
-from dual_hpc.training.step import Wishes, train_step
+from dual_hpc.training.saving import Saver
+from dual_hpc.training.state import TrainingState
+from dual_hpc.training.step import RankRequests, train_step
 
 ACCUMULATION, MICRO, SECONDS, RATE, VIDEO_HZ, SIZE = 2, 4, 4.0, 16_000, 5, 48
 PREPROCESSING = {
@@ -29,7 +30,7 @@ class Subject:
     """A model under DeepSpeed, and its savers.
 
     Attributes:
-        savers: by whether files are written beside the training.
+        savers: by `checkpoint.asynchronous`.
     """
 
     def __init__(self, world: World, folder: Path) -> None:
@@ -37,22 +38,24 @@ class Subject:
         batch = world.size * ACCUMULATION * MICRO
         settings = [f"data.global_batch={batch}", f"data.micro_batch={MICRO}", "model.use_text=false"]
         settings += ["model.hidden_size=256", "training.zero_stage=1", "checkpoint.keep_last=1"]
-        configs = {apart: config_with(settings, apart) for apart in (False, True)}
+        configs = {mode: config_with(settings, mode) for mode in (False, True)}
         model = build_model(configs[False].model, ["a", "b", "c", "d"], PREPROCESSING, None, None)
         self.world = world
         self.engine = Engine(model, configs[False], world.size, ACCUMULATION)
         folder.mkdir(parents=True, exist_ok=True)
-        self.savers = {apart: Saver(folder, config, self.engine, world) for apart, config in configs.items()}
-        self.progress = Progress()
+        self.savers = {
+            asynchronous: Saver(folder, config, self.engine, world) for asynchronous, config in configs.items()
+        }
+        self.state = TrainingState()
 
     def step(self) -> None:
         """One optimiser step."""
-        train_step(self.engine, [noise(self.world.rank) for _ in range(ACCUMULATION)], self.world, Wishes())
-        self.progress.step += 1
+        train_step(self.engine, [noise(self.world.rank) for _ in range(ACCUMULATION)], self.world, RankRequests())
+        self.state.step += 1
 
 
-def config_with(settings: list[str], apart: bool) -> RunConfig:
-    return load_config("demo", [*settings, f"checkpoint.asynchronous={str(apart).lower()}"])
+def config_with(settings: list[str], asynchronous: bool) -> RunConfig:
+    return load_config("demo", [*settings, f"checkpoint.asynchronous={str(asynchronous).lower()}"])
 
 
 def noise(seed: int) -> dict[str, Any]:
@@ -87,13 +90,13 @@ def by_torch(subject: Subject, folder: Path, group: Any) -> Callable[[], Any]:
     """`torch.distributed.checkpoint.async_save` of the same content; the answer waits for its end."""
     import torch.distributed.checkpoint as dcp
 
-    content = subject.engine.content("deepspeed", copy=False)
+    content = subject.engine.checkpoint_files("deepspeed", copy=False)
     state = {f"{subject.world.rank}/{name}": value for name, value in content.items()}
     return dcp.async_save(state, checkpoint_id=str(folder), process_group=group).result  # type: ignore[no-any-return]
 
 
-def by_us(subject: Subject, apart: bool) -> Callable[[], Any]:
+def by_us(subject: Subject, asynchronous: bool) -> Callable[[], Any]:
     """This project's saver; the answer waits for the commit."""
-    saver = subject.savers[apart]
-    saver.begin(subject.progress)
-    return saver.finish
+    saver = subject.savers[asynchronous]
+    saver.start(subject.state)
+    return saver.wait

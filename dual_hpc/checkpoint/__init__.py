@@ -1,1 +1,1 @@
-"""Checkpoints that are whole or absent: manifest, commit protocol, choice, retention, export (contract 5)."""
+"""Checkpoints that are complete or absent: manifest, commit protocol, selection, retention, export (contract 5)."""

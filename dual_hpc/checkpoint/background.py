@@ -1,4 +1,4 @@
-"""Work in a thread of its own, whose result or failure is asked for later."""
+"""Run a function in a thread, or here, behind the same `Future`."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def aside(act: Callable[[], T]) -> Future[T]:
-    """Run `act` in a thread. A process that ends does not wait for it, as an executor would make it."""
-    promise: Future[T] = Future()
-    threading.Thread(target=_keep, args=(promise, act), name="checkpoint", daemon=True).start()
-    return promise
+def in_thread(function: Callable[[], T]) -> Future[T]:
+    """Run `function` in a daemon thread: unlike an executor's, it does not delay the end of the process."""
+    future: Future[T] = Future()
+    threading.Thread(target=_run, args=(future, function), name="checkpoint", daemon=True).start()
+    return future
 
 
-def at_once(act: Callable[[], T]) -> Future[T]:
-    """Run `act` here; for the same caller."""
-    promise: Future[T] = Future()
-    _keep(promise, act)
-    return promise
+def inline(function: Callable[[], T]) -> Future[T]:
+    """Run `function` in this thread; the future is done when this returns."""
+    future: Future[T] = Future()
+    _run(future, function)
+    return future
 
 
-def _keep(promise: Future[T], act: Callable[[], T]) -> None:
+def _run(future: Future[T], function: Callable[[], T]) -> None:
     try:
-        promise.set_result(act())
+        future.set_result(function())
     except BaseException as error:
-        promise.set_exception(error)
+        future.set_exception(error)

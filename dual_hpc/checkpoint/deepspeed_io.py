@@ -1,7 +1,7 @@
-"""DeepSpeed's own files, written with a proof and read only with one.
+"""DeepSpeed's own files: hashed while they are written, and read only after they were verified.
 
-DeepSpeed keeps its state as pickles. They are read with torch's restricted unpickler, which builds tensors, plain
-data and the few DeepSpeed classes named here, and only after the manifest has proven their content.
+DeepSpeed stores its state as pickles. They are read with torch's restricted unpickler, which builds tensors, plain
+data and the few DeepSpeed classes named here, and only if the manifest lists them.
 """
 
 from __future__ import annotations
@@ -14,81 +14,81 @@ import torch
 from deepspeed.runtime.checkpoint_engine import CheckpointCommitInfo
 from deepspeed.runtime.checkpoint_engine.checkpoint_engine import CheckpointEngine
 
-from dual_hpc.checkpoint.digest import FileProof, ProvenFile
+from dual_hpc.checkpoint.digest import FileDigest, HashingWriter
 from dual_hpc.checkpoint.manifest import Manifest
 from dual_hpc.errors import EnvironmentFault
 
 FOLDER = "deepspeed"
 
 
-def write_file(content: Any, path: Path) -> FileProof:
-    """Write one file, flushed to the disk.
+def write_file(content: Any, path: Path) -> FileDigest:
+    """Write one file and flush it to the disk.
 
     Raises:
         OSError: it cannot be written.
     """
-    file = ProvenFile(path)
+    file = HashingWriter(path)
     try:
         torch.save(content, cast(IO[bytes], file))
         return file.finish()
-    except RuntimeError as error:  # what torch makes of a failed write
+    except RuntimeError as error:  # torch hides the error of a failed write
         raise file.failure or OSError(f"writing {path.name} failed: {error}") from error
     finally:
         file.abandon()
 
 
-class ProvenFiles(CheckpointEngine):
-    """The file layer of a DeepSpeed engine (its `checkpoint_engine`). It writes nothing: it takes what would be saved.
+class VerifiedFiles(CheckpointEngine):
+    """The file layer of a DeepSpeed engine (its `checkpoint_engine`).
 
-    So DeepSpeed's save, which has barriers of its own, never meets a file system, and files are written when and where
-    the commit protocol says.
+    It writes nothing: it captures what would be saved. DeepSpeed's save, which has barriers of its own, then does no
+    file I/O, and files are written when and where the commit protocol says.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.name = "ProvenFiles"
+        self.name = "VerifiedFiles"
         self._copy: Callable[[Any], Any] = lambda state: state
-        self._taken: dict[str, Any] = {}
-        self._proven: set[Path] = set()
+        self._captured: dict[str, Any] = {}
+        self._verified: set[Path] = set()
 
     def create(self, info: CheckpointCommitInfo) -> None:
         """Begin a checkpoint."""
 
     def makedirs(self, path: str, exist_ok: bool = False) -> None:
-        """Nothing: folders are made by who writes."""
+        """Nothing: folders are made by the code that writes the files."""
 
     def save(self, state_dict: Any, path: str) -> None:
-        """Take the content of one file."""
-        self._taken[Path(path).as_posix()] = self._copy(state_dict)
+        """Capture the content of one file."""
+        self._captured[Path(path).as_posix()] = self._copy(state_dict)
 
     def commit(self, info: CheckpointCommitInfo) -> bool:
         """Nothing: `dual_hpc.checkpoint.commit` decides what becomes a checkpoint."""
         return True
 
-    def take(self, save: Callable[[str], Any], copy: Callable[[Any], Any]) -> dict[str, Any]:
-        """What DeepSpeed's save would write here, by relative path.
+    def capture(self, save: Callable[[str], Any], copy: Callable[[Any], Any]) -> dict[str, Any]:
+        """The content that DeepSpeed's save would write in this process, by relative path.
 
         Args:
             save: calls DeepSpeed's `save_checkpoint` for the folder it is given.
             copy: applied to the content of every file as soon as it is known.
         """
-        self._taken, self._copy = {}, copy
+        self._captured, self._copy = {}, copy
         save(".")
-        taken, self._taken = self._taken, {}
-        return taken
+        captured, self._captured = self._captured, {}
+        return captured
 
-    def believe(self, folder: Path, manifest: Manifest) -> None:
-        """Allow `load` of the files that `manifest` names; the caller has verified them."""
-        self._proven = {folder / name for name in manifest.files}
+    def allow(self, folder: Path, manifest: Manifest) -> None:
+        """Allow `load` of the files that `manifest` lists; the caller has verified them."""
+        self._verified = {folder / name for name in manifest.files}
 
     def load(self, path: str, map_location: Any = None, mmap: bool = False) -> Any:
-        """Read one file; with `mmap` only those of its tensors that are looked at.
+        """Read one file; with `mmap` only those of its tensors that are accessed.
 
         Raises:
-            EnvironmentFault: the manifest does not prove it, or it holds objects that are not expected there.
+            EnvironmentFault: it was not verified, or it holds objects that are not expected in it.
         """
-        if Path(path) not in self._proven:
-            raise EnvironmentFault(f"{path} is not proven by the checkpoint's manifest and is not read")
+        if Path(path) not in self._verified:
+            raise EnvironmentFault(f"{path} is not verified by a checkpoint's manifest and is not read")
         try:
             with torch.serialization.safe_globals(_expected_classes()):
                 return torch.load(path, map_location=map_location, weights_only=True, mmap=mmap)

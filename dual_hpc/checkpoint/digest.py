@@ -1,4 +1,4 @@
-"""Proof of a file's content: its size and sha256, taken while it is written or read."""
+"""Size and sha256 of a file, computed while it is written or read."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 _CHUNK = 1 << 22
 
 
-class FileProof(BaseModel):
-    """What a file must be to be believed."""
+class FileDigest(BaseModel):
+    """Size and hash that a file must have to be read."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -22,11 +22,11 @@ class FileProof(BaseModel):
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
 
 
-class ProvenFile:
-    """A file opened for writing that hashes what passes through and is on the disk when its proof is given.
+class HashingWriter:
+    """A file opened for writing that hashes what is written; `finish` flushes it to the disk and returns its digest.
 
     Attributes:
-        failure: the first error of a write; torch replaces it by one that does not say why.
+        failure: the first error of a write; torch replaces it by one that does not say the reason.
     """
 
     def __init__(self, path: Path) -> None:
@@ -36,7 +36,7 @@ class ProvenFile:
         self.failure: OSError | None = None
 
     def write(self, data: bytes | memoryview) -> int:
-        """Append; `torch.save` writes a zip archive in sequence, so nothing ever seeks."""
+        """Append; `torch.save` writes a zip archive sequentially, so nothing seeks."""
         try:
             written = self._file.write(data)
         except OSError as error:
@@ -50,23 +50,23 @@ class ProvenFile:
         """Part of what `torch.save` expects of a file."""
         self._file.flush()
 
-    def finish(self) -> FileProof:
-        """Flush to the disk, close, and say what was written."""
+    def finish(self) -> FileDigest:
+        """Flush to the disk, close, and return the digest of what was written."""
         try:
             self._file.flush()
             os.fsync(self._file.fileno())
         finally:
             self._file.close()
-        return FileProof(bytes=self._bytes, sha256=self._digest.hexdigest())
+        return FileDigest(bytes=self._bytes, sha256=self._digest.hexdigest())
 
     def abandon(self) -> None:
-        """Close without a proof, after an error; nothing if it is finished."""
-        with contextlib.suppress(OSError):  # what its buffer still holds fails as well
+        """Close without a digest, after an error; does nothing after `finish`."""
+        with contextlib.suppress(OSError):  # writing the rest of its buffer fails as well
             self._file.close()
 
 
-def prove(path: Path) -> FileProof:
-    """Hash a file as it stands.
+def hash_file(path: Path) -> FileDigest:
+    """Size and sha256 of a file on the disk.
 
     Raises:
         OSError: it cannot be read.
@@ -76,17 +76,17 @@ def prove(path: Path) -> FileProof:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
             size += len(chunk)
-    return FileProof(bytes=size, sha256=digest.hexdigest())
+    return FileDigest(bytes=size, sha256=digest.hexdigest())
 
 
-def damage(path: Path, proof: FileProof) -> str | None:
-    """Why the file is not what `proof` says; None if it is."""
+def find_damage(path: Path, expected: FileDigest) -> str | None:
+    """How the file differs from `expected`; None if it does not."""
     try:
         size = path.stat().st_size
-        if size != proof.bytes:
-            return f"{path.name} has {size} bytes instead of {proof.bytes}"
-        if prove(path).sha256 != proof.sha256:
-            return f"{path.name} has another content than was written"
+        if size != expected.bytes:
+            return f"{path.name} has {size} bytes instead of {expected.bytes}"
+        if hash_file(path).sha256 != expected.sha256:
+            return f"{path.name} has other content than was written"
     except FileNotFoundError:
         return f"{path.name} is missing"
     except OSError as error:

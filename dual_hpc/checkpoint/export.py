@@ -1,4 +1,4 @@
-"""Weights alone, as a Hugging Face directory: what evaluation, prediction and other people use.
+"""The weights alone, as a Hugging Face directory, for evaluation, prediction and other programs.
 
 export/step_00000120/   config.json, model.safetensors, tokenizer files
 export/best -> step_00000120      moved by an atomic replace
@@ -21,9 +21,9 @@ from dual_hpc.run.names import step_folder
 
 
 def gather_weights(module: nn.Module, rank: int) -> dict[str, torch.Tensor]:
-    """All parameters and persistent buffers in float32 on the host of rank 0, nothing elsewhere; collective.
+    """All parameters and persistent buffers in float32 in host memory on rank 0, nothing on other ranks; collective.
 
-    One parameter is gathered at a time, so no device ever holds the whole model.
+    One parameter is gathered at a time, so no device ever holds the full model.
     """
     weights: dict[str, torch.Tensor] = {}
     parameters = dict(module.named_parameters(remove_duplicate=False))
@@ -41,10 +41,10 @@ def gather_weights(module: nn.Module, rank: int) -> dict[str, torch.Tensor]:
 
 
 def publish(root: Path, name: str, step: int, write: Callable[[Path], Any]) -> Path:
-    """Write the weights of `step` once and point `name` at them (rank 0); exports nothing points at are deleted.
+    """Write the weights of `step` once and link `name` to them (rank 0); exports without a link are deleted.
 
     Raises:
-        EnvironmentFault: disk full or not writable. What `name` pointed at before is as it was.
+        EnvironmentFault: disk full or not writable. The export that `name` was linked to is unchanged.
     """
     final = root / step_folder(step)
     temporary = final.with_name(final.name + ".tmp")
@@ -59,12 +59,12 @@ def publish(root: Path, name: str, step: int, write: Callable[[Path], Any]) -> P
         link = root / f".{name}.tmp"
         link.unlink(missing_ok=True)
         link.symlink_to(final.name)
-        if (root / name).is_dir() and not (root / name).is_symlink():  # the run was copied by what follows links
+        if (root / name).is_dir() and not (root / name).is_symlink():  # the run was copied by a tool that follows links
             shutil.rmtree(root / name)
-        flush_folder(root)  # before the name, which must not survive a crash without what it points at
+        flush_folder(root)  # before the link, which must not survive a crash without its target
         os.replace(link, root / name)
-        flush_folder(root)  # and before what it pointed at goes
-        _drop_unnamed(root)
+        flush_folder(root)  # before the former target is deleted
+        _remove_unlinked(root)
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
         raise EnvironmentFault(
@@ -82,13 +82,13 @@ def _flush(folder: Path) -> None:
                 os.fsync(file.fileno())
 
 
-def _drop_unnamed(root: Path) -> None:
-    named = {os.readlink(entry) for entry in root.iterdir() if entry.is_symlink()}
+def _remove_unlinked(root: Path) -> None:
+    linked = {os.readlink(entry) for entry in root.iterdir() if entry.is_symlink()}
     for folder in root.glob("step_*"):
-        if folder.name not in named:
+        if folder.name not in linked:
             shutil.rmtree(folder, ignore_errors=True)
 
 
 def _to_host(value: torch.Tensor) -> torch.Tensor:
-    # A copy even where the device is the host: the export is written while nothing holds the parameters still.
+    # A copy even on a CPU: the parameters may change while the export is written.
     return value.to(device="cpu", dtype=torch.float32 if value.is_floating_point() else value.dtype, copy=True)

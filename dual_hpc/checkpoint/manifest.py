@@ -1,7 +1,7 @@
 """`manifest.json`: what makes a folder of files a checkpoint.
 
-It holds the proofs of all files and the training position as plain data, so that a checkpoint can be listed, chosen
-and understood without unpickling anything. It proves itself as well: a changed byte in it is found.
+It holds the digests of all files and the training state as plain data, so that a checkpoint can be listed, chosen and
+understood without unpickling anything. It also holds a digest of itself, so a changed byte in it is found.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from dual_hpc.checkpoint.digest import FileProof
+from dual_hpc.checkpoint.digest import FileDigest
 from dual_hpc.run import names
 
 FORMAT_VERSION = 1
@@ -24,10 +24,10 @@ class Manifest(BaseModel):
 
     Attributes:
         step: optimiser steps done.
-        run_id: the run that wrote it, as `run.json` and the tag of its MLflow run name it.
-        world_size: ranks that wrote it; ZeRO's files can only be read back by as many.
-        state: the training position (plain data; its meaning is the training room's).
-        files: path relative to the checkpoint's folder -> proof.
+        run_id: the run that wrote it, as in `run.json` and the tag of its MLflow run.
+        world_size: number of ranks that wrote it; ZeRO's files can only be read by the same number.
+        state: the training state (plain data, see `dual_hpc.training.state`).
+        files: path relative to the checkpoint's folder -> digest.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -39,14 +39,14 @@ class Manifest(BaseModel):
     zero_stage: int = Field(ge=0, le=3)
     precision: str
     state: dict[str, Any]
-    files: dict[str, FileProof]
+    files: dict[str, FileDigest]
 
     @field_validator("files")
     @classmethod
-    def _stay_inside(cls, files: dict[str, FileProof]) -> dict[str, FileProof]:
+    def _stay_inside(cls, files: dict[str, FileDigest]) -> dict[str, FileDigest]:
         for name in files:
             if name.startswith("/") or ".." in Path(name).parts or "\0" in name:
-                raise ValueError(f"{name} lies outside the checkpoint")
+                raise ValueError(f"{name} is outside the checkpoint's folder")
         return files
 
 
@@ -55,7 +55,7 @@ class BadManifest(ValueError):
 
 
 def dump(manifest: Manifest) -> str:
-    """The text of `manifest.json`, closed by a digest of all before it."""
+    """The text of `manifest.json`, with a digest of everything else in it."""
     content = manifest.model_dump(mode="json")
     return json.dumps({**content, "digest": _digest(content)}, indent=1, sort_keys=True) + "\n"
 
@@ -82,7 +82,7 @@ def load(folder: Path) -> Manifest:
     try:
         manifest = Manifest.model_validate(content)
     except ValidationError as error:
-        raise BadManifest(f"its manifest is not one of ours ({error.errors()[0]['msg']})") from error
+        raise BadManifest(f"its manifest is not valid ({error.errors()[0]['msg']})") from error
     if names.step_of(folder) not in (None, manifest.step):
         raise BadManifest(f"it is the checkpoint of step {manifest.step} under another name")
     return manifest

@@ -1,4 +1,4 @@
-"""Which checkpoint to continue from: the newest that its manifest proves. Rank 0 lists, all verify, all follow."""
+"""Which checkpoint to resume from: the newest one that is verified. Rank 0 lists, all ranks verify and agree."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dual_hpc.checkpoint import manifest as manifests
-from dual_hpc.checkpoint.digest import damage
+from dual_hpc.checkpoint.digest import find_damage
 from dual_hpc.checkpoint.manifest import BadManifest, Manifest
 from dual_hpc.errors import EnvironmentFault
 from dual_hpc.group import Group
@@ -14,19 +14,23 @@ from dual_hpc.run import names
 
 
 @dataclass(frozen=True)
-class Choice:
-    """A proven checkpoint, and why newer ones were passed over."""
+class VerifiedCheckpoint:
+    """A checkpoint whose files have the sizes and hashes in its manifest.
+
+    Attributes:
+        rejected: newer checkpoints that are damaged, each with the reason.
+    """
 
     folder: Path
     manifest: Manifest
-    passed_over: list[str] = field(default_factory=list)
+    rejected: list[str] = field(default_factory=list)
 
 
 def steps(root: Path) -> list[int]:
-    """Steps of the committed checkpoints, ascending; whether they are sound is another question.
+    """Steps of the committed checkpoints, ascending; not verified.
 
     Raises:
-        EnvironmentFault: the folder cannot be read. That is not the same as an empty one.
+        EnvironmentFault: the folder cannot be read. That is not the same as an empty folder.
     """
     try:
         return sorted(step for folder in root.iterdir() if (step := names.step_of(folder)) is not None)
@@ -47,11 +51,11 @@ def saved_at(root: Path) -> dict[int, float]:
     return found
 
 
-def newest_proven(root: Path, group: Group, up_to: int | None = None) -> Choice | None:
-    """The checkpoint to continue from; None if none was ever committed. Collective.
+def latest_verified(root: Path, group: Group, up_to: int | None = None) -> VerifiedCheckpoint | None:
+    """The checkpoint to resume from; None if none was ever committed. Collective.
 
     Args:
-        up_to: leave out the checkpoints of later steps.
+        up_to: ignore the checkpoints of later steps.
 
     Raises:
         EnvironmentFault: they cannot be listed, or none of them is usable. Starting from zero would hide the loss.
@@ -59,17 +63,17 @@ def newest_proven(root: Path, group: Group, up_to: int | None = None) -> Choice 
     candidates = group.broadcast(_candidates(root, up_to) if group.rank == 0 else [])
     if isinstance(candidates, EnvironmentFault):
         raise candidates
-    passed_over: list[str] = []
+    rejected: list[str] = []
     for step in reversed(candidates):
         folder = root / names.step_folder(step)
         found, reason = _verify(folder, group)
         if found is not None:
-            return Choice(folder, found, passed_over)
-        passed_over.append(f"{folder.name}: {reason}")
+            return VerifiedCheckpoint(folder, found, rejected)
+        rejected.append(f"{folder.name}: {reason}")
     if not candidates:
         return None
     raise EnvironmentFault(
-        f"no checkpoint in {root} is usable ({'; '.join(passed_over)}); restore one from a copy, "
+        f"no checkpoint in {root} is usable ({'; '.join(rejected)}); restore one from a copy, "
         "or delete the folder's content to train from the start"
     )
 
@@ -77,22 +81,22 @@ def newest_proven(root: Path, group: Group, up_to: int | None = None) -> Choice 
 def _candidates(root: Path, up_to: int | None) -> list[int] | EnvironmentFault:
     try:
         return [step for step in steps(root) if up_to is None or step <= up_to]
-    except EnvironmentFault as fault:  # the others must hear of it
+    except EnvironmentFault as fault:  # returned, so that it can be broadcast to the other ranks
         return fault
 
 
 def verify(folder: Path) -> list[str]:
-    """Everything that is wrong with a checkpoint; empty if it is proven."""
+    """Everything that is wrong with a checkpoint; empty if it is verified."""
     try:
         manifest = manifests.load(folder)
     except BadManifest as error:
         return [str(error)]
-    found = (damage(folder / name, proof) for name, proof in sorted(manifest.files.items()))
+    found = (find_damage(folder / name, digest) for name, digest in sorted(manifest.files.items()))
     return [reason for reason in found if reason]
 
 
 def _verify(folder: Path, group: Group) -> tuple[Manifest | None, str]:
-    """Each rank hashes its share of the files, which is what makes verifying hundreds of gigabytes bearable."""
+    """Each rank hashes its share of the files: one rank would need minutes for hundreds of gigabytes."""
     try:
         manifest, reason = (manifests.load(folder) if group.rank == 0 else None), None
     except BadManifest as error:
@@ -101,6 +105,6 @@ def _verify(folder: Path, group: Group) -> tuple[Manifest | None, str]:
     if manifest is None:
         return None, reason or "unknown"
     share = sorted(manifest.files)[group.rank :: group.size]
-    mine = next((why for name in share if (why := damage(folder / name, manifest.files[name]))), None)
-    reasons = [why for why in group.gather(mine) if why]
+    mine = next((why for name in share if (why := find_damage(folder / name, manifest.files[name]))), None)
+    reasons = [why for why in group.all_gather(mine) if why]
     return (None, reasons[0]) if reasons else (manifest, "")

@@ -1,8 +1,8 @@
-"""A model's weights from DeepSpeed's files, without ranks, DeepSpeed's engine or a GPU.
+"""A model's weights from DeepSpeed's files, without a process group, DeepSpeed's engine or a GPU.
 
-ZeRO 0 to 2 keep the whole module in one file. ZeRO 3 leaves placeholders there; its weights are the float32 masters
-that the ranks' optimizers hold, rounded as the training itself rounds them: what comes out is bit for bit what an
-export of the live training would have written.
+ZeRO 0 to 2 keep the whole module in one file. ZeRO 3 stores placeholders there; its weights are the float32 master
+weights in the ranks' optimizer files (layout: `repartition._zero3_files`), rounded as the training itself rounds them:
+the result equals an export by the running training, bit for bit.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import Any
 
 import torch
 
-from dual_hpc.checkpoint.repartition import Read, cut, only
+from dual_hpc.checkpoint.repartition import Read, find_name, slice_concatenated
 from dual_hpc.errors import EnvironmentFault
 
 _TRAINED_IN = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def whole_weights(read: Read, names: Sequence[str], stage: int, ranks: int, precision: str) -> dict[str, torch.Tensor]:
+def full_weights(read: Read, names: Sequence[str], stage: int, ranks: int, precision: str) -> dict[str, torch.Tensor]:
     """All parameters and persistent buffers by name; floating point ones in float32.
 
     Args:
@@ -31,9 +31,9 @@ def whole_weights(read: Read, names: Sequence[str], stage: int, ranks: int, prec
     """
     try:
         if stage < 3:
-            found = dict(read(only(names, "mp_rank_00_model_states.pt"))["module"])
+            found = dict(read(find_name(names, "mp_rank_00_model_states.pt"))["module"])
         else:
-            found = _joined(read, names, ranks, _TRAINED_IN[precision])
+            found = _gather_zero3(read, names, ranks, _TRAINED_IN[precision])
     except (LookupError, StopIteration, TypeError, AttributeError) as error:
         raise EnvironmentFault(
             f"the checkpoint does not have the form of DeepSpeed's ZeRO {stage}: {error!r}"
@@ -41,9 +41,9 @@ def whole_weights(read: Read, names: Sequence[str], stage: int, ranks: int, prec
     return {name: value.float() if value.is_floating_point() else value for name, value in found.items()}
 
 
-def _joined(read: Read, names: Sequence[str], ranks: int, trained_in: torch.dtype) -> dict[str, torch.Tensor]:
-    models = [read(only(names, f"zero_pp_rank_{rank}_", "model_states.pt")) for rank in range(ranks)]
-    optimizers = [read(only(names, f"zero_pp_rank_{rank}_", "optim_states.pt")) for rank in range(ranks)]
+def _gather_zero3(read: Read, names: Sequence[str], ranks: int, trained_in: torch.dtype) -> dict[str, torch.Tensor]:
+    models = [read(find_name(names, f"zero_pp_rank_{rank}_", "model_states.pt")) for rank in range(ranks)]
+    optimizers = [read(find_name(names, f"zero_pp_rank_{rank}_", "optim_states.pt")) for rank in range(ranks)]
     masters = [optimizer["optimizer_state_dict"]["fp32_flat_groups"] for optimizer in optimizers]
     first = models[0]
     found = {name: first["module"][name] for name in first["buffer_names"]}
@@ -52,15 +52,15 @@ def _joined(read: Read, names: Sequence[str], ranks: int, trained_in: torch.dtyp
         for name, shape in shapes.items():
             size = math.ceil(math.prod(shape) / ranks)
             pieces = (flat[group][offset : offset + size] for flat in masters)
-            found[name] = _whole(pieces, shape).to(trained_in)
+            found[name] = _full(pieces, shape).to(trained_in)
             offset += size
     for name, shape in (first["frozen_param_shapes"] or {}).items():
-        found[name] = _whole((model["frozen_param_fragments"][name] for model in models), shape)
+        found[name] = _full((model["frozen_param_fragments"][name] for model in models), shape)
     for name, other in (first["shared_params"] or {}).items():
         found[name] = found[other]
     return found
 
 
-def _whole(pieces: Iterable[torch.Tensor], shape: Any) -> torch.Tensor:
+def _full(pieces: Iterable[torch.Tensor], shape: Any) -> torch.Tensor:
     total = math.prod(shape)
-    return cut([piece.flatten() for piece in pieces], total, 0, total).reshape(tuple(shape))
+    return slice_concatenated([piece.flatten() for piece in pieces], total, 0, total).reshape(tuple(shape))

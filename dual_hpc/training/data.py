@@ -17,7 +17,7 @@ from dual_hpc.data.sampling.batching import BatchPartition
 from dual_hpc.evaluation.protocols import get_protocol
 from dual_hpc.model import build_tokenizer, load_tokenizer
 from dual_hpc.training.distributed import World
-from dual_hpc.training.features import fitted
+from dual_hpc.training.shard_config import config_for_shards
 
 
 @dataclass
@@ -25,7 +25,7 @@ class TrainingData:
     """The training and the validation split of a run.
 
     Attributes:
-        config: the run's, with the encoders and the preprocessing of feature shards where those are read.
+        config: the run's; with feature shards, their encoders and preprocessing.
         labels: display names of the classes.
         class_counts: utterances per class in the training split.
         tokenizer: None if the model reads no words.
@@ -47,10 +47,10 @@ class TrainingData:
         """Read the indexes, split by the protocol, make or load the tokenizer. Collective.
 
         Raises:
-            UserError: shards, protocol or tokenizer are not usable, as their rooms say.
+            UserError: shards, protocol or tokenizer cannot be used.
         """
         shard_set = ShardDataset(config.data.shards)
-        config = fitted(config, shard_set)
+        config = config_for_shards(config, shard_set)
         utterances = shard_set.utterances
         protocol = get_protocol(config.data.protocol, utterances)
         split = protocol.split(utterances, config.data)
@@ -74,18 +74,18 @@ class TrainingData:
         )
 
     def preprocessing(self) -> dict[str, Any]:
-        """What the saved model must know to prepare its input as training did."""
+        """The settings that a saved model needs to prepare its input as the training did."""
         data = self.config.data
         keys = ("image_size", "video_hz", "max_seconds", "max_tokens")
         return {"sample_rate": AUDIO_RATE, **{key: getattr(data, key) for key in keys}}
 
     def micro_batches(self) -> int:
-        """Micro-batches that every rank accumulates per optimiser step."""
+        """Micro-batches that every rank accumulates per optimizer step."""
         data = self.config.data
         return BatchPartition(data.global_batch, self.world.size, data.micro_batch).micro_batches
 
     def train_loader(self, state: dict[str, Any] | None) -> TrainLoader:
-        """Batches from the position that `state` names (None: from the start)."""
+        """Batches after the position in `state` (None: from the start)."""
         config = self.config
         return TrainLoader(
             self.shard_set,
@@ -116,7 +116,7 @@ class TrainingData:
 
 
 def _tokenizer(config: RunConfig, world: World, shard_set: ShardDataset, train: list[int], folder: Path) -> Any:
-    """Rank 0 makes it once per run, everyone reads the same files."""
+    """Rank 0 makes it once per run, all ranks read the same files."""
     if not config.model.use_text or config.model.text.kind == "features":
         return None
     failure: Exception | None = None
@@ -125,7 +125,7 @@ def _tokenizer(config: RunConfig, world: World, shard_set: ShardDataset, train: 
             path = config.model.text.path
             tokenizer = load_tokenizer(path) if path else build_tokenizer(shard_set.texts(train))
             _save(tokenizer, folder)
-        except Exception as error:  # the others must hear of it instead of waiting for files
+        except Exception as error:  # broadcast, because the other ranks would wait
             failure = error
     failure = world.broadcast(failure)
     if failure is not None:
@@ -138,4 +138,4 @@ def _save(tokenizer: Any, folder: Path) -> None:
     shutil.rmtree(temporary, ignore_errors=True)
     tokenizer.save_pretrained(temporary)
     folder.mkdir(exist_ok=True)
-    os.replace(temporary, folder)  # over the empty folder that the run directory was made with
+    os.replace(temporary, folder)  # replaces the empty folder that `RunDir.create` made

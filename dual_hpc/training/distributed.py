@@ -1,4 +1,4 @@
-"""The ranks of this training: who we are, and the few ways to agree."""
+"""The process group of a training: this rank, and the collectives it uses."""
 
 from __future__ import annotations
 
@@ -15,51 +15,51 @@ if TYPE_CHECKING:
     import torch
 
 T = TypeVar("T")
-_NEEDED = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-APART_MINUTES = 60.0  # for whom one rank's slow disk holds up nobody's training
+_REQUIRED = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+GLOO_TIMEOUT_MINUTES = 60.0  # long, because one rank's slow disk delays no training
 
 
 class World:
-    """The process group of a run; its methods are collective. Also the `Group` of the checkpoint room.
+    """The process group of a run; its methods are collective. It is a `dual_hpc.group.Group` as well.
 
     Attributes:
-        rank, size: our number and how many there are.
+        rank, size: this rank's number, and the number of ranks.
         device: where this rank computes.
     """
 
     def __init__(self, rank: int, size: int, device: torch.device, group: Any = None) -> None:
-        """`group`: torch's process group; None for the one that all ranks joined at the start."""
+        """`group`: torch's process group; None for the default one."""
         self.rank, self.size, self.device, self._group = rank, size, device, group
 
-    def apart(self) -> World:
-        """The same ranks in a gloo group of their own (collective): for one other thread, which uses nothing else.
+    def new_gloo_group(self) -> World:
+        """The same ranks in another process group, for one other thread, which uses no other group. Collective.
 
-        Collectives of two groups don't have to come in the same order on all ranks, those of one group do.
+        Collectives of one group must come in the same order on all ranks, those of two groups need not.
 
         Raises:
-            EnvironmentFault: the nodes do not reach each other by the network that gloo chose.
+            EnvironmentFault: the nodes do not reach each other over the network that gloo selected.
         """
         import torch
         import torch.distributed as dist
 
         try:
-            group = dist.new_group(backend="gloo", timeout=timedelta(minutes=APART_MINUTES))
+            group = dist.new_group(backend="gloo", timeout=timedelta(minutes=GLOO_TIMEOUT_MINUTES))
         except RuntimeError as error:
             why = str(error).splitlines()[0][:200]
             raise EnvironmentFault(
-                f"the ranks cannot meet over TCP ({why}); name the network in GLOO_SOCKET_IFNAME, or set "
+                f"the ranks cannot connect over TCP ({why}); set GLOO_SOCKET_IFNAME to the name of the network, or set "
                 "checkpoint.asynchronous=false"
             ) from error
         return World(self.rank, self.size, torch.device("cpu"), group)
 
-    def sum(self, values: torch.Tensor) -> torch.Tensor:
+    def all_reduce_sum(self, values: torch.Tensor) -> torch.Tensor:
         """Element-wise sum over the ranks, in place."""
         import torch.distributed as dist
 
         dist.all_reduce(values, group=self._group)
         return values
 
-    def gather(self, value: T) -> list[T]:
+    def all_gather(self, value: T) -> list[T]:
         """Every rank's value, in rank order, on every rank."""
         import torch.distributed as dist
 
@@ -77,13 +77,13 @@ class World:
 
 
 @contextmanager
-def joined(timeout_minutes: float) -> Iterator[World]:
-    """Join the process group that the launcher's environment describes, and leave it when all went well.
+def init_distributed(timeout_minutes: float) -> Iterator[World]:
+    """Join the process group that the launcher's environment describes, and leave it if no error occurred.
 
     Raises:
         UserError: a variable of the rendezvous is missing.
     """
-    missing = [name for name in _NEEDED if name not in os.environ]
+    missing = [name for name in _REQUIRED if name not in os.environ]
     if missing:
         raise UserError(f"{', '.join(missing)} not set: training is started by `dual-hpc train` or `dual-hpc submit`")
     import torch
@@ -94,25 +94,25 @@ def joined(timeout_minutes: float) -> Iterator[World]:
         os.environ["DS_ACCELERATOR"] = "cpu"
     import deepspeed
 
-    # Otherwise DeepSpeed compiles it for half a minute at every first start on a CPU; gloo does its work.
+    # Otherwise DeepSpeed compiles it for half a minute at the first start on a CPU; gloo does the same work.
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     device = torch.device("cpu")
     if cuda:
-        # A task that Slurm bound to one GPU sees a single device, whatever its local rank.
+        # A task that Slurm has bound to one GPU sees a single device, whatever its local rank.
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
         torch.cuda.set_device(device)
     deepspeed.init_distributed(
         dist_backend="nccl" if cuda else "gloo", timeout=timedelta(minutes=timeout_minutes), verbose=False
     )
     yield World(dist.get_rank(), dist.get_world_size(), device)
-    dist.destroy_process_group()  # not after an error: with a peer gone it can hang
+    dist.destroy_process_group()  # not after an error: it can hang if another rank has ended
 
 
 def seed_everything(parts: Sequence[int]) -> None:
     """Seed every generator of this process from integers.
 
-    Called at every step with (seed, step, rank): the random state is a function of the position, so there is none to
-    save, and validation or a restart in between cannot shift it.
+    Called before every step with (seed, step, rank): the random state is a function of the step, so a checkpoint does
+    not hold it, and a validation or a restart does not change it.
     """
     import numpy as np
     import torch

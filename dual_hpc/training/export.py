@@ -1,7 +1,7 @@
-"""A trained model as an ordinary one: float32, on the host, without DeepSpeed's traces.
+"""A trained model as an ordinary Hugging Face model: float32, independent of DeepSpeed.
 
-While a run trains it publishes `export/best` and `export/last` itself; they outlive the checkpoints that they come
-from. `export_checkpoint` makes the same of any other checkpoint, with one process and no GPU.
+While a run trains it publishes `export/best` and `export/last` itself; they are kept when their checkpoints are
+deleted. `export_checkpoint` makes the same from any checkpoint, with one process and no GPU.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dual_hpc.checkpoint import select
 from dual_hpc.checkpoint.manifest import BadManifest, Manifest
 from dual_hpc.checkpoint.manifest import load as load_manifest
 from dual_hpc.errors import EnvironmentFault, UserError
-from dual_hpc.group import Alone
+from dual_hpc.group import SingleProcess
 from dual_hpc.model import DualConfig, DualForEmotionClassification, load_tokenizer, save_model
 from dual_hpc.plugins import load_plugins
 from dual_hpc.run.directory import RunDir
@@ -31,23 +31,23 @@ MODEL_FILE = "model.json"  # in the run directory: the model's configuration, la
 def write_model(folder: Path, config: DualConfig, weights: dict[str, torch.Tensor], tokenizer: Any) -> None:
     """Save gathered weights so that `load_model` reads them.
 
-    A fresh model is made for it: the trained one is partitioned (ZeRO-3) or in half precision, and would write that
+    It builds a new model for this: the trained one is partitioned (ZeRO-3) or in half precision, and would write that
     into its configuration.
 
     Raises:
         OSError: it cannot be written.
     """
-    with torch.random.fork_rng(devices=[]):  # initialising it must not shift the training's random state
+    with torch.random.fork_rng(devices=[]):  # its initialization must not change the training's random state
         ordinary = DualForEmotionClassification(config).float()
     ordinary.load_state_dict(weights)
     try:
         save_model(ordinary, tokenizer, folder)
-    except SafetensorError as error:  # hides the error of a write
+    except SafetensorError as error:  # it hides the error of a failed write
         raise OSError(f"writing {folder.name} failed: {error}") from error
 
 
 def write_description(run: RunDir, config: DualConfig) -> None:
-    """Note in the run directory what model its checkpoints hold (rank 0, at the start of a job).
+    """Write the configuration of the model to the run directory (rank 0, at the start of a job).
 
     Raises:
         EnvironmentFault: it cannot be written.
@@ -61,11 +61,11 @@ def write_description(run: RunDir, config: DualConfig) -> None:
 def export_checkpoint(run_dir: str | Path, step: int | None = None, out: str | Path | None = None) -> Path:
     """Write the weights of a checkpoint as a model directory: config.json, model.safetensors, tokenizer files.
 
-    The same bits as an export by the training itself at this step. Every file that is read is proven first. Needs
-    memory for twice the model.
+    The files equal an export by the training itself at this step, bit for bit. Every file is verified before it is
+    read. Needs memory for twice the model.
 
     Args:
-        step: of a committed checkpoint; None for the newest proven one.
+        step: of a committed checkpoint; None for the latest verified one.
         out: a folder that does not exist yet; None for `export/checkpoint-STEP` in the run directory.
 
     Returns:
@@ -75,9 +75,9 @@ def export_checkpoint(run_dir: str | Path, step: int | None = None, out: str | P
         UserError: the run has no such checkpoint, or `out` exists.
         EnvironmentFault: the checkpoint is damaged, or `out` cannot be written.
     """
-    os.environ.setdefault("DS_ACCELERATOR", "cpu")  # a login node; otherwise DeepSpeed warns that it has no GPU
-    from dual_hpc.checkpoint.deepspeed_io import FOLDER, ProvenFiles
-    from dual_hpc.checkpoint.weights import whole_weights
+    os.environ.setdefault("DS_ACCELERATOR", "cpu")  # otherwise DeepSpeed warns that a login node has no GPU
+    from dual_hpc.checkpoint.deepspeed_io import FOLDER, VerifiedFiles
+    from dual_hpc.checkpoint.weights import full_weights
 
     run = RunDir.open(run_dir)
     load_plugins(run.config().plugins, run.code)
@@ -87,16 +87,16 @@ def export_checkpoint(run_dir: str | Path, step: int | None = None, out: str | P
         raise UserError(f"--out: {final} exists; name another folder, or remove it")
     config = _description(run)
     tokenizer = load_tokenizer(run.tokenizer) if config.use_text and not config.reads_features else None
-    files = ProvenFiles()
-    files.believe(folder, manifest)
-    weights = whole_weights(
+    files = VerifiedFiles()
+    files.allow(folder, manifest)
+    weights = full_weights(
         lambda name: files.load(str(folder / name), map_location="cpu", mmap=True),
         [name for name in manifest.files if name.startswith(f"{FOLDER}/")],
         manifest.zero_stage,
         manifest.world_size,
         manifest.precision,
     )
-    temporary = final.with_name(f".{final.name}.tmp")  # hidden: it is nobody else's
+    temporary = final.with_name(f".{final.name}.tmp")
     try:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
@@ -110,14 +110,14 @@ def export_checkpoint(run_dir: str | Path, step: int | None = None, out: str | P
 
 def _checkpoint(run: RunDir, step: int | None) -> tuple[Path, Manifest]:
     if step is None:
-        choice = select.newest_proven(run.checkpoints, Alone())
+        choice = select.latest_verified(run.checkpoints, SingleProcess())
         if choice is None:
             raise UserError(f"{run.path.name} has no checkpoint yet")
         return choice.folder, choice.manifest
     folder = run.checkpoints / step_folder(step)
     if not folder.is_dir():
-        there = ", ".join(map(str, select.steps(run.checkpoints))) or "none"
-        raise UserError(f"--step: {run.path.name} has no checkpoint of step {step} (there are: {there})")
+        existing = ", ".join(map(str, select.steps(run.checkpoints))) or "none"
+        raise UserError(f"--step: {run.path.name} has no checkpoint of step {step} (there are: {existing})")
     if reasons := select.verify(folder):
         raise EnvironmentFault(f"{folder.name} is damaged: {reasons[0]}")
     try:
@@ -130,6 +130,6 @@ def _description(run: RunDir) -> DualConfig:
     file = run.path / MODEL_FILE
     if not file.is_file():
         raise UserError(
-            f"{run.path.name} has no {MODEL_FILE}: it was not trained by this version; see its export folder"
+            f"{run.path.name} has no {MODEL_FILE}: an earlier version trained it; its export folder has its weights"
         )
     return DualConfig.from_json_file(file)

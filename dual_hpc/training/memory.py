@@ -1,4 +1,4 @@
-"""How much memory this rank has needed so far: what tells an out-of-memory that comes from one that came."""
+"""Peak memory of this rank, logged with every step: it shows an out-of-memory error before it happens."""
 
 from __future__ import annotations
 

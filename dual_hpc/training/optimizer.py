@@ -1,4 +1,4 @@
-"""AdamW, its parameter groups, and a step that can be held back on all ranks at once."""
+"""AdamW, its parameter groups, and a step that can be skipped on all ranks at once."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ ENCODERS = ("audio_encoder", "video_encoder", "text_encoder")  # names in the mo
 
 
 class GuardedAdamW(torch.optim.AdamW):
-    """AdamW that skips its next step when told to.
+    """AdamW that skips steps on request.
 
-    A step is given up after the backward pass, when DeepSpeed already holds the reduced gradients in a form that
-    differs by stage and precision. Holding back the innermost step leaves all its bookkeeping to DeepSpeed.
+    Whether a step is skipped is decided after the backward pass, when DeepSpeed already has the reduced gradients in a
+    form that differs by stage and precision. Skipping the innermost step leaves all its bookkeeping to DeepSpeed.
 
     Attributes:
-        hold: skip steps while True.
+        skip: skip steps while True.
         before_step: called first; used where DeepSpeed itself neither clips nor reports a gradient norm.
     """
 
-    hold = False
+    skip = False
     before_step: Callable[[], None] | None = None
 
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """One update, unless held back."""
+        """One update, unless it is skipped."""
         if self.before_step is not None:
             self.before_step()
-        return None if self.hold else super().step(closure)
+        return None if self.skip else super().step(closure)
 
 
 def parameter_groups(named: Iterable[tuple[str, nn.Parameter]], optim: OptimConfig) -> list[dict[str, Any]]:
     """Trainable parameters by learning rate and decay: encoders or not, matrices or not (biases and norms don't decay).
 
-    Empty groups are left out, so that every group survives DeepSpeed's flattening.
+    Empty groups are left out, because DeepSpeed cannot flatten them.
     """
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in named:
@@ -56,7 +56,7 @@ def parameter_groups(named: Iterable[tuple[str, nn.Parameter]], optim: OptimConf
 def set_learning_rates(optimizer: Any, peaks: Sequence[float], factor: float) -> float:
     """Write `peak * factor` into every group; returns the largest.
 
-    The peaks are kept here and not in the groups, because a world-size conversion does not preserve those.
+    The peaks are not kept in the groups, because a checkpoint for another number of ranks does not preserve them.
     """
     for group, peak in zip(optimizer.param_groups, peaks, strict=True):
         group["lr"] = peak * factor

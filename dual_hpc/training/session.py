@@ -1,234 +1,281 @@
-"""One job's work on a run: everything the loop holds, and what it does besides stepping."""
+"""One job's work on a run: the parts of a training, and what the loop does with them. See `build.build_session`."""
 
 from __future__ import annotations
 
 import contextlib
-import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import Any
 
-from dual_hpc.checkpoint.export import gather_weights, publish
 from dual_hpc.config import RunConfig
+from dual_hpc.data.loader import EvalLoader, TrainLoader
 from dual_hpc.errors import EnvironmentFault
-from dual_hpc.model import DualConfig, build_model
-from dual_hpc.run.directory import RunDir, write_json
-from dual_hpc.training.consistency import agree
-from dual_hpc.training.data import TrainingData
+from dual_hpc.run.directory import write_json
 from dual_hpc.training.distributed import World, seed_everything
 from dual_hpc.training.engine import Engine
-from dual_hpc.training.export import write_description, write_model
-from dual_hpc.training.non_finite import named, too_sick, verdict
-from dual_hpc.training.reporter import Reporter, last_save_seconds
-from dual_hpc.training.saving import Progress, Resumed, Saver
-from dual_hpc.training.schedule import Plan, total_steps
-from dual_hpc.training.step import StepReport
-from dual_hpc.training.validation import Interrupted, choosing_score, validate
+from dual_hpc.training.exporter import Exporter
+from dual_hpc.training.memory import peak_memory
+from dual_hpc.training.non_finite import format_keys, next_action, non_finite_error
+from dual_hpc.training.optimizer import set_learning_rates
+from dual_hpc.training.reporter import Reporter
+from dual_hpc.training.saving import Saver
+from dual_hpc.training.schedule import TrainingSchedule, is_better, lr_factor, save_by_clock, saves_now
+from dual_hpc.training.state import TrainingState
+from dual_hpc.training.step import RankRequests, StepReport, train_step
+from dual_hpc.training.validation import Interrupted, selection_score, validate
 
 
+@dataclass(kw_only=True)
 class Session:
-    """A run taken up where its newest proven checkpoint stands. All methods but `close` and those about the
-    save under way are collective.
+    """The parts of a training. All methods are collective, but `close` and those about the pending save.
 
     Attributes:
-        plan: the run's length and events.
-        progress: where it stands.
-        loader: training batches from there on.
-        save_seconds: how long the last save of the run took, from the copy to the commit; known to rank 0.
+        state: after the last step done; `engine` holds the weights of the same step.
+        loader: training batches after that step.
+        validation_loader: the validation split, once per iteration.
+        class_count: number of classes.
+        reports: the run's folder for reports.
+        save_seconds: how long the run's last save took, from the copy to the commit; known to rank 0.
+        clock: seconds.
     """
 
-    def __init__(self, run: RunDir, config: RunConfig, world: World, fence: Callable[[], None]) -> None:
-        """`fence` raises once another job has taken over the run."""
-        self._data = data = TrainingData.open(config, world, run.tokenizer)
-        self.config, self.world, self._fence = data.config, world, fence
-        self._exports: Path = run.exports
-        self._reports: Path = run.reports
-        config = data.config
-        samples, batch = len(data.train), config.data.global_batch
-        steps = total_steps(samples, batch, config.training.epochs, config.training.max_steps)
-        self.plan = Plan(samples, batch, steps, config.training.validate_every, config.checkpoint.every_steps)
+    config: RunConfig
+    world: World
+    engine: Engine
+    schedule: TrainingSchedule
+    state: TrainingState
+    loader: TrainLoader
+    validation_loader: EvalLoader
+    class_count: int
+    saver: Saver
+    exporter: Exporter
+    reporter: Reporter
+    reports: Path
+    save_seconds: float = 0.0
+    clock: Callable[[], float] = time.monotonic
 
-        seed_everything((config.seed,))
-        self._model = build_model(config.model, data.labels, data.preprocessing(), data.class_counts, data.tokenizer)
-        agree(config, self._model, world)
-        if world.rank == 0:
-            write_description(run, cast(DualConfig, self._model.config))
-        self.engine = Engine(self._model, config, world.size, data.micro_batches())
-        self._saver = Saver(run.checkpoints, config, self.engine, world, fence, run.identity().run_id)
-        resumed = self._saver.resume()
-        self.progress = resumed.progress if resumed is not None else Progress()
-        self.loader, self._validation = data.train_loader(self.progress.loader), data.validation_loader()
-        self.loader.bad_samples.load_state_dict(self.progress.bad_samples)
-        self._saved_at = time.monotonic()
-        self.save_seconds = last_save_seconds(run.journal) if world.rank == 0 else 0.0
+    _batches: Iterator[list[dict[str, Any]]] = field(init=False)
+    _learning_rate: float = field(init=False, default=0.0)
+    _logged: tuple[float, int] = field(init=False)  # when and at which step metrics were logged
+    _saved_at: float = field(init=False)
+    _save_due: bool = field(init=False, default=False)
 
-        self.reporter = Reporter(run, config, world, fence)
-        self.reporter.begin(self.progress.step, steps, samples=samples, zero_stage=config.training.zero_stage)
-        if resumed is not None:
-            self._tell(resumed)
+    def __post_init__(self) -> None:
+        self._batches = iter(self.loader)
+        self._saved_at = self.clock()
+        self._logged = (self._saved_at, self.state.step)
 
-    def _tell(self, resumed: Resumed) -> None:
-        step, ranks = self.progress.step, self.world.size
-        for reason in resumed.passed_over:
-            self.reporter.warn("damaged_checkpoint", step, f"checkpoint passed over: {reason}")
-        if resumed.written_by != ranks:
-            words = f"the checkpoint of step {step} was written by {resumed.written_by} rank(s), this job has {ranks}"
-            self.reporter.warn("converted", step, f"{words}: it was converted, the samples stay the same")
+    @property
+    def finished(self) -> bool:
+        """True after the last step of the schedule."""
+        return self.state.step >= self.schedule.total_steps
 
-    def validate(self, asked: Callable[[], bool]) -> bool:
-        """Score the validation split; weights better than all before are exported as `best`.
+    def next_batch(self) -> list[dict[str, Any]]:
+        """The micro-batches of the next step. Seeds every generator before, from (seed, step, rank)."""
+        seed_everything((self.config.seed, self.state.step + 1, self.world.rank))
+        return next(self._batches)
 
-        False if a rank was `asked` to stop meanwhile: the validation is still owed then.
+    def update(self, batch: list[dict[str, Any]], stop: bool) -> StepReport:
+        """Make one optimizer step, and learn what the ranks ask for.
+
+        Args:
+            stop: this rank is asked to stop.
         """
-        progress, config = self.progress, self.config
+        factor = lr_factor(self.state.step + 1, self.schedule.total_steps, self.config.optim)
+        optimizer = self.engine.deepspeed.optimizer
+        self._learning_rate = set_learning_rates(optimizer, self.engine.peak_lrs, factor)
+        requests = RankRequests(stop, self._clock_asks_for_save(), len(self.loader.bad_samples))
+        return train_step(self.engine, batch, self.world, requests)
+
+    def record(self, report: StepReport) -> None:
+        """Advance the training state by one step, and write down what happened in it.
+
+        Raises:
+            UserError: too many samples cannot be decoded, or too many steps in a row are not finite.
+        """
+        state = self.state
+        state.step, state.loader, state.score = state.step + 1, self.loader.state_dict(), None
+        self._share_bad_samples(report.bad_samples)
+        state.validation_pending = self.schedule.validates(state.step)
+        state.skipped += not report.applied
+        self.reporter.step(state.step, self.schedule.total_steps, report.losses["loss"])
+        self._handle_non_finite(report)
+        if self.schedule.logs(state.step):
+            self._log(report)
+
+    def validate_if_pending(self, stop_asked: Callable[[], bool]) -> bool:
+        """Score the validation split if it is due; weights with the best score so far are exported as `best`.
+
+        Returns:
+            False if a rank was asked to stop meanwhile; the validation is pending then.
+        """
+        if not self.state.validation_pending:
+            return True
+        state, config = self.state, self.config
         try:
-            found = validate(self.engine.deepspeed, self._validation, config, len(self._data.labels), self.world, asked)
+            found = validate(
+                self.engine.deepspeed, self.validation_loader, config, self.class_count, self.world, stop_asked
+            )
         except Interrupted:
             return False
-        self.reporter.metrics(progress.step, found)
-        score = progress.score = choosing_score(found, config)
-        if progress.best_score is None or math.isnan(progress.best_score) or score > progress.best_score:
-            self._export_best(score)
-        progress.owes_validation = False
+        self.reporter.metrics(state.step, found)
+        state.score = selection_score(found, config)
+        if is_better(state.score, state.best_score):
+            self._export_best(state.score)
+        state.validation_pending = False
         return True
 
-    def _export_best(self, score: float) -> None:
-        """A failure is survived: the best stays what `export/best` holds, and the next better one is tried again."""
-        progress = self.progress
-        try:
-            self.export("best")
-        except EnvironmentFault as error:
-            self.reporter.warn("export_failed", progress.step, f"{error}; training goes on, the best before stands")
-            return
-        progress.best_score, progress.best_step = score, progress.step
-        self.reporter.event("best", progress.step, score=score)
+    def save_if_due(self, asked: bool) -> None:
+        """Save this step if it is due by count, or if a rank `asked` for it; see `schedule.saves_now`."""
+        step, last = self.state.step, self.schedule.is_last(self.state.step)
+        self._save_due = self._save_due or self.schedule.saves(step) or asked
+        if saves_now(self._save_due, bool(self.state.non_finite_steps), last):
+            self.save(final=last)
+            self._save_due = False
 
-    def save(self, last_chance: bool) -> None:
-        """Save this step. A failure is survived, unless nothing will be saved after this.
+    def save(self, final: bool) -> None:
+        """Save this step. A failure is only reported, unless it is the `final` save of this job.
 
-        Returns when the checkpoint is committed if it is the last chance or `checkpoint.asynchronous` is off, else as
+        Returns when the checkpoint is committed if it is the final one or `checkpoint.asynchronous` is off, else as
         soon as the training can go on.
 
         Raises:
-            EnvironmentFault: it failed and this was the last chance.
+            EnvironmentFault: the final save failed.
         """
-        self.settle()
-        self._saver.begin(self.progress)
-        self._saved_at = time.monotonic()
-        if last_chance or not self.config.checkpoint.asynchronous:
-            self.settle(last_chance)
+        self.wait_for_save()
+        self.saver.start(self.state)
+        self._saved_at = self.clock()
+        if final or not self.config.checkpoint.asynchronous:
+            self.wait_for_save(final)
 
-    def watch_save(self) -> None:
-        """Tell of the save under way if it has come to an end."""
-        if self._saver.landed:
-            self.settle()
+    def poll_save(self) -> None:
+        """Report the pending save if it is done."""
+        if self.saver.done:
+            self.wait_for_save()
 
-    def settle(self, last_chance: bool = False) -> None:
-        """Wait for the save under way, if there is one, and tell its end."""
-        if not self._saver.under_way:
+    def wait_for_save(self, final: bool = False) -> None:
+        """Wait for the pending save, if there is one, and report its result."""
+        if not self.saver.pending:
             return
         try:
-            saved = self._saver.finish()
+            saved = self.saver.wait()
         except EnvironmentFault as error:
-            if last_chance:
+            if final:
                 raise
-            words = f"{error}; training goes on, earlier checkpoints stand"
-            self.reporter.warn("checkpoint_failed", self.progress.step, words)
+            message = f"{error}; training goes on, earlier checkpoints are kept"
+            self.reporter.warn("checkpoint_failed", self.state.step, message)
             return
         self.save_seconds = saved.seconds
         self.reporter.event("checkpoint", saved.step, folder=saved.folder.name, seconds=round(saved.seconds, 3))
-        if saved.kept_too_much:
-            self.reporter.warn("checkpoint_kept", saved.step, saved.kept_too_much)
+        if saved.prune_error:
+            self.reporter.warn("checkpoint_kept", saved.step, saved.prune_error)
 
-    def end_save(self) -> None:
-        """Let the save under way come to its end; never raises, because what ends the training matters more."""
+    def finish_save(self) -> None:
+        """Wait for the pending save at the end of the job; never raises, so that it hides no other error."""
         try:
-            self.settle()
-        except Exception as error:  # a peer is gone
-            self.reporter.warn("checkpoint_failed", self.progress.step, f"a checkpoint was not finished: {error}")
+            self.wait_for_save()
+        except Exception as error:  # another rank has ended
+            self.reporter.warn("checkpoint_failed", self.state.step, f"a checkpoint was not finished: {error}")
 
-    def agree_on_bad_samples(self, known_together: int) -> None:
-        """Tell each other which samples cannot be decoded, if a rank has met a new one; collective then.
-
-        Args:
-            known_together: the sum over the ranks of what each knows.
-
-        Raises:
-            UserError: on every rank, if they are more than `data.bad_sample_limit`.
-        """
-        faults = self.loader.bad_samples
-        if known_together != self.world.size * len(self.progress.bad_samples):
-            for known in self.world.gather(faults.known()):
-                faults.merge(known)
-            self.progress.bad_samples = faults.state_dict()
-            self.reporter.warn("bad_samples", self.progress.step, f"{len(faults)} samples cannot be decoded so far")
-        faults.check()
-
-    def care(self, report: StepReport) -> None:
-        """Note how healthy the step was; at `training.non_finite_limit` in a row go back, or stop.
-
-        Raises:
-            UserError: on every rank, if the run stays sick; the keys of the samples are in its reports.
-        """
-        progress, training = self.progress, self.config.training
-        if report.healthy:
-            progress.sick = {}
-            return
-        step, keys = progress.step, report.suspects
-        progress.sick = {**progress.sick, step: keys}
-        self.reporter.warn("non_finite", step, f"step {step} was not finite and is skipped{named(keys)}", samples=keys)
-        decided = verdict(
-            len(progress.sick), training.non_finite_limit, training.on_non_finite, progress.rolled_back is not None
-        )
-        if decided == "go on":
-            return
-        file, since = self._reports / f"non_finite-{step}.json", min(progress.sick)
-        if self.world.rank == 0:
-            with contextlib.suppress(OSError):  # the journal has them as well
-                write_json(file, {"steps": progress.sick})
-        back = None
-        if decided == "roll back":
-            self.settle()
-            back = self._saver.roll_back(since - 1)
-        if back is None:
-            raise too_sick(progress.sick, file, decided, progress.rolled_back)
-        words = f"{len(progress.sick)} steps in a row were not finite: back to the weights of step {back}"
-        self.reporter.warn("rollback", step, f"{words}; steps and data go on behind step {step}", to=back)
-        progress.rolled_back, progress.sick = back, {}
-
-    def wants_save(self) -> bool:
-        """True on rank 0 when the clock asks for a checkpoint: clocks differ, so one rank speaks for all."""
-        if self.world.rank != 0 or self._saver.under_way:
-            return False
-        return time.monotonic() - self._saved_at > 60 * self.config.checkpoint.every_minutes
+    def report_stop(self, reason: str) -> None:
+        """Note in the journal why this job stops."""
+        self.reporter.event("stop", self.state.step, reason=reason)
 
     def export(self, name: str) -> None:
-        """Publish the weights of this step under `name`.
+        """Publish the weights of this step as `name`.
 
         Raises:
             EnvironmentFault: on every rank, if rank 0 could not write them.
         """
-        weights = gather_weights(self.engine.deepspeed.module, self.world.rank)
-        failure = None
-        if self.world.rank == 0:
-            config, tokenizer = cast(DualConfig, self._model.config), self._data.tokenizer
-            try:
-                self._fence()
-                publish(
-                    self._exports,
-                    name,
-                    self.progress.step,
-                    lambda folder: write_model(folder, config, weights, tokenizer),
-                )
-            except EnvironmentFault as error:
-                failure = error
-        failure = self.world.broadcast(failure)
-        if failure is not None:
-            raise failure
+        self.exporter.export(name, self.state.step)
 
     def close(self, reason: str, finished: bool) -> None:
-        """End the data workers and say how the job ended."""
+        """End the data workers and note how the job ended."""
         self.loader.close()
-        self._validation.close()
-        self.reporter.close(reason, model=self._exports / "best" if finished else None)
+        self.validation_loader.close()
+        self.reporter.close(reason, model=self.exporter.root / "best" if finished else None)
+
+    def _clock_asks_for_save(self) -> bool:
+        """On rank 0 only: clocks differ, so one rank asks for all."""
+        if self.world.rank != 0 or self.saver.pending:
+            return False
+        return save_by_clock(self.clock() - self._saved_at, self.config.checkpoint.every_minutes)
+
+    def _share_bad_samples(self, known_by_all: int) -> None:
+        """Merge the ranks' lists of samples that cannot be decoded, if one has met a new one; collective only then.
+
+        Args:
+            known_by_all: sum over the ranks of how many each knows.
+
+        Raises:
+            UserError: on every rank, if they are more than `data.bad_sample_limit`.
+        """
+        bad_samples = self.loader.bad_samples
+        if known_by_all != self.world.size * len(self.state.bad_samples):
+            for known in self.world.all_gather(bad_samples.known()):
+                bad_samples.merge(known)
+            self.state.bad_samples = bad_samples.state_dict()
+            self.reporter.warn("bad_samples", self.state.step, f"{len(bad_samples)} samples cannot be decoded so far")
+        bad_samples.check()
+
+    def _handle_non_finite(self, report: StepReport) -> None:
+        """Count consecutive non-finite steps; at `training.non_finite_limit` roll back, or stop.
+
+        Raises:
+            UserError: on every rank, if the loss stays non-finite; the keys of the samples are in the run's reports.
+        """
+        state, training = self.state, self.config.training
+        if report.finite:
+            state.non_finite_steps = {}
+            return
+        step, keys = state.step, report.suspect_keys
+        state.non_finite_steps = {**state.non_finite_steps, step: keys}
+        message = f"step {step} was not finite and is skipped{format_keys(keys)}"
+        self.reporter.warn("non_finite", step, message, samples=keys)
+        steps = state.non_finite_steps
+        rolled_back = state.rolled_back is not None
+        action = next_action(len(steps), training.non_finite_limit, training.on_non_finite, rolled_back)
+        if action == "continue":
+            return
+        file = self.reports / f"non_finite-{step}.json"
+        if self.world.rank == 0:
+            with contextlib.suppress(OSError):  # the journal has the keys as well
+                write_json(file, {"steps": steps})
+        restored = None
+        if action == "roll back":
+            self.wait_for_save()
+            restored = self.saver.roll_back(min(steps) - 1)
+        if restored is None:
+            raise non_finite_error(steps, file, action, state.rolled_back)
+        message = f"{len(steps)} steps in a row were not finite: back to the weights of step {restored}"
+        self.reporter.warn("rollback", step, f"{message}; steps and data continue after step {step}", to=restored)
+        state.rolled_back, state.non_finite_steps = restored, {}
+
+    def _export_best(self, score: float) -> None:
+        """A failure is only reported: `export/best` keeps the best so far, and the next better weights are exported."""
+        state = self.state
+        try:
+            self.export("best")
+        except EnvironmentFault as error:
+            message = f"{error}; training goes on, the best weights so far are kept"
+            self.reporter.warn("export_failed", state.step, message)
+            return
+        state.best_score = score
+        self.reporter.event("best", state.step, score=score)
+
+    def _log(self, report: StepReport) -> None:
+        step, now = self.state.step, self.clock()
+        seconds, steps = now - self._logged[0], step - self._logged[1]
+        self._logged = (now, step)
+        losses = {f"train/{name}": value for name, value in report.losses.items()}
+        values = {
+            "lr": self._learning_rate,
+            "grad_norm": report.grad_norm,
+            "epoch": self.schedule.epoch(step),
+            "samples_per_second": steps * self.schedule.global_batch / seconds,
+            "padding": self.loader.padding,
+            **peak_memory(self.world.device),
+        }
+        self.reporter.metrics(step, losses | {f"train/{name}": value for name, value in values.items()})

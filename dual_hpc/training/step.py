@@ -1,4 +1,4 @@
-"""One optimiser step: micro-batches, one agreement of all ranks, one update."""
+"""One optimizer step: micro-batches, one reduction in which all ranks agree, one update."""
 
 from __future__ import annotations
 
@@ -17,12 +17,16 @@ LOSSES = ("loss", "loss_cls", "loss_static", "loss_dynamic")
 
 
 @dataclass(frozen=True)
-class Wishes:
-    """What this rank asks the others for; one rank's wish is everyone's."""
+class RankRequests:
+    """What this rank asks all ranks for; it is done if one rank asks.
+
+    Attributes:
+        bad_samples: number of samples that cannot be decoded, as known to this rank.
+    """
 
     stop: bool = False
     save: bool = False
-    bad_samples: int = 0  # undecodable ones that this rank knows of
+    bad_samples: int = 0
 
 
 @dataclass(frozen=True)
@@ -31,21 +35,22 @@ class StepReport:
 
     Attributes:
         losses: mean over the global batch, by name.
-        applied: False if the update was given up (non-finite loss or gradient, fp16 overflow).
-        healthy: False if a loss or, outside fp16, a gradient was not finite.
-        bad_samples: the sum of what the ranks know; `Session.agree_on_bad_samples` makes a list of it.
-        suspects: of an unhealthy step, keys of the micro-batches with a non-finite loss over all ranks; all keys of
-            the step if every loss is finite, but the gradient is not.
+        applied: False if the update was skipped (non-finite loss or gradient, fp16 overflow).
+        finite: False if a loss or, outside fp16, a gradient was not finite.
+        stop, save: a rank asked for it.
+        bad_samples: sum over the ranks of how many samples each knows that cannot be decoded.
+        suspect_keys: of a non-finite step, the keys of the micro-batches with a non-finite loss over all ranks; all
+            keys of the step if every loss is finite, but the gradient is not.
     """
 
     losses: dict[str, float]
     grad_norm: float
     applied: bool
-    healthy: bool
+    finite: bool
     stop: bool
     save: bool
     bad_samples: int
-    suspects: list[str]
+    suspect_keys: list[str]
 
 
 def inputs(batch: Mapping[str, Any], device: torch.device) -> dict[str, torch.Tensor]:
@@ -53,11 +58,16 @@ def inputs(batch: Mapping[str, Any], device: torch.device) -> dict[str, torch.Te
     return {name: batch[name].to(device, non_blocking=True) for name in (*INPUTS, "labels") if name in batch}
 
 
-def train_step(engine: Engine, batches: Sequence[Mapping[str, Any]], world: World, wishes: Wishes) -> StepReport:
-    """Forward, backward, agree, update.
+def train_step(
+    engine: Engine, batches: Sequence[Mapping[str, Any]], world: World, requests: RankRequests
+) -> StepReport:
+    """Forward, backward, agree, update. Collective.
 
-    The reduction that averages the losses also carries the health of every rank and the wishes to stop and to save, so
+    The reduction that averages the losses also carries whether every rank's loss is finite, and the ranks' requests, so
     agreeing costs no further message. It comes after the last backward pass and before the update.
+
+    Args:
+        batches: this rank's micro-batches.
     """
     assert len(batches) == engine.accumulation, "the loader and DeepSpeed disagree about the micro-batches of a step"
     losses = torch.zeros(len(batches), len(LOSSES), dtype=torch.float64, device=world.device)
@@ -67,29 +77,29 @@ def train_step(engine: Engine, batches: Sequence[Mapping[str, Any]], world: Worl
         losses[number] = torch.stack([_value(output, name, world.device) for name in LOSSES])
         if number + 1 < len(batches):
             engine.deepspeed.step()
-    sick = ~torch.isfinite(losses).all(dim=1)
-    flags = torch.tensor([wishes.stop, wishes.save, wishes.bad_samples], dtype=torch.float64, device=world.device)
-    agreed = world.sum(torch.cat([losses.mean(dim=0), sick.sum()[None].double(), flags])).tolist()
-    means, (sick_batches, stop, save, bad_samples) = agreed[: len(LOSSES)], agreed[len(LOSSES) :]
+    non_finite = ~torch.isfinite(losses).all(dim=1)
+    flags = torch.tensor([requests.stop, requests.save, requests.bad_samples], dtype=torch.float64, device=world.device)
+    agreed = world.all_reduce_sum(torch.cat([losses.mean(dim=0), non_finite.sum()[None].double(), flags])).tolist()
+    means, (non_finite_batches, stop, save, bad_samples) = agreed[: len(LOSSES)], agreed[len(LOSSES) :]
 
-    applied = engine.finish_step(healthy=not sick_batches)
+    applied = engine.finish_step(apply=not non_finite_batches)
     grad_norm = engine.grad_norm()
     overflow_is_normal = engine.deepspeed.fp16_enabled()
-    healthy = not sick_batches and (overflow_is_normal or math.isfinite(grad_norm))
-    suspects: list[str] = []
-    if not healthy:
-        suspected = zip(batches, sick.tolist(), strict=True)
-        mine = [key for batch, bad in suspected if bad or not sick_batches for key in batch["keys"]]
-        suspects = [key for keys in world.gather(mine) for key in keys]
+    finite = not non_finite_batches and (overflow_is_normal or math.isfinite(grad_norm))
+    suspect_keys: list[str] = []
+    if not finite:
+        candidates = zip(batches, non_finite.tolist(), strict=True)
+        mine = [key for batch, bad in candidates if bad or not non_finite_batches for key in batch["keys"]]
+        suspect_keys = [key for keys in world.all_gather(mine) for key in keys]
     return StepReport(
         losses={name: value / world.size for name, value in zip(LOSSES, means, strict=True)},
         grad_norm=grad_norm,
         applied=applied,
-        healthy=healthy,
+        finite=finite,
         stop=stop > 0,
         save=save > 0,
         bad_samples=int(bad_samples),
-        suspects=suspects,
+        suspect_keys=suspect_keys,
     )
 
 

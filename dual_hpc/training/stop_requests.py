@@ -10,11 +10,11 @@ from pathlib import Path
 from dual_hpc.run import names
 from dual_hpc.training.stopping import StopFlag
 
-LOOK_SECONDS = 1.0  # between two looks at the file: the file system is shared
+CHECK_SECONDS = 1.0  # between two checks for the file: the file system is shared
 
 
 class StopRequests:
-    """What this rank knows. The file and the deadline are rank 0's to see: clocks differ, and one look is enough.
+    """What this rank knows. Only rank 0 checks the file and the deadline: clocks differ, and one check is enough.
 
     Attributes:
         deadline: end of the job's time, Unix seconds; None if it has none.
@@ -22,39 +22,37 @@ class StopRequests:
     """
 
     def __init__(self, flag: StopFlag, folder: Path, rank: int, environ: Mapping[str, str], margin: float) -> None:
+        """`folder`: the run directory; `margin`: `checkpoint.margin_seconds`."""
         self._flag, self._file, self._rank = flag, folder / names.STOP_FILE, rank
         self._margin = margin
-        self._looked_at = float("-inf")
-        self._seen = False
+        self._checked_at = float("-inf")
+        self._file_seen = False
         self.deadline = end_time(environ)
         self.save_seconds = 0.0
 
-    def asked(self) -> bool:
-        """True once there is a reason to stop."""
-        return self.reason() is not None
+    def reason(self, deadline: bool = True) -> str | None:
+        """Why to stop now: a signal's name, "stop file" or "deadline"; None to go on.
 
-    def told(self) -> bool:
-        """True once somebody wants it, whatever the clock says."""
-        return self._told() is not None
+        Args:
+            deadline: False ignores the deadline: only what somebody asked for counts.
+        """
+        if self._flag.reason is not None:
+            return self._flag.reason
+        if self._stop_file_exists():
+            return "stop file"
+        late = deadline and self._rank == 0 and is_late(time.time(), self.deadline, self.save_seconds, self._margin)
+        return "deadline" if late else None
 
-    def why(self) -> str:
-        """Why the ranks stop together, as far as this one knows."""
-        return self.reason() or "asked by another rank"
-
-    def reason(self) -> str | None:
-        """Why to stop now: a signal's name, "stop file" or "deadline"; None to go on."""
-        late = self._rank == 0 and is_late(time.time(), self.deadline, self.save_seconds, self._margin)
-        return self._told() or ("deadline" if late else None)
-
-    def _told(self) -> str | None:
+    def _stop_file_exists(self) -> bool:
         now = time.monotonic()
-        if self._rank == 0 and not self._seen and now - self._looked_at >= LOOK_SECONDS:
-            self._looked_at, self._seen = now, os.path.exists(self._file)  # False as well where nobody can look
-        return self._flag.reason or ("stop file" if self._seen else None)
+        if self._rank == 0 and not self._file_seen and now - self._checked_at >= CHECK_SECONDS:
+            # `exists` is False as well if the folder cannot be read
+            self._checked_at, self._file_seen = now, os.path.exists(self._file)
+        return self._file_seen
 
 
 def end_time(environ: Mapping[str, str]) -> float | None:
-    """When the job's time is over, Unix seconds: DUAL_END_TIME, else Slurm's word, else never."""
+    """When the job's time ends, Unix seconds: from DUAL_END_TIME, else from Slurm; None if it does not end."""
     for name in ("DUAL_END_TIME", "SLURM_JOB_END_TIME"):
         try:
             return float(environ[name])
@@ -64,5 +62,5 @@ def end_time(environ: Mapping[str, str]) -> float | None:
 
 
 def is_late(now: float, deadline: float | None, save_seconds: float, margin: float) -> bool:
-    """True once less is left than twice the last save and a margin (a step, the exit, Slurm's own slack)."""
+    """True once less time is left than two saves and a margin (for a step, the exit, and Slurm's own delay)."""
     return deadline is not None and deadline - now < 2 * save_seconds + margin

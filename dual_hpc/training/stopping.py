@@ -1,8 +1,8 @@
-"""Asked to stop by a signal: handlers only set a flag, which the ranks agree on in the step's reduction (contract 6).
+"""Stop signals: handlers only set a flag, which the ranks agree on in the step's reduction (contract 6).
 
 Python runs handlers between bytecodes, so a rank that waits for another one inside a collective would not notice a
-signal. What has to happen even then is done by a thread that Python's C handler wakes through a pipe: a second signal
-ends the process at once, and so does the time given for stopping when it is over.
+signal. A thread, which Python's C handler wakes through a pipe, ends the process even then: at a second signal, or when
+the time given for stopping is over.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ BURST_SECONDS = 2.0  # srun, its step daemon and the launcher each pass on the s
 
 
 class StopFlag:
-    """Set by a signal, read at the step's boundary.
+    """Set by a signal, read between steps.
 
     Attributes:
-        reason: name of the first signal that came; None as long as none did.
+        reason: name of the first signal received; None before.
     """
 
     def __init__(self) -> None:
@@ -35,28 +35,29 @@ class StopFlag:
         self._pid = os.getpid()
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        """The handler. A forked child that inherits it has nothing to say about the run."""
+        """The handler. It does nothing in a forked child that inherits it."""
         if os.getpid() == self._pid and self.reason is None:
             self.reason = signal.Signals(number).name
 
 
 @contextmanager
-def listening(give_up_seconds: float = 600.0) -> Iterator[StopFlag]:
-    """Handle SIGUSR2 and SIGTERM as a wish to stop; everything is as before at the end.
+def stop_signals(give_up_seconds: float = 600.0) -> Iterator[StopFlag]:
+    """Handle SIGUSR2 and SIGTERM as a request to stop; restores the former handlers at the end.
 
-    Those that came before us, while they were blocked, are heard now.
+    Signals that were sent before, while they were blocked, are handled now.
 
     Args:
-        give_up_seconds: after the first signal; then the process ends itself, saved or not.
+        give_up_seconds: after the first signal; then the process ends itself, whether it has saved or not.
     """
     flag = StopFlag()
-    ours, woken = socket.socketpair()
-    woken.setblocking(False)
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
     former: dict[signal.Signals, Any] = {number: signal.signal(number, flag) for number in SIGNALS}
-    former_descriptor = signal.set_wakeup_fd(woken.fileno(), warn_on_full_buffer=False)
-    os.register_at_fork(after_in_child=lambda: _deafen(woken))
-    impatient = threading.Thread(target=_wait_for_force, args=(ours, give_up_seconds, leave), daemon=True)
-    impatient.start()
+    former_descriptor = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+    os.register_at_fork(after_in_child=lambda: clear_wakeup_fd(writer))
+    arguments = (reader, give_up_seconds, exit_now)
+    force_exit_thread = threading.Thread(target=_exit_if_forced, args=arguments, daemon=True)
+    force_exit_thread.start()
     former_mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     try:
         yield flag
@@ -65,28 +66,32 @@ def listening(give_up_seconds: float = 600.0) -> Iterator[StopFlag]:
         signal.set_wakeup_fd(former_descriptor)
         for number, handler in former.items():
             signal.signal(number, handler)
-        woken.shutdown(socket.SHUT_RDWR)  # ends the thread, even while a forked child holds a copy
-        woken.close()
-        impatient.join()
-        ours.close()
+        writer.shutdown(socket.SHUT_RDWR)  # ends the thread, even while a forked child holds a copy
+        writer.close()
+        force_exit_thread.join()
+        reader.close()
 
 
-def leave(reason: str) -> None:
-    """End this process at once and say where it was; checkpoints on the disk are whole or absent at any moment."""
+def exit_now(reason: str) -> None:
+    """End this process at once and print its stacks; checkpoints on the disk are complete or absent at any moment."""
     print(f"ended by force: {reason}", file=sys.stderr, flush=True)
     faulthandler.dump_traceback(file=sys.__stderr__ or 2, all_threads=True)
     os._exit(1)
 
 
-def _wait_for_force(wakes: socket.socket, give_up_seconds: float, leave: Callable[[str], None]) -> None:
-    """Until the other end is closed: the first signal starts the clock, a later one or the clock ends the process."""
+def _exit_if_forced(wakeups: socket.socket, give_up_seconds: float, exit_now: Callable[[str], None]) -> None:
+    """Until the other end is closed: the first signal starts the clock; a later signal, or the clock, calls `exit_now`.
+
+    Args:
+        wakeups: receives the number of every signal.
+    """
     first: float | None = None
     while True:
-        wakes.settimeout(None if first is None else max(0.01, first + give_up_seconds - time.monotonic()))
+        wakeups.settimeout(None if first is None else max(0.01, first + give_up_seconds - time.monotonic()))
         try:
-            numbers = wakes.recv(64)
+            numbers = wakeups.recv(64)
         except TimeoutError:
-            return leave(f"asked to stop {give_up_seconds:.0f} s ago and not done")
+            return exit_now(f"asked to stop {give_up_seconds:.0f} s ago and not done")
         if not numbers:
             return None
         if not any(number in SIGNALS for number in numbers):
@@ -94,9 +99,10 @@ def _wait_for_force(wakes: socket.socket, give_up_seconds: float, leave: Callabl
         if first is None:
             first = time.monotonic()
         elif time.monotonic() - first > BURST_SECONDS:
-            return leave("a second signal")
+            return exit_now("a second signal")
 
 
-def _deafen(woken: socket.socket) -> None:
-    if woken.fileno() >= 0:  # listening still: a child's signals must not wake the parent
+def clear_wakeup_fd(writer: socket.socket) -> None:
+    """In a forked child: its signals must not wake the parent's thread."""
+    if writer.fileno() >= 0:  # still in `stop_signals`
         signal.set_wakeup_fd(-1)

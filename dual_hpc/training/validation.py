@@ -1,4 +1,4 @@
-"""Validation during training: the subset that chooses the best, and everything the model reads."""
+"""Validation during training: scores for the subset that selects the best weights, and for all modalities."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from dual_hpc.training.distributed import World
 
 
 def subsets(config: RunConfig) -> list[str]:
-    """The modality subsets that are scored: the choosing one first, then all that the model has."""
+    """The modality subsets that are scored: first `training.select_modalities`, then all that the model has."""
     model = config.model
-    everything = format_subset(modality for modality in Modality if getattr(model, f"use_{modality}"))
-    return list(dict.fromkeys([config.training.select_modalities, everything]))
+    all_modalities = format_subset(modality for modality in Modality if getattr(model, f"use_{modality}"))
+    return list(dict.fromkeys([config.training.select_modalities, all_modalities]))
 
 
 class Interrupted(Exception):
@@ -34,33 +34,35 @@ def validate(
     config: RunConfig,
     n_classes: int,
     world: World,
-    asked: Callable[[], bool] = lambda: False,
+    stop_asked: Callable[[], bool] = lambda: False,
 ) -> dict[str, float]:
     """Scores by name (`val/av/ua` ...), the same on all ranks. Collective.
 
     Args:
-        asked: True once this rank is asked to stop.
+        stop_asked: True once this rank is asked to stop.
 
     Raises:
         Interrupted: on all ranks, once one was asked: a validation may last longer than the time given for stopping.
     """
-    loader = _until(loader, asked, world)
+    loader = _until_stop(loader, stop_asked, world)
     views = {subset: partial(mask_except, subset=subset) for subset in subsets(config)}
     found: dict[str, float] = {}
-    for subset, answers in predict_views(model, loader, views, world.device, world.gather).items():
+    for subset, answers in predict_views(model, loader, views, world.device, world.all_gather).items():
         for name, value in scores(answers.truth, answers.answers, n_classes).main().items():
             found[f"val/{subset}/{name}"] = value
     return found
 
 
-def _until(loader: Iterable[Mapping[str, Any]], asked: Callable[[], bool], world: World) -> Iterator[Mapping[str, Any]]:
-    """The batches, which are as many on every rank."""
+def _until_stop(
+    loader: Iterable[Mapping[str, Any]], stop_asked: Callable[[], bool], world: World
+) -> Iterator[Mapping[str, Any]]:
+    """The batches; every rank has the same number of them, and agrees before each."""
     for batch in loader:
-        if world.sum(torch.tensor([float(asked())], device=world.device)).item():
+        if world.all_reduce_sum(torch.tensor([float(stop_asked())], device=world.device)).item():
             raise Interrupted
         yield batch
 
 
-def choosing_score(found: Mapping[str, float], config: RunConfig) -> float:
-    """The value by which the best weights are chosen."""
+def selection_score(found: Mapping[str, float], config: RunConfig) -> float:
+    """The score that selects the best weights."""
     return found[f"val/{config.training.select_modalities}/{config.training.select_by}"]

@@ -1,6 +1,6 @@
-"""A hang ends: every rank writes the stacks of its threads into its log and leaves; the job can go on elsewhere.
+"""A hang ends the job: every rank writes the stacks of its threads into its log and exits; a new job can resume.
 
-The timer runs in C without the interpreter's lock: a collective that holds it for ever is ended as well.
+The timer runs in C without the interpreter's lock: a collective that holds the lock for ever is ended as well.
 """
 
 from __future__ import annotations
@@ -8,14 +8,14 @@ from __future__ import annotations
 import faulthandler
 import sys
 
-SETTLING_STEPS = 3  # the first ones compile kernels, fill caches and open files
+WARMUP_STEPS = 3  # the first steps compile kernels, fill caches and open files
 
 
 class Watchdog:
-    """Restarted by whoever has come further; ends the process (exit code 1) if nobody does.
+    """A timer that every step restarts; when it runs out, it ends the process (exit code 1).
 
     Args:
-        seconds: for one step, its data included, once the training has settled.
+        seconds: for one step, its data included, after the first `WARMUP_STEPS`.
         long_seconds: for everything else: start, first steps, validation, checkpoints.
     """
 
@@ -26,16 +26,16 @@ class Watchdog:
     def stepping(self) -> None:
         """A step begins."""
         self._steps += 1
-        self._start(self._seconds if self._steps > SETTLING_STEPS else self._long)
+        self._start(self._seconds if self._steps > WARMUP_STEPS else self._long)
 
     def waiting(self) -> None:
         """Something begins that may take longer than a step."""
         self._start(self._long)
 
     def close(self) -> None:
-        """Nothing more is expected."""
+        """Stop the timer."""
         faulthandler.cancel_dump_traceback_later()
 
     def _start(self, seconds: float) -> None:
-        # The real standard error: the launcher has led its descriptor into the run's logs.
+        # The real standard error: the launcher has redirected its descriptor to the run's logs.
         faulthandler.dump_traceback_later(seconds, exit=True, file=sys.__stderr__ or 2)

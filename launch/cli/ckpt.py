@@ -83,7 +83,7 @@ def _verify(run: RunDir, args: argparse.Namespace) -> int:
         if not os.path.lexists(folder):
             continue  # a running job has let it go meanwhile
         damaged += bool(reasons)
-        print(f"{folder.name}  {'DAMAGED: ' + '; '.join(reasons) if reasons else 'proven'}", flush=True)
+        print(f"{folder.name}  {'DAMAGED: ' + '; '.join(reasons) if reasons else 'verified'}", flush=True)
     return 1 if damaged else 0
 
 
@@ -113,20 +113,20 @@ def _prune(run: RunDir, args: argparse.Namespace) -> int:
 
 def _prune_held(run: RunDir, keep: int) -> int:
     from dual_hpc.checkpoint import commit, reshard, select
-    from dual_hpc.checkpoint.retention import surplus
+    from dual_hpc.checkpoint.retention import steps_to_delete
     from dual_hpc.errors import UserError
     from dual_hpc.run import names
 
     steps = select.steps(run.checkpoints)
     kept = [step for step in steps if not select.verify(run.checkpoints / names.step_folder(step))][-keep:]
     if steps and not kept:
-        raise UserError(f"{run.path.name}: none of its checkpoints is proven; see `dual-hpc ckpt verify`")
-    # A damaged checkpoint that is newer than a proven one is no reason to delete the proven one.
-    for step in surplus(dict.fromkeys(steps, 0.0), len([s for s in steps if s >= kept[0]])) if kept else []:
+        raise UserError(f"{run.path.name}: none of its checkpoints is intact; see `dual-hpc ckpt verify`")
+    # A damaged checkpoint that is newer than a verified one is no reason to delete the verified one.
+    for step in steps_to_delete(dict.fromkeys(steps, 0.0), len([s for s in steps if s >= kept[0]])) if kept else []:
         commit.remove(run.checkpoints / names.step_folder(step))
         print(f"deleted {names.step_folder(step)}")
-    commit.sweep(run.checkpoints)
-    reshard.forget(run.checkpoints / reshard.CACHE)
+    commit.remove_unfinished(run.checkpoints)
+    reshard.clear_cache(run.checkpoints / reshard.CACHE)
     return 0
 
 
@@ -146,11 +146,11 @@ def _convert(run: RunDir, args: argparse.Namespace) -> int:
         raise UserError("--ranks: give the number of ranks that will load the checkpoint")
     os.environ.setdefault("DS_ACCELERATOR", "cpu")  # a login node; otherwise DeepSpeed warns that it has no GPU
     from dual_hpc.checkpoint import reshard, select
-    from dual_hpc.group import Alone
+    from dual_hpc.group import SingleProcess
 
     with _alone(run):  # the next save of a job makes conversions useless and deletes them
-        choice = select.newest_proven(run.checkpoints, Alone())
+        choice = select.latest_verified(run.checkpoints, SingleProcess())
         if choice is None:
             raise UserError(f"{run.path.name} has no checkpoint yet")
-        print(reshard.for_ranks(choice, run.checkpoints / reshard.CACHE, Alone(), args.ranks).folder)
+        print(reshard.reshard(choice, run.checkpoints / reshard.CACHE, SingleProcess(), args.ranks).folder)
     return 0

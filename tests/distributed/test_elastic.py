@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from dual_hpc.checkpoint import reshard, select
-from dual_hpc.group import Alone
+from dual_hpc.group import SingleProcess
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.journal import read, replay
 from tests.distributed.history import samples
@@ -58,25 +58,25 @@ def test_two_then_one_then_three_then_two_ranks_follow_two_ranks(
 
 @pytest.mark.parametrize("case", CASES[1:])
 def test_a_conversion_and_its_way_back_change_no_bit(toys: tuple[Path, list[Any]], tmp_path: Path, case: str) -> None:
-    original = select.newest_proven(toys[0] / f"elastic-{case.replace(':', '-')}" / "checkpoints", Alone())
+    original = select.latest_verified(toys[0] / f"elastic-{case.replace(':', '-')}" / "checkpoints", SingleProcess())
     assert original is not None and original.manifest.world_size == 2
-    there = reshard.for_ranks(original, tmp_path / "there", Alone(), 5)
+    there = reshard.reshard(original, tmp_path / "there", SingleProcess(), 5)
     assert there.manifest.world_size == 5 and there.manifest.state == original.manifest.state
-    back = reshard.for_ranks(there, tmp_path / "back", Alone(), 2)
+    back = reshard.reshard(there, tmp_path / "back", SingleProcess(), 2)
     assert set(back.manifest.files) == set(original.manifest.files)
     for name in back.manifest.files:
         assert _same(_load(original.folder / name), _load(back.folder / name)), name
 
 
 def test_a_conversion_is_made_once_unless_it_is_damaged(toys: tuple[Path, list[Any]], tmp_path: Path) -> None:
-    original = select.newest_proven(toys[0] / "elastic-3-fp32" / "checkpoints", Alone())
+    original = select.latest_verified(toys[0] / "elastic-3-fp32" / "checkpoints", SingleProcess())
     assert original is not None
-    first = reshard.for_ranks(original, tmp_path, Alone(), 4)
+    first = reshard.reshard(original, tmp_path, SingleProcess(), 4)
     file = first.folder / next(iter(first.manifest.files))
     made = file.stat().st_ino
-    assert reshard.for_ranks(original, tmp_path, Alone(), 4) == first and file.stat().st_ino == made
+    assert reshard.reshard(original, tmp_path, SingleProcess(), 4) == first and file.stat().st_ino == made
     file.write_bytes(b"flaws")
-    again = reshard.for_ranks(original, tmp_path, Alone(), 4)
+    again = reshard.reshard(original, tmp_path, SingleProcess(), 4)
     assert not select.verify(again.folder) and again.manifest == first.manifest
 
 

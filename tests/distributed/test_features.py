@@ -18,7 +18,7 @@ from dual_hpc.inference.predictor import Predictor
 from dual_hpc.model import build_model, build_tokenizer, load_model, save_model
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.journal import read, replay
-from dual_hpc.training.features import fitted
+from dual_hpc.training.shard_config import config_for_shards
 from shards.encoders import encoders_of_model
 from shards.extraction import extract
 
@@ -65,7 +65,7 @@ def test_a_model_of_media_refuses_features_and_one_of_features_those_of_other_en
 ) -> None:
     with pytest.raises(UserError, match="they hold features, this model was trained on media"):
         evaluate(features.parent / "model", of(features, "data.protocol=all").data, split="validation")
-    data = fitted(of(features), ShardDataset([features]))
+    data = config_for_shards(of(features), ShardDataset([features]))
     save_model(build_model(data.model, ["angry", "happy", "sad"], PREPROCESSING, None, None), None, tmp_path / "m")
     index = read_index(features)
     for change, complaint in (({"video_encoder": "x"}, "their video features"), ({"video_hz": "5.0"}, "video_hz=5.0")):
@@ -76,21 +76,21 @@ def test_a_model_of_media_refuses_features_and_one_of_features_those_of_other_en
         with pytest.raises(UserError, match=complaint):
             evaluate(tmp_path / "m", of(tmp_path, "data.protocol=all").data, split="validation")
         with pytest.raises(UserError, match=f"differ in {next(iter(change))}"):
-            fitted(of(features), ShardDataset([features, tmp_path]))
+            config_for_shards(of(features), ShardDataset([features, tmp_path]))
 
 
 def test_the_shards_decide_what_a_run_reads(features: Path, tiny_shards: Path, tmp_path: Path) -> None:
     media, stored = ShardDataset([tiny_shards]), ShardDataset([features])
     config = of(features, "data.max_seconds=6", "data.video_hz=9")
-    assert fitted(config, media) is config
-    found = fitted(config, stored)
+    assert config_for_shards(config, media) is config
+    found = config_for_shards(config, stored)
     assert {name: getattr(found.model, name).kind for name in ("audio", "video", "text")} == dict.fromkeys(
         ("audio", "video", "text"), "features"
     )
     assert (found.data.max_seconds, found.data.video_hz, found.data.max_tokens) == (0.5, 4.0, 12)
-    assert fitted(of(features, "data.max_seconds=0.3"), stored).data.max_seconds == 0.3
+    assert config_for_shards(of(features, "data.max_seconds=0.3"), stored).data.max_seconds == 0.3
     with pytest.raises(UserError, match=r"model\.video\.kind: features, but data\.shards holds media"):
-        fitted(of(tiny_shards, "model.video.kind=features"), media)
+        config_for_shards(of(tiny_shards, "model.video.kind=features"), media)
 
 
 def test_a_modality_without_features_has_to_be_switched_off(features: Path, tmp_path: Path) -> None:
@@ -110,8 +110,8 @@ def test_a_modality_without_features_has_to_be_switched_off(features: Path, tmp_
         (tmp_path / shard.name).hardlink_to(features / shard.name)
     write_index(tmp_path, index.model_copy(update={"shards": silent}))
     with pytest.raises(UserError, match=r"model\.use_text: data\.shards holds no text features"):
-        fitted(of(tmp_path), ShardDataset([tmp_path]))
-    assert not fitted(of(tmp_path, "model.use_text=false"), ShardDataset([tmp_path])).model.use_text
+        config_for_shards(of(tmp_path), ShardDataset([tmp_path]))
+    assert not config_for_shards(of(tmp_path, "model.use_text=false"), ShardDataset([tmp_path])).model.use_text
     write_index(tmp_path, index.model_copy(update={"options": {}}))
     with pytest.raises(UserError, match="does not say 'sample_rate'; run `dual-hpc extract` again"):
-        fitted(of(tmp_path), ShardDataset([tmp_path]))
+        config_for_shards(of(tmp_path), ShardDataset([tmp_path]))

@@ -1,4 +1,4 @@
-"""A training that was killed or stopped ends as one that was not: weights and optimiser state, bit for bit."""
+"""A training that was killed or stopped ends like one that was not: weights and optimizer state, bit for bit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pytest
 from dual_hpc.checkpoint import select
 from dual_hpc.checkpoint.manifest import load
 from dual_hpc.errors import EnvironmentFault
-from dual_hpc.group import Alone
+from dual_hpc.group import SingleProcess
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.journal import read, replay
 from dual_hpc.run.names import step_folder
@@ -37,8 +37,8 @@ RANDOM = (
 
 # ZeRO stage -> (point, rank) of each kill: together every point of the protocol, a step, and a moment by chance.
 DEATHS = {
-    1: [("latest:1", 0), ("chance", 1)],
-    2: [("made:2", 1), ("step:2", 0), ("renamed:1", 0)],
+    1: [("renamed:1", 0), ("chance", 1)],
+    2: [("made:2", 1), ("step:2", 0), ("renamed:2", 0)],
     3: [("manifest:2", 0), ("written:1", 1)],
 }
 
@@ -112,14 +112,14 @@ def test_signal_stop_file_and_deadline_each_save_on_all_ranks_and_the_next_job_g
     assert final_state(run) == final_state(whole(2))
 
 
-def test_a_stop_does_not_wait_for_the_validation_which_the_next_job_makes_up_for(
+def test_a_stop_interrupts_the_validation_and_the_next_job_does_it(
     make_run: Callable[..., RunDir], start_ranks: Callable[..., Any], whole: Callable[[int], RunDir]
 ) -> None:
     run = make_run("validating", "training.zero_stage=2", *RANDOM)
     scored = [entry.step for entry in read(whole(2).journal) if "val/av/ua" in entry.metrics]
     start_ranks("train", 2, run.path, "validating:1", DIES="1").check()  # in the validation of the first epoch
     assert select.steps(run.checkpoints) == scored[:1]
-    start_ranks("train", 2, run.path, "validating:1", DIES="0").check()  # while it is made up for
+    start_ranks("train", 2, run.path, "validating:1", DIES="0").check()  # during the pending validation
     assert select.steps(run.checkpoints) == scored[:1] and not run.exports.exists()
     start_ranks("train", 2, run.path).check()
     history = read(run.journal)
@@ -157,7 +157,7 @@ def test_a_continued_run_goes_on_counting_its_bad_samples(
     ]
 
 
-def test_a_hang_ends_all_ranks_and_each_shows_where_it_stood(
+def test_a_hang_ends_all_ranks_and_each_prints_its_stacks(
     make_run: Callable[..., RunDir], start_ranks: Callable[..., Any]
 ) -> None:
     run = make_run("hanging", "training.hang_minutes=0.1")
@@ -181,9 +181,9 @@ def flipped(path: Path) -> None:
 
 
 @pytest.mark.parametrize("stage", [1, 3])
-@pytest.mark.parametrize("spoil", [truncated, flipped, Path.unlink])
+@pytest.mark.parametrize("damage", [truncated, flipped, Path.unlink])
 def test_damage_to_any_file_of_the_newest_checkpoint_falls_back_and_to_all_checkpoints_refuses(
-    whole: Callable[[int], RunDir], tmp_path: Path, stage: int, spoil: Callable[[Path], None]
+    whole: Callable[[int], RunDir], tmp_path: Path, stage: int, damage: Callable[[Path], None]
 ) -> None:
     root = tmp_path / "checkpoints"
     shutil.copytree(whole(stage).checkpoints, root)
@@ -192,24 +192,24 @@ def test_damage_to_any_file_of_the_newest_checkpoint_falls_back_and_to_all_check
     assert len(files) == (4 if stage == 1 else 5)  # the manifest, model states, and what each rank's optimizer holds
     for file in files:
         kept = file.read_bytes()
-        spoil(file)
-        choice = select.newest_proven(root, Alone())
+        damage(file)
+        choice = select.latest_verified(root, SingleProcess())
         assert choice is not None and choice.folder == older
-        assert choice.passed_over and choice.passed_over[0].startswith(f"{newest.name}: ")
-        assert file.name in choice.passed_over[0] or file.name == "manifest.json"
+        assert choice.rejected and choice.rejected[0].startswith(f"{newest.name}: ")
+        assert file.name in choice.rejected[0] or file.name == "manifest.json"
         file.write_bytes(kept)
-    assert select.newest_proven(root, Alone()).folder == newest  # type: ignore[union-attr]
-    spoil(files[0])
-    spoil(older / "manifest.json")
+    assert select.latest_verified(root, SingleProcess()).folder == newest  # type: ignore[union-attr]
+    damage(files[0])
+    damage(older / "manifest.json")
     with pytest.raises(EnvironmentFault, match=f"no checkpoint in .* is usable.*{newest.name}.*{older.name}"):
-        select.newest_proven(root, Alone())
+        select.latest_verified(root, SingleProcess())
 
 
-def test_a_damaged_newest_checkpoint_is_passed_over_loudly_and_two_are_refused(
+def test_a_damaged_newest_checkpoint_is_skipped_with_a_warning_and_two_are_an_error(
     make_run: Callable[..., RunDir], start_ranks: Callable[..., Any]
 ) -> None:
     run = make_run("damaged", "checkpoint.asynchronous=false")
-    start_ranks("train", 1, run.path, "latest:2").wait()
+    start_ranks("train", 1, run.path, "renamed:2").wait()
     older, newest = (run.checkpoints / f"step_{step:08d}" for step in select.steps(run.checkpoints))
     file = max(newest.rglob("*.pt"), key=lambda path: path.stat().st_size)
     data = bytearray(file.read_bytes())
@@ -218,7 +218,7 @@ def test_a_damaged_newest_checkpoint_is_passed_over_loudly_and_two_are_refused(
     output = start_ranks("train", 1, run.path, "step:1")
     output.wait()
     said = output.outputs[0].read_text()
-    assert "WARNING: checkpoint passed over: step_00000006" in said and "another content" in said
+    assert "WARNING: damaged checkpoint skipped: step_00000006" in said and "other content" in said
     assert f"step {3} of 7" in said
 
     (older / "manifest.json").unlink()

@@ -8,7 +8,7 @@ from pathlib import Path
 import deepspeed
 import torch
 
-from dual_hpc.training.distributed import joined
+from dual_hpc.training.distributed import init_distributed
 
 spec = importlib.util.spec_from_file_location("test_operators", Path(__file__).with_name("test_operators.py"))
 operators = importlib.util.module_from_spec(spec)
@@ -46,6 +46,6 @@ def losses(implementation: str, sharded: bool) -> list[float]:
 
 
 if __name__ == "__main__":
-    with joined(10):
+    with init_distributed(10):
         for name in sys.argv[1:]:
             print(json.dumps([name, losses(name, True), losses(name, False)]), flush=True)

@@ -1,7 +1,7 @@
-"""What befalls a save that is under way: `saving.py toy ROOT SCENARIO:STAGE:PRECISION ...` with the small network, and
+"""Failures during a pending save: `saving.py toy ROOT SCENARIO:STAGE:PRECISION ...` with the small network, and
 `saving.py train RUN` as a launcher calls it.
 
-For `train`, SICK names the first step of which every loss is infinite, FULL the save (1, 2, ...) from which on this
+For `train`, NON_FINITE is the first step of which every loss is infinite, FULL the save (1, 2, ...) from which on this
 process cannot write files larger than 64 KiB.
 """
 
@@ -19,8 +19,8 @@ from typing import Any
 from dual_hpc.checkpoint import commit, select
 from dual_hpc.checkpoint.manifest import load
 from dual_hpc.errors import DualError
-from dual_hpc.group import Alone
-from dual_hpc.training import loop
+from dual_hpc.group import SingleProcess
+from dual_hpc.training import loop, session
 from dual_hpc.training.distributed import World
 from dual_hpc.training.saving import Saver
 
@@ -34,35 +34,37 @@ def same(root: Path, stage: int, precision: str, world: World) -> object:
     session.run(2)
     waiting = session.config.model_copy(deep=True)
     waiting.checkpoint.asynchronous = False
-    there = Saver(root / "waited", waiting, session.engine, world).save(session.progress)
+    other = Saver(root / "waited", waiting, session.engine, world)
+    other.start(session.state)
+    expected = other.wait().folder
 
-    moved, real = threading.Event(), commit.reached
-    commit.reached = lambda point: moved.wait(120) and None  # type: ignore[assignment]
+    moved, real = threading.Event(), commit.failpoint
+    commit.failpoint = lambda point: moved.wait(120) and None  # type: ignore[assignment]
     try:
-        session.saver.begin(session.progress)
+        session.saver.start(session.state)
         session.run(4)
-        landed = session.saver.landed
+        done = session.saver.done
     finally:
         moved.set()
-        commit.reached = real
-    saved = session.saver.finish()
-    return {"same": load(there).files == load(saved.folder).files, "landed": landed, "step": saved.step}
+        commit.failpoint = real
+    saved = session.saver.wait()
+    return {"same": load(expected).files == load(saved.folder).files, "done": done, "step": saved.step}
 
 
 def rolled_back(root: Path, stage: int, precision: str, world: World) -> object:
-    """Back to step 3 after two sick steps, against a training that is taken up at step 3 and sent on behind them."""
+    """Back to step 3 after two non-finite steps; must equal a training that resumes from step 3 and skips them."""
     session = toy.Session(root, stage, precision, world)
     session.run(3)
-    session.saver.save(session.progress)
+    session.save()
     session.run(6, {5: float("inf"), 6: float("inf")})
-    session.saver.save(session.progress)  # of a step behind the good one: not to be chosen
+    session.save()  # of a later step: must not be selected
     back = session.saver.roll_back(4)
     losses = [report.losses["loss"] for report in session.run(8)]
 
     other = toy.Session(root, stage, precision, world, seed=1)
     assert other.saver.roll_back(2) is None
     assert other.saver.roll_back(4) == 3
-    other.progress.step = 6
+    other.state.step = 6
     expected = [report.losses["loss"] for report in other.run(8)]
     return {"back": back, "same": losses == expected and session.weights() == other.weights()}
 
@@ -71,21 +73,21 @@ def full(root: Path, stage: int, precision: str, world: World) -> object:
     """The last rank's disk is full during a save, which goes on in the background; then it has room again."""
     session = toy.Session(root, stage, precision, world)
     session.run(2)
-    session.saver.save(session.progress)
+    session.save()
     session.run(3)
     with limited(1 << 10 if world.rank == world.size - 1 else None):
-        session.saver.begin(session.progress)
+        session.saver.start(session.state)
         session.run(4)
-        answer = toy.answer_of(session.saver.finish)
-    found = select.newest_proven(root / "checkpoints", world)
+        answer = toy.answer_of(session.saver.wait)
+    found = select.latest_verified(root / "checkpoints", world)
     left = sorted(path.name for path in (root / "checkpoints").iterdir())
-    session.saver.save(session.progress)
-    after = select.newest_proven(root / "checkpoints", world)
+    session.save()
+    after = select.latest_verified(root / "checkpoints", world)
     assert found is not None and after is not None
     return {
-        "answers": world.gather(answer),
+        "answers": world.all_gather(answer),
         "left": left,
-        "proven": [found.manifest.step, after.manifest.step],
+        "verified": [found.manifest.step, after.manifest.step],
     }
 
 
@@ -93,21 +95,21 @@ def gone(root: Path, stage: int, precision: str, world: World) -> object:
     """The store vanishes while a checkpoint is written."""
     session = toy.Session(root, stage, precision, world)
     session.run(2)
-    real, away = commit.reached, root / "away"
+    real, away = commit.failpoint, root / "away"
 
     def vanish(point: str) -> None:
         if point == "made" and world.rank == 0:
             os.rename(root / "checkpoints", away)
 
-    commit.reached = vanish
-    answer = toy.answer_of(lambda: session.saver.save(session.progress))
-    commit.reached = real
+    commit.failpoint = vanish
+    answer = toy.answer_of(lambda: session.save())
+    commit.failpoint = real
     if world.rank == 0:
         os.rename(away, root / "checkpoints")
-    session.saver.save(session.progress)
-    found = select.newest_proven(root / "checkpoints", Alone())
+    session.save()
+    found = select.latest_verified(root / "checkpoints", SingleProcess())
     assert found is not None
-    return {"answers": world.gather(answer), "proven": found.manifest.step}
+    return {"answers": world.all_gather(answer), "verified": found.manifest.step}
 
 
 @contextmanager
@@ -121,30 +123,28 @@ def limited(size: int | None) -> Iterator[None]:
 
 
 def train(folder: Path) -> None:
-    from dual_hpc.training import step as steps
-
-    sick, full_at = (int(os.environ.get(name, 1 << 30)) for name in ("SICK", "FULL"))
-    seed, real, number, saves = loop.seed_everything, steps.train_step, 0, 0
+    non_finite, full_at = (int(os.environ.get(name, 1 << 30)) for name in ("NON_FINITE", "FULL"))
+    seed, real, number, saves = session.seed_everything, session.train_step, 0, 0
 
     def seeding(parts: Any) -> None:
         nonlocal number
-        number = parts[1] if len(parts) == 3 else number
+        number = parts[1]
         seed(parts)
 
     def stepping(engine: Any, batches: Any, *rest: Any) -> Any:
-        if number >= sick:
+        if number >= non_finite:
             for batch in batches:
                 batch["waveform"] = batch["waveform"] * float("inf")
         return real(engine, batches, *rest)
 
-    def reached(point: str) -> None:
+    def failpoint(point: str) -> None:
         nonlocal saves
         saves += point == "made"
         if saves >= full_at:
             resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, resource.RLIM_INFINITY))
 
-    commit.reached = reached
-    loop.seed_everything, steps.train_step = seeding, stepping
+    commit.failpoint = failpoint
+    session.seed_everything, session.train_step = seeding, stepping
     try:
         print(loop.train(folder))
     except DualError as error:

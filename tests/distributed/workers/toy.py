@@ -16,10 +16,11 @@ from dual_hpc.checkpoint.export import gather_weights
 from dual_hpc.config import RunConfig, validate
 from dual_hpc.errors import DualError
 from dual_hpc.training import step as steps
-from dual_hpc.training.distributed import World, joined, seed_everything
+from dual_hpc.training.distributed import World, init_distributed, seed_everything
 from dual_hpc.training.engine import Engine
 from dual_hpc.training.optimizer import set_learning_rates
-from dual_hpc.training.saving import Progress, Saver
+from dual_hpc.training.saving import Saver
+from dual_hpc.training.state import TrainingState
 
 GLOBAL_BATCH = 12
 
@@ -40,7 +41,7 @@ class Toy(nn.Module):
         x = (waveform + self.shift).to(self.out.weight.dtype)
         hidden = self.norm(torch.tanh(self.audio_encoder(self.frozen(x))))
         error = self.out(hidden).squeeze(-1).float() - labels
-        # durations: 1 healthy, inf an infinite loss, 0 a finite loss whose gradient is not a number
+        # durations: 1 a finite loss, inf an infinite loss, 0 a finite loss whose gradient is not a number
         return SimpleNamespace(loss=(error.square() * durations + torch.sqrt(error * 0 + durations)).mean())
 
 
@@ -84,23 +85,27 @@ class Session:
         self.engine = Engine(Toy(), self.config, world.size, self.accumulation)
         (root / "checkpoints").mkdir(parents=True, exist_ok=True)
         self.saver = Saver(root / "checkpoints", self.config, self.engine, world)
-        self.progress = Progress()
+        self.state = TrainingState()
 
     def run(self, until: int, poison: dict[int, float] | None = None) -> list[steps.StepReport]:
         reports = []
-        for step in range(self.progress.step + 1, until + 1):
+        for step in range(self.state.step + 1, until + 1):
             seed_everything((0, step, self.world.rank))
-            set_learning_rates(self.engine.deepspeed.optimizer, self.engine.peaks, 1 / step)
+            set_learning_rates(self.engine.deepspeed.optimizer, self.engine.peak_lrs, 1 / step)
             data = batches(step, self.world, self.accumulation, (poison or {}).get(step))
-            reports.append(steps.train_step(self.engine, data, self.world, steps.Wishes()))
-            self.progress.step = step
+            reports.append(steps.train_step(self.engine, data, self.world, steps.RankRequests()))
+            self.state.step = step
         return reports
+
+    def save(self) -> Path:
+        self.saver.start(self.state)
+        return self.saver.wait().folder
 
     def resume(self) -> list[str]:
         found = self.saver.resume()
         assert found is not None
-        self.progress = found.progress
-        return found.passed_over
+        self.state = found.state
+        return found.rejected
 
     def weights(self) -> dict[str, list[float]]:
         gathered = gather_weights(self.engine.deepspeed.module, self.world.rank)
@@ -108,7 +113,7 @@ class Session:
 
 
 def answer_of(save: Callable[[], object]) -> str:
-    """What a rank is told of a save."""
+    """The result of a save on this rank."""
     try:
         save()
     except DualError as error:
@@ -119,7 +124,7 @@ def answer_of(save: Callable[[], object]) -> str:
 def main(root: Path, jobs: list[str]) -> None:
     """Run the jobs one after the other in one process group; results by job in `results.json`."""
     results = {}
-    with joined(2) as world:
+    with init_distributed(2) as world:
         for job in jobs:
             scenario, stage, precision = job.split(":")
             folder = root / f"{scenario}-{stage}-{precision}"
@@ -149,20 +154,20 @@ def steps_of(count: int, root: Path, stage: int, precision: str, world: World) -
 
 
 def halves(root: Path, stage: int, precision: str, world: World) -> object:
-    """Three steps and a checkpoint; then another engine takes it up and goes on to step six."""
+    """Three steps and a checkpoint; then another engine resumes from it and goes on to step six."""
     session = Session(root, stage, precision, world)
     reports = session.run(3)
-    session.saver.save(session.progress)
+    session.save()
 
     session = Session(root, stage, precision, world)
     for value in session.engine.deepspeed.module.buffers():
         value.fill_(9.0)
-    passed_over = session.resume()
-    start = session.progress.step
+    rejected = session.resume()
+    start = session.state.step
     reports += session.run(6)
     return {
         "start": start,
-        "passed_over": passed_over,
+        "rejected": rejected,
         "losses": [r.losses["loss"] for r in reports],
         "norms": [r.grad_norm for r in reports],
         "weights": session.weights(),
@@ -177,8 +182,8 @@ def elastic(root: Path, stage: int, precision: str, world: World) -> object:
         for value in session.engine.deepspeed.module.buffers():
             value.fill_(9.0)
         session.resume()
-    reports = session.run(session.progress.step + 2)
-    session.saver.save(session.progress)
+    reports = session.run(session.state.step + 2)
+    session.save()
     return {"losses": [r.losses["loss"] for r in reports], "weights": session.weights()}
 
 
@@ -198,17 +203,17 @@ def poisoned(root: Path, stage: int, precision: str, world: World) -> object:
         "gradient_kept": before_gradient == after_gradient,
         "moved_at_last": session.weights() != after_gradient,
         "applied": [r.applied for r in reports],
-        "healthy": [r.healthy for r in reports],
-        "suspects": reports[0].suspects,
-        "finite": all(v == v for values in session.weights().values() for v in values),
+        "finite": [r.finite for r in reports],
+        "suspect_keys": reports[0].suspect_keys,
+        "weights_finite": all(v == v for values in session.weights().values() for v in values),
     }
 
 
 def failing_disk(root: Path, stage: int, precision: str, world: World) -> object:
-    """The last rank cannot write its file: every rank learns it, and the checkpoint before stays."""
+    """The last rank cannot write its file: every rank learns it, and the checkpoint before is kept."""
     session = Session(root, stage, precision, world)
     session.run(2)
-    session.saver.save(session.progress)
+    session.save()
     session.run(3)
     real = deepspeed_io.torch
     if world.rank == world.size - 1:
@@ -217,9 +222,9 @@ def failing_disk(root: Path, stage: int, precision: str, world: World) -> object
             raise OSError(28, "No space left on device")
 
         deepspeed_io.torch = SimpleNamespace(save=full)  # type: ignore[assignment]
-    answer = answer_of(lambda: session.saver.save(session.progress))
+    answer = answer_of(lambda: session.save())
     deepspeed_io.torch = real
-    return {"answers": world.gather(answer), "left": sorted(p.name for p in (root / "checkpoints").iterdir())}
+    return {"answers": world.all_gather(answer), "left": sorted(p.name for p in (root / "checkpoints").iterdir())}
 
 
 SCENARIOS = {f.__name__: f for f in (curve, curve8, halves, elastic, poisoned, failing_disk)}

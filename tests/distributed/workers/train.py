@@ -1,8 +1,8 @@
 """`train` as a launcher calls it: `train.py RUN [POINT]`; with POINT this rank kills itself there.
 
-POINT is a point of the commit protocol, as `manifest:2` for its second passing, or `step:7` before the seventh step;
-`hang:7` makes it sleep there instead, `signal:7` asks it to stop; `validating:2` asks in the second validation.
-SAMPLES in the environment names a folder whose samples-RANK.jsonl takes the keys of every step.
+POINT is a failpoint of the commit protocol, as `manifest:2` for the second time it is reached, or `step:7` before the
+seventh step; `hang:7` makes it sleep there instead, `signal:7` asks it to stop; `validating:2` asks in the second
+validation. SAMPLES in the environment names a folder; the keys of every step are written to samples-RANK.jsonl in it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 from dual_hpc.checkpoint import commit
 from dual_hpc.data.loader import EvalLoader
 from dual_hpc.errors import DualError
-from dual_hpc.training import loop
+from dual_hpc.training import loop, session
 
 
 def die_at(point: str) -> None:
@@ -35,13 +35,13 @@ def die_at(point: str) -> None:
             os.kill(os.getpid(), signal.SIGUSR2 if name in ("signal", "validating") else signal.SIGKILL)
 
     if name in ("step", "hang", "signal"):
-        seed = loop.seed_everything  # called once before every step
+        seed = session.seed_everything  # called once before every step
 
         def seeding(parts: object) -> None:
             passed(name)
             seed(parts)  # type: ignore[arg-type]
 
-        loop.seed_everything = seeding  # type: ignore[assignment]
+        session.seed_everything = seeding  # type: ignore[assignment]
     elif name == "validating":
         batches = EvalLoader.__iter__
 
@@ -51,19 +51,17 @@ def die_at(point: str) -> None:
 
         EvalLoader.__iter__ = validating  # type: ignore[method-assign]
     else:
-        commit.reached = passed
+        commit.failpoint = passed
 
 
 def note_samples(file: Path) -> None:
     """Append the keys that each step trains on; the step's number comes from its seed."""
-    from dual_hpc.training import step  # brings DeepSpeed
-
-    seed, train_step = loop.seed_everything, step.train_step
+    seed, train_step = session.seed_everything, session.train_step
     number = 0
 
     def seeding(parts: Sequence[int]) -> None:
         nonlocal number
-        number = parts[1] if len(parts) == 3 else 0
+        number = parts[1]
         seed(parts)
 
     def stepping(engine: Any, batches: Any, *rest: Any) -> Any:
@@ -73,7 +71,7 @@ def note_samples(file: Path) -> None:
             lines.write(json.dumps({"step": number, "keys": keys}) + "\n")
         return report
 
-    loop.seed_everything, step.train_step = seeding, stepping  # type: ignore[assignment]
+    session.seed_everything, session.train_step = seeding, stepping  # type: ignore[assignment]
 
 
 if __name__ == "__main__":

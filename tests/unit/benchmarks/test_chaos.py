@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from dual_hpc.checkpoint import commit
-from dual_hpc.checkpoint.digest import FileProof, ProvenFile
+from dual_hpc.checkpoint.digest import FileDigest, HashingWriter
 from dual_hpc.config import load_config
-from dual_hpc.group import Alone
+from dual_hpc.group import SingleProcess
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.journal import Journal
 
@@ -36,12 +36,12 @@ def run_with(
     """A finished run that executed these steps, half of each step's samples on either rank."""
     run = RunDir.create(folder, load_config("demo", [f"store={folder.parent}"]))
 
-    def write(place: Path) -> dict[str, FileProof]:
-        file = ProvenFile(place / "x.pt")
+    def write(place: Path) -> dict[str, FileDigest]:
+        file = HashingWriter(place / "x.pt")
         file.write(content)
         return {"x.pt": file.finish()}
 
-    commit.save(run.checkpoints, Alone(), write, step=2, zero_stage=1, precision="fp32", state={})
+    commit.save(run.checkpoints, SingleProcess(), write, step=2, zero_stage=1, precision="fp32", state={})
     for name in ("best", "last"):
         (run.exports / name).mkdir(parents=True)
         (run.exports / name / "model.safetensors").write_bytes(b"weights")

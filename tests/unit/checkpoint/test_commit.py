@@ -1,4 +1,4 @@
-"""The commit protocol with threads as ranks: stopped anywhere, a checkpoint is whole or absent."""
+"""The commit protocol with threads as ranks: stopped anywhere, a checkpoint is complete or absent."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any, TypeVar
 import pytest
 
 from dual_hpc.checkpoint import commit, select
-from dual_hpc.checkpoint.digest import FileProof, ProvenFile
+from dual_hpc.checkpoint.digest import FileDigest, HashingWriter
 from dual_hpc.checkpoint.manifest import load
 from dual_hpc.errors import EnvironmentFault
-from dual_hpc.group import Alone
+from dual_hpc.group import SingleProcess
 
 T = TypeVar("T")
-POINTS = ("made", "written", "manifest", "renamed", "latest")
+POINTS = ("made", "written", "manifest", "renamed")
 
 
 class Killed(BaseException):
-    """Stands for kill -9: nothing may catch it."""
+    """Simulates kill -9: nothing may catch it."""
 
 
 class Threads:
@@ -30,7 +30,7 @@ class Threads:
         self.rank, self.size = rank, len(slots)
         self._slots, self._barrier = slots, barrier
 
-    def gather(self, value: T) -> list[T]:
+    def all_gather(self, value: T) -> list[T]:
         self._slots[self.rank] = value
         self._barrier.wait(600)
         values = list(self._slots)
@@ -38,7 +38,7 @@ class Threads:
         return values
 
     def broadcast(self, value: T) -> T:
-        return self.gather(value)[0]
+        return self.all_gather(value)[0]
 
 
 def together(size: int, act: Callable[[Threads], T]) -> list[T | BaseException]:
@@ -60,9 +60,9 @@ def together(size: int, act: Callable[[Threads], T]) -> list[T | BaseException]:
 
 
 def writer(rank: int, content: bytes) -> commit.Writer:
-    def write(folder: Path) -> dict[str, FileProof]:
+    def write(folder: Path) -> dict[str, FileDigest]:
         (folder / "deepspeed").mkdir(exist_ok=True)
-        file = ProvenFile(folder / "deepspeed" / f"rank{rank}.pt")
+        file = HashingWriter(folder / "deepspeed" / f"rank{rank}.pt")
         file.write(content)
         return {f"deepspeed/rank{rank}.pt": file.finish()}
 
@@ -74,46 +74,45 @@ def save(root: Path, step: int, group: Any, content: bytes | None = None) -> Pat
     return commit.save(root, group, write, step=step, zero_stage=1, precision="fp32", state={"step": step})
 
 
-def test_what_three_ranks_save_is_proven_and_chosen(tmp_path: Path) -> None:
+def test_what_three_ranks_save_is_verified_and_selected(tmp_path: Path) -> None:
     for step in (3, 12):
         assert together(3, lambda group, step=step: save(tmp_path, step, group)) == [tmp_path / f"step_{step:08d}"] * 3
     manifest = load(tmp_path / "step_00000012")
     assert manifest.world_size == 3 and sorted(manifest.files) == [f"deepspeed/rank{n}.pt" for n in range(3)]
-    assert (tmp_path / "latest").read_text() == "step_00000012\n"
-    choices = together(3, lambda group: select.newest_proven(tmp_path, group))
+    choices = together(3, lambda group: select.latest_verified(tmp_path, group))
     assert [choice.manifest.step for choice in choices] == [12] * 3  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_a_kill_at_any_point_leaves_whole_checkpoints_only(
+def test_a_kill_at_any_point_leaves_complete_checkpoints_only(
     tmp_path: Path, point: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save(tmp_path, 3, Alone())
+    save(tmp_path, 3, SingleProcess())
 
     def die(where: str) -> None:
         if where == point:
             raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(commit, "reached", die)
+        patch.setattr(commit, "failpoint", die)
         with pytest.raises(Killed):
-            save(tmp_path, 6, Alone())
+            save(tmp_path, 6, SingleProcess())
     assert all(not select.verify(tmp_path / f"step_{step:08d}") for step in select.steps(tmp_path))
-    choice = select.newest_proven(tmp_path, Alone())
-    assert choice is not None and not choice.passed_over
-    assert choice.manifest.step == (6 if point in ("renamed", "latest") else 3)
+    choice = select.latest_verified(tmp_path, SingleProcess())
+    assert choice is not None and not choice.rejected
+    assert choice.manifest.step == (6 if point == "renamed" else 3)
 
-    commit.sweep(tmp_path)
+    commit.remove_unfinished(tmp_path)
     assert not list(tmp_path.glob("*.tmp"))
-    save(tmp_path, 6, Alone())
-    assert select.newest_proven(tmp_path, Alone()).manifest.step == 6  # type: ignore[union-attr]
+    save(tmp_path, 6, SingleProcess())
+    assert select.latest_verified(tmp_path, SingleProcess()).manifest.step == 6  # type: ignore[union-attr]
 
 
 def test_a_rank_that_cannot_write_abandons_the_checkpoint_on_all(tmp_path: Path) -> None:
-    save(tmp_path, 3, Alone())
+    save(tmp_path, 3, SingleProcess())
 
     def act(group: Threads) -> Path:
-        def full(folder: Path) -> dict[str, FileProof]:
+        def full(folder: Path) -> dict[str, FileDigest]:
             raise OSError(28, "No space left on device")
 
         write = full if group.rank == 1 else writer(group.rank, b"x")
@@ -121,48 +120,48 @@ def test_a_rank_that_cannot_write_abandons_the_checkpoint_on_all(tmp_path: Path)
 
     for answer in together(3, act):
         assert isinstance(answer, EnvironmentFault) and "rank 1: No space left on device" in str(answer)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["latest", "step_00000003"]
+    assert [path.name for path in tmp_path.iterdir()] == ["step_00000003"]
 
 
 def test_the_same_step_saved_again_replaces_a_damaged_one(tmp_path: Path) -> None:
-    folder = save(tmp_path, 3, Alone(), b"first")
+    folder = save(tmp_path, 3, SingleProcess(), b"first")
     (folder / "deepspeed" / "rank0.pt").write_bytes(b"flaws")
     assert select.verify(folder)
-    save(tmp_path, 3, Alone(), b"second")
+    save(tmp_path, 3, SingleProcess(), b"second")
     assert not select.verify(folder)
 
 
 @pytest.mark.parametrize("foreign", ["file", "link to a folder", "link to nowhere"])
-def test_what_stands_in_the_place_of_a_checkpoint_is_replaced_and_what_a_link_names_stays(
+def test_a_foreign_entry_with_the_name_of_a_checkpoint_is_replaced_and_the_target_of_a_link_is_kept(
     tmp_path: Path, foreign: str
 ) -> None:
     root, away = tmp_path / "root", tmp_path / "away"
-    save(away, 6, Alone())
+    save(away, 6, SingleProcess())
     root.mkdir()
     there = root / "step_00000006"
     if foreign == "file":
         there.write_text("x")
     else:
         there.symlink_to(away / ("step_00000006" if foreign == "link to a folder" else "gone"))
-    assert not select.verify(save(root, 6, Alone()))
+    assert not select.verify(save(root, 6, SingleProcess()))
     assert not there.is_symlink() and not list(root.glob("*.tmp"))
     assert not select.verify(away / "step_00000006")
 
 
 def test_of_a_link_only_the_name_is_removed(tmp_path: Path) -> None:
     root, away = tmp_path / "root", tmp_path / "away"
-    save(away, 6, Alone())
+    save(away, 6, SingleProcess())
     root.mkdir()
     for name in ("step_00000006", "step_00000006.abc.tmp"):
         (root / name).symlink_to(away / "step_00000006")
     commit.remove(root / "step_00000006")
-    commit.sweep(root)
+    commit.remove_unfinished(root)
     assert not list(root.iterdir()) and not select.verify(away / "step_00000006")
 
 
-def test_removing_is_never_half_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = save(tmp_path, 3, Alone())
-    save(tmp_path, 6, Alone())
+def test_a_kill_while_removing_leaves_no_damaged_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = save(tmp_path, 3, SingleProcess())
+    save(tmp_path, 6, SingleProcess())
 
     def die(*_: object, **__: object) -> None:
         if list(tmp_path.glob("step_00000003.*.tmp")):
@@ -176,70 +175,79 @@ def test_removing_is_never_half_done(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_a_zombie_that_wakes_after_the_run_was_taken_over_publishes_nothing(tmp_path: Path) -> None:
-    """It sleeps between its last look at the lease and its rename, which no look can prevent."""
-    save(tmp_path, 3, Alone())
+    """It is suspended between its last check of the lease and its rename, which no check can prevent."""
+    save(tmp_path, 3, SingleProcess())
 
-    def fence() -> None:
-        commit.sweep(tmp_path)
-        save(tmp_path, 6, Alone(), b"the new owner's")
+    def check_ownership() -> None:
+        commit.remove_unfinished(tmp_path)
+        save(tmp_path, 6, SingleProcess(), b"the new owner's")
 
     with pytest.raises(EnvironmentFault):
         commit.save(
             tmp_path,
-            Alone(),
+            SingleProcess(),
             writer(0, b"the zombie's"),
             step=6,
             zero_stage=1,
             precision="fp32",
             state={},
-            fence=fence,
+            check_ownership=check_ownership,
         )
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["latest", "step_00000003", "step_00000006"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step_00000003", "step_00000006"]
     assert (tmp_path / "step_00000006" / "deepspeed" / "rank0.pt").read_bytes() == b"the new owner's"
     assert not select.verify(tmp_path / "step_00000006")
 
 
 @pytest.mark.parametrize("point", ["made", "written", "manifest"])
-def test_whatever_a_zombie_was_doing_when_it_was_swept_away_it_fails_and_harms_nothing(
+def test_a_zombie_whose_folder_is_removed_at_any_point_fails_and_harms_nothing(
     tmp_path: Path, point: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save(tmp_path, 3, Alone())
-    real = commit.reached
+    save(tmp_path, 3, SingleProcess())
+    real = commit.failpoint
 
     def taken_over(where: str) -> None:
         if where == point:
-            monkeypatch.setattr(commit, "reached", real)
-            commit.sweep(tmp_path)
-            save(tmp_path, 6, Alone(), b"the new owner's")
+            monkeypatch.setattr(commit, "failpoint", real)
+            commit.remove_unfinished(tmp_path)
+            save(tmp_path, 6, SingleProcess(), b"the new owner's")
 
-    monkeypatch.setattr(commit, "reached", taken_over)
+    monkeypatch.setattr(commit, "failpoint", taken_over)
     with pytest.raises(EnvironmentFault):
-        save(tmp_path, 6, Alone(), b"the zombie's")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["latest", "step_00000003", "step_00000006"]
+        save(tmp_path, 6, SingleProcess(), b"the zombie's")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step_00000003", "step_00000006"]
     assert (tmp_path / "step_00000006" / "deepspeed" / "rank0.pt").read_bytes() == b"the new owner's"
 
 
-def test_a_run_lost_behind_the_rename_does_not_move_the_pointer(tmp_path: Path) -> None:
-    save(tmp_path, 3, Alone())
-    looks = iter([None, EnvironmentFault("taken over")])
+def test_a_run_that_is_lost_after_the_rename_fails_before_older_checkpoints_are_deleted(tmp_path: Path) -> None:
+    save(tmp_path, 3, SingleProcess())
+    checks = iter([None, EnvironmentFault("taken over")])
 
-    def fence() -> None:
-        if failure := next(looks):
+    def check_ownership() -> None:
+        if failure := next(checks):
             raise failure
 
     with pytest.raises(EnvironmentFault, match="taken over"):
-        commit.save(tmp_path, Alone(), writer(0, b"x"), step=6, zero_stage=1, precision="fp32", state={}, fence=fence)
-    assert (tmp_path / "latest").read_text() == "step_00000003\n"
-    assert not select.verify(tmp_path / "step_00000006")  # named before the run was lost, and as good as any
+        commit.save(
+            tmp_path,
+            SingleProcess(),
+            writer(0, b"x"),
+            step=6,
+            zero_stage=1,
+            precision="fp32",
+            state={},
+            check_ownership=check_ownership,
+        )
+    assert select.steps(tmp_path) == [3, 6]
+    assert not select.verify(tmp_path / "step_00000006")  # renamed before the run was lost, and as good as any
 
 
 def test_ranks_that_save_the_same_step_twice_never_share_a_folder(tmp_path: Path) -> None:
     seen = []
 
-    def write(folder: Path) -> dict[str, FileProof]:
+    def write(folder: Path) -> dict[str, FileDigest]:
         seen.append(folder.name)
         return {}
 
     for _ in range(2):
-        commit.save(tmp_path, Alone(), write, step=6, zero_stage=1, precision="fp32", state={})
+        commit.save(tmp_path, SingleProcess(), write, step=6, zero_stage=1, precision="fp32", state={})
     assert len(set(seen)) == 2 and all(name.startswith("step_00000006.") and name.endswith(".tmp") for name in seen)

@@ -1,4 +1,4 @@
-"""DeepSpeed's files are read when the manifest proves them, and even then nothing in them is executed."""
+"""DeepSpeed's files are read only if they are verified, and even then nothing in them is executed."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from dual_hpc.checkpoint.deepspeed_io import ProvenFiles, write_file
-from dual_hpc.checkpoint.digest import FileProof, prove
+from dual_hpc.checkpoint.deepspeed_io import VerifiedFiles, write_file
+from dual_hpc.checkpoint.digest import FileDigest, hash_file
 from dual_hpc.checkpoint.manifest import Manifest
 from dual_hpc.errors import EnvironmentFault
 
@@ -26,39 +26,39 @@ class Malice:
         return os.mkdir, (str(self.target),)
 
 
-def manifest(**files: FileProof) -> Manifest:
+def manifest(**files: FileDigest) -> Manifest:
     return Manifest(step=1, world_size=1, zero_stage=1, precision="fp32", state={}, files=files)
 
 
-def test_what_was_written_comes_back_once_it_is_proven(tmp_path: Path) -> None:
-    proof = write_file({"weight": torch.arange(5.0), "step": 3}, tmp_path / "x.pt")
-    assert proof == prove(tmp_path / "x.pt")
-    files = ProvenFiles()
-    with pytest.raises(EnvironmentFault, match="not proven"):
+def test_a_file_is_read_only_once_it_is_verified(tmp_path: Path) -> None:
+    digest = write_file({"weight": torch.arange(5.0), "step": 3}, tmp_path / "x.pt")
+    assert digest == hash_file(tmp_path / "x.pt")
+    files = VerifiedFiles()
+    with pytest.raises(EnvironmentFault, match="not verified"):
         files.load(str(tmp_path / "x.pt"))
-    files.believe(tmp_path, manifest(**{"x.pt": proof}))
+    files.allow(tmp_path, manifest(**{"x.pt": digest}))
     loaded = files.load(str(tmp_path / "x.pt"))
     assert loaded["step"] == 3 and torch.equal(loaded["weight"], torch.arange(5.0))
 
 
-def test_deepspeed_s_save_meets_no_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_deepspeed_s_save_writes_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    files = ProvenFiles()
+    files = VerifiedFiles()
 
     def save(folder: str) -> None:
         files.makedirs(f"{folder}/deepspeed", exist_ok=True)
         files.save({"a": 1}, f"{folder}/deepspeed/a.pt")
         files.save({"b": 2}, f"{folder}/deepspeed/b.pt")
 
-    assert files.take(save, list) == {"deepspeed/a.pt": ["a"], "deepspeed/b.pt": ["b"]}
-    assert files.take(lambda folder: None, list) == {}
+    assert files.capture(save, list) == {"deepspeed/a.pt": ["a"], "deepspeed/b.pt": ["b"]}
+    assert files.capture(lambda folder: None, list) == {}
     assert not list(tmp_path.iterdir())
 
 
-def test_a_pickle_that_would_run_something_is_refused_even_if_proven(tmp_path: Path) -> None:
+def test_a_pickle_that_would_run_something_is_refused_even_if_verified(tmp_path: Path) -> None:
     torch.save({"weight": Malice(tmp_path / "made")}, tmp_path / "x.pt")
-    files = ProvenFiles()
-    files.believe(tmp_path, manifest(**{"x.pt": prove(tmp_path / "x.pt")}))
+    files = VerifiedFiles()
+    files.allow(tmp_path, manifest(**{"x.pt": hash_file(tmp_path / "x.pt")}))
     with pytest.raises(EnvironmentFault, match="cannot be read"):
         files.load(str(tmp_path / "x.pt"))
     assert not (tmp_path / "made").exists()
@@ -74,7 +74,7 @@ def test_a_disk_that_is_full_half_way_says_so(tmp_path: Path) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, former)
     assert caught.value.errno == errno.EFBIG
-    assert write_file({"a": 1}, tmp_path / "x.pt") == prove(tmp_path / "x.pt")
+    assert write_file({"a": 1}, tmp_path / "x.pt") == hash_file(tmp_path / "x.pt")
 
 
 def test_a_folder_that_is_gone_is_an_os_error(tmp_path: Path) -> None:

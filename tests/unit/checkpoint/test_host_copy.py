@@ -28,13 +28,13 @@ class Scaler:
 
 def state() -> dict[str, Any]:
     flat = torch.arange(12.0)
-    named: Any = OrderedDict(a=flat[:4].view(2, 2), b=flat[4:7], c=torch.tensor([1, 2]).bfloat16())
-    named._metadata = {"version": 1}
-    again = {"same": named["a"]}
+    module: Any = OrderedDict(a=flat[:4].view(2, 2), b=flat[4:7], c=torch.tensor([1, 2]).bfloat16())
+    module._metadata = {"version": 1}
+    again = {"same": module["a"]}
     marked = torch.ones(2)
     marked.ds_id = "4_7"  # type: ignore[attr-defined]
     return {
-        "module": named,
+        "module": module,
         "transposed": flat.view(3, 4).t(),
         "parameter": nn.Parameter(torch.ones(2)),
         "master": torch.ones(3, requires_grad=True),

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dual_hpc.checkpoint.repartition import cut, files_of_rank
+from dual_hpc.checkpoint.repartition import files_of_rank, slice_concatenated
 from dual_hpc.errors import EnvironmentFault
 
 
@@ -19,10 +19,12 @@ def test_every_element_is_in_exactly_one_part(total: int, old: int, new: int, al
     before, after = (math.ceil(total / (alignment * ranks)) * alignment for ranks in (old, new))
     padded = torch.full((before * old,), float("nan"))  # padding is not to be believed
     padded[:total] = whole
-    parts = [cut(list(padded.split(before)), total, rank * after, (rank + 1) * after) for rank in range(new)]
+    parts = [
+        slice_concatenated(list(padded.split(before)), total, rank * after, (rank + 1) * after) for rank in range(new)
+    ]
     assert all(part.numel() == after for part in parts)
-    joined = torch.cat(parts)
-    assert torch.equal(joined[:total], whole) and not joined[total:].any()
+    whole_again = torch.cat(parts)
+    assert torch.equal(whole_again[:total], whole) and not whole_again[total:].any()
 
 
 def test_other_files_are_refused() -> None:

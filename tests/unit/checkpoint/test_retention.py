@@ -1,4 +1,4 @@
-"""The newest checkpoints stay, and landmarks in time."""
+"""The newest checkpoints are kept, and milestones in time."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dual_hpc.checkpoint.retention import surplus
+from dual_hpc.checkpoint.retention import steps_to_delete
 
 HOUR = 3600.0
 
 
 @given(st.sets(st.integers(0, 1000)), st.integers(1, 10))
 def test_the_newest_stay_and_the_rest_goes(steps: set[int], keep: int) -> None:
-    gone = surplus(dict.fromkeys(steps, 0.0), keep)
+    gone = steps_to_delete(dict.fromkeys(steps, 0.0), keep)
     kept = steps - set(gone)
     assert gone == sorted(steps)[: len(gone)]
     assert len(kept) == min(keep, len(steps))
 
 
 @given(st.lists(st.floats(0.01, 3), max_size=40), st.integers(1, 3), st.floats(0.5, 8))
-def test_deleting_as_one_goes_leaves_landmarks_at_most_one_save_later_than_asked(
+def test_deleting_as_one_goes_leaves_milestones_at_most_one_save_later_than_asked(
     pauses: list[float], keep: int, hours: float
 ) -> None:
     saved: dict[int, float] = {}
@@ -30,7 +30,7 @@ def test_deleting_as_one_goes_leaves_landmarks_at_most_one_save_later_than_asked
     for step, pause in enumerate(pauses):
         now += pause * HOUR
         saved[step] = now
-        for gone in surplus(saved, keep, hours):
+        for gone in steps_to_delete(saved, keep, hours):
             del saved[gone]
     times = sorted(saved.values())
     assert len(times) >= min(keep, len(pauses))
@@ -38,9 +38,9 @@ def test_deleting_as_one_goes_leaves_landmarks_at_most_one_save_later_than_asked
     assert len(times) <= keep + 1 + now / HOUR / hours
 
 
-def test_the_first_checkpoint_is_a_landmark_and_equal_times_are_not() -> None:
+def test_the_first_checkpoint_is_a_milestone_and_equal_times_are_not() -> None:
     saved = {1: 0.0, 2: 0.0, 3: 2 * HOUR, 4: 2.5 * HOUR, 5: 2.6 * HOUR}
-    assert surplus(saved, keep_last=1, keep_hours=2) == [2, 4]
+    assert steps_to_delete(saved, keep_last=1, keep_hours=2) == [2, 4]
 
 
 @given(st.lists(st.none() | st.floats(0, 1), max_size=40), st.integers(1, 3), st.integers(0, 4))
@@ -51,7 +51,9 @@ def test_deleting_as_one_goes_keeps_the_best_of_all_that_ever_were(
     scores = {step: score for step, score in enumerate(history) if score is not None}
     for step in range(len(history)):
         saved[step] = 0.0
-        for gone in surplus(saved, last, scores={s: v for s, v in scores.items() if s in saved}, keep_best=best):
+        for gone in steps_to_delete(
+            saved, last, scores={s: v for s, v in scores.items() if s in saved}, keep_best=best
+        ):
             del saved[gone]
     wanted = sorted(scores, key=lambda step: (-scores[step], step))[:best]
     assert set(saved) == {*wanted, *range(max(0, len(history) - last), len(history))}
@@ -67,16 +69,16 @@ def test_deleting_as_one_goes_keeps_the_best_of_all_that_ever_were(
 def test_each_rule_only_keeps_more_and_asking_again_changes_nothing(
     saved: dict[int, float], last: int, hours: float, scores: dict[int, float], best: int
 ) -> None:
-    gone = surplus(saved, last, hours, scores, best)
-    assert set(gone) <= set(surplus(saved, last))
+    gone = steps_to_delete(saved, last, hours, scores, best)
+    assert set(gone) <= set(steps_to_delete(saved, last))
     rest = {step: when for step, when in saved.items() if step not in gone}
-    assert surplus(rest, last, hours, scores, best) == []
+    assert steps_to_delete(rest, last, hours, scores, best) == []
 
 
 def test_a_score_that_is_no_number_is_none() -> None:
-    assert surplus(dict.fromkeys((1, 2, 3), 0.0), 1, scores={1: float("nan"), 2: 0.1}, keep_best=1) == [1]
+    assert steps_to_delete(dict.fromkeys((1, 2, 3), 0.0), 1, scores={1: float("nan"), 2: 0.1}, keep_best=1) == [1]
 
 
 def test_keeping_none_is_refused() -> None:
     with pytest.raises(ValueError, match="keep_last"):
-        surplus({1: 0.0}, 0)
+        steps_to_delete({1: 0.0}, 0)

@@ -1,4 +1,4 @@
-"""Damage of every file, in every way, is found; what is not proven is never chosen."""
+"""Damage of every file, in every way, is found; what is not verified is never selected."""
 
 from __future__ import annotations
 
@@ -10,22 +10,24 @@ from pathlib import Path
 import pytest
 
 from dual_hpc.checkpoint import commit, select
-from dual_hpc.checkpoint.digest import FileProof, ProvenFile, prove
+from dual_hpc.checkpoint.digest import FileDigest, HashingWriter, hash_file
 from dual_hpc.checkpoint.manifest import BadManifest, Manifest, dump, load
 from dual_hpc.errors import EnvironmentFault
-from dual_hpc.group import Alone
+from dual_hpc.group import SingleProcess
 
 
 def save(root: Path, step: int) -> Path:
-    def write(folder: Path) -> dict[str, FileProof]:
-        proofs = {}
+    def write(folder: Path) -> dict[str, FileDigest]:
+        digests = {}
         for name in ("a.pt", "b.pt"):
-            file = ProvenFile(folder / name)
+            file = HashingWriter(folder / name)
             file.write(f"{name} of step {step}".encode())
-            proofs[name] = file.finish()
-        return proofs
+            digests[name] = file.finish()
+        return digests
 
-    return commit.save(root, Alone(), write, step=step, zero_stage=0, precision="fp32", state={"best_score": 0.5})
+    return commit.save(
+        root, SingleProcess(), write, step=step, zero_stage=0, precision="fp32", state={"best_score": 0.5}
+    )
 
 
 def truncate(path: Path) -> None:
@@ -43,43 +45,43 @@ def empty(path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.pt", "b.pt", "manifest.json"])
-@pytest.mark.parametrize("spoil", [truncate, flip, empty, Path.unlink])
-def test_a_spoiled_file_of_the_newest_falls_back_to_the_one_before(
-    tmp_path: Path, name: str, spoil: Callable[[Path], None]
+@pytest.mark.parametrize("damage", [truncate, flip, empty, Path.unlink])
+def test_a_damaged_file_of_the_newest_falls_back_to_the_one_before(
+    tmp_path: Path, name: str, damage: Callable[[Path], None]
 ) -> None:
     save(tmp_path, 3)
     newest = save(tmp_path, 6)
-    spoil(newest / name)
-    choice = select.newest_proven(tmp_path, Alone())
+    damage(newest / name)
+    choice = select.latest_verified(tmp_path, SingleProcess())
     assert choice is not None and choice.manifest.step == 3
-    assert len(choice.passed_over) == 1 and choice.passed_over[0].startswith("step_00000006: ")
+    assert len(choice.rejected) == 1 and choice.rejected[0].startswith("step_00000006: ")
 
 
 def test_checkpoints_of_which_none_is_usable_are_an_error_and_no_fresh_start(tmp_path: Path) -> None:
     for step in (3, 6):
         truncate(save(tmp_path, step) / "a.pt")
     with pytest.raises(EnvironmentFault, match=r"step_00000006.*step_00000003") as caught:
-        select.newest_proven(tmp_path, Alone())
+        select.latest_verified(tmp_path, SingleProcess())
     assert "\n" not in str(caught.value)
 
 
 def test_later_ones_are_left_out_when_going_back(tmp_path: Path) -> None:
     for step in (3, 6, 9):
         save(tmp_path, step)
-    found = [select.newest_proven(tmp_path, Alone(), up_to) for up_to in (None, 9, 8, 3, 2)]
+    found = [select.latest_verified(tmp_path, SingleProcess(), up_to) for up_to in (None, 9, 8, 3, 2)]
     assert [choice and choice.manifest.step for choice in found] == [9, 9, 6, 3, None]
 
 
 def test_no_checkpoint_at_all_is_a_fresh_start(tmp_path: Path) -> None:
     (tmp_path / "step_00000003.tmp").mkdir()
-    assert select.newest_proven(tmp_path, Alone()) is None
-    assert select.newest_proven(tmp_path / "absent", Alone()) is None
+    assert select.latest_verified(tmp_path, SingleProcess()) is None
+    assert select.latest_verified(tmp_path / "absent", SingleProcess()) is None
 
 
 @pytest.mark.parametrize("foreign", ["file", "empty", "link to nowhere", "renamed"])
-def test_what_somebody_put_beside_the_checkpoints_is_passed_over(tmp_path: Path, foreign: str) -> None:
+def test_foreign_files_next_to_the_checkpoints_are_ignored(tmp_path: Path, foreign: str) -> None:
     save(tmp_path, 3)
-    for name in ("step_9", "step_00000009.old", "notes.txt", "latest.bak"):
+    for name in ("step_9", "step_00000009.old", "notes.txt", "latest"):
         (tmp_path / name).write_text("x")
     there = tmp_path / "step_00000012"
     if foreign == "file":
@@ -90,23 +92,23 @@ def test_what_somebody_put_beside_the_checkpoints_is_passed_over(tmp_path: Path,
         shutil.copytree(tmp_path / "step_00000003", there)
     else:
         there.symlink_to("gone")
-    choice = select.newest_proven(tmp_path, Alone())
-    assert choice is not None and choice.manifest.step == 3 and len(choice.passed_over) == 1
+    choice = select.latest_verified(tmp_path, SingleProcess())
+    assert choice is not None and choice.manifest.step == 3 and len(choice.rejected) == 1
     assert select.verify(there)
 
 
-def test_a_checkpoint_may_lie_elsewhere_behind_a_link(tmp_path: Path) -> None:
+def test_a_checkpoint_may_be_a_link_to_another_folder(tmp_path: Path) -> None:
     save(tmp_path / "away", 3)
     (tmp_path / "root").mkdir()
     (tmp_path / "root" / "step_00000003").symlink_to(tmp_path / "away" / "step_00000003")
-    choice = select.newest_proven(tmp_path / "root", Alone())
+    choice = select.latest_verified(tmp_path / "root", SingleProcess())
     assert choice is not None and choice.manifest.step == 3
 
 
 def test_a_folder_that_cannot_be_listed_is_no_fresh_start(tmp_path: Path) -> None:
     (tmp_path / "checkpoints").write_text("a file")
     with pytest.raises(EnvironmentFault, match="checkpoints cannot be read: Not a directory"):
-        select.newest_proven(tmp_path / "checkpoints", Alone())
+        select.latest_verified(tmp_path / "checkpoints", SingleProcess())
 
 
 def test_a_changed_value_in_the_manifest_is_found_even_if_it_still_parses(tmp_path: Path) -> None:
@@ -119,14 +121,14 @@ def test_a_changed_value_in_the_manifest_is_found_even_if_it_still_parses(tmp_pa
 
 @pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "a/../../b", "a\0b"])
 def test_a_manifest_cannot_name_files_outside_its_folder(name: str) -> None:
-    with pytest.raises(ValueError, match="outside"):
+    with pytest.raises(ValueError, match="is outside"):
         Manifest(
             step=1,
             world_size=1,
             zero_stage=0,
             precision="fp32",
             state={},
-            files={name: FileProof(bytes=0, sha256="0" * 64)},
+            files={name: FileDigest(bytes=0, sha256="0" * 64)},
         )
 
 
@@ -144,9 +146,9 @@ def test_a_manifest_of_a_later_format_is_named_as_such(tmp_path: Path) -> None:
         load(tmp_path)
 
 
-def test_a_file_is_proven_by_what_was_written(tmp_path: Path) -> None:
-    file = ProvenFile(tmp_path / "x")
+def test_the_digest_of_what_was_written_is_that_of_the_file(tmp_path: Path) -> None:
+    file = HashingWriter(tmp_path / "x")
     file.write(b"one ")
     file.write(memoryview(b"two"))
-    assert file.finish() == prove(tmp_path / "x")
-    assert json.loads(prove(tmp_path / "x").model_dump_json())["bytes"] == 7
+    assert file.finish() == hash_file(tmp_path / "x")
+    assert json.loads(hash_file(tmp_path / "x").model_dump_json())["bytes"] == 7

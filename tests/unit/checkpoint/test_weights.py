@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dual_hpc.checkpoint.weights import whole_weights
+from dual_hpc.checkpoint.weights import full_weights
 from dual_hpc.errors import EnvironmentFault
 
 shapes = st.dictionaries(
@@ -60,7 +60,7 @@ def test_what_zero_3_cut_is_whole_again(
     still = {f"f{name}": torch.randn(shape, generator=generator) for name, shape in frozen.items()}
     files = zero3(groups, still, ranks)
     expected = groups[0] | groups[1] | still | {"count": torch.tensor(7)}
-    found = whole_weights(files.__getitem__, list(files), 3, ranks, "fp32")
+    found = full_weights(files.__getitem__, list(files), 3, ranks, "fp32")
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[name], value) for name, value in expected.items())
 
@@ -68,11 +68,11 @@ def test_what_zero_3_cut_is_whole_again(
 def test_masters_are_rounded_as_the_training_rounds_them_and_come_out_in_float32() -> None:
     value = torch.tensor([1.0, 1.001, 3.14159])
     files = zero3([{"w": value}], {}, 2)
-    found = whole_weights(files.__getitem__, list(files), 3, 2, "bf16")["w"]
+    found = full_weights(files.__getitem__, list(files), 3, 2, "bf16")["w"]
     assert found.dtype == torch.float32 and torch.equal(found, value.bfloat16().float())
 
 
 @pytest.mark.parametrize("stage", [0, 3])
 def test_other_files_are_refused(stage: int) -> None:
     with pytest.raises(EnvironmentFault, match=f"ZeRO {stage}"):
-        whole_weights(lambda name: {}, ["deepspeed/x.pt"], stage, 1, "fp32")
+        full_weights(lambda name: {}, ["deepspeed/x.pt"], stage, 1, "fp32")

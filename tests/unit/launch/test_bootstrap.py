@@ -17,8 +17,8 @@ RANK = """
 import os, signal
 os.kill(os.getpid(), signal.SIGUSR2)
 signal.signal(signal.SIGUSR2, lambda number, frame: os._exit(7))
-from dual_hpc.training.stopping import listening
-with listening() as flag:
+from dual_hpc.training.stopping import stop_signals
+with stop_signals() as flag:
     print(flag.reason)
 """
 

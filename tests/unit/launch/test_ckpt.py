@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from dual_hpc.checkpoint import commit, select
-from dual_hpc.checkpoint.digest import FileProof, ProvenFile
+from dual_hpc.checkpoint.digest import FileDigest, HashingWriter
 from dual_hpc.config import load_config
-from dual_hpc.group import Alone
+from dual_hpc.group import SingleProcess
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.lease import Lease
 from launch.cli import main as command
@@ -23,13 +23,13 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunDir:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     run = RunDir.create(tmp_path / "runs" / "trial", load_config("demo", ["name=trial"]))
 
-    def write(folder: Path) -> dict[str, FileProof]:
-        file = ProvenFile(folder / "x.pt")
+    def write(folder: Path) -> dict[str, FileDigest]:
+        file = HashingWriter(folder / "x.pt")
         file.write(b"content")
         return {"x.pt": file.finish()}
 
     for step in (3, 6, 9):
-        commit.save(run.checkpoints, Alone(), write, step=step, zero_stage=0, precision="fp32", state={})
+        commit.save(run.checkpoints, SingleProcess(), write, step=step, zero_stage=0, precision="fp32", state={})
     (run.checkpoints / "step_00000012.tmp").mkdir()
     return run
 
@@ -38,19 +38,19 @@ def ckpt(run: RunDir, *words: str) -> int:
     return command.main(["ckpt", words[0], str(run.path), *words[1:]])
 
 
-def test_checkpoints_are_listed_and_proven(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
+def test_checkpoints_are_listed_and_verified(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
     assert ckpt(run, "ls") == 0 and ckpt(run, "verify") == 0
     said = capsys.readouterr().out
-    assert said.count("step_0000000") == 6 and said.count("proven") == 3 and "ZeRO 0" in said
+    assert said.count("step_0000000") == 6 and said.count("verified") == 3 and "ZeRO 0" in said
 
 
 def test_a_damaged_one_is_named_and_fails(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
     (run.checkpoints / "step_00000006" / "x.pt").write_bytes(b"CONTENT")
     assert ckpt(run, "verify") == 1
-    assert "step_00000006  DAMAGED: x.pt has another content" in capsys.readouterr().out
+    assert "step_00000006  DAMAGED: x.pt has other content" in capsys.readouterr().out
 
 
-def test_pruning_keeps_so_many_proven_ones_and_everything_newer(run: RunDir) -> None:
+def test_pruning_keeps_so_many_verified_ones_and_everything_newer(run: RunDir) -> None:
     (run.checkpoints / "step_00000009" / "x.pt").unlink()
     assert ckpt(run, "prune", "--keep", "1") == 0
     assert select.steps(run.checkpoints) == [6, 9]

@@ -15,7 +15,7 @@ import pytest
 
 from dual_hpc.checkpoint import commit, select
 from dual_hpc.errors import EnvironmentFault, UserError
-from dual_hpc.group import Alone
+from dual_hpc.group import SingleProcess
 from dual_hpc.run import lease as leases
 from dual_hpc.run.lease import Holder, Lease, decide
 from dual_hpc.run.names import LEASE
@@ -101,14 +101,30 @@ def test_a_zombie_is_told_and_can_neither_commit_nor_check_nor_release(
     monkeypatch.setattr(leases, "HEARTBEAT_SECONDS", 0.05)
     told = threading.Event()
     zombie = take(tmp_path, "1", 0, lambda reason: told.set())
-    commit.save(tmp_path, Alone(), lambda _: {}, step=3, zero_stage=0, precision="fp32", state={}, fence=zombie.check)
+    commit.save(
+        tmp_path,
+        SingleProcess(),
+        lambda _: {},
+        step=3,
+        zero_stage=0,
+        precision="fp32",
+        state={},
+        check_ownership=zombie.check,
+    )
     new = take(tmp_path, "1", 1)
     assert told.wait(600)
     with pytest.raises(EnvironmentFault, match=r"taken over by job 1 \(restart 1\)"):
         zombie.check()
     with pytest.raises(EnvironmentFault, match="taken over by job 1"):
         commit.save(
-            tmp_path, Alone(), lambda _: {}, step=6, zero_stage=0, precision="fp32", state={}, fence=zombie.check
+            tmp_path,
+            SingleProcess(),
+            lambda _: {},
+            step=6,
+            zero_stage=0,
+            precision="fp32",
+            state={},
+            check_ownership=zombie.check,
         )
     assert select.steps(tmp_path) == [3] and not list(tmp_path.glob("*.tmp"))
     zombie.release()

@@ -23,11 +23,11 @@ def alone(tmp_path: Path) -> Iterator[World]:
 
 
 def test_another_thread_agrees_in_a_group_of_its_own(alone: World) -> None:
-    apart = alone.apart()
+    apart = alone.new_gloo_group()
     answers: list[object] = []
-    thread = threading.Thread(target=lambda: answers.extend([apart.gather("theirs"), apart.broadcast({"a": 1})]))
+    thread = threading.Thread(target=lambda: answers.extend([apart.all_gather("theirs"), apart.broadcast({"a": 1})]))
     thread.start()
-    assert alone.sum(torch.ones(2)).tolist() == [1, 1] and alone.gather("ours") == ["ours"]
+    assert alone.all_reduce_sum(torch.ones(2)).tolist() == [1, 1] and alone.all_gather("ours") == ["ours"]
     thread.join(600)
     assert answers == [["theirs"], {"a": 1}]
     assert (apart.rank, apart.size, apart.device.type) == (0, 1, "cpu")
@@ -39,4 +39,4 @@ def test_ranks_that_cannot_meet_are_told_what_to_set(alone: World, monkeypatch: 
 
     monkeypatch.setattr(dist, "new_group", unreachable)
     with pytest.raises(EnvironmentFault, match=r"connectFullMesh.*GLOO_SOCKET_IFNAME.*checkpoint.asynchronous=false"):
-        alone.apart()
+        alone.new_gloo_group()

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from dual_hpc.checkpoint import commit
-from dual_hpc.checkpoint.digest import FileProof, ProvenFile
+from dual_hpc.checkpoint.digest import FileDigest, HashingWriter
 from dual_hpc.config import load_config
 from dual_hpc.errors import EnvironmentFault, UserError
-from dual_hpc.group import Alone
+from dual_hpc.group import SingleProcess
 from dual_hpc.model import DualConfig, DualForEmotionClassification, load_model
 from dual_hpc.run.directory import RunDir
 from dual_hpc.training.export import MODEL_FILE, export_checkpoint, write_description
@@ -37,15 +37,15 @@ def weights(step: int) -> dict[str, torch.Tensor]:
 
 
 def save(run: RunDir, step: int) -> None:
-    def write(folder: Path) -> dict[str, FileProof]:
+    def write(folder: Path) -> dict[str, FileDigest]:
         name = "deepspeed/mp_rank_00_model_states.pt"
         (folder / name).parent.mkdir()
-        file: Any = ProvenFile(folder / name)
+        file: Any = HashingWriter(folder / name)
         half = {key: value.bfloat16() if value.is_floating_point() else value for key, value in weights(step).items()}
         torch.save({"module": half}, file)
         return {name: file.finish()}
 
-    commit.save(run.checkpoints, Alone(), write, step=step, zero_stage=1, precision="bf16", state={})
+    commit.save(run.checkpoints, SingleProcess(), write, step=step, zero_stage=1, precision="bf16", state={})
 
 
 def test_the_newest_or_the_named_step_is_exported_in_float32(run: RunDir, tmp_path: Path) -> None:

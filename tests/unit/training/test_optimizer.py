@@ -51,11 +51,11 @@ def test_a_held_step_changes_neither_weights_nor_state() -> None:
     weight.grad = torch.ones(3)
     optimizer.step()
     before, state = weight.detach().clone(), {k: v.clone() for k, v in optimizer.state[weight].items()}
-    optimizer.hold = True
+    optimizer.skip = True
     optimizer.step()
     assert torch.equal(weight, before)
     assert all(torch.equal(optimizer.state[weight][key], value) for key, value in state.items())
-    optimizer.hold = False
+    optimizer.skip = False
     optimizer.step()
     assert not torch.equal(weight, before)
 

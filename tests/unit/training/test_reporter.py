@@ -1,4 +1,4 @@
-"""What a job writes while the run is its own, and what a zombie does not."""
+"""What a job writes while it owns the run, and that a zombie writes nothing."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def run(tmp_path: Path) -> RunDir:
 
 def reporter(run: RunDir, lease: Lease, rank: int = 0) -> Reporter:
     made = Reporter(run, run.config(), World(rank, 2, torch.device("cpu")), lease.check)
-    made.begin(0, 10)
+    made.start(0, 10)
     return made
 
 
@@ -57,7 +57,7 @@ def test_a_zombie_writes_nothing_into_the_run_that_another_job_has_taken_over(
     assert "WARNING: not saved" in said and "training failed" in said
 
 
-def test_an_owner_s_words_end_with_how_the_job_ended(run: RunDir) -> None:
+def test_the_events_of_a_job_end_with_its_end(run: RunDir) -> None:
     owner = reporter(run, Lease())
     owner.warn("non_finite", 3, "step 3 was not finite", samples=["a", "b"])
     owner.close("stopped")
@@ -67,7 +67,7 @@ def test_an_owner_s_words_end_with_how_the_job_ended(run: RunDir) -> None:
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-def test_a_full_disk_is_said_once_and_ends_neither_training_nor_its_end(
+def test_a_full_disk_is_reported_once_and_ends_neither_the_training_nor_its_end(
     run: RunDir, capfd: pytest.CaptureFixture[str]
 ) -> None:
     owner = reporter(run, Lease())
@@ -78,19 +78,19 @@ def test_a_full_disk_is_said_once_and_ends_neither_training_nor_its_end(
         owner.metrics(step, {"train/loss": 1.0})
         owner.event("checkpoint", step)
     said = capfd.readouterr().err
-    assert said.count("WARNING") == 1 and "No space left on device): they wait in memory, training goes on" in said
+    assert said.count("WARNING") == 1 and "No space left on device): its lines wait in memory, training goes on" in said
     os.dup2(kept, file)
     owner.metrics(3, {"train/loss": 1.0})
-    assert "has all lines again" in capfd.readouterr().err
+    assert "is complete again" in capfd.readouterr().err
     assert list(replay(read(run.journal))["train/loss"]) == [1, 2, 3]
     os.dup2(full, file)
     owner.close("failed")
-    assert "how this job ended is not noted in the run" in capfd.readouterr().err
+    assert "the end of this job could not be written to the run" in capfd.readouterr().err
     for handle in (kept, full):
         os.close(handle)
 
 
-def test_a_run_without_a_place_for_its_jobs_is_the_environments_fault(run: RunDir) -> None:
+def test_segments_that_cannot_be_written_are_the_environments_fault(run: RunDir) -> None:
     run.segments_file.mkdir()
     with pytest.raises(EnvironmentFault, match=r"segments\.jsonl cannot be written"):
         reporter(run, Lease())

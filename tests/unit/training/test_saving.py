@@ -11,21 +11,22 @@ import pytest
 import torch
 
 from dual_hpc.checkpoint import commit, select
-from dual_hpc.checkpoint.deepspeed_io import ProvenFiles
+from dual_hpc.checkpoint.deepspeed_io import VerifiedFiles
 from dual_hpc.checkpoint.manifest import Manifest
-from dual_hpc.checkpoint.select import Choice
+from dual_hpc.checkpoint.select import VerifiedCheckpoint
 from dual_hpc.config import RunConfig, validate
 from dual_hpc.errors import EnvironmentFault, UserError
-from dual_hpc.group import Alone
+from dual_hpc.group import SingleProcess
 from dual_hpc.training import saving
-from dual_hpc.training.saving import Progress, Saver
+from dual_hpc.training.saving import Saver
+from dual_hpc.training.state import TrainingState
 
 
-class Rank(Alone):
+class Rank(SingleProcess):
     """The only rank of a training."""
 
-    def apart(self) -> Alone:
-        return Alone()
+    def new_gloo_group(self) -> SingleProcess:
+        return SingleProcess()
 
 
 class Engine:
@@ -35,13 +36,13 @@ class Engine:
 
     def __init__(self) -> None:
         self.weight = torch.zeros(1)
-        self.files = ProvenFiles()
+        self.files = VerifiedFiles()
         self.deepspeed = self
 
     def load_checkpoint(self, *_: Any, **__: Any) -> tuple[str | None, None]:
         return self.found, None
 
-    def content(self, folder: str, copy: bool) -> dict[str, Any]:
+    def checkpoint_files(self, folder: str, copy: bool) -> dict[str, Any]:
         return {f"{folder}/weights.pt": self.weight.clone() if copy else self.weight}
 
 
@@ -63,7 +64,7 @@ class Gate:
 @pytest.fixture
 def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
     gate = Gate()
-    monkeypatch.setattr(commit, "reached", gate)
+    monkeypatch.setattr(commit, "failpoint", gate)
     yield gate
     gate.open.set()
 
@@ -76,32 +77,37 @@ def saver(root: Path, engine: Engine, **checkpoint: Any) -> Saver:
     return Saver(root, config(**checkpoint), engine, Rank(), run_id="f" * 32)  # type: ignore[arg-type]
 
 
+def save(saver: Saver, state: TrainingState) -> Path:
+    saver.start(state)
+    return saver.wait().folder
+
+
 def weight(folder: Path) -> float:
     return float(torch.load(folder / "deepspeed" / "weights.pt", weights_only=True))
 
 
 def test_the_training_goes_on_while_its_state_as_it_was_is_written(tmp_path: Path, gate: Gate) -> None:
-    engine, progress = Engine(), Progress(step=3)
+    engine, state = Engine(), TrainingState(step=3)
     one = saver(tmp_path, engine)
-    one.begin(progress)
-    assert gate.reached.wait(600) and one.under_way and not one.landed
+    one.start(state)
+    assert gate.reached.wait(600) and one.pending and not one.done
     engine.weight += 1
-    progress.step, progress.sick[4] = 4, ["a"]
+    state.step, state.non_finite_steps[4] = 4, ["a"]
     gate.open.set()
-    saved = one.finish()
+    saved = one.wait()
     assert (saved.step, saved.folder.name, weight(saved.folder)) == (3, "step_00000003", 0)
-    found = select.newest_proven(tmp_path, Alone())
-    assert found is not None and saving._progress(found) == Progress(step=3)
+    found = select.latest_verified(tmp_path, SingleProcess())
+    assert found is not None and saving._state_of(found) == TrainingState(step=3)
     assert found.manifest.run_id == "f" * 32
-    assert gate.thread == "checkpoint" and not one.under_way and saved.seconds > 0
+    assert gate.thread == "checkpoint" and not one.pending and saved.seconds > 0
 
 
 def test_without_a_thread_the_save_has_landed_when_it_has_begun(tmp_path: Path, gate: Gate) -> None:
     gate.open.set()
     one = saver(tmp_path, Engine(), asynchronous=False)
-    one.begin(Progress(step=3))
-    assert one.landed and gate.thread == threading.current_thread().name
-    assert one.finish().folder.is_dir()
+    one.start(TrainingState(step=3))
+    assert one.done and gate.thread == threading.current_thread().name
+    assert one.wait().folder.is_dir()
 
 
 @pytest.mark.parametrize("asynchronous", [True, False])
@@ -110,46 +116,46 @@ def test_a_failure_is_told_when_the_save_is_finished_and_the_next_one_succeeds(
 ) -> None:
     one = saver(tmp_path / "root", Engine(), asynchronous=asynchronous)
     (tmp_path / "root").write_text("in the way")
-    one.begin(Progress(step=3))
+    one.start(TrainingState(step=3))
     with pytest.raises(EnvironmentFault, match="checkpoint of step 3 was not saved"):
-        one.finish()
+        one.wait()
     (tmp_path / "root").unlink()
-    assert one.save(Progress(step=4)).name == "step_00000004"
+    assert save(one, TrainingState(step=4)).name == "step_00000004"
 
 
 def test_a_second_save_never_overtakes_the_first(tmp_path: Path, gate: Gate) -> None:
     one = saver(tmp_path, Engine())
-    one.begin(Progress(step=3))
+    one.start(TrainingState(step=3))
     with pytest.raises(AssertionError):
-        one.begin(Progress(step=4))
+        one.start(TrainingState(step=4))
     gate.open.set()
-    assert one.finish().step == 3
+    assert one.wait().step == 3
 
 
 def test_the_best_validated_stay_and_the_rest_goes(tmp_path: Path) -> None:
     one = saver(tmp_path, Engine(), keep_last=1, keep_best=2)
     for step, score in enumerate([0.3, 0.9, None, 0.5, 0.4, None], start=1):
-        one.save(Progress(step=step, score=score))
+        save(one, TrainingState(step=step, score=score))
     assert select.steps(tmp_path) == [2, 4, 6]
 
 
 def test_a_damaged_later_checkpoint_never_pushes_out_what_was_just_saved(tmp_path: Path) -> None:
     one = saver(tmp_path, Engine(), keep_last=1, keep_hours=1.0)
     for step in (3, 6):
-        one.save(Progress(step=step))
+        save(one, TrainingState(step=step))
     (tmp_path / "step_00000006" / "manifest.json").unlink()  # so the next job goes on from step 3, and stops soon
-    one.save(Progress(step=4))
+    save(one, TrainingState(step=4))
     assert select.steps(tmp_path) == [3, 4, 6]
-    found = select.newest_proven(tmp_path, Alone())
+    found = select.latest_verified(tmp_path, SingleProcess())
     assert found is not None and found.manifest.step == 4
-    one.save(Progress(step=7))
+    save(one, TrainingState(step=7))
     assert select.steps(tmp_path) == [3, 7]
 
 
 def test_a_state_of_another_version_is_named_in_one_line(tmp_path: Path) -> None:
     manifest = Manifest(step=3, world_size=1, zero_stage=0, precision="fp32", state={"step": 3, "mood": 1}, files={})
     with pytest.raises(EnvironmentFault, match=r"step_00000003 was written by another version \(mood\)"):
-        saving._progress(Choice(tmp_path / "step_00000003", manifest))
+        saving._state_of(VerifiedCheckpoint(tmp_path / "step_00000003", manifest))
 
 
 @pytest.mark.parametrize(
@@ -165,7 +171,7 @@ def test_a_state_of_another_version_is_named_in_one_line(tmp_path: Path) -> None
 def test_a_run_goes_on_with_what_it_began_with_or_the_setting_is_named(
     tmp_path: Path, section: str, key: str, value: object
 ) -> None:
-    saver(tmp_path, Engine()).save(Progress(step=3))
+    save(saver(tmp_path, Engine()), TrainingState(step=3))
     tree = {"checkpoint": {"keep_last": 9}, "data": {"shards": ["moved"], "workers": 7}, "name": "renamed"}
     tree[section] = {**tree.get(section, {}), key: value}  # type: ignore[dict-item]
     other = Saver(tmp_path, validate(tree), Engine(), Rank())  # type: ignore[arg-type]
@@ -174,14 +180,14 @@ def test_a_run_goes_on_with_what_it_began_with_or_the_setting_is_named(
 
 
 def test_where_things_lie_and_how_a_run_is_kept_alive_may_change(tmp_path: Path) -> None:
-    saver(tmp_path, Engine()).save(Progress(step=3))
+    save(saver(tmp_path, Engine()), TrainingState(step=3))
     tree = {"checkpoint": {"keep_last": 9}, "data": {"shards": ["moved"], "workers": 7}, "name": "renamed"}
     resumed = Saver(tmp_path, validate(tree), Engine(), Rank()).resume()  # type: ignore[arg-type]
-    assert resumed is not None and resumed.progress == Progress(step=3)
+    assert resumed is not None and resumed.state == TrainingState(step=3)
 
 
 def test_a_checkpoint_that_deepspeed_finds_empty_is_no_fresh_start(tmp_path: Path) -> None:
-    saver(tmp_path, Engine()).save(Progress(step=3))
+    save(saver(tmp_path, Engine()), TrainingState(step=3))
     engine = Engine()
     engine.found = None
     with pytest.raises(EnvironmentFault, match="holds nothing that DeepSpeed loads"):
@@ -196,7 +202,7 @@ def test_old_checkpoints_that_cannot_be_deleted_cost_no_new_one(
 
     monkeypatch.setattr(saving.commit, "remove", stuck)
     one = saver(tmp_path, Engine(), keep_last=1)
-    one.save(Progress(step=3))
-    one.begin(Progress(step=6))
-    assert one.finish().kept_too_much == "old checkpoints cannot be deleted: Device or resource busy"
+    save(one, TrainingState(step=3))
+    one.start(TrainingState(step=6))
+    assert one.wait().prune_error == "old checkpoints cannot be deleted: Device or resource busy"
     assert select.steps(tmp_path) == [3, 6]

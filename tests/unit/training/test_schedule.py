@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dual_hpc.config.schema import OptimConfig
-from dual_hpc.training.schedule import Plan, lr_factor, total_steps
+from dual_hpc.training.schedule import TrainingSchedule, is_better, lr_factor, save_by_clock, saves_now, total_steps
 
 sizes = st.integers(1, 500)
 
@@ -23,15 +23,16 @@ def test_every_sample_is_seen_as_often_as_there_are_epochs(samples: int, batch: 
 @given(sizes, sizes, st.integers(1, 20))
 def test_each_epoch_ends_in_one_step_unless_steps_are_longer_than_epochs(samples: int, batch: int, epochs: int) -> None:
     total = total_steps(samples, batch, epochs, None)
-    plan = Plan(samples, batch, total)
-    ends = [step for step in range(1, total + 1) if plan.ends_epoch(step)]
+    schedule = TrainingSchedule(samples, batch, total)
+    ends = [step for step in range(1, total + 1) if schedule.ends_epoch(step)]
     assert ends == sorted({math.ceil(samples * epoch / batch) for epoch in range(1, epochs + 1)} | {total})
 
 
-def test_validation_and_saves_by_count_include_the_last_step() -> None:
-    plan = Plan(100, 10, 25, validate_every=10, save_every=7)
-    assert [step for step in range(1, 26) if plan.validates(step)] == [10, 20, 25]
-    assert [step for step in range(1, 26) if plan.saves(step)] == [7, 14, 21, 25]
+def test_logs_validations_and_saves_by_count_include_the_last_step() -> None:
+    schedule = TrainingSchedule(100, 10, 25, validate_every=10, save_every=7, log_every=10)
+    assert [step for step in range(1, 26) if schedule.logs(step)] == [1, 10, 20, 25]
+    assert [step for step in range(1, 26) if schedule.validates(step)] == [10, 20, 25]
+    assert [step for step in range(1, 26) if schedule.saves(step)] == [7, 14, 21, 25]
 
 
 @given(st.integers(1, 2000), st.floats(0, 0.9), st.floats(0, 1))
@@ -46,3 +47,18 @@ def test_the_learning_rate_rises_to_its_peak_and_falls_to_its_end(total: int, wa
         assert math.isclose(factors[-1], final, abs_tol=1e-9)
     if round(total * warmup):
         assert math.isclose(max(factors), 1.0)
+
+
+def test_a_due_save_waits_for_a_finite_step_unless_the_run_ends() -> None:
+    table = {(due, bad, last): saves_now(due, bad, last) for due in (0, 1) for bad in (0, 1) for last in (0, 1)}  # type: ignore[arg-type]
+    assert [case for case, saves in table.items() if saves] == [(1, 0, 0), (1, 0, 1), (1, 1, 1)]
+
+
+def test_a_save_is_due_by_the_clock_after_so_many_minutes() -> None:
+    assert not save_by_clock(120.0, 2.0) and save_by_clock(120.1, 2.0)
+
+
+def test_a_score_is_better_than_none_than_nan_and_than_a_smaller_one() -> None:
+    nan = math.nan
+    assert all(is_better(*pair) for pair in ((0.1, None), (nan, None), (0.1, nan), (0.2, 0.1)))
+    assert not any(is_better(*pair) for pair in ((0.1, 0.1), (0.1, 0.2), (nan, 0.1)))

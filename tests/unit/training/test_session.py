@@ -1,149 +1,144 @@
-"""How a session takes the end of a save, and steps that were not finite; the saver is a fake, held to the real one by
-tests/distributed/test_async_saving.py."""
+"""How a session reports the result of a save, and selects the best weights."""
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from dual_hpc.config import validate
-from dual_hpc.errors import EnvironmentFault, UserError
-from dual_hpc.training.saving import Progress, Saved
+from dual_hpc.errors import EnvironmentFault
+from dual_hpc.training.saving import Saved
 from dual_hpc.training.session import Session
-from dual_hpc.training.step import StepReport
+from dual_hpc.training.state import TrainingState
+from tests.unit.training.fakes import make_run, make_session
 
 
 class Reporter:
+    """Notes kinds and steps of events and warnings."""
+
     def __init__(self) -> None:
-        self.said: list[tuple[str, int]] = []
+        self.events: list[tuple[str, int]] = []
+
+    def metrics(self, step: int, values: dict[str, float]) -> None: ...
 
     def event(self, kind: str, step: int, **_: Any) -> None:
-        self.said.append((kind, step))
+        self.events.append((kind, step))
 
     def warn(self, kind: str, step: int, message: str, **_: Any) -> None:
-        self.said.append((kind, step))
+        self.events.append((kind, step))
 
 
 class Saver:
-    """Ends every save as it is told to."""
+    """Its saves end with the given results; it is held to the real one by tests/distributed/test_async_saving.py."""
 
-    def __init__(self, *ends: Exception | None, back: int | None = None) -> None:
-        self.ends, self.back = list(ends), back
+    def __init__(self, *results: Exception | str | None) -> None:
+        self.results = list(results)
         self.step: int | None = None
-        self.asked_back: int | None = None
 
     @property
-    def under_way(self) -> bool:
+    def pending(self) -> bool:
         return self.step is not None
 
-    landed = under_way
+    done = pending
 
-    def begin(self, progress: Progress) -> None:
+    def start(self, state: TrainingState) -> None:
         assert self.step is None
-        self.step = progress.step
+        self.step = state.step
 
-    def finish(self) -> Saved:
+    def wait(self) -> Saved:
         step, self.step = self.step, None
         assert step is not None
-        if (end := self.ends.pop(0)) is not None:
-            raise end
-        return Saved(step, Path(f"step_{step:08d}"), 1.5)
-
-    def roll_back(self, up_to: int) -> int | None:
-        assert not self.under_way
-        self.asked_back = up_to
-        return self.back
+        if isinstance(result := self.results.pop(0), Exception):
+            raise result
+        return Saved(step, Path(f"step_{step:08d}"), 1.5, result)
 
 
-def session(tmp_path: Path, saver: Saver, **sections: Any) -> Any:
-    made: Any = Session.__new__(Session)
-    made.config, made.world = validate(sections), SimpleNamespace(rank=0, size=1)
-    made.progress, made.reporter, made._saver, made._reports = Progress(step=3), Reporter(), saver, tmp_path
-    made.save_seconds = 0.0
-    return made
-
-
-def test_a_score_that_is_no_number_is_not_the_best_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made, scores = session(tmp_path, Saver()), iter([math.nan, 0.3, math.nan, 0.3, 0.4])
-    made.engine, made._validation, made._data = SimpleNamespace(deepspeed=None), None, SimpleNamespace(labels=[])
-    made.reporter.metrics = lambda step, values: None
-    exported: list[int] = []
-    made.export = lambda name: exported.append(made.progress.step)
-    monkeypatch.setattr("dual_hpc.training.session.validate", lambda *_: {"val/av/ua": next(scores)})
-    for step in range(1, 6):
-        made.progress.step = step
-        assert made.validate(lambda: False)
-    assert exported == [1, 2, 5] and (made.progress.best_step, made.progress.best_score) == (5, 0.4)
+def session(tmp_path: Path, *results: Exception | str | None, **parts: Any) -> tuple[Session, list[tuple[str, int]]]:
+    """A session at step 3 and the list of its events."""
+    reporter, state = Reporter(), TrainingState(step=3)
+    made = make_session(
+        make_run(tmp_path / "run"), saver=Saver(*results), reporter=reporter, **{"state": state, **parts}
+    )
+    return made, reporter.events
 
 
 FULL = EnvironmentFault("checkpoint was not saved (rank 1: No space left on device)")
 
 
-def test_a_save_goes_on_until_it_is_looked_for(tmp_path: Path) -> None:
-    made = session(tmp_path, Saver(None))
-    made.save(last_chance=False)
-    made.progress.step = 5
-    assert made.reporter.said == [] and not made.wants_save()
-    made.watch_save()
-    assert made.reporter.said == [("checkpoint", 3)] and made.save_seconds == 1.5
-    made.watch_save()
-    made.end_save()
-    assert len(made.reporter.said) == 1
+def test_an_asynchronous_save_is_reported_when_it_is_polled(tmp_path: Path) -> None:
+    made, events = session(tmp_path, None)
+    made.save(final=False)
+    made.state.step = 5
+    assert events == []
+    made.poll_save()
+    assert events == [("checkpoint", 3)] and made.save_seconds == 1.5
+    made.poll_save()
+    made.finish_save()
+    assert len(events) == 1
 
 
-def test_a_failure_is_survived_and_the_last_one_is_not(tmp_path: Path) -> None:
-    made = session(tmp_path, Saver(FULL, FULL))
-    made.save(last_chance=False)
+def test_a_failed_save_is_reported_but_a_failed_final_one_is_raised(tmp_path: Path) -> None:
+    made, events = session(tmp_path, FULL, FULL)
+    made.save(final=False)
     with pytest.raises(EnvironmentFault, match="No space"):
-        made.save(last_chance=True)  # waits for the one before, whose failure is told, and for its own
-    assert made.reporter.said == [("checkpoint_failed", 3)]
+        made.save(final=True)  # waits for the one before, whose failure is reported, and for its own
+    assert events == [("checkpoint_failed", 3)]
 
 
-def test_the_last_save_waits_even_if_others_do_not(tmp_path: Path) -> None:
-    made = session(tmp_path, Saver(None))
-    made.save(last_chance=True)
-    assert made.reporter.said == [("checkpoint", 3)]
-    made = session(tmp_path, Saver(None), checkpoint={"asynchronous": False})
-    made.save(last_chance=False)
-    assert made.reporter.said == [("checkpoint", 3)]
+def test_the_final_save_and_a_synchronous_one_wait(tmp_path: Path) -> None:
+    made, events = session(tmp_path, None, None)
+    made.save(final=True)
+    assert events == [("checkpoint", 3)]
+    made.config.checkpoint.asynchronous = False
+    made.save(final=False)
+    assert events == [("checkpoint", 3)] * 2
 
 
-def test_a_lost_peer_s_save_does_not_hide_why_the_training_ended(tmp_path: Path) -> None:
-    made = session(tmp_path, Saver(RuntimeError("Connection closed by peer")))
-    made.save(last_chance=False)
-    made.end_save()
-    assert made.reporter.said == [("checkpoint_failed", 3)]
+def test_old_checkpoints_that_cannot_be_deleted_are_reported(tmp_path: Path) -> None:
+    made, events = session(tmp_path, "old checkpoints cannot be deleted")
+    made.save(final=True)
+    assert events == [("checkpoint", 3), ("checkpoint_kept", 3)]
 
 
-def step(made: Any, number: int, healthy: bool) -> None:
-    made.progress.step = number
-    suspects = [] if healthy else [f"k{number}"]
-    made.care(StepReport({}, 1.0, healthy, healthy, False, False, 0, suspects))
+def test_a_save_that_fails_because_a_rank_is_gone_does_not_hide_why_the_training_ended(tmp_path: Path) -> None:
+    made, events = session(tmp_path, RuntimeError("Connection closed by peer"))
+    made.save(final=False)
+    made.finish_save()
+    assert events == [("checkpoint_failed", 3)]
 
 
-def test_a_row_of_sick_steps_is_left_behind_once(tmp_path: Path) -> None:
-    saver = Saver(back=3)
-    made = session(tmp_path, saver, training={"on_non_finite": "rollback", "non_finite_limit": 2})
-    for number, healthy in ((4, False), (5, True), (6, False)):
-        step(made, number, healthy)
-    assert made.progress.sick == {6: ["k6"]} and made.progress.rolled_back is None
-    step(made, 7, False)
-    assert saver.asked_back == 5  # the last step before the row
-    assert made.progress.sick == {} and made.progress.rolled_back == 3 and made.progress.step == 7
-    step(made, 8, False)
-    with pytest.raises(UserError, match="went back to step 3"):
-        step(made, 9, False)
-    assert json.loads((tmp_path / "non_finite-9.json").read_text()) == {"steps": {"8": ["k8"], "9": ["k9"]}}
-    assert [kind for kind, _ in made.reporter.said].count("rollback") == 1
+class Exporter:
+    """Fails as long as it is told to."""
+
+    def __init__(self) -> None:
+        self.exported: list[int] = []
+        self.full = False
+
+    def export(self, name: str, step: int) -> None:
+        if self.full:
+            raise EnvironmentFault("no space")
+        self.exported.append(step)
 
 
-def test_a_row_without_a_checkpoint_before_it_ends_the_run(tmp_path: Path) -> None:
-    made = session(tmp_path, Saver(back=None), training={"on_non_finite": "rollback", "non_finite_limit": 1})
-    with pytest.raises(UserError, match="no checkpoint from before step 4"):
-        step(made, 4, False)
-    assert (tmp_path / "non_finite-4.json").exists()
+def test_weights_that_could_not_be_exported_do_not_become_the_best(tmp_path: Path) -> None:
+    exporter = Exporter()
+    made, events = session(tmp_path, exporter=exporter)
+    for exporter.full in (True, False):
+        made.state.validation_pending = True
+        assert made.validate_if_pending(lambda: False)
+    assert events == [("export_failed", 3), ("best", 3)]
+    assert exporter.exported == [3] and made.state.best_score == made.state.score
+
+
+def test_a_score_that_is_nan_is_replaced_by_the_next(tmp_path: Path) -> None:
+    exporter = Exporter()
+    made, _ = session(tmp_path, exporter=exporter, state=TrainingState(step=3, best_score=math.nan))
+    made.state.validation_pending = True
+    assert made.validate_if_pending(lambda: False)
+    assert exporter.exported == [3] and not math.isnan(made.state.best_score or math.nan)
+    made.state.best_score = 2.0
+    made.state.validation_pending = True
+    made.validate_if_pending(lambda: False)
+    assert exporter.exported == [3] and made.state.best_score == 2.0

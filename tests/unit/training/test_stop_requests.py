@@ -81,11 +81,10 @@ def test_a_job_is_named_by_its_launcher_then_by_slurm() -> None:
     assert job_id({}).startswith("local-")
 
 
-def test_the_deadline_is_a_reason_that_nobody_told(tmp_path: Path) -> None:
-    asked = requests(tmp_path, DUAL_END_TIME=str(time.time()))
-    assert (asked.asked(), asked.told(), asked.why()) == (True, False, "deadline")
+def test_the_deadline_can_be_ignored_but_not_what_somebody_asked_for(tmp_path: Path) -> None:
+    late = requests(tmp_path, DUAL_END_TIME=str(time.time()))
+    assert (late.reason(), late.reason(deadline=False)) == ("deadline", None)
     (tmp_path / "stop").touch()
-    told = requests(tmp_path)
-    assert (told.asked(), told.told(), told.why()) == (True, True, "stop file")
-    other = requests(tmp_path, rank=1)
-    assert (other.asked(), other.told(), other.why()) == (False, False, "asked by another rank")
+    asked = requests(tmp_path, DUAL_END_TIME=str(time.time()))
+    assert (asked.reason(), asked.reason(deadline=False)) == ("stop file", "stop file")
+    assert requests(tmp_path, rank=1).reason() is None

@@ -11,12 +11,12 @@ import time
 
 import pytest
 
-from dual_hpc.training.stopping import SIGNALS, listening
+from dual_hpc.training.stopping import SIGNALS, stop_signals
 
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_sets_the_flag_and_the_first_one_names_the_reason(number: signal.Signals) -> None:
-    with listening() as flag:
+    with stop_signals() as flag:
         assert flag.reason is None
         os.kill(os.getpid(), number)
         for other in SIGNALS:
@@ -26,7 +26,7 @@ def test_a_signal_sets_the_flag_and_the_first_one_names_the_reason(number: signa
 
 def test_former_handlers_come_back() -> None:
     former = [signal.getsignal(number) for number in SIGNALS]
-    with listening():
+    with stop_signals():
         assert [signal.getsignal(number) for number in SIGNALS] != former
     assert [signal.getsignal(number) for number in SIGNALS] == former
 
@@ -36,7 +36,7 @@ def test_a_signal_that_came_while_it_was_blocked_is_heard_and_the_mask_comes_bac
     try:
         # To this thread: one of the test runner's, which does not block it, would take it and end the process.
         signal.pthread_kill(threading.get_ident(), signal.SIGUSR2)
-        with listening() as flag:
+        with stop_signals() as flag:
             assert flag.reason == "SIGUSR2"
         assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == former | set(SIGNALS)
     finally:
@@ -44,7 +44,7 @@ def test_a_signal_that_came_while_it_was_blocked_is_heard_and_the_mask_comes_bac
 
 
 def test_a_forked_child_cannot_stop_the_run() -> None:
-    with listening() as flag:
+    with stop_signals() as flag:
         child = os.fork()
         if child == 0:
             os.kill(os.getpid(), signal.SIGTERM)
@@ -56,8 +56,8 @@ def test_a_forked_child_cannot_stop_the_run() -> None:
 # A process that never comes back to Python: a mutex taken twice stands for a collective whose peer is gone.
 BLOCKED = """
 import ctypes, sys
-from dual_hpc.training.stopping import listening
-with listening(float(sys.argv[1])):
+from dual_hpc.training.stopping import stop_signals
+with stop_signals(float(sys.argv[1])):
     print("listening", flush=True)
     libc = ctypes.CDLL(None)
     mutex = ctypes.create_string_buffer(64)

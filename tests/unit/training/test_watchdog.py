@@ -7,7 +7,7 @@ import sys
 
 SCRIPT = """
 import sys, time
-from dual_hpc.training.watchdog import SETTLING_STEPS, Watchdog
+from dual_hpc.training.watchdog import WARMUP_STEPS, Watchdog
 dog = Watchdog(seconds=0.5, long_seconds=float(sys.argv[1]))
 def wait_for_a_peer(): time.sleep(3)
 dog.waiting()

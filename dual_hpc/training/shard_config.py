@@ -1,4 +1,4 @@
-"""The one place that decides whether a run reads media or features: its shards do."""
+"""Whether a run reads media or stored features: its shards decide, and the configuration follows them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from dual_hpc.errors import UserError
 MODALITIES = ("audio", "video", "text")
 
 
-def fitted(config: RunConfig, shard_set: ShardDataset) -> RunConfig:
-    """The configuration as its shards allow it.
+def config_for_shards(config: RunConfig, shard_set: ShardDataset) -> RunConfig:
+    """The configuration that fits the shards.
 
-    Media: unchanged. Features: the encoders in use become those that made the features, and preprocessing is theirs;
-    only `data.max_seconds` may cut more.
+    Media: unchanged. Features: the encoders and the preprocessing become those that made the features; only a smaller
+    `data.max_seconds` is kept.
 
     Raises:
         UserError: encoders of the kind `features` for media, a modality in use without features, or features that

@@ -1,4 +1,4 @@
-"""Ranks that differ in code, configuration or weights would train what nobody meant: they compare before they start."""
+"""All ranks must start with the same code, configuration and weights: they compare hashes before the first step."""
 
 from __future__ import annotations
 
@@ -16,29 +16,31 @@ from dual_hpc.errors import EnvironmentFault
 from dual_hpc.training.distributed import World
 
 
-def agree(config: RunConfig, model: nn.Module, world: World) -> None:
-    """Compare what this rank is about to run with what the others are. Collective.
+def check_ranks_agree(config: RunConfig, model: nn.Module, world: World) -> None:
+    """Compare this rank's code, configuration and initial weights with those of the others. Collective.
 
     Args:
-        model: as built, before DeepSpeed has it.
+        model: as built, before DeepSpeed wraps it.
 
     Raises:
-        EnvironmentFault: on all ranks, if one differs; says in what.
+        EnvironmentFault: on all ranks, if one differs; names the ranks and what differs.
     """
     mine = {
         "code": f"{dual_hpc.__version__} torch {torch.__version__} {_code_hash()}",
         "configuration": hashlib.sha256(config.model_dump_json().encode()).hexdigest(),
         "initial weights": _weights_hash(model.state_dict().items()),
     }
-    every = world.gather(mine)
+    every = world.all_gather(mine)
     for what in mine:
-        if strange := odd_ones([prints[what] for prints in every]):
-            ranks = ", ".join(map(str, strange))
-            raise EnvironmentFault(f"rank(s) {ranks} start with another {what} than the others; see their nodes' files")
+        if different := minority_ranks([hashes[what] for hashes in every]):
+            ranks = ", ".join(map(str, different))
+            raise EnvironmentFault(
+                f"rank(s) {ranks} start with different {what} than the other ranks; compare the files on their nodes"
+            )
 
 
-def odd_ones(values: Sequence[str]) -> list[int]:
-    """The ranks whose value is not the most frequent one; of equals, rank 0's side is right."""
+def minority_ranks(values: Sequence[str]) -> list[int]:
+    """The ranks whose value is not the most frequent one; of equally frequent values, the first one counts."""
     usual = max(values, key=values.count)
     return [rank for rank, value in enumerate(values) if value != usual]
 

@@ -10,8 +10,8 @@ from torch import nn
 
 from dual_hpc.config import load_config
 from dual_hpc.errors import EnvironmentFault
-from dual_hpc.training import consistency
-from dual_hpc.training.consistency import agree, odd_ones
+from dual_hpc.training import rank_agreement
+from dual_hpc.training.rank_agreement import check_ranks_agree, minority_ranks
 
 
 class Others:
@@ -22,13 +22,13 @@ class Others:
     def __init__(self, change: dict[str, str]) -> None:
         self._change = change
 
-    def gather(self, value: dict[str, str]) -> list[dict[str, str]]:
+    def all_gather(self, value: dict[str, str]) -> list[dict[str, str]]:
         return [value, {**value, **self._change}, value]
 
 
 def check(model: nn.Module | None = None, **change: str) -> None:
     world: Any = Others({key.replace("_", " "): value for key, value in change.items()})
-    agree(load_config("demo", []), model or nn.Linear(2, 2), world)
+    check_ranks_agree(load_config("demo", []), model or nn.Linear(2, 2), world)
 
 
 def test_equal_ranks_start() -> None:
@@ -37,7 +37,7 @@ def test_equal_ranks_start() -> None:
 
 @pytest.mark.parametrize("what", ["code", "configuration", "initial_weights"])
 def test_a_rank_that_differs_is_named_with_what_differs(what: str) -> None:
-    with pytest.raises(EnvironmentFault, match=rf"rank\(s\) 1 start with another {what.replace('_', ' ')}"):
+    with pytest.raises(EnvironmentFault, match=rf"rank\(s\) 1 start with different {what.replace('_', ' ')}"):
         check(**{what: "other"})
 
 
@@ -45,27 +45,27 @@ def test_ranks_also_agree_on_what_decides_no_result() -> None:
     said: list[dict[str, str]] = []
 
     class Listener:
-        def gather(self, value: dict[str, str]) -> list[dict[str, str]]:
+        def all_gather(self, value: dict[str, str]) -> list[dict[str, str]]:
             said.append(value)
             return [value]
 
     listener: Any = Listener()
     for every in (3, 4):  # ranks that save at different steps would wait for each other for ever
-        agree(load_config("demo", [f"checkpoint.every_steps={every}"]), nn.Identity(), listener)
+        check_ranks_agree(load_config("demo", [f"checkpoint.every_steps={every}"]), nn.Identity(), listener)
     assert said[0]["configuration"] != said[1]["configuration"]
 
 
 def test_one_changed_bit_is_another_model() -> None:
     first, second = nn.Linear(3, 3).bfloat16(), nn.Linear(3, 3).bfloat16()
     second.load_state_dict(first.state_dict())
-    hashed = [consistency._weights_hash(model.state_dict().items()) for model in (first, second)]
+    hashed = [rank_agreement._weights_hash(model.state_dict().items()) for model in (first, second)]
     assert hashed[0] == hashed[1]
     with torch.no_grad():
         second.bias[0] += 1
-    assert consistency._weights_hash(second.state_dict().items()) != hashed[0]
+    assert rank_agreement._weights_hash(second.state_dict().items()) != hashed[0]
 
 
 def test_the_majority_is_right_and_of_two_rank_0() -> None:
-    assert odd_ones(["a", "b"]) == [1]
-    assert odd_ones(["b", "a", "a"]) == [0]
-    assert odd_ones(["a", "a"]) == []
+    assert minority_ranks(["a", "b"]) == [1]
+    assert minority_ranks(["b", "a", "a"]) == [0]
+    assert minority_ranks(["a", "a"]) == []

@@ -1,0 +1,87 @@
+"""`build_session`: all parts of a training, from the run directory and its configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import cast
+
+from dual_hpc.config import RunConfig
+from dual_hpc.model import DualConfig, build_model
+from dual_hpc.run.directory import RunDir
+from dual_hpc.training.data import TrainingData
+from dual_hpc.training.distributed import World, seed_everything
+from dual_hpc.training.engine import Engine
+from dual_hpc.training.export import write_description, write_model
+from dual_hpc.training.exporter import Exporter
+from dual_hpc.training.rank_agreement import check_ranks_agree
+from dual_hpc.training.reporter import Reporter, last_save_seconds
+from dual_hpc.training.saving import Resumed, Saver
+from dual_hpc.training.schedule import TrainingSchedule
+from dual_hpc.training.session import Session
+from dual_hpc.training.state import TrainingState
+
+
+def build_session(run: RunDir, config: RunConfig, world: World, check_ownership: Callable[[], None]) -> Session:
+    """Build a training, resumed from its latest verified checkpoint if it has one. Collective.
+
+    Args:
+        check_ownership: raises on rank 0 once another job has taken over the run.
+
+    Raises:
+        UserError: shards, protocol, tokenizer, precision or checkpoint do not fit the configuration.
+        EnvironmentFault: the ranks differ, the run directory cannot be written, or no checkpoint is usable.
+    """
+    data = TrainingData.open(config, world, run.tokenizer)
+    config = data.config  # with the encoders and the preprocessing of its shards
+    schedule = TrainingSchedule.of(config, len(data.train))
+
+    seed_everything((config.seed,))
+    model = build_model(config.model, data.labels, data.preprocessing(), data.class_counts, data.tokenizer)
+    model_config = cast(DualConfig, model.config)
+    check_ranks_agree(config, model, world)
+    if world.rank == 0:
+        write_description(run, model_config)
+    engine = Engine(model, config, world.size, data.micro_batches())
+
+    saver = Saver(run.checkpoints, config, engine, world, check_ownership, run.identity().run_id)
+    resumed = saver.resume()
+    state = resumed.state if resumed is not None else TrainingState()
+    loader = data.train_loader(state.loader)
+    loader.bad_samples.load_state_dict(state.bad_samples)
+
+    reporter = Reporter(run, config, world, check_ownership)
+    zero_stage = config.training.zero_stage
+    reporter.start(state.step, schedule.total_steps, samples=schedule.samples, zero_stage=zero_stage)
+    if resumed is not None:
+        report_resume(resumed, world.size, reporter)
+    return Session(
+        config=config,
+        world=world,
+        engine=engine,
+        schedule=schedule,
+        state=state,
+        loader=loader,
+        validation_loader=data.validation_loader(),
+        class_count=len(data.labels),
+        saver=saver,
+        exporter=Exporter(
+            run.exports,
+            engine,
+            world,
+            lambda folder, weights: write_model(folder, model_config, weights, data.tokenizer),
+            check_ownership,
+        ),
+        reporter=reporter,
+        reports=run.reports,
+        save_seconds=last_save_seconds(run.journal) if world.rank == 0 else 0.0,
+    )
+
+
+def report_resume(resumed: Resumed, ranks: int, reporter: Reporter) -> None:
+    """Warn of checkpoints that were damaged, and of one that another number of ranks wrote."""
+    step = resumed.state.step
+    for reason in resumed.rejected:
+        reporter.warn("damaged_checkpoint", step, f"damaged checkpoint skipped: {reason}")
+    if resumed.written_by != ranks:
+        message = f"the checkpoint of step {step} was written by {resumed.written_by} rank(s), this job has {ranks}"
+        reporter.warn("converted", step, f"{message}: it was converted, the samples stay the same")

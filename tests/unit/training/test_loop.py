@@ -1,0 +1,216 @@
+"""The training loop: what it does in which order, and what is saved when it ends."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from dual_hpc.checkpoint import select
+from dual_hpc.checkpoint.manifest import folder_name, load
+from dual_hpc.errors import EnvironmentFault, UserError
+from dual_hpc.run.directory import RunDir
+from dual_hpc.run.journal import read, replay
+from dual_hpc.training.loop import FAILED, FINISHED, STOPPED, run_session
+from dual_hpc.training.stop_requests import StopRequests
+from dual_hpc.training.stopping import StopFlag
+from tests.unit.training.fakes import Loader, ValidationLoader, Watchdog, make_run, make_session
+
+STEPS = 6
+
+
+class Job:
+    """One job: its session, its stop flag, and how it ended."""
+
+    def __init__(self, run: RunDir, loader: Loader | None = None, environ: dict[str, str] | None = None, **parts: Any):
+        self.flag = StopFlag()
+        self.session = make_session(run, loader, **parts)
+        self.engine: Any = self.session.engine
+        self.loader: Any = self.session.loader
+        self.stop = StopRequests(self.flag, run.path, 0, environ or {}, margin=60)
+        self.watchdog: Any = Watchdog()
+
+    def signal(self) -> None:
+        self.flag.reason = "SIGTERM"
+
+    def train(self) -> str:
+        return run_session(self.session, self.stop, self.watchdog)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDir:
+    return make_run(tmp_path / "run")
+
+
+@pytest.fixture
+def undisturbed(tmp_path: Path) -> Job:
+    """The job of a run that finished in one."""
+    job = Job(make_run(tmp_path / "undisturbed"))
+    assert job.train() == FINISHED
+    return job
+
+
+def saved_state(run: RunDir, step: int) -> dict[str, Any]:
+    return load(run.checkpoints / folder_name(step)).state
+
+
+def events(run: RunDir, kind: str) -> list[tuple[int | None, Any]]:
+    return [(entry.step, dict(entry.fields)) for entry in read(run.journal) if entry.event == kind]
+
+
+def validated(run: RunDir) -> list[int | None]:
+    return [entry.step for entry in read(run.journal) if "val/av/ua" in entry.metrics]
+
+
+def test_a_run_trains_all_steps_saves_the_last_and_exports_it(run: RunDir) -> None:
+    job = Job(run)
+    assert job.train() == FINISHED
+    assert list(replay(read(run.journal))["train/loss"]) == [1, 2, 3, 4, 5, 6]
+    assert validated(run) == [3, 6]  # at the end of every epoch
+    assert select.steps(run.checkpoints) == [2, 4, 6]
+    last = torch.load(run.exports / "last" / "weights.pt")
+    assert {name: value.flatten().tolist() for name, value in last.items()} == job.engine.weights()
+    assert (run.exports / "best").is_dir() and [step for step, _ in events(run, "end")] == [STEPS]
+    assert run.segments()[-1].reason == FINISHED
+    assert job.loader.closed and job.session.validation_loader.closed
+
+
+def test_the_watchdog_is_restarted_before_every_step_and_after_it(run: RunDir) -> None:
+    job = Job(run)
+    job.train()
+    assert job.watchdog.calls == [*(["stepping", "waiting"] * STEPS), "waiting", "close"]
+
+
+def test_a_stop_in_the_middle_of_an_epoch_saves_that_step_and_the_next_job_ends_bit_equal(
+    run: RunDir, undisturbed: Job
+) -> None:
+    loader = Loader()
+    job = Job(run, loader)
+    loader.before[5] = job.signal
+    assert job.train() == STOPPED
+    assert select.steps(run.checkpoints) == [2, 4, 5] and events(run, "stop") == [(5, {"reason": "SIGTERM"})]
+    assert not (run.exports / "last").exists() and run.segments()[-1].reason == STOPPED
+
+    job = Job(run)
+    assert job.session.state.step == 5 and job.train() == FINISHED
+    assert job.engine.weights() == undisturbed.engine.weights()
+    assert job.session.state == undisturbed.session.state
+
+
+def test_a_stop_during_a_validation_leaves_it_pending_and_the_next_job_does_it_first(
+    run: RunDir, undisturbed: Job
+) -> None:
+    validation = ValidationLoader()
+    job = Job(run, validation_loader=validation)
+    validation.between = job.signal
+    assert job.train() == STOPPED
+    assert saved_state(run, 3)["owes_validation"] is True and validated(run) == []
+    assert not run.exports.exists()
+
+    job = Job(run)
+    assert job.session.state.validation_pending and job.train() == FINISHED
+    assert validated(run) == [3, 6]
+    first = [entry for entry in read(run.journal) if entry.metrics and (entry.step or 0) >= 3]
+    assert ["val/av/ua" in entry.metrics for entry in first[:3]] == [False, True, False]  # step 3, its validation, 4
+    assert job.session.state == undisturbed.session.state
+
+
+def test_the_deadline_does_not_interrupt_a_pending_validation_but_a_signal_does(run: RunDir) -> None:
+    validation = ValidationLoader()
+    job = Job(run, validation_loader=validation)
+    validation.between = job.signal
+    job.train()
+
+    validation = ValidationLoader()
+    job = Job(run, validation_loader=validation)
+    validation.between = job.signal
+    assert job.train() == STOPPED
+    assert select.steps(run.checkpoints) == [2, 3] and events(run, "stop")[-1] == (3, {"reason": "SIGTERM"})
+    assert job.loader.step == 3  # no further step
+
+    job = Job(run, environ={"DUAL_END_TIME": str(time.time() - 1)})
+    assert job.train() == STOPPED
+    assert validated(run) == [3]
+    assert select.steps(run.checkpoints) == [2, 3, 4]  # one step: every job makes progress
+    assert events(run, "stop")[-1] == (4, {"reason": "deadline"})
+
+
+def test_a_save_is_due_by_the_clock(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", "checkpoint.every_steps=100", "checkpoint.every_minutes=4")
+    now = [0.0]
+
+    def minute() -> None:
+        now[0] += 60
+
+    job = Job(run, Loader({step: minute for step in range(1, STEPS + 1)}), clock=lambda: now[0])
+    assert job.train() == FINISHED
+    assert select.steps(run.checkpoints) == [5, 6]  # more than four minutes after the start, and at the end
+
+
+def test_the_stop_requests_know_how_long_the_last_save_took(run: RunDir) -> None:
+    job = Job(run, save_seconds=7.5)
+    job.session.config.checkpoint.asynchronous = False
+    seen: list[float] = []
+    job.loader.before = {step: lambda: seen.append(job.stop.save_seconds) for step in (1, 6)}
+    job.train()
+    assert seen[0] == 7.5 and 0 < seen[1] < 7.5
+
+
+def test_a_step_that_is_not_finite_changes_no_weights_and_the_due_save_is_made_after_the_next(run: RunDir) -> None:
+    job = Job(run, Loader(non_finite=(2,)))
+    weights: list[dict[str, list[float]]] = []
+    job.loader.before = {step: lambda: weights.append(job.engine.weights()) for step in (2, 3, 4)}
+    assert job.train() == FINISHED
+    assert weights[0] == weights[1] != weights[2]
+    assert select.steps(run.checkpoints) == [3, 4, 6]
+    assert events(run, "non_finite")[0][1]["samples"] == ["k2_0", "k2_1", "k2_2", "k2_3"]
+    assert saved_state(run, 3)["sick"] == {} and saved_state(run, 3)["skipped"] == 1
+
+
+def test_the_last_step_is_saved_even_if_it_is_not_finite(run: RunDir) -> None:
+    assert Job(run, Loader(non_finite=(6,))).train() == FINISHED
+    assert saved_state(run, 6)["sick"] == {"6": ["k6_0", "k6_1", "k6_2", "k6_3"]}
+
+
+def test_too_many_non_finite_steps_end_the_run_with_an_error_and_a_report(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", "training.non_finite_limit=2")
+    with pytest.raises(UserError, match=r"not finite in 2 steps in a row; samples: k4_0"):
+        Job(run, Loader(non_finite=(4, 5))).train()
+    assert select.steps(run.checkpoints) == [2]
+    assert (run.reports / "non_finite-5.json").exists() and run.segments()[-1].reason == FAILED
+
+
+def test_too_many_non_finite_steps_roll_back_once(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", "training.non_finite_limit=2", "training.on_non_finite=rollback")
+    job = Job(run, Loader(non_finite=(5, 6)))
+    at_four: dict[str, list[float]] = {}
+    job.loader.before = {5: lambda: at_four.update(job.engine.weights())}
+    assert job.train() == FINISHED
+    assert events(run, "rollback")[0][0] == 6 and events(run, "rollback")[0][1]["to"] == 4
+    assert job.engine.weights() == at_four and job.session.state.step == 6
+    assert saved_state(run, 6)["rolled_back"] == 4
+
+
+def test_an_error_is_noted_and_waits_for_the_pending_save(run: RunDir) -> None:
+    def fail() -> None:
+        raise EnvironmentFault("the disk is gone")
+
+    job = Job(run, Loader({3: fail}))
+    with pytest.raises(EnvironmentFault, match="the disk is gone"):
+        job.train()
+    assert select.steps(run.checkpoints) == [2] and [step for step, _ in events(run, "checkpoint")] == [2]
+    assert run.segments()[-1].reason == FAILED and job.watchdog.calls[-2:] == ["waiting", "close"]
+
+
+def test_more_bad_samples_than_the_limit_end_the_run_and_fewer_are_remembered(run: RunDir) -> None:
+    loader = Loader()
+    loader.before = {2: lambda: loader.bad_samples.merge(["a"])}
+    assert Job(run, loader).train() == FINISHED
+    assert saved_state(run, 2)["bad_samples"] == [{"key": "a"}] and [s for s, _ in events(run, "bad_samples")] == [2]
+    loader = Loader()
+    loader.before = {2: lambda: loader.bad_samples.merge(["a", "b", "c"])}
+    with pytest.raises(UserError, match="bad_sample_limit"):
+        Job(make_run(run.path.parent / "other"), loader).train()
