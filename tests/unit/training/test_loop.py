@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from dual_hpc.checkpoint import select
-from dual_hpc.checkpoint.manifest import folder_name, load
+from dual_hpc.checkpoint.manifest import load
 from dual_hpc.errors import EnvironmentFault, UserError
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.journal import read, replay
+from dual_hpc.run.names import step_folder
 from dual_hpc.training.loop import FAILED, FINISHED, STOPPED, run_session
 from dual_hpc.training.stop_requests import StopRequests
 from dual_hpc.training.stopping import StopFlag
@@ -54,7 +55,7 @@ def undisturbed(tmp_path: Path) -> Job:
 
 
 def saved_state(run: RunDir, step: int) -> dict[str, Any]:
-    return load(run.checkpoints / folder_name(step)).state
+    return load(run.checkpoints / step_folder(step)).state
 
 
 def events(run: RunDir, kind: str) -> list[tuple[int | None, Any]]:
