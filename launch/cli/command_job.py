@@ -1,4 +1,4 @@
-"""What a submitted command runs in each of its tasks: the verb itself, its output in the task's log."""
+"""What each task of a submitted command runs: the verb itself, with its output in the task's log."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def run_in_job(folder: str, task: int, words: list[str]) -> None:
     """In the job: the command, with its exit code.
 
     The warning before the time limit is ignored, by the verb's processes too: none of them has anything to save, and
-    the same command goes on where this one ends. TERM ends it at once.
+    the same command continues where this one ends. TERM ends it at once.
     """
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

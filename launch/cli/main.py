@@ -1,6 +1,6 @@
 """`dual-hpc VERB ...`: one thin module per verb, imported only when its verb is called.
 
-A failure that the user or the machine can be blamed for is one line on standard error; the traceback goes to a log.
+A mistake of the user or a fault of the machine is one line on standard error; the traceback goes to a log.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ USAGE = """\
 usage: dual-hpc VERB ...
        dual-hpc VERB --help | --help | --version
 
-Train DUAL, an emotion recognition model that trusts audio and video first, on SLURM clusters.
+Train DUAL, an emotion recognition model that relies on audio and video first, on SLURM clusters.
 """
 
 FIRST_RUN = """\
@@ -62,7 +62,7 @@ a first run:
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """Complains in one line and with exit code 2, like every other mistake of the user."""
+    """Reports an error in one line and with exit code 2, like every other mistake of the user."""
 
     def error(self, message: str) -> NoReturn:
         print(f"dual-hpc: error: {message} (see `{self.prog} --help`)", file=sys.stderr)
@@ -100,17 +100,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("dual-hpc: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # The reader of a pipe (`| head`) has gone; what is still buffered must not be flushed into it at exit.
+        # The reader of a pipe (`| head`) has exited; what is still buffered must not be flushed into it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except DualError as error:
-        return _complain(str(error), error.exit_code)
+        return _report(str(error), error.exit_code)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        return _complain(f"{where}{error.strerror or error}", 1)
+        return _report(f"{where}{error.strerror or error}", 1)
     except Exception as error:
         trace = keep_trace()
-        return _complain(f"internal error: {type(error).__name__}: {error} (trace in {trace})", 1, trace_kept=True)
+        return _report(f"internal error: {type(error).__name__}: {error} (trace in {trace})", 1, trace_kept=True)
 
 
 def split_command(words: list[str]) -> tuple[list[str], list[str]]:
@@ -144,7 +144,7 @@ def _unknown_verb(verb: str) -> str:
     return f"there is no verb {verb!r}; " + (f"did you mean {near[0]}?" if near else f"use one of {', '.join(VERBS)}")
 
 
-def _complain(message: str, code: int, trace_kept: bool = False) -> int:
+def _report(message: str, code: int, trace_kept: bool = False) -> int:
     if not trace_kept:
         keep_trace()
     print(f"dual-hpc: error: {one_line(message)}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""`dual-hpc resume RUN`: a new job for a run, as the last one was asked for."""
+"""`dual-hpc resume RUN`: a new job for a run, with the settings of the last one."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run(parser)
-    parser.add_argument("--new-code", action="store_true", help="pack the code anew instead of running the run's own")
-    parser.add_argument("--json", action="store_true", help="say what was submitted as one JSON object")
-    what = "another size, time or place (launch.*), or what decides no result (as checkpoint.*)"
+    parser.add_argument("--new-code", action="store_true", help="use the current code instead of the run's own")
+    parser.add_argument("--json", action="store_true", help="print what was submitted as one JSON object")
+    what = "another job size, time or partition (launch.*), or a setting that does not change results (as checkpoint.*)"
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help=what)
 
 

@@ -22,8 +22,8 @@ examples:
   dual-hpc submit --profile my-cluster.yaml --tasks 8 -- pack meld $DSDIR/MELD --out $SCRATCH/shards/meld
   dual-hpc submit --profile jean-zay-v100 launch.account=abc@v100 launch.hours=1 -- evaluate trial-2
 
-Behind -- may stand pack, extract, evaluate or sweep --evaluate; status, logs, why and cancel know such a job by the
-name that is printed. The request is checked against the profile (slurm/profiles/*.yaml) before anything is submitted.
+After -- write pack, extract, evaluate or sweep --evaluate; status, logs, why and cancel take the name of such a job,
+which is printed. The request is checked against the profile (slurm/profiles/*.yaml) before anything is submitted.
 """
 
 
@@ -32,10 +32,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--profile", metavar="NAME|FILE", help="cluster profile; the same as launch.profile=NAME")
     parser.add_argument("--wait", action="store_true", help="show the progress until the job ends")
     parser.add_argument("--dry-run", action="store_true", help="print what would be submitted, and submit nothing")
-    parser.add_argument("--tasks", type=int, default=1, metavar="N", help="tasks that share a command behind --")
+    parser.add_argument("--tasks", type=int, default=1, metavar="N", help="tasks that share the command after --")
     parser.add_argument("--clean", action="store_true", help="refuse to submit code that is not committed")
-    parser.add_argument("--json", action="store_true", help="say what was submitted as one JSON object")
-    parser.add_argument("--new-code", action="store_true", help="with --run: pack the code anew")
+    parser.add_argument("--json", action="store_true", help="print what was submitted as one JSON object")
+    parser.add_argument("--new-code", action="store_true", help="with --run: use the current code")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     if args.command:
         return run_command(args)
     if args.tasks != 1:
-        raise UserError("--tasks is for a command behind --; a training takes launch.nodes and launch.ranks_per_node")
+        raise UserError("--tasks is for a command after --; training takes launch.nodes and launch.ranks_per_node")
     plan = planned_run(args, *([f"launch.profile={args.profile}"] if args.profile else []))
     profile = load_profile(plan.config.launch.profile)
     if args.dry_run:
@@ -85,12 +85,12 @@ def run_command(args: argparse.Namespace) -> int:
     from launch.runs.submit import check_machine
 
     if args.preset or args.config or args.run or args.shards:
-        raise UserError("--preset, --config, --run and --shards are for training; a command behind -- has its own")
+        raise UserError("--preset, --config, --run and --shards are for training; a command has its options after --")
     if args.wait or args.new_code:
         raise UserError("--wait and --new-code are for training; `dual-hpc logs NAME -f` follows a command")
-    foreign = [word for word in args.overrides if not word.startswith(("launch.", "store="))]
-    if foreign:
-        raise UserError(f"{foreign[0]}: in front of -- stand launch.* and store= only; settings of a verb go behind it")
+    refused = [word for word in args.overrides if not word.startswith(("launch.", "store="))]
+    if refused:
+        raise UserError(f"{refused[0]}: before -- write only launch.* and store=; settings of a verb come after it")
     config = load_config(None, [*args.overrides, *([f"launch.profile={args.profile}"] if args.profile else [])])
     profile = load_profile(config.launch.profile)
     check_command(args.command, args.tasks, config, profile)
@@ -107,7 +107,7 @@ def run_command(args: argparse.Namespace) -> int:
         print(json.dumps({"job": job.name, "path": str(job.path), "job_ids": jobs, "profile": profile.name}))
         return 0
     ids = jobs[0] if len(jobs) == 1 else f"{jobs[0]} to {jobs[-1]}"
-    print(f"job {job.path}\nids {ids} ({profile.name}); `dual-hpc status {job.name}` says where it stands")
+    print(f"job {job.path}\nids {ids} ({profile.name}); `dual-hpc status {job.name}` shows its state")
     return 0
 
 

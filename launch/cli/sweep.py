@@ -1,4 +1,4 @@
-"""`dual-hpc sweep`: runs that differ in a few settings, as one job array; their table; the failed ones again."""
+"""`dual-hpc sweep`: runs that differ in a few settings, as one job array; the table of their scores; resubmission."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ STORE/sweeps/NAME/table.md and table.json, and logged to the sweep's own run in 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run_arguments(parser)
     parser.add_argument("--profile", metavar="NAME|FILE", help="cluster profile; the same as launch.profile=NAME")
-    parser.add_argument("--grid", action="append", default=[], metavar="KEY=A,B", help="an axis (repeat for several)")
+    parser.add_argument(
+        "--grid", action="append", default=[], metavar="KEY=A,B", help="an axis of the grid (repeatable)"
+    )
     parser.add_argument("--member", action="append", default=[], metavar="'KEY=A ...'", help="one member of a list")
     parser.add_argument(
         "--parallel", type=int, metavar="N", help="members that run at a time (default 8; on this machine 1)"
@@ -43,11 +45,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--clean", action="store_true", help="refuse to submit code that is not committed")
     parser.add_argument("--store", metavar="DIR", help="where NAME is looked up (default: DUAL_STORE)")
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--show", metavar="NAME", help="the table of a sweep")
-    which.add_argument("--evaluate", metavar="NAME", help="score finished members on this machine, then the table")
-    which.add_argument("--resubmit", metavar="NAME", help="submit the failed members of a sweep again")
-    parser.add_argument("--new-code", action="store_true", help="--resubmit: with the code as it is now")
-    parser.add_argument("--json", action="store_true", help="the table, or what was submitted, as JSON")
+    which.add_argument("--show", metavar="NAME", help="print the table of a sweep's scores")
+    which.add_argument("--evaluate", metavar="NAME", help="score finished members here, then print the table")
+    which.add_argument("--resubmit", metavar="NAME", help="submit the members that failed or stopped again")
+    parser.add_argument("--new-code", action="store_true", help="with --resubmit: use the current code")
+    parser.add_argument("--json", action="store_true", help="print the table, or what was submitted, as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -61,16 +63,16 @@ def run(args: argparse.Namespace) -> int:
     if args.run:
         raise UserError("--run: a sweep makes new runs; give --preset or --config")
     if args.new_code:
-        raise UserError("--new-code goes with --resubmit; a new sweep has the code as it is")
+        raise UserError("--new-code is for --resubmit; a new sweep uses the current code")
     if args.store:
-        raise UserError("--store says where --show, --evaluate and --resubmit look; a new sweep takes store=DIR")
+        raise UserError("--store is for --show, --evaluate and --resubmit; for a new sweep write store=DIR")
     if args.clean:
         refuse_changes()
     return submit_new(args)
 
 
 def existing(args: argparse.Namespace) -> int:
-    """`--show`, `--evaluate`, `--resubmit`: a sweep that stands in the store."""
+    """`--show`, `--evaluate`, `--resubmit`: a sweep that exists."""
     from pathlib import Path
 
     from dual_hpc.config.paths import default_store
@@ -79,11 +81,11 @@ def existing(args: argparse.Namespace) -> int:
     from launch.sweeps.grid import SweepDir
 
     what = next(f"--{word}" for word in ("show", "evaluate", "resubmit") if getattr(args, word))
-    foreign = [*args.grid, *args.member, *args.shards, args.preset, args.config, args.run, args.dry_run and "--dry-run"]
+    refused = [*args.grid, *args.member, *args.shards, args.preset, args.config, args.run, args.dry_run and "--dry-run"]
     if what != "--resubmit":
-        foreign += [*args.overrides, args.profile, args.new_code and "--new-code", args.clean and "--clean"]
-    if any(foreign):
-        raise UserError(f"{what} takes a sweep as it stands, without {next(filter(None, foreign))}")
+        refused += [*args.overrides, args.profile, args.new_code and "--new-code", args.clean and "--clean"]
+    if any(refused):
+        raise UserError(f"{what} takes an existing sweep, without {next(filter(None, refused))}")
     store = Path(args.store).absolute() if args.store else default_store().absolute()
     sweep = SweepDir.open(store, args.show or args.evaluate or args.resubmit)
     if args.resubmit:
@@ -141,7 +143,7 @@ def dry_run(sweep: SweepDir, plans: Sequence[PlannedRun], profile: Profile, args
 
 
 def default_parallel(profile: Profile) -> int:
-    """Members at a time, unless one says otherwise."""
+    """Members at a time, unless --parallel is given."""
     return 8 if profile.executor == "slurm" else 1
 
 
@@ -245,4 +247,4 @@ def save_table(sweep: SweepDir, rows: Sequence[Row]) -> None:
             report.log_to_mlflow(config, sweep, rows)
     except Exception as error:  # MLflow's clients raise what they like
         reason = one_line(error, 200)
-        print(f"dual-hpc: warning: the table was not kept, or MLflow not updated: {reason}", file=sys.stderr)
+        print(f"dual-hpc: warning: the table was not saved, or MLflow not updated: {reason}", file=sys.stderr)

@@ -16,6 +16,6 @@ def cancel_job(job: JobDir) -> str:
     known = Scheduler().jobs(job.description().job_ids)
     left = [task.job_id for task in known.values() if task.active]
     if not left:
-        raise UserError(f"no task of {job.name} waits or runs; `dual-hpc why {job.name}` says more")
+        raise UserError(f"no task of {job.name} waits or runs; `dual-hpc why {job.name}` explains it")
     command(["scancel", "--quiet", *left])
     return f"job {', '.join(left)} is cancelled"

@@ -1,4 +1,4 @@
-"""`STORE/jobs/NAME`: a job that is no run but another verb (`submit -- pack ...`), as one task or an array of them.
+"""`STORE/jobs/NAME`: a job of another verb than training (`submit -- pack ...`), as one task or an array of them.
 
 job.json       what was asked for, and the tasks' ids in the scheduler; written last
 tasks.jsonl    when each task began and ended, and its exit code
@@ -29,7 +29,7 @@ class JobDescription(BaseModel):
     """`job.json`.
 
     Attributes:
-        words: the command behind `dual-hpc`.
+        words: the command after `dual-hpc`.
         job_ids: of its tasks, in their order.
         folder: where the command was submitted; its relative paths start there.
         profile: the cluster's name.
@@ -116,7 +116,7 @@ class JobDir:
         try:
             return JobDescription.model_validate_json((self.path / DESCRIPTION).read_bytes())
         except (OSError, ValidationError) as error:
-            raise UserError(f"{self.path / DESCRIPTION} is no description of a job") from error
+            raise UserError(f"{self.path / DESCRIPTION} is not a valid description of a job") from error
 
     def record(self, event: TaskEvent) -> None:
         """Append to `tasks.jsonl`."""

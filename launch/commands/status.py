@@ -86,7 +86,7 @@ def task_state(event: TaskEvent | None, slurm: SlurmJob | None, slurm_answers: b
         own = _EXIT_CODES.get(event.exit_code, State.FAILED)
         # A task whose process was killed for memory may call itself failed; accounting knows better.
         return State.OUT_OF_MEMORY if own is State.FAILED and job is State.OUT_OF_MEMORY else own
-    if job is State.FINISHED:  # without a word of the task itself
+    if job is State.FINISHED:  # and the task itself has not written that it ended
         return State.FAILED
     if job is not None:
         return job

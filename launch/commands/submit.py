@@ -26,7 +26,7 @@ from launch.runs.plan import check_encoders, check_store, check_store_path, find
 from launch.runs.submit import hold_back_stderr
 from launch.sweeps.grid import SweepDir
 
-# What a task does, given its folder, number and words; by the caller, as the work itself is a verb of the command line.
+# What a task calls with its folder, its number and its arguments; given by the caller, as verbs are in launch/cli.
 Task = Callable[[str, int, list[str]], None]
 
 PARALLEL_VERBS = ("pack", "extract")  # verbs whose tasks fill the same folder: --array-index, --array-count
@@ -41,10 +41,11 @@ def check_command(words: Sequence[str], tasks: int, config: RunConfig, profile: 
     """
     if not words or words[0] not in SUBMITTABLE:
         raise UserError(
-            f"behind -- stands one of {', '.join(SUBMITTABLE)} with its arguments, not {' '.join(words[:1])!r}"
+            f"after -- write one of {', '.join(SUBMITTABLE)} with its arguments, not {' '.join(words[:1])!r}"
         )
     if tasks < 1 or (tasks > 1 and words[0] not in PARALLEL_VERBS):
-        raise UserError(f"--tasks={tasks}: {words[0]} is {'at least ' if words[0] in PARALLEL_VERBS else ''}one task")
+        least = "at least " if words[0] in PARALLEL_VERBS else ""
+        raise UserError(f"--tasks={tasks}: {words[0]} takes {least}one task")
     if profile.executor == "local":
         raise UserError(f"launch.profile={profile.name}: on this machine run `dual-hpc {words[0]}` itself")
     if config.launch.nodes * config.launch.ranks_per_node > 1:
@@ -79,7 +80,7 @@ def check_work(verb: str, args: argparse.Namespace, store: Path) -> None:
         _check_shards(args.shards)
     if verb == "sweep":
         if not args.evaluate:
-            raise UserError("behind -- stands sweep only with --evaluate NAME; `dual-hpc sweep` submits by itself")
+            raise UserError("after --, sweep needs --evaluate NAME; `dual-hpc sweep` itself submits a new sweep")
         SweepDir.open(Path(args.store) if args.store else store, args.evaluate)
     if verb in PARALLEL_VERBS:
         if args.out is not None:
@@ -105,7 +106,7 @@ def plugins_of(verb: str, args: argparse.Namespace, store: Path) -> list[str]:
 def _check_shards(folders: Sequence[str | Path]) -> None:
     for folder in folders:
         if not (Path(folder) / INDEX_NAME).is_file():
-            raise UserError(f"{folder} holds no {INDEX_NAME}: it is no folder of finished shards")
+            raise UserError(f"{folder} holds no {INDEX_NAME}: it is not a folder of finished shards")
 
 
 def _check_pretrained(config: RunConfig) -> None:
@@ -120,7 +121,7 @@ def _check_pretrained(config: RunConfig) -> None:
 
 def _check_model(folder: str | Path | None) -> None:
     if folder is not None and not (Path(folder) / "config.json").is_file():
-        raise UserError(f"--model: {folder} holds no config.json: it is no saved model")
+        raise UserError(f"--model: {folder} holds no config.json: it is not a saved model")
 
 
 def submit_command(
@@ -172,7 +173,7 @@ def submit_command(
 
 
 def task_words(words: Sequence[str], task: int, tasks: int, cores: int) -> list[str]:
-    """The command of one task; packing uses its cores unless it was told otherwise."""
+    """The command of one task; packing uses all its cores unless --workers is given."""
     share = [] if tasks == 1 else ["--array-index", str(task), "--array-count", str(tasks)]
-    told = any(word.split("=")[0] == "--workers" for word in words)
-    return [*words, *([] if told or words[0] != "pack" else ["--workers", str(cores)]), *share]
+    given = any(word.split("=")[0] == "--workers" for word in words)
+    return [*words, *([] if given or words[0] != "pack" else ["--workers", str(cores)]), *share]

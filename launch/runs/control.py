@@ -18,9 +18,9 @@ Member = tuple[RunDir, RunStatus]
 
 
 def stop(run: RunDir, status: RunStatus) -> str:
-    """Save at the next step, end, and do not go on; a job that has not begun is taken out of the queue.
+    """Save a checkpoint at the next step and stop; a job that has not begun is removed from the queue.
 
-    The file alone would do; the signal makes a step's difference. Returns what was done.
+    The stop file alone is enough; the signal saves one step. Returns what was done, as a line for the user.
 
     Raises:
         UserError: nothing works on the run.
@@ -29,7 +29,7 @@ def stop(run: RunDir, status: RunStatus) -> str:
 
 
 def cancel(run: RunDir, status: RunStatus) -> str:
-    """End the job at once; what was done since the last checkpoint is lost, and it does not rise again.
+    """End the job at once; what was done since the last checkpoint is lost, and it is not requeued.
 
     Raises:
         UserError: nothing works on the run.
@@ -38,8 +38,8 @@ def cancel(run: RunDir, status: RunStatus) -> str:
 
 
 def stop_runs(members: Sequence[Member]) -> list[str]:
-    """Slurm is told twice at most, however many there are; a job that ends meanwhile is no failure."""
-    said: list[str] = []
+    """`stop` for many runs with two calls of scancel at most; a job that ends meanwhile is not an error."""
+    lines: list[str] = []
     waiting: list[str] = []
     running: list[str] = []
     for run, status in members:
@@ -49,38 +49,38 @@ def stop_runs(members: Sequence[Member]) -> list[str]:
             run.path, submissions.Entry(event="stop", job_id=job_id, cause=submissions.QUEUED if queued else None)
         )
         if status.local:
-            _tell_controller(job_id, signal.SIGTERM)
+            _signal_controller(job_id, signal.SIGTERM)
         else:
             (waiting if queued else running).append(job_id)
-        said.append(f"job {job_id} {'has left the queue' if queued else 'saves and stops'}")
+        lines.append(f"job {job_id} {'has left the queue' if queued else 'saves and stops'}")
     if waiting:
         command(["scancel", "--quiet", *waiting])
     if running:
         command(["scancel", "--quiet", "--signal=USR2", *running])
-    return said
+    return lines
 
 
 def cancel_runs(members: Sequence[Member]) -> list[str]:
-    """With the earlier jobs of a run that has chained another one behind it."""
-    said: list[str] = []
+    """`cancel` for many runs; of a run that has submitted its next job already, both jobs."""
+    lines: list[str] = []
     jobs: list[str] = []
     for run, status in members:
         job_id = _active(run, status)
-        if status.local and not _tell_controller(job_id, signal.SIGKILL):
+        if status.local and not _signal_controller(job_id, signal.SIGKILL):
             raise UserError(f"{run.path.name} is trained on another machine: cancel it there, or `dual-hpc stop` it")
         run.stop_file.touch()
         submissions.record(run.path, submissions.Entry(event="cancel", job_id=job_id))
         if not status.local:
             jobs += submissions.jobs(submissions.read(run.path))
-        said.append(f"job {job_id} is cancelled")
+        lines.append(f"job {job_id} is cancelled")
     left = [job.job_id for job in Scheduler().jobs(jobs).values() if job.active]
     if left:
         command(["scancel", "--quiet", *left])
-    return said
+    return lines
 
 
-def _tell_controller(job_id: str, number: signal.Signals) -> bool:
-    """Signal a local job; False where this process is none: the store may be another machine's too."""
+def _signal_controller(job_id: str, number: signal.Signals) -> bool:
+    """Send a signal to a local job; False where the process is not one: the store may be another machine's."""
     try:
         words = Path(f"/proc/{job_id}/cmdline").read_bytes().split(b"\0")
     except OSError:
@@ -93,5 +93,5 @@ def _tell_controller(job_id: str, number: signal.Signals) -> bool:
 
 def _active(run: RunDir, status: RunStatus) -> str:
     if not status.active or status.job_id is None:
-        raise UserError(f"no job works on {run.path.name} ({status.state}); `dual-hpc why {run.path.name}` says more")
+        raise UserError(f"no job works on {run.path.name} ({status.state}); `dual-hpc why {run.path.name}` explains it")
     return status.job_id

@@ -35,10 +35,10 @@ class Evidence:
 
     Attributes:
         saved: the newest job wrote a checkpoint when it was asked to stop.
-        step, total: optimiser steps done, and of the whole run (None before training has said so).
+        step, total: optimiser steps done, and of the whole run (None before training has written it).
         silent_seconds: since its journal grew last.
         past: accounting's view of its newest job, with the states before Slurm restarted it.
-        failures: what its ranks said since the newest start.
+        failures: what its ranks wrote when they failed, since they were started last.
         hung: the ranks that the watchdog ended.
         last_words: the last line of rank 0's log.
     """
@@ -165,7 +165,7 @@ def _stopped(e: Evidence) -> Diagnosis:
     asked = any(entry.event == "stop" or entry.cause == submissions.BY_USER for entry in e.history)
     by = _command_used(e.history, "stop") if asked else "a signal"
     if last is not None and last.event == "stop" and last.cause == submissions.QUEUED:
-        return Diagnosis(State.STOPPED, f"taken out of the queue by {by} {e.at}", e.resume)
+        return Diagnosis(State.STOPPED, f"removed from the queue by {by} {e.at}", e.resume)
     saved = f"{e.at}, and saved" if e.saved else f"{e.at}, before it could save"
     return Diagnosis(State.STOPPED, f"stopped by {by} {saved}", e.resume)
 

@@ -49,7 +49,7 @@ def hung(log: Path) -> bool:
 
 
 def last_line(log: Path) -> str:
-    """The last line of a log that says something of the work, cut to 200 characters."""
+    """The last line of a log that the work itself wrote, cut to 200 characters."""
     for line in reversed(tail(log, 20)):
         if line.strip() and not line.startswith(("srun:", JOB_END_MARKER)):
             return line.strip()[:200]

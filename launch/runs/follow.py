@@ -30,7 +30,7 @@ POLL_SECONDS = 0.5
 def follow(run: RunDir, job: Job[Any]) -> None:
     """Show the progress of a job, and of those that continue it, until none is left.
 
-    Ctrl-C (or SIGTERM) asks a local job to save and stop, a second one kills it; a job of Slurm goes on without its
+    Ctrl-C (or SIGTERM) asks a local job to save and stop, a second one kills it; a job of Slurm continues without its
     watcher.
 
     Raises:

@@ -25,20 +25,20 @@ if TYPE_CHECKING:
     from dual_hpc.data.format.sample import Utterance
 
 OWN_CONFIGURATION = (
-    "a run goes on with its own configuration; only launch.* and what decides no result (checkpoint.*, data.workers, "
-    "data.bad_sample_limit, training.log_every ...) can change"
+    "a run continues with its own configuration; only launch.* and what does not change the results (checkpoint.*, "
+    "data.workers, data.bad_sample_limit, training.log_every ...) can change"
 )
 
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A run that may or may not exist yet: planning writes nothing, so a refused request leaves nothing behind."""
+    """A run that may or may not exist yet: planning writes nothing, so a refused request leaves nothing."""
 
     path: Path
     config: RunConfig
 
     def open(self) -> RunDir:
-        """Create the run directory, or take up the one that stands there."""
+        """Create the run directory, or open the one that exists."""
         fresh = not (self.path / "run.json").exists()
         return RunDir.create(
             self.path, self.config, code_version(), plugin_hashes(self.config.plugins) if fresh else None
@@ -50,7 +50,8 @@ def plan_run(source: str | None, run: str | None, overrides: Sequence[str], shar
 
     Args:
         source: preset name or YAML file.
-        run: name of a run in the store, or its folder. Its saved configuration holds, but for what decides no result.
+        run: name of a run in the store, or its folder. Its saved configuration is used;
+            only what does not change the results can be overridden.
         overrides: `section.key=value`.
         shards: folders that replace `data.shards`.
 
@@ -105,7 +106,7 @@ def plan_resumption(run: RunDir, overrides: Sequence[str]) -> tuple[PlannedRun, 
     wanted = {f"launch.{key}": value for key, value in request.model_dump(mode="json").items()}
     former = [f"{key}={json.dumps(value)}" for key, value in wanted.items()]
     config = load_config(run.config_file, [*former, *overrides])
-    # One that is named anew is read anew: its file may have been mended since.
+    # A profile that is named again is read again: its file may have changed.
     if any(override.partition("=")[0].strip() == "launch.profile" for override in overrides):
         config.launch.profile = str(profile_path(config.launch.profile) or config.launch.profile)
         profile = load_profile(config.launch.profile)
@@ -113,14 +114,14 @@ def plan_resumption(run: RunDir, overrides: Sequence[str]) -> tuple[PlannedRun, 
 
 
 def check_may_change(overrides: Sequence[str]) -> None:
-    """Refuse overrides with which a run would end otherwise than it began.
+    """Refuse overrides that would change the results of a run that has begun.
 
     Raises:
         UserError: names the first.
     """
-    foreign = [override for override in overrides if not may_change(override.partition("=")[0].strip())]
-    if foreign:
-        raise UserError(f"{foreign[0]}: {OWN_CONFIGURATION}")
+    refused = [override for override in overrides if not may_change(override.partition("=")[0].strip())]
+    if refused:
+        raise UserError(f"{refused[0]}: {OWN_CONFIGURATION}")
 
 
 def find_run(name: str, store: str | None = None) -> RunDir:
@@ -145,17 +146,17 @@ def check_store(store: Path) -> None:
     """Refuse a store that cannot be written, before anything is planned in it.
 
     Raises:
-        UserError: it is no folder, or this user may not write there.
+        UserError: it is not a folder, or this user may not write there.
     """
     place = next(folder for folder in (store, *store.parents) if os.path.exists(folder))
     if not place.is_dir():
-        raise UserError(f"store: {place} is no folder; set DUAL_STORE or store= to one you can write")
+        raise UserError(f"store: {place} is not a folder; set DUAL_STORE or store= to one you can write")
     if not os.access(place, os.W_OK | os.X_OK):
         raise UserError(f"store: {place} cannot be written by you; set DUAL_STORE or store= to a folder that can")
 
 
 def check_store_path(store: Path) -> None:
-    """Refuse a store in whose path Slurm and submitit, which write logs there, would read signs of their own.
+    """Refuse a store whose path holds characters that Slurm and submitit, which write logs there, would replace.
 
     Raises:
         UserError: see above.

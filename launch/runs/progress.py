@@ -1,4 +1,4 @@
-"""How far a run is, out of its journal."""
+"""The progress of a run, read from its journal."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from dual_hpc.run import journal
 
 @dataclass
 class RunProgress:
-    """What the journal says about a run so far; fed with entries, it never reads a line twice.
+    """What the journal says about a run so far; no line is read twice.
 
     Attributes:
         step: the last optimiser step seen.
-        total: optimiser steps of the whole run; None before the training has said so.
+        total: optimiser steps of the whole run; None before the training has written it.
         metrics: the last value of each metric.
     """
 
@@ -24,7 +24,7 @@ class RunProgress:
     position: int = 0
 
     def update(self, path: Path) -> bool:
-        """Take in what was appended since; True if there was anything."""
+        """Read what was appended since the last call; True if there was anything."""
         entries = journal.read(path, self.position)
         for entry in entries:
             self.position = entry.end
@@ -35,6 +35,6 @@ class RunProgress:
         return bool(entries)
 
     def line(self) -> str:
-        """One line of words: the loss, and the last validation scores."""
+        """The loss and the last validation scores, as one line."""
         shown = {"train/loss": "loss", "val/av/ua": "UA{A,V}", "val/avt/ua": "UA{A,V,T}"}
         return "  ".join(f"{name} {self.metrics[key]:.3f}" for key, name in shown.items() if key in self.metrics)

@@ -38,7 +38,7 @@ def submit(plan: PlannedRun, profile: Profile, new_code: bool = False) -> Job[An
     """Start the training of a run as one job. What is refused, here or by Slurm, leaves no new run directory.
 
     Args:
-        new_code: pack the code anew; otherwise a run keeps what it was first submitted with.
+        new_code: use the current code; otherwise a run keeps the code that it was first submitted with.
 
     Raises:
         UserError: the request does not fit the profile, there is no Slurm here, or a job works on the run already.
@@ -89,7 +89,7 @@ def submit_here(plan: PlannedRun) -> Job[Any] | None:
 
 
 def submit_local(run: RunDir, request: LaunchConfig, profile: Profile) -> Job[Any]:
-    """Processes on this machine, with the code of the run's archive, whatever becomes of the tree meanwhile."""
+    """Processes on this machine, with the code of the run's archive, whatever changes in the source tree meanwhile."""
     executor = RankExecutor(
         run.logs.absolute(),
         request.ranks_per_node,
@@ -179,7 +179,7 @@ def _make(path: Path) -> bool:
         path.mkdir(parents=True)
     except FileExistsError:
         if not path.is_dir():
-            raise UserError(f"store: {path} is in the way, and is no folder") from None
+            raise UserError(f"store: {path} exists and is not a folder") from None
         return False
     except OSError as error:
         raise UserError(f"store: {path} cannot be made: {error.strerror}; set DUAL_STORE or store=") from error

@@ -33,16 +33,16 @@ def cancel_sweep(sweep: SweepDir) -> list[str]:
     return _named(members, cancel_runs(members))
 
 
-def _named(members: Sequence[Member], said: Sequence[str]) -> list[str]:
-    return [f"{run.path.name}: {words}" for (run, _), words in zip(members, said, strict=True)]
+def _named(members: Sequence[Member], lines: Sequence[str]) -> list[str]:
+    return [f"{run.path.name}: {line}" for (run, _), line in zip(members, lines, strict=True)]
 
 
 def _active_members(sweep: SweepDir) -> list[Member]:
     runs = [run for run in sweep.runs() if run.identity_file.exists()]
     seen = zip(runs, run_statuses(runs, Scheduler(), time.time()), strict=True)
-    # Those that wait first: a place that falls free would be theirs.
+    # Those that wait first: they would start when a running one ends.
     active = sorted((one for one in seen if one[1].active), key=lambda one: one[1].state is not State.QUEUED)
     if not active:
         name = sweep.sweep.name
-        raise UserError(f"no member of {name} waits or runs; `dual-hpc sweep --show {name}` says more")
+        raise UserError(f"no member of {name} waits or runs; `dual-hpc status {name}` lists them")
     return active

@@ -42,7 +42,7 @@ class Sweep(BaseModel):
 
 @dataclass(frozen=True)
 class SweepDir:
-    """A sweep that stands in a store."""
+    """A sweep in a store."""
 
     path: Path
     sweep: Sweep
@@ -55,7 +55,7 @@ class SweepDir:
             UserError: there is none of this name.
         """
         if not _NAME.fullmatch(name):
-            raise UserError(f"{name!r} is no name of a sweep")
+            raise UserError(f"{name!r} is not a valid name of a sweep")
         path = folder(store, name)
         try:
             return cls(path, Sweep.model_validate_json((path / "sweep.json").read_bytes()))
@@ -63,7 +63,7 @@ class SweepDir:
             known = ", ".join(sorted(found.parent.name for found in store.glob("sweeps/*/sweep.json"))) or "none"
             raise UserError(f"there is no sweep {name!r} in {store}; there are: {known}") from error
         except (ValidationError, OSError) as error:
-            raise UserError(f"{path / 'sweep.json'} is no description of a sweep") from error
+            raise UserError(f"{path / 'sweep.json'} is not a valid description of a sweep") from error
 
     def save(self) -> None:
         """Write `sweep.json`, last of all."""
@@ -75,7 +75,7 @@ class SweepDir:
 
 
 def folder(store: Path, name: str) -> Path:
-    """Where a sweep stands."""
+    """The folder of a sweep."""
     return store / "sweeps" / name
 
 
@@ -100,7 +100,7 @@ def axis(text: str) -> tuple[str, list[str]]:
     """
     key, separator, values = text.partition("=")
     if not separator or not key or not values:
-        raise UserError(f"{text!r} is no axis of a sweep: write KEY=A,B,C or folds=all or seeds=0..4")
+        raise UserError(f"{text!r} is not a valid axis of a sweep: write KEY=A,B,C or folds=all or seeds=0..4")
     if key == "folds":
         key, values = "data.test_fold", ",".join(map(str, FOLDS)) if values == "all" else values
     elif key == "seeds":

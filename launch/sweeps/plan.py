@@ -1,4 +1,4 @@
-"""Turn the words of a sweep into planned runs, all of them checked; nothing is written."""
+"""Turn the command line of a sweep into planned runs, all of them checked; nothing is written."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def plan_sweep(
         members: `KEY=A KEY=B`, of a list.
 
     Raises:
-        UserError: a member's configuration is wrong, two are the same, or a name is taken.
+        UserError: a member's configuration is wrong, two are the same, or a name exists already.
     """
     if source is None:
         raise UserError("nothing to train: give --preset NAME or --config FILE")
@@ -51,11 +51,11 @@ def plan_sweep(
         _check_folds(plan.config for plan in plans)
     if (folder(store, name) / "sweep.json").exists():
         raise UserError(
-            f"name={name}: a sweep of this name stands in {store}; choose another, or use --resubmit {name}"
+            f"name={name}: a sweep of this name exists in {store}; choose another name, or use --resubmit {name}"
         )
-    taken = [plan.path for plan in plans if plan.path.exists()]
-    if taken:
-        raise UserError(f"name={name}: the run {taken[0]} stands there already; choose another name")
+    existing = [plan.path for plan in plans if plan.path.exists()]
+    if existing:
+        raise UserError(f"name={name}: the run {existing[0]} already exists; choose another name")
     return SweepDir(folder(store, name), sweep), plans
 
 

@@ -1,4 +1,4 @@
-"""The table of a sweep: for the terminal, as Markdown and JSON beside `sweep.json`, and in MLflow's parent run."""
+"""The table of a sweep: for the terminal, as Markdown and JSON next to `sweep.json`, and in MLflow's parent run."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def missing_lines(rows: Sequence[Row], name: str) -> list[str]:
     lines = []
     if unfinished:
         lines.append(
-            f"not in the means: {', '.join(unfinished)}; `dual-hpc sweep --resubmit {name}` takes the failed ones"
+            f"not in the means: {', '.join(unfinished)}; `dual-hpc sweep --resubmit {name}` submits failed ones"
         )
     if unscored:
         lines.append(f"without test scores: {', '.join(unscored)}; `dual-hpc sweep --evaluate {name}` scores them")
@@ -99,7 +99,7 @@ def as_json(name: str, rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def write(sweep: SweepDir, rows: Sequence[Row]) -> None:
-    """Markdown and JSON beside `sweep.json`."""
+    """Write Markdown and JSON next to `sweep.json`."""
     name = sweep.sweep.name
     write_atomically(sweep.path / MARKDOWN, markdown(name, rows))
     write_atomically(sweep.path / JSON, json.dumps(as_json(name, rows), ensure_ascii=False, indent=2) + "\n")

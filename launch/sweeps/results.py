@@ -1,4 +1,4 @@
-"""What came out of a sweep: one row per member, and for each experiment mean and deviation over its repetitions.
+"""The results of a sweep: one row per member, and for each experiment mean and deviation over its repetitions.
 
 Members that differ in nothing but the fold and the seed repeat one experiment. Only finished members count.
 """
@@ -28,7 +28,7 @@ REPORT = "test_best.json"  # what `dual-hpc evaluate RUN` writes
 
 @dataclass(frozen=True)
 class Row:
-    """One member: what sets it apart, where it stands, and its scores (shares of one; absent ones left out)."""
+    """One member: what sets it apart, its state and progress, and its scores (shares of one; absent ones left out)."""
 
     name: str
     overrides: list[str]

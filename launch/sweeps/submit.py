@@ -59,7 +59,7 @@ def open_members(sweep: SweepDir, plans: Sequence[PlannedRun], new_code: bool = 
     """The run directories of these members, with the code of the sweep in each.
 
     Args:
-        new_code: pack the code anew. The jobs of other members must not be under way: they start from the same archive.
+        new_code: use the current code. No other member may wait or run: they start from the same archive.
 
     Raises:
         UserError: a job of one of them waits or runs, or it is finished.
@@ -98,7 +98,7 @@ def submit_array(
 ) -> list[str]:
     """One array with a task per plan, at most `parallel` of them at a time; a single plan is a plain job.
 
-    What Slurm refuses leaves no new folder behind.
+    What Slurm refuses leaves no new folder.
 
     Returns:
         The job ids, in the order of `plans`.
@@ -135,7 +135,7 @@ def run_locally(
 ) -> None:
     """Train the members on this machine, `parallel` at a time, and wait for all of them.
 
-    One that fails does not keep the others from their turn. Ctrl-C lets those that run save and stop and starts no
+    One that fails does not hold up the others. Ctrl-C lets those that run save and stop and starts no
     more; a second one kills them.
 
     Raises:
@@ -161,7 +161,7 @@ def run_locally(
                         continue
                     assert isinstance(job, LocalJob)
                     running[run.path.name] = run, job
-                    say(f"{run.path.name}: begins")
+                    say(f"{run.path.name}: started")
                 for name, (run, job) in list(running.items()):
                     if job.done():
                         del running[name]

@@ -137,7 +137,7 @@ WRONG = [
     (("--profile", "dev", "name="), "name"),
     (("--profile", "dev", "data.protocol=iemocap4"), "data.protocol: iemocap4 is defined on iemocap"),
     # the store and the data
-    (("--profile", "dev", "store=/dev/null/store"), "store: /dev/null is no folder"),
+    (("--profile", "dev", "store=/dev/null/store"), "store: /dev/null is not a folder"),
     (("--profile", "dev", "--shards", "/nowhere"), "/nowhere"),
     (("--profile", "dev", "store=$NOT_SET"), "NOT_SET"),
     (("--profile", "dev", "store=/tmp/100%jobs"), "store: '/tmp/100%jobs' holds a %"),
@@ -190,7 +190,7 @@ DEV = ("--profile", "dev")
         ((*DEV, "optim.lr=1", "--", "pack", "meld", "/"), "optim.lr=1"),
         ((*DEV, "--", "pack", "meld", "/nowhere"), "/nowhere does not exist"),
         ((*DEV, "--", "pack", "melt", "/"), "melt"),
-        ((*DEV, "--", "pack", "meld", "/", "--out", "/dev/null/x"), "store: /dev/null is no folder"),
+        ((*DEV, "--", "pack", "meld", "/", "--out", "/dev/null/x"), "store: /dev/null is not a folder"),
         ((*DEV, "--", "pack", "meld", "/", "--array-index", "1", "--array-count", "2"), "write --tasks N"),
         ((*DEV, "--", "extract", "/nowhere", "--preset", "demo", "--out", "x"), "/nowhere holds no index.json"),
         ((*DEV, "--", "extract", "/nowhere", "--out", "x"), "--model"),
@@ -199,10 +199,10 @@ DEV = ("--profile", "dev")
         ((*DEV, "--", "evaluate"), "evaluate what?"),
         ((*DEV, "--", "evaluate", "gone"), "there is no run 'gone'"),
         ((*DEV, "--", "evaluate", "--model", "/nowhere"), "/nowhere holds no config.json"),
-        ((*DEV, "--", "sweep", "--show", "cv"), "only with --evaluate"),
+        ((*DEV, "--", "sweep", "--show", "cv"), "sweep needs --evaluate NAME"),
         ((*DEV, "--", "sweep", "--evaluate", "cv"), "no sweep 'cv'"),
         (("--profile", "jean-zay-h100", "--", "evaluate", "gone"), "launch.account"),
-        ((*DEV, "store=/dev/null", "--", "pack", "meld", "/"), "store: /dev/null is no folder"),
+        ((*DEV, "store=/dev/null", "--", "pack", "meld", "/"), "store: /dev/null is not a folder"),
         ((*DEV, "store=/tmp/%u", "--", "pack", "meld", "/"), "store: '/tmp/%u' holds a %"),
     ],
 )
@@ -216,12 +216,12 @@ def test_a_wrong_command_never_reaches_slurm(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--grid", "seed"), "no axis"),
+        (("--grid", "seed"), "not a valid axis"),
         (("--grid", "optim.learning=1,2"), "optim.learning"),
         (("--grid", "seeds=0..1", "--member", "seed=1"), "do not go together"),
         ((), "--grid"),
-        (("--grid", ""), "no axis"),
-        (("--grid", "seeds="), "no axis"),
+        (("--grid", ""), "not a valid axis"),
+        (("--grid", "seeds="), "not a valid axis"),
         (("--grid", "seeds=,"), "has no values"),
         (("--grid", "seeds=1,,2"), "has an empty value"),
         (("--grid", "seeds=4..0"), "counts down: write 0..4"),
@@ -248,7 +248,7 @@ def test_a_wrong_command_never_reaches_slurm(
         (("--grid", "seeds=0..1", "--store", "/x"), "store=DIR"),
         (("--grid", "seeds=0..1", f"name={'x' * 63}"), "too long for a sweep"),
         (("--grid", "data.global_batch=10,9", "launch.ranks_per_node=2"), "cannot be shared equally"),
-        (("--show", "nothing"), "--show takes a sweep as it stands"),
+        (("--show", "nothing"), "--show takes an existing sweep"),
     ],
 )
 def test_a_wrong_sweep_never_reaches_slurm(

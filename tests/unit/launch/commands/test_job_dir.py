@@ -143,7 +143,7 @@ def test_a_damaged_description_is_one_line(job: JobDir, tmp_path: Path, capfd: p
     (job.path / "job.json").write_text("{}")
     for verb in ("status", "why", "logs", "cancel"):
         assert main([verb, "pack-1", "--store", str(tmp_path)]) == 2
-        assert "no description of a job" in capfd.readouterr().err
+        assert "not a valid description of a job" in capfd.readouterr().err
     with pytest.raises(UserError):
         job.description()
 

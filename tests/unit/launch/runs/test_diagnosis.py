@@ -99,7 +99,7 @@ def explained(
         (explained(TOLD, job=slurm("FAILED")), "stopped", "before it could save"),
         (explained(asked("stop"), segments=[], job=slurm("COMPLETED")), "stopped", "before it could save"),
         (explained(TOLD, job=slurm("FAILED"), failures=[failure("RuntimeError: boom")]), "failed", "boom"),
-        (explained(asked("stop", QUEUED), job=slurm("CANCELLED")), "stopped", "taken out of the queue"),
+        (explained(asked("stop", QUEUED), job=slurm("CANCELLED")), "stopped", "removed from the queue"),
         (explained(job=slurm("OUT_OF_MEMORY", "OUT_OF_MEMORY")), "out of memory", "n[1-2]"),
         (
             explained(job=slurm("FAILED", "FAILED", "OUT_OF_MEMORY"), failures=[failure("peer is gone")]),

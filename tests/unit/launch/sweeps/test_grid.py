@@ -177,9 +177,9 @@ def test_a_broken_description_of_a_sweep_is_one_line(content: str, tmp_path: Pat
     path = folder(tmp_path, "cv")
     path.mkdir(parents=True)
     (path / "sweep.json").write_text(content)
-    with pytest.raises(UserError, match=r"sweep.json is no description"):
+    with pytest.raises(UserError, match=r"sweep.json is not a valid description"):
         SweepDir.open(tmp_path, "cv")
-    with pytest.raises(UserError, match="no name of a sweep"):
+    with pytest.raises(UserError, match="not a valid name of a sweep"):
         SweepDir.open(tmp_path, "../cv")
 
 

@@ -77,8 +77,8 @@ def test_a_failing_member_keeps_no_other_from_its_turn_and_is_resubmitted_alone(
     sweep, plans = planned
     lines: list[str] = []
     run_locally(sweep, plans, load_profile("local"), 2, lines.append)
-    assert [line for line in lines if "begins" in line] == [f"cv.seed-{n}: begins" for n in range(3)]
-    assert [lines.index(f"cv.seed-{n}: begins") for n in range(2)] == [0, 1] != lines.index("cv.seed-2: begins")
+    assert [line for line in lines if "started" in line] == [f"cv.seed-{n}: started" for n in range(3)]
+    assert [lines.index(f"cv.seed-{n}: started") for n in range(2)] == [0, 1] != lines.index("cv.seed-2: started")
     assert states(sweep)[::2] == ["finished"] * 2 and states(sweep)[1] != "finished"
     for round in range(2):  # it fails again, then it does not
         if round == 1:
