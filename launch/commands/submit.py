@@ -9,21 +9,17 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from submitit.core.utils import FailedJobError
-from submitit.slurm.slurm import SlurmExecutor
-
 from dual_hpc.config import load_config
 from dual_hpc.config.schema import RunConfig
 from dual_hpc.data.format.index import INDEX_NAME
-from dual_hpc.errors import EnvironmentFault, UserError, one_line
+from dual_hpc.errors import UserError
 from launch.cluster.code_archive import code_files, code_version, write_archive
 from launch.cluster.profiles import Profile
 from launch.cluster.request import check, check_array, cpus_per_rank
-from launch.cluster.sbatch import python_command, sbatch_parameters
+from launch.cluster.sbatch import sbatch_parameters
+from launch.cluster.submission import submit_jobs
 from launch.commands.job_dir import JobDescription, JobDir
-from launch.job.slurm_job import without_allocation
 from launch.runs.plan import check_encoders, check_store, check_store_path, find_run
-from launch.runs.submit import hold_back_stderr
 from launch.sweeps.grid import SweepDir
 
 # What a task calls with its folder, its number and its arguments; given by the caller, as verbs are in launch/cli.
@@ -146,18 +142,13 @@ def submit_command(
     job = JobDir.make(Path(config.store).absolute(), words[0])
     try:
         write_archive(job.path, plugins=plugins)
-        executor = SlurmExecutor(job.logs, python=python_command(sys.executable, job.path))
         parameters = sbatch_parameters(profile, config.launch, job.path, sys.executable)
-        del parameters["teardown"]  # the next attempt is the user's
-        executor.update_parameters(**parameters)
-        with hold_back_stderr(), without_allocation(), executor.batch():
-            commands = [task_words(words, task, tasks, cpus_per_rank(config.launch, profile)) for task in range(tasks)]
-            sent = [executor.submit(work, str(job.path), task, one) for task, one in enumerate(commands)]
-        job_ids = [one.job_id for one in sent]
-    except BaseException as error:
+        del parameters["teardown"]  # nothing continues a command; its user submits it again
+        cores = cpus_per_rank(config.launch, profile)
+        calls = [(work, (str(job.path), task, task_words(words, task, tasks, cores))) for task in range(tasks)]
+        job_ids = [one.job_id for one in submit_jobs(calls, job.path, parameters)]
+    except BaseException:
         shutil.rmtree(job.path, ignore_errors=True)
-        if isinstance(error, FailedJobError):
-            raise EnvironmentFault(f"sbatch refused the job: {one_line(error)}") from error
         raise
     job.save(
         JobDescription(

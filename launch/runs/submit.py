@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import shutil
 import sys
 import time
@@ -66,8 +65,7 @@ def submit(plan: PlannedRun, profile: Profile, new_code: bool = False) -> Job[An
         run.stop_file.unlink(missing_ok=True)
         if profile.executor == "local":
             return submit_local(run, request, profile)
-        with hold_back_stderr():
-            return submit_slurm(train_rank, run.path, request, profile, submissions.Entry(event="submit", job_id=""))
+        return submit_slurm(train_rank, run.path, request, profile, submissions.Entry(event="submit", job_id=""))
 
 
 def record_plugins(run: RunDir, plugins: Sequence[str]) -> None:
@@ -138,15 +136,6 @@ def require_no_active_job(paths: Sequence[Path]) -> None:
 def is_finished(run: Path) -> bool:
     """True where training has done all its steps."""
     return any(segment.reason == State.FINISHED for segment in RunDir(run).segments())
-
-
-@contextlib.contextmanager
-def hold_back_stderr() -> Iterator[None]:
-    """Keep back what sbatch says until it has taken the job: what it says when it refuses is in our own line."""
-    said = io.StringIO()
-    with contextlib.redirect_stderr(said):
-        yield
-    sys.stderr.write(said.getvalue())
 
 
 @contextlib.contextmanager

@@ -11,25 +11,22 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from submitit.core.utils import FailedJobError
 from submitit.local.local import LocalJob
-from submitit.slurm.slurm import SlurmExecutor
 
-from dual_hpc.errors import DualError, EnvironmentFault, UserError, one_line
+from dual_hpc.errors import DualError, UserError
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.names import CODE_ARCHIVE
 from launch.cluster.code_archive import code_files, write_archive
 from launch.cluster.profiles import Profile
 from launch.cluster.request import check, check_array, check_precision
-from launch.cluster.sbatch import python_command, sbatch_parameters
+from launch.cluster.sbatch import sbatch_parameters
+from launch.cluster.submission import submit_jobs
 from launch.job import train_rank
-from launch.job.slurm_job import without_allocation
 from launch.records import submissions
 from launch.runs.follow import POLL_SECONDS, interrupt, local_outcome, terminated_as_interrupted
 from launch.runs.plan import PlannedRun
 from launch.runs.submit import (
     check_machine,
-    hold_back_stderr,
     record_plugins,
     require_no_active_job,
     submit_local,
@@ -111,14 +108,8 @@ def submit_array(
     request = plans[0].config.launch
     with transactional_dirs([sweep.path, *(plan.path for plan in plans)]):
         open_members(sweep, plans, new_code)
-        executor = SlurmExecutor(sweep.path / "logs", python=python_command(sys.executable, sweep.path))
-        executor.update_parameters(**sbatch_parameters(profile, request, sweep.path, sys.executable))
-        executor.update_parameters(array_parallelism=parallel)
-        try:
-            with hold_back_stderr(), without_allocation(), executor.batch():
-                jobs = [executor.submit(train_rank, str(plan.path)) for plan in plans]
-        except FailedJobError as error:
-            raise EnvironmentFault(f"sbatch refused the array: {one_line(error)}") from error
+        parameters = sbatch_parameters(profile, request, sweep.path, sys.executable) | {"array_parallelism": parallel}
+        jobs = submit_jobs([(train_rank, (str(plan.path),)) for plan in plans], sweep.path, parameters)
         for plan, job in zip(plans, jobs, strict=True):
             entry = submissions.Entry(event="submit", job_id=job.job_id, request=request, profile=profile)
             submissions.record(plan.path, entry)

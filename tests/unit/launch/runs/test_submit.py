@@ -16,9 +16,9 @@ from dual_hpc.run.directory import RunDir
 from launch import aftermath
 from launch.cluster.profiles import load_profile
 from launch.cluster.sbatch import sbatch_text
+from launch.cluster.submission import without_allocation
 from launch.commands.submit import task_words
 from launch.job.on_failure import slurm_job_id
-from launch.job.slurm_job import without_allocation
 from launch.records import submissions
 from launch.runs.plan import plan_resumption
 from launch.runs.submit import transactional_dirs
