@@ -89,7 +89,7 @@ def compare(corpus: str, source: Path, scratch: Path, utterances: int, rounds: i
         return [sys.executable, "-m", "benchmarks.pack.plain", corpus, str(source), str(out), str(part), str(parts)]
 
     def ours(workers: int) -> list[str]:
-        command = [sys.executable, "-m", "shards.pack", corpus, str(source), "--out", str(out)]
+        command = [sys.executable, "-m", "launch.cli.main", "pack", corpus, str(source), "--out", str(out)]
         return [*command, "--workers", str(workers), "--shard-samples", str(-(-utterances // _SHARDS))]
 
     contestants = {PLAIN: [plain(0, 1)], TWO_PLAIN: [plain(0, 2), plain(1, 2)], "1": [ours(1)], "2": [ours(2)]}

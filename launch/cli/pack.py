@@ -1,16 +1,136 @@
-"""`dual-hpc pack`: the same as `python shards/pack.py`, with plugins."""
+"""`dual-hpc pack`: a raw corpus to WebDataset shards."""
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from launch.cli.plugin_argument import add_plugin_argument
-from shards import pack
-from shards.pack import EXAMPLES, run
+from launch.cli.task_arguments import add_task_arguments, array_of
 
-__all__ = ["EXAMPLES", "add_arguments", "run"]
+if TYPE_CHECKING:
+    from shards.options import PackOptions
+    from shards.report import Report
+
+EXAMPLES = """\
+examples:
+  dual-hpc pack iemocap $DSDIR/IEMOCAP --out $SCRATCH/shards/iemocap --workers 8
+  dual-hpc pack meld $DSDIR/MELD --audio center
+  dual-hpc pack manifest my_corpus.csv --name mine
+  dual-hpc submit --profile my-cluster.yaml --tasks 8 -- pack meld $DSDIR/MELD --out $SCRATCH/shards/meld
+
+A manifest is CSV with a header, or JSON lines, one utterance per row: audio and/or video (paths from the manifest's
+folder), text, label; and where they are known id, split, speaker, dialogue, utterance, session, start and end (seconds
+in the media), valence, arousal, dominance.
+
+Killed at any moment, the same command continues. Nothing is left out silently: see report.md beside the shards.
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    pack.add_arguments(parser)
+    """Declare the command's arguments."""
+    parser.add_argument("corpus", choices=("iemocap", "meld", "manifest"), help="which reader")
+    parser.add_argument("source", type=Path, help="the corpus's folder (full release or short layout), or the manifest")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder of the shards (default: shards/CORPUS in the store)"
+    )
+    parser.add_argument("--name", help="name of a manifest's corpus (default: the file's)")
+    parser.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="processes (default 1); the result is the same"
+    )
+    parser.add_argument(
+        "--video-size", type=int, default=224, metavar="N", help="pixels of the stored short side (default 224)"
+    )
+    parser.add_argument("--max-fps", type=int, default=30, metavar="N", help="pictures per second at most (default 30)")
+    parser.add_argument(
+        "--max-seconds", type=float, default=40.0, metavar="S", help="longer media are cut (default 40)"
+    )
+    parser.add_argument("--crf", type=int, default=23, metavar="N", help="x264 quality, lower is better (default 23)")
+    parser.add_argument("--audio", choices=("downmix", "center"), default="downmix", help="of sources with channels")
+    parser.add_argument(
+        "--named-side",
+        choices=("left", "right", "whole"),
+        default="left",
+        help="IEMOCAP: half that shows the actor whom the recording's name names (default left); see inspect",
+    )
+    parser.add_argument(
+        "--picture-rows",
+        default="0.25:0.75",
+        metavar="TOP:BOTTOM",
+        help="IEMOCAP: rows inside the letter-box, as shares of the height (default 0.25:0.75)",
+    )
+    parser.add_argument("--faces", action="store_true", help="square crops of the face (needs dual-hpc[faces])")
+    parser.add_argument(
+        "--shard-samples", type=int, default=0, metavar="N", help="utterances per shard (default: by size, <= 256)"
+    )
+    add_task_arguments(parser)
     add_plugin_argument(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Pack and say what happened.
+
+    Raises:
+        UserError: arguments, source or output folder are wrong.
+    """
+    from dual_hpc.errors import UserError
+    from shards.fork_server import fork_context
+
+    if not 1 <= args.workers <= 256:
+        raise UserError(f"--workers: {args.workers} is not between 1 and 256")
+    if args.name and args.corpus != "manifest":
+        raise UserError(f"--name: {args.corpus} has its name; the folder is chosen by --out")
+    array = array_of(args)
+    fork_context()  # loads while this process does
+    from dual_hpc.config.paths import default_store
+    from shards.packing import pack
+
+    out = args.out or default_store() / "shards" / (args.name or args.corpus)
+    report = pack(
+        args.corpus,
+        args.source,
+        out,
+        options(args),
+        workers=args.workers,
+        progress=args.progress,
+        name=args.name,
+        array=array,
+    )
+    if report is None:
+        print(f"task {array[0]} of {array[1]} is done; other tasks still work on {out}")
+    else:
+        print(summary(report, out))
+    return 0
+
+
+def options(args: argparse.Namespace) -> PackOptions:
+    """The packing options of parsed arguments."""
+    from shards.options import PackOptions, picture_rows
+
+    return PackOptions(
+        video_size=args.video_size,
+        max_fps=args.max_fps,
+        max_seconds=args.max_seconds,
+        crf=args.crf,
+        audio=args.audio,
+        named_side=args.named_side,
+        picture_rows=picture_rows(args.picture_rows),
+        faces=args.faces,
+        shard_samples=args.shard_samples,
+    )
+
+
+def summary(report: Report, out: Path) -> str:
+    """What the command prints at its end."""
+    lines = [
+        f"packed {report.packed} of {report.expected} utterances of {report.corpus} into {out}",
+        f"  {report.shards} shards, {report.bytes / 1e6:.1f} MB, {report.hours:.2f} hours, {report.dataset_id}",
+    ]
+    lines += [f"  skipped {skip.where}: {skip.reason}" for skip in report.skipped[:5]]
+    if len(report.skipped) > 5:
+        lines.append(f"  ... and {len(report.skipped) - 5} more")
+    if report.differences:
+        lines.append(f"  counts differ from the published ones in {len(report.differences)} groups")
+    lines.append(f"  report: {out / 'report.md'}")
+    return "\n".join(lines)

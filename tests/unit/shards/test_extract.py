@@ -20,7 +20,7 @@ from dual_hpc.data.format.index import read_index
 from dual_hpc.data.format.reader import SampleReader
 from dual_hpc.errors import UserError
 from dual_hpc.model import build_model, build_tokenizer, save_model
-from shards import extract as script
+from launch.cli.main import main
 from shards.encoders import FrozenEncoders, encoders_of_config, encoders_of_model
 from shards.extraction import extract
 from shards.lock import Lock
@@ -191,7 +191,7 @@ def test_new_encoders_have_nothing_to_say() -> None:
         encoders_of_config(load_config("demo"))
 
 
-def test_the_script_says_in_one_line_what_to_change(
+def test_the_command_says_in_one_line_what_to_change(
     model: Path, packed_iemocap: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = ["--out", str(tmp_path / "out")]
@@ -202,8 +202,8 @@ def test_the_script_says_in_one_line_what_to_change(
         ([str(packed_iemocap), "--model", str(model), "a.b=1"], "settings change a preset"),
         ([str(packed_iemocap), "--model", str(model), "--batch", "0"], "--batch: 0"),
     ]:
-        assert script.main([*argv, *out]) == 2
+        assert main(["extract", *argv, *out]) == 2
         error = capsys.readouterr().err
         assert expected in error and error.count("\n") == 1
-    assert script.main([str(packed_iemocap), "--model", str(model), *out]) == 0
+    assert main(["extract", str(packed_iemocap), "--model", str(model), *out]) == 0
     assert "extracted 4 samples" in capsys.readouterr().out

@@ -22,7 +22,7 @@ from dual_hpc.data.dataset import ShardDataset
 from dual_hpc.data.decoding.decode import decode_video
 from dual_hpc.data.format.reader import SampleReader
 from dual_hpc.model import build_tokenizer
-from shards import extract as script
+from launch.cli.main import main
 from shards.verify import verify
 
 HZ, SIZE = 5.0, 32
@@ -92,7 +92,7 @@ def test_extracted_features_are_what_transformers_says(
     settings += [f"model.{name}.config={{}}" for name in kinds]
     settings += [f"data.image_size={SIZE}", f"data.video_hz={HZ}", "data.max_seconds=6", "data.max_tokens=32"]
     argv = [str(packed_iemocap), "--out", str(out), "--preset", "demo", "--dtype", "float32", "--batch", "3"]
-    assert script.main([*argv, *settings]) == 0, capsys.readouterr().err
+    assert main(["extract", *argv, *settings]) == 0, capsys.readouterr().err
     assert verify(out) == []
     media, features = ShardDataset([packed_iemocap]), ShardDataset([out])
     assert features.features().keys() == kinds.keys()

@@ -19,7 +19,7 @@ import webdataset
 
 from dual_hpc.data.format.index import IndexedSample, read_index
 from dual_hpc.errors import UserError
-from shards import pack as script
+from launch.cli.main import main
 from shards.options import PackOptions
 from shards.packing import pack
 from shards.report import read_report
@@ -153,7 +153,7 @@ def test_an_output_that_cannot_be_written_is_one_line(
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / ".pack").write_text("in the way")
     for out in (tmp_path / "out", Path("/proc/nowhere")):
-        assert script.main(["iemocap", str(iemocap), "--out", str(out)]) == 1
+        assert main(["pack", "iemocap", str(iemocap), "--out", str(out)]) == 1
         error = capsys.readouterr().err
         assert error.count("\n") == 1 and "the same command continues" in error
 
@@ -193,7 +193,7 @@ def test_tar_reads_the_shards(packed_meld: Path) -> None:
             assert len(tar.getmembers()) == len(listed)
 
 
-def test_the_script_says_in_one_line_what_to_change(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_says_in_one_line_what_to_change(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "empty").mkdir()
     for argv, expected in [
         (["meld", str(tmp_path / "absent")], "does not exist"),
@@ -204,16 +204,16 @@ def test_the_script_says_in_one_line_what_to_change(tmp_path: Path, capsys: pyte
         (["meld", str(tmp_path / "empty"), "--video-size", "3"], "--video-size: 3"),
         (["meld", str(tmp_path / "empty"), "--name", "../mine"], "--name: meld has its name"),
     ]:
-        assert script.main([*argv, "--out", str(tmp_path / "out")]) == 2
+        assert main(["pack", *argv, "--out", str(tmp_path / "out")]) == 2
         error = capsys.readouterr().err
         assert expected in error and error.count("\n") == 1
 
 
 def test_help_imports_nothing_heavy() -> None:
     probe = (
-        "import sys, argparse, shards.pack, shards.inspection\n"
-        "p = argparse.ArgumentParser(); shards.pack.add_arguments(p)\n"
-        "p = argparse.ArgumentParser(); shards.inspection.add_arguments(p)\n"
+        "import sys, argparse, launch.cli.extract, launch.cli.inspect, launch.cli.pack\n"
+        "for verb in (launch.cli.extract, launch.cli.inspect, launch.cli.pack):\n"
+        "    verb.add_arguments(argparse.ArgumentParser())\n"
         "print(sorted({m.partition('.')[0] for m in sys.modules} & {'torch', 'numpy', 'av', 'pydantic', 'rich'}))"
     )
     assert subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True).stdout.strip() == "[]"

@@ -40,7 +40,7 @@ def test_an_utterance_that_crashes_or_stalls_the_decoder_is_the_only_one_left_ou
 ) -> None:
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(_FAULT.format(fault=fault))
-    command = [sys.executable, "-m", "shards.pack", "iemocap", str(iemocap), "--out", str(tmp_path / "out")]
+    command = [sys.executable, "-m", "launch.cli.main", "pack", "iemocap", str(iemocap), "--out", str(tmp_path / "out")]
     command += ["--video-size", "24", "--shard-samples", "2", "--workers", workers]
     places = [str(tmp_path / "site"), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, places))}
@@ -60,7 +60,7 @@ def test_an_utterance_that_crashes_or_stalls_the_decoder_is_the_only_one_left_ou
 def test_a_long_name_of_the_temporary_folder_does_not_matter(iemocap: Path, tmp_path: Path) -> None:
     long = tmp_path / ("x" * 120)
     long.mkdir()
-    command = [sys.executable, "-m", "shards.pack", "iemocap", str(iemocap), "--out", str(tmp_path / "out")]
+    command = [sys.executable, "-m", "launch.cli.main", "pack", "iemocap", str(iemocap), "--out", str(tmp_path / "out")]
     environment = {**os.environ, "TMPDIR": str(long)}
     done = subprocess.run(
         [*command, "--video-size", "24"], env=environment, capture_output=True, text=True, check=False
@@ -76,7 +76,7 @@ def _children(pid: int) -> list[int]:
 @pytest.mark.timeout(400)
 @pytest.mark.skipif(not Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").exists(), reason="no /proc")
 def test_workers_end_with_a_killed_packer(iemocap: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "shards.pack", "iemocap", str(iemocap), "--out", str(tmp_path / "out")]
+    command = [sys.executable, "-m", "launch.cli.main", "pack", "iemocap", str(iemocap), "--out", str(tmp_path / "out")]
     process = subprocess.Popen([*command, "--shard-samples", "1", "--workers", "2"], stdout=subprocess.DEVNULL)
     workers: list[int] = []
     while len(workers) < 2 and process.poll() is None:
@@ -108,8 +108,8 @@ def test_a_failing_disk_is_an_error_and_not_a_skipped_utterance(iemocap: Path, t
 _FULL = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
-from shards.pack import main
-sys.exit(main(sys.argv[1:]))
+from launch.cli.main import main
+sys.exit(main(["pack", *sys.argv[1:]]))
 """
 
 
@@ -120,7 +120,8 @@ def test_a_disk_that_fills_up_is_one_line_and_the_same_command_continues(
     out = tmp_path / "out"
     options = ["--video-size", "24", "--shard-samples", "2"]
     command = [sys.executable, "-c", _FULL, "iemocap", str(iemocap), "--out", str(out), *options]
-    full = subprocess.run(command, capture_output=True, text=True, check=False)
+    environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path / "state")}  # a short log of traces, which fits
+    full = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert full.returncode == 1 and full.stderr.count("\n") == 1 and "the same command continues" in full.stderr
     assert f"{out}/shard-00000.tar: File too large" in full.stderr
     assert [path.name for path in out.iterdir()] == [".pack"] and not list((out / ".pack").glob("*.tmp"))

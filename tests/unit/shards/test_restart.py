@@ -33,13 +33,12 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 def start(source: Path, out: Path, workers: int) -> subprocess.Popen[bytes]:
-    code = "import sys; from shards.pack import main; sys.exit(main())"
-    command = [sys.executable, "-c", code, *arguments(source, out), "--workers", str(workers)]
+    command = [sys.executable, "-m", "launch.cli.main", *arguments(source, out), "--workers", str(workers)]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
 def arguments(source: Path, out: Path) -> list[str]:
-    return ["iemocap", str(source), "--out", str(out), "--video-size", "24", "--shard-samples", "1"]
+    return ["pack", "iemocap", str(source), "--out", str(out), "--video-size", "24", "--shard-samples", "1"]
 
 
 class Packers:
@@ -264,9 +263,9 @@ _PACKERS = """
 import json, os, signal, sys, time
 from multiprocessing import forkserver
 from pathlib import Path
-import PIL.ImageDraw, shards.packing, shards.pool
+import PIL.ImageDraw, launch.cli.pack, shards.packing, shards.pool
 from shards.fork_server import fork_context
-from shards.pack import main
+from launch.cli.main import main
 fork_context()
 server = forkserver._forkserver
 workers = Path(f"/proc/{server._forkserver_pid}/task/{server._forkserver_pid}/children")

@@ -13,7 +13,7 @@ import pytest
 
 from dual_hpc.data.format.index import Shard, read_index
 from dual_hpc.errors import UserError
-from shards import inspection
+from launch.cli.main import main
 from shards.verify import verify
 
 
@@ -160,7 +160,7 @@ def test_an_index_that_names_files_elsewhere_is_not_followed(packed: Path) -> No
 
 
 def test_inspection_shows_counts_and_one_sample_in_full(packed: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert inspection.main([str(packed), "--sample", "Ses01F_impro01_M000"]) == 0
+    assert main(["inspect", str(packed), "--sample", "Ses01F_impro01_M000"]) == 0
     shown = capsys.readouterr().out
     for expected in ("4 samples in 2 shards", "label ang", "session 1", "mean 1.00", "arousal: 4.0", ".flac: "):
         assert expected in shown
@@ -169,13 +169,13 @@ def test_inspection_shows_counts_and_one_sample_in_full(packed: Path, capsys: py
 def test_the_command_exits_with_one_on_damage_and_two_on_mistakes(
     packed: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert inspection.main([str(packed), "--verify"]) == 0
+    assert main(["inspect", str(packed), "--verify"]) == 0
     flip(packed / "shard-00000.tar", 700)
-    assert inspection.main([str(packed), "--verify"]) == 1
+    assert main(["inspect", str(packed), "--verify"]) == 1
     assert "shard-00000.tar: its sha256 is not the recorded one" in capsys.readouterr().out
-    assert inspection.main([str(packed), "--sample", "nobody"]) == 2
-    assert inspection.main([str(packed.parent)]) == 2
-    assert inspection.main([str(packed), "--audit-sides", "--audit-count", "0"]) == 2
+    assert main(["inspect", str(packed), "--sample", "nobody"]) == 2
+    assert main(["inspect", str(packed.parent)]) == 2
+    assert main(["inspect", str(packed), "--audit-sides", "--audit-count", "0"]) == 2
 
 
 @pytest.mark.parametrize(
@@ -187,5 +187,5 @@ def test_a_changed_index_is_one_line(
     index = json.loads((packed / "index.json").read_text())
     change(index)
     (packed / "index.json").write_text(json.dumps(index))
-    assert inspection.main([str(packed)]) == 2
+    assert main(["inspect", str(packed)]) == 2
     assert capsys.readouterr().err.count("\n") == 1
