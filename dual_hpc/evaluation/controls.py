@@ -1,6 +1,6 @@
-"""Inputs that do not belong together: what a model that attends to a modality cannot answer as before.
+"""Mismatched inputs: what a model that attends to a modality cannot answer as before.
 
-`EVALUATION` rule 2 asks for audio and video of different utterances beside every result, the robustness suite for
+The rule: results are shown together with those for audio and video taken from different utterances, and for
 misleading text. Both come from the batch at hand, whose utterances are of about one length: each gets the modality of
 the next one that has another label.
 """
@@ -16,20 +16,20 @@ from dual_hpc.data.modality_mask import has_modality, mask_except
 from dual_hpc.modality import Modality
 
 # name -> what the model is shown, and which part of it is another utterance's
-CONTROLS = {"foreign video": ("av", "v"), "foreign text": ("avt", "t")}
+CONTROLS = {"mismatched video": ("av", "v"), "mismatched text": ("avt", "t")}
 
 
-def mismatched(batch: Mapping[str, Any], modalities: str, foreign: str) -> dict[str, Any]:
-    """The batch with `modalities` left, of which `foreign` comes from an utterance with another label.
+def mismatched(batch: Mapping[str, Any], modalities: str, swapped: str) -> dict[str, Any]:
+    """The batch with `modalities` left, of which `swapped` comes from an utterance with another label.
 
     `valid` is False for utterances that lack it, or have no partner in their batch.
     """
-    modality = Modality.from_letter(foreign)
+    modality = Modality.from_letter(swapped)
     able = batch["valid"] & has_modality(batch, modality)
     partner = partners(batch["labels"], able)
     rows = partner.clamp_min(0)
-    swapped = {key: batch[key][rows] for key in modality.keys if key in batch}
-    return mask_except({**batch, **swapped, "valid": able & (partner >= 0)}, modalities)
+    other = {key: batch[key][rows] for key in modality.keys if key in batch}
+    return mask_except({**batch, **other, "valid": able & (partner >= 0)}, modalities)
 
 
 def partners(labels: torch.Tensor, able: torch.Tensor) -> torch.Tensor:

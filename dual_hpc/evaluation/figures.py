@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dual_hpc.evaluation.metrics import Scores
+from dual_hpc.evaluation.metrics import UA, WA, Scores
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def confusion_figure(results: Mapping[str, Scores], classes: Sequence[str]) -> Figure:
-    """Colour is the share of the true class (its row); the count stands below the share."""
+    """Colour is the share of the true class (its row); the count is written below the share."""
     from matplotlib.figure import Figure
 
     side = max(3.6, 0.75 * len(classes) + 1.4)
@@ -25,7 +25,7 @@ def confusion_figure(results: Mapping[str, Scores], classes: Sequence[str]) -> F
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for axis, (name, found) in zip(axes, results.items(), strict=False):
         _draw(axis, found, classes)
-        axis.set_title(f"{name}   UA {100 * found.ua:.1f}   WA {100 * found.wa:.1f}", fontsize=10)
+        axis.set_title(f"{name}   UA {UA.format(found.values['ua'])}   WA {WA.format(found.values['wa'])}", fontsize=10)
     for axis in axes[len(results) :]:
         axis.set_visible(False)
     return figure

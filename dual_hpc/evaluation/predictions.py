@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from dual_hpc.evaluation.metrics import Scores, scores
 from dual_hpc.model.inputs import INPUTS
 
 T = TypeVar("T")
@@ -37,6 +38,11 @@ class Predictions:
     def answers(self) -> npt.NDArray[np.int64]:
         """int64 [N], the most probable class."""
         return self.probabilities.argmax(axis=1).astype(np.int64)
+
+    def scores(self, n_classes: int, chosen: npt.NDArray[np.bool_] | None = None) -> Scores:
+        """Every registered metric of these answers, or of the `chosen` ones (bool [N])."""
+        rows = slice(None) if chosen is None else chosen
+        return scores(self.truth[rows], self.answers[rows], n_classes, self.probabilities[rows])
 
 
 def predict_views(

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from dual_hpc.atomic import write_atomically
 from dual_hpc.evaluation.figures import confusion_figure
-from dual_hpc.evaluation.metrics import MAIN
-from dual_hpc.evaluation.result import EvaluationResult
+from dual_hpc.evaluation.metrics import HEADLINE, METRICS, Scores
+from dual_hpc.evaluation.result import EvaluationResult, SubsetResult
 from dual_hpc.evaluation.tables import percent, subset_name, table
 
-_HEADINGS = {"wa": "WA", "ua": "UA", "weighted_f1": "weighted F1", "macro_f1": "macro F1"}
 _FEW = 10  # dialogues, or utterances of a speaker, below which a number promises too much
 
 
@@ -54,12 +54,26 @@ def markdown(result: EvaluationResult) -> str:
 
 
 def _main_table(result: EvaluationResult) -> list[str]:
-    rows = [[name, *(percent(row[key]) for key in MAIN)] for name, row in result.baselines.items()]
+    rows = [[name, *_cells(row)] for name, row in result.baselines.items()]
     for subset, one in result.subsets.items():
-        main = one.scores.main()
-        cells = [f"**{percent(main[key])}** [{_bounds(one.interval[key])}]" for key in MAIN]
-        rows.append([subset_name(subset), *cells])
-    return table(["", *(_HEADINGS[key] for key in MAIN)], rows)
+        rows.append([subset_name(subset), *(_with_interval(name, one) for name in METRICS)])
+    return table(["", *_headings()], rows)
+
+
+def _with_interval(name: str, one: SubsetResult) -> str:
+    if name not in one.scores.values:
+        return ""
+    metric = METRICS.get(name)
+    return f"**{metric.format(one.scores.values[name])}** [{', '.join(map(metric.format, one.interval[name]))}]"
+
+
+def _headings() -> list[str]:
+    return [METRICS.get(name).title for name in METRICS]
+
+
+def _cells(values: Mapping[str, float]) -> list[str]:
+    """One per metric, as it is shown; empty where there is no value."""
+    return [METRICS.get(name).format(values.get(name)) for name in METRICS]
 
 
 def _notes(result: EvaluationResult) -> list[str]:
@@ -73,7 +87,8 @@ def _notes(result: EvaluationResult) -> list[str]:
         names = ", ".join(result.classes[c] for c in result.absent)
         lines += [f"**No utterance** of: {names}. UA is the mean over the other classes.", ""]
     if result.text_reliance is not None:
-        gains = ", ".join(f"{_HEADINGS[key]} {100 * result.text_reliance[key]:+.1f}" for key in MAIN)
+        metrics = {key: METRICS.get(key) for key in result.text_reliance}
+        gains = ", ".join(f"{m.title} {m.factor * result.text_reliance[key]:+.1f}" for key, m in metrics.items())
         lines += [f"Text reliance, {{A,V,T}} minus {{A,V}} from the same weights, in points: {gains}.", ""]
     for subset, one in result.subsets.items():
         if one.scores.never_predicted:
@@ -87,27 +102,27 @@ def _control_table(result: EvaluationResult) -> list[str]:
         [
             f"{subset_name(one.shown)}, {name}",
             str(one.scores.count),
-            *(percent(value) for value in one.scores.main().values()),
+            *_cells(one.scores.values),
             percent(one.flips),
         ]
         for name, one in result.controls.items()
     ]
     if not rows:
         return []
-    heading = ["", "utterances", *(_HEADINGS[key] for key in MAIN), "answers changed"]
-    about = "Foreign: of the next utterance of the batch that has another label."
+    heading = ["", "utterances", *_headings(), "answers changed"]
+    about = "Mismatched: taken from the next utterance of the batch that has another label."
     return ["## Controls", "", about, "", *table(heading, rows), ""]
 
 
 def _style_table(result: EvaluationResult) -> list[str]:
     rows = [
-        [f"{subset_name(subset)} {style}", str(found.count), *(percent(found.main()[key]) for key in MAIN)]
+        [f"{subset_name(subset)} {style}", str(found.count), *_cells(found.values)]
         for subset, one in result.subsets.items()
         for style, found in one.styles.items()
     ]
     if not rows:
         return []
-    heading = ["", "utterances", *(_HEADINGS[key] for key in MAIN)]
+    heading = ["", "utterances", *_headings()]
     return ["## Scripted and improvised", "", *table(heading, rows), ""]
 
 
@@ -116,22 +131,29 @@ def _speaker_table(result: EvaluationResult) -> list[str]:
     if len(heard) == 1:
         return ["## Speakers", "", f"Everything is said by one speaker, {next(iter(heard))}.", ""]
     often = sorted(name for name, found in heard.items() if found.count >= _FEW)
-    lines = ["## Speakers", "", "UA over the classes that the speaker shows.", ""]
+    metric = METRICS.get(HEADLINE)
+
+    def headline(found: Scores) -> str:
+        return metric.format(found.values[HEADLINE])
+
+    lines = ["## Speakers", "", f"{metric.title} over the classes that the speaker shows.", ""]
     if often:
         rows = [
-            [name, str(heard[name].count), *(percent(one.speakers[name].ua) for one in result.subsets.values())]
+            [
+                name,
+                str(heard[name].count),
+                *(headline(one.speakers[name]) for one in result.subsets.values()),
+            ]
             for name in often
         ]
         lines += [*table(["speaker", "utterances", *map(subset_name, result.subsets)], rows), ""]
     if len(often) > 1:
         for subset, one in result.subsets.items():
-            worst = min(often, key=lambda name: one.speakers[name].ua)
-            lines += [
-                f"**Worst speaker** with {subset_name(subset)}: {worst}, UA {percent(one.speakers[worst].ua)}.",
-                "",
-            ]
+            worst = min(often, key=lambda name: metric.oriented(one.speakers[name].values[HEADLINE]))
+            value = headline(one.speakers[worst])
+            lines += [f"**Worst speaker** with {subset_name(subset)}: {worst}, {metric.title} {value}.", ""]
     if rare := len(heard) - len(often):
-        lines += [f"Speakers with fewer than {_FEW} utterances, {rare} of {len(heard)}, stand in the JSON only.", ""]
+        lines += [f"Speakers with fewer than {_FEW} utterances, {rare} of {len(heard)}, are in the JSON only.", ""]
     return lines
 
 
@@ -142,7 +164,3 @@ def _class_table(result: EvaluationResult) -> list[str]:
         for c, name in enumerate(result.classes)
     ]
     return table(["class", "utterances", *map(subset_name, result.subsets)], rows)
-
-
-def _bounds(interval: tuple[float, float]) -> str:
-    return f"{100 * interval[0]:.1f}, {100 * interval[1]:.1f}"

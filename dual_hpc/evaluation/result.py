@@ -10,7 +10,7 @@ import numpy as np
 
 from dual_hpc.data.format.sample import Utterance
 from dual_hpc.evaluation.baselines import class_prior, majority
-from dual_hpc.evaluation.metrics import Scores, bootstrap, scores
+from dual_hpc.evaluation.metrics import Scores, bootstrap
 from dual_hpc.evaluation.perturbations.suite import Robustness
 from dual_hpc.evaluation.predictions import Predictions
 from dual_hpc.evaluation.protocols import dialogue_of
@@ -24,7 +24,7 @@ class SubsetResult:
     """One subset of modalities.
 
     Attributes:
-        interval: score name -> bounds of the 95 % bootstrap interval, clustered by dialogue.
+        interval: metric -> bounds of the 95 % bootstrap interval, clustered by dialogue.
         styles: scripted and improvised -> scores, where the corpus tells them apart.
         speakers: speaker -> scores.
     """
@@ -56,9 +56,9 @@ class EvaluationResult:
     Attributes:
         about: where it comes from: run, checkpoint, protocol, split, fold, data set.
         subsets: "av", "avt", ... -> result.
-        baselines: name -> headline scores.
+        baselines: name -> metric -> value.
         controls: name -> result.
-        robustness: curves under disturbances, where they were asked for.
+        robustness: curves under perturbations, where they were asked for.
     """
 
     about: Mapping[str, Any]
@@ -80,7 +80,7 @@ class EvaluationResult:
         evaluated, or the model reads no text."""
         if "av" not in self.subsets or "avt" not in self.subsets or "t" not in self.about.get("reads", "avt"):
             return None
-        without, with_text = (self.subsets[name].scores.main() for name in ("av", "avt"))
+        without, with_text = (self.subsets[name].scores.values for name in ("av", "avt"))
         return {name: with_text[name] - without[name] for name in without}
 
     def to_json(self) -> dict[str, Any]:
@@ -94,7 +94,7 @@ class EvaluationResult:
                     **one.scores.to_json(self.classes),
                     "interval": {key: list(bounds) for key, bounds in one.interval.items()},
                     "styles": {style: found.to_json(self.classes) for style, found in one.styles.items()},
-                    "speakers": {name: {"count": found.count, **found.main()} for name, found in one.speakers.items()},
+                    "speakers": {name: {"count": found.count, **found.values} for name, found in one.speakers.items()},
                 }
                 for name, one in self.subsets.items()
             },
@@ -127,16 +127,19 @@ def assemble(
     subsets = {name: _subset(found, len(classes), utterances) for name, found in predictions.items()}
     first = next(iter(predictions.values()))
     truth, dialogues = first.truth, len({dialogue_of(utterances[key]) for key in first.keys})
-    baselines = {"majority": majority(train_counts, truth), "class prior": class_prior(train_counts, truth)}
+    baselines: dict[str, Mapping[str, float]] = {
+        "majority": majority(train_counts, truth),
+        "class prior": class_prior(train_counts, truth),
+    }
     if text_alone is not None:
-        baselines["text alone"] = scores(text_alone.truth, text_alone.answers, len(classes)).main()
+        baselines["text alone"] = text_alone.scores(len(classes)).values
     return EvaluationResult(
         about={**about, "count": len(truth), "dialogues": dialogues, "interval_level": LEVEL},
         classes=tuple(classes),
         subsets=subsets,
         baselines=baselines,
         controls={
-            name: ControlResult(shown, scores(changed.truth, changed.answers, len(classes)), _flips(changed, own))
+            name: ControlResult(shown, changed.scores(len(classes)), _flips(changed, own))
             for name, (shown, changed, own) in (controls or {}).items()
             if changed.keys
         },
@@ -155,15 +158,21 @@ def _subset(found: Predictions, n_classes: int, utterances: Mapping[str, Utteran
     for style, scripted in STYLES.items():
         chosen = np.array([meta.scripted is scripted for meta in metas], dtype=bool)
         if chosen.any():
-            styles[style] = scores(found.truth[chosen], found.answers[chosen], n_classes)
+            styles[style] = found.scores(n_classes, chosen)
     spoken = np.array([_speaker(meta) for meta in metas], dtype=object)
     speakers = {}
     for name in sorted(set(spoken)):
-        chosen = spoken == name
-        speakers[name] = scores(found.truth[chosen], found.answers[chosen], n_classes)
+        speakers[name] = found.scores(n_classes, spoken == name)
     return SubsetResult(
-        scores=scores(found.truth, found.answers, n_classes),
-        interval=bootstrap(found.truth, found.answers, [dialogue_of(meta) for meta in metas], n_classes, level=LEVEL),
+        scores=found.scores(n_classes),
+        interval=bootstrap(
+            found.truth,
+            found.answers,
+            [dialogue_of(meta) for meta in metas],
+            n_classes,
+            found.probabilities,
+            level=LEVEL,
+        ),
         styles=styles,
         speakers=speakers,
     )

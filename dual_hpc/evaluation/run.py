@@ -21,11 +21,12 @@ from dual_hpc.data.loader import EvalLoader
 from dual_hpc.data.modality_mask import mask_except
 from dual_hpc.errors import UserError
 from dual_hpc.evaluation.controls import CONTROLS, mismatched
+from dual_hpc.evaluation.perturbations import Context
 from dual_hpc.evaluation.perturbations.recorded_noise import Recordings
 from dual_hpc.evaluation.perturbations.report import write_robustness
-from dual_hpc.evaluation.perturbations.suite import Suite
+from dual_hpc.evaluation.perturbations.suite import RobustnessSuite
 from dual_hpc.evaluation.predictions import View, predict_views
-from dual_hpc.evaluation.protocols import SPLITS, Protocol, get_protocol, protocol_of_classes
+from dual_hpc.evaluation.protocols import PROTOCOLS, SPLITS, Protocol, get_protocol
 from dual_hpc.evaluation.report import write_report
 from dual_hpc.evaluation.result import EvaluationResult, assemble
 from dual_hpc.model import DualConfig, load_model
@@ -94,11 +95,11 @@ def evaluate(
         split: "train", "validation", "test", or "all" for every labelled utterance.
         subsets: strings of a, v and t.
         device: torch's name; None takes a GPU where there is one.
-        robustness_seed: also run the robustness suite, whose draws hang on this number.
+        robustness_seed: also run the robustness suite, whose random draws depend on this number.
         noise: a folder of recordings for that suite.
 
     Raises:
-        UserError: not a DUAL model, other classes than the protocol's, unknown split or subset, nothing to evaluate.
+        UserError: not a saved model, other classes than the protocol's, unknown split or subset, nothing to evaluate.
     """
     for subset in subsets:
         if not subset or set(subset) - set("avt"):
@@ -125,7 +126,7 @@ def evaluate(
     if robustness_seed is not None:
         able = [letter for letter in reads if any(_has(meta, letter) for meta in by_key.values())]
         media = not model.config.reads_features
-        suite = Suite(robustness_seed, able, media, tokenizer, prepared.max_tokens, recordings)
+        suite = RobustnessSuite(able, media, Context(robustness_seed, tokenizer, prepared.max_tokens, recordings))
     views = {**_views(subsets, controls, reads), **(suite.views() if suite else {})}
     loader = EvalLoader(shard_set, numbers, labels, prepared, tokenizer, 0, 1, data.micro_batch)
     try:
@@ -140,7 +141,7 @@ def evaluate(
         **(about or {"model": str(model_dir)}),
         "protocol": data.protocol,
         "split": split,
-        "test_fold": data.test_fold if data.protocol.startswith("iemocap") else None,
+        "test_fold": data.test_fold if protocol.folds else None,
         "dataset": shard_set.dataset_id,
         "undecodable": len(loader.bad_samples),
         "left_out": _left_out(protocol, utterances),
@@ -163,16 +164,16 @@ def _has(meta: Utterance, letter: str) -> bool:
     return {"a": meta.has_audio, "v": meta.has_video, "t": meta.has_text}[letter]
 
 
-def _applies(shown: str, foreign: str, reads: str) -> bool:
-    return foreign in reads and any(own in reads for own in shown if own != foreign)
+def _applies(shown: str, swapped: str, reads: str) -> bool:
+    return swapped in reads and any(own in reads for own in shown if own != swapped)
 
 
 def _views(subsets: Sequence[str], controls: Mapping[str, tuple[str, str]], reads: str) -> dict[str, View]:
-    """Everything that one pass over the data answers: the subsets, text alone, and what the controls compare."""
+    """All views of one pass over the data: the subsets, text alone, and what the controls compare."""
     wanted = [*subsets, *(["t"] if "t" in reads else []), *(shown for shown, _ in controls.values())]
     views: dict[str, View] = {subset: partial(mask_except, subset=subset) for subset in wanted}
-    for name, (shown, foreign) in controls.items():
-        views[name] = partial(mismatched, modalities=shown, foreign=foreign)
+    for name, (shown, swapped) in controls.items():
+        views[name] = partial(mismatched, modalities=shown, swapped=swapped)
     return views
 
 
@@ -193,9 +194,9 @@ def _check_kind(config: DualConfig, shard_set: ShardDataset) -> None:
 
 
 def _protocol(name: str, classes: Sequence[str]) -> Protocol:
-    if name == "all":
-        return protocol_of_classes(classes)
-    protocol = get_protocol(name)
+    protocol = PROTOCOLS.get(name)
+    if not protocol.classes:
+        return protocol.with_classes(classes)
     if list(protocol.classes) != list(classes):
         raise UserError(
             f"data.protocol: {name} has the classes {', '.join(protocol.classes)}, the model {', '.join(classes)}; "
@@ -206,9 +207,9 @@ def _protocol(name: str, classes: Sequence[str]) -> Protocol:
 
 def _left_out(protocol: Protocol, utterances: Sequence[Utterance]) -> str | None:
     """Labels that a model under protocol `all` does not know: a score over the others must say so."""
-    if protocol.name != "all":
+    if PROTOCOLS.get(protocol.name).classes:
         return None
-    unknown = set(get_protocol("all", utterances).classes) - set(protocol.classes)
+    unknown = set(get_protocol(protocol.name, utterances).classes) - set(protocol.classes)
     return "labels " + ", ".join(sorted(unknown)) if unknown else None
 
 

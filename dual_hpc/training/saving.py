@@ -23,6 +23,7 @@ from dual_hpc.checkpoint.retention import steps_to_delete
 from dual_hpc.checkpoint.select import VerifiedCheckpoint
 from dual_hpc.config import RunConfig, first_change, immutable_settings
 from dual_hpc.errors import EnvironmentFault, UserError
+from dual_hpc.evaluation.metrics import selecting_metric
 from dual_hpc.run.names import step_folder
 from dual_hpc.training.distributed import World
 from dual_hpc.training.engine import Engine
@@ -180,7 +181,9 @@ class Saver:
         """
         keep = self._config.checkpoint
         try:
-            scores = _scores(self._root) if keep.keep_best else {}
+            metric = selecting_metric(self._config.training.select_by)
+            found = _scores(self._root) if keep.keep_best else {}
+            scores = {step: metric.oriented(score) for step, score in found.items()}
             times = {step: time for step, time in select.saved_at(self._root).items() if step <= saved}
             for step in steps_to_delete(times, keep.keep_last, keep.keep_hours, scores, keep.keep_best):
                 commit.remove(self._root / step_folder(step))

@@ -98,6 +98,6 @@ def saves_now(due: bool, non_finite: bool, last: bool) -> bool:
     return due and (last or not non_finite)
 
 
-def is_better(score: float, best: float | None) -> bool:
+def is_better(score: float, best: float | None, higher_is_better: bool = True) -> bool:
     """True if a validation score is better than the best before; NaN is never better than a number."""
-    return best is None or math.isnan(best) or score > best
+    return best is None or math.isnan(best) or (score > best if higher_is_better else score < best)

@@ -12,6 +12,7 @@ from typing import Any
 from dual_hpc.config import RunConfig
 from dual_hpc.data.loader import EvalLoader, TrainLoader
 from dual_hpc.errors import EnvironmentFault
+from dual_hpc.evaluation.metrics import selecting_metric
 from dual_hpc.run.directory import write_json
 from dual_hpc.training.distributed import World, seed_everything
 from dual_hpc.training.engine import Engine
@@ -122,7 +123,7 @@ class Session:
             return False
         self.reporter.metrics(state.step, found)
         state.score = selection_score(found, config)
-        if is_better(state.score, state.best_score):
+        if is_better(state.score, state.best_score, selecting_metric(config.training.select_by).higher_is_better):
             self._export_best(state.score)
         state.validation_pending = False
         return True

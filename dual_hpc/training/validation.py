@@ -11,7 +11,6 @@ from torch import nn
 
 from dual_hpc.config.schema import RunConfig
 from dual_hpc.data.modality_mask import mask_except
-from dual_hpc.evaluation.metrics import scores
 from dual_hpc.evaluation.predictions import predict_views
 from dual_hpc.modality import Modality, format_subset
 from dual_hpc.training.distributed import World
@@ -48,7 +47,7 @@ def validate(
     views = {subset: partial(mask_except, subset=subset) for subset in subsets(config)}
     found: dict[str, float] = {}
     for subset, answers in predict_views(model, loader, views, world.device, world.all_gather).items():
-        for name, value in scores(answers.truth, answers.answers, n_classes).main().items():
+        for name, value in answers.scores(n_classes).values.items():
             found[f"val/{subset}/{name}"] = value
     return found
 

@@ -17,7 +17,7 @@ examples:
   dual-hpc evaluate trial-2                              # the best checkpoint of a run on its test split
   dual-hpc evaluate store/runs/trial-2 --checkpoint last --split validation --json
   dual-hpc evaluate trial-2 --all-subsets                # every combination of audio, video and text
-  dual-hpc evaluate trial-2 --robustness                 # also under noise, spoilt pictures, word errors, missing parts
+  dual-hpc evaluate trial-2 --robustness                 # also under noise, dropped frames, word errors ...
   dual-hpc evaluate --model exported/ --shards shards/mine --protocol all --split all --out report/
 
 A run's report is also written to its reports/ folder and shown in MLflow.

@@ -7,30 +7,32 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from dual_hpc.evaluation.metrics import HEADLINE, METRICS
+from dual_hpc.evaluation.perturbations.report import curve_metrics
 from dual_hpc.evaluation.tables import subset_name
 
 if TYPE_CHECKING:
     from dual_hpc.evaluation.perturbations.suite import Robustness
     from dual_hpc.evaluation.result import EvaluationResult
 
-HEADINGS = {"wa": "WA", "ua": "UA", "weighted_f1": "weighted F1", "macro_f1": "macro F1"}
-
 
 def score_table(result: EvaluationResult) -> Table:
     """Baselines, subsets of modalities and controls, in percent, with the 95 % interval of UA where there is one."""
-    table = Table("", *HEADINGS.values(), "UA, 95 % interval", box=None, title=_title(result.about))
+    metrics, headline = [METRICS.get(name) for name in METRICS], METRICS.get(HEADLINE)
+    headings = (metric.title for metric in metrics)
+    table = Table("", *headings, f"{headline.title}, 95 % interval", box=None, title=_title(result.about))
     for name, row in result.baselines.items():
-        table.add_row(name, *(f"{100 * row[key]:.1f}" for key in HEADINGS), "")
+        table.add_row(name, *_cells(row), "")
     for subset, one in result.subsets.items():
-        low, high = one.interval.get("ua", (float("nan"), float("nan")))
-        row = one.scores.main()
-        table.add_row(
-            subset_name(subset), *(f"{100 * row[key]:.1f}" for key in HEADINGS), f"{100 * low:.1f} - {100 * high:.1f}"
-        )
+        bounds = one.interval.get(HEADLINE, (float("nan"), float("nan")))
+        table.add_row(subset_name(subset), *_cells(one.scores.values), " - ".join(map(headline.format, bounds)))
     for name, control in result.controls.items():
-        row = control.scores.main()
-        table.add_row(f"{subset_name(control.shown)}, {name}", *(f"{100 * row[key]:.1f}" for key in HEADINGS), "")
+        table.add_row(f"{subset_name(control.shown)}, {name}", *_cells(control.scores.values), "")
     return table
+
+
+def _cells(values: Mapping[str, float]) -> list[str]:
+    return [METRICS.get(name).format(values.get(name)) for name in METRICS]
 
 
 def left_out_line(result: EvaluationResult) -> str | None:
@@ -51,12 +53,19 @@ def reliance_line(result: EvaluationResult) -> str | None:
 
 
 def robustness_table(robustness: Robustness) -> Table:
-    """UA in percent under each disturbance, from no disturbance to the most severe."""
-    table = Table("UA", "", "clean", "level: UA", box=None, title=f"robustness, seed {robustness.seed}")
+    """Scores under each perturbation, from none to the most severe."""
+    table = Table("perturbation", "", "metric", "clean", "level: score", box=None)
+    table.title = f"robustness, seed {robustness.seed}"
     for curve in robustness.curves:
-        points = "  ".join(f"{level:g}: {100 * one.ua:.1f}" for level, one in curve.points.items())
-        disturbance = f"{curve.disturbance.name}, {curve.disturbance.unit}"
-        table.add_row(disturbance, subset_name(curve.shown), f"{100 * curve.clean.ua:.1f}", points)
+        for name, metric in curve_metrics().items():
+            points = (f"{level:g}: {metric.format(one.values.get(name))}" for level, one in curve.points.items())
+            table.add_row(
+                f"{curve.perturbation.title}, {curve.perturbation.unit}",
+                subset_name(curve.subset),
+                metric.heading,
+                metric.format(curve.clean.values.get(name)),
+                "  ".join(points),
+            )
     return table
 
 

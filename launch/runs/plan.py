@@ -168,7 +168,9 @@ def check_store_path(store: Path) -> None:
 def check_data(config: RunConfig) -> None:
     """Refuse data that training would refuse, before a job waits in a queue for it."""
     from dual_hpc.data.sampling.batching import BatchPartition
+    from dual_hpc.evaluation.metrics import selecting_metric
 
+    selecting_metric(config.training.select_by)
     split_of(config)
     ranks = config.launch.nodes * config.launch.ranks_per_node
     BatchPartition(config.data.global_batch, ranks, config.data.micro_batch)

@@ -34,7 +34,7 @@ DUAL_HPC = {
     "checkpoint": {"errors", "group", "run"},
     "inference": {"errors", "model", "data"},
     "tracking": {"errors", "locks", "palette", "config", "run"},
-    "evaluation": {"errors", "atomic", "palette", "config", "run", "model", "data", "plugins"},
+    "evaluation": {"errors", "atomic", "palette", "registry", "config", "run", "model", "data", "plugins"},
     "api": {"config", "run", "evaluation"},
     "training": {
         "errors",

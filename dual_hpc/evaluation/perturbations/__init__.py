@@ -1,0 +1,30 @@
+"""Perturbations by name, in the order of the report: what degrades the inputs, one file each.
+
+A new one is a file here and its entry below, or a plugin that calls `PERTURBATIONS.register`.
+"""
+
+from __future__ import annotations
+
+from dual_hpc.evaluation.perturbations.audio_shift import EARLY_AUDIO, LATE_AUDIO
+from dual_hpc.evaluation.perturbations.dropped_frames import DROPPED_FRAMES
+from dual_hpc.evaluation.perturbations.noise import BABBLE, WHITE_NOISE
+from dual_hpc.evaluation.perturbations.occlusion import BLUR, OCCLUSION
+from dual_hpc.evaluation.perturbations.perturbation import PERTURBATIONS, Context, Perturbation
+from dual_hpc.evaluation.perturbations.recorded_noise import RECORDED_NOISE
+from dual_hpc.evaluation.perturbations.rng import rng_for
+from dual_hpc.evaluation.perturbations.word_errors import WORD_ERRORS
+
+__all__ = ["PERTURBATIONS", "Context", "Perturbation", "rng_for"]
+
+for _name, _perturbation in (
+    ("white_noise", WHITE_NOISE),
+    ("babble", BABBLE),
+    ("recorded_noise", RECORDED_NOISE),
+    ("dropped_frames", DROPPED_FRAMES),
+    ("occlusion", OCCLUSION),
+    ("blur", BLUR),
+    ("late_audio", LATE_AUDIO),
+    ("early_audio", EARLY_AUDIO),
+    ("word_errors", WORD_ERRORS),
+):
+    PERTURBATIONS.register(_name, _perturbation)

@@ -9,23 +9,25 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from dual_hpc.evaluation.perturbations.rng import of_utterance
+from dual_hpc.evaluation.perturbations.perturbation import Perturbation
+from dual_hpc.evaluation.perturbations.rng import rng_for
 
 Wave = npt.NDArray[np.float32]
+RATIOS = (20.0, 10.0, 5.0, 0.0, -5.0)  # dB
 
 
-def with_white_noise(batch: Mapping[str, Any], snr_db: float, seed: int) -> dict[str, Any]:
-    """Every utterance under noise of its own, the same noise at every ratio."""
+def add_white_noise(batch: Mapping[str, Any], snr_db: float, seed: int) -> dict[str, Any]:
+    """Every utterance with noise of its own, the same noise at every ratio."""
     waves, keys = waves_of(batch), batch["keys"]
     noises = [
-        of_utterance(seed, "white noise", key).standard_normal(len(wave), dtype=np.float32)
+        rng_for(seed, "white noise", key).standard_normal(len(wave), dtype=np.float32)
         for key, wave in zip(keys, waves, strict=True)
     ]
-    return mixed_in(batch, waves, noises, snr_db)
+    return mix_in(batch, waves, noises, snr_db)
 
 
-def with_babble(batch: Mapping[str, Any], snr_db: float) -> dict[str, Any]:
-    """Every utterance under the other voices of its batch at equal loudness; one that is alone under itself reversed.
+def add_babble(batch: Mapping[str, Any], snr_db: float) -> dict[str, Any]:
+    """Every utterance with the other voices of its batch, equally loud; one that is alone with itself reversed.
 
     Short voices are repeated.
     """
@@ -36,7 +38,7 @@ def with_babble(batch: Mapping[str, Any], snr_db: float) -> dict[str, Any]:
         others = [voice for other, voice in enumerate(loud) if other != row and voice.size]
         voices = others or [loud[row][::-1]]
         noises.append(np.stack([np.resize(voice, len(wave)) for voice in voices]).sum(0))
-    return mixed_in(batch, waves, noises, snr_db)
+    return mix_in(batch, waves, noises, snr_db)
 
 
 def at_ratio(wave: Wave, noise: Wave, snr_db: float) -> Wave:
@@ -57,9 +59,19 @@ def waves_of(batch: Mapping[str, Any]) -> list[Wave]:
     return [row[:length] for row, length in rows]
 
 
-def mixed_in(batch: Mapping[str, Any], waves: list[Wave], noises: list[Wave], snr_db: float) -> dict[str, Any]:
-    """The batch with each of its waves under a noise of its length."""
+def mix_in(batch: Mapping[str, Any], waves: list[Wave], noises: list[Wave], snr_db: float) -> dict[str, Any]:
+    """The batch with a noise of the same length added to each of its waves."""
     waveform = torch.zeros_like(batch["waveform"])
     for row, (wave, noise) in enumerate(zip(waves, noises, strict=True)):
         waveform[row, : len(wave)] = torch.from_numpy(at_ratio(wave, noise, snr_db))
     return {**batch, "waveform": waveform}
+
+
+WHITE_NOISE = Perturbation(
+    "white noise",
+    "a",
+    "dB SNR",
+    RATIOS,
+    apply=lambda batch, level, context: add_white_noise(batch, level, context.seed),
+)
+BABBLE = Perturbation("babble", "a", "dB SNR", RATIOS, apply=lambda batch, level, _: add_babble(batch, level))

@@ -1,4 +1,4 @@
-"""Video that shows less: a part of every picture covered, or all of it out of focus."""
+"""Video that shows less: a part of every frame covered, or all of it out of focus."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Any
 import torch
 from torch.nn.functional import avg_pool2d
 
-from dual_hpc.evaluation.perturbations.rng import of_utterance
+from dual_hpc.evaluation.perturbations.perturbation import Perturbation
+from dual_hpc.evaluation.perturbations.rng import rng_for
 
 _GREY = 128
 
 
-def with_occlusion(batch: Mapping[str, Any], share: float, seed: int) -> dict[str, Any]:
+def occlude(batch: Mapping[str, Any], share: float, seed: int) -> dict[str, Any]:
     """A grey rectangle over `share` of the picture's area, in the same place throughout an utterance.
 
     What is covered at one share is covered at every larger one.
@@ -21,7 +22,7 @@ def with_occlusion(batch: Mapping[str, Any], share: float, seed: int) -> dict[st
 
     def covered(pictures: torch.Tensor, key: str) -> torch.Tensor:
         height, width = pictures.shape[-2:]
-        down, right = of_utterance(seed, "occlusion", key).random(2)
+        down, right = rng_for(seed, "occlusion", key).random(2)
         top, bottom = _span(height, share**0.5, down)
         left, end = _span(width, share**0.5, right)
         pictures = pictures.clone()
@@ -31,7 +32,7 @@ def with_occlusion(batch: Mapping[str, Any], share: float, seed: int) -> dict[st
     return _changed(batch, covered)
 
 
-def with_blur(batch: Mapping[str, Any], spread: float) -> dict[str, Any]:
+def blur(batch: Mapping[str, Any], spread: float) -> dict[str, Any]:
     """Each point becomes the mean of its surroundings, twice (nearly a Gaussian); `spread` of the picture's width."""
 
     def blurred(pictures: torch.Tensor, key: str) -> torch.Tensor:
@@ -57,3 +58,15 @@ def _span(size: int, share: float, place: float) -> tuple[int, int]:
     """First and last of `share` of `size` points, growing to both sides of `place` (0..1)."""
     first = place * (1 - share) * size
     return round(first), round(first + share * size)
+
+
+OCCLUSION = Perturbation(
+    "occlusion",
+    "v",
+    "% of the area",
+    (10.0, 25.0, 50.0, 75.0),
+    apply=lambda batch, level, context: occlude(batch, level / 100, context.seed),
+)
+BLUR = Perturbation(
+    "blur", "v", "% of the width", (2.0, 5.0, 10.0, 20.0), apply=lambda batch, level, _: blur(batch, level / 100)
+)

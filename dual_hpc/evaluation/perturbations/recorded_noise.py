@@ -1,4 +1,4 @@
-"""Speech under recordings of a user's own, such as MUSAN's noise and music."""
+"""Speech in noise from a user's own recordings, such as MUSAN's noise and music."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from dual_hpc.data.decoding.container import probe
 from dual_hpc.data.decoding.media import read_audio
 from dual_hpc.data.format.sample import AUDIO_RATE
 from dual_hpc.errors import UserError
-from dual_hpc.evaluation.perturbations.noise import Wave, mixed_in, waves_of
-from dual_hpc.evaluation.perturbations.rng import of_utterance
+from dual_hpc.evaluation.perturbations.noise import RATIOS, Wave, mix_in, waves_of
+from dual_hpc.evaluation.perturbations.perturbation import Batch, Context, Perturbation
+from dual_hpc.evaluation.perturbations.rng import rng_for
 
 _SUFFIXES = {".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a"}
 _KEPT = 512  # pieces: those of the batch at hand are asked for again at every level
@@ -24,7 +25,7 @@ class Recordings:
     """The recordings of a folder and those below it.
 
     Raises:
-        UserError: no folder, or none in it.
+        UserError: not a folder, or no recording in it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -39,17 +40,17 @@ class Recordings:
         """f32 [length], from a file and a place of the utterance's own; what is too short is repeated.
 
         Raises:
-            UnreadableMedia: the file is none.
+            UnreadableMedia: the file cannot be decoded.
         """
-        rng = of_utterance(seed, "recorded noise", key)
+        rng = rng_for(seed, "recorded noise", key)
         file = self._files[int(rng.integers(len(self._files)))]
         seconds = length / AUDIO_RATE
         start = rng.random() * max(0.0, probe(file).duration - seconds)
         return np.resize(read_audio(file, start, start + seconds), length)
 
 
-def with_recorded_noise(batch: Mapping[str, Any], snr_db: float, seed: int, recordings: Recordings) -> dict[str, Any]:
-    """Every utterance under a recording of its own, the same at every ratio.
+def add_recorded_noise(batch: Mapping[str, Any], snr_db: float, seed: int, recordings: Recordings) -> dict[str, Any]:
+    """Every utterance with a recording of its own added, the same at every ratio.
 
     Raises:
         UnreadableMedia: a recording is damaged.
@@ -59,4 +60,19 @@ def with_recorded_noise(batch: Mapping[str, Any], snr_db: float, seed: int, reco
         recordings.piece(seed, key, len(wave)) if len(wave) else wave
         for key, wave in zip(batch["keys"], waves, strict=True)
     ]
-    return mixed_in(batch, waves, noises, snr_db)
+    return mix_in(batch, waves, noises, snr_db)
+
+
+def _apply(batch: Batch, level: float, context: Context) -> Batch:
+    assert context.recordings is not None, "see `usable`"
+    return add_recorded_noise(batch, level, context.seed, context.recordings)
+
+
+RECORDED_NOISE = Perturbation(
+    "recorded noise",
+    "a",
+    "dB SNR",
+    RATIOS,
+    apply=_apply,
+    usable=lambda context: context.recordings is not None,
+)

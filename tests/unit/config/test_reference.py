@@ -31,4 +31,4 @@ def test_every_line_is_an_override_that_changes_nothing() -> None:
 def test_choices_and_bounds_are_named() -> None:
     lines = dict(line.split("  ", 1) for line in listing().splitlines() if "  " in line)
     assert "iemocap4, iemocap6, meld7, all" in lines["data.protocol=iemocap4"]
-    assert ">= 1 and <= 5" in lines["data.test_fold=5"]
+    assert ">= 1" in lines["data.test_fold=5"]

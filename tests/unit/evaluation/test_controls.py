@@ -1,4 +1,4 @@
-"""A partner has another label; everything that is not the foreign modality stays the utterance's own."""
+"""A partner has another label; everything that is not the swapped modality stays the utterance's own."""
 
 from __future__ import annotations
 
@@ -41,28 +41,28 @@ def batch_of(size: int, features: bool) -> dict[str, Any]:
 
 
 OWN = {"v": ("waveform", "audio"), "t": ("waveform", "frames", "audio", "video")}
-FOREIGN = {"v": ("frames", "frame_lengths", "video", "video_lengths"), "t": ("input_ids", "text", "text_lengths")}
+OTHER = {"v": ("frames", "frame_lengths", "video", "video_lengths"), "t": ("input_ids", "text", "text_lengths")}
 
 
 @pytest.mark.parametrize("features", [False, True])
 @pytest.mark.parametrize("name", CONTROLS)
-def test_only_the_foreign_modality_is_another_utterances(name: str, features: bool) -> None:
-    shown, foreign = CONTROLS[name]
+def test_only_the_swapped_modality_is_another_utterances(name: str, features: bool) -> None:
+    shown, swapped = CONTROLS[name]
     batch = batch_of(5, features) | {
         "labels": torch.tensor([0, 0, 1, 1, -100]),
         "valid": torch.tensor([True, True, True, True, False]),
         "durations": torch.arange(5.0),
     }
-    lacking = {"v": ("frame_lengths", "video_lengths"), "t": ("attention_mask", "text_lengths")}[foreign]
+    lacking = {"v": ("frame_lengths", "video_lengths"), "t": ("attention_mask", "text_lengths")}[swapped]
     for key in lacking:
         if key in batch:
             batch[key][3] = 0
-    seen = mismatched(batch, shown, foreign)
+    seen = mismatched(batch, shown, swapped)
     assert seen["valid"].tolist() == [True, True, True, False, False]
     assert torch.equal(seen["labels"], batch["labels"]) and torch.equal(seen["durations"], batch["durations"])
-    for key in set(OWN[foreign]) & batch.keys():
+    for key in set(OWN[swapped]) & batch.keys():
         assert torch.equal(seen[key], batch[key])
-    for key in set(FOREIGN[foreign]) & batch.keys():
+    for key in set(OTHER[swapped]) & batch.keys():
         assert torch.equal(seen[key][:3], batch[key][torch.tensor([2, 2, 0])])
     if "t" not in shown:
         assert not any(seen[key].any() for key in ("input_ids", "attention_mask", "text") if key in seen)

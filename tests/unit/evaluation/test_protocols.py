@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from dual_hpc.config.schema import DataConfig
 from dual_hpc.data.format.sample import Utterance
 from dual_hpc.errors import UserError
-from dual_hpc.evaluation.protocols import dialogue_of, get_protocol, protocol_of_classes, speaker_of
+from dual_hpc.evaluation.protocols import ALL, dialogue_of, get_protocol, speaker_of
 
 IEMOCAP_LABELS = ["ang", "hap", "exc", "neu", "sad", "fru", "sur", "xxx", None]
 
@@ -123,7 +123,7 @@ def test_all_takes_the_sorted_labels_found_and_leaves_out_no_majority():
 
 
 def test_a_model_s_own_classes_are_a_protocol():
-    assert protocol_of_classes(["b", "a"]).label_of(utterance(label="A")) == 1
+    assert ALL.with_classes(["b", "a"]).label_of(utterance(label="A")) == 1
 
 
 def test_a_manifest_without_a_dev_split_draws_one_from_train_only():
@@ -154,5 +154,5 @@ def test_a_corpus_that_does_not_fit_is_refused_with_the_setting_to_change(name, 
 
 
 def test_an_unknown_protocol_is_refused_by_name():
-    with pytest.raises(UserError, match=r"data\.protocol: 'meld8' is unknown"):
+    with pytest.raises(UserError, match=r"data\.protocol: there is no protocol 'meld8'; did you mean 'meld7'"):
         get_protocol("meld8")

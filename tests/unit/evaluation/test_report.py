@@ -68,11 +68,11 @@ def test_controls_are_scored_beside_the_answers_that_they_change(result):
         key: Utterance(key=key, corpus="mine", dialogue="d", utterance=0, speaker="x", duration=1.0) for key in own.keys
     }
     found = assemble(
-        {"run": "r"}, CLASSES, [1, 1, 1], {"av": own}, utterances, controls={"foreign": ("av", changed, own)}
+        {"run": "r"}, CLASSES, [1, 1, 1], {"av": own}, utterances, controls={"mismatched": ("av", changed, own)}
     )
-    assert found.controls["foreign"].flips == 0.5
-    assert "| {A,V}, foreign | 4 | 50.0 |" in markdown(found) and "With one dialogue these" in markdown(found)
-    assert found.to_json()["controls"]["foreign"]["flips"] == 0.5
+    assert found.controls["mismatched"].flips == 0.5
+    assert "| {A,V}, mismatched | 4 | 50.0 |" in markdown(found) and "With one dialogue these" in markdown(found)
+    assert found.to_json()["controls"]["mismatched"]["flips"] == 0.5
     assert "## Controls" not in markdown(result)
 
 
@@ -89,7 +89,7 @@ def test_a_class_without_an_utterance_is_named(result):
         {"av": predictions([0, 2], [0, 0])},
         {f"u{n:02d}": utterance(n) for n in range(2)},
     )
-    assert few.subsets["av"].scores.ua == 0.5
+    assert few.subsets["av"].scores.values["ua"] == 0.5
     assert "**No utterance** of: fear, anger. UA is the mean over the other classes." in markdown(few)
     said = left_out_line(few)
     assert said == "left out: labels x, which the model does not know; classes without an utterance: fear, anger"
@@ -113,7 +113,7 @@ def test_speakers_are_scored_apart_and_the_worst_is_named():
     text = markdown(found)
     assert "| mine 5 good | 12 | 100.0 |" in text and "| mine 5 weak | 15 | 33.3 |" in text
     assert "**Worst speaker** with {A,V}: mine 5 weak, UA 33.3." in text
-    assert "fewer than 10 utterances, 1 of 3, stand in the JSON only" in text and "rare" not in text
+    assert "fewer than 10 utterances, 1 of 3, are in the JSON only" in text and "rare" not in text
     stored = found.to_json()["subsets"]["av"]["speakers"]
     assert {name: row["count"] for name, row in stored.items()} == {
         "mine 5 good": 12,
@@ -130,7 +130,7 @@ def test_one_speaker_is_nobodys_worst(speakers):
 
 def test_speakers_of_few_utterances_have_no_table():
     text = markdown(spoken(["a"] * 3 + ["b"] * 4))
-    assert "2 of 2, stand in the JSON only" in text and "| speaker" not in text
+    assert "2 of 2, are in the JSON only" in text and "| speaker" not in text
 
 
 def test_the_files_hold_what_the_result_holds(result, tmp_path):

@@ -57,15 +57,15 @@ def test_baselines_know_the_classes_of_the_training_split(result):
 
 def test_text_reliance_is_the_difference_of_the_two_headlines(result, saved_model, shards):
     gains = result.text_reliance
-    with_text, without = (result.subsets[name].scores.main() for name in ("avt", "av"))
+    with_text, without = (result.subsets[name].scores.values for name in ("avt", "av"))
     assert gains == {name: with_text[name] - without[name] for name in with_text}
     assert evaluate(saved_model, data_of(shards), subsets=("a",)).text_reliance is None
 
 
-def test_text_alone_and_foreign_text_stand_beside_the_scores(result):
-    assert result.baselines["text alone"] == result.subsets["t"].scores.main()
-    assert list(result.controls) == ["foreign text"]  # these shards have no video to exchange
-    control = result.controls["foreign text"]
+def test_text_alone_and_mismatched_text_accompany_the_scores(result):
+    assert result.baselines["text alone"] == result.subsets["t"].scores.values
+    assert list(result.controls) == ["mismatched text"]  # these shards have no video to exchange
+    control = result.controls["mismatched text"]
     assert control.shown == "avt" and 0 < control.scores.count <= 9 and 0 <= control.flips <= 1
 
 
@@ -130,7 +130,7 @@ def test_a_run_s_best_weights_are_reported_in_its_directory(saved_model, shards,
             evaluate_run(run.path, checkpoint=path)
     result = evaluate_run(run.path)
     stored = json.loads((run.reports / "test_best.json").read_text())
-    assert stored["subsets"]["av"]["ua"] == result.subsets["av"].scores.ua
+    assert stored["subsets"]["av"]["ua"] == result.subsets["av"].scores.values["ua"]
     assert sorted(path.name for path in run.reports.iterdir()) == ["test_best.json", "test_best.md", "test_best.png"]
 
 

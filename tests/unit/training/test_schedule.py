@@ -62,3 +62,4 @@ def test_a_score_is_better_than_none_than_nan_and_than_a_smaller_one() -> None:
     nan = math.nan
     assert all(is_better(*pair) for pair in ((0.1, None), (nan, None), (0.1, nan), (0.2, 0.1)))
     assert not any(is_better(*pair) for pair in ((0.1, 0.1), (0.1, 0.2), (nan, 0.1)))
+    assert is_better(0.1, 0.2, higher_is_better=False) and not is_better(0.2, 0.1, higher_is_better=False)

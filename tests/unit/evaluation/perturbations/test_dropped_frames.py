@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dual_hpc.evaluation.perturbations.dropped_frames import with_lost_pictures
+from dual_hpc.evaluation.perturbations.dropped_frames import drop_frames
 
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=4), st.floats(0, 1), st.integers(0, 9))
@@ -16,12 +16,12 @@ def test_what_is_shown_came_before_and_more_is_lost_at_a_higher_rate(lengths, ra
     inside = torch.arange(width) < torch.tensor(lengths)[:, None]
     frames = (number * inside[:, :, None, None, None]).to(torch.uint8)
     batch = {"frames": frames, "frame_lengths": torch.tensor(lengths), "keys": [f"u{n}" for n in range(len(lengths))]}
-    shown = with_lost_pictures(batch, rate, seed)["frames"][:, :, 0, 0, 0]
+    shown = drop_frames(batch, rate, seed)["frames"][:, :, 0, 0, 0]
     whole = frames[:, :, 0, 0, 0]
     assert torch.equal(shown[:, 0], whole[:, 0]) and not shown[~inside].any()
     assert (shown <= whole).all() and (shown.diff(dim=1)[inside[:, 1:]] >= 0).all()
-    assert torch.equal(with_lost_pictures(batch, 0, seed)["frames"], frames)
-    worse = with_lost_pictures(batch, min(1.0, rate + 0.2), seed)["frames"][:, :, 0, 0, 0]
+    assert torch.equal(drop_frames(batch, 0, seed)["frames"], frames)
+    worse = drop_frames(batch, min(1.0, rate + 0.2), seed)["frames"][:, :, 0, 0, 0]
     assert (worse <= shown).all()
-    everything = with_lost_pictures(batch, 1.0, seed)["frames"][:, :, 0, 0, 0]
+    everything = drop_frames(batch, 1.0, seed)["frames"][:, :, 0, 0, 0]
     assert torch.equal(everything, torch.where(inside, whole[:, :1], 0))

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dual_hpc.evaluation.perturbations.noise import at_ratio, with_babble, with_white_noise
+from dual_hpc.evaluation.perturbations.noise import add_babble, add_white_noise, at_ratio
 
 LENGTHS = (900, 400, 0, 1)
 
@@ -27,7 +27,7 @@ def ratio(clean: torch.Tensor, noisy: torch.Tensor) -> float:
     return float(10 * torch.log10(clean.square().sum() / (noisy - clean).square().sum()))
 
 
-@pytest.mark.parametrize("noise", [lambda batch, snr: with_white_noise(batch, snr, 0), with_babble])
+@pytest.mark.parametrize("noise", [lambda batch, snr: add_white_noise(batch, snr, 0), add_babble])
 @pytest.mark.parametrize("snr", [20.0, 0.0, -5.0])
 def test_the_noise_lies_as_far_below_each_utterance_as_was_asked(noise, snr):
     batch = batch_of(*LENGTHS)
@@ -43,20 +43,20 @@ def test_the_noise_lies_as_far_below_each_utterance_as_was_asked(noise, snr):
 def test_white_noise_is_the_utterances_own_in_any_batch_and_at_any_ratio():
     whole, alone = batch_of(*LENGTHS), batch_of(*LENGTHS)
     alone = {**alone, "waveform": alone["waveform"][1:2], "waveform_lengths": torch.tensor([400]), "keys": ["u1"]}
-    loud, quiet = with_white_noise(whole, 0, 7)["waveform"][1], with_white_noise(alone, 0, 7)["waveform"][0]
+    loud, quiet = add_white_noise(whole, 0, 7)["waveform"][1], add_white_noise(alone, 0, 7)["waveform"][0]
     assert torch.equal(loud, quiet)
-    assert not torch.equal(loud, with_white_noise(whole, 0, 8)["waveform"][1])
-    softer = with_white_noise(whole, 20, 7)["waveform"][1] - whole["waveform"][1]
+    assert not torch.equal(loud, add_white_noise(whole, 0, 8)["waveform"][1])
+    softer = add_white_noise(whole, 20, 7)["waveform"][1] - whole["waveform"][1]
     torch.testing.assert_close(softer * 10, loud - whole["waveform"][1], atol=1e-5, rtol=1e-4)
 
 
 def test_babble_is_made_of_the_others_and_of_oneself_only_when_alone():
     batch = batch_of(600, 600)
-    noisy = with_babble(batch, 0)["waveform"]
+    noisy = add_babble(batch, 0)["waveform"]
     added, other = noisy[0] - batch["waveform"][0], batch["waveform"][1]
     assert float(torch.corrcoef(torch.stack([added, other]))[0, 1]) == pytest.approx(1, abs=1e-4)
     alone = {**batch, "waveform": batch["waveform"][:1], "waveform_lengths": torch.tensor([600]), "keys": ["u0"]}
-    added = with_babble(alone, 0)["waveform"][0] - alone["waveform"][0]
+    added = add_babble(alone, 0)["waveform"][0] - alone["waveform"][0]
     assert float(torch.corrcoef(torch.stack([added, alone["waveform"][0].flip(0)]))[0, 1]) == pytest.approx(1, abs=1e-4)
 
 

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dual_hpc.evaluation.perturbations.occlusion import with_blur, with_occlusion
+from dual_hpc.evaluation.perturbations.occlusion import blur, occlude
 
 LENGTHS = st.lists(st.integers(0, 3), min_size=1, max_size=3)
 
@@ -23,7 +23,7 @@ def batch_of(lengths: list[int], side: int = 16) -> dict[str, object]:
 @given(LENGTHS, st.floats(0, 1), st.integers(0, 9))
 def test_what_is_covered_at_one_share_is_covered_at_every_larger_one(lengths, share, seed):
     batch = batch_of(lengths)
-    small, large = (with_occlusion(batch, min(1.0, part), seed)["frames"] for part in (share, share + 0.2))
+    small, large = (occlude(batch, min(1.0, part), seed)["frames"] for part in (share, share + 0.2))
     hidden, more = small != batch["frames"], large != batch["frames"]
     assert (hidden <= more).all() and (small[hidden] == 128).all()
     for row, length in enumerate(lengths):
@@ -31,13 +31,13 @@ def test_what_is_covered_at_one_share_is_covered_at_every_larger_one(lengths, sh
         if length:
             assert (hidden[row, :length] == hidden[row, 0]).all(), "it does not move"
             assert abs(hidden[row, 0].float().mean().item() - share) < 0.13  # rounded to points of 16 x 16
-    assert torch.equal(with_occlusion(batch, 0, seed)["frames"], batch["frames"])
+    assert torch.equal(occlude(batch, 0, seed)["frames"], batch["frames"])
 
 
 @given(LENGTHS, st.sampled_from([0.0, 0.05, 0.2, 0.5]))
 def test_blur_takes_detail_away_and_nothing_else(lengths, spread):
     batch = batch_of(lengths)
-    soft = with_blur(batch, spread)["frames"]
+    soft = blur(batch, spread)["frames"]
     assert soft.dtype == torch.uint8
     for row, length in enumerate(lengths):
         assert not soft[row, length:].any()
@@ -52,5 +52,5 @@ def test_blur_takes_detail_away_and_nothing_else(lengths, spread):
 def test_blur_moves_no_edge():
     frames = torch.zeros(1, 1, 3, 20, 20, dtype=torch.uint8)
     frames[..., 10:] = 200
-    soft = with_blur({"frames": frames, "frame_lengths": torch.tensor([1]), "keys": ["u"]}, 0.2)["frames"][0, 0, 0, 10]
+    soft = blur({"frames": frames, "frame_lengths": torch.tensor([1]), "keys": ["u"]}, 0.2)["frames"][0, 0, 0, 10]
     assert (soft.int() + soft.flip(0).int() - 200).abs().max() <= 1  # symmetric about the edge

@@ -11,8 +11,7 @@ import torch
 
 from dual_hpc.data.decoding.container import UnreadableMedia
 from dual_hpc.errors import UserError
-from dual_hpc.evaluation.perturbations.recorded_noise import Recordings, with_recorded_noise
-from dual_hpc.evaluation.perturbations.suite import RECORDED
+from dual_hpc.evaluation.perturbations.recorded_noise import RECORDED_NOISE, Recordings, add_recorded_noise
 from dual_hpc.evaluation.run import evaluate
 from tests.unit.evaluation.perturbations.test_noise import LENGTHS, batch_of, ratio
 from tests.unit.evaluation.test_run import data_of
@@ -33,14 +32,14 @@ def noises(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("snr", [20.0, -5.0])
 def test_each_utterance_lies_under_its_own_piece_at_the_ratio_asked_for(noises: Path, snr: float) -> None:
     batch, recordings = batch_of(*LENGTHS), Recordings(noises)
-    noisy = with_recorded_noise(batch, snr, 0, recordings)["waveform"]
+    noisy = add_recorded_noise(batch, snr, 0, recordings)["waveform"]
     for row, length in enumerate(LENGTHS):
         assert not noisy[row, length:].any()
         if length > 1:
             assert ratio(batch["waveform"][row], noisy[row]) == pytest.approx(snr, abs=0.01)
     alone = {"waveform": batch["waveform"][1:2], "waveform_lengths": torch.tensor([400]), "keys": ["u1"]}
-    assert torch.equal(with_recorded_noise(alone, snr, 0, Recordings(noises))["waveform"][0], noisy[1])
-    others = [with_recorded_noise(alone, snr, seed, recordings)["waveform"][0] for seed in range(1, 20)]
+    assert torch.equal(add_recorded_noise(alone, snr, 0, Recordings(noises))["waveform"][0], noisy[1])
+    others = [add_recorded_noise(alone, snr, seed, recordings)["waveform"][0] for seed in range(1, 20)]
     assert not all(torch.equal(other, noisy[1]) for other in others)
 
 
@@ -53,10 +52,10 @@ def test_a_folder_without_recordings_and_a_damaged_recording_are_named(noises: P
         Recordings(noises / "empty")
     (noises / "empty" / "broken.wav").write_bytes(b"RIFF")
     with pytest.raises(UnreadableMedia, match=r"broken\.wav"):
-        with_recorded_noise(batch_of(900), 0, 0, Recordings(noises / "empty"))
+        add_recorded_noise(batch_of(900), 0, 0, Recordings(noises / "empty"))
 
 
 def test_the_suite_has_a_curve_of_it_and_the_report_names_the_folder(saved_model, shards, noises) -> None:
     result = evaluate(saved_model, data_of(shards), robustness_seed=3, noise=noises)
-    assert [c.shown for c in result.robustness.curves if c.disturbance.name == RECORDED] == ["av", "avt"]
+    assert [c.subset for c in result.robustness.curves if c.perturbation is RECORDED_NOISE] == ["av", "avt"]
     assert result.about["noise"] == str(noises)

@@ -8,8 +8,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from dual_hpc.errors import UserError
+from dual_hpc.evaluation.perturbations import PERTURBATIONS, Context, Perturbation
+from dual_hpc.evaluation.perturbations.missing_modality import MISSING_MODALITY, replace_share
 from dual_hpc.evaluation.perturbations.report import robustness_figure, robustness_markdown
-from dual_hpc.evaluation.perturbations.suite import ABSENCES, CHANGES, Suite, mixed
+from dual_hpc.evaluation.perturbations.suite import RobustnessSuite
 from dual_hpc.evaluation.predictions import Predictions
 from dual_hpc.evaluation.run import evaluate, write_reports
 from tests.unit.evaluation.test_run import data_of
@@ -21,7 +24,7 @@ def result(saved_model, shards):
 
 
 def names(robustness) -> set[tuple[str, str]]:
-    return {(curve.disturbance.name, curve.shown) for curve in robustness.curves}
+    return {(curve.perturbation.title, curve.subset) for curve in robustness.curves}
 
 
 def test_a_corpus_without_video_has_no_curve_of_video(result):
@@ -39,28 +42,28 @@ def test_a_corpus_without_video_has_no_curve_of_video(result):
         ("", True, set()),
         ("a", True, {("white noise", "avt"), ("babble", "avt")}),
         ("at", False, {("audio missing", "avt"), ("text missing", "avt")}),
-        ("v", True, {(name, "avt") for name in ("lost pictures", "occlusion", "blur")}),
+        ("v", True, {(name, "avt") for name in ("dropped frames", "occlusion", "blur")}),
         ("av", False, {(f"{name} missing", "avt") for name in ("audio", "video")}),
         ("t", True, {("word errors", "avt")}),
     ],
 )
 def test_a_subset_that_the_model_sees_as_another_is_scored_once(able, media, expected):
-    suite = Suite(0, able, media, None, 16)
+    suite = RobustnessSuite(able, media, Context(0, None, 16))
     asked = suite.views()
     found = {name: Predictions(["u"], np.zeros(1, np.int64), np.eye(2, dtype=np.float32)[:1]) for name in asked}
     curves = suite.result(found, 2).curves
-    assert len(curves) == len({(curve.disturbance.name) for curve in curves})
+    assert len(curves) == len({(curve.perturbation.title) for curve in curves})
     assert {name for name, _ in names(suite.result(found, 2))} == {name for name, _ in expected}
 
 
-def test_nothing_disturbed_is_the_plain_score_and_everything_missing_that_without_it(result):
+def test_nothing_perturbed_is_the_plain_score_and_everything_missing_that_without_it(result):
     for curve in result.robustness.curves:
-        assert set(curve.points) == set(curve.disturbance.levels)
+        assert set(curve.points) == set(curve.perturbation.levels)
         assert {one.count for one in (curve.clean, *curve.points.values())} == {9}
-        if curve.shown in result.subsets:
-            assert curve.clean.main() == result.subsets[curve.shown].scores.main()
-    missing = next(curve for curve in result.robustness.curves if curve.disturbance.name == "text missing")
-    assert missing.points[100.0].main() == result.subsets["av"].scores.main()
+        if curve.subset in result.subsets:
+            assert curve.clean.values == result.subsets[curve.subset].scores.values
+    missing = next(curve for curve in result.robustness.curves if curve.perturbation.title == "text missing")
+    assert missing.points[100.0].values == result.subsets["av"].scores.values
 
 
 def test_the_same_seed_gives_the_same_curves(result, saved_model, shards):
@@ -74,7 +77,7 @@ def test_who_lacks_a_modality_at_one_share_does_at_every_higher_one():
     keys = [f"u{n}" for n in range(400)]
     truth = np.zeros(400, np.int64)
     own, without = (Predictions(keys, truth, np.eye(2, dtype=np.float32)[[n] * 400]) for n in (0, 1))
-    lacking = [mixed(own, without, share, 0, "x").answers for share in (0.0, 0.3, 0.7, 1.0)]
+    lacking = [replace_share(own, without, share, 0, "x").answers for share in (0.0, 0.3, 0.7, 1.0)]
     assert [answers.mean() for answers in lacking] == pytest.approx([0, 0.3, 0.7, 1], abs=0.08)
     assert all((more >= less).all() for less, more in pairwise(lacking))
 
@@ -91,20 +94,43 @@ def test_the_files_hold_every_point_and_a_plain_report_leaves_them(result, saved
     assert (tmp_path / "test_robustness.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_figure_has_a_panel_per_disturbance(result):
-    panels = [axis for axis in robustness_figure(result.robustness, 0.25).axes if axis.get_visible()]
+def test_the_figure_has_a_panel_per_perturbation(result):
+    panels = [axis for axis in robustness_figure(result.robustness, {"ua": 0.25}).axes if axis.get_visible()]
     assert [axis.get_title() for axis in panels] == [
         *("white noise", "babble", "word errors", "audio missing", "text missing"),
     ]
 
 
-def test_nothing_to_disturb_is_said(result):
-    nothing = Suite(0, "", True, None, 16).result({}, 4)
-    assert "No disturbance applies" in robustness_markdown(nothing, result.about, 0.25)
-    robustness_figure(nothing, 0.25)
+def test_nothing_to_perturb_is_said(result):
+    nothing = RobustnessSuite("", True, Context(0, None, 16)).result({}, 4)
+    assert "No perturbation applies" in robustness_markdown(nothing, result.about, {"ua": 0.25})
+    robustness_figure(nothing, {"ua": 0.25})
 
 
-def test_every_level_lies_beyond_the_one_before():
-    for one in (*CHANGES, *ABSENCES):
-        falling = one.unit == "dB SNR"
-        assert list(one.levels) == sorted(one.levels, reverse=falling)
+def test_every_level_is_harder_than_the_one_before():
+    for one in (*(PERTURBATIONS.get(name) for name in PERTURBATIONS), *MISSING_MODALITY):
+        assert one.higher_is_harder == (one.unit != "dB SNR")
+        assert list(one.levels) == sorted(one.levels, reverse=not one.higher_is_harder)
+
+
+@pytest.mark.parametrize("levels", [(), (1.0, 1.0), (1.0, 3.0, 2.0)])
+def test_levels_that_neither_rise_nor_fall_are_refused(levels):
+    with pytest.raises(UserError, match="levels"):
+        Perturbation("x", "a", "dB", levels)
+
+
+def test_a_registered_perturbation_has_a_curve_a_table_and_a_panel(monkeypatch, saved_model, shards):
+    silence = Perturbation(
+        "silence",
+        "a",
+        "% of the samples",
+        (50.0, 100.0),
+        ("a", "avt"),
+        apply=lambda batch, level, context: {**batch, "waveform": batch["waveform"] * (1 - level / 100)},
+    )
+    monkeypatch.setitem(PERTURBATIONS._things, "silence", silence)
+    found = evaluate(saved_model, data_of(shards), robustness_seed=3)
+    assert [c.subset for c in found.robustness.curves if c.perturbation is silence] == ["a", "avt"]
+    assert "## Silence" in robustness_markdown(found.robustness, found.about, found.baselines["majority"])
+    titles = [axis.get_title() for axis in robustness_figure(found.robustness, {}).axes]
+    assert "silence" in titles

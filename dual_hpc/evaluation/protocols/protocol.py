@@ -1,0 +1,134 @@
+"""What an evaluation protocol is: which labels count, and which utterances train, validate and test.
+
+The rule: selection never sees the test fold. The validation split, which chooses checkpoints and settings, is drawn
+inside the training pool or is the corpus's own.
+
+Everything here is a pure function of the utterances' metadata and the `data` section, so every rank, every restart and
+every later evaluation draws the same split. Only labelled utterances are numbered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from dual_hpc.errors import UserError
+from dual_hpc.evaluation.protocols.split import draw_validation, own_split_or_session
+from dual_hpc.registry import Registry
+
+if TYPE_CHECKING:
+    from dual_hpc.config.schema import DataConfig
+    from dual_hpc.data.format.sample import Utterance
+
+Split = dict[str, list[int]]  # "train", "validation", "test" -> positions in the list of utterances
+SPLITS = ("train", "validation", "test")
+_NO_MAJORITY = {"xxx", ""}  # IEMOCAP writes xxx where the raters did not agree
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """One way to read a corpus as a classification task.
+
+    Attributes:
+        name: the value of `data.protocol`.
+        corpus: the only corpus it is defined on; None for any.
+        classes: display names; the position is the class number. Empty: the labels found (`with_labels_of`).
+        label_map: the corpus's spelling, in lower case, to the class number.
+        folds: the values of `data.test_fold`, each of which holds out another part; empty: there is one division.
+        split_of: an utterance and `data.test_fold` -> one of `SPLITS`; UserError: it cannot be told.
+    """
+
+    name: str
+    corpus: str | None
+    classes: tuple[str, ...]
+    label_map: Mapping[str, int]
+    folds: tuple[int, ...] = ()
+    split_of: Callable[[Utterance, int], str] = own_split_or_session
+
+    def label_of(self, utterance: Utterance) -> int | None:
+        """The class number of an utterance; None when the protocol leaves it out."""
+        if utterance.label is None:
+            return None
+        return self.label_map.get(utterance.label.strip().lower())
+
+    def labels_of(self, utterances: Iterable[Utterance]) -> list[int | None]:
+        """`label_of` each utterance, in order."""
+        return [self.label_of(utterance) for utterance in utterances]
+
+    def with_classes(self, classes: Sequence[str]) -> Protocol:
+        """The same protocol over given classes, each of which is its own label."""
+        return replace(self, classes=tuple(classes), label_map={name: number for number, name in enumerate(classes)})
+
+    def with_labels_of(self, utterances: Iterable[Utterance]) -> Protocol:
+        """The same protocol over the sorted labels of these utterances; its folds are their sessions."""
+        found = list(utterances)
+        labels = {(utterance.label or "").strip().lower() for utterance in found} - _NO_MAJORITY
+        sessions = sorted({u.session for u in found if u.split is None and u.session is not None})
+        return replace(self.with_classes(sorted(labels)), folds=self.folds or tuple(sessions))
+
+    def split(self, utterances: Sequence[Utterance], data: DataConfig) -> Split:
+        """The positions that train, validate and test; disjoint, each ascending.
+
+        Where the corpus names no validation part, one is drawn from the training pool by `data.validation`.
+
+        Raises:
+            UserError: other corpus than the protocol's, no such fold, no usable label, no split to be made, nothing to
+                train on.
+        """
+        self._check(utterances, data.test_fold)
+        parts: Split = {name: [] for name in SPLITS}
+        for number, utterance in enumerate(utterances):
+            if self.label_of(utterance) is not None:
+                parts[self.split_of(utterance, data.test_fold)].append(number)
+        if not parts["train"]:
+            raise UserError(f"data.protocol: {self.name} leaves no utterance to train on (see data.test_fold)")
+        if not parts["validation"]:
+            labels = {number: self.label_of(utterances[number]) for number in parts["train"]}
+            drawn = draw_validation(utterances, labels, data.validation, data.validation_fraction)
+            parts["train"] = [number for number in parts["train"] if number not in drawn]
+            parts["validation"] = sorted(drawn)
+        return parts
+
+    def _check(self, utterances: Sequence[Utterance], test_fold: int) -> None:
+        found = sorted({utterance.corpus for utterance in utterances})
+        if self.corpus is not None and any(corpus.lower() != self.corpus for corpus in found):
+            raise UserError(
+                f"data.protocol: {self.name} is defined on {self.corpus}, but data.shards hold {', '.join(found)}; "
+                "use the protocol of that corpus, or data.protocol=all"
+            )
+        if all(self.label_of(utterance) is None for utterance in utterances):
+            labels = sorted({utterance.label or "none" for utterance in utterances})[:12]
+            raise UserError(
+                f"data.protocol: no utterance carries a label of {self.name} "
+                f"({', '.join(self.classes) or 'any'}); labels found: {', '.join(labels) or 'no utterances at all'}"
+            )
+        # Protocol `all` takes its folds from the sessions that are there, of which there may be none.
+        if self.corpus is not None and self.folds and test_fold not in self.folds:
+            known = ", ".join(map(str, self.folds))
+            raise UserError(f"data.test_fold: {test_fold} is not a fold of {self.name}; use one of {known}")
+
+
+def define(
+    name: str,
+    corpus: str | None,
+    classes: Mapping[str, Iterable[str]],
+    folds: Sequence[int] = (),
+    split_of: Callable[[Utterance, int], str] = own_split_or_session,
+) -> Protocol:
+    """A protocol from its table: class -> the labels, as the corpus spells them, that belong to it."""
+    numbers = {label.lower(): number for number, labels in enumerate(classes.values()) for label in labels}
+    return Protocol(name, corpus, tuple(classes), numbers, tuple(folds), split_of)
+
+
+PROTOCOLS: Registry[Protocol] = Registry("protocol", "data.protocol")
+
+
+def get_protocol(name: str, utterances: Iterable[Utterance] = ()) -> Protocol:
+    """The protocol called `name`; one without classes of its own takes them, and its folds, from `utterances`.
+
+    Raises:
+        UserError: unknown name.
+    """
+    protocol = PROTOCOLS.get(name)
+    return protocol if protocol.classes else protocol.with_labels_of(utterances)
