@@ -2,8 +2,8 @@
 
 Two ranks train the smallest DUAL on synthetic clips, with dropout and augmentation on. Each job loses one rank to
 `kill -9`: at any moment, before a step, or at a point of the commit protocol. When a run is finished and kills are
-left, the next begins under the next ZeRO stage; every fourth run does not save beside its steps. Jobs are forked from a
-process that has imported torch and DeepSpeed, another one for every run: most kills hit the training, not its imports.
+left, the next begins under the next ZeRO stage; every fourth run saves synchronously. Jobs are forked from a process
+that has imported torch and DeepSpeed, another one for every run: most kills hit the training, not its imports.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from benchmarks import record
 from dual_hpc.config import load_config
 from dual_hpc.run.directory import RunDir
 from launch.job.ports import LOOPBACK, free_port
+from tests.distributed.fork_server import ForkServer
 from tests.distributed.history import final_state, samples
-from tests.distributed.nursery import Nursery
 
 RANK = Path(__file__).parents[1] / "tests" / "distributed" / "workers" / "train.py"
 RANKS, STEPS, STAGES = 2, 9, (1, 2, 3)
@@ -45,7 +45,7 @@ class Tally:
         where, stages: kills by place, and by ZeRO stage.
         steps: executed, repeated ones included.
         samples_lost, samples_repeated: of the finished runs' histories, against those of the undisturbed ones.
-        bit_equal: all finished runs equal the undisturbed ones in everything that `final_state` tells.
+        bit_equal: all finished runs equal the undisturbed ones in everything that `final_state` returns.
     """
 
     kills: int = 0
@@ -71,14 +71,16 @@ class Tally:
         self.bit_equal &= history == expected and final_state(run) == final_state(undisturbed)
 
 
-def job(nursery: Nursery, run: RunDir, victim: int | None = None, point: str = "", after: float = float("inf")) -> bool:
+def job(
+    fork_server: ForkServer, run: RunDir, victim: int | None = None, point: str = "", after: float = float("inf")
+) -> bool:
     """One job; True if it came to its end. The victim dies at `point`, or `after` so many seconds."""
     where = {"WORLD_SIZE": str(RANKS), "MASTER_ADDR": LOOPBACK, "MASTER_PORT": str(free_port())}
     began, processes = time.monotonic(), []
     for rank in range(RANKS):
         me = {"RANK": str(rank), "LOCAL_RANK": str(rank), "DIES": str(victim), "SAMPLES": str(run.path)}
         arguments = [run.path, *([point] if point else [])]
-        processes.append(nursery.start(RANK, arguments, where | me, run.logs / f"rank-{rank}.log"))
+        processes.append(fork_server.start(RANK, arguments, where | me, run.logs / f"rank-{rank}.log"))
     while any(process.poll() is None for process in processes):
         if victim is not None and time.monotonic() - began > after:
             processes[victim].kill()
@@ -96,24 +98,24 @@ def job(nursery: Nursery, run: RunDir, victim: int | None = None, point: str = "
 def chaos(kills: int, folder: Path, shards: Path, chance: random.Random) -> Tally:
     """Kill so often; every run is led to its end."""
     tally, undisturbed = Tally(), {}
-    nursery = Nursery()
+    fork_server = ForkServer()
     for stage in STAGES:
         began = time.monotonic()
         undisturbed[stage] = new_run(folder, f"whole-{stage}", shards, stage)
-        job(nursery, undisturbed[stage])
+        job(fork_server, undisturbed[stage])
         seconds = time.monotonic() - began
     while tally.kills < kills:
-        nursery.close()
-        nursery = Nursery()
+        fork_server.close()
+        fork_server = ForkServer()
         stage = STAGES[tally.runs % len(STAGES)]
         asynchronous = tally.runs % 4 != 3
         run = new_run(folder, f"killed-{tally.runs}", shards, stage, asynchronous)
         while True:
             if tally.kills >= kills:
-                job(nursery, run)
+                job(fork_server, run)
                 break
             where, victim, strike = draw(chance, seconds)
-            if job(nursery, run, victim, **strike):
+            if job(fork_server, run, victim, **strike):
                 break
             tally.kills += 1
             tally.where[where] += 1
@@ -122,12 +124,12 @@ def chaos(kills: int, folder: Path, shards: Path, chance: random.Random) -> Tall
         tally.add(run, undisturbed[stage])
         same = "as" if tally.bit_equal else "NOT as"
         print(f"run {tally.runs} has ended {same} the undisturbed one", file=sys.stderr, flush=True)
-    nursery.close()
+    fork_server.close()
     return tally
 
 
 def draw(chance: random.Random, seconds: float) -> tuple[str, int, dict[str, Any]]:
-    """Where the next job dies in words, which rank, and how `job` brings it about."""
+    """Where the next job is killed (as text), which rank, and the arguments of `job` for it."""
     kind, victim = chance.choice(("moment", "step", "save")), chance.randrange(RANKS)
     if kind == "moment":
         return "at any moment", victim, {"after": chance.uniform(0, seconds)}
@@ -160,7 +162,7 @@ def make_shards(folder: Path) -> Path:
 
 
 def report(tally: Tally, seconds: float) -> Path:
-    """Write `results/chaos.json` and a table beside it."""
+    """Write `results/chaos.json` and a table next to it."""
     facts = {
         "name": "chaos",
         "machine": record.machine(),

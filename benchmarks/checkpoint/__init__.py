@@ -1,3 +1,3 @@
 """What saving costs a training."""
 
-STEPS = 6  # behind every save: enough for one to end beside them
+STEPS = 6  # after every save: enough for it to end meanwhile

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.checkpoint`: what saving costs a training, beside what DeepSpeed and PyTorch offer for it.
+"""`python -m benchmarks.checkpoint`: what saving costs a training, compared with DeepSpeed and PyTorch.
 
 Two ranks hold a DUAL of ten million parameters under ZeRO 1 and save it in turn by each way, interleaved, in one
 process group: this project's saver, synchronous and asynchronous; DeepSpeed's `save_checkpoint`; and
@@ -47,7 +47,7 @@ def main() -> None:
     note = (
         f"{RANKS} ranks, ZeRO 1, fp32, {size:.0f} MiB per checkpoint; medians of {args.rounds} interleaved rounds; an "
         f"optimiser step takes {step:.3f} s. Blocked: the training's thread waits. Delay: how much later {STEPS} steps "
-        "end that follow a save, its end included; on two cores, writing beside two ranks takes its time from them. "
+        "end that follow a save, its end included; on two cores, writing takes its time from the two ranks. "
         "Memory: the peak above what the process held before. Only ours hashes and flushes to the disk."
     )
     path = record.write("checkpoint", rows, note, step_seconds=step, medians=found, starts=starts, rounds=figures)
@@ -64,7 +64,7 @@ def summary(rows: list[dict[str, float]], nothing: list[dict[str, float]]) -> di
 
 
 def saving(found: dict[str, dict[str, float]], step: float) -> list[dict[str, Any]]:
-    """Each of our ways beside both of the others."""
+    """Each of our ways compared with the others."""
     rows = []
     for mode, peer in (
         ("synchronous", "DeepSpeed save_checkpoint"),

@@ -20,7 +20,7 @@ from dual_hpc.data.format.index import IndexedSample, Shard, ShardIndex, dataset
 from dual_hpc.data.format.sample import AUDIO_RATE, Utterance
 from dual_hpc.run.directory import RunDir
 from launch.job.ports import LOOPBACK, free_port
-from tests.distributed.nursery import Nursery, Rank, shared
+from tests.distributed.fork_server import ForkServer, Rank, shared
 
 WORKERS = Path(__file__).parent / "workers"
 
@@ -58,17 +58,19 @@ class Ranks:
 
 @pytest.fixture(scope="session")
 def start_ranks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Ranks]]:
-    """Start `workers/NAME.py` with the given arguments as so many ranks, by default in the nursery of all tests."""
+    """Start `workers/NAME.py` with the given arguments as so many ranks, by default by the shared fork server."""
     started: list[Ranks] = []
     logs = tmp_path_factory.mktemp("ranks")
 
-    def start(name: str, world_size: int, *arguments: object, nursery: Nursery | None = None, **environ: str) -> Ranks:
+    def start(
+        name: str, world_size: int, *arguments: object, fork_server: ForkServer | None = None, **environ: str
+    ) -> Ranks:
         where = {"MASTER_ADDR": LOOPBACK, "MASTER_PORT": str(free_port()), "WORLD_SIZE": str(world_size)}
         processes, outputs = [], []
         for rank in range(world_size):
             env = {**where, "RANK": str(rank), "LOCAL_RANK": str(rank), **environ}
             outputs.append(logs / f"ranks{len(started)}-{rank}.log")
-            processes.append((nursery or shared()).start(WORKERS / f"{name}.py", arguments, env, outputs[-1]))
+            processes.append((fork_server or shared()).start(WORKERS / f"{name}.py", arguments, env, outputs[-1]))
         started.append(Ranks(processes, outputs))
         return started[-1]
 
@@ -124,7 +126,7 @@ def _utterance(shard: int, place: int) -> Utterance:
 
 
 def _members(meta: Utterance) -> dict[str, bytes]:
-    """Noise whose loudness and pictures whose grey tell the label."""
+    """Noise whose loudness, and pictures whose grey, depend on the label."""
     number = ("angry", "happy", "sad").index(str(meta.label))
     members = {"json": meta.model_dump_json().encode()}
     if meta.has_audio:

@@ -24,7 +24,7 @@ SIZES = (2, 1, 3, 2)
 
 @pytest.fixture(scope="module")
 def toys(start_ranks: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Any]]:
-    """The folder of the small networks, and the results of each incarnation; frozen layer and buffer included."""
+    """The folder of the small networks, and the results of each job; frozen layer and buffer included."""
     root = tmp_path_factory.mktemp("elastic")
     results = []
     for size in SIZES:

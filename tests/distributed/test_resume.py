@@ -21,8 +21,8 @@ from dual_hpc.group import SingleProcess
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.journal import read, replay
 from dual_hpc.run.names import step_folder
+from tests.distributed.fork_server import ForkServer
 from tests.distributed.history import final_state, samples
-from tests.distributed.nursery import Nursery
 
 pytestmark = [pytest.mark.distributed, pytest.mark.timeout(1800)]
 # Everything random switched on: dropout, augmentation, modality dropout.
@@ -36,7 +36,7 @@ RANDOM = (
 
 
 # ZeRO stage -> (point, rank) of each kill: together every point of the protocol, a step, and a moment by chance.
-DEATHS = {
+KILLS = {
     1: [("renamed:1", 0), ("chance", 1)],
     2: [("made:2", 1), ("step:2", 0), ("renamed:2", 0)],
     3: [("manifest:2", 0), ("written:1", 1)],
@@ -47,29 +47,29 @@ DEATHS = {
 def whole(make_run: Callable[..., RunDir], start_ranks: Callable[..., Any]) -> Iterator[Callable[[int], RunDir]]:
     """A run that nothing happened to, by ZeRO stage, from processes that hash otherwise than those of the killed."""
     runs: dict[int, RunDir] = {}
-    nursery = Nursery(PYTHONHASHSEED="7")
+    fork_server = ForkServer(PYTHONHASHSEED="7")
 
     def run(stage: int) -> RunDir:
         if stage not in runs:
             runs[stage] = make_run(f"whole{stage}", f"training.zero_stage={stage}", *RANDOM)
-            start_ranks("train", 2, runs[stage].path, nursery=nursery, SAMPLES=str(runs[stage].path)).check()
+            start_ranks("train", 2, runs[stage].path, fork_server=fork_server, SAMPLES=str(runs[stage].path)).check()
         return runs[stage]
 
     yield run
-    nursery.close()
+    fork_server.close()
 
 
-@pytest.mark.parametrize("stage", list(DEATHS))
+@pytest.mark.parametrize("stage", list(KILLS))
 def test_kills_leave_no_trace_in_the_result(
     make_run: Callable[..., RunDir],
     start_ranks: Callable[..., Any],
     whole: Callable[[int], RunDir],
     stage: int,
 ) -> None:
-    beside = f"checkpoint.asynchronous={'false' if stage == 2 else 'true'}"
-    run = make_run(f"killed{stage}", f"training.zero_stage={stage}", beside, *RANDOM)
+    asynchronous = f"checkpoint.asynchronous={'false' if stage == 2 else 'true'}"
+    run = make_run(f"killed{stage}", f"training.zero_stage={stage}", asynchronous, *RANDOM)
     noted = {"SAMPLES": str(run.path)}
-    for point, rank in DEATHS[stage]:
+    for point, rank in KILLS[stage]:
         if point == "chance":
             ranks = start_ranks("train", 2, run.path, **noted)
             wait_for_a_step(run, ranks)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from launch.job.ports import LOOPBACK, free_port
-from tests.distributed.nursery import shared
+from tests.distributed.fork_server import shared
 
 pytest.importorskip("deepspeed")
 

@@ -75,7 +75,7 @@ def batches(step: int, world: World, accumulation: int, poison: float | None = N
 
 
 class Session:
-    """One incarnation."""
+    """One job."""
 
     def __init__(self, root: Path, stage: int, precision: str, world: World, seed: int = 0) -> None:
         torch.manual_seed(seed)
@@ -175,7 +175,7 @@ def halves(root: Path, stage: int, precision: str, world: World) -> object:
 
 
 def elastic(root: Path, stage: int, precision: str, world: World) -> object:
-    """Two steps on top of what earlier incarnations, of any number of ranks, have done; begun with other weights."""
+    """Two steps after those of earlier jobs with any number of ranks; started with other weights."""
     done = any(root.glob("checkpoints/step_*"))
     session = Session(root, stage, precision, world, seed=int(done))
     if done:

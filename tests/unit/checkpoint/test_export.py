@@ -1,4 +1,4 @@
-"""Exports appear whole, under a name that moves at once."""
+"""Exports appear complete, under a link that is replaced atomically."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def writing(text: str) -> object:
     return lambda folder: (folder / "model").write_text(text)
 
 
-def test_best_and_last_of_one_step_share_a_folder_and_what_nothing_names_goes(tmp_path: Path) -> None:
+def test_best_and_last_of_one_step_share_a_folder_and_exports_without_a_link_are_deleted(tmp_path: Path) -> None:
     root = tmp_path / "export"
     for step in (10, 20):
         publish(root, "best", step, writing(f"step {step}"))
@@ -27,7 +27,7 @@ def test_best_and_last_of_one_step_share_a_folder_and_what_nothing_names_goes(tm
     assert (root / "last" / "model").read_text() == "step 20"
 
 
-def test_a_copy_of_a_run_that_followed_links_goes_on(tmp_path: Path) -> None:
+def test_a_copy_of_a_run_in_which_links_became_folders_can_export(tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     for name in ("best", "last"):
         publish(tmp_path / "run", name, 3, writing("step 3"))
@@ -38,7 +38,7 @@ def test_a_copy_of_a_run_that_followed_links_goes_on(tmp_path: Path) -> None:
     assert sorted(path.name for path in copy.iterdir()) == ["best", "last", "step_00000006"]
 
 
-def test_a_failed_export_leaves_the_one_before(tmp_path: Path) -> None:
+def test_a_failed_export_keeps_the_one_before(tmp_path: Path) -> None:
     publish(tmp_path, "best", 10, writing("step 10"))
 
     def full(folder: Path) -> None:

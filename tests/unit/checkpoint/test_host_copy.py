@@ -1,4 +1,4 @@
-"""What is copied can be changed afterwards; what is written from the copy is what would have been written."""
+"""A later change of the state does not change the copy, whose file equals that of the state."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Stage(IntEnum):
 
 
 class Scaler:
-    """As DeepSpeed keeps one: an object that changes at every step."""
+    """Like DeepSpeed's: an object that changes at every step."""
 
     def __init__(self) -> None:
         self.scale = 2.0

@@ -1,4 +1,4 @@
-"""Cutting flat states at other places loses no element and pads with zeros only behind the end."""
+"""Partitioning flat states for another number of ranks loses no element and pads with zeros only at the end."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from dual_hpc.errors import EnvironmentFault
 def test_every_element_is_in_exactly_one_part(total: int, old: int, new: int, alignment: int) -> None:
     whole = torch.arange(1.0, total + 1)
     before, after = (math.ceil(total / (alignment * ranks)) * alignment for ranks in (old, new))
-    padded = torch.full((before * old,), float("nan"))  # padding is not to be believed
+    padded = torch.full((before * old,), float("nan"))  # padding may hold anything
     padded[:total] = whole
     parts = [
         slice_concatenated(list(padded.split(before)), total, rank * after, (rank + 1) * after) for rank in range(new)
     ]
     assert all(part.numel() == after for part in parts)
-    whole_again = torch.cat(parts)
-    assert torch.equal(whole_again[:total], whole) and not whole_again[total:].any()
+    concatenated = torch.cat(parts)
+    assert torch.equal(concatenated[:total], whole) and not concatenated[total:].any()
 
 
 def test_other_files_are_refused() -> None:

@@ -14,7 +14,7 @@ HOUR = 3600.0
 
 
 @given(st.sets(st.integers(0, 1000)), st.integers(1, 10))
-def test_the_newest_stay_and_the_rest_goes(steps: set[int], keep: int) -> None:
+def test_the_newest_are_kept_and_the_rest_is_deleted(steps: set[int], keep: int) -> None:
     gone = steps_to_delete(dict.fromkeys(steps, 0.0), keep)
     kept = steps - set(gone)
     assert gone == sorted(steps)[: len(gone)]
@@ -22,7 +22,7 @@ def test_the_newest_stay_and_the_rest_goes(steps: set[int], keep: int) -> None:
 
 
 @given(st.lists(st.floats(0.01, 3), max_size=40), st.integers(1, 3), st.floats(0.5, 8))
-def test_deleting_as_one_goes_leaves_milestones_at_most_one_save_later_than_asked(
+def test_deleting_after_every_save_leaves_milestones_at_most_one_save_later_than_configured(
     pauses: list[float], keep: int, hours: float
 ) -> None:
     saved: dict[int, float] = {}
@@ -44,7 +44,7 @@ def test_the_first_checkpoint_is_a_milestone_and_equal_times_are_not() -> None:
 
 
 @given(st.lists(st.none() | st.floats(0, 1), max_size=40), st.integers(1, 3), st.integers(0, 4))
-def test_deleting_as_one_goes_keeps_the_best_of_all_that_ever_were(
+def test_deleting_after_every_save_keeps_the_best_of_all_steps(
     history: list[float | None], last: int, best: int
 ) -> None:
     saved: dict[int, float] = {}
@@ -75,10 +75,10 @@ def test_each_rule_only_keeps_more_and_asking_again_changes_nothing(
     assert steps_to_delete(rest, last, hours, scores, best) == []
 
 
-def test_a_score_that_is_no_number_is_none() -> None:
+def test_a_score_that_is_nan_counts_as_none() -> None:
     assert steps_to_delete(dict.fromkeys((1, 2, 3), 0.0), 1, scores={1: float("nan"), 2: 0.1}, keep_best=1) == [1]
 
 
-def test_keeping_none_is_refused() -> None:
+def test_keep_last_below_one_is_an_error() -> None:
     with pytest.raises(ValueError, match="keep_last"):
         steps_to_delete({1: 0.0}, 0)

@@ -57,7 +57,7 @@ def test_a_damaged_file_of_the_newest_falls_back_to_the_one_before(
     assert len(choice.rejected) == 1 and choice.rejected[0].startswith("step_00000006: ")
 
 
-def test_checkpoints_of_which_none_is_usable_are_an_error_and_no_fresh_start(tmp_path: Path) -> None:
+def test_checkpoints_of_which_none_is_usable_are_an_error(tmp_path: Path) -> None:
     for step in (3, 6):
         truncate(save(tmp_path, step) / "a.pt")
     with pytest.raises(EnvironmentFault, match=r"step_00000006.*step_00000003") as caught:
@@ -65,14 +65,14 @@ def test_checkpoints_of_which_none_is_usable_are_an_error_and_no_fresh_start(tmp
     assert "\n" not in str(caught.value)
 
 
-def test_later_ones_are_left_out_when_going_back(tmp_path: Path) -> None:
+def test_later_checkpoints_are_ignored_for_a_rollback(tmp_path: Path) -> None:
     for step in (3, 6, 9):
         save(tmp_path, step)
     found = [select.latest_verified(tmp_path, SingleProcess(), up_to) for up_to in (None, 9, 8, 3, 2)]
     assert [choice and choice.manifest.step for choice in found] == [9, 9, 6, 3, None]
 
 
-def test_no_checkpoint_at_all_is_a_fresh_start(tmp_path: Path) -> None:
+def test_without_any_checkpoint_there_is_none_to_resume_from(tmp_path: Path) -> None:
     (tmp_path / "step_00000003.tmp").mkdir()
     assert select.latest_verified(tmp_path, SingleProcess()) is None
     assert select.latest_verified(tmp_path / "absent", SingleProcess()) is None
@@ -105,7 +105,7 @@ def test_a_checkpoint_may_be_a_link_to_another_folder(tmp_path: Path) -> None:
     assert choice is not None and choice.manifest.step == 3
 
 
-def test_a_folder_that_cannot_be_listed_is_no_fresh_start(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_listed_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "checkpoints").write_text("a file")
     with pytest.raises(EnvironmentFault, match="checkpoints cannot be read: Not a directory"):
         select.latest_verified(tmp_path / "checkpoints", SingleProcess())
@@ -133,7 +133,7 @@ def test_a_manifest_cannot_name_files_outside_its_folder(name: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["[]", "null", "{", '{"digest": "x"}', '"digest"', "[" * 100_000])
-def test_anything_else_named_manifest_is_refused(tmp_path: Path, text: str) -> None:
+def test_any_other_content_of_manifest_json_is_an_error(tmp_path: Path, text: str) -> None:
     (tmp_path / "manifest.json").write_text(text)
     with pytest.raises(BadManifest):
         load(tmp_path)

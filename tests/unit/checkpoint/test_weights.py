@@ -1,4 +1,4 @@
-"""Weights come out of every stage's files as they went in, however many ranks wrote them."""
+"""The weights from every stage's files equal the model's, whatever number of ranks wrote them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ shapes = st.dictionaries(
 
 
 def partitions(value: torch.Tensor, ranks: int) -> list[torch.Tensor]:
-    """What each rank holds of a parameter under ZeRO 3; the padding is not to be believed."""
+    """What each rank holds of a parameter under ZeRO 3; the padding may hold anything."""
     size = math.ceil(value.numel() / ranks)
     padded = torch.full((size * ranks,), float("nan"), dtype=value.dtype)
     padded[: value.numel()] = value.flatten()
@@ -49,7 +49,7 @@ def zero3(groups: list[dict[str, torch.Tensor]], frozen: dict[str, torch.Tensor]
 
 
 @given(first=shapes, second=shapes, frozen=shapes, ranks=st.integers(1, 5))
-def test_what_zero_3_cut_is_whole_again(
+def test_weights_that_zero_3_has_partitioned_are_complete_again(
     first: dict[str, Any], second: dict[str, Any], frozen: dict[str, Any], ranks: int
 ) -> None:
     generator = torch.Generator().manual_seed(0)

@@ -189,7 +189,7 @@ class ValidationLoader:
 
 
 class Watchdog:
-    """Notes what it is told."""
+    """Records its calls."""
 
     def __init__(self) -> None:
         self.calls: list[str] = []

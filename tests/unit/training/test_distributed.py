@@ -22,7 +22,7 @@ def alone(tmp_path: Path) -> Iterator[World]:
     dist.destroy_process_group()
 
 
-def test_another_thread_agrees_in_a_group_of_its_own(alone: World) -> None:
+def test_another_thread_uses_another_group(alone: World) -> None:
     apart = alone.new_gloo_group()
     answers: list[object] = []
     thread = threading.Thread(target=lambda: answers.extend([apart.all_gather("theirs"), apart.broadcast({"a": 1})]))
@@ -33,7 +33,9 @@ def test_another_thread_agrees_in_a_group_of_its_own(alone: World) -> None:
     assert (apart.rank, apart.size, apart.device.type) == (0, 1, "cpu")
 
 
-def test_ranks_that_cannot_meet_are_told_what_to_set(alone: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ranks_that_cannot_connect_get_an_error_that_names_the_settings(
+    alone: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def unreachable(**_: object) -> None:
         raise RuntimeError("Gloo connectFullMesh failed with timeout\nmore")
 

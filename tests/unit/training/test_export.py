@@ -61,7 +61,7 @@ def test_the_newest_or_the_named_step_is_exported_in_float32(run: RunDir, tmp_pa
     assert not list(tmp_path.rglob("*.tmp"))
 
 
-def test_a_damaged_newest_is_passed_over_but_not_if_it_was_named(run: RunDir) -> None:
+def test_a_damaged_newest_is_skipped_but_an_error_if_it_was_asked_for(run: RunDir) -> None:
     file = run.checkpoints / "step_00000006" / "deepspeed" / "mp_rank_00_model_states.pt"
     file.write_bytes(file.read_bytes()[:-1])
     with pytest.raises(EnvironmentFault, match="step_00000006 is damaged"):
@@ -69,7 +69,7 @@ def test_a_damaged_newest_is_passed_over_but_not_if_it_was_named(run: RunDir) ->
     assert export_checkpoint(run.path).name == "checkpoint-3"
 
 
-def test_what_is_not_there_or_in_the_way_is_the_users_to_fix(run: RunDir, tmp_path: Path) -> None:
+def test_a_missing_checkpoint_and_an_existing_folder_are_user_errors(run: RunDir, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"step 4 .there are: 3, 6"):
         export_checkpoint(run.path, 4)
     with pytest.raises(UserError, match="exists"):

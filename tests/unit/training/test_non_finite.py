@@ -33,14 +33,14 @@ def test_a_run_ends_at_its_second_long_row_at_the_latest_and_never_for_a_shorter
 
 def test_the_end_names_samples_report_and_setting_in_one_line() -> None:
     steps = {4: [f"a{n}" for n in range(20)], 5: ["b"]}
-    for action, back, words in (
+    for action, back, text in (
         ("stop", None, "2 steps in a row; samples: a0"),
         ("stop", 3, "although the run went back to step 3 before"),
         ("roll back", None, "there is no checkpoint from before step 4"),
     ):
         error = non_finite_error(steps, Path("reports/non_finite-5.json"), action, back)  # type: ignore[arg-type]
         assert isinstance(error, UserError) and "\n" not in str(error)
-        assert words in str(error) and "and 5 more" in str(error)
+        assert text in str(error) and "and 5 more" in str(error)
         assert str(error).startswith("training.non_finite_limit") and "reports/non_finite-5.json" in str(error)
 
 

@@ -1,4 +1,4 @@
-"""A save in the background: who waits for whom, and what is known when it ends. The ranks are threads."""
+"""The saver: asynchronous saves, which checkpoints are kept, and what is resumed, also of earlier versions."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class Rank(SingleProcess):
 
 
 class Engine:
-    """Its state is one number, which the training goes on changing."""
+    """Its state is one number, which the training changes meanwhile."""
 
-    found: str | None = "deepspeed"  # what DeepSpeed says that it has loaded
+    found: str | None = "deepspeed"  # the folder that DeepSpeed reports as loaded
 
     def __init__(self) -> None:
         self.weight = torch.zeros(1)
@@ -47,7 +47,7 @@ class Engine:
 
 
 class Gate:
-    """Holds the saver at a point of the protocol; notes which thread came there."""
+    """Blocks the saver at a failpoint until it is opened; notes the thread."""
 
     def __init__(self) -> None:
         self.open = threading.Event()
@@ -86,7 +86,7 @@ def weight(folder: Path) -> float:
     return float(torch.load(folder / "deepspeed" / "weights.pt", weights_only=True))
 
 
-def test_the_training_goes_on_while_its_state_as_it_was_is_written(tmp_path: Path, gate: Gate) -> None:
+def test_the_state_at_the_start_of_a_save_is_written_while_the_training_changes_it(tmp_path: Path, gate: Gate) -> None:
     engine, state = Engine(), TrainingState(step=3)
     one = saver(tmp_path, engine)
     one.start(state)
@@ -102,7 +102,7 @@ def test_the_training_goes_on_while_its_state_as_it_was_is_written(tmp_path: Pat
     assert gate.thread == "checkpoint" and not one.pending and saved.seconds > 0
 
 
-def test_without_a_thread_the_save_has_landed_when_it_has_begun(tmp_path: Path, gate: Gate) -> None:
+def test_a_synchronous_save_is_done_when_start_returns(tmp_path: Path, gate: Gate) -> None:
     gate.open.set()
     one = saver(tmp_path, Engine(), asynchronous=False)
     one.start(TrainingState(step=3))
@@ -111,9 +111,7 @@ def test_without_a_thread_the_save_has_landed_when_it_has_begun(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("asynchronous", [True, False])
-def test_a_failure_is_told_when_the_save_is_finished_and_the_next_one_succeeds(
-    tmp_path: Path, asynchronous: bool
-) -> None:
+def test_a_failure_is_raised_by_wait_and_the_next_save_succeeds(tmp_path: Path, asynchronous: bool) -> None:
     one = saver(tmp_path / "root", Engine(), asynchronous=asynchronous)
     (tmp_path / "root").write_text("in the way")
     one.start(TrainingState(step=3))
@@ -206,3 +204,71 @@ def test_old_checkpoints_that_cannot_be_deleted_cost_no_new_one(
     one.start(TrainingState(step=6))
     assert one.wait().prune_error == "old checkpoints cannot be deleted: Device or resource busy"
     assert select.steps(tmp_path) == [3, 6]
+
+
+# Literally what the code of commit 0813ad0 wrote, and the file `latest` that it put next to its checkpoints.
+EARLIER = """\
+{
+ "digest": "f430fa6798f0f6e21f7654bc1d29b3cc050697df63800d40b26a5d8d0e2706ad",
+ "files": {
+  "deepspeed/x.pt": {
+   "bytes": 3,
+   "sha256": "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+  }
+ },
+ "format_version": 1,
+ "precision": "bf16",
+ "run_id": "ffffffffffffffffffffffffffffffff",
+ "state": {
+  "bad_samples": [],
+  "best_score": 0.5,
+  "best_step": 2,
+  "loader": {
+   "epoch": 1,
+   "samples_consumed": 48
+  },
+  "owes_validation": true,
+  "rolled_back": 3,
+  "score": null,
+  "settings": {
+   "optim.lr": 0.0001
+  },
+  "sick": {
+   "4": [
+    "u0"
+   ]
+  },
+  "skipped": 2,
+  "step": 4
+ },
+ "step": 4,
+ "world_size": 1,
+ "zero_stage": 1
+}
+"""
+
+
+def test_a_checkpoint_of_an_earlier_version_is_resumed(tmp_path: Path) -> None:
+    folder = tmp_path / "step_00000004"
+    (folder / "deepspeed").mkdir(parents=True)
+    (folder / "deepspeed" / "x.pt").write_bytes(b"abc")
+    (folder / "manifest.json").write_text(EARLIER)
+    (tmp_path / "latest").write_text("step_00000004\n")
+    one = Saver(tmp_path, validate({"optim": {"lr": 0.0001}}), Engine(), Rank())  # type: ignore[arg-type]
+    resumed = one.resume()
+    assert resumed is not None and (resumed.rejected, resumed.written_by) == ([], 1)
+    assert resumed.state == TrainingState(
+        step=4,
+        loader={"epoch": 1, "samples_consumed": 48},
+        best_score=0.5,
+        validation_pending=True,
+        skipped=2,
+        non_finite_steps={4: ["u0"]},
+        rolled_back=3,
+    )
+    resumed.state.step = 5
+    save(one, resumed.state)
+    assert select.steps(tmp_path) == [4, 5] and (tmp_path / "latest").exists()
+    other = Saver(tmp_path, validate({"optim": {"lr": 0.1}}), Engine(), Rank())  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=r"optim\.lr"):
+        other.resume()

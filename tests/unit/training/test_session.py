@@ -110,7 +110,7 @@ def test_a_save_that_fails_because_a_rank_is_gone_does_not_hide_why_the_training
 
 
 class Exporter:
-    """Fails as long as it is told to."""
+    """Fails while `full` is set."""
 
     def __init__(self) -> None:
         self.exported: list[int] = []

@@ -20,7 +20,7 @@ def requests(folder: Path, rank: int = 0, flag: StopFlag | None = None, **enviro
     return StopRequests(flag or StopFlag(), folder, rank, environ, margin=60)
 
 
-def test_nothing_asks_by_itself(tmp_path: Path) -> None:
+def test_by_default_nothing_asks_to_stop(tmp_path: Path) -> None:
     assert requests(tmp_path).reason() is None
 
 
@@ -50,7 +50,7 @@ def test_the_stop_file_is_looked_for_once_a_second(tmp_path: Path, monkeypatch: 
     assert asked.reason() == "stop file"
 
 
-def test_a_folder_that_nobody_can_look_into_asks_for_nothing(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_read_does_not_ask_to_stop(tmp_path: Path) -> None:
     assert requests(tmp_path / ("x" * 300)).reason() is None
 
 
@@ -62,7 +62,7 @@ def test_the_end_of_the_jobs_time_leaves_room_for_two_saves(tmp_path: Path) -> N
     assert requests(tmp_path, rank=1, DUAL_END_TIME="0").reason() is None
 
 
-def test_the_launchers_word_on_the_end_comes_before_slurms_and_nonsense_is_no_end() -> None:
+def test_the_end_time_of_the_launcher_comes_before_slurms_and_an_invalid_one_is_ignored() -> None:
     assert end_time({"DUAL_END_TIME": "5", "SLURM_JOB_END_TIME": "7"}) == 5
     assert end_time({"DUAL_END_TIME": "soon", "SLURM_JOB_END_TIME": "7"}) == 7
     assert end_time({"SLURM_JOB_END_TIME": "UNLIMITED"}) is None

@@ -1,4 +1,4 @@
-"""Signals become a flag, for this process and as long as it listens."""
+"""Signals set a flag, in this process and inside `stop_signals`."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def test_a_signal_sets_the_flag_and_the_first_one_names_the_reason(number: signa
         assert flag.reason == number.name
 
 
-def test_former_handlers_come_back() -> None:
+def test_former_handlers_are_restored() -> None:
     former = [signal.getsignal(number) for number in SIGNALS]
     with stop_signals():
         assert [signal.getsignal(number) for number in SIGNALS] != former
     assert [signal.getsignal(number) for number in SIGNALS] == former
 
 
-def test_a_signal_that_came_while_it_was_blocked_is_heard_and_the_mask_comes_back() -> None:
+def test_a_signal_sent_while_it_was_blocked_is_handled_and_the_mask_is_restored() -> None:
     former = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         # To this thread: one of the test runner's, which does not block it, would take it and end the process.
@@ -53,7 +53,7 @@ def test_a_forked_child_cannot_stop_the_run() -> None:
         assert flag.reason is None
 
 
-# A process that never comes back to Python: a mutex taken twice stands for a collective whose peer is gone.
+# A process that never comes back to Python: a mutex locked twice acts like a collective whose peer is gone.
 BLOCKED = """
 import ctypes, sys
 from dual_hpc.training.stopping import stop_signals

@@ -1,4 +1,4 @@
-"""A process that does not come further ends itself and shows where it stood; one that does is left alone."""
+"""A process that hangs ends itself and prints its stacks; one that makes progress does not."""
 
 from __future__ import annotations
 

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.distributed.nursery import Nursery
+from tests.distributed.fork_server import ForkServer
 
 pytestmark = [pytest.mark.distributed, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture
-def nursery() -> Iterator[Nursery]:
-    nursery = Nursery(imports=(), COLOUR="red")
-    yield nursery
-    nursery.close()
+def fork_server() -> Iterator[ForkServer]:
+    fork_server = ForkServer(imports=(), COLOUR="red")
+    yield fork_server
+    fork_server.close()
 
 
 @pytest.fixture
@@ -37,11 +37,11 @@ def script(tmp_path: Path) -> Path:
 
 
 def test_a_rank_has_its_own_arguments_environment_output_and_exit_code(
-    nursery: Nursery, script: Path, tmp_path: Path
+    fork_server: ForkServer, script: Path, tmp_path: Path
 ) -> None:
     outputs = [tmp_path / str(rank) for rank in range(3)]
     ranks = [
-        nursery.start(script, [word], {"RANK": str(number)}, outputs[number])
+        fork_server.start(script, [word], {"RANK": str(number)}, outputs[number])
         for number, word in enumerate((0, 3, "fail"))
     ]
     assert [rank.wait(300) for rank in ranks] == [0, 3, 1]
@@ -51,8 +51,8 @@ def test_a_rank_has_its_own_arguments_environment_output_and_exit_code(
         assert (said[-1] == "ValueError: on purpose") == (word == "fail")
 
 
-def test_a_kill_is_a_kill_and_the_others_live_on(nursery: Nursery, script: Path, tmp_path: Path) -> None:
-    first, second = (nursery.start(script, ["sleep"], {"RANK": "0"}, tmp_path / "out") for _ in range(2))
+def test_a_killed_rank_does_not_end_the_others(fork_server: ForkServer, script: Path, tmp_path: Path) -> None:
+    first, second = (fork_server.start(script, ["sleep"], {"RANK": "0"}, tmp_path / "out") for _ in range(2))
     first.kill()
     assert first.wait(300) == -signal.SIGKILL and second.poll() is None
     with pytest.raises(subprocess.TimeoutExpired):
@@ -62,10 +62,10 @@ def test_a_kill_is_a_kill_and_the_others_live_on(nursery: Nursery, script: Path,
     assert second.wait(300) == -signal.SIGTERM
 
 
-def test_ranks_end_with_their_nursery(script: Path, tmp_path: Path) -> None:
-    nursery = Nursery(imports=(), COLOUR="red")
-    rank = nursery.start(script, ["sleep"], {"RANK": "0"}, tmp_path / "out")
-    nursery.close()
+def test_ranks_end_with_their_fork_server(script: Path, tmp_path: Path) -> None:
+    fork_server = ForkServer(imports=(), COLOUR="red")
+    rank = fork_server.start(script, ["sleep"], {"RANK": "0"}, tmp_path / "out")
+    fork_server.close()
     assert rank.returncode == -signal.SIGKILL
     with pytest.raises(ProcessLookupError):
         os.kill(rank.pid, 0)

@@ -1,9 +1,9 @@
-"""Processes for ranks, by fork: torch and DeepSpeed are imported once, by a process that does nothing but fork.
+"""Ranks started by fork: a fork server imports torch and DeepSpeed once, and does nothing but fork.
 
 Importing them costs seconds of a processor, more than the work of most ranks that tests start. A forked rank is a
 process like any other, with memory, signals and a process group of its own; what it shares with its siblings is what
 was imported and the seed of Python's hashes. So a test whose point is that processes agree starts them from two
-nurseries.
+fork servers.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ _MESSAGE = 1 << 20
 class Rank:
     """A forked process; the part of `subprocess.Popen` that is needed of it."""
 
-    def __init__(self, nursery: Nursery, pid: int) -> None:
+    def __init__(self, fork_server: ForkServer, pid: int) -> None:
         self.pid = pid
         self.returncode: int | None = None  # negative: the signal
-        self._nursery = nursery
+        self._server = fork_server
 
     def poll(self) -> int | None:
         """The exit code; None as long as it runs."""
         if self.returncode is None:
-            self._nursery.listen(0)
+            self._server.receive(0)
         return self.returncode
 
     def wait(self, timeout: float = 600) -> int:
@@ -59,7 +59,7 @@ class Rank:
         while self.returncode is None:
             if time.monotonic() > deadline:
                 raise subprocess.TimeoutExpired(f"rank with process number {self.pid}", timeout)
-            self._nursery.listen(1)
+            self._server.receive(1)
         return self.returncode
 
     def send_signal(self, number: int) -> None:
@@ -73,7 +73,7 @@ class Rank:
         self.send_signal(signal.SIGKILL)
 
 
-class Nursery:
+class ForkServer:
     """The process that forks; ends, with all its ranks, when this object's process does."""
 
     def __init__(self, imports: Sequence[str] = IMPORTS, **environ: str) -> None:
@@ -94,18 +94,18 @@ class Nursery:
         self._socket.send(json.dumps(order).encode())
         before = set(self._ranks)
         while not set(self._ranks) - before:
-            self.listen(None)
+            self.receive(None)
         return self._ranks[(set(self._ranks) - before).pop()]
 
-    def listen(self, timeout: float | None) -> None:
-        """Take in what the nursery says; returns after `timeout` seconds or the first word."""
+    def receive(self, timeout: float | None) -> None:
+        """Receive the server's messages; returns after `timeout` seconds or the first message."""
         while select.select([self._socket], [], [], timeout)[0]:
             try:
                 message = self._socket.recv(_MESSAGE)
             except ConnectionResetError:
                 message = b""
             if not message:
-                raise RuntimeError(f"the nursery has ended with exit code {self._process.wait()}")
+                raise RuntimeError(f"the fork server has ended with exit code {self._process.wait()}")
             pid, code = json.loads(message)
             if code is None:
                 self._ranks[pid] = Rank(self, pid)
@@ -123,11 +123,11 @@ class Nursery:
 
 
 @cache
-def shared() -> Nursery:
+def shared() -> ForkServer:
     """One for all tests of this process."""
-    nursery = Nursery()
-    atexit.register(nursery.close)
-    return nursery
+    fork_server = ForkServer()
+    atexit.register(fork_server.close)
+    return fork_server
 
 
 def _serve(orders: socket.socket) -> dict[str, Any] | None:
@@ -142,7 +142,7 @@ def _serve(orders: socket.socket) -> dict[str, Any] | None:
                 signals.unregister(descriptor)
                 os.close(descriptor)
                 _, status = os.waitpid(pid, 0)
-                _tell(orders, pid, os.waitstatus_to_exitcode(status))
+                _report(orders, pid, os.waitstatus_to_exitcode(status))
                 continue
             message = orders.recv(_MESSAGE)
             if not message:
@@ -158,15 +158,15 @@ def _serve(orders: socket.socket) -> dict[str, Any] | None:
                 return dict(json.loads(message))
             children[os.pidfd_open(pid)] = pid
             signals.register(next(reversed(children)), select.POLLIN)
-            _tell(orders, pid, None)
+            _report(orders, pid, None)
 
 
-def _tell(orders: socket.socket, pid: int, code: int | None) -> None:
-    with suppress(OSError):  # nobody listens any more: the next order is the end
+def _report(orders: socket.socket, pid: int, code: int | None) -> None:
+    with suppress(OSError):  # the client is gone: the next read returns the end
         orders.send(json.dumps([pid, code]).encode())
 
 
-def _become(order: Mapping[str, Any]) -> None:
+def _run_rank(order: Mapping[str, Any]) -> None:
     output = os.open(order["output"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for descriptor in (1, 2):
         os.dup2(output, descriptor)
@@ -180,4 +180,4 @@ if __name__ == "__main__":
     for name in sys.argv[2:]:
         importlib.import_module(name)
     if (mine := _serve(socket.socket(fileno=int(sys.argv[1])))) is not None:
-        _become(mine)
+        _run_rank(mine)
