@@ -10,12 +10,17 @@ if TYPE_CHECKING:
     from launch.runs.plan import PlannedRun
 
 
-def add_run_arguments(parser: argparse.ArgumentParser) -> None:
-    """A configuration or an existing run, its data, and overrides."""
+def add_run_arguments(parser: argparse.ArgumentParser, existing: bool = True) -> None:
+    """A configuration or an existing run, its data, and overrides.
+
+    Args:
+        existing: --run is shown in the help; otherwise the verb refuses it.
+    """
+    continues = "continue this run with its own configuration"
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--preset", metavar="NAME", help="a configuration that ships with dual-hpc: demo, iemocap4 ...")
     source.add_argument("--config", metavar="FILE", help="a YAML configuration of your own")
-    source.add_argument("--run", metavar="NAME|DIR", help="continue this run with its own configuration")
+    source.add_argument("--run", metavar="NAME|DIR", help=continues if existing else argparse.SUPPRESS)
     parser.add_argument(
         "--shards", metavar="DIR", action="append", default=[], help="a folder of packed shards (repeat for several)"
     )

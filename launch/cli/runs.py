@@ -19,7 +19,8 @@ examples:
   dual-hpc runs --store $SCRATCH/dual_hpc
   dual-hpc runs --json | jq -r 'select(.state == "failed") | .name'
 
-With --json, a run has "kind": "run", a job of `submit -- VERB` has "kind": "job".
+With --json, a run has "kind": "run", a job of `submit -- VERB` has "kind": "job". "state" is the word that `status`
+and `why` show as well; "slurm_state" is Slurm's own word for the run's newest job.
 """
 
 

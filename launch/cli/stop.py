@@ -12,12 +12,12 @@ examples:
   dual-hpc resume trial-2              # later
   dual-hpc stop cv                     # all members of a sweep; `dual-hpc sweep --resubmit cv` resumes them
 
-A job that still waits is taken out of the queue.
+A job that still waits is removed from the queue.
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_target(parser)
+    add_target(parser, "a run or a sweep")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -32,7 +32,7 @@ STORE/sweeps/NAME/table.md and table.json, and logged to the sweep's own run in 
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_run_arguments(parser)
+    add_run_arguments(parser, existing=False)
     parser.add_argument("--profile", metavar="NAME|FILE", help="cluster profile; the same as launch.profile=NAME")
     parser.add_argument(
         "--grid", action="append", default=[], metavar="KEY=A,B", help="an axis of the grid (repeatable)"

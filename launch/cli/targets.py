@@ -44,11 +44,9 @@ def find_target(name: str, store: Path | None = None) -> Target:
         raise
 
 
-def add_target(parser: argparse.ArgumentParser) -> None:
+def add_target(parser: argparse.ArgumentParser, kinds: str = "a run, a sweep, or a job of `submit -- VERB`") -> None:
     """The argument that names it."""
-    parser.add_argument(
-        "target_name", metavar="NAME", help="a run, a sweep, or a job of `submit -- VERB`: its name, or its folder"
-    )
+    parser.add_argument("target_name", metavar="NAME", help=f"{kinds}: its name, or its folder")
     parser.add_argument("--store", metavar="DIR", help="where NAME is looked up (default: DUAL_STORE, see `runs`)")
 
 

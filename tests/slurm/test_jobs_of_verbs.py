@@ -39,7 +39,7 @@ def test_jobs_of_verbs_end_as_their_verbs_do(cluster: Any, tmp_path: Path) -> No
     cluster.dual("cancel", held)
     assert ended(cluster, held)["state"] == "cancelled" and cluster.why(held)["cause"] == "cancelled"
     seen = ended(cluster, refused)
-    assert (seen["state"], seen["exit_codes"]) == ("failed", [2])
+    assert (seen["state"], seen["exit_codes"]) == ("user error", [2])
     why = cluster.why(refused)
     assert why["cause"] == "user error" and "broken.csv" in why["sentence"]
     assert "dual-hpc: error: " in cluster.dual("logs", refused)
