@@ -1,1 +1,1 @@
-"""How things are started: the `dual-hpc` command, submission through submitit, cluster profiles, the demonstration."""
+"""How work gets onto machines: the `dual-hpc` command, submission through submitit, cluster profiles, the demo."""

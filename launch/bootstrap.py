@@ -3,8 +3,8 @@
 The archive is unpacked once per node, into a folder that only its user can write, and found by its content: a job that
 is requeued, or many ranks of one node, unpack it once. Nothing but the standard library.
 
-The signals that ask a job to stop wait from here on until the work itself listens: submitit's handlers would put a job
-back into the queue that was just told to stop, and without any handler they kill it.
+The signals that ask a job to stop are blocked from here on until the training handles them: submitit's handlers would
+requeue a job that was just asked to stop, and without any handler they kill it.
 """
 
 import hashlib
@@ -19,12 +19,12 @@ import zipfile
 
 
 def node_folder() -> str:
-    """A folder of this node and this user alone.
+    """A folder of this node that only this user can write.
 
-    A job that was submitted from within another one has been told of the other's TMPDIR, which may be gone.
+    A job that was submitted from within another one inherits the other's TMPDIR, which may be gone.
 
     Raises:
-        PermissionError: someone else has put a folder of this name there.
+        PermissionError: another user has made a folder of this name.
     """
     named = (os.environ.get(name, "") for name in ("SLURM_TMPDIR", "JOBSCRATCH", "TMPDIR"))
     base = next((place for place in named if os.path.isdir(place) and os.access(place, os.W_OK | os.X_OK)), "/tmp")
@@ -66,14 +66,14 @@ def main() -> None:
     os.execv(sys.executable, [sys.executable, "-u", os.path.join(code, "__main__.py"), *sys.argv[1:]])
 
 
-def run(words: list[str]) -> None:
+def run(arguments: list[str]) -> None:
     """What Python's own -m and -c do."""
-    words = words[1:] if words[0] == "-u" else words
-    sys.argv = words[1:]
-    if words[0] == "-m":
-        runpy.run_module(words[1], run_name="__main__", alter_sys=True)
+    arguments = arguments[1:] if arguments[0] == "-u" else arguments
+    sys.argv = arguments[1:]
+    if arguments[0] == "-m":
+        runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
     else:
-        exec(compile(words[1], "<string>", "exec"), {"__name__": "__main__"})
+        exec(compile(arguments[1], "<string>", "exec"), {"__name__": "__main__"})
 
 
 if __name__ == "__main__":

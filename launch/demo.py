@@ -1,4 +1,4 @@
-"""The main job from end to end, by the same commands a user would type: `make demo`.
+"""The whole workflow, by the commands that a user would type: `make demo`.
 
 Small synthetic corpora in the official layouts, shards, two ranks under DeepSpeed ZeRO, MLflow, evaluation, prediction.
 """
@@ -53,28 +53,30 @@ def main(argv: list[str] | None = None) -> int:
     seconds = time.monotonic() - start
     summary = summarise(json.loads((run / "reports" / "test_best.json").read_text()), run, seconds, answer)
     (out / "summary.json").write_text(json.dumps(summary, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-    _conclude(summary, store)
+    _print_summary(summary, store)
     return 0
 
 
 def clear(out: Path) -> None:
-    """An empty place for a demonstration; an earlier one makes room, and nothing else does.
+    """Make the folder empty: an earlier demonstration is deleted, anything else is refused.
 
     Raises:
-        UserError: the folder holds corpora or a store that no demonstration made, or cannot be made.
+        UserError: the folder holds corpora or a store of other origin, or cannot be made.
     """
-    mark = out / ".demo"  # there before anything else, so that a demonstration killed at any time is known as one
+    mark = out / ".demo"  # made first, so that a demonstration that was killed at any time is recognised
     made = [out / "corpora", out / "store"]
     known = mark.exists() or (out / "summary.json").exists()
     if not known and any(folder.exists() for folder in made):
-        raise UserError(f"--out: {out} holds corpora or a store that no demonstration made; choose another folder")
+        raise UserError(
+            f"--out: {out} holds corpora or a store that the demonstration did not make; choose another folder"
+        )
     for folder in made:
         shutil.rmtree(folder, ignore_errors=True)
     try:
         out.mkdir(parents=True, exist_ok=True)
         mark.touch()
     except OSError as error:
-        raise UserError(f"--out: {out} cannot be a folder to write in ({error.strerror})") from error
+        raise UserError(f"--out: {out} cannot be written ({error.strerror})") from error
 
 
 def summarise(report: dict[str, Any], run: Path, seconds: float, answer: dict[str, Any]) -> dict[str, Any]:
@@ -97,7 +99,7 @@ def _prepare(out: Path, store: Path, utterances: int) -> None:
 
 
 def raw_clip(corpus: Path) -> Path:
-    """A readable clip of a corpus the model was not trained on, as its release would hold it."""
+    """A readable clip of a corpus that the model was not trained on."""
     for clip in sorted(corpus.rglob("dia*_utt*.mp4")):
         try:
             probe(clip)
@@ -112,16 +114,16 @@ class _Failed(Exception):
         self.code = code
 
 
-def _step(*words: object) -> None:
-    """Show a command as a user would type it, and run it."""
-    command = [str(word) for word in words]
+def _step(*arguments: object) -> None:
+    """Print a command as a user would type it, and run it."""
+    command = [str(argument) for argument in arguments]
     print(f"\n$ dual-hpc {shlex.join(command)}", flush=True)
     code = dual_hpc(command)
     if code != 0:
         raise _Failed(code)
 
 
-def _conclude(summary: dict[str, Any], store: Path) -> None:
+def _print_summary(summary: dict[str, Any], store: Path) -> None:
     ua = {key: 100 * summary[key] for key in ("ua_majority", "ua_av", "ua_avt")}
     print(
         f"\nrun      {summary['run']}\n"

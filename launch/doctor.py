@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import importlib.util
 import os
 import platform
 import shutil
@@ -15,7 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import dual_hpc
 from dual_hpc.errors import one_line
+from dual_hpc.plugins import OWN
 
 State = Literal["ok", "note", "missing"]
 
@@ -25,7 +28,7 @@ class Finding:
     """One line of the table.
 
     Attributes:
-        state: "missing" fails the examination; "note" is something optional that is not there, or worth knowing.
+        state: "missing" fails `dual-hpc doctor`; "note" is optional and absent, or worth knowing.
         remedy: what to do; empty when nothing needs to be done.
     """
 
@@ -36,9 +39,10 @@ class Finding:
 
 
 def run_checks(store: Path) -> Iterator[Finding]:
-    """All findings, each as soon as it is known (importing torch and DeepSpeed takes seconds)."""
+    """Run all checks; yields each finding as soon as it is known (importing torch and DeepSpeed takes seconds)."""
     for what, check in (
         ("python", python),
+        ("own packages", own_packages),
         ("torch", torch),
         ("device", device),
         ("DeepSpeed", deepspeed),
@@ -47,6 +51,7 @@ def run_checks(store: Path) -> Iterator[Finding]:
         ("audio", audio),
         ("MLflow", mlflow),
         ("Slurm", slurm),
+        ("cluster profiles", profiles),
         ("store", lambda: writable(store)),
         ("free space and inodes", lambda: space(store)),
     ):
@@ -60,6 +65,25 @@ def run_checks(store: Path) -> Iterator[Finding]:
 
 def python() -> Finding:
     return Finding("", "ok", f"{platform.python_version()} in {sys.prefix}")
+
+
+def own_packages() -> Finding:
+    """`launch`, `shards` and `slurm` are common names: those that are imported must belong to this installation."""
+    root = Path(dual_hpc.__file__).resolve().parents[1]
+    found = {name: folder_of_package(name) for name in OWN}
+    wrong = {name: folder for name, folder in found.items() if folder != root / name}
+    if wrong:
+        listed = ", ".join(f"{name} is imported from {folder}" for name, folder in wrong.items())
+        remedy = f"install dual-hpc in a virtual environment of its own, without PYTHONPATH; expected below {root}"
+        return Finding("", "missing", listed, remedy)
+    return Finding("", "ok", f"{dual_hpc.__version__}, {', '.join(OWN)} in {root}")
+
+
+def folder_of_package(name: str) -> Path | None:
+    """The folder that `import name` loads; None if there is none."""
+    spec = importlib.util.find_spec(name)
+    places = list(spec.submodule_search_locations or ()) if spec is not None else []
+    return Path(places[0]).resolve() if places else None
 
 
 def torch() -> Finding:
@@ -78,7 +102,12 @@ def device() -> Finding:
         names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
         product = float((torch.ones(64, 64, device="cuda") @ torch.ones(64, 64, device="cuda")).sum())
         state: State = "ok" if product == 64.0**3 else "missing"
-        return Finding("", state, f"{len(names)} x {names[0]}", "" if state == "ok" else "the device computes wrongly")
+        return Finding(
+            "",
+            state,
+            f"{len(names)} x {names[0]}",
+            "" if state == "ok" else "the GPU gives wrong results: use another one",
+        )
     return Finding("", "note", f"no CUDA device; {len(os.sched_getaffinity(0))} cores", "training runs on the CPU")
 
 
@@ -142,7 +171,7 @@ def audio() -> Finding:
     file.seek(0)
     back, _ = soundfile.read(file, dtype="float32")
     if np.abs(back - wave).max() > 1e-3:
-        return Finding("", "missing", "FLAC comes back changed", "install soundfile from a wheel (`make setup`)")
+        return Finding("", "missing", "FLAC changes the samples", "install soundfile from a wheel (`make setup`)")
     return Finding("", "ok", f"FLAC through soundfile {soundfile.__version__}")
 
 
@@ -152,18 +181,30 @@ def mlflow() -> Finding:
 
 def slurm() -> Finding:
     if shutil.which("sbatch") is None:
-        return Finding("", "note", "no sbatch", "jobs run here with the profile local; slurm/devcluster brings one up")
+        return Finding(
+            "",
+            "note",
+            "no sbatch",
+            "jobs run here with the profile local; slurm/devcluster/up starts a Slurm on this machine",
+        )
     answer = subprocess.run(["sinfo", "--noheader", "--format=%P %D"], capture_output=True, text=True, timeout=20)
     if answer.returncode != 0:
-        said = (answer.stderr.strip().splitlines() or ["sinfo fails"])[0][:120]
-        return Finding("", "note", said, "is the controller up, is SLURM_CONF right?")
+        message = (answer.stderr.strip().splitlines() or ["sinfo fails"])[0][:120]
+        return Finding("", "note", message, "check that slurmctld runs and that SLURM_CONF names its configuration")
     account = shutil.which("sacct") is not None
     partitions = ", ".join(f"{name} ({nodes})" for name, nodes in map(str.split, answer.stdout.splitlines()))
     return Finding("", "ok", f"partitions (nodes): {partitions}; sacct {'yes' if account else 'no'}")
 
 
+def profiles() -> Finding:
+    from launch.cluster.profiles import load_profile, profile_names
+
+    found = [f"{name}: {load_profile(name).description}" for name in profile_names()]
+    return Finding("", "ok" if found else "missing", "\n".join(found), "" if found else "install dual-hpc again")
+
+
 def writable(store: Path) -> Finding:
-    """Write, flush and rename, as checkpoints do; a store that is not there yet is not made."""
+    """Write, flush and rename a file, as checkpoints do; a store that does not exist is not made."""
     remedy = "set DUAL_STORE to a folder you can write"
     place = _nearest(store)
     try:
@@ -185,12 +226,12 @@ def space(store: Path) -> Finding:
     gigabytes, inodes = usage.f_bavail * usage.f_frsize / 1e9, usage.f_favail
     found = f"{gigabytes:,.0f} GB, {inodes:,} inodes" if usage.f_files else f"{gigabytes:,.0f} GB"
     if gigabytes < 2 or (usage.f_files and inodes < 5_000):
-        return Finding("", "missing", found, f"make room under {place}, or set DUAL_STORE elsewhere")
+        return Finding("", "missing", found, f"free space under {place}, or set DUAL_STORE to another file system")
     return Finding("", "ok", found)
 
 
 def _nearest(store: Path) -> Path:
-    """The store, or what is there of the way to it."""
+    """The store, or the nearest folder above it that exists."""
     return next(folder for folder in [store.resolve(), *store.resolve().parents] if folder.exists())
 
 

@@ -1,4 +1,4 @@
-"""Settings that are right one by one and make no model together: told before a job waits for them."""
+"""Settings that are valid one by one and contradict each other: refused before a job is submitted."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dual_hpc.errors import UserError
 
 
 def check_model(model: ModelConfig) -> None:
-    """Refuse what no data can make good.
+    """Refuse settings of which no model can be built.
 
     Raises:
         UserError: naming the settings that contradict each other.

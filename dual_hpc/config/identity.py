@@ -1,4 +1,4 @@
-"""What of a configuration decides a run's numbers, and what may change while the run goes on."""
+"""Which settings decide a run's numbers, and which may change when the run continues."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read a preset or a YAML file, apply `key=value` overrides, and say which key is wrong if one is."""
+"""Read a preset or a YAML file and apply `key=value` overrides; an error names the key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where things live: paths come from the environment, so that a configuration moves between clusters unchanged."""
+"""Paths: they come from the environment, so that a configuration moves between clusters unchanged."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def expand(text: str, setting: str, environ: Mapping[str, str] | None = None) ->
         raise UserError(f"{setting}: the environment variable {name} is not set (value {text!r})")
 
     if "\0" in text:
-        raise UserError(f"{setting}: no path holds the character NUL (value {text!r})")
+        raise UserError(f"{setting}: a path must not contain the character NUL (value {text!r})")
     path = os.path.expanduser(_VARIABLE.sub(value, text))
     if path.startswith("~"):
-        raise UserError(f"{setting}: there is no home folder {path.split('/')[0]} (value {text!r})")
+        raise UserError(f"{setting}: the home folder {path.split('/')[0]} does not exist (value {text!r})")
     return path
 
 

@@ -1,6 +1,6 @@
 """Every setting with its default: for the terminal, and as `docs/settings.md`.
 
-`python -m dual_hpc.config.reference > docs/settings.md` writes the page anew.
+`python -m dual_hpc.config.reference > docs/settings.md` writes the page again.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class Setting:
     """One line of the reference.
 
     Attributes:
-        key: as it stands in an override, `section.key`.
-        default: as it is written in YAML.
-        meaning: choices or bounds, and the description; "" where the name says it.
+        key: as written in an override, `section.key`.
+        default: as written in YAML.
+        meaning: choices or bounds, and the description; "" where the name is enough.
     """
 
     key: str
@@ -35,7 +35,7 @@ class Setting:
 
 
 def settings(section: type[BaseModel] = RunConfig, prefix: str = "") -> Iterator[Setting]:
-    """All of them, in the schema's order, a section after the settings beside it."""
+    """All of them, in the schema's order, sections after single settings."""
     inner = []
     for name, field in section.model_fields.items():
         kind = field.annotation
@@ -55,13 +55,13 @@ def listing() -> str:
 
 
 def page() -> str:
-    """As Markdown: a table per section, under the section's own words."""
+    """As Markdown: a table per section, below the section's docstring."""
     rows = list(settings())
     lines = [
         "# Settings",
         "",
         "Each is an override `key=value` of a preset or of your YAML file, and a line of the run's `config.yaml`. The",
-        "defaults are those of a file that says nothing; `dual_hpc/config/presets` holds what a preset changes.",
+        "defaults are those of an empty file; `dual_hpc/config/presets` holds what a preset changes.",
     ]
     for title, section in _sections(RunConfig):
         own = [one for one in rows if one.key.rpartition(".")[0] == title]
@@ -86,10 +86,10 @@ def _text(value: Any) -> str:
 def _meaning(field: FieldInfo) -> str:
     choices = ", ".join(map(str, _choices(field.annotation)))
     bounds = [f"{sign} {getattr(rule, name):,}" for rule in field.metadata for name, sign in _bounds(rule)]
-    said = field.description or ""
-    if choices and all(choice in said for choice in choices.split(", ")):
+    description = field.description or ""
+    if choices and all(choice in description for choice in choices.split(", ")):
         choices = ""
-    return "; ".join(part for part in (choices, " and ".join(bounds), said) if part)
+    return "; ".join(part for part in (choices, " and ".join(bounds), description) if part)
 
 
 def _bounds(rule: object) -> Iterator[tuple[str, str]]:

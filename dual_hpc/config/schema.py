@@ -1,7 +1,7 @@
 """The typed configuration of a run: one section per component, unknown keys refused.
 
 Every default is the value a researcher would start from on one GPU; presets (`presets/*.yaml`) change what a corpus
-needs. Units stand in the names or the comments.
+needs. Units are in the names or the comments.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ class Section(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _unsurprising(cls, value: Any, info: ValidationInfo) -> Any:
-        """What is left empty is empty, and a section has its defaults then.
+    def _coerce(cls, value: Any, info: ValidationInfo) -> Any:
+        """An empty value becomes an empty text, list or mapping, and an empty section its defaults.
 
-        `true` is no number, although Python counts with it; neither is one that clocks and counters cannot hold.
+        `true` is not a valid number, although Python takes it for 1; neither is one that overflows clocks and counters.
         """
         kind = cls.model_fields[info.field_name or ""].annotation
         holder = get_origin(kind) or kind
@@ -100,7 +100,7 @@ class EncoderConfig(Section):
     """
 
     path: str | None = Field(None, description="folder of a pretrained encoder")
-    config: dict[str, Any] = Field(default_factory=dict, description="of a new encoder, where there is no path")
+    config: dict[str, Any] = Field(default_factory=dict, description="of a new encoder, without path")
     trainable: Annotated[Literal["all", "none"] | int, BeforeValidator(_layers)] = Field(
         "all", description="'all', 'none', or the number of top layers that are fine-tuned"
     )
@@ -196,13 +196,13 @@ class CheckpointConfig(Section):
     every_steps: int = Field(0, ge=0, description="0 means once per epoch")
     every_minutes: float = Field(20.0, gt=0)
     asynchronous: bool = Field(
-        True, description="write while training goes on, from a copy in host memory; false needs no copy and waits"
+        True, description="write in the background, from a copy in host memory; false: no copy, training waits"
     )
     keep_last: int = Field(2, ge=1)
     keep_hours: float = Field(0.0, ge=0, description="also keep one checkpoint every so many hours; 0 keeps none")
     keep_best: int = Field(0, ge=0, description="also keep the checkpoints of so many best validations")
     margin_seconds: float = Field(60.0, ge=0, description="a job saves when less than this and two saves are left")
-    give_up_minutes: float = Field(10.0, gt=0, le=30_000, description="asked to stop, a rank ends itself after this")
+    give_up_minutes: float = Field(10.0, gt=0, le=30_000, description="a rank asked to stop exits after this time")
 
 
 def _tag_name(name: str) -> str:

@@ -1,4 +1,4 @@
-"""A configuration's first mistake in one line that names the key and, where it can, the right one."""
+"""A configuration's first error in one line that names the key and, where possible, the right one."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ _TEXT = 60  # characters of a wrong value that are shown
 
 def explain(error: ValidationError) -> str:
     """One line: unknown keys come first, because a misspelt key also makes others look missing."""
-    mistakes = error.errors()
-    first = next((m for m in mistakes if m["type"] == "extra_forbidden"), mistakes[0])
+    errors = error.errors()
+    first = next((m for m in errors if m["type"] == "extra_forbidden"), errors[0])
     location = [str(part) for part in first["loc"]]
     where = ".".join(location)
     if first["type"] == "extra_forbidden":
         return f"{where}: unknown key; {_advice(location)}"
-    said = first["msg"].removeprefix("Value error, ")
+    message = first["msg"].removeprefix("Value error, ")
     got = repr(first["input"])
     shown = got if len(got) <= _TEXT else f"{got[:_TEXT]}..."
     if first["type"] == "string_type" and isinstance(first["input"], (bool, int, float)):
-        said += """: put it in quotes, '"..."' in a shell"""
+        message += """: put it in quotes, '"..."' in a shell"""
     if first["type"] in ("list_type", "tuple_type"):
-        said += ": write [A, B]"
-    return f"{where}: {said[:1].lower()}{said[1:]} (got {shown})"
+        message += ": write [A, B]"
+    return f"{where}: {message[:1].lower()}{message[1:]} (got {shown})"
 
 
 def _advice(location: list[str]) -> str:
     *section, wrong = location
     keys = list(_all_keys(RunConfig))
     if wrong in keys and "." in wrong:
-        return f"in a file it stands as {wrong.split('.')[-1]}: below {wrong.split('.')[0]}:"
+        return f"in a file write {wrong.split('.')[-1]}: below {wrong.split('.')[0]}:"
     here = [key.rsplit(".", 1)[-1] for key in keys if key.split(".")[:-1] == section]
     near = difflib.get_close_matches(wrong.lower(), here, n=1, cutoff=0.85)
     near += [name for name in here if wrong.lower() in name.split("_")]

@@ -1,7 +1,7 @@
 """YAML as configurations are written in it: YAML 1.1 without its surprises.
 
-`1e-4` is a number; `1:30`, `010` and `2020-01-01` are text (YAML 1.1 reads 90, 8 and a date). A key may stand once in a
-mapping, where PyYAML lets the last one win in silence. What aliases multiply beyond all use is refused.
+`1e-4` is a number; `1:30`, `010` and `2020-01-01` are text (YAML 1.1 reads 90, 8 and a date). A mapping must
+not repeat a key (PyYAML silently takes the last one). A tree that aliases make too large is refused.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The run directory: everything a run knows lives there and only there (contract 4).
+"""The run directory: all data of a run are there and only there (contract 4).
 
     config.yaml       the resolved configuration
     run.json          identity: name, run id (the tag `dual.run_id` in MLflow), code version, time of submission
@@ -10,7 +10,7 @@
     code.zip          the code that its jobs run, with that of its plugins
     logs/  reports/
 
-A job carries the path and nothing else.
+A job is given the path and nothing else.
 """
 
 from __future__ import annotations
@@ -96,12 +96,12 @@ class RunDir:
         code_version: str = "unknown",
         plugins: Mapping[str, str] | None = None,
     ) -> RunDir:
-        """Make the directory, or take up the one that stands there if its configuration decides the same result.
+        """Make the directory, or open the existing one if its configuration decides the same result.
 
-        `run.json` is written last: a directory without it was never submitted and is made anew.
+        `run.json` is written last: a directory without it was never submitted and is made again.
 
         Raises:
-            UserError: a run of another configuration stands there.
+            UserError: a run of another configuration exists there.
             EnvironmentFault: the folder cannot be written.
         """
         run = cls(path)

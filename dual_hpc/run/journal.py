@@ -1,7 +1,7 @@
-"""`journal.jsonl`: every metric and event of a run, appended before anything else hears of it (contract 8).
+"""`journal.jsonl`: every metric and event of a run, appended before anything else receives it (contract 8).
 
 One line is one `write` on a file opened for appending, so a killed process leaves at most one torn line, at the end.
-Readers leave a torn line out; the next writer closes it before it goes on. After a resume the steps since the
+Readers leave a torn line out; the next writer ends it with a line break. After a resume the steps since the
 checkpoint are repeated: per (metric, step) the last writer wins.
 """
 
@@ -26,7 +26,7 @@ class Entry:
 
     Attributes:
         time_ms: Unix time in milliseconds.
-        end: byte position behind the line, from which a later `read` goes on.
+        end: byte position after the line, from which a later `read` continues.
         step: optimiser steps done; None for events outside the training.
         metrics: values by name; empty for events.
         event: its kind, with `fields`; None for metrics.
@@ -120,7 +120,7 @@ class Journal:
 
 
 def read(path: Path, start: int = 0) -> list[Entry]:
-    """The whole lines from byte `start` on; torn or foreign lines are left out. A missing file has no entries."""
+    """The entries from byte `start` on, none of a missing file; torn lines and lines of another form are left out."""
     try:
         with open(path, "rb") as file:
             file.seek(start)

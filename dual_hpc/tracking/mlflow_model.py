@@ -1,7 +1,7 @@
 """The exported model as an MLflow model: pyfunc from code and safetensors, nothing pickled.
 
 Its input is the batch of DUAL's `forward`, tensor by tensor; its output the probabilities [B, C]. The classes' names
-and the preprocessing (sample rate, picture size, frames per second) stand in the model's metadata.
+and the preprocessing (sample rate, picture size, frames per second) are in the model's metadata.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def labels(config: dict[str, Any]) -> list[str]:
 
 
 def signature(config: dict[str, Any]) -> ModelSignature:
-    """Named tensors in, probabilities out; -1 stands for batch, samples, frames and tokens."""
+    """Named tensors in, probabilities out; -1 is the size of batch, samples, frames and tokens."""
     import numpy as np
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec

@@ -1,7 +1,7 @@
-"""Where MLflow's data lie, and how one writer at a time gets there.
+"""Where MLflow's data are, for one writer at a time.
 
 Four processes that create a sqlite store at once break it for good, and sqlite on a network file system does not take
-several writers: every use of a sqlite store happens under one file lock beside the database.
+several writers: every use of a sqlite store happens under one file lock next to the database.
 """
 
 from __future__ import annotations
@@ -41,26 +41,26 @@ class Store:
 
     @property
     def artifacts(self) -> str | None:
-        """Artifact root for new experiments: beside the database; a server decides for itself."""
+        """Artifact root for new experiments: next to the database; a server decides for itself."""
         return None if self.database is None else (self.database.parent / "mlartifacts").as_uri()
 
     @contextmanager
-    def client(self, run: Path | None = None, patience: float = 60.0) -> Iterator[MlflowClient]:
+    def client(self, run: Path | None = None, timeout: float = 60.0) -> Iterator[MlflowClient]:
         """A client; for a sqlite store the only one at this time, for a server the only one of the run.
 
         Args:
             run: the folder of the run that is written; two writers would create it twice.
-            patience: seconds to wait for another writer.
+            timeout: seconds to wait for another writer.
 
         Raises:
-            EnvironmentFault: another writer keeps the store, or its file system has no locks.
+            EnvironmentFault: another writer holds the store's lock, or its file system has no locks.
         """
-        _import_mlflow()  # takes seconds, in which nobody should have to wait for the lock
+        _import_mlflow()  # takes seconds; nobody should wait for the lock meanwhile
         if self.database is not None:
             self.database.parent.mkdir(parents=True, exist_ok=True)
-            lock: AbstractContextManager[None] = _database_lock(self.database, patience)
+            lock: AbstractContextManager[None] = _database_lock(self.database, timeout)
         else:
-            lock = nullcontext() if run is None else file_lock(run / ".sync.lock", patience, required=False)
+            lock = nullcontext() if run is None else file_lock(run / ".sync.lock", timeout, required=False)
         with lock:
             if self.database is not None and not self.database.exists():
                 _create(self.database)
@@ -117,7 +117,7 @@ def newest_experiment(database: Path) -> str | None:
 
 
 def _create(database: Path) -> None:
-    """Make the tables beside it, then rename: MLflow takes its time, and tables half made are never repaired."""
+    """Make the tables in another file, then rename it: MLflow takes seconds, and never repairs half-made tables."""
     for leftover in database.parent.glob(f"{database.stem}.*.fresh*"):
         leftover.unlink()
     fresh = database.with_suffix(f".{uuid.uuid4().hex}.fresh")  # MLflow keeps a connection to each name it has met
@@ -130,8 +130,8 @@ def _client(uri: str) -> MlflowClient:
 
 
 def _import_mlflow() -> ModuleType:
-    # MLflow's defaults retry a dead server for minutes; the journal keeps everything, so failing soon costs nothing.
-    # Its migrations and models are chatty on stderr, where progress bars stand.
+    # By default MLflow retries a dead server for minutes; the journal keeps everything, so failing soon costs nothing.
+    # Its migrations and models write to stderr, where progress bars are.
     for name, value in (
         ("MLFLOW_DISABLE_TELEMETRY", "true"),
         ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1"),
@@ -149,10 +149,10 @@ def _import_mlflow() -> ModuleType:
 
 
 @contextmanager
-def _database_lock(database: Path, patience: float) -> Iterator[None]:
+def _database_lock(database: Path, timeout: float) -> Iterator[None]:
     with ExitStack() as stack:
         try:
-            stack.enter_context(file_lock(database.with_suffix(".lock"), patience))
+            stack.enter_context(file_lock(database.with_suffix(".lock"), timeout))
         except LocksUnsupported as error:
             raise EnvironmentFault(
                 f"{error}, so no sqlite store may be written there; set tracking.uri to a server, or sync from a "

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from dual_hpc.run.directory import RunDir, RunIdentity, Segment
 from dual_hpc.run.journal import Point, points, read, replay
+from dual_hpc.tracking.mlflow_format import ENDED, flatten, jobs_of, mlflow_name, report_metrics, status_of, with_best
 from dual_hpc.tracking.mlflow_model import log_model
 from dual_hpc.tracking.mlflow_store import Store, experiment_id, store_of
-from dual_hpc.tracking.mlflow_words import ENDED, flatten, jobs_of, mlflow_name, report_metrics, status_of, with_best
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -37,7 +37,7 @@ def sync(run: RunDir, *, artifacts: bool = True, model: Path | None = None) -> s
     Args:
         artifacts: also the curves, the reports and the configuration.
         model: a saved model directory to log as an MLflow model, once per content. A finished run's best export is
-            logged without being asked for.
+            always logged.
 
     Raises:
         Exception: whatever MLflow or the network raises; during training use `Synchroniser`, which only warns.
@@ -140,7 +140,7 @@ def _checksum(journal: Path, end: int) -> str:
 def _log_points(client: MlflowClient, run_id: str, new: Iterable[Point]) -> None:
     from mlflow.entities import Metric
 
-    # An infinity would stand in the charts as 1.8e308, and nothing else would be seen beside it.
+    # MLflow's charts would show an infinity as 1.8e308, and every other value as zero.
     metrics = [Metric(mlflow_name(p.key), p.value, p.time_ms, p.step) for p in new if not math.isinf(p.value)]
     for some in _chunks(metrics, _BATCH):
         client.log_batch(run_id, metrics=some)

@@ -1,4 +1,4 @@
-"""Keep MLflow up to date beside a training, which must not notice when MLflow fails."""
+"""Keep MLflow up to date in the background of a training, which continues when MLflow fails."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ class Synchroniser:
         self._thread.start()
         return self
 
-    def close(self, model: Path | None = None, patience: float | None = None) -> bool:
+    def close(self, model: Path | None = None, timeout: float | None = None) -> bool:
         """Sync everything a last time; False (and a warning) where MLflow could not be reached.
 
         Args:
             model: the exported weights of a finished run.
-            patience: seconds to wait for that. By default few without a model: a job that was stopped must come to
-                go back into the queue before the cluster kills it, and the next one syncs what is left.
+            timeout: seconds to wait for that. By default few without a model: a job that was stopped must requeue
+                itself before the cluster kills it, and the next one syncs the rest.
         """
         self._model = model
         self._stop.set()
-        self._thread.join(patience if patience is not None else _STOPPED if model is None else _FINISHED)
+        self._thread.join(timeout if timeout is not None else _STOPPED if model is None else _FINISHED)
         if self._thread.is_alive():
             log.warning("MLflow is not up to date: a sync hangs; the journal of %s keeps everything", self._run.path)
             return False
@@ -61,7 +61,7 @@ class Synchroniser:
             if not self._silent or artifacts:
                 reason = str(error).strip().splitlines()[:1] or [type(error).__name__]
                 log.warning(
-                    "MLflow is not up to date (%s); training goes on, the next sync repairs it", reason[0][:200]
+                    "MLflow is not up to date (%s); training continues, the next sync repairs it", reason[0][:200]
                 )
             self._silent = True
             return False

@@ -1,4 +1,4 @@
-"""`dual-hpc ckpt ls|verify|prune|export|convert RUN`: what the checkpoints of a run are, sound or not, and for whom."""
+"""`dual-hpc ckpt ls|verify|prune|export|convert RUN`: list, verify, prune, export or convert a run's checkpoints."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ EXAMPLES = """\
 examples:
   dual-hpc ckpt ls trial-2
   dual-hpc ckpt verify trial-2               # hashes every file; exit code 1 if one is damaged
-  dual-hpc ckpt prune trial-2 --keep 1       # also what killed saves and conversions have left
+  dual-hpc ckpt prune trial-2 --keep 1       # also removes what killed saves and conversions have left
   dual-hpc ckpt export trial-2 --out model/  # the newest one's weights, for `dual-hpc predict --model model/`
   dual-hpc ckpt export trial-2 --step 120
   dual-hpc ckpt convert trial-2 --ranks 8    # ahead of a job with 8 ranks, which would do it itself
 
-A checkpoint holds what a training needs to go on. export/best and export/last in the run's folder hold weights alone;
-the training writes them, and pruning never touches them.
+A checkpoint holds what a training needs to continue. export/best and export/last in the run's folder hold weights
+alone; the training writes them, and pruning never deletes them.
 """
 OPTIONS = {"keep": "prune", "step": "export", "out": "export", "ranks": "convert"}  # option -> the action it is for
 
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
 
     for option, action in OPTIONS.items():
         if getattr(args, option) is not None and args.action != action:
-            raise UserError(f"--{option}: means something to `ckpt {action}`, nothing to `ckpt {args.action}`")
+            raise UserError(f"--{option}: is an option of `ckpt {action}`, not of `ckpt {args.action}`")
     found = existing_run(args)
     actions = {"ls": _list, "verify": _verify, "prune": _prune, "export": _export, "convert": _convert}
     return actions[args.action](found, args)
@@ -81,15 +81,15 @@ def _verify(run: RunDir, args: argparse.Namespace) -> int:
         folder = run.checkpoints / names.step_folder(step)
         reasons = select.verify(folder)
         if not os.path.lexists(folder):
-            continue  # a running job has let it go meanwhile
+            continue  # a running job has deleted it meanwhile
         damaged += bool(reasons)
         print(f"{folder.name}  {'DAMAGED: ' + '; '.join(reasons) if reasons else 'verified'}", flush=True)
     return 1 if damaged else 0
 
 
 @contextmanager
-def _alone(run: RunDir) -> Iterator[None]:
-    """While no job works on the run, nor begins to."""
+def _locked(run: RunDir) -> Iterator[None]:
+    """Hold the run's lease, so that no job works on it meanwhile."""
     import os
 
     from dual_hpc.run.lease import Lease
@@ -107,11 +107,11 @@ def _prune(run: RunDir, args: argparse.Namespace) -> int:
     keep = 1 if args.keep is None else args.keep
     if keep < 1:
         raise UserError("--keep: at least 1; to start again from zero, give the run another name")
-    with _alone(run):  # a job prunes by itself (keep_last)
-        return _prune_held(run, keep)
+    with _locked(run):  # a job prunes by itself (keep_last)
+        return _prune_locked(run, keep)
 
 
-def _prune_held(run: RunDir, keep: int) -> int:
+def _prune_locked(run: RunDir, keep: int) -> int:
     from dual_hpc.checkpoint import commit, reshard, select
     from dual_hpc.checkpoint.retention import steps_to_delete
     from dual_hpc.errors import UserError
@@ -120,8 +120,8 @@ def _prune_held(run: RunDir, keep: int) -> int:
     steps = select.steps(run.checkpoints)
     kept = [step for step in steps if not select.verify(run.checkpoints / names.step_folder(step))][-keep:]
     if steps and not kept:
-        raise UserError(f"{run.path.name}: none of its checkpoints is intact; see `dual-hpc ckpt verify`")
-    # A damaged checkpoint that is newer than a verified one is no reason to delete the verified one.
+        raise UserError(f"{run.path.name}: no checkpoint passes verification; see `dual-hpc ckpt verify`")
+    # A damaged checkpoint does not count as one of the kept: the newest verified ones stay.
     for step in steps_to_delete(dict.fromkeys(steps, 0.0), len([s for s in steps if s >= kept[0]])) if kept else []:
         commit.remove(run.checkpoints / names.step_folder(step))
         print(f"deleted {names.step_folder(step)}")
@@ -148,7 +148,7 @@ def _convert(run: RunDir, args: argparse.Namespace) -> int:
     from dual_hpc.checkpoint import reshard, select
     from dual_hpc.group import SingleProcess
 
-    with _alone(run):  # the next save of a job makes conversions useless and deletes them
+    with _locked(run):  # the next save of a job makes conversions useless and deletes them
         choice = select.latest_verified(run.checkpoints, SingleProcess())
         if choice is None:
             raise UserError(f"{run.path.name} has no checkpoint yet")

@@ -1,4 +1,4 @@
-"""`dual-hpc doctor`: a table of what works here."""
+"""`dual-hpc doctor`: a table of what works on this machine."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def run(args: argparse.Namespace) -> int:
 
     store = Path(args.store) if args.store else default_store()
     findings: list[Finding] = []
-    with Console(stderr=True).status("examining") as status:
+    with Console(stderr=True).status("checking") as status:
         for finding in run_checks(store):
             findings.append(finding)
-            status.update(f"examined {finding.what}")
+            status.update(f"checked {finding.what}")
     code = 1 if any(finding.state == "missing" for finding in findings) else 0
     if args.json:
         for finding in findings:

@@ -1,4 +1,4 @@
-"""`dual-hpc evaluate`: WA, UA and F1 of one set of weights with and without text, beside the trivial answers."""
+"""`dual-hpc evaluate`: WA, UA and F1 of one set of weights with and without text, next to the trivial answers."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", default="best", metavar="NAME", help="best (default) or last, of a run")
     parser.add_argument("--subsets", default="av,avt", metavar="LIST", help="modalities to score (default %(default)s)")
     parser.add_argument("--all-subsets", action="store_true", help="all seven combinations of modalities")
-    parser.add_argument("--robustness", action="store_true", help="also curves of the scores as the inputs get worse")
-    parser.add_argument("--seed", type=int, metavar="N", help="of the draws of --robustness (default 0)")
-    parser.add_argument("--noise", type=Path, metavar="DIR", help="recordings for --robustness, such as MUSAN")
+    parser.add_argument("--robustness", action="store_true", help="also scores under perturbations of the inputs")
+    parser.add_argument("--seed", type=int, metavar="N", help="random seed of --robustness (default 0)")
+    parser.add_argument("--noise", type=Path, metavar="DIR", help="noise recordings for --robustness, such as MUSAN")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the report of --model")
     add_plugin_argument(parser)
     parser.add_argument("--json", action="store_true", help="every number as JSON instead of a table")
@@ -68,17 +68,17 @@ def evaluate(args: argparse.Namespace) -> EvaluationResult:
     from launch.runs.plan import find_run
 
     if (args.run_name is None) == (args.model is None):
-        raise UserError("evaluate what? Name a RUN, or give --model DIR with --shards and --protocol")
+        raise UserError("name a RUN, or give --model DIR with --shards and --protocol")
     if args.model is None and (args.shards or args.protocol):
-        raise UserError("--shards and --protocol go with --model: a run is scored on its own")
+        raise UserError("--shards and --protocol need --model: a run is scored on its own shards")
     if args.model is not None and not (args.shards and args.protocol):
         raise UserError("--model needs --shards DIR and --protocol NAME to know what to score it on")
     if args.out is not None and (args.model is None or (args.out.exists() and not args.out.is_dir())):
-        raise UserError("--out: a folder for the report of --model; a run's report stands in its own reports/ folder")
+        raise UserError("--out is a folder for the report of --model; a run's report goes to its reports/ folder")
     if args.seed is not None and not args.robustness:
-        raise UserError("--seed goes with --robustness: nothing else is drawn")
+        raise UserError("--seed needs --robustness: nothing else is random")
     if args.noise is not None and not args.robustness:
-        raise UserError("--noise goes with --robustness")
+        raise UserError("--noise needs --robustness")
     found = find_run(args.run_name, args.store) if args.model is None else None
 
     from dual_hpc.evaluation import run as evaluation
@@ -101,7 +101,7 @@ def evaluate(args: argparse.Namespace) -> EvaluationResult:
 
 
 def track(run_dir: RunDir) -> None:
-    """Show the new report in MLflow; a tracking server that cannot be reached does not spoil the evaluation."""
+    """Show the new report in MLflow; a tracking server that cannot be reached does not fail the evaluation."""
     import sys
 
     from dual_hpc.errors import one_line

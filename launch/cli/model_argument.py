@@ -9,10 +9,10 @@ from dual_hpc.run import names
 
 
 def model_folder(path: str | Path) -> Path:
-    """The folder, unless it is a run's own, whose models lie in it.
+    """The folder, unless it is a run's, which has its models in export/.
 
     Raises:
-        UserError: a run; the line says where its models are.
+        UserError: it is a run; the message names its models.
     """
     folder = Path(path)
     if (folder / names.EXPORTS).is_dir():

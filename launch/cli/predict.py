@@ -21,8 +21,8 @@ examples:
   dual-hpc predict --model exported/ --input clips/ more/*.mp4 --output answers.jsonl
   dual-hpc predict --model exported/ --input list.jsonl    # lines like {"input": "a.mp4", "text": "...", "start": 1.5}
 
-Audio, video or text may be missing; each answer says what it was made from. A file that is no media costs one line on
-standard error and exit code 2; the other files are still answered.
+Audio, video or text may be missing; each answer names the modalities it is based on. A file that is not readable media
+gives one line on standard error and exit code 2; the other files are still answered.
 """
 
 
@@ -36,7 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="clips, folders, JSONL manifests; - reads a manifest from standard input",
     )
     parser.add_argument("--text", metavar="WORDS", help="the transcript of one clip")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="write the JSON lines here; - for the terminal")
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE", help="write the JSON lines to this file; - for the terminal"
+    )
     add_plugin_argument(parser)
     parser.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1 ... (default: a GPU where there is one)")
 
@@ -57,9 +59,9 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"--output: {args.output} is not a file in a folder that exists")
     requests = list(read_requests(args.input, args.text))
     if to_file:
-        requests = beside(args.output, args.input, requests)
+        requests = without_earlier_answers(args.output, args.input, requests)
     if not requests:
-        raise UserError("--input: the manifest has no line that asks for a clip")
+        raise UserError("--input: the manifest names no clip")
     predictor = Predictor.from_pretrained(model_folder(args.model), device=args.device)
     with contextlib.ExitStack() as open_files:
         out = open_files.enter_context(open(args.output, "w", encoding="utf-8")) if to_file else sys.stdout
@@ -67,11 +69,13 @@ def run(args: argparse.Namespace) -> int:
         return answer_all(predictor, _counted(requests, bar), out, sys.stderr)
 
 
-def beside(output: Path, inputs: Sequence[str], requests: Sequence[Clip | BadRequest]) -> list[Clip | BadRequest]:
-    """The requests without the answers that an earlier call left in the same folder.
+def without_earlier_answers(
+    output: Path, inputs: Sequence[str], requests: Sequence[Clip | BadRequest]
+) -> list[Clip | BadRequest]:
+    """The requests without the output file of an earlier call, which may be in the same folder.
 
     Raises:
-        UserError: the output would overwrite what is asked about.
+        UserError: the output would overwrite an input.
     """
     from dual_hpc.errors import UserError
     from dual_hpc.inference.requests import Clip

@@ -1,4 +1,4 @@
-"""`dual-hpc sync`: bring MLflow up to what the run directories know; where compute nodes reach no network."""
+"""`dual-hpc sync`: send what the run directories hold to MLflow, for clusters whose compute nodes have no network."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     for one in track(found, "sync", disable=len(found) < 2 or not sys.stderr.isatty()):
         try:
             sync(one)
-        except Exception as error:  # of this run, be it one of MLflow's clients, which raise what they like
+        except Exception as error:  # MLflow's clients raise exceptions of any kind
             failed.append(_named(one.path.name, error))
             if len(found) > 1:
                 print(f"dual-hpc: warning: {failed[-1]}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""`dual-hpc synth`: a small corpus whose emotions are planted in real sound and pictures."""
+"""`dual-hpc synth`: a small corpus with emotions planted in its sound and pictures."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ examples:
   dual-hpc synth meld --out corpora/meld --utterances 120 --seed 7
   dual-hpc synth iemocap --out corpora/full --utterances 10039 --media tiny    # every published count; MELD: 13708
 
-The same seed gives the same bytes, whatever the number of workers. No person is heard or seen in it.
+The same seed gives the same bytes, whatever the number of workers. No real person is in it.
 """
 
 
@@ -25,9 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--layout", choices=["official", "short"], default="official", help="folders (default %(default)s)"
     )
     parser.add_argument(
-        "--media", choices=["full", "tiny"], default="full", help="tiny: a few small files stand for all clips"
+        "--media", choices=["full", "tiny"], default="full", help="tiny: a few small files are used for all clips"
     )
-    parser.add_argument("--clean", action="store_true", help="leave out the quirks of the published corpus")
+    parser.add_argument("--clean", action="store_true", help="leave out the irregularities of the published corpus")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -50,5 +50,5 @@ def run(args: argparse.Namespace) -> int:
     size = f"{summary.utterances} utterances, {summary.seconds:.0f} s of media, {summary.bytes / 1e6:.0f} MB"
     print(f"{summary.folder}: {size}")
     print(f"labels: {labels}")
-    print(f"what was planted: {summary.plan}")
+    print(f"planted signals: {summary.plan}")
     return 0

@@ -1,4 +1,4 @@
-"""Where tracebacks go: the user reads one line, whoever looks into it reads this file."""
+"""Where tracebacks go: the user sees one line, the traceback is in this file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def log_path() -> Path:
 
 
 def keep_trace() -> str:
-    """Append the exception being handled to the log; on standard error instead where that cannot be written.
+    """Append the exception being handled to the log; to standard error where the log cannot be written.
 
     Returns:
         Where the trace can be read.

@@ -1,4 +1,4 @@
-"""`dual-hpc train`: a job on this machine that is waited for."""
+"""`dual-hpc train`: train on this machine, in the foreground."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ examples:
   dual-hpc train --preset demo --shards shards/iemocap
   dual-hpc train --preset iemocap4 --shards $SCRATCH/iemocap training.zero_stage=2 launch.ranks_per_node=4
   dual-hpc train --config mine.yaml name=trial-2 optim.lr=1e-4
-  dual-hpc train --run trial-2                 # continue where it stopped
+  dual-hpc train --run trial-2                 # continue an existing run
 
 The same command again continues the run; another configuration needs another name=...
 Ctrl-C saves a checkpoint and stops; Ctrl-C again kills.

@@ -31,10 +31,10 @@ def run(args: argparse.Namespace) -> int:
     store = Path(args.store) if args.store else default_store()
     if not (store / "mlflow.db").exists():
         raise UserError(
-            f"{store} holds no mlflow.db: no run was tracked there yet (--store or DUAL_STORE names another)"
+            f"{store} has no mlflow.db: no run was tracked there yet (--store or DUAL_STORE names another store)"
         )
     if not 0 <= args.port < 2**16:
-        raise UserError(f"--port {args.port}: a port is a number below 65536")
+        raise UserError(f"--port {args.port}: must be between 0 and 65535")
     port = free_port(args.port or 5000)
     if args.port not in (0, port):
         raise UserError(f"--port {args.port} is taken on this machine; without --port a free one is found")
@@ -44,14 +44,13 @@ def run(args: argparse.Namespace) -> int:
     print(shlex.join(command), flush=True)
     if args.print:
         return 0
-    # MLflow's own way to an experiment, or an address without the last part, shows the interface's other face, made for
-    # conversations with language models: no runs.
+    # Without the last part of the address MLflow opens its interface for language models, which shows no runs.
     newest = newest_experiment(store / "mlflow.db")
     place = "experiments" if newest is None else f"experiments/{newest}/runs"
     address = f"http://127.0.0.1:{port}/#/{place}?workflowType=machine_learning"
     print(f"MLflow will answer on {address} (Ctrl-C ends it)", flush=True)
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-    os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # a dozen processes for features that nobody here uses
+    os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # a dozen processes for features that are not used here
     os.execv(command[0], command)
 
 

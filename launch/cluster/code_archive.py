@@ -1,4 +1,4 @@
-"""The code a run was submitted with: one archive in its directory, which its jobs run however long they wait."""
+"""The code that a run was submitted with: one archive in its directory, which its jobs run however long they wait."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def code_version(root: Path = ROOT) -> str:
 
 
 def is_checkout(root: Path = ROOT) -> bool:
-    """True if git keeps the packages; a virtual environment inside some other repository is none."""
+    """True if git tracks the packages; a virtual environment inside some other repository is not a checkout."""
     return bool(_git(root, "ls-files", "--", *PACKAGES))
 
 
@@ -46,11 +46,11 @@ def refuse_changes(root: Path = ROOT) -> None:
         UserError: a file of the packages is changed or new, or git does not know them.
     """
     if not is_checkout(root):
-        raise UserError(f"--clean: {root} is no git checkout (or git does not answer there); leave --clean out")
+        raise UserError(f"--clean: {root} is not a git checkout (or git fails there); leave out --clean")
     changed = _changes(root)
     if changed:
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
-        raise UserError(f"--clean: not as in the last commit: {changed[0]}{more}; commit it, or leave --clean out")
+        raise UserError(f"--clean: uncommitted changes: {changed[0]}{more}; commit them, or leave out --clean")
 
 
 def write_archive(run: Path, root: Path = ROOT, plugins: Iterable[str] = ()) -> Path:
@@ -146,7 +146,7 @@ def _changes(root: Path) -> list[str]:
 
 
 def _git(root: Path, *arguments: str) -> str:
-    """What git says; nothing where there is no git, no repository, or one that git does not trust."""
+    """The output of git; empty without git, without a repository, or for one that git does not trust."""
     if shutil.which("git") is None:
         return ""
     command = ["git", "-C", str(root), *arguments]

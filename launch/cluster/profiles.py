@@ -1,7 +1,7 @@
-"""Cluster profiles: what a machine offers, as data (`slurm/profiles/*.yaml`), typed and refused when misspelt.
+"""Cluster profiles: what a cluster offers, as data (`slurm/profiles/*.yaml`); unknown keys are refused.
 
-A profile is what an engineer knows about a cluster; a request (the `launch` section of a configuration) is what one
-run wants of it. `request.py` checks the second against the first, `sbatch.py` renders both.
+A profile describes a cluster; a request (the `launch` section of a configuration) is what one run asks of it.
+`request.py` checks the second against the first, `sbatch.py` renders both.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Profile(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = ""
-    description: str = ""
+    description: str = Field("", description="one line, shown by `dual-hpc doctor`")
     executor: Literal["slurm", "local"] = "slurm"
     partitions: dict[str, Limits] = Field(default_factory=dict, description="first is the default; none: Slurm's own")
     qos: dict[str, Limits] = Field(default_factory=dict, description="first is the default; none: Slurm's own")
@@ -93,9 +93,11 @@ class Profile(BaseModel):
 
     @field_validator("extra")
     @classmethod
-    def _not_taken(cls, extra: dict[str, bool | int | str]) -> dict[str, bool | int | str]:
-        if taken := sorted(RESERVED_OPTIONS & extra.keys()):
-            raise ValueError(f"{taken[0]} is no further option: it comes from launch.* or another key of the profile")
+    def _not_reserved(cls, extra: dict[str, bool | int | str]) -> dict[str, bool | int | str]:
+        if reserved := sorted(RESERVED_OPTIONS & extra.keys()):
+            raise ValueError(
+                f"{reserved[0]} is not a valid extra option: it is set by launch.* or another key of the profile"
+            )
         return extra
 
     @property
@@ -118,18 +120,18 @@ def profile_path(source: str) -> Path | None:
 
 
 def load_profile(source: str) -> Profile:
-    """The profile of a name, or of a YAML file of one's own.
+    """The profile of this name, or of a YAML file.
 
     Raises:
         UserError: unknown name, unreadable file, unknown key or bad value.
     """
-    own = profile_path(source)
-    path = own or FOLDER / f"{source}.yaml"
+    user_file = profile_path(source)
+    path = user_file or FOLDER / f"{source}.yaml"
     try:
         tree = read_yaml(path.read_text(encoding="utf-8-sig")) or {}
     except FileNotFoundError as error:
-        if own is not None:
-            raise UserError(f"launch.profile: {own} does not exist") from error
+        if user_file is not None:
+            raise UserError(f"launch.profile: {user_file} does not exist") from error
         near = difflib.get_close_matches(source, profile_names(), n=1)
         hint = f"did you mean {near[0]}?" if near else f"use one of {', '.join(profile_names())}, or a .yaml file"
         raise UserError(f"launch.profile: {source!r} is unknown: {hint}") from error
@@ -146,9 +148,9 @@ def load_profile(source: str) -> Profile:
 
 
 def _explain(error: ValidationError) -> str:
-    """The first mistake; an unknown key comes before what is missing because of it."""
-    mistakes = error.errors()
-    first = next((m for m in mistakes if m["type"] == "extra_forbidden"), mistakes[0])
+    """The first error; an unknown key comes before the one that is missing because of it."""
+    errors = error.errors()
+    first = next((m for m in errors if m["type"] == "extra_forbidden"), errors[0])
     where = ".".join(str(part) for part in first["loc"] if part != "[key]")
     if first["type"] != "extra_forbidden":
         return f"{where}: {first['msg'].removeprefix('Value error, ').lower()}"

@@ -1,4 +1,4 @@
-"""Check what a run asks for against what its cluster offers, before anything is submitted. Pure."""
+"""Check a request against the cluster's profile, before anything is submitted. Pure."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ from dual_hpc.errors import UserError
 from launch.cluster.profiles import Limits, Profile
 
 
-def resolve_choice(asked: str | None, offered: dict[str, Limits], setting: str, cluster: str) -> str | None:
-    """The partition or QoS of a request: what it names, else the profile's first, else Slurm's default."""
-    if asked is None:
+def resolve_choice(requested: str | None, offered: dict[str, Limits], setting: str, cluster: str) -> str | None:
+    """The partition or QoS of a job: the requested one, else the profile's first, else Slurm's default (None)."""
+    if requested is None:
         return next(iter(offered), None)
-    if offered and asked not in offered:
-        raise UserError(f"{setting}={asked}: {cluster} offers {', '.join(offered)}")
-    return asked
+    if offered and requested not in offered:
+        raise UserError(f"{setting}={requested}: {cluster} offers {', '.join(offered)}")
+    return requested
 
 
 def cpus_per_rank(request: LaunchConfig, profile: Profile) -> int:
-    """Cores of one rank: asked for, else those that come with its GPU, else its share of the node."""
+    """Cores of one rank: the requested number, else those that come with its GPU, else its share of the node."""
     share = profile.cpus_per_gpu or max(1, profile.cpus_per_node // request.ranks_per_node)
     return request.cpus_per_rank or share
 
 
 def check(request: LaunchConfig, profile: Profile) -> None:
-    """Refuse a request that the cluster would refuse, or would run differently from what was meant.
+    """Refuse a request that the cluster would refuse, or would run differently than intended.
 
     Raises:
-        UserError: the first mistake, naming the setting to change.
+        UserError: the first error, naming the setting to change.
     """
     if profile.executor == "local":
         if request.nodes > 1:
             raise UserError(f"launch.nodes={request.nodes}: {profile.name} is one machine; set launch.nodes=1")
         return
-    _check_words(request)
+    _check_syntax(request)
     _check_size(request, profile)
     _check_limits(request, profile)
     _check_account(request, profile)
@@ -46,7 +46,7 @@ def check(request: LaunchConfig, profile: Profile) -> None:
 
 
 def check_precision(config: RunConfig, profile: Profile) -> None:
-    """Refuse a precision that the cluster's GPUs would only imitate, slowly.
+    """Refuse a precision that the cluster's GPUs emulate slowly.
 
     Raises:
         UserError: see above.
@@ -58,7 +58,7 @@ def check_precision(config: RunConfig, profile: Profile) -> None:
 
 
 def check_array(members: int, request: LaunchConfig, profile: Profile) -> None:
-    """Refuse more members of a job array than the cluster takes, or than a user may submit.
+    """Refuse more members of a job array than the cluster or its limits per user allow.
 
     Raises:
         UserError: see above.
@@ -68,17 +68,17 @@ def check_array(members: int, request: LaunchConfig, profile: Profile) -> None:
             f"{members} members: a job array of {profile.name} has {profile.max_array} at most (max_array of the "
             "profile); submit fewer at a time"
         )
-    for setting, asked, offered in _offers(request, profile):
-        name = resolve_choice(asked, offered, setting, profile.name)
+    for setting, requested, offered in _offers(request, profile):
+        name = resolve_choice(requested, offered, setting, profile.name)
         most = offered.get(name or "", Limits()).jobs
         if most is not None and members > most:
             wider = next((n for n, other in offered.items() if other.jobs is None or members <= other.jobs), None)
             remedy = f", or set {setting}={wider}" if wider else ""
-            raise UserError(f"{members} jobs: {name} takes {most} of a user at once; submit fewer{remedy}")
+            raise UserError(f"{members} jobs: {name} allows {most} jobs of one user at once; submit fewer{remedy}")
 
 
 def cost_estimate(request: LaunchConfig, profile: Profile, jobs: int = 1) -> str:
-    """What jobs may cost at most, in words."""
+    """The largest possible cost of `jobs` jobs, as text."""
     if not profile.has_gpus:
         cores = request.nodes * request.ranks_per_node * cpus_per_rank(request, profile)
         return f"at most {cores * request.hours * jobs:g} core-hours, no GPU"
@@ -86,15 +86,15 @@ def cost_estimate(request: LaunchConfig, profile: Profile, jobs: int = 1) -> str
     return f"at most {gpus * request.hours:g} GPU-hours, and as much for each continuation"
 
 
-def _check_words(request: LaunchConfig) -> None:
-    for setting, word, allowed in (
+def _check_syntax(request: LaunchConfig) -> None:
+    for setting, value, allowed in (
         ("launch.account", request.account, r"[\w.@-]+"),
         ("launch.partition", request.partition, r"[\w.,-]+"),
         ("launch.qos", request.qos, r"[\w.-]+"),
         ("launch.constraint", request.constraint, r"[\w.@&|()\[\]*,-]+"),
     ):
-        if word is not None and not re.fullmatch(allowed, word, re.ASCII):
-            raise UserError(f"{setting}={word!r} is no word that Slurm takes")
+        if value is not None and not re.fullmatch(allowed, value, re.ASCII):
+            raise UserError(f"{setting}={value!r} is not a valid Slurm value")
 
 
 def _check_size(request: LaunchConfig, profile: Profile) -> None:
@@ -123,12 +123,12 @@ def _check_limits(request: LaunchConfig, profile: Profile) -> None:
     seconds = request.hours * 3600
     if seconds <= profile.signal_seconds:
         raise UserError(
-            f"launch.hours={request.hours:g}: shorter than the {profile.signal_seconds} s that {profile.name} keeps "
-            "for saving at the end"
+            f"launch.hours={request.hours:g}: shorter than the {profile.signal_seconds} s that {profile.name} "
+            "reserves for the last checkpoint"
         )
     gpus = request.nodes * request.ranks_per_node if profile.has_gpus else 0
-    for setting, asked, offered in _offers(request, profile):
-        name = resolve_choice(asked, offered, setting, profile.name)
+    for setting, requested, offered in _offers(request, profile):
+        name = resolve_choice(requested, offered, setting, profile.name)
         limits = offered.get(name or "", Limits())
         wider = [n for n, other in offered.items() if n != name and _fits(request, gpus, other)]
         remedy = f"or set {setting}={wider[0]}" if wider else f"no other {setting.split('.')[1]} allows more"
@@ -142,7 +142,7 @@ def _check_limits(request: LaunchConfig, profile: Profile) -> None:
 
 
 def _offers(request: LaunchConfig, profile: Profile) -> list[tuple[str, str | None, dict[str, Limits]]]:
-    """What has limits: the setting, what is asked for, what there is."""
+    """What has limits: the setting, the requested value, the available ones."""
     return [
         ("launch.partition", request.partition, profile.partitions),
         ("launch.qos", request.qos, profile.qos),
@@ -166,6 +166,6 @@ def _check_account(request: LaunchConfig, profile: Profile) -> None:
     if suffix and "@" in request.account and not request.account.endswith(suffix):
         raise UserError(f"launch.account={request.account}: {profile.name} needs an account that ends in {suffix}")
     if request.account.startswith("@"):
-        raise UserError(f"launch.account={request.account}: your project stands before the @")
+        raise UserError(f"launch.account={request.account}: write your project before the @")
     if suffix and "@" not in request.account:
         raise UserError(f"launch.account={request.account}: write {request.account}{suffix} on {profile.name}")

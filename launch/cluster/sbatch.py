@@ -30,8 +30,8 @@ def sbatch_parameters(
     it from sbatch since Slurm 22.05; `--kill-on-bad-exit` ends the job when one rank dies.
 
     Args:
-        after: the job whose end, whatever it is, this one waits for.
-        avoid: nodes.
+        after: the job after whose end, however it ends, this one starts.
+        avoid: nodes to exclude.
     """
     cpus = cpus_per_rank(request, profile)
     options: dict[str, Any] = {key: value for key, value in profile.extra.items() if value is not False}
@@ -74,7 +74,7 @@ def setup_lines(profile: Profile) -> list[str]:
 
 
 def on_failure_lines(python: str, run: Path) -> list[str]:
-    """Shell lines of the job behind srun: where it failed, see whether the run may go on; fail all the same."""
+    """Shell lines of the job after srun: where it failed, continue the run if possible; exit with srun's code."""
     return ["code=$?", f"[ $code = 0 ] || {python} -m launch.aftermath {shlex.quote(str(run))} $code", "exit $code"]
 
 
@@ -92,11 +92,11 @@ def sbatch_text(
     parallel: int = 1,
     continues: bool = True,
 ) -> str:
-    """The file that `submit` would hand to sbatch; submitit renders it, as it does for the submission itself.
+    """The file that `submit` would pass to sbatch; submitit renders it, as for the submission itself.
 
     Args:
         members, parallel: of a job array, in all and at a time.
-        goes_on: False for a command, which nothing continues.
+        continues: False for a command, which is never continued.
     """
     logs = run / "logs"
     command = f"{python_command(python, run)} -u -m submitit.core._submit {shlex.quote(str(logs))}"

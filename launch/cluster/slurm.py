@@ -1,4 +1,4 @@
-"""What Slurm says about jobs: one question for all of them, and not more often than a cluster's owner likes."""
+"""The state of jobs in Slurm: one query for all of them, and not more often than administrators like."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class SlurmJob:
         reason: why it waits, or "" .
         exit_code: "code:signal" of a job that has ended.
         steps: the states of its steps in accounting.
-        earlier: the states of its earlier incarnations, oldest first.
+        earlier: the states of its earlier starts, oldest first.
     """
 
     job_id: str
@@ -62,7 +62,7 @@ def command(words: Sequence[str]) -> str:
 
 @dataclass
 class Scheduler:
-    """Slurm's answers, and that it gave none, remembered for `interval` seconds (0: always asked anew)."""
+    """Slurm's answers and failures, cached for `interval` seconds (0: not at all)."""
 
     interval: float = 0.0
     run: Callable[[Sequence[str]], str] = command
@@ -74,7 +74,7 @@ class Scheduler:
     def jobs(self, job_ids: Iterable[str]) -> dict[str, SlurmJob]:
         """Those of `job_ids` that Slurm knows: from the queue; of those that have ended, from accounting as well.
 
-        A job that was never asked for is asked for at once.
+        A job that is not in the cache is queried at once.
 
         Raises:
             EnvironmentFault: Slurm does not answer.
@@ -98,7 +98,7 @@ class Scheduler:
         return {job: answer for job in wanted if (answer := self._answers[job]) is not None}
 
     def accounts(self, job_ids: Sequence[str]) -> dict[str, SlurmJob]:
-        """What accounting says about jobs; it lags some seconds behind, and not every cluster has it."""
+        """Jobs in accounting, which is some seconds late, and which not every cluster has."""
         if not job_ids:
             return {}
         fields = ["--noheader", "--parsable2", "--duplicates", f"--format={ACCOUNT}"]
@@ -108,7 +108,7 @@ class Scheduler:
             return {}
 
 
-# With the jobs that have just ended: of those accounting hears some seconds later.
+# With the jobs that have just ended: accounting knows them some seconds later.
 SQUEUE = ("squeue", "--me", "--noheader", "--array", "--states=all")
 QUEUE = "%i|%T|%r|%N"
 ACCOUNT = "JobID,State,ExitCode,NodeList"
@@ -126,7 +126,7 @@ def array_of(job_id: str) -> str | None:
 
 
 def lost_member(job_id: str, *known: Iterable[str]) -> SlurmJob | None:
-    """A member that is cancelled while it waits leaves no trace, not even in accounting; the rest of its array does."""
+    """A member that is cancelled while it waits is in no table, not even in accounting; the rest of its array is."""
     array = array_of(job_id)
     names = [name for source in known for name in source]
     if array is None or not any(name == array or name.startswith(f"{array}_") for name in names):
@@ -151,7 +151,7 @@ def parse_queue(text: str) -> dict[str, SlurmJob]:
 
 
 def parse_accounting(text: str) -> dict[str, SlurmJob]:
-    """`sacct --duplicates --format=ACCOUNT`: the last incarnation of each job, with its steps and the earlier ones."""
+    """`sacct --duplicates --format=ACCOUNT`: the last start of each job, with its steps and the earlier starts."""
     jobs: dict[str, SlurmJob] = {}
     for line in text.splitlines():
         name, state, exit_code, nodes = line.split("|")
@@ -169,11 +169,11 @@ def parse_accounting(text: str) -> dict[str, SlurmJob]:
 
 @dataclass(frozen=True)
 class JobFacts:
-    """What `scontrol show job` says to the job itself; see `launch.job.requeue`.
+    """What `scontrol show job` says of the job that asks; see `launch.job.requeue`.
 
     Attributes:
         restarts: how often Slurm has started it again, this time included.
-        preempted: Slurm has named the time at which it takes the nodes away.
+        preempted: Slurm has set a time at which it takes the nodes away.
         seconds_left: to the time limit; None if there is none.
     """
 
@@ -185,12 +185,12 @@ class JobFacts:
 
 
 def facts(job_id: str, run: Callable[[Sequence[str]], str] = command) -> JobFacts:
-    """Ask Slurm about the job we are in."""
+    """Ask Slurm about the job that runs this process."""
     return parse_facts(run(["scontrol", "--oneliner", "show", "job", job_id]), time.time())
 
 
 def parse_facts(text: str, now: float) -> JobFacts:
-    """`scontrol --oneliner show job`; of an array's member its own line, which stands first."""
+    """`scontrol --oneliner show job`; of an array's member its own line, which is the first."""
     values = dict(re.findall(r"(\w+)=(\S*)", text.splitlines()[0] if text.strip() else ""))
     return JobFacts(
         state=values.get("JobState", ""),

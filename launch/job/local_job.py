@@ -1,4 +1,4 @@
-"""submitit's local executor, with what Slurm gives on a cluster: its own session, and one rank's death ends the job.
+"""submitit's local executor with two properties of Slurm: a session of its own, and a rank's death ends the job.
 
 Run as a module it is the controller of one job: `python -m launch.local FOLDER`.
 """
@@ -24,7 +24,7 @@ from dual_hpc.run.names import rank_log
 from launch.job.ports import free_port
 from launch.records.failures import Failure, record
 
-GRACE = 5.0  # seconds that the other ranks have to say what they saw when one has failed
+GRACE = 5.0  # seconds that the other ranks have to record their errors after one has failed
 LOCK = "controller.lock"
 
 
@@ -32,7 +32,7 @@ class RankExecutor(LocalExecutor):
     """Starts `ranks` processes on this machine under a `Controller`, and refuses a second job on the same run.
 
     Args:
-        python: what starts a rank, as shell words; None for this Python with the code as it is found.
+        python: shell command that starts a rank; None: this Python, with the code on its path.
     """
 
     def __init__(self, logs: Path, ranks: int, hours: float, signal_seconds: int, python: str | None = None) -> None:
@@ -74,7 +74,7 @@ class RankExecutor(LocalExecutor):
 
 
 class Controller(_Controller):
-    """Waits for the ranks; ends all of them soon after one fails, as its peers would wait for it in a collective."""
+    """Waits for the ranks; ends all of them soon after one fails, as the others would wait for it in a collective."""
 
     def wait(self, freq: int = 24) -> Sequence[int | None]:
         start = time.monotonic()
@@ -117,19 +117,19 @@ class Controller(_Controller):
 
 
 def _lock(logs: Path) -> int:
-    """A lock on the run that lives as long as its controller."""
+    """A lock on the run that is held as long as its controller runs."""
     file = os.open(logs / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         if try_lock(file, logs / LOCK):
             return file
-        raise UserError(f"the run {logs.parent} is being trained on this machine already; wait for it or stop it")
+        raise UserError(f"the run {logs.parent} is already being trained on this machine; wait for it or stop it")
     except BaseException:
         os.close(file)
         raise
 
 
 def _without_scheduler(environment: dict[str, str]) -> dict[str, str]:
-    """A local job started inside an allocation must not take itself for that allocation's."""
+    """A local job that is started inside an allocation must not use that allocation's variables."""
     return {key: value for key, value in environment.items() if not key.startswith(("SLURM_", "PMI_", "PMIX_"))}
 
 

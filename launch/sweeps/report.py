@@ -130,8 +130,8 @@ def log_to_mlflow(config: RunConfig, sweep: SweepDir, rows: Sequence[Row]) -> No
     Raises:
         Exception: whatever MLflow or the network raises.
     """
+    from dual_hpc.tracking.mlflow_format import mlflow_name
     from dual_hpc.tracking.mlflow_store import store_of
-    from dual_hpc.tracking.mlflow_words import mlflow_name
 
     parent = config.tracking.tags.get(PARENT_TAG)
     if parent is None:

@@ -30,12 +30,12 @@ def test_an_unset_variable_is_named_with_its_setting() -> None:
 
 
 def test_a_home_that_nobody_has_is_no_folder_called_tilde() -> None:
-    with pytest.raises(UserError, match="store: there is no home folder ~nobody-is-called-so"):
+    with pytest.raises(UserError, match="store: the home folder ~nobody-is-called-so does not exist"):
         expand("~nobody-is-called-so/x", "store", {})
 
 
 def test_what_no_file_system_takes_is_refused_by_setting() -> None:
-    with pytest.raises(UserError, match="store: no path holds the character NUL"):
+    with pytest.raises(UserError, match="store: a path must not contain the character NUL"):
         expand("/x\0y", "store", {})
 
 

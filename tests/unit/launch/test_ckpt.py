@@ -93,8 +93,8 @@ def test_a_run_without_checkpoints_says_so(tmp_path: Path, capsys: pytest.Captur
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["ls", "--keep", "2"], "--keep: means something to `ckpt prune`, nothing to `ckpt ls`"),
-        (["prune", "--out", "x"], "--out: means something to `ckpt export`"),
+        (["ls", "--keep", "2"], "--keep: is an option of `ckpt prune`, not of `ckpt ls`"),
+        (["prune", "--out", "x"], "--out: is an option of `ckpt export`"),
         (["prune", "--keep", "-1"], "--keep: at least 1"),
         (["prune", "--keep", "two"], "invalid int value"),
         (["convert", "--ranks", "0"], "--ranks"),

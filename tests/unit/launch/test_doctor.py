@@ -1,13 +1,18 @@
-"""What the examination says of a store."""
+"""What `dual-hpc doctor` reports of a store, the packages and the profiles."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
-from launch.doctor import space, writable
+from launch.cluster.code_archive import ROOT
+from launch.cluster.profiles import profile_names
+from launch.doctor import profiles, space, writable
 
 
-def test_a_store_that_is_not_there_is_examined_and_not_made(tmp_path: Path) -> None:
+def test_a_store_that_does_not_exist_is_checked_and_not_made(tmp_path: Path) -> None:
     store = tmp_path / "scratch" / "store"
     finding = writable(store)
     assert (finding.state, finding.found) == ("ok", f"{store} can be made")
@@ -19,9 +24,32 @@ def test_a_store_that_is_there_is_left_as_it_was(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_is_no_store_and_the_remedy_names_the_setting(tmp_path: Path) -> None:
+def test_a_file_is_not_a_store_and_the_remedy_names_the_setting(tmp_path: Path) -> None:
     file = tmp_path / "store"
     file.touch()
     for store in (file, file / "below"):
         finding = writable(store)
         assert finding.state == "missing" and "DUAL_STORE" in finding.remedy
+
+
+def test_packages_of_the_same_names_from_elsewhere_are_found(tmp_path: Path) -> None:
+    """A robot's `launch`, say, that PYTHONPATH puts first."""
+    for name in ("shards", "slurm"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").touch()
+    program = "from launch.doctor import own_packages; f = own_packages(); print(f.state, f.found, f.remedy, sep='\\n')"
+    for path, state in (([ROOT], "ok"), ([tmp_path, ROOT], "missing")):
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path))}
+        done = subprocess.run(
+            [sys.executable, "-c", program], env=environment, cwd=tmp_path / "shards", capture_output=True, text=True
+        )
+        found = done.stdout.splitlines()
+        assert found[0] == state, done.stderr
+    assert f"shards is imported from {tmp_path / 'shards'}, slurm is imported from {tmp_path / 'slurm'}" == found[1]
+    assert "virtual environment" in found[2]
+
+
+def test_every_profile_is_listed_with_its_description() -> None:
+    finding = profiles()
+    assert [line.split(": ")[0] for line in finding.found.splitlines()] == profile_names()
+    assert "jean-zay-h100: Jean Zay (IDRIS), H100, four per node" in finding.found

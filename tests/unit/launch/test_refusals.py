@@ -71,9 +71,9 @@ WRONG = [
     (("--profile", "jean-zay-h100"), "launch.account"),
     ((*H100, "launch.account=abc@v100"), "ends in @h100"),
     ((*H100, "launch.account=abc"), "write abc@h100"),
-    ((*H100, 'launch.account="@h100"'), "stands before the @"),
-    ((*H100, "launch.account=a b@h100"), "no word that Slurm takes"),
-    ((*H100, 'launch.account="abc\\n#SBATCH --uid=0@h100"'), "no word that Slurm takes"),
+    ((*H100, 'launch.account="@h100"'), "before the @"),
+    ((*H100, "launch.account=a b@h100"), "is not a valid Slurm value"),
+    ((*H100, 'launch.account="abc\\n#SBATCH --uid=0@h100"'), "is not a valid Slurm value"),
     # the time
     ((*H100, "launch.hours=21"), "qos_gpu_h100-t4"),
     ((*H100, "launch.hours=200"), "launch.hours=200"),
@@ -103,7 +103,7 @@ WRONG = [
     ((*V100, "launch.qos=qos_gpu-t4", "launch.nodes=5", "data.global_batch=20", "launch.hours=50"), "allows 16"),
     ((*V100, "launch.constraint=a100"), "jean-zay-v100 is for v100-32g"),
     ((*H100, "launch.constraint=a100"), "launch.constraint=a100"),
-    ((*H100, "launch.partition=gpu p13"), "no word that Slurm takes"),
+    ((*H100, "launch.partition=gpu p13"), "is not a valid Slurm value"),
     (("--profile", "dev", "launch.partition=gpu"), "dev offers main"),
     # nodes, GPUs, cores
     ((*H100, "launch.nodes=0"), "launch.nodes"),

@@ -19,7 +19,11 @@ def store(tmp_path: Path) -> str:
 def test_a_port_that_is_taken_or_no_port_is_refused(store: str, capfd: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         number = taken.getsockname()[1]
-        for port, said in ((number, f"--port {number} is taken"), (99999, "below 65536"), (-1, "below 65536")):
+        for port, said in (
+            (number, f"--port {number} is taken"),
+            (99999, "between 0 and 65535"),
+            (-1, "between 0 and 65535"),
+        ):
             assert command.main(["ui", "--print", "--store", store, "--port", str(port)]) == 2
             line = capfd.readouterr().err
             assert said in line and line.count("\n") == 1

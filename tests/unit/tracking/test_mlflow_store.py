@@ -64,7 +64,7 @@ def test_processes_that_create_the_store_at_once_do_not_break_it(tmp_path):
 
 def test_a_store_kept_by_another_writer_is_given_up_after_a_while(store):
     held = store_of(make_run(store, "held").config())
-    with held.client(), pytest.raises(EnvironmentFault, match="has kept the lock"), held.client(patience=0.2):
+    with held.client(), pytest.raises(EnvironmentFault, match="has kept the lock"), held.client(timeout=0.2):
         pass
 
 
@@ -72,7 +72,7 @@ def test_two_writers_of_one_run_take_turns_at_a_server_as_well(store):
     server = store_of(make_run(store, "turns", "tracking.uri=http://127.0.0.1:9").config())
     one, other = make_run(store, "one"), make_run(store, "other")
     refused = pytest.raises(EnvironmentFault, match="has kept the lock")
-    with server.client(one.path), server.client(other.path), refused, server.client(one.path, patience=0.2):
+    with server.client(one.path), server.client(other.path), refused, server.client(one.path, timeout=0.2):
         pass
 
 

@@ -23,7 +23,7 @@ def test_an_unreachable_server_costs_one_warning_and_a_later_sync_repairs_it(sto
     with caplog.at_level(logging.WARNING):
         synchroniser = Synchroniser(run, interval=0.01).start()
         time.sleep(0.3)
-        assert synchroniser.close(patience=500) is False
+        assert synchroniser.close(timeout=500) is False
     assert 1 <= sum("MLflow is not up to date" in record.message for record in caplog.records) <= 2
     text = run.config_file.read_text()
     run.config_file.write_text(text.replace("uri: http://127.0.0.1:9", "uri: ''"))
@@ -38,7 +38,7 @@ def test_a_server_that_never_answers_does_not_keep_a_stopped_job(store, monkeypa
         synchroniser = Synchroniser(run, interval=0.01).start()
         connection, _ = mute.accept()  # the sync waits for its answer now
         with connection, caplog.at_level(logging.WARNING):
-            assert synchroniser.close(patience=0.1) is False
+            assert synchroniser.close(timeout=0.1) is False
             assert synchroniser._thread.is_alive()
     assert "a sync hangs" in caplog.text
 
@@ -55,7 +55,7 @@ def test_the_last_sync_of_a_stopped_job_is_given_up_as_well(store, monkeypatch):
 
     monkeypatch.setattr(module, "sync", hang)
     synchroniser = Synchroniser(run, interval=3600).start()
-    assert synchroniser.close(patience=0.1) is False
+    assert synchroniser.close(timeout=0.1) is False
     assert begun.wait(600)
     over.set()
 
@@ -68,5 +68,5 @@ def test_the_background_thread_follows_the_journal(store):
             journal.metrics(step, {"loss": float(step)}, time_ms=step)
             time.sleep(0.01)
     run.append_segment(Segment(event="end", job_id="1", reason="finished"))
-    assert synchroniser.close(patience=500) is True
+    assert synchroniser.close(timeout=500) is True
     assert [step for step, _, _ in history(run, "loss")] == list(range(20))

@@ -92,7 +92,7 @@ def test_a_folder_that_others_may_write_is_not_trusted(tree: Path, tmp_path: Pat
 def test_clean_refuses_changed_and_new_files(tree: Path) -> None:
     refuse_changes(tree)
     (tree / "launch" / "fresh.py").write_text("")
-    with pytest.raises(UserError, match=r"--clean: not as in the last commit: launch/fresh.py"):
+    with pytest.raises(UserError, match=r"--clean: uncommitted changes: launch/fresh.py"):
         refuse_changes(tree)
 
 
@@ -108,13 +108,13 @@ def test_code_outside_a_repository_is_packed_as_it_stands(tmp_path: Path) -> Non
         assert not any(name.endswith(".pyc") for name in packed.namelist())
 
 
-def test_a_virtual_environment_inside_another_repository_is_no_checkout(tree: Path) -> None:
+def test_a_virtual_environment_inside_another_repository_is_not_a_checkout(tree: Path) -> None:
     root = tree / "venv" / "site-packages"
     (root / "launch").mkdir(parents=True)
     (root / "launch" / "__init__.py").write_text("")
     (tree / ".gitignore").write_text("venv\n")
     assert code_version(root) == "unknown"
-    with pytest.raises(UserError, match=r"--clean: .* is no git checkout"):
+    with pytest.raises(UserError, match=r"--clean: .* is not a git checkout"):
         refuse_changes(root)
     assert code_files(root) == ["launch/__init__.py"]
 

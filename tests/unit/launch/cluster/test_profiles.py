@@ -30,7 +30,7 @@ def test_every_profile_is_valid(name: str) -> None:
         (b"environment: {A: 1}", "environment.A"),
         (b"signal_seconds: 100000", "signal_seconds"),
         (b"requeue: true\nrequeue: false", "requeue"),
-        (b"extra: {time: 5}", "extra: time is no further option"),
+        (b"extra: {time: 5}", "extra: time is not a valid extra option"),
         (b"extra: {bad key: 5}", "extra.bad key"),
         (b"modules: gcc", "modules"),
         (b"- a", "mapping"),

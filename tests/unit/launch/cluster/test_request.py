@@ -45,7 +45,7 @@ def test_a_wrong_request_is_refused(profile: str, request_: dict, said: str) -> 
 def test_more_jobs_than_a_user_may_have_are_refused_with_the_qos_that_takes_them() -> None:
     profile, dev = load_profile("jean-zay-h100"), LaunchConfig(**H100, qos="qos_gpu_h100-dev", hours=2)
     check_array(10, dev, profile)
-    with pytest.raises(UserError, match=r"11 jobs: qos_gpu_h100-dev takes 10 .* launch.qos=qos_gpu_h100-t3"):
+    with pytest.raises(UserError, match=r"11 jobs: qos_gpu_h100-dev allows 10 .* launch.qos=qos_gpu_h100-t3"):
         check_array(11, dev, profile)
     check_array(11, LaunchConfig(**H100), profile)
 

@@ -23,7 +23,7 @@ def test_the_queue_is_understood() -> None:
     assert jobs["8"].nodes == "n[1-2]" and jobs["8"].reason == "" and jobs["9_3"].active
 
 
-def test_accounting_tells_the_last_incarnation_and_the_earlier_ones() -> None:
+def test_accounting_gives_the_last_start_and_the_earlier_ones() -> None:
     jobs = parse_accounting(ACCOUNT)
     assert jobs["5"].state == "OUT_OF_MEMORY" and jobs["5"].earlier == ("REQUEUED",)
     assert jobs["5"].steps == ("OUT_OF_MEMORY", "FAILED") and jobs["5"].nodes == "n3"

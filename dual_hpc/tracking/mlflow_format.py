@@ -1,4 +1,4 @@
-"""A run in MLflow's words: names, parameters, status and scores that it takes; pure."""
+"""A run in the form that MLflow accepts: names, parameters, status and scores. Pure."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 from dual_hpc.run.directory import Segment
 from dual_hpc.run.journal import Entry
 
-_NAME, _VALUE = 250, 6000  # characters MLflow takes of a name and of a parameter's value
+_NAME, _VALUE = 250, 6000  # characters that MLflow accepts in a name and in a parameter's value
 _JOBS = 200  # jobs named in the tag; MLflow cuts it at 8000 characters
 _STATUS = {"finished": "FINISHED", "failed": "FAILED", "cancelled": "KILLED"}
 ENDED = frozenset(_STATUS.values())
 
 
 def mlflow_name(key: str) -> str:
-    """A metric's or parameter's name as MLflow takes it: letters, digits, `_-. :/`, no path tricks."""
+    """A metric's or parameter's name as MLflow accepts it: letters, digits, `_-. :/`, no path tricks."""
     clean = "".join(c if c.isascii() and (c.isalnum() or c in "_-. :/") else "_" for c in key)[:_NAME]
     return "/".join(part for part in clean.split("/") if part.strip(".")) or "_"
 
@@ -49,7 +49,7 @@ def jobs_of(segments: Sequence[Segment]) -> str:
 
 
 def with_best(entries: Iterable[Entry], key: str) -> list[Entry]:
-    """The journal with each new best score as a metric: a curve's last value says nothing about its best."""
+    """The journal with each new best score as a metric: a curve's last value does not show its best."""
     return [
         replace(entry, metrics={key: float(score)})
         if entry.event == "best" and isinstance(score := entry.fields.get("score"), (int, float))

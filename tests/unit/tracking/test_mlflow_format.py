@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from dual_hpc.config import load_config
 from dual_hpc.run.directory import Segment
-from dual_hpc.tracking.mlflow_words import flatten, jobs_of, mlflow_name, report_metrics, status_of
+from dual_hpc.tracking.mlflow_format import flatten, jobs_of, mlflow_name, report_metrics, status_of
 
 
 @pytest.mark.parametrize(
