@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dual_hpc.data.format.index import ShardIndex
 from dual_hpc.errors import UserError
-from shards.corpora.published import groups
+from shards.corpora import corpus_of
 
 
 def overview(index: ShardIndex, key: str | None = None) -> str:
@@ -28,7 +28,7 @@ def overview(index: ShardIndex, key: str | None = None) -> str:
         f"seconds: {quantiles}, mean {sum(seconds) / len(seconds):.2f}",
         "",
     ]
-    counts = groups(index.corpus, (sample.meta for _, sample in samples))
+    counts = corpus_of(index.corpus).count(sample.meta for _, sample in samples)
     width = max(map(len, counts))
     lines += [f"  {group:<{width}} {count:>6}" for group, count in counts.items()]
     lines += ["", "options: " + ", ".join(f"{name}={value}" for name, value in index.options.items()), ""]

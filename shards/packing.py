@@ -36,7 +36,7 @@ def pack(
     The shards do not depend on `workers` or `array`.
 
     Args:
-        corpus: iemocap, meld or manifest.
+        corpus: the name of a registered corpus: iemocap, meld, manifest, or one of a plugin.
         source: the corpus's folder, or the manifest.
         out: folder of the shards; made if it is absent.
         progress: a bar on standard error; None: if that is a terminal.

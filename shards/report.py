@@ -15,7 +15,7 @@ from dual_hpc.atomic import write_atomically
 from dual_hpc.data.format.index import ShardIndex
 from dual_hpc.data.format.sample import Utterance
 from dual_hpc.errors import UserError
-from shards.corpora import published
+from shards.corpora import corpus_of
 from shards.plan import Skip
 
 JSON_NAME, MARKDOWN_NAME, SHEET_NAME = "report.json", "report.md", "contact_sheet.png"
@@ -43,7 +43,8 @@ class Report:
 def make_report(index: ShardIndex, skips: list[Skip], notes: list[str]) -> Report:
     """Sum up an index and what did not get into it."""
     samples = [sample.meta for shard in index.shards for sample in shard.samples]
-    counts = published.groups(index.corpus, samples)
+    corpus = corpus_of(index.corpus)
+    counts = corpus.count(samples)
     return Report(
         corpus=index.corpus,
         dataset_id=index.dataset_id,
@@ -58,7 +59,7 @@ def make_report(index: ShardIndex, skips: list[Skip], notes: list[str]) -> Repor
             "text": sum(not meta.has_text for meta in samples),
         },
         counts=counts,
-        differences=published.differences(index.corpus, counts),
+        differences=corpus.differences(counts),
         skipped=skips,
         notes=[*notes, *_observed(samples)],
         options=index.options,
@@ -120,7 +121,7 @@ def markdown(report: Report) -> str:
     lines += [f"- {note}" for note in report.notes]
     lines += ["", "## Samples", "", "| group | packed | published |", "|---|---:|---:|"]
     differing = {group: wanted for group, (wanted, _) in report.differences.items()}
-    known = report.corpus in published.COUNTS
+    known = bool(corpus_of(report.corpus).published)
     for group in [*report.counts, *(g for g in differing if g not in report.counts)]:
         found = report.counts.get(group, 0)
         wanted = f"**{differing[group]}**" if group in differing else str(found) if known else ""

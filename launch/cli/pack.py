@@ -30,7 +30,10 @@ Killed at any moment, the same command continues. Nothing is left out silently: 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("corpus", choices=("iemocap", "meld", "manifest"), help="which reader")
+    from shards.corpora import CORPORA
+
+    known = ", ".join(f"{name} ({CORPORA.get(name).title})" for name in CORPORA)
+    parser.add_argument("corpus", metavar="CORPUS", help=f"{known}, or one that a --plugin registers")
     parser.add_argument("source", type=Path, help="the corpus's folder (full release or short layout), or the manifest")
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="folder of the shards (default: shards/CORPUS in the store)"
@@ -51,12 +54,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--named-side",
         choices=("left", "right", "whole"),
-        default="left",
         help="IEMOCAP: half that shows the actor whom the recording's name names (default left); see inspect",
     )
     parser.add_argument(
         "--picture-rows",
-        default="0.25:0.75",
         metavar="TOP:BOTTOM",
         help="IEMOCAP: rows inside the letter-box, as shares of the height (default 0.25:0.75)",
     )
@@ -79,8 +80,7 @@ def run(args: argparse.Namespace) -> int:
 
     if not 1 <= args.workers <= 256:
         raise UserError(f"--workers: {args.workers} is not between 1 and 256")
-    if args.name and args.corpus != "manifest":
-        raise UserError(f"--name: {args.corpus} has its name; the folder is chosen by --out")
+    check_corpus_options(args)
     array = array_of(args)
     fork_context()  # loads while this process does
     from dual_hpc.config.paths import default_store
@@ -104,18 +104,37 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def check_corpus_options(args: argparse.Namespace) -> None:
+    """Refuse options that mean nothing for the corpus.
+
+    Raises:
+        UserError: there is no such corpus, or it does not take an option that was given.
+    """
+    from dual_hpc.errors import UserError
+    from shards.corpora import CORPORA, OPTIONS
+
+    takes = CORPORA.get(args.corpus).options
+    for option in OPTIONS:
+        if getattr(args, option) is not None and option not in takes:
+            others = ", ".join(name for name in CORPORA if option in CORPORA.get(name).options)
+            raise UserError(
+                f"--{option.replace('_', '-')}: {args.corpus} does not take it, only {others}; leave it out"
+            )
+
+
 def options(args: argparse.Namespace) -> PackOptions:
     """The packing options of parsed arguments."""
     from shards.options import PackOptions, picture_rows
 
+    defaults = PackOptions()
     return PackOptions(
         video_size=args.video_size,
         max_fps=args.max_fps,
         max_seconds=args.max_seconds,
         crf=args.crf,
         audio=args.audio,
-        named_side=args.named_side,
-        picture_rows=picture_rows(args.picture_rows),
+        named_side=args.named_side or defaults.named_side,
+        picture_rows=defaults.picture_rows if args.picture_rows is None else picture_rows(args.picture_rows),
         faces=args.faces,
         shard_samples=args.shard_samples,
     )
@@ -123,6 +142,8 @@ def options(args: argparse.Namespace) -> PackOptions:
 
 def summary(report: Report, out: Path) -> str:
     """What the command prints at its end."""
+    from shards.corpora import corpus_of
+
     lines = [
         f"packed {report.packed} of {report.expected} utterances of {report.corpus} into {out}",
         f"  {report.shards} shards, {report.bytes / 1e6:.1f} MB, {report.hours:.2f} hours, {report.dataset_id}",
@@ -132,5 +153,6 @@ def summary(report: Report, out: Path) -> str:
         lines.append(f"  ... and {len(report.skipped) - 5} more")
     if report.differences:
         lines.append(f"  counts differ from the published ones in {len(report.differences)} groups")
+    lines.append(f"  protocols: {', '.join(corpus_of(report.corpus).protocols)} (data.protocol)")
     lines.append(f"  report: {out / 'report.md'}")
     return "\n".join(lines)

@@ -21,6 +21,7 @@ from launch.cluster.submission import submit_jobs
 from launch.commands.job_dir import JobDescription, JobDir
 from launch.runs.plan import check_encoders, check_store, check_store_path, find_run
 from launch.sweeps.grid import SweepDir
+from shards.corpora import CORPORA
 
 # What a task calls with its folder, its number and its arguments; given by the caller, as verbs are in launch/cli.
 Task = Callable[[str, int, list[str]], None]
@@ -60,8 +61,10 @@ def check_work(verb: str, args: argparse.Namespace, store: Path) -> None:
     Raises:
         UserError: no such corpus, shards, model, run or sweep.
     """
-    if verb == "pack" and not args.source.exists():
-        raise UserError(f"{args.source} does not exist")
+    if verb == "pack":
+        CORPORA.check(args.corpus)
+        if not args.source.exists():
+            raise UserError(f"{args.source} does not exist")
     if verb == "extract":
         _check_shards([args.folder])
         _check_model(args.model)

@@ -1,19 +1,34 @@
-"""Readers of raw corpora: a folder (or manifest) becomes a plan; no media is decoded."""
+"""Corpora by name, one file each: a raw folder (or manifest) becomes a plan; no media is decoded.
+
+A new one is a file here and its entry below, with its protocol in `dual_hpc/evaluation/protocols`; or a plugin that
+calls `CORPORA.register` and `PROTOCOLS.register`.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from shards.corpora.corpus import CORPORA, OPTIONS, Corpus
+from shards.corpora.iemocap import IEMOCAP
+from shards.corpora.manifest import MANIFEST
+from shards.corpora.meld import MELD
 from shards.plan import Plan
 
-CORPORA = ("iemocap", "meld", "manifest")
+__all__ = ["CORPORA", "OPTIONS", "Corpus", "corpus_of", "read_corpus"]
+
+for _name, _corpus in (("iemocap", IEMOCAP), ("meld", MELD), ("manifest", MANIFEST)):
+    CORPORA.register(_name, _corpus)
 
 
 def read_corpus(corpus: str, source: Path, name: str | None = None) -> Plan:
-    """Plan of one of `CORPORA`; `name` renames a manifest's corpus."""
-    from shards.corpora import iemocap, manifest, meld
+    """Plan of a registered corpus; `name` renames a manifest's.
 
-    assert corpus in CORPORA, corpus
-    if corpus == "manifest":
-        return manifest.read(source, name)
-    return iemocap.read(source) if corpus == "iemocap" else meld.read(source)
+    Raises:
+        UserError: there is no such corpus, or `source` is not one.
+    """
+    return CORPORA.get(corpus).read(source, name)
+
+
+def corpus_of(name: str) -> Corpus:
+    """The corpus that packed samples name; a manifest's, whose name is the user's, counts as any."""
+    return CORPORA.get(name) if name in CORPORA else MANIFEST

@@ -8,13 +8,22 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dual_hpc.errors import UserError
+from shards.corpora.corpus import Corpus
 from shards.corpora.text import corpus_root, files_below, media_files, read_text, spoken
 from shards.plan import Plan, Planned, Source
 
+if TYPE_CHECKING:
+    from dual_hpc.data.format.sample import Utterance
+
 NAME = "iemocap"
-LABELS = ("ang", "dis", "exc", "fea", "fru", "hap", "neu", "oth", "sad", "sur", "xxx")
+LABELS = {  # and how many utterances the release has of each
+    **{"ang": 1103, "dis": 2, "exc": 1041, "fea": 40, "fru": 1849, "hap": 595, "neu": 1708, "oth": 3},
+    **{"sad": 1084, "sur": 107, "xxx": 2507},
+}
+SESSIONS = {1: 1819, 2: 1811, 3: 2136, 4: 2103, 5: 2170}
 
 # Group 2 is the actor who wears markers in the recording, group 4 the one who speaks.
 _UTTERANCE = re.compile(r"^Ses0([1-5])([FM])_(impro\d\d[ab]?|script\d\d_\d[b]?)_([FM])(\d{3})$")
@@ -157,3 +166,21 @@ def _transcriptions(root: Path, plan: Plan) -> dict[str, str]:
     if malformed:
         plan.notes.append(f"{malformed} lines of the transcriptions are not turns and are ignored")
     return texts
+
+
+def session_and_label(utterance: Utterance) -> list[str]:
+    """The groups in which the release counts."""
+    return [f"session {utterance.session}", f"label {utterance.label}"]
+
+
+IEMOCAP = Corpus(
+    "IEMOCAP",
+    read,
+    protocols=("iemocap4", "iemocap6", "all"),
+    published={
+        **{f"session {number}": count for number, count in SESSIONS.items()},
+        **{f"label {label}": count for label, count in LABELS.items()},
+    },
+    groups_of=session_and_label,
+    options=("named_side", "picture_rows"),
+)

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from dual_hpc.data.format.sample import is_valid_key
 from dual_hpc.errors import UserError
+from shards.corpora.corpus import Corpus
 from shards.corpora.text import parse_csv, read_text, spoken
 from shards.plan import Plan, Planned, Source, shown
 
@@ -120,6 +120,8 @@ def _planned(row: dict[str, Any], line: int, corpus: str, root: Path) -> Planned
     if unknown:
         raise _BadRow(f"unknown column {unknown[0][:40]!r} (known: {', '.join(COLUMNS)})")
     key = _text(row, "id") or f"row{line:06d}"
+    from dual_hpc.data.format.sample import is_valid_key  # pydantic, which no help needs
+
     if not is_valid_key(key):
         raise _BadRow(f"id {key[:60]!r} is not a plain name (letters, digits, - and _, at most 128)")
     start, end = _number(row, "start"), _number(row, "end")
@@ -195,3 +197,6 @@ def _file(row: dict[str, Any], name: str, root: Path) -> Path | None:
         except (OSError, ValueError):
             continue
     raise _BadRow(f"{name} {text.strip()[:120]!r} does not exist")
+
+
+MANIFEST = Corpus("any other corpus, by a table", read, options=("name",))

@@ -10,11 +10,18 @@ import re
 from pathlib import Path
 
 from dual_hpc.errors import UserError
+from dual_hpc.evaluation.protocols.meld import MELD7
+from shards.corpora.corpus import Corpus
 from shards.corpora.text import corpus_root, media_files, parse_csv, read_text, spoken
 from shards.plan import Plan, Planned, Source
 
 NAME = "meld"
-EMOTIONS = ("neutral", "surprise", "fear", "sadness", "joy", "disgust", "anger")
+EMOTIONS = MELD7.classes
+PUBLISHED = {  # utterances of each emotion, in that order
+    "train": (4710, 1205, 268, 683, 1743, 271, 1109),
+    "dev": (470, 150, 40, 111, 163, 22, 153),
+    "test": (1256, 281, 50, 208, 402, 68, 345),
+}
 _CLIPS = {"train": "train_splits", "dev": "dev_splits_complete", "test": "output_repeated_splits_test"}
 _CLIP = re.compile(r"^dia\d+_utt\d+$")
 _NEEDED = ("Utterance", "Speaker", "Emotion", "Dialogue_ID", "Utterance_ID")
@@ -112,3 +119,15 @@ def _planned(row: dict[str, str], split: str, clips: dict[str, Path], annotated:
 def _count(text: str) -> int | None:
     text = text.strip()
     return int(text) if text.isascii() and text.isdigit() and len(text) < 7 else None
+
+
+MELD = Corpus(
+    "MELD",
+    read,
+    protocols=("meld7", "all"),
+    published={
+        f"{split} {emotion}": count
+        for split, counts in PUBLISHED.items()
+        for emotion, count in zip(EMOTIONS, counts, strict=True)
+    },
+)

@@ -11,7 +11,18 @@ from dual_hpc.evaluation.protocols.meld import MELD7
 from dual_hpc.evaluation.protocols.protocol import PROTOCOLS, SPLITS, Protocol, Split, define, get_protocol
 from dual_hpc.evaluation.protocols.split import dialogue_of, speaker_of
 
-__all__ = ["ALL", "PROTOCOLS", "SPLITS", "Protocol", "Split", "define", "dialogue_of", "get_protocol", "speaker_of"]
+__all__ = [
+    "ALL",
+    "MELD7",
+    "PROTOCOLS",
+    "SPLITS",
+    "Protocol",
+    "Split",
+    "define",
+    "dialogue_of",
+    "get_protocol",
+    "speaker_of",
+]
 
 for _protocol in (IEMOCAP4, IEMOCAP6, MELD7, ALL):
     PROTOCOLS.register(_protocol.name, _protocol)

@@ -199,10 +199,15 @@ def test_the_command_says_in_one_line_what_to_change(tmp_path: Path, capsys: pyt
         (["meld", str(tmp_path / "absent")], "does not exist"),
         (["iemocap", str(tmp_path / "empty")], "has no labels"),
         (["meld", str(tmp_path / "empty"), "--workers", "0"], "--workers: 0"),
-        (["meld", str(tmp_path / "empty"), "--picture-rows", "x"], "--picture-rows: 'x'"),
+        (["iemocap", str(tmp_path / "empty"), "--picture-rows", "x"], "--picture-rows: 'x'"),
+        (
+            ["meld", str(tmp_path / "empty"), "--picture-rows", "0:1"],
+            "--picture-rows: meld does not take it, only iemocap",
+        ),
+        (["meldd", str(tmp_path / "empty")], "there is no corpus 'meldd'; did you mean 'meld'"),
         (["meld", str(tmp_path / "empty"), "--array-index", "2", "--array-count", "2"], "--array-index: 2"),
         (["meld", str(tmp_path / "empty"), "--video-size", "3"], "--video-size: 3"),
-        (["meld", str(tmp_path / "empty"), "--name", "../mine"], "--name: meld has its name"),
+        (["meld", str(tmp_path / "empty"), "--name", "../mine"], "--name: meld does not take it, only manifest"),
     ]:
         assert main(["pack", *argv, "--out", str(tmp_path / "out")]) == 2
         error = capsys.readouterr().err

@@ -9,7 +9,7 @@ import pytest
 
 from dual_hpc.data.format.sample import Utterance
 from dual_hpc.evaluation.protocols import get_protocol
-from shards.corpora import published, read_corpus
+from shards.corpora import CORPORA, read_corpus
 from shards.plan import Plan
 from shards.synthetic import generate
 
@@ -28,7 +28,8 @@ def test_iemocap_has_its_published_counts_in_every_protocol(tmp_path: Path) -> N
     plan = read("iemocap", 10_039, tmp_path)
     utterances = metadata(plan)
     assert len(utterances) == 10_039 and plan.skips == []
-    assert published.differences("iemocap", published.groups("iemocap", utterances)) == {}
+    corpus = CORPORA.get("iemocap")
+    assert corpus.differences(corpus.count(utterances)) == {}
     assert any(note.startswith("48 transcribed turns with an XX id") for note in plan.notes)
     assert len({u.speaker for u in utterances}) == 10
     dialogues = {(u.session, u.dialogue) for u in utterances}
@@ -47,7 +48,8 @@ def test_meld_has_its_published_counts(tmp_path: Path) -> None:
     # One clip of dev is absent; one of train cannot be read, which only decoding tells.
     assert [skip.reason for skip in plan.skips] == ["dia110_utt7: the clip is absent"]
     assert Counter(u.split for u in utterances) == {"train": 9989, "dev": 1108, "test": 2610}
-    differing = published.differences("meld", published.groups("meld", utterances))
+    corpus = CORPORA.get("meld")
+    differing = corpus.differences(corpus.count(utterances))
     assert len(differing) == 1 and all(group.startswith("dev ") and a - b == 1 for group, (a, b) in differing.items())
     assert all(get_protocol("meld7").label_of(u) is not None for u in utterances)
     assert [n for n in plan.notes if n.startswith("4 clips of dev")] and [
