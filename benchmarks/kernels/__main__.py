@@ -1,6 +1,6 @@
 """`python -m benchmarks.kernels [--device cpu|cuda] [--seconds S] [--threads N]`: results/kernels.{json,md,svg}.
 
-No contestant is timed whose output or gradient is wrong. Times on a CPU are processor time, which a busy machine spoils
+No contestant is timed whose output or gradient is wrong. CPU times are processor time, which a busy machine disturbs
 least. A GPU's figures go to kernels_gpu.*, so that neither run overwrites the other. After `--minutes` no further case
 is begun, and one that takes two minutes ends the run: a kernel that waits for ever cannot be interrupted otherwise.
 """
@@ -113,7 +113,7 @@ def compare(case: Case, seconds: float) -> dict[str, Any]:
         size = got if isinstance(got, str) else measure.error(got, want)
         found[name] = {"error": size if isinstance(size, str) else f"{size:.3g}"}
         correct = not isinstance(size, str) and size <= measure.ALLOWED[case.dtype]
-        # The LSTM stands beside VDM for its cost alone: it computes something else.
+        # The LSTM is listed with VDM for its cost alone: it computes something else.
         if not correct and (isinstance(size, str) or (case.op, name) != ("vdm", "nn.LSTM on the concatenation")):
             wrong.append(name)
     runners = {name: built[name] for name in built if name not in wrong}

@@ -112,7 +112,7 @@ def quantiles(values: list[float]) -> list[float]:
 
 
 def kept_bytes(contestant: Contestant) -> int:
-    """Bytes that a forward keeps for its backward beside the inputs."""
+    """Bytes that a forward keeps for its backward in addition to the inputs."""
     forward, leaves = contestant
     storages: dict[int, int] = {}
 

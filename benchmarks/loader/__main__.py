@@ -1,7 +1,7 @@
-"""The loader beside its peers: writes benchmarks/results/loader.{json,md}.
+"""The loader compared with its peers: writes benchmarks/results/loader.{json,md}.
 
-Contestants take turns; every figure and every ratio is the median of the rounds, and beside the ratio stand the
-smallest and the largest of one round.
+Contestants take turns; every figure and every ratio is the median of the rounds; with each ratio, the smallest
+and the largest of one round.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ def main() -> None:
     before = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="bench-loader-") as folder:
         for kind, samples in (("media", options.samples), ("features", options.features)):
-            place = Path(folder) / kind
-            corpus.write(place, kind, samples, "mosaicml-streaming" in names)
-            raw[kind] = measure(kind, place, names, samples // BATCH, options.rounds)
+            data = Path(folder) / kind
+            corpus.write(data, kind, samples, "mosaicml-streaming" in names)
+            raw[kind] = measure(kind, data, names, samples // BATCH, options.rounds)
             rows += compare(kind, raw[kind])
         zero, far = resume_ratio(Path(folder) / "features")
     rows.append(record.row("first batch at step 10^6", far, zero, "step 0", "CPU s", smaller_is_better=True))
@@ -82,7 +82,7 @@ def measure(kind: str, folder: Path, names: list[str], batches: int, rounds: int
 
 
 def compare(kind: str, figures: Figures) -> list[dict[str, Any]]:
-    """Ours beside each peer: the medians, and how far the ratio strayed from round to round."""
+    """Ours compared with each peer: the medians, and the spread of the ratio over the rounds."""
     rows = []
     for figure, what, unit in FIGURES:
         ours = [one[figure] for one in figures["ours"]]

@@ -1,7 +1,7 @@
 """One contestant in a process of its own: `python -m benchmarks.loader.measure NAME FOLDER BATCHES`, JSON on stdout.
 
 Speed is in seconds of clips, as clips differ in length, per second of processor time of the whole process tree, which a
-busy machine spoils least; per second of wall time beside it.
+busy machine disturbs least, and per second of wall time.
 """
 
 from __future__ import annotations

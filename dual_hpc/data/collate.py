@@ -32,7 +32,7 @@ def collate(samples: Sequence[Sample], image_size: int, features: FeatureLayout 
     Returns:
         durations f32 [B], and for media waveform f32 [B,N], waveform_lengths i64 [B], frames u8 [B,F,3,S,S],
         frame_lengths i64 [B]; for features NAME [B,T,D] and NAME_lengths i64 [B] each. `frames` is a view of memory
-        with the colours innermost, as pictures are decoded.
+        with the colours innermost, as frames are decoded.
     """
     layout = lay_out(samples, image_size, features or {})
     # An anonymous mapping: padding that is never written takes no memory, and all is returned when it is freed.

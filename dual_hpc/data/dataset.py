@@ -34,7 +34,7 @@ class ShardSample(NamedTuple):
 class ShardDataset:
     """The samples of all folders, numbered in the order of folders, shards and samples.
 
-    Only what reading needs stays in memory; metadata are read from the indexes again when they are asked for.
+    Only what reading needs stays in memory; metadata are read from the indexes again when they are needed.
 
     Args:
         folders: folders that hold an `index.json`.
@@ -50,7 +50,7 @@ class ShardDataset:
             raise UserError("data.shards: name at least one folder of shards")
         indexes = [read_index(folder, TableIndex) for folder in self.folders]
         if len({os.path.realpath(folder) for folder in self.folders}) < len(self.folders):
-            raise UserError(f"data.shards: {', '.join(map(str, self.folders))} name a folder twice")
+            raise UserError(f"data.shards: {', '.join(map(str, self.folders))} list a folder twice")
         kinds = {index.kind for index in indexes}
         if len(kinds) > 1:
             raise UserError("data.shards: folders of media and of features cannot be read together")
@@ -97,7 +97,7 @@ class ShardDataset:
         return self.table.ref(number)
 
     def features(self) -> dict[str, tuple[int, str]]:
-        """Arrays of feature shards, name -> (D, dtype), from the first sound sample that has each; empty for media.
+        """Arrays of feature shards, name -> (D, dtype), from the first intact sample that has each; empty for media.
 
         Raises:
             UserError: every sample that has an array is damaged.

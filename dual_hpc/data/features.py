@@ -45,7 +45,7 @@ def feature_source(dataset: ShardDataset) -> FeatureSource | None:
             encoders["audio"]["rate_hz"] = float(options["audio_hz"])
     except (KeyError, ValueError) as error:
         raise UserError(
-            f"data.shards: the index of {folder} does not say {error}; run `dual-hpc extract` again"
+            f"data.shards: the index of {folder} does not have {error}; run `dual-hpc extract` again"
         ) from error
     return FeatureSource(encoders, preprocessing)
 

@@ -50,7 +50,7 @@ def resume_position(saved: dict[str, Any], expected: LoaderState) -> int:
     if shards != expected_shards:
         raise UserError(
             f"data.shards: the run began with data set {shards}, these shards are {expected_shards}; "
-            "give back the shards of the run, or start a new run"
+            "restore data.shards of the run, or start a new run"
         )
     if selection != expected_selection:
         raise UserError(

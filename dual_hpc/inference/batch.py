@@ -42,7 +42,7 @@ def _record(predictor: Predictor, clip: Clip) -> dict[str, Any]:
 
 
 def _as_line(record: dict[str, Any], encoding: str) -> str:
-    """JSON to read; escaped where `encoding` cannot say it: a file's name may be no text at all."""
+    """Readable JSON; escaped where `encoding` cannot represent it: a file's name may not be valid text."""
     line = json.dumps(record, ensure_ascii=False)
     try:
         line.encode(encoding)

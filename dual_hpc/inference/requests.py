@@ -1,4 +1,4 @@
-"""What is asked of a predictor, one clip each: from files, folders, JSONL manifests or standard input."""
+"""Requests to a predictor, one clip each: from files, folders, JSONL manifests or standard input."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Clip:
     Attributes:
         path: a media file.
         text: its transcript, if there is one.
-        start, end: seconds; the stretch to look at, None for the file's own bounds.
+        start, end: seconds; the part of the file to use, None for its own bounds.
     """
 
     path: Path
@@ -35,7 +35,7 @@ _SHAPE = 'is not JSON like {"input": "clip.mp4", "text": "..."}'
 
 @dataclass(frozen=True)
 class BadRequest:
-    """A manifest line that asks for nothing: where it stands and why."""
+    """A manifest line that is not a valid request: its position and the reason."""
 
     where: str
     reason: str
@@ -52,7 +52,7 @@ class _Line(BaseModel):
     @model_validator(mode="after")
     def _ordered(self) -> _Line:
         if self.end is not None and self.end <= (self.start or 0.0):
-            raise ValueError("end must lie behind start")
+            raise ValueError("end must be greater than start")
         return self
 
 

@@ -22,4 +22,4 @@ def no_transforms(op: str) -> None:
         UserError: inside grad, jvp, vmap or another transform of torch.func.
     """
     if not torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active():
-        raise UserError(f"{op}: its fast paths do not take part in torch.func; set model.kernels to reference")
+        raise UserError(f"{op}: its fast paths do not support torch.func; set model.kernels to reference")

@@ -84,9 +84,9 @@ def choose(requested: str, case: Case, switch: str = "", triton_runs: bool = Fal
         UserError: unknown name, or `triton` where it cannot run.
     """
     if switch not in ("", "off", *IMPLEMENTATIONS):
-        raise UserError(f"{ENVIRONMENT_SWITCH}={switch}: write off or one of {', '.join(IMPLEMENTATIONS)}")
+        raise UserError(f"{ENVIRONMENT_SWITCH}={switch}: use off or one of {', '.join(IMPLEMENTATIONS)}")
     if requested not in IMPLEMENTATIONS:
-        raise UserError(f"model.kernels={requested}: write one of {', '.join(IMPLEMENTATIONS)}")
+        raise UserError(f"model.kernels={requested}: use one of {', '.join(IMPLEMENTATIONS)}")
     if switch == "off":
         return "reference" if requested == "reference" else "torch"
     name = switch if requested == "auto" and switch else requested
@@ -95,7 +95,7 @@ def choose(requested: str, case: Case, switch: str = "", triton_runs: bool = Fal
     if name == "triton" and not triton_runs:
         raise UserError(
             f"{case.op}: model.kernels=triton cannot run on {case.device} here: it needs an NVIDIA GPU from sm_80 on "
-            "and the triton package; write auto or torch"
+            "and the triton package; use auto or torch"
         )
     if name == "triton" and not _triton_covers(case):
         return "torch"
@@ -135,7 +135,7 @@ def select(op: str, requested: str, x: Tensor, width: int | None = None) -> str:
     chosen = choose(requested, case, os.environ.get(ENVIRONMENT_SWITCH, ""), triton_can_run(case.device))
     if (choice := (op, chosen, case.device)) not in _logged:
         _logged.add(choice)
-        logger.info("%s runs %s on %s (asked: %s)", op, chosen, case.device, requested)
+        logger.info("%s runs %s on %s (requested: %s)", op, chosen, case.device, requested)
     return chosen
 
 

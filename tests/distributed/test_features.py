@@ -113,5 +113,5 @@ def test_a_modality_without_features_has_to_be_switched_off(features: Path, tmp_
         config_for_shards(of(tmp_path), ShardDataset([tmp_path]))
     assert not config_for_shards(of(tmp_path, "model.use_text=false"), ShardDataset([tmp_path])).model.use_text
     write_index(tmp_path, index.model_copy(update={"options": {}}))
-    with pytest.raises(UserError, match="does not say 'sample_rate'; run `dual-hpc extract` again"):
+    with pytest.raises(UserError, match="does not have 'sample_rate'; run `dual-hpc extract` again"):
         config_for_shards(of(tmp_path), ShardDataset([tmp_path]))

@@ -92,7 +92,7 @@ def test_a_generation_is_a_constant_to_the_compiler(monkeypatch):
 
 @pytest.mark.parametrize(
     ("requested", "switch", "message"),
-    [("cuda", "", "write one of auto"), ("auto", "on", "DUAL_HPC_KERNELS=on"), ("triton", "", "write auto or torch")],
+    [("cuda", "", "use one of auto"), ("auto", "on", "DUAL_HPC_KERNELS=on"), ("triton", "", "use auto or torch")],
 )
 def test_a_wrong_word_is_an_error_in_one_line_that_says_what_to_write(requested, switch, message):
     with pytest.raises(UserError, match=message):
@@ -105,7 +105,7 @@ def test_each_choice_is_logged_once(caplog, monkeypatch):
     with caplog.at_level(logging.INFO, "dual_hpc.kernels"):
         for _ in range(3):
             select("sdm", "auto", torch.zeros(2, 3, 4))
-    assert [r.message for r in caplog.records] == ["sdm runs torch on cpu (asked: auto)"]
+    assert [r.message for r in caplog.records] == ["sdm runs torch on cpu (requested: auto)"]
 
 
 def test_the_package_imports_without_triton_and_without_the_rest_of_the_house():

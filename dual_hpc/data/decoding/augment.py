@@ -62,7 +62,7 @@ def augment_audio(wave: NDArray[np.float32], config: AugmentSettings, rng: np.ra
 
 
 def augment_video(frames: NDArray[np.uint8], config: AugmentSettings, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Crop, mirror, brightness and contrast, repeated frames; the same for all pictures of a clip, [F,S,S,3]."""
+    """Crop, mirror, brightness and contrast, repeated frames; the same for all frames of a clip, [F,S,S,3]."""
     size = frames.shape[1]
     flip, brightness, contrast, *cuts = rng.random(7)
     top, bottom, left, right = (config.crop_fraction * size * cut for cut in cuts)

@@ -1,6 +1,6 @@
 """Members of a sample -> arrays: flac by libsndfile, mp4 by decord, PyAV where decord fails.
 
-Only the pictures of the time grid are decoded to RGB, at the size that training uses: the whole picture is scaled to a
+Only the frames of the time grid are decoded to RGB, at the size that training uses: the whole frame is scaled to a
 square, which loses nothing at its edges and distorts every clip of a corpus alike.
 """
 
@@ -51,7 +51,7 @@ def decode_audio(flac: bytes, max_seconds: float) -> NDArray[np.float32]:
 
 
 def decode_video(mp4: bytes, duration: float, video_hz: float, max_seconds: float, size: int) -> NDArray[np.uint8]:
-    """The pictures [F, size, size, 3], RGB, on show at (k + 0.5) / video_hz.
+    """The frames [F, size, size, 3], RGB, displayed at (k + 0.5) / video_hz.
 
     Raises:
         DecodeError: neither decoder reads it.
@@ -100,7 +100,7 @@ def load_array(npy: bytes) -> NDArray[Any]:
     """
     try:
         array: NDArray[Any] = np.load(io.BytesIO(npy), allow_pickle=False)
-    except Exception as error:  # a header that lies makes numpy raise many kinds, MemoryError among them
+    except Exception as error:  # numpy raises many kinds for a false header, MemoryError among them
         raise DecodeError(f"features: {_line(error)}") from error
     if not isinstance(array, np.ndarray):
         raise DecodeError("features: an archive, not an array")
@@ -121,7 +121,7 @@ def _by_decord(mp4: bytes, times: NDArray[np.float64], size: int) -> NDArray[np.
     decord = _decord()
     reader = decord.VideoReader(io.BytesIO(mp4), ctx=decord.cpu(0), width=size, height=size, num_threads=1)
     if not len(reader):
-        raise ValueError("no pictures")
+        raise ValueError("no frames")
     spans = reader.get_frame_timestamp(range(len(reader)))  # [frames, 2]: from, to
     if spans[0, 0] < -1.0:  # what decord reports when B-frames confuse its seeking
         raise ValueError("implausible time stamps")
@@ -148,7 +148,7 @@ def _by_pyav(mp4: bytes, times: NDArray[np.float64], size: int) -> NDArray[np.ui
             if len(frames) == len(times):
                 break
     if held is None:
-        raise ValueError("no pictures")
+        raise ValueError("no frames")
     while len(frames) < len(times):
         frames.append(held.reformat(size, size, "rgb24").to_ndarray())
     return np.stack(frames)

@@ -80,7 +80,7 @@ class SampleDecoder:
         augment = decode_config.augment
         self._augment = augment if augment is not None and augment.enabled else None
 
-    def wanted(self, request: Request) -> set[str]:
+    def members_to_read(self, request: Request) -> set[str]:
         """Extensions to read and decode: modality dropout happens before the work is done."""
         if request.ref is None:
             return set()

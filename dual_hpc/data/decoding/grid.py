@@ -1,4 +1,4 @@
-"""Which pictures and how much sound stand for a clip: one rule for training and prediction."""
+"""Which frames and how much audio represent a clip: one rule for training and prediction."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def audio_samples(max_seconds: float) -> int:
 
 
 def frame_times(duration: float, video_hz: float, max_seconds: float) -> NDArray[np.float64]:
-    """Seconds of the pictures of a clip, [F] with F >= 1: (k + 0.5) / video_hz inside the first `max_seconds`."""
+    """Seconds of the frames of a clip, [F] with F >= 1: (k + 0.5) / video_hz inside the first `max_seconds`."""
     seconds = min(duration, max_seconds)
     count = max(1, math.ceil(seconds * video_hz - 0.5 - 1e-6))
     times: NDArray[np.float64] = (np.arange(count, dtype=np.float64) + 0.5) / video_hz
@@ -24,6 +24,6 @@ def frame_times(duration: float, video_hz: float, max_seconds: float) -> NDArray
 
 
 def frames_at(times: NDArray[np.float64], starts: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Index of the picture on show at each time, given when each picture appears (ascending); ends are repeated."""
+    """Index of the frame displayed at each time, given when each frame appears (ascending); ends are repeated."""
     shown = np.searchsorted(starts, times + 1e-6, side="right") - 1
     return np.clip(shown, 0, len(starts) - 1).astype(np.int64)

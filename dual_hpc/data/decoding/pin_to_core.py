@@ -1,8 +1,8 @@
 """Keep the threads of one decoding on one core.
 
-decord decodes on a thread of its own and hands every picture over to the caller's, which waits for it. The two hardly
+decord decodes on a thread of its own and hands every frame over to the caller's, which waits for it. The two hardly
 ever work at once, yet the scheduler wakes each on whatever core is idle: a wake-up across cores and cold caches for
-every picture, 5 to 8 % of the processor time on the machine of benchmarks/results/loader.md. Between two decodings the
+every frame, 5 to 8 % of the processor time on the machine of benchmarks/results/loader.md. Between two decodings the
 scheduler is free to choose another core, so that no thread is tied to one that others need.
 """
 

@@ -98,7 +98,7 @@ def read_index(folder: str | Path, form: type[Any] = ShardIndex) -> Any:
     if not os.path.isdir(folder):
         raise UserError(f"data.shards: the folder {folder} does not exist; pack a corpus there with `dual-hpc pack`")
     if not os.path.exists(path):
-        raise UserError(f"data.shards: {folder} holds no {INDEX_NAME} (empty or unfinished); run `dual-hpc pack` again")
+        raise UserError(f"data.shards: {folder} has no {INDEX_NAME} (empty or unfinished); run `dual-hpc pack` again")
     try:
         index = form.model_validate_json(path.read_bytes())
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What the members of a sample in a tar are called, and how its sound is stored (contract 1)."""
+"""What the members of a sample in a tar are called, and how its audio is stored (contract 1)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Random access to the samples of plain tars, through offsets and `pread`.
 
-A sample's members lie side by side, so one read fetches them together with their tar headers; the headers prove that
-the index and the tar still belong together.
+A sample's members are adjacent, so one read fetches them together with their tar headers; the headers verify that the
+index and the tar still belong together.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class SampleRef:
     shard_bytes: int
     members: dict[str, tuple[int, int]]  # extension -> (offset, bytes)
     duration: float  # seconds
-    crc32: dict[str, int] = field(default_factory=dict)  # of the members, as far as it is known
+    crc32: dict[str, int] = field(default_factory=dict)  # of the members, where the index has it
 
 
 class SampleReader:
@@ -99,7 +99,7 @@ class SampleReader:
 
 
 def is_intact(ref: SampleRef, extension: str, data: bytes) -> bool:
-    """False if the bytes of a member are not those that were packed, as far as the index can say."""
+    """False if the bytes of a member are not those that were packed, as far as the index has checksums."""
     return extension not in ref.crc32 or zlib.crc32(data) == ref.crc32[extension]
 
 

@@ -1,4 +1,4 @@
-"""Where each sample of a set lies, in columns: a hundred bytes per sample that every rank can afford to keep.
+"""The address of each sample of a data set, in columns: a hundred bytes per sample that every rank can afford to keep.
 
 The columns are made shard by shard while the index is parsed, so its metadata are never all in memory.
 """

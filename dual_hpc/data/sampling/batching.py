@@ -36,7 +36,7 @@ class BatchPartition:
         if self.global_batch % self.world_size:
             allowed = ", ".join(map(str, divisors(self.global_batch)))
             raise UserError(
-                f"data.global_batch={self.global_batch} cannot be shared equally by {self.world_size} ranks; "
+                f"data.global_batch={self.global_batch} cannot be divided equally among {self.world_size} ranks; "
                 f"use a number of ranks out of {allowed}, or change the global batch before the run starts"
             )
 

@@ -84,11 +84,11 @@ class WorkerPool:
         while len(self._workers) < self._count:
             self._start()
         first = self._next_job  # older numbers belong to an abandoned run
-        wanted = first
+        next_result = first
         done: dict[int, MicroBatch] = {}
         exhausted = False
         while True:
-            while not exhausted and self._next_job - wanted < self._in_flight:
+            while not exhausted and self._next_job - next_result < self._in_flight:
                 rows = next(batches, None)
                 if rows is None:
                     exhausted = True
@@ -96,14 +96,14 @@ class WorkerPool:
                     idlest = min(self._workers, key=lambda worker: len(worker.jobs))
                     self._assign(idlest, Job(self._next_job, rows))
                     self._next_job += 1
-            if wanted == self._next_job:
+            if next_result == self._next_job:
                 return
-            while wanted not in done:
+            while next_result not in done:
                 for number, batch in self._wait():
                     if number >= first:
                         done[number] = batch
-            yield done.pop(wanted)
-            wanted += 1
+            yield done.pop(next_result)
+            next_result += 1
 
     def close(self) -> None:
         """End the workers: they exit when their socket closes; one that is stuck is killed."""
@@ -195,7 +195,7 @@ class WorkerPool:
         self._start()
         for job in worker.jobs.values():
             if reason is not None and at is not None and job.number == decoder.job:
-                failure = DecodeFailure(frozenset(SampleDecoder(self._config).wanted(at)), reason)
+                failure = DecodeFailure(frozenset(SampleDecoder(self._config).members_to_read(at)), reason)
                 job.rows[decoder.row] = replace(at, failures=(*at.failures, failure))
             self._assign(self._workers[-1], job)
 

@@ -29,8 +29,8 @@ class InProcess:
         for rows in batches:
             samples = []
             for request in rows:
-                wanted = self._decoder.wanted(request)
-                members = self._reader.read(request.ref, wanted) if request.ref and wanted else {}
+                extensions = self._decoder.members_to_read(request)
+                members = self._reader.read(request.ref, extensions) if request.ref and extensions else {}
                 samples.append(self._decoder.decode(request, members))
             failures = {row: sample.failure for row, sample in enumerate(samples) if sample.failure is not None}
             arrays = collate(samples, self._config.settings.image_size, self._config.features)

@@ -24,7 +24,7 @@ _LENGTH = struct.Struct("<Q")
 
 
 def send(channel: socket.socket, message: Any, memory: int | None = None) -> None:
-    """Send one message, and after it the descriptor of memory that the other end will take."""
+    """Send one message, and after it the descriptor of memory that the other end maps."""
     payload = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
     channel.sendall(_LENGTH.pack(len(payload)) + payload)
     if memory is not None:
@@ -78,7 +78,7 @@ def map_memfd(channel: socket.socket, size: int) -> NDArray[np.uint8]:
     if not sign:
         raise EOFError
     if not descriptors:
-        raise EnvironmentFault("too many open files to take a batch: raise the limit (ulimit -n)")
+        raise EnvironmentFault("too many open files to receive a batch: raise the limit (ulimit -n)")
     try:
         # Unlike the standard library's, this mapping keeps no descriptor: as many batches may live as memory holds.
         return torch.from_file(f"/proc/self/fd/{descriptors[0]}", False, size, dtype=torch.uint8).numpy()

@@ -61,23 +61,23 @@ def _exit_on_error(error: threading.ExceptHookArgs) -> None:
 def _read_ahead(channel: socket.socket, decoder: SampleDecoder, status: Status, ready: queue.Queue[Any]) -> None:
     """Job by job and row by row: read the bytes; ends the process when the parent is gone."""
     reader = SampleReader()
-    healthy = True
+    failed = False
     while True:
         try:
             job: Job = receive(channel)
         except EOFError:
             os._exit(0)
-        if not healthy:
+        if failed:
             continue  # only waiting for the parent to close the socket
         try:
             for row, request in enumerate(job.rows):
-                wanted = decoder.wanted(request)
+                extensions = decoder.members_to_read(request)
                 status.reading(job.number, row, READING)
-                members = reader.read(request.ref, wanted) if request.ref and wanted else {}
+                members = reader.read(request.ref, extensions) if request.ref and extensions else {}
                 status.reading(job.number, row, IDLE)
                 ready.put((job, row, members))
         except DualError as error:
-            healthy = False
+            failed = True
             ready.put(error)
 
 

@@ -42,7 +42,7 @@ def test_a_manifest_is_relative_to_itself_and_keeps_its_bad_lines_in_place(tmp_p
     found = list(read_requests([manifest]))
     assert found[0] == Clip(tmp_path / "a.mp4", "so")
     assert [type(one) for one in found[1:5]] == [BadRequest] * 4
-    assert "end must lie behind start" in found[3].reason and found[3].where.endswith(":5")
+    assert "end must be greater than start" in found[3].reason and found[3].where.endswith(":5")
     assert "strat" in found[4].reason
     assert str(found[5].path) == "/c.mp4" and (found[5].start, found[5].end) == (1.5, 2.0)
     assert isinstance(found[6], BadRequest)

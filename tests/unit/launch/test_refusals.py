@@ -128,7 +128,7 @@ WRONG = [
     ((*H100, "lunch.nodes=2"), "did you mean launch"),
     ((*H100, "launch"), "launch"),
     ((*H100, "=3"), "=3"),
-    ((*H100, "data.global_batch=10"), "cannot be shared equally by 4 ranks"),
+    ((*H100, "data.global_batch=10"), "cannot be divided equally among 4 ranks"),
     ((*H100, "model.text.path=nowhere"), "model.text.path: nowhere is not a folder"),
     ((*H100, "model.text.path=$NOT_SET/bert"), "NOT_SET"),
     ((*H100, "model.text.path=/tmp"), "model.text.path: /tmp holds no config.json"),
@@ -247,7 +247,7 @@ def test_a_wrong_command_never_reaches_slurm(
         (("--grid", "seeds=0..1", "--new-code"), "--new-code"),
         (("--grid", "seeds=0..1", "--store", "/x"), "store=DIR"),
         (("--grid", "seeds=0..1", f"name={'x' * 63}"), "too long for a sweep"),
-        (("--grid", "data.global_batch=10,9", "launch.ranks_per_node=2"), "cannot be shared equally"),
+        (("--grid", "data.global_batch=10,9", "launch.ranks_per_node=2"), "cannot be divided equally"),
         (("--show", "nothing"), "--show takes an existing sweep"),
     ],
 )

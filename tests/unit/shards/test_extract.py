@@ -196,7 +196,7 @@ def test_the_command_says_in_one_line_what_to_change(
 ) -> None:
     out = ["--out", str(tmp_path / "out")]
     for argv, expected in [
-        ([str(tmp_path), "--model", str(model)], "holds no index.json"),
+        ([str(tmp_path), "--model", str(model)], "has no index.json"),
         ([str(packed_iemocap), "--model", str(tmp_path)], "config.json"),
         ([str(packed_iemocap), "--preset", "demo"], "model.audio.path"),
         ([str(packed_iemocap), "--model", str(model), "a.b=1"], "settings change a preset"),

@@ -130,7 +130,7 @@ def test_an_index_that_cannot_be_read_is_one_line(tmp_path):
 def test_the_same_folder_under_two_names_is_refused(folder, tmp_path):
     (tmp_path / "link").symlink_to(folder)
     for again in (folder, f"{folder}/", tmp_path / "link"):
-        with pytest.raises(UserError, match="name a folder twice"):
+        with pytest.raises(UserError, match="list a folder twice"):
             ShardDataset([folder, again])
 
 
