@@ -5,7 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from dual_hpc.model.torchaudio_stub import mel_filters
+
+pytestmark = pytest.mark.slow
 
 
 def test_behind_the_door_torchaudio_has_its_filters() -> None:

@@ -11,11 +11,14 @@ from itertools import pairwise
 
 import av
 import numpy as np
+import pytest
 import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shards.encode import constant_rate, encode_flac, encode_mp4
+
+pytestmark = pytest.mark.slow
 
 PICTURES = [np.random.default_rng(i).integers(0, 255, (48, 64, 3), np.uint8) for i in range(40)]
 

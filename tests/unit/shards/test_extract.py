@@ -26,6 +26,8 @@ from shards.extraction import extract
 from shards.lock import Lock
 from shards.verify import verify
 
+pytestmark = pytest.mark.slow
+
 PREPROCESSING = {"sample_rate": 16_000, "image_size": 24, "video_hz": 5.0, "max_seconds": 6.0, "max_tokens": 16}
 
 

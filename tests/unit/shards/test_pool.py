@@ -18,6 +18,8 @@ from shards.packing import pack
 from shards.pool import run_jobs
 from shards.report import read_report
 
+pytestmark = pytest.mark.slow
+
 # Runs at the start of every interpreter that finds it: decoding one utterance kills the process, as a fault in a
 # decoder's C code would, or never ends.
 _FAULT = """

@@ -13,6 +13,8 @@ from shards.corpora import CORPORA, read_corpus
 from shards.plan import Plan
 from shards.synthetic import generate
 
+pytestmark = pytest.mark.slow
+
 
 def read(corpus: str, utterances: int, folder: Path) -> Plan:
     generate(corpus, folder / corpus, utterances, media="tiny", balance=False)  # type: ignore[arg-type]

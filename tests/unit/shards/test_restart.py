@@ -25,6 +25,8 @@ from shards.packing import pack
 from shards.parts import Parts
 from tests.unit.shards.conftest import write_iemocap
 
+pytestmark = pytest.mark.slow
+
 KILLS = 20
 
 

@@ -15,6 +15,8 @@ from dual_hpc.run.journal import Journal
 from dual_hpc.tracking.mlflow_store import Store, experiment_id, newest_experiment, store_of
 from tests.unit.tracking.runs import history, make_run
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_store_whose_making_was_cut_short_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(f"sqlite:///{tmp_path}/mlflow.db", tmp_path / "mlflow.db")

@@ -14,6 +14,8 @@ from dual_hpc.tracking.mlflow_store import store_of
 from dual_hpc.tracking.mlflow_sync import CURSOR_TAG, sync
 from tests.unit.tracking.runs import history, make_run, mlflow_id
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_run_is_one_mlflow_run_however_often_it_is_synced(store):
     run = make_run(store, "often")

@@ -22,6 +22,8 @@ from dual_hpc.data.workers.pool import Timeouts, WorkerPool
 from dual_hpc.errors import EnvironmentFault, UserError
 from tests.unit.data.conftest import DANGEROUS_DECORD, Clip, augment_all, settings, write_shards
 
+pytestmark = pytest.mark.slow
+
 
 def requests(folder) -> list[list[Request]]:
     dataset = ShardDataset([folder])

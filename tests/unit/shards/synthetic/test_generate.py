@@ -10,6 +10,8 @@ from dual_hpc.errors import UserError
 from launch.cli.main import main as command
 from shards.synthetic import Summary, generate
 
+pytestmark = pytest.mark.slow
+
 
 def digests(folder: Path) -> dict[str, str]:
     return {

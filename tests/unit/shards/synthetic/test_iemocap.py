@@ -11,6 +11,8 @@ import soundfile
 
 from shards.synthetic import Summary, generate
 
+pytestmark = pytest.mark.slow
+
 BLOCK = re.compile(
     r"^\[(\d+\.\d{4}) - (\d+\.\d{4})\]\t(Ses0\d\w+)\t(\w{3})\t\[(\d\.\d{4}), (\d\.\d{4}), (\d\.\d{4})\]$"
 )
