@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a file beside its final name, flush it, rename it. One writer at a time.
+    """Write a temporary file next to it, flush it, rename it. One writer at a time.
 
     The temporary name is always the same, so that a killed writer's remains are written over by the next.
     """

@@ -43,7 +43,7 @@ class RunIdentity(BaseModel):
         plugins: sha256 of the sources of each plugin, as they are in the run's code archive.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
     name: str
     run_id: str = Field(default_factory=lambda: uuid.uuid4().hex, pattern="^[0-9a-f]{32}$")

@@ -138,7 +138,7 @@ def read(path: Path, start: int = 0) -> list[Entry]:
 def points(entries: Iterable[Entry]) -> list[Point]:
     """The metric values in the order written. A repeated value is left out; a changed one follows the older one.
 
-    It does so in time as well, by a millisecond where another node's clock is behind: of one step, MLflow shows the
+    It does so in time as well, by a millisecond where another node's clock is slow: of one step, MLflow shows the
     latest value.
     """
     seen: dict[tuple[str, int], Point] = {}

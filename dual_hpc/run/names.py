@@ -12,6 +12,7 @@ SEGMENTS = "segments.jsonl"
 SUBMISSIONS = "submissions.jsonl"
 LEASE = "lease.json"
 CODE_ARCHIVE = "code.zip"
+PREVIOUS_CODE = "code.previous.zip"  # what CODE_ARCHIVE was before it was replaced by other code
 STOP_FILE = "stop"  # made by `dual-hpc stop`: save, end and do not continue; whoever submits the run again removes it
 
 CHECKPOINTS = "checkpoints"

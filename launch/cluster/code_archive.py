@@ -13,7 +13,7 @@ from pathlib import Path
 from dual_hpc.errors import UserError
 from dual_hpc.plugins import OWN as PACKAGES
 from dual_hpc.plugins import plugin_sources
-from dual_hpc.run.names import CODE_ARCHIVE
+from dual_hpc.run.names import CODE_ARCHIVE, PREVIOUS_CODE
 
 ROOT = Path(__file__).resolve().parents[2]
 LARGEST = 16 << 20  # bytes of one file; what is larger is data, and every run would carry it
@@ -53,19 +53,20 @@ def refuse_changes(root: Path = ROOT) -> None:
         raise UserError(f"--clean: uncommitted changes: {changed[0]}{more}; commit them, or leave out --clean")
 
 
-def write_archive(run: Path, root: Path = ROOT, plugins: Iterable[str] = ()) -> Path:
-    """Pack the packages as they are, uncommitted changes and new files included; a run that has its code keeps it.
+def write_archive(run: Path, root: Path = ROOT, plugins: Iterable[str] = (), replace: bool = False) -> Path:
+    """Pack the packages as they are, uncommitted changes and new files included; an existing archive is kept.
 
     The archive's comment is its version, and `uncommitted.diff` in it what differs from that commit.
 
     Args:
         plugins: modules whose source goes with it; see `dual_hpc.plugins`.
+        replace: use the current code instead of an existing archive; see `keep_previous`.
 
     Raises:
         UserError: see `code_files` and `plugin_files`.
     """
     path = run / CODE_ARCHIVE
-    if path.exists():
+    if path.exists() and not replace:
         return path
     names, foreign = code_files(root), plugin_files(plugins)
     content = io.BytesIO()
@@ -80,8 +81,18 @@ def write_archive(run: Path, root: Path = ROOT, plugins: Iterable[str] = ()) -> 
         packed.comment = code_version(root).encode()
     unfinished = path.with_name(f".{CODE_ARCHIVE}.tmp")
     unfinished.write_bytes(content.getvalue())
+    keep_previous(path, content.getvalue())
     unfinished.replace(path)
     return path
+
+
+def keep_previous(path: Path, new: bytes) -> None:
+    """Keep an archive that `new` replaces as `code.previous.zip`, unless both are equal.
+
+    The current code may refuse to continue the run (another order of samples, say); a user then puts the old one back.
+    """
+    if path.exists() and path.read_bytes() != new:
+        path.replace(path.with_name(PREVIOUS_CODE))
 
 
 def code_files(root: Path = ROOT) -> list[str]:

@@ -57,10 +57,8 @@ def submit(plan: PlannedRun, profile: Profile, new_code: bool = False) -> Job[An
         run = plan.open()
         run.take_settings(plan.config)
         run.logs.mkdir(parents=True, exist_ok=True)
-        if new_code:
-            (run.path / CODE_ARCHIVE).unlink(missing_ok=True)
-        if not (run.path / CODE_ARCHIVE).exists():
-            write_archive(run.path, plugins=plan.config.plugins)
+        if new_code or not (run.path / CODE_ARCHIVE).exists():
+            write_archive(run.path, plugins=plan.config.plugins, replace=new_code)
             record_plugins(run, plan.config.plugins)
         run.stop_file.unlink(missing_ok=True)
         if profile.executor == "local":

@@ -16,7 +16,7 @@ from submitit.local.local import LocalJob
 from dual_hpc.errors import DualError, UserError
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.names import CODE_ARCHIVE
-from launch.cluster.code_archive import code_files, write_archive
+from launch.cluster.code_archive import code_files, keep_previous, write_archive
 from launch.cluster.profiles import Profile
 from launch.cluster.request import check, check_array, check_precision
 from launch.cluster.sbatch import sbatch_parameters
@@ -63,10 +63,9 @@ def open_members(sweep: SweepDir, plans: Sequence[PlannedRun], new_code: bool = 
     """
     require_no_active_job([plan.path for plan in plans])
     (sweep.path / "logs").mkdir(parents=True, exist_ok=True)
-    if new_code:
-        (sweep.path / CODE_ARCHIVE).unlink(missing_ok=True)
     plugins = list(dict.fromkeys(name for plan in plans for name in plan.config.plugins))
-    archive = write_archive(sweep.path, plugins=() if (sweep.path / CODE_ARCHIVE).exists() else plugins)
+    packs = new_code or not (sweep.path / CODE_ARCHIVE).exists()
+    archive = write_archive(sweep.path, plugins=plugins if packs else (), replace=new_code)
     runs = []
     for plan in plans:
         run = plan.open()
@@ -83,6 +82,7 @@ def open_members(sweep: SweepDir, plans: Sequence[PlannedRun], new_code: bool = 
 
 def _share(archive: Path, path: Path) -> None:
     """Put the archive there too, without its bytes where the file system can: archives are replaced, never changed."""
+    keep_previous(path, archive.read_bytes())
     path.unlink(missing_ok=True)
     try:
         os.link(archive, path)

@@ -137,6 +137,7 @@ def stop_explain_resume_finish(run: RunDir, dual_hpc: Callable[..., str]) -> Non
     # With today's code in the job, to the end.
     dual_hpc(ROOT, "resume", run.path, "--new-code")
     assert (run.path / "code.zip").read_bytes() != archived
+    assert (run.path / "code.previous.zip").read_bytes() == archived
     until("today's code has finished", lambda: not controller_lives(run), run)
     assert [segment.reason for segment in run.segments()] == [*[None, "stopped"] * 2, None, "finished"]
     assert list(replay(read(run.journal))["train/loss"]) == list(range(1, STEPS + 1))

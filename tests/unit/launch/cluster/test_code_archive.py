@@ -80,6 +80,16 @@ def test_the_same_code_is_the_same_archive_and_is_unpacked_once(tree: Path, tmp_
     assert len(list((tmp_path / f"dual-hpc-{os.getuid()}").iterdir())) == 1
 
 
+def test_replaced_code_can_be_put_back(tree: Path, tmp_path: Path) -> None:
+    first = write_archive(tmp_path, tree).read_bytes()
+    assert write_archive(tmp_path, tree, replace=True).read_bytes() == first
+    assert not (tmp_path / "code.previous.zip").exists()  # nothing was replaced
+    (tree / "launch" / "__init__.py").write_text("WORD = 'changed'\n")
+    for _ in range(2):  # submitted again with the same code, the previous one is still there
+        assert write_archive(tmp_path, tree, replace=True).read_bytes() != first
+        assert (tmp_path / "code.previous.zip").read_bytes() == first
+
+
 def test_a_folder_that_others_may_write_is_not_trusted(tree: Path, tmp_path: Path) -> None:
     folder = tmp_path / f"dual-hpc-{os.getuid()}"
     folder.mkdir()
