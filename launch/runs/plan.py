@@ -184,13 +184,34 @@ def split_of(config: RunConfig) -> dict[str, list[int]]:
     """
     from dual_hpc.evaluation.protocols import get_protocol
 
+    utterances = utterances_of(config)
+    return get_protocol(config.data.protocol, utterances).split(utterances, config.data)
+
+
+def utterances_of(config: RunConfig) -> list[Utterance]:
+    """Metadata of every sample of the run's shards, in their order.
+
+    Raises:
+        UserError: there are none.
+    """
     if not config.data.shards:
         raise UserError("data.shards is empty: name folders of packed shards, e.g. --shards shards/iemocap")
     found = [_utterances(folder, _stamp(folder)) for folder in config.data.shards]
     utterances = [utterance for some in found for utterance in some]
     if not utterances:
         raise UserError(f"data.shards: {', '.join(config.data.shards)} hold no samples")
-    return get_protocol(config.data.protocol, utterances).split(utterances, config.data)
+    return utterances
+
+
+def folds_of(config: RunConfig) -> tuple[int, ...]:
+    """The values of `data.test_fold` that the protocol has on the run's shards.
+
+    Raises:
+        UserError: there are no shards.
+    """
+    from dual_hpc.evaluation.protocols import get_protocol
+
+    return get_protocol(config.data.protocol, utterances_of(config)).folds
 
 
 def _stamp(folder: str) -> tuple[int, int]:

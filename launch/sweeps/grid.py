@@ -16,7 +16,6 @@ from dual_hpc.atomic import write_atomically
 from dual_hpc.errors import UserError
 from dual_hpc.run.directory import RunDir
 
-FOLDS = range(1, 6)  # IEMOCAP's sessions
 REPLICATES = ("data.test_fold", "seed")  # members that differ in nothing else are repetitions of one experiment
 LARGEST = 10_000  # members
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -92,8 +91,11 @@ def find_sweep(name: str, store: Path) -> SweepDir | None:
     return SweepDir.open(store, name) if exists else None
 
 
-def axis(text: str) -> tuple[str, list[str]]:
+def axis(text: str, folds: Sequence[int] = ()) -> tuple[str, list[str]]:
     """`KEY=A,B,C`, `folds=all`, `folds=1,3` or `seeds=0..4` as a setting and its values.
+
+    Args:
+        folds: all that the protocol has.
 
     Raises:
         UserError: it is none of these, or a value comes twice.
@@ -102,7 +104,11 @@ def axis(text: str) -> tuple[str, list[str]]:
     if not separator or not key or not values:
         raise UserError(f"{text!r} is not a valid axis of a sweep: write KEY=A,B,C or folds=all or seeds=0..4")
     if key == "folds":
-        key, values = "data.test_fold", ",".join(map(str, FOLDS)) if values == "all" else values
+        if values == "all" and not folds:
+            raise UserError(
+                "folds=all: data.protocol has no folds on these shards, which bring their own split; use seeds"
+            )
+        key, values = "data.test_fold", ",".join(map(str, folds)) if values == "all" else values
     elif key == "seeds":
         key = "seed"
     span = re.fullmatch(r"(\d{1,9})\.\.(\d{1,9})", values)
@@ -123,13 +129,16 @@ def axis(text: str) -> tuple[str, list[str]]:
     return key, chosen
 
 
-def grid(name: str, axes: Sequence[str]) -> Sweep:
+def grid(name: str, axes: Sequence[str], folds: Sequence[int] = ()) -> Sweep:
     """Every combination of the axes' values; the last axis changes fastest.
+
+    Args:
+        folds: what `folds=all` stands for: those of the protocol.
 
     Raises:
         UserError: an axis is wrong, or two name the same setting.
     """
-    parsed = [axis(text) for text in axes]
+    parsed = [axis(text, folds) for text in axes]
     keys = [key for key, _ in parsed]
     if len(set(keys)) != len(keys):
         raise UserError(f"a sweep has one axis per setting, not two of {max(keys, key=keys.count)}")

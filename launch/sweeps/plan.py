@@ -13,7 +13,7 @@ from launch.cluster.request import check_array
 from launch.cluster.slurm import Scheduler
 from launch.cluster.state import State
 from launch.records import submissions
-from launch.runs.plan import PlannedRun, plan_resumption, plan_run, split_of
+from launch.runs.plan import PlannedRun, folds_of, plan_resumption, plan_run, split_of
 from launch.runs.status import run_statuses
 from launch.sweeps.grid import Sweep, SweepDir, folder, grid, listed, members_of
 
@@ -39,7 +39,7 @@ def plan_sweep(
         raise UserError("--grid and --member do not go together")
     base = plan_run(source, None, overrides, shards)
     name, store = base.config.name, Path(base.config.store)
-    sweep = grid(name, axes) if axes else listed(name, members_of(members))
+    sweep = grid(name, axes, folds_of(base.config)) if axes else listed(name, members_of(members))
     launch = base.config.launch
     check_array(len(sweep.members), launch, load_profile(launch.profile))  # before the work of planning them
     plans = [
@@ -118,7 +118,7 @@ def _check_folds(configs: Iterable[RunConfig]) -> None:
         fold = config.data.test_fold
         test = tuple(split_of(config)["test"])
         if not test:
-            raise UserError(f"folds: no labelled utterance belongs to session {fold}, so {FOLD}={fold} tests nothing")
+            raise UserError(f"folds: no labelled utterance belongs to fold {fold}, so {FOLD}={fold} tests nothing")
         if tests.setdefault(test, fold) != fold:
             raise UserError(
                 f"folds: {FOLD}={tests[test]} and {FOLD}={fold} test the same utterances: these shards bring their own "

@@ -14,7 +14,18 @@ from dual_hpc.config.schema import RunConfig
 from dual_hpc.evaluation.tables import table as markdown_table
 from launch.cluster.state import State
 from launch.sweeps.grid import SweepDir
-from launch.sweeps.results import SCORES, UNSCORED, Experiment, Row, Statistic, experiments, incomplete, summary
+from launch.sweeps.results import (
+    UNSCORED,
+    VALIDATION,
+    Experiment,
+    Row,
+    Statistic,
+    experiments,
+    incomplete,
+    metric_of,
+    score_names,
+    summary,
+)
 
 MARKDOWN, JSON = "table.md", "table.json"
 PARENT_TAG = "mlflow.parentRunId"  # a member's: MLflow's id of the sweep's own run
@@ -22,18 +33,13 @@ PARENT_TAG = "mlflow.parentRunId"  # a member's: MLflow's id of the sweep's own 
 
 def heading(rows: Sequence[Row]) -> list[str]:
     """The columns; scores that nobody has are left out."""
-    return ["run", "settings", "state", "step", *shown(rows)]
-
-
-def shown(rows: Sequence[Row]) -> list[str]:
-    """The scores that a member has."""
-    return [name for name in SCORES if any(name in row.scores for row in rows)]
+    return ["run", "settings", "state", "step", *score_names(rows)]
 
 
 def body(rows: Sequence[Row]) -> Iterable[list[str]]:
-    """A line per member; scores in percent."""
+    """A line per member; shares in percent."""
     for row in rows:
-        scores = (f"{100 * row.scores[name]:.1f}" if name in row.scores else "" for name in shown(rows))
+        scores = (_number(name, row.scores[name]) if name in row.scores else "" for name in score_names(rows))
         yield [row.name, " ".join(row.overrides), row.state, f"{row.step}/{row.total or '?'}", *scores]
 
 
@@ -41,14 +47,21 @@ def foot(rows: Sequence[Row]) -> Iterable[list[str]]:
     """A line per experiment: mean, deviation and number of what has finished."""
     for one in experiments(rows):
         if one.scores:
-            cells = (cell(one.scores[name]) if name in one.scores else "" for name in shown(rows))
+            cells = (cell(name, one.scores[name]) if name in one.scores else "" for name in score_names(rows))
             yield ["mean ± deviation (n)", " ".join(one.settings), f"of {one.members}", "", *cells]
 
 
-def cell(statistic: Statistic) -> str:
-    """ "61.3 ± 2.0 (5)", in percent; the deviation of a single run is not known."""
-    deviation = "" if statistic.std is None else f" ± {100 * statistic.std:.1f}"
-    return f"{100 * statistic.mean:.1f}{deviation} ({statistic.n})"
+def cell(name: str, statistic: Statistic) -> str:
+    """A score over repetitions: "61.3 ± 2.0 (5)"; the deviation of a single run is not known."""
+    deviation = "" if statistic.std is None else f" ± {_number(name, statistic.std)}"
+    return f"{_number(name, statistic.mean)}{deviation} ({statistic.n})"
+
+
+def _number(name: str, value: float) -> str:
+    metric = metric_of(name)
+    if metric is None:
+        return f"{100 * value:.1f}" if name == VALIDATION else f"{value:.3f}"
+    return metric.format(value)
 
 
 def table(rows: Sequence[Row]) -> Table:
@@ -77,7 +90,7 @@ def missing_lines(rows: Sequence[Row], name: str) -> list[str]:
 def markdown(name: str, rows: Sequence[Row]) -> str:
     """The table as a page."""
     page = [f"# Sweep {name}", "", *markdown_table(heading(rows), [*body(rows), *foot(rows)])]
-    page += ["", "Scores in percent; mean and deviation (n - 1) over the finished members; test scores of the weights"]
+    page += ["", "Shares in percent; mean and deviation (n - 1) over the finished members; test scores of the weights"]
     page += ["that were best on validation."]
     for line in missing_lines(rows, name):
         page += ["", f"{line[0].upper()}{line[1:]}."]

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dual_hpc.evaluation.metrics import METRICS, Metric
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.journal import read
 from launch.cluster.slurm import Scheduler
@@ -19,9 +20,7 @@ from launch.sweeps.grid import SweepDir, experiment
 from launch.sweeps.status import member_summaries
 
 VALIDATION = "validation"
-HEADINGS = {"wa": "WA", "ua": "UA", "weighted_f1": "wF1"}
 SUBSETS = {"av": "{A,V}", "avt": "{A,V,T}"}
-SCORES = (VALIDATION, *(f"test {heading} {subset}" for subset in SUBSETS.values() for heading in HEADINGS.values()))
 UNSCORED = "not evaluated"
 REPORT = "test_best.json"  # what `dual-hpc evaluate RUN` writes
 
@@ -76,20 +75,43 @@ def scores_of_report(report: Path) -> dict[str, float]:
     """The test's scores out of an evaluation's report; none where there is no (readable) report."""
     try:
         subsets = json.loads(report.read_text(encoding="utf-8"))["subsets"]
+        # An earlier report lacks metrics that were registered since; one of a plugin has others.
         return {
-            f"test {heading} {name}": float(subsets[subset][score])
+            _test_score(metric, name): value
             for subset, name in SUBSETS.items()
             if subset in subsets
-            for score, heading in HEADINGS.items()
+            for metric, value in subsets[subset].items()
+            if isinstance(value, float)
         }
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
+
+
+def _test_score(metric: str, subset: str) -> str:
+    heading = METRICS.get(metric).heading if metric in METRICS else metric
+    return f"test {heading} {subset}"
+
+
+def score_names(rows: Sequence[Row]) -> list[str]:
+    """The scores that a row has: validation, the test's in the order of the metrics, then those of unknown metrics."""
+    known = [VALIDATION, *_metrics()]
+    found = dict.fromkeys(name for row in rows for name in row.scores)
+    return [*(name for name in known if name in found), *(name for name in found if name not in known)]
+
+
+def metric_of(score: str) -> Metric | None:
+    """The metric of a test score; None for the validation's, and for metrics of plugins that are not loaded."""
+    return _metrics().get(score)
+
+
+def _metrics() -> dict[str, Metric]:
+    return {_test_score(metric, name): METRICS.get(metric) for name in SUBSETS.values() for metric in METRICS}
 
 
 def summary(rows: Sequence[Row]) -> dict[str, Statistic]:
     """Each score over the finished rows that have it."""
     found = {}
-    for name in SCORES:
+    for name in score_names(rows):
         values = [row.scores[name] for row in rows if row.state is State.FINISHED and name in row.scores]
         if values:
             deviation = statistics.stdev(values) if len(values) > 1 else None

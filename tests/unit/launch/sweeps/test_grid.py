@@ -15,7 +15,7 @@ from dual_hpc.run.directory import RunDir
 from launch.cluster.state import State
 from launch.sweeps.grid import SweepDir, axis, folder, grid, listed, members_of
 from launch.sweeps.report import cell, markdown, write
-from launch.sweeps.results import Row, Statistic, experiments, rows_of, scores_of_report, summary
+from launch.sweeps.results import Row, Statistic, experiments, rows_of, score_names, scores_of_report, summary
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,14 @@ from launch.sweeps.results import Row, Statistic, experiments, rows_of, scores_o
     ],
 )
 def test_an_axis_is_a_setting_and_its_values(text: str, expected: tuple[str, list[str]]) -> None:
-    assert axis(text) == expected
+    assert axis(text, folds=range(1, 6)) == expected
+
+
+def test_all_folds_are_those_of_the_protocol() -> None:
+    assert axis("folds=all", folds=(3, 7)) == ("data.test_fold", ["3", "7"])
+    assert len(grid("cv", ["folds=all", "seeds=0,1"], folds=(3, 7)).members) == 4
+    with pytest.raises(UserError, match=r"folds=all: data\.protocol has no folds"):
+        axis("folds=all")
 
 
 @pytest.mark.parametrize(
@@ -87,7 +94,7 @@ def test_a_sweep_is_found_again(tmp_path: Path) -> None:
         SweepDir.open(tmp_path, "cv")
     path = folder(tmp_path, "cv")
     path.mkdir(parents=True)
-    SweepDir(path, grid("cv", ["folds=all"])).save()
+    SweepDir(path, grid("cv", ["folds=1..5"])).save()
     again = SweepDir.open(tmp_path, "cv")
     assert again.runs()[0].path == tmp_path / "runs" / "cv.test_fold-1"
 
@@ -114,12 +121,15 @@ def test_mean_and_deviation_are_those_computed_by_hand_over_the_finished_members
         "validation": Statistic(pytest.approx(0.6), pytest.approx(0.1), 3),
         "test UA {A,V}": Statistic(pytest.approx(0.42), pytest.approx(0.0282843, abs=1e-6), 2),
     }
-    assert cell(found["validation"]) == "60.0 ± 10.0 (3)" and cell(found["test UA {A,V}"]) == "42.0 ± 2.8 (2)"
+    assert (
+        cell("validation", found["validation"]) == "60.0 ± 10.0 (3)"
+        and cell("test UA {A,V}", found["test UA {A,V}"]) == "42.0 ± 2.8 (2)"
+    )
 
 
 def test_the_deviation_of_one_run_is_not_zero_but_unknown() -> None:
     (found,) = summary([row("a", "finished", val=0.5)]).values()
-    assert found == Statistic(0.5, None, 1) and cell(found) == "50.0 (1)"
+    assert found == Statistic(0.5, None, 1) and cell("validation", found) == "50.0 (1)"
 
 
 def test_members_that_differ_in_fold_and_seed_alone_are_one_experiment() -> None:
@@ -145,7 +155,7 @@ def test_the_page_names_what_the_means_lack() -> None:
 def test_the_json_has_every_number(tmp_path: Path) -> None:
     path = folder(tmp_path, "cv")
     path.mkdir(parents=True)
-    sweep = SweepDir(path, grid("cv", ["folds=all"]))
+    sweep = SweepDir(path, grid("cv", ["folds=1..5"]))
     write(sweep, FOLDS)
     found = json.loads((path / "table.json").read_text())
     assert found["incomplete"] == {"cv.3": "not evaluated", "cv.4": "failed", "cv.5": "queued"}
@@ -162,6 +172,15 @@ def test_test_scores_are_those_of_the_report(tmp_path: Path) -> None:
         assert scores_of_report(report) == {}
     report.write_text(json.dumps({"subsets": {"av": {"wa": 0.5, "ua": 0.25, "weighted_f1": 0.125}}}))
     assert scores_of_report(report) == {"test WA {A,V}": 0.5, "test UA {A,V}": 0.25, "test wF1 {A,V}": 0.125}
+
+
+def test_a_score_of_a_metric_that_is_not_loaded_is_shown_as_it_is_and_last(tmp_path: Path) -> None:
+    report = tmp_path / "test_best.json"
+    values = {"count": 9, "brier": 0.25, "macro_f1": 0.5, "wa": 0.75, "interval": {"wa": [0, 1]}}
+    report.write_text(json.dumps({"subsets": {"av": values}}))
+    one = Row("a", [], State.FINISHED, 3, 3, {**scores_of_report(report), "validation": 0.5})
+    assert score_names([one]) == ["validation", "test WA {A,V}", "test mF1 {A,V}", "test brier {A,V}"]
+    assert "| 50.0 | 75.0 | 50.0 | 0.250 |" in markdown("cv", [one])
 
 
 def test_a_member_whose_directory_is_gone_is_missing_and_hides_no_other(tmp_path: Path) -> None:
