@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dual_hpc.config.reference import settings
-from launch.cli.main import VERBS
+from launch.cli.main import ALIASES, VERBS
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
@@ -52,4 +52,4 @@ def test_settings_that_are_named_exist(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_commands_that_are_shown_exist(page: Path) -> None:
     shown = re.findall(r"(?:^|`)dual-hpc ([a-z]+)", page.read_text(encoding="utf-8"), re.M)
-    assert set(shown) <= set(VERBS)
+    assert set(shown) <= {*VERBS, *ALIASES}
