@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     if args.clean:
         refuse_changes()
     if args.command:
-        return run_command(args)
+        return submit_verb(args)
     if args.tasks != 1:
         raise UserError("--tasks is for a command after --; training takes launch.nodes and launch.ranks_per_node")
     plan = planned_run(args, *([f"launch.profile={args.profile}"] if args.profile else []))
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def run_command(args: argparse.Namespace) -> int:
+def submit_verb(args: argparse.Namespace) -> int:
     """Submit `pack`, `extract`, `evaluate` or `sweep --evaluate`."""
     import importlib
     import json

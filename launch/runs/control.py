@@ -17,28 +17,18 @@ from launch.runs.status import RunStatus
 Member = tuple[RunDir, RunStatus]
 
 
-def stop(run: RunDir, status: RunStatus) -> str:
+def stop_runs(members: Sequence[Member]) -> list[str]:
     """Save a checkpoint at the next step and stop; a job that has not begun is removed from the queue.
 
-    The stop file alone is enough; the signal saves one step. Returns what was done, as a line for the user.
+    The stop file alone is enough; the signal saves one step. However many runs there are, scancel is called twice at
+    most; a job that ends meanwhile is not an error.
+
+    Returns:
+        What was done, as one line for each run.
 
     Raises:
-        UserError: nothing works on the run.
+        UserError: no job works on one of the runs.
     """
-    return stop_runs([(run, status)])[0]
-
-
-def cancel(run: RunDir, status: RunStatus) -> str:
-    """End the job at once; what was done since the last checkpoint is lost, and it is not requeued.
-
-    Raises:
-        UserError: nothing works on the run.
-    """
-    return cancel_runs([(run, status)])[0]
-
-
-def stop_runs(members: Sequence[Member]) -> list[str]:
-    """`stop` for many runs with two calls of scancel at most; a job that ends meanwhile is not an error."""
     lines: list[str] = []
     waiting: list[str] = []
     running: list[str] = []
@@ -61,7 +51,16 @@ def stop_runs(members: Sequence[Member]) -> list[str]:
 
 
 def cancel_runs(members: Sequence[Member]) -> list[str]:
-    """`cancel` for many runs; of a run that has submitted its next job already, both jobs."""
+    """End the jobs at once; of a run that has submitted its next job already, both jobs.
+
+    What was done since the last checkpoint is lost, and nothing is requeued.
+
+    Returns:
+        What was done, as one line for each run.
+
+    Raises:
+        UserError: no job works on one of the runs, or it is another machine's local job.
+    """
     lines: list[str] = []
     jobs: list[str] = []
     for run, status in members:

@@ -91,9 +91,9 @@ def test_a_local_job_that_was_cancelled_before_its_first_step_is_not_called_stop
 
 def test_what_does_not_run_can_be_neither_stopped_nor_cancelled(run: RunDir) -> None:
     (found,) = run_statuses([run], answering(""), 0.0)
-    for act in (control.stop, control.cancel):
+    for act in (control.stop_runs, control.cancel_runs):
         with pytest.raises(UserError, match="no job works on demo"):
-            act(run, found)
+            act([(run, found)])
     assert not run.stop_file.exists()
 
 
@@ -101,9 +101,9 @@ def test_a_process_that_is_no_controller_is_left_alone(tmp_path: Path) -> None:
     made = RunDir.create(tmp_path / "runs" / "demo", load_config("demo", [f"store={tmp_path}"]))
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as stranger:
         working = RunStatus(State.RUNNING, str(stranger.pid), None, local=True, active=True)
-        assert control.stop(made, working) and made.stop_file.exists()
+        assert control.stop_runs([(made, working)]) and made.stop_file.exists()
         with pytest.raises(UserError, match="another machine"):
-            control.cancel(made, working)
+            control.cancel_runs([(made, working)])
         assert [entry.event for entry in submissions.read(made.path)] == ["stop"]
         stranger.communicate(b"\n")
     assert stranger.returncode == 0
