@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,7 +27,7 @@ cases = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(cases)
 
 
-def inputs(batch: int, steps: int, width: int, hidden: int, device: str, dtype: torch.dtype):
+def inputs(batch: int, steps: int, width: int, hidden: int, device: str, dtype: torch.dtype) -> Any:
     """x, the four weights, and lengths between 0 and all steps."""
     x, weights = cases.make(batch, steps, width, hidden)
     lengths = torch.randint(0, steps + 1, (batch,), generator=torch.Generator().manual_seed(5)).to(device)

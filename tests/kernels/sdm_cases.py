@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from dual_hpc.kernels.sdm.operation import sdm
 
 
-def make(batch: int, steps: int, width: int, hidden: int, dtype=torch.float32, seed: int = 0, scale: float = 1.0):
+def make(
+    batch: int,
+    steps: int,
+    width: int,
+    hidden: int,
+    dtype: torch.dtype = torch.float32,
+    seed: int = 0,
+    scale: float = 1.0,
+) -> Any:
     """x and (weight_prev, weight_cur, weight_rec, bias), requiring gradients."""
     generator = torch.Generator().manual_seed(seed)
 
@@ -20,7 +30,14 @@ def make(batch: int, steps: int, width: int, hidden: int, dtype=torch.float32, s
     return x, (uniform(4 * hidden, width), uniform(4 * hidden, width), uniform(4 * hidden, hidden), uniform(4 * hidden))
 
 
-def run(x: Tensor, weights: tuple[Tensor, ...], lengths=None, state=None, implementation="torch", upstream=None):
+def run(
+    x: Tensor,
+    weights: tuple[Tensor, ...],
+    lengths: Any = None,
+    state: Any = None,
+    implementation: str = "torch",
+    upstream: Any = None,
+) -> Any:
     """Outputs, final h and c, and gradients of a fixed random functional of all three."""
     leaves = [x, *weights, *(state or ())]
     out, (h, c, last) = sdm(x, *weights, lengths=lengths, state=state, implementation=implementation)
@@ -30,6 +47,6 @@ def run(x: Tensor, weights: tuple[Tensor, ...], lengths=None, state=None, implem
     return [out, h, c, last, *gradients]
 
 
-def double(x: Tensor, weights: tuple[Tensor, ...]):
+def double(x: Tensor, weights: tuple[Tensor, ...]) -> Any:
     """The same values in fp64."""
     return x.detach().double().requires_grad_(), tuple(w.detach().double().requires_grad_() for w in weights)

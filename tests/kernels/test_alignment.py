@@ -1,5 +1,9 @@
 """The alignment loss: contrastive, bidirectional, masked."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import hypothesis.strategies as st
 import pytest
 import torch
@@ -12,13 +16,15 @@ implementations = pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 scopes = pytest.mark.parametrize("across_batch", [False, True], ids=["within", "across"])
 
 
-def inputs(batch, steps, width, dtype=torch.float32, tau=0.1, seed=0):
+def inputs(
+    batch: Any, steps: Any, width: Any, dtype: torch.dtype = torch.float32, tau: float = 0.1, seed: int = 0
+) -> Any:
     generator = torch.Generator().manual_seed(seed)
     a, v = (torch.randn(batch, steps, width, generator=generator).to(dtype).requires_grad_() for _ in range(2))
     return a, v, torch.tensor(tau, dtype=dtype, requires_grad=True)
 
 
-def run(a, v, lengths, tau, across_batch, implementation):
+def run(a: Any, v: Any, lengths: Any, tau: Any, across_batch: Any, implementation: str) -> Any:
     loss = alignment_loss(a, v, lengths, tau, across_batch, implementation)
     upstream = torch.rand(loss.shape, generator=torch.Generator().manual_seed(1)).to(loss.dtype)
     return [loss, *torch.autograd.grad(loss, (a, v, tau), upstream)]
@@ -26,7 +32,7 @@ def run(a, v, lengths, tau, across_batch, implementation):
 
 @implementations
 @scopes
-def test_gradients_are_those_of_finite_differences(implementation, across_batch):
+def test_gradients_are_those_of_finite_differences(implementation: str, across_batch: Any) -> None:
     a, v, tau = inputs(3, 4, 3, torch.float64)
     lengths = torch.tensor([4, 2, 0])
     assert torch.autograd.gradcheck(
@@ -47,8 +53,8 @@ def test_gradients_are_those_of_finite_differences(implementation, across_batch)
     data=st.data(),
 )
 def test_values_and_gradients_agree_with_the_fp64_definition(
-    implementation, across_batch, batch, steps, width, tau, data
-):
+    implementation: str, across_batch: Any, batch: int, steps: int, width: int, tau: Any, data: st.DataObject
+) -> None:
     lengths = torch.tensor(data.draw(st.lists(st.integers(0, steps), min_size=batch, max_size=batch)))
     a, v, temperature = inputs(batch, steps, width, tau=tau, seed=steps)
     truth = [t.detach().double().requires_grad_() for t in (a, v, temperature)]
@@ -61,7 +67,7 @@ def test_values_and_gradients_agree_with_the_fp64_definition(
 
 @implementations
 @scopes
-def test_swapping_the_modalities_leaves_the_loss_as_it_is(implementation, across_batch):
+def test_swapping_the_modalities_leaves_the_loss_as_it_is(implementation: str, across_batch: Any) -> None:
     a, v, tau = inputs(3, 7, 5)
     lengths = torch.tensor([7, 4, 1])
     first = alignment_loss(a, v, lengths, tau, across_batch, implementation)
@@ -70,7 +76,7 @@ def test_swapping_the_modalities_leaves_the_loss_as_it_is(implementation, across
 
 
 @implementations
-def test_perfectly_aligned_distinct_steps_cost_nothing_and_one_step_never_does(implementation):
+def test_perfectly_aligned_distinct_steps_cost_nothing_and_one_step_never_does(implementation: str) -> None:
     a = torch.eye(6)[None]
     loss = alignment_loss(a, 3 * a, torch.tensor([6]), 0.02, implementation=implementation)
     assert loss.item() < 1e-6
@@ -81,7 +87,7 @@ def test_perfectly_aligned_distinct_steps_cost_nothing_and_one_step_never_does(i
 
 @implementations
 @scopes
-def test_padding_full_of_nan_changes_nothing_and_gets_no_gradient(implementation, across_batch):
+def test_padding_full_of_nan_changes_nothing_and_gets_no_gradient(implementation: str, across_batch: Any) -> None:
     a, v, tau = inputs(4, 6, 3)
     lengths = torch.tensor([6, 3, 1, 0])
     padded = torch.arange(6) >= lengths[:, None]
@@ -95,7 +101,7 @@ def test_padding_full_of_nan_changes_nothing_and_gets_no_gradient(implementation
 
 
 @implementations
-def test_within_the_utterance_others_do_not_matter_and_across_the_batch_they_do(implementation):
+def test_within_the_utterance_others_do_not_matter_and_across_the_batch_they_do(implementation: str) -> None:
     a, v, tau = inputs(3, 5, 4)
     lengths = torch.tensor([5, 4, 3])
     alone = alignment_loss(a[:1], v[:1], lengths[:1], tau, implementation=implementation)
@@ -106,7 +112,7 @@ def test_within_the_utterance_others_do_not_matter_and_across_the_batch_they_do(
 
 
 @scopes
-def test_the_kernels_fill_every_buffer_that_they_are_given(poison, across_batch):
+def test_the_kernels_fill_every_buffer_that_they_are_given(poison: Any, across_batch: Any) -> None:
     a, v, tau = inputs(3, 5, 3)
     lengths = torch.tensor([5, 2, 0])
     want = run(a, v, lengths, tau, across_batch, "torch")
@@ -115,7 +121,7 @@ def test_the_kernels_fill_every_buffer_that_they_are_given(poison, across_batch)
 
 
 @pytest.mark.parametrize("loss_scale", [1e-4, 2.0**20])
-def test_gradients_in_fp16_do_not_know_the_loss_scale(loss_scale):
+def test_gradients_in_fp16_do_not_know_the_loss_scale(loss_scale: Any) -> None:
     a, v, _ = inputs(2, 100, 4)
     lengths = torch.tensor([100, 1])
     a, v = ((x + 2).half().detach().requires_grad_() for x in (a, v))  # alike, as frames are: their softmax is flat

@@ -1,7 +1,10 @@
 """The benchmark times nobody whose result is wrong."""
 
+from __future__ import annotations
+
 import importlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -9,7 +12,7 @@ import torch.nn.functional as F
 
 
 @pytest.fixture
-def bench(monkeypatch):
+def bench(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.syspath_prepend(str(Path(__file__).parents[2]))
     import benchmarks.kernels.__main__ as main
 
@@ -17,18 +20,18 @@ def bench(monkeypatch):
 
 
 @pytest.mark.parametrize("op", ["sdm", "vdm", "alignment"])
-def test_every_contestant_is_correct_and_timed(bench, op):
+def test_every_contestant_is_correct_and_timed(bench: Any, op: str) -> None:
     entry = bench.compare(bench.Case(op, 2, 9, 8, torch.float32, "cpu"), seconds=0)
     assert entry["wrong"] == []
     assert all(len(c["both"]) == 3 for c in entry["contestants"].values())
     assert {row["unit"] for row in bench.rows_of(entry)} == {"ms", "MB kept"}
 
 
-def test_who_is_wrong_or_cannot_run_is_named_and_not_timed(bench, monkeypatch):
-    def broken(case):
+def test_who_is_wrong_or_cannot_run_is_named_and_not_timed(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(case: Any) -> None:
         raise RuntimeError("no such device")
 
-    def wrong(case):
+    def wrong(case: Any) -> Any:
         x = case.randn(case.batch, case.steps, case.width)
         return lambda: 1.1 * x, [x]
 
@@ -41,13 +44,13 @@ def test_who_is_wrong_or_cannot_run_is_named_and_not_timed(bench, monkeypatch):
     assert not any("wrong" in row["case"] for row in bench.rows_of(entry))
 
 
-def test_a_case_in_which_nobody_is_right_ends_without_times(bench):
+def test_a_case_in_which_nobody_is_right_ends_without_times(bench: Any) -> None:
     entry = bench.compare(bench.Case("vdm", 1, 2, 4, torch.float32, "cpu"), seconds=0)  # its one sequence is empty
     assert set(entry["wrong"]) >= {"dual_hpc auto", "eager torch"}
     assert bench.rows_of(entry) == []
 
 
-def test_every_peer_takes_part_on_a_gpu_and_is_named_where_it_is_not_installed(bench):
+def test_every_peer_takes_part_on_a_gpu_and_is_named_where_it_is_not_installed(bench: Any) -> None:
     cases = [bench.Case(*shape, device="cuda") for shape in bench.GPU]
     names = {name for case in cases for name in bench.contestants(case)}
     assert names >= {"torchrl Triton LSTM", "haste", "FlashRNN", "Liger's LayerNorm", "fla's token_shift"}
@@ -57,7 +60,7 @@ def test_every_peer_takes_part_on_a_gpu_and_is_named_where_it_is_not_installed(b
     assert bench.absent(entry) == ["haste (ModuleNotFoundError: No module named 'a_peer_that_is_not_here')"]
 
 
-def test_a_difference_that_looks_back_is_turned_round(bench):
+def test_a_difference_that_looks_back_is_turned_round(bench: Any) -> None:
     from benchmarks.kernels import contestants, measure
 
     case = bench.Case("vdm", 3, 7, 8, torch.float32, "cpu")

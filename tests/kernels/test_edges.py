@@ -1,5 +1,9 @@
 """What callers give at the edges: lengths out of range, one step, one sequence, views, gradients of a part."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -49,7 +53,7 @@ OPS = pytest.mark.parametrize("op", list(IMPLEMENTATIONS))
 
 
 @ALL
-def test_lengths_out_of_range_count_as_the_nearest_in_it(op, implementation):
+def test_lengths_out_of_range_count_as_the_nearest_in_it(op: str, implementation: str) -> None:
     x, run = randn(4, 5, 3), Op(op)
     got = run(x, torch.tensor([99, -7, 5, 2]), implementation)
     torch.testing.assert_close(got, run(x, torch.tensor([5, 0, 5, 2]), implementation), atol=0, rtol=0)
@@ -57,14 +61,16 @@ def test_lengths_out_of_range_count_as_the_nearest_in_it(op, implementation):
 
 @ALL
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int32])
-def test_lengths_of_few_bits_may_belong_to_more_steps_than_they_can_say(op, implementation, dtype):
+def test_lengths_of_few_bits_may_belong_to_more_steps_than_they_can_say(
+    op: str, implementation: str, dtype: Any
+) -> None:
     x, run = randn(1, 300, 3), Op(op)
     run.parameters[0] = randn(4, 300, 3) if op == "alignment" else run.parameters[0]
     got = run(x[:, :300], torch.tensor([3], dtype=dtype), implementation)
     torch.testing.assert_close(got, run(x, torch.tensor([3]), implementation), atol=0, rtol=0)
 
 
-def test_a_difference_does_not_look_past_the_batch():
+def test_a_difference_does_not_look_past_the_batch() -> None:
     x = randn(2, 5, 3)
     torch.testing.assert_close(vdm(x, torch.tensor([99, -1])), vdm(x, torch.tensor([5, 0])), atol=0, rtol=0)
 
@@ -75,21 +81,21 @@ def test_a_difference_does_not_look_past_the_batch():
     [torch.tensor([1.0, 2.0]), torch.tensor([True, False]), torch.tensor([1, 2, 3]), torch.tensor([[1], [2]])],
     ids=["float", "bool", "too many", "column"],
 )
-def test_lengths_of_another_kind_are_an_error_in_one_line(op, lengths):
+def test_lengths_of_another_kind_are_an_error_in_one_line(op: str, lengths: Any) -> None:
     with pytest.raises(UserError, match="one integer per sequence") as error:
         Op(op)(randn(2, 5, 3), lengths, "auto")
     assert "\n" not in str(error.value)
 
 
 @OPS
-def test_lengths_elsewhere_are_an_error_in_one_line(op):
+def test_lengths_elsewhere_are_an_error_in_one_line(op: str) -> None:
     with pytest.raises(UserError, match="on meta, the sequences are on cpu"):
         Op(op)(randn(2, 5, 3), torch.tensor([1, 2], device="meta"), "auto")
 
 
 @ALL
 @pytest.mark.parametrize(("batch", "steps"), [(1, 1), (1, 5), (4, 1)])
-def test_one_step_and_one_sequence_are_nothing_special(op, implementation, batch, steps):
+def test_one_step_and_one_sequence_are_nothing_special(op: str, implementation: str, batch: int, steps: int) -> None:
     x, run = randn(batch, steps, 3).requires_grad_(), Op(op)
     lengths = torch.full((batch,), steps)
     got, want = (run(x, lengths, name) for name in (implementation, "reference"))
@@ -99,7 +105,7 @@ def test_one_step_and_one_sequence_are_nothing_special(op, implementation, batch
 
 
 @ALL
-def test_an_empty_batch_comes_back_empty_and_so_does_its_gradient(op, implementation):
+def test_an_empty_batch_comes_back_empty_and_so_does_its_gradient(op: str, implementation: str) -> None:
     run = Op(op)
     leaves = [torch.zeros(0, 5, 3).requires_grad_(), *(p.requires_grad_() for p in run.parameters)]
     out = run(leaves[0], torch.zeros(0, dtype=torch.int64), implementation)
@@ -110,7 +116,7 @@ def test_an_empty_batch_comes_back_empty_and_so_does_its_gradient(op, implementa
 
 
 @ALL
-def test_no_steps_are_an_error_for_sdm_and_nothing_for_the_others(op, implementation):
+def test_no_steps_are_an_error_for_sdm_and_nothing_for_the_others(op: str, implementation: str) -> None:
     run, lengths = Op(op), torch.tensor([0, 0])
     if op == "sdm":
         with pytest.raises(UserError, match="at least one step"):
@@ -121,7 +127,9 @@ def test_no_steps_are_an_error_for_sdm_and_nothing_for_the_others(op, implementa
 
 @ALL
 @pytest.mark.parametrize("number", range(4))
-def test_shapes_that_a_kernel_would_follow_out_of_its_buffers_are_an_error_in_one_line(op, implementation, number):
+def test_shapes_that_a_kernel_would_follow_out_of_its_buffers_are_an_error_in_one_line(
+    op: str, implementation: str, number: Any
+) -> None:
     run, lengths = Op(op), torch.tensor([5, 1, 3, 4])
     number %= len(run.parameters)
     run.parameters[number] = run.parameters[number][:-1]
@@ -131,7 +139,7 @@ def test_shapes_that_a_kernel_would_follow_out_of_its_buffers_are_an_error_in_on
 
 
 @pytest.mark.parametrize("number", range(3))
-def test_a_state_of_another_batch_is_an_error_in_one_line(number):
+def test_a_state_of_another_batch_is_an_error_in_one_line(number: Any) -> None:
     state = [randn(2, 4), randn(2, 4), randn(2, 3)]
     state[number] = state[number][:1]
     with pytest.raises(UserError, match=r"is \[1, \d\] on cpu, for an x of \[2, 5, 3\]"):
@@ -140,18 +148,18 @@ def test_a_state_of_another_batch_is_an_error_in_one_line(number):
 
 @OPS
 @pytest.mark.parametrize("x", [torch.ones(4, 5, 3, dtype=torch.int64), torch.zeros(5, 3)], ids=["integers", "flat"])
-def test_what_is_no_batch_of_sequences_of_floats_is_an_error_in_one_line(op, x):
+def test_what_is_no_batch_of_sequences_of_floats_is_an_error_in_one_line(op: str, x: Any) -> None:
     with pytest.raises(UserError, match="give floats"):
         Op(op)(x, torch.tensor([5, 1, 3, 4]), "auto")
 
 
 @ALL
-def test_transforms_of_torch_func_are_right_or_refused_in_one_line(op, implementation):
+def test_transforms_of_torch_func_are_right_or_refused_in_one_line(op: str, implementation: str) -> None:
     x, run, lengths = randn(2, 3, 3), Op(op), torch.tensor([3, 2])
     if op == "alignment":
         run.parameters = [run.parameters[0][:2, :3]]
 
-    def derivative():
+    def derivative() -> Any:
         return torch.func.jvp(lambda x: run(x, lengths, implementation), (x,), (torch.ones_like(x),))[1]
 
     if implementation == "reference" or (op, implementation) == ("vdm", "torch"):
@@ -164,7 +172,7 @@ def test_transforms_of_torch_func_are_right_or_refused_in_one_line(op, implement
 
 
 @ALL
-def test_autocast_leaves_fp64_alone_and_ends_where_it_is_switched_off_inside(op, implementation):
+def test_autocast_leaves_fp64_alone_and_ends_where_it_is_switched_off_inside(op: str, implementation: str) -> None:
     x, run, lengths = randn(4, 5, 3), Op(op), torch.tensor([5, 1, 3, 4])
     want = run(x, lengths, implementation)
     with torch.autocast("cpu", dtype=torch.float16):
@@ -174,7 +182,7 @@ def test_autocast_leaves_fp64_alone_and_ends_where_it_is_switched_off_inside(op,
 
 
 @ALL
-def test_where_nothing_is_valid_nothing_comes_out_and_gradients_are_zero(op, implementation):
+def test_where_nothing_is_valid_nothing_comes_out_and_gradients_are_zero(op: str, implementation: str) -> None:
     x, run = torch.full((2, 4, 3), float("nan")).requires_grad_(), Op(op)
     run.parameters = [p.requires_grad_() for p in run.parameters]
     out = run(x, torch.tensor([0, 0]), implementation)
@@ -184,7 +192,7 @@ def test_where_nothing_is_valid_nothing_comes_out_and_gradients_are_zero(op, imp
 
 
 @ALL
-def test_views_give_what_copies_give(op, implementation):
+def test_views_give_what_copies_give(op: str, implementation: str) -> None:
     wide = randn(5, 6, 4)
     view = wide.transpose(0, 1)[:4, :, 1:]  # [4, 5, 3], neither contiguous nor aligned
     run, lengths = Op(op), torch.tensor([5, 1, 3, 4])
@@ -194,7 +202,7 @@ def test_views_give_what_copies_give(op, implementation):
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS["sdm"])
-def test_weights_and_states_may_be_views_too(implementation):
+def test_weights_and_states_may_be_views_too(implementation: str) -> None:
     x, lengths, weights = randn(3, 5, 3), torch.tensor([5, 0, 2]), Op("sdm").parameters
     copies = [*weights, *(randn(n, 3, seed=n).T.contiguous() for n in (4, 4, 3))]
     views = [torch.stack([t, t], dim=-1)[..., 0] if t.dim() == 1 else t.T.contiguous().T for t in copies]
@@ -209,7 +217,7 @@ def test_weights_and_states_may_be_views_too(implementation):
 
 @ALL
 @pytest.mark.parametrize(("batch", "steps"), [(1, 5), (4, 1), (4, 5)])
-def test_what_the_caller_gave_is_as_it_was(op, implementation, batch, steps):
+def test_what_the_caller_gave_is_as_it_was(op: str, implementation: str, batch: int, steps: int) -> None:
     given, run = randn(batch, steps, 3), Op(op)
     x, lengths = given.clone().requires_grad_(), torch.arange(batch) * steps // 4
     run(x, lengths, implementation).sum().backward()
@@ -218,7 +226,7 @@ def test_what_the_caller_gave_is_as_it_was(op, implementation, batch, steps):
 
 
 @ALL
-def test_any_part_of_the_inputs_may_require_gradients(op, implementation):
+def test_any_part_of_the_inputs_may_require_gradients(op: str, implementation: str) -> None:
     run, lengths = Op(op), torch.tensor([5, 1, 3, 4])
     whole = [randn(4, 5, 3).requires_grad_(), *(p.requires_grad_() for p in run.parameters)]
     wanted = torch.autograd.grad(run(whole[0], lengths, implementation).square().sum(), whole)
@@ -231,7 +239,7 @@ def test_any_part_of_the_inputs_may_require_gradients(op, implementation):
 
 
 @ALL
-def test_second_derivatives_are_right_or_refused_in_one_line(op, implementation):
+def test_second_derivatives_are_right_or_refused_in_one_line(op: str, implementation: str) -> None:
     x, run = randn(2, 3, 3).double().requires_grad_(), Op(op)
     run.parameters = [p.double() for p in run.parameters]
     lengths = torch.tensor([3, 2])

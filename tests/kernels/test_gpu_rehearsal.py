@@ -1,10 +1,13 @@
 """The checks of `test_gpu.py` and the GPU's part of the benchmark, rehearsed in the interpreter at tiny sizes."""
 
+from __future__ import annotations
+
 import contextlib
 import importlib.util
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,7 +19,7 @@ checks = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(checks)
 
 
-def test_the_checks_pass_in_the_interpreter():
+def test_the_checks_pass_in_the_interpreter() -> None:
     # fp16: the interpreter computes dots of bf16 wrongly. A CPU's LSTM computes fp16 in fp32: no peer for it.
     checks.check_sdm_error("cpu", torch.float16, batch=3, steps=3, hidden=8, peer="reference")
     checks.check_repeats("cpu", torch.float16, batch=2, steps=2, hidden=8, times=1)
@@ -24,10 +27,10 @@ def test_the_checks_pass_in_the_interpreter():
     checks.run_everything("cpu", torch.float32, (8,), batch=2, width=8)
 
 
-def test_a_check_finds_what_is_wrong(monkeypatch):
+def test_a_check_finds_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     real = checks.run_sdm
 
-    def off(x, weights, lengths, implementation):
+    def off(x: Any, weights: Any, lengths: Any, implementation: str) -> Any:
         out = real(x, weights, lengths, implementation)
         return [1.01 * t for t in out] if implementation == "triton" else out
 
@@ -44,26 +47,26 @@ class Pretended(str):
 
     __hash__ = str.__hash__
 
-    def __eq__(self, other):
+    def __eq__(self, other: Any) -> Any:
         return other == "cuda"
 
-    def __ne__(self, other):
+    def __ne__(self, other: Any) -> Any:
         return other != "cuda"
 
 
 class Event:
-    def __init__(self, enable_timing):
+    def __init__(self, enable_timing: Any) -> None:
         assert enable_timing
 
-    def record(self):
+    def record(self) -> None:
         self.at = time.perf_counter()
 
-    def elapsed_time(self, other):
+    def elapsed_time(self, other: Any) -> Any:
         return 1e3 * (other.at - self.at) + 1e-3
 
 
 @pytest.fixture
-def gpu_benchmark(monkeypatch, tmp_path):
+def gpu_benchmark(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """The benchmark with a CPU in the place of its GPU."""
     monkeypatch.syspath_prepend(str(Path(__file__).parents[2]))
     import benchmarks.kernels.__main__ as main
@@ -87,7 +90,9 @@ def gpu_benchmark(monkeypatch, tmp_path):
     return main
 
 
-def test_the_benchmark_walks_through_everything_that_it_does_on_a_gpu(gpu_benchmark, tmp_path, monkeypatch):
+def test_the_benchmark_walks_through_everything_that_it_does_on_a_gpu(
+    gpu_benchmark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("sys.argv", ["kernels", "--device", "cuda", "--seconds", "0"])
     with contextlib.suppress(SystemExit):  # bf16 is wrong in the interpreter, and the benchmark says so
         gpu_benchmark.main()

@@ -3,11 +3,14 @@
 Here the shapes that come closest to the limits; DUAL_EVERY_KERNEL=1 compiles all widths and dtypes, in two minutes.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +21,7 @@ SHARED = {80: 166_912, 90: 232_448, 100: 232_448}  # bytes that one program may 
 
 
 @pytest.fixture(scope="module")
-def compiled():
+def compiled() -> Any:
     environment = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}
     script = Path(__file__).with_name("compile_kernels.py")
     which = [] if EVERY else ["--hardest"]
@@ -29,7 +32,7 @@ def compiled():
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def test_every_kernel_compiles_for_every_generation(compiled):
+def test_every_kernel_compiles_for_every_generation(compiled: Any) -> None:
     names = {arch: {c["name"] for c in compiled if c["arch"] == arch} for arch in SHARED}
     assert len(names[80]) == (66 if EVERY else 12)
     assert names[80] == names[100] <= names[90]
@@ -39,15 +42,15 @@ def test_every_kernel_compiles_for_every_generation(compiled):
     }
 
 
-def test_no_kernel_spills_registers(compiled):
+def test_no_kernel_spills_registers(compiled: Any) -> None:
     assert [(c["name"], c["arch"], c["stack"]) for c in compiled if c["stack"]] == []
 
 
-def test_no_kernel_asks_for_more_shared_memory_than_there_is(compiled):
+def test_no_kernel_asks_for_more_shared_memory_than_there_is(compiled: Any) -> None:
     assert [(c["name"], c["arch"], c["shared"]) for c in compiled if c["shared"] > SHARED[c["arch"]]] == []
 
 
-def test_resident_weights_are_read_by_the_matrix_unit_from_shared_memory(compiled):
+def test_resident_weights_are_read_by_the_matrix_unit_from_shared_memory(compiled: Any) -> None:
     matrix = {(c["arch"], c["name"]): c["matrix"] for c in compiled}
     for name in ("sdm_forward_bf16_128", "sdm_backward_bf16_128", "sdm_forward_bf16_256"):
         assert matrix[90, name] == ["wgmma"]

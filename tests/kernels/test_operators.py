@@ -1,6 +1,9 @@
 """The fused operators inside torch: registration, fake tensors, autocast, torch.compile, and a training run."""
 
+from __future__ import annotations
+
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -20,23 +23,23 @@ LENGTHS = torch.tensor([5, 2, 0])
 ALL = pytest.mark.parametrize("implementation", ["torch", "triton", "parallel"])
 
 
-def randn(*shape, seed=0):
+def randn(*shape: Any, seed: int = 0) -> Any:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed + sum(shape))).requires_grad_()
 
 
-def sdm_arguments(hidden=6):
+def sdm_arguments(hidden: int = 6) -> Any:
     x, before = randn(3, 5, 4), randn(3, 4)
     weights = randn(4 * hidden, 4), randn(4 * hidden, 4, seed=1), randn(4 * hidden, hidden), randn(4 * hidden)
     return x, weights, (randn(3, hidden), randn(3, hidden, seed=1), before)
 
 
 @pytest.mark.parametrize("implementation", ["triton", "parallel", "loop"])
-def test_the_sdm_operator_is_registered_as_torch_expects(implementation):
+def test_the_sdm_operator_is_registered_as_torch_expects(implementation: str) -> None:
     x, weights, (h, c, before) = sdm_arguments()
     torch.library.opcheck(sdm_op, (x, *weights, LENGTHS, h, c, before, implementation))
 
 
-def test_the_other_operators_are_registered_as_torch_expects():
+def test_the_other_operators_are_registered_as_torch_expects() -> None:
     x, weights, (h, c, before) = sdm_arguments()
     torch.library.opcheck(sdm_lstm_op, (x.detach().mul(1).requires_grad_(), *weights, LENGTHS, h, c, before))
     torch.library.opcheck(vdm_concat_norm_op, (x, LENGTHS, randn(8), randn(8, seed=1), 1e-5))
@@ -47,12 +50,12 @@ def test_the_other_operators_are_registered_as_torch_expects():
 class Modules(nn.Module):
     """The three operations as the model chains them, under one classifier."""
 
-    def __init__(self, implementation, width=4, hidden=6):
+    def __init__(self, implementation: str, width: int = 4, hidden: int = 6) -> None:
         super().__init__()
         self.implementation = implementation
         generator = torch.Generator().manual_seed(0)
 
-        def parameter(*shape):
+        def parameter(*shape: Any) -> Any:
             return nn.Parameter(torch.randn(*shape, generator=generator) / shape[-1] ** 0.5)
 
         self.prev, self.cur = parameter(4 * hidden, width), parameter(4 * hidden, width)
@@ -61,7 +64,7 @@ class Modules(nn.Module):
         self.tau = nn.Parameter(torch.tensor([0.2]))
         self.head = parameter(3, hidden + 2 * width)
 
-    def forward(self, a, v, lengths):
+    def forward(self, a: Any, v: Any, lengths: Any) -> Any:
         change, _ = sdm(a, self.prev, self.cur, self.rec, self.bias, lengths, implementation=self.implementation)
         both = vdm_concat_norm(v, lengths, self.scale, self.shift, implementation=self.implementation)
         aligned = alignment_loss(a, v, lengths, self.tau, implementation=self.implementation)
@@ -69,7 +72,7 @@ class Modules(nn.Module):
 
 
 @ALL
-def test_torch_compile_traces_forward_and_backward_as_one_graph(implementation):
+def test_torch_compile_traces_forward_and_backward_as_one_graph(implementation: str) -> None:
     torch._dynamo.reset()
     eager, a, v = Modules(implementation), randn(3, 5, 4), randn(3, 5, 4, seed=1)
     traced = copy.deepcopy(eager)
@@ -81,11 +84,11 @@ def test_torch_compile_traces_forward_and_backward_as_one_graph(implementation):
         torch.testing.assert_close(mine.grad, its.grad, atol=1e-5, rtol=1e-5, msg=name)
 
 
-def test_torch_compile_serves_other_sizes_with_the_same_graph():
+def test_torch_compile_serves_other_sizes_with_the_same_graph() -> None:
     torch._dynamo.reset()
     graphs = []
 
-    def backend(graph, inputs):
+    def backend(graph: Any, inputs: Any) -> Any:
         graphs.append(graph)
         return graph.forward
 
@@ -99,7 +102,7 @@ def test_torch_compile_serves_other_sizes_with_the_same_graph():
 
 
 @ALL
-def test_autocast_and_its_absence_train_the_same_parameters(implementation):
+def test_autocast_and_its_absence_train_the_same_parameters(implementation: str) -> None:
     a, v = randn(3, 5, 4), randn(3, 5, 4, seed=1)
     gradients = []
     for enabled in (True, False):
@@ -113,7 +116,7 @@ def test_autocast_and_its_absence_train_the_same_parameters(implementation):
         torch.testing.assert_close(half, full, atol=2e-2 * full.abs().max().item() + 1e-3, rtol=2e-2)
 
 
-def losses(implementation, steps=6):
+def losses(implementation: str, steps: int = 6) -> Any:
     torch.manual_seed(0)
     module = Modules(implementation)
     optimiser = torch.optim.AdamW(module.parameters(), lr=1e-1)
@@ -131,7 +134,7 @@ def losses(implementation, steps=6):
 
 
 @pytest.mark.parametrize("implementation", ["torch", "triton", "parallel"])
-def test_training_follows_the_same_loss_curve_with_every_implementation(implementation):
+def test_training_follows_the_same_loss_curve_with_every_implementation(implementation: str) -> None:
     want = losses("reference")
     torch.testing.assert_close(losses(implementation), want, atol=2e-4, rtol=2e-4)
     assert want[-1] < 0.7 * want[0]

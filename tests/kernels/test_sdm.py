@@ -1,7 +1,10 @@
 """SDM: every implementation is the LSTM over neighbouring frames, whatever the padding, the chunks and the batch."""
 
+from __future__ import annotations
+
 import importlib.util
 from pathlib import Path
+from typing import Any
 
 import hypothesis.strategies as st
 import pytest
@@ -19,7 +22,7 @@ IMPLEMENTATIONS = ["reference", "torch", "triton", "parallel"]
 implementations = pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 
 
-def relative(got, want):
+def relative(got: Any, want: Any) -> Any:
     return max(
         ((g.double() - w.double()).abs().max() / w.double().abs().max().clamp(min=1e-3)).item()
         for g, w in zip(got, want, strict=True)
@@ -27,7 +30,7 @@ def relative(got, want):
 
 
 @implementations
-def test_it_equals_an_lstm_on_the_concatenated_neighbours(implementation):
+def test_it_equals_an_lstm_on_the_concatenated_neighbours(implementation: str) -> None:
     x, weights = cases.make(3, 11, 5, 6)
     lstm = nn.LSTM(10, 6, batch_first=True)
     with torch.no_grad():
@@ -43,12 +46,12 @@ def test_it_equals_an_lstm_on_the_concatenated_neighbours(implementation):
 
 
 @implementations
-def test_its_gradients_are_those_of_finite_differences(implementation):
+def test_its_gradients_are_those_of_finite_differences(implementation: str) -> None:
     x, weights = cases.double(*cases.make(2, 3, 2, 2))
     lengths = torch.tensor([3, 1])
     state = tuple(torch.randn(2, n, dtype=torch.float64, requires_grad=True) for n in (2, 2, 2))
 
-    def flat(x, *rest):
+    def flat(x: Any, *rest: Any) -> Any:
         out, carried = sdm(x, *rest[:4], lengths=lengths, state=rest[4:], implementation=implementation)
         return out, *carried
 
@@ -60,7 +63,9 @@ def test_its_gradients_are_those_of_finite_differences(implementation):
 @given(
     batch=st.integers(1, 5), steps=st.integers(1, 9), width=st.integers(1, 7), hidden=st.integers(1, 9), data=st.data()
 )
-def test_values_and_gradients_agree_with_the_fp64_definition(implementation, batch, steps, width, hidden, data):
+def test_values_and_gradients_agree_with_the_fp64_definition(
+    implementation: str, batch: int, steps: int, width: int, hidden: int, data: st.DataObject
+) -> None:
     lengths = torch.tensor(data.draw(st.lists(st.integers(0, steps), min_size=batch, max_size=batch)))
     x, weights = cases.make(batch, steps, width, hidden, seed=steps)
     want = cases.run(*cases.double(x, weights), lengths, implementation="reference")
@@ -68,7 +73,7 @@ def test_values_and_gradients_agree_with_the_fp64_definition(implementation, bat
 
 
 @implementations
-def test_padding_full_of_nan_changes_nothing_and_gets_no_gradient(implementation):
+def test_padding_full_of_nan_changes_nothing_and_gets_no_gradient(implementation: str) -> None:
     x, weights = cases.make(4, 6, 3, 5)
     lengths = torch.tensor([6, 3, 1, 0])
     padded = torch.arange(6) >= lengths[:, None]
@@ -82,7 +87,7 @@ def test_padding_full_of_nan_changes_nothing_and_gets_no_gradient(implementation
 
 
 @implementations
-def test_a_step_does_not_see_the_future(implementation):
+def test_a_step_does_not_see_the_future(implementation: str) -> None:
     x, weights = cases.make(2, 8, 3, 5)
     changed = x.detach().clone()
     changed[:, 5:] += 1
@@ -93,7 +98,7 @@ def test_a_step_does_not_see_the_future(implementation):
 
 
 @implementations
-def test_utterances_do_not_see_each_other(implementation):
+def test_utterances_do_not_see_each_other(implementation: str) -> None:
     x, weights = cases.make(5, 7, 3, 4)
     lengths, order = torch.tensor([7, 2, 5, 1, 0]), torch.tensor([3, 0, 4, 2, 1])
     straight, _ = sdm(x, *weights, lengths=lengths, implementation=implementation)
@@ -104,7 +109,7 @@ def test_utterances_do_not_see_each_other(implementation):
 @implementations
 @settings(max_examples=8, deadline=None)
 @given(cut=st.integers(1, 8), lengths=st.lists(st.integers(1, 9), min_size=3, max_size=3))
-def test_two_chunks_with_carried_state_are_one_run(implementation, cut, lengths):
+def test_two_chunks_with_carried_state_are_one_run(implementation: str, cut: int, lengths: Any) -> None:
     x, weights = cases.make(3, 9, 4, 5)
     lengths = torch.tensor(lengths)
     whole, state = sdm(x, *weights, lengths=lengths, implementation=implementation)
@@ -115,7 +120,7 @@ def test_two_chunks_with_carried_state_are_one_run(implementation, cut, lengths)
     torch.testing.assert_close(carried, state, atol=1e-6, rtol=1e-6)
 
 
-def test_autocast_decides_the_dtype_alike_for_all_implementations():
+def test_autocast_decides_the_dtype_alike_for_all_implementations() -> None:
     # fp16: the interpreter computes dots of bf16 wrongly.
     x, weights = cases.make(2, 5, 3, 4)
     with torch.autocast("cpu", dtype=torch.float16):
@@ -126,7 +131,7 @@ def test_autocast_decides_the_dtype_alike_for_all_implementations():
 
 
 @implementations
-def test_without_the_state_the_outputs_and_gradients_are_the_same(implementation):
+def test_without_the_state_the_outputs_and_gradients_are_the_same(implementation: str) -> None:
     x, weights = cases.make(4, 6, 3, 5)
     lengths = torch.tensor([6, 3, 1, 0])
     with_state, _ = sdm(x, *weights, lengths=lengths, implementation=implementation)

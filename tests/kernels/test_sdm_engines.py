@@ -1,9 +1,12 @@
 """What the engines of SDM must do beside being right: K2's exchange, the loop, K4's residual check, the operators."""
 
+from __future__ import annotations
+
 import importlib.util
 import logging
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -19,18 +22,18 @@ cases = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(cases)
 
 
-def relative(got, want):
+def relative(got: Any, want: Any) -> Any:
     return [
         ((g.double() - w.double()).abs().max() / w.double().abs().max().clamp(min=1e-3)).item()
         for g, w in zip(got, want, strict=True)
     ]
 
 
-def only_exchange(monkeypatch, keep):
+def only_exchange(monkeypatch: pytest.MonkeyPatch, keep: Any) -> None:
     """K2 for every H, its slice of the weights kept or read again at every step."""
     plan = sdm_triton.plan
 
-    def plan_for(weight, backward):
+    def plan_for(weight: Any, backward: Any) -> Any:
         cut = plan(weight.shape[1], 2, backward, 90)
         inner = (4 if backward else 1) * triton.next_power_of_2(weight.shape[1])
         return replace(cut, keep=keep, block=max(16, inner) if keep else 16)
@@ -40,7 +43,7 @@ def only_exchange(monkeypatch, keep):
 
 
 @pytest.fixture(params=[True, False], ids=["kept", "streamed"])
-def exchange(monkeypatch, request):
+def exchange(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     """Both kinds of K2."""
     only_exchange(monkeypatch, request.param)
 
@@ -49,7 +52,7 @@ SHAPES = [(1, 1, 1, 1), (5, 4, 7, 20), (17, 3, 5, 33), (3, 6, 2, 16)]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_programs_that_share_a_tile_compute_the_same(exchange, poison, shape):
+def test_programs_that_share_a_tile_compute_the_same(exchange: Any, poison: Any, shape: Any) -> None:
     x, weights = cases.make(*shape)
     lengths = torch.randint(0, shape[1] + 1, shape[:1], generator=torch.Generator().manual_seed(3))
     state = tuple(torch.randn(shape[0], n).requires_grad_() for n in (shape[3], shape[3], shape[2]))
@@ -60,7 +63,7 @@ def test_programs_that_share_a_tile_compute_the_same(exchange, poison, shape):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_resident_weights_compute_the_same_in_poisoned_buffers(poison, shape):
+def test_resident_weights_compute_the_same_in_poisoned_buffers(poison: Any, shape: Any) -> None:
     x, weights = cases.make(*shape)
     assert sdm_triton.plan(shape[3], 4, False, 90).parts == 1
     lengths = torch.randint(0, shape[1] + 1, shape[:1], generator=torch.Generator().manual_seed(3))
@@ -69,7 +72,7 @@ def test_resident_weights_compute_the_same_in_poisoned_buffers(poison, shape):
     assert max(relative(got, want)) < 1e-5
 
 
-def test_the_exchange_passes_gradcheck_in_fp64(exchange):
+def test_the_exchange_passes_gradcheck_in_fp64(exchange: Any) -> None:
     x, weights = cases.double(*cases.make(2, 2, 1, 17))
     lengths = torch.tensor([2, 1])
     assert torch.autograd.gradcheck(
@@ -79,7 +82,9 @@ def test_the_exchange_passes_gradcheck_in_fp64(exchange):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
 @pytest.mark.parametrize("variant", ["resident", "exchange"])
-def test_its_error_is_at_most_half_again_that_of_an_lstm_in_the_same_dtype(monkeypatch, dtype, variant):
+def test_its_error_is_at_most_half_again_that_of_an_lstm_in_the_same_dtype(
+    monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, variant: str
+) -> None:
     if variant == "exchange":
         only_exchange(monkeypatch, keep=True)
     x, weights = cases.make(16, 9, 24, 32, dtype)
@@ -95,7 +100,7 @@ def test_its_error_is_at_most_half_again_that_of_an_lstm_in_the_same_dtype(monke
 
 @pytest.mark.parametrize("backward", [False, True])
 @pytest.mark.parametrize("size", [2, 4])
-def test_plans_cover_all_units_and_keep_only_what_fits(backward, size):
+def test_plans_cover_all_units_and_keep_only_what_fits(backward: bool, size: int) -> None:
     for hidden in (1, 16, 100, 128, 129, 256, 500, 512, 1024):
         cut = sdm_triton.plan(hidden, size, backward, 90)
         assert cut.units * cut.parts >= hidden
@@ -107,7 +112,7 @@ def test_plans_cover_all_units_and_keep_only_what_fits(backward, size):
             assert not sdm_triton.plan(hidden, size, backward, 80).keep
 
 
-def test_the_plans_of_the_usual_widths():
+def test_the_plans_of_the_usual_widths() -> None:
     parts = {h: sdm_triton.plan(h, 2, False, 90).parts for h in (64, 128, 129, 256, 512, 1024)}
     assert parts == {64: 1, 128: 1, 129: 3, 256: 4, 512: 16, 1024: 64}
     assert sdm_triton.plan(256, 2, True, 90).keep
@@ -115,7 +120,7 @@ def test_the_plans_of_the_usual_widths():
     assert not sdm_triton.plan(512, 2, True, 90).keep
 
 
-def test_the_loop_engine_is_the_definition():
+def test_the_loop_engine_is_the_definition() -> None:
     assert recurrence_op.engine("loop") is torch_loop
     x, weights = cases.make(4, 6, 3, 5)
     lengths = torch.tensor([6, 3, 1, 0])
@@ -126,7 +131,7 @@ def test_the_loop_engine_is_the_definition():
 
 
 @pytest.mark.parametrize("scale", [1.0, 4.0])
-def test_parallel_sweeps_settle_far_before_the_sequence_ends(caplog, scale):
+def test_parallel_sweeps_settle_far_before_the_sequence_ends(caplog: pytest.LogCaptureFixture, scale: float) -> None:
     x, weights = cases.make(2, 200, 8, 16, scale=scale)
     lengths = torch.tensor([200, 77])
     with caplog.at_level(logging.WARNING):
@@ -137,7 +142,9 @@ def test_parallel_sweeps_settle_far_before_the_sequence_ends(caplog, scale):
         assert not caplog.records
 
 
-def test_parallel_that_does_not_settle_runs_the_loop_and_says_so(caplog, monkeypatch):
+def test_parallel_that_does_not_settle_runs_the_loop_and_says_so(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(torch_parallel, "MAX_SWEEPS", 3)
     x, weights = cases.make(2, 40, 4, 8, scale=6.0)
     lengths = torch.tensor([40, 31])
@@ -148,7 +155,7 @@ def test_parallel_that_does_not_settle_runs_the_loop_and_says_so(caplog, monkeyp
     assert [r.message.split(" did")[0] for r in caplog.records] == ["sdm: parallel forward", "sdm: parallel backward"]
 
 
-def test_parallel_passes_a_nan_on_as_the_loop_would():
+def test_parallel_passes_a_nan_on_as_the_loop_would() -> None:
     x, weights = cases.make(2, 9, 3, 4)
     broken = x.detach().clone()
     broken[0, 4] = float("nan")
@@ -158,7 +165,7 @@ def test_parallel_passes_a_nan_on_as_the_loop_would():
     assert not out[1].isnan().any()
 
 
-def test_a_scan_is_its_recurrence():
+def test_a_scan_is_its_recurrence() -> None:
     factor, term, start = torch.rand(13, 3), torch.randn(13, 3), torch.randn(3)
     want, c = [], start
     for a, u in zip(factor, term, strict=True):
@@ -168,7 +175,7 @@ def test_a_scan_is_its_recurrence():
 
 
 @pytest.mark.parametrize("implementation", ["triton", "parallel"])
-def test_forward_keeps_h_and_c_and_nothing_of_the_gates(implementation):
+def test_forward_keeps_h_and_c_and_nothing_of_the_gates(implementation: str) -> None:
     x, weights = cases.make(4, 16, 8, 16)
     lengths = torch.full((4,), 16)
     mine, theirs = [], []

@@ -1,5 +1,9 @@
 """How kernels are started, seen without a GPU: which grids, on which device, and what is said where it cannot be."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import pytest
 import torch
 
@@ -20,30 +24,30 @@ SECOND_AND_THIRD = 65_535  # the most programs that CUDA takes along these axes 
 class Recorder:
     """Stands in for a kernel and for the guard of its device: notes grids, and whether the guard was on."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.grids, self.guarded, self.options, self.on = [], [], [], False
 
-    def __getitem__(self, grid):
-        def start(*arguments, **options):
+    def __getitem__(self, grid: Any) -> Any:
+        def start(*arguments: Any, **options: Any) -> None:
             self.grids.append(grid)
             self.guarded.append(self.on)
             self.options.append(options)
 
         return start
 
-    def device_of(self, tensor):
+    def device_of(self, tensor: Any) -> Any:
         assert isinstance(tensor, torch.Tensor)
         return self
 
-    def __enter__(self):
+    def __enter__(self) -> None:
         self.on = True
 
-    def __exit__(self, *error):
+    def __exit__(self, *error: Any) -> None:
         self.on = False
 
 
 @pytest.fixture
-def started(monkeypatch):
+def started(monkeypatch: pytest.MonkeyPatch) -> Any:
     recorder = Recorder()
     for module in (triton_resident, triton_exchange, triton_vdm):
         monkeypatch.setattr(module, "forward_kernel", recorder)
@@ -54,7 +58,7 @@ def started(monkeypatch):
     return recorder
 
 
-def run_everything(batch, hidden=1):
+def run_everything(batch: Any, hidden: int = 1) -> None:
     x = torch.zeros(batch, 1, 1, requires_grad=True)
     lengths = torch.ones(batch, dtype=torch.int64)
     weights = torch.zeros(4 * hidden, 1), torch.zeros(4 * hidden, 1), torch.zeros(4 * hidden, hidden)
@@ -66,14 +70,14 @@ def run_everything(batch, hidden=1):
     sum(out.sum() for out in outputs).backward()
 
 
-def test_every_kernel_starts_on_the_device_of_its_tensors(started):
+def test_every_kernel_starts_on_the_device_of_its_tensors(started: Any) -> None:
     run_everything(batch=2)
     assert len(started.guarded) == 2 + 2 + 2 * 2
     assert all(started.guarded)
     assert not started.on
 
 
-def test_no_grid_is_larger_than_cuda_takes_however_large_the_batch(started):
+def test_no_grid_is_larger_than_cuda_takes_however_large_the_batch(started: Any) -> None:
     run_everything(batch=70_000)
     assert len(started.grids) == 8
     for grid in started.grids:
@@ -81,7 +85,9 @@ def test_no_grid_is_larger_than_cuda_takes_however_large_the_batch(started):
 
 
 @pytest.mark.parametrize("processors", [5, 132])
-def test_programs_that_wait_for_each_other_are_never_more_than_the_device_holds(started, monkeypatch, processors):
+def test_programs_that_wait_for_each_other_are_never_more_than_the_device_holds(
+    started: Any, monkeypatch: pytest.MonkeyPatch, processors: int
+) -> None:
     properties = type("Properties", (), {"multi_processor_count": processors})
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: properties)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
@@ -98,7 +104,9 @@ def test_programs_that_wait_for_each_other_are_never_more_than_the_device_holds(
     assert sum(grid[1] for grid in started.grids) == 2 * -(-1000 // triton_engine.ROWS)
 
 
-def test_a_device_with_too_few_processors_is_an_error_in_one_line(started, monkeypatch):
+def test_a_device_with_too_few_processors_is_an_error_in_one_line(
+    started: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     properties = type("Properties", (), {"multi_processor_count": 3})
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: properties)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
@@ -110,11 +118,11 @@ def test_a_device_with_too_few_processors_is_an_error_in_one_line(started, monke
         sdm(torch.zeros(2, 1, 1).bfloat16(), *weights, torch.zeros(1024).bfloat16(), implementation="triton")
 
 
-def test_too_little_shared_memory_is_an_error_in_one_line(monkeypatch):
+def test_too_little_shared_memory_is_an_error_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     class Small:
         __name__ = "forward_kernel"
 
-        def __getitem__(self, grid):
+        def __getitem__(self, grid: Any) -> None:
             raise OutOfResources(139_264, 101_376, "shared memory")
 
     monkeypatch.setattr(triton_vdm, "forward_kernel", Small())

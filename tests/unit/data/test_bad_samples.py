@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +19,7 @@ from dual_hpc.data.workers.pool import WorkerPool
 from tests.unit.data.conftest import augment_all, settings, write_shards
 
 
-def train(folder, steps: int, state=None, **changes):
+def train(folder: Path, steps: int, state: Any = None, **changes: Any) -> Any:
     loader = TrainLoader(
         ShardDataset([folder]), range(6), range(6), settings(**changes), augment_all(), None, 0, state=state
     )
@@ -30,7 +32,9 @@ def train(folder, steps: int, state=None, **changes):
 
 
 @pytest.mark.parametrize("workers, restarts", [(0, 6), (2, 1)])
-def test_what_is_blank_in_an_epoch_does_not_depend_on_epochs_before(tmp_path, media, workers, restarts):
+def test_what_is_blank_in_an_epoch_does_not_depend_on_epochs_before(
+    tmp_path: Path, media: Any, workers: int, restarts: int
+) -> None:
     # Modality dropout spares the damaged member in some epochs: a run that has met it must not differ from one that
     # was restarted, or whose workers ran ahead.
     good = media(0.3)
@@ -47,7 +51,7 @@ def test_what_is_blank_in_an_epoch_does_not_depend_on_epochs_before(tmp_path, me
         assert {row[1] for row in whole if row[0] == key} == {True, False}
 
 
-def test_a_sample_is_blank_if_a_member_known_to_be_bad_is_wanted():
+def test_a_sample_is_blank_if_a_member_known_to_be_bad_is_wanted() -> None:
     known = BadSamples(1)
     ref = SampleRef(7, "k", "a.tar", 0, {}, 1.0)
     known.add(Request(ref), DecodeFailure(frozenset({"mp4"}), "video: cut"))
@@ -64,7 +68,7 @@ def test_a_sample_is_blank_if_a_member_known_to_be_bad_is_wanted():
         assert bad.failures_of(8) == ()
 
 
-def test_bad_samples_of_a_checkpoint_written_before_are_read_and_written_as_they_were():
+def test_bad_samples_of_a_checkpoint_written_before_are_read_and_written_as_they_were() -> None:
     written = (
         '[{"number": 3, "line": "a.tar: k3: video: cut", "faults": [{"members": ["mp4"], "reason": "video: cut"}, '
         '{"members": ["flac", "mp4"], "reason": "its decoder dies (SIGSEGV)"}]}]'
@@ -77,7 +81,7 @@ def test_bad_samples_of_a_checkpoint_written_before_are_read_and_written_as_they
 
 
 @pytest.mark.parametrize("extension", ["flac", "mp4", "txt"])
-def test_a_flipped_bit_that_no_decoder_minds_is_a_bad_sample(tmp_path, media, extension):
+def test_a_flipped_bit_that_no_decoder_minds_is_a_bad_sample(tmp_path: Path, media: Any, extension: str) -> None:
     folder = write_shards(tmp_path / "s", [[media(0.3)] * 2], sums=True)
     dataset = ShardDataset([folder])
     offset, size = dataset.ref(1).members[extension]
@@ -92,7 +96,7 @@ def test_a_flipped_bit_that_no_decoder_minds_is_a_bad_sample(tmp_path, media, ex
     assert f"s000_001: {extension}: is not what was packed" in loader.bad_samples.lines[0]
 
 
-def test_a_decoder_that_dies_of_one_member_serves_the_others(tmp_path, media, dangerous):
+def test_a_decoder_that_dies_of_one_member_serves_the_others(tmp_path: Path, media: Any, dangerous: None) -> None:
     clip = replace(media(0.3), mp4=b"CRASH")
     ref = ShardDataset([write_shards(tmp_path / "s", [[clip]])]).ref(0)
     spared = replace(ref, members={e: span for e, span in ref.members.items() if e != "mp4"})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +24,7 @@ from tests.unit.data.conftest import Clip, augment_all, settings, write_shards
 
 
 @pytest.fixture(scope="module")
-def tokenizer():
+def tokenizer() -> Any:
     words = {w: i for i, w in enumerate(["[UNK]", "[CLS]", "[SEP]", "[MASK]", "[PAD]", "so", "it", "goes"])}
     fast = Tokenizer(models.WordLevel(words, unk_token="[UNK]"))
     fast.pre_tokenizer = pre_tokenizers.Whitespace()
@@ -32,31 +34,31 @@ def tokenizer():
     )
 
 
-def test_texts_are_padded_cut_and_masked_where_missing(tokenizer):
+def test_texts_are_padded_cut_and_masked_where_missing(tokenizer: Any) -> None:
     out = tokenize(["so it goes", None, "so", "it " * 50], tokenizer, 8)
     assert out["input_ids"].shape == (4, 8)
     assert out["attention_mask"].sum(1).tolist() == [5, 0, 3, 8]
     assert out["input_ids"][0].tolist() == [1, 5, 6, 7, 2, 4, 4, 4]
 
 
-def test_no_text_at_all_still_has_one_column(tokenizer):
+def test_no_text_at_all_still_has_one_column(tokenizer: Any) -> None:
     for out in (tokenize([None, None], tokenizer, 8), tokenize(["so"], None, 8)):
         assert out["input_ids"].shape[1] == 1 and not out["attention_mask"].any()
 
 
-def test_dropped_tokens_are_masked_and_special_ones_kept(tokenizer):
+def test_dropped_tokens_are_masked_and_special_ones_kept(tokenizer: Any) -> None:
     rngs = [generator(0, 0, n, "text") for n in range(2)]
     ids = tokenize(["so it goes", "it"], tokenizer, 8, (1.0, rngs))["input_ids"]
     assert ids.tolist() == [[1, 3, 3, 3, 2], [1, 3, 2, 4, 4]]
 
 
-def test_blank_rows_are_zero_and_no_axis_is_empty():
+def test_blank_rows_are_zero_and_no_axis_is_empty() -> None:
     batch = collate([Sample(), Sample()], 16)
     assert batch["waveform"].shape == (2, 1) and batch["frames"].shape == (2, 1, 3, 16, 16)
     assert all(not array.any() for array in batch.values())
 
 
-def test_kept_modalities_are_untouched_and_others_blank(folder, tokenizer):
+def test_kept_modalities_are_untouched_and_others_blank(folder: Path, tokenizer: Any) -> None:
     dataset = ShardDataset([folder])
     batch = next(iter(EvalLoader(dataset, range(4), range(4), settings(), tokenizer, batch_size=4)))
     kept = mask_except(batch, "v")
@@ -66,7 +68,7 @@ def test_kept_modalities_are_untouched_and_others_blank(folder, tokenizer):
     assert mask_except(batch, "avt").keys() == batch.keys()
 
 
-def test_missing_members_have_length_zero(tmp_path, media, tokenizer):
+def test_missing_members_have_length_zero(tmp_path: Path, media: Any, tokenizer: Any) -> None:
     full = media(0.4)
     clips = [full, Clip(0.4, None, full.mp4), Clip(0.4, full.flac, None), Clip(0.4, full.flac, full.mp4, None)]
     dataset = ShardDataset([write_shards(tmp_path / "s", [clips])])
@@ -77,8 +79,8 @@ def test_missing_members_have_length_zero(tmp_path, media, tokenizer):
     assert batch["valid"].all()
 
 
-def test_modality_dropout_sets_lengths_to_zero_and_is_the_same_again(folder, tokenizer):
-    def lengths(seed: int):
+def test_modality_dropout_sets_lengths_to_zero_and_is_the_same_again(folder: Path, tokenizer: Any) -> None:
+    def lengths(seed: int) -> Any:
         loader = TrainLoader(ShardDataset([folder]), range(13), range(13), settings(), augment_all(), tokenizer, seed)
         rows = []
         for micro in itertools.chain.from_iterable(itertools.islice(loader, 12)):
@@ -98,7 +100,7 @@ def features_clip(frames: int) -> Clip:
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_feature_shards_give_padded_arrays_and_lengths(tmp_path, workers):
+def test_feature_shards_give_padded_arrays_and_lengths(tmp_path: Path, workers: int) -> None:
     clips = [features_clip(2), features_clip(5), Clip(0.5, text=None, npy={"audio": np.ones((1, 4), np.float16)})]
     dataset = ShardDataset([write_shards(tmp_path / "s", [clips], kind="features")])
     loader = EvalLoader(dataset, range(3), range(3), settings(workers=workers), None, batch_size=3)
@@ -111,7 +113,7 @@ def test_feature_shards_give_padded_arrays_and_lengths(tmp_path, workers):
     assert not mask_except(batch, "t")["audio_lengths"].any()
 
 
-def test_padding_is_reported(folder):
+def test_padding_is_reported(folder: Path) -> None:
     loader = TrainLoader(ShardDataset([folder]), range(13), range(13), settings(), None, None, 0)
     assert loader.padding == 0
     micro = next(iter(loader))
@@ -120,7 +122,9 @@ def test_padding_is_reported(folder):
 
 
 @pytest.mark.parametrize("device", [False, True])
-def test_memory_is_pinned_where_there_is_a_device_and_only_there(folder, monkeypatch, device):
+def test_memory_is_pinned_where_there_is_a_device_and_only_there(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, device: bool
+) -> None:
     # A stand-in: pinning needs a driver; the test below has one. What is asked for does not.
     pinned = []
 
@@ -138,14 +142,14 @@ def test_memory_is_pinned_where_there_is_a_device_and_only_there(folder, monkeyp
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_pinned_batches_are_what_they_were(folder):
+def test_pinned_batches_are_what_they_were(folder: Path) -> None:
     batch = next(iter(EvalLoader(ShardDataset([folder]), range(4), range(4), settings(), None, batch_size=4)))
     for value in batch.values():
         if isinstance(value, torch.Tensor):
             assert value.is_pinned() and torch.equal(value.to("cuda", non_blocking=True).cpu(), value)
 
 
-def test_padding_that_nobody_writes_takes_no_memory():
+def test_padding_that_nobody_writes_takes_no_memory() -> None:
     def resident() -> int:
         with open("/proc/self/statm") as file:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -6,6 +6,7 @@ import functools
 import itertools
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,7 +18,9 @@ from dual_hpc.errors import UserError
 from tests.unit.data.conftest import Clip, augment_all, settings, write_shards
 
 
-def make(folder: Path, world: int = 1, rank: int = 0, state=None, augment=None, seed: int = 3, **changes):
+def make(
+    folder: Path, world: int = 1, rank: int = 0, state: Any = None, augment: Any = None, seed: int = 3, **changes: Any
+) -> Any:
     dataset = ShardDataset([folder])
     numbers = list(range(len(dataset)))
     return TrainLoader(
@@ -25,15 +28,15 @@ def make(folder: Path, world: int = 1, rank: int = 0, state=None, augment=None, 
     )
 
 
-def keys(step) -> list[str]:
+def keys(step: Any) -> list[str]:
     return [key for micro in step for key in micro["keys"]]
 
 
-def take(loader, steps: int) -> list:
+def take(loader: Any, steps: int) -> list:
     return list(itertools.islice(loader, steps))
 
 
-def test_a_batch_has_the_keys_shapes_and_types_of_the_contract(folder):
+def test_a_batch_has_the_keys_shapes_and_types_of_the_contract(folder: Path) -> None:
     batch = next(iter(make(folder, micro_batch=4)))[0]
     b = 4
     assert batch["waveform"].dtype == torch.float32 and batch["waveform"].shape[0] == b
@@ -51,7 +54,7 @@ def test_a_batch_has_the_keys_shapes_and_types_of_the_contract(folder):
         assert not batch["frames"][row, f:].any()
 
 
-def test_thirteen_steps_are_four_epochs_with_each_sample_once(folder):
+def test_thirteen_steps_are_four_epochs_with_each_sample_once(folder: Path) -> None:
     loader = make(folder)
     seen = [key for step in take(loader, 13) for key in keys(step)]
     epochs = [seen[i : i + 13] for i in range(0, 52, 13)]
@@ -61,7 +64,9 @@ def test_thirteen_steps_are_four_epochs_with_each_sample_once(folder):
 
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("world", [1, 2, 4])
-def test_ranks_and_workers_do_not_change_the_samples_or_their_augmentation(folder, world, workers):
+def test_ranks_and_workers_do_not_change_the_samples_or_their_augmentation(
+    folder: Path, world: int, workers: int
+) -> None:
     reference = {}
     for micro in (m for step in take(make(folder, augment=augment_all()), 3) for m in step):
         for row, key in enumerate(micro["keys"]):
@@ -81,7 +86,9 @@ def test_ranks_and_workers_do_not_change_the_samples_or_their_augmentation(folde
 
 
 @pytest.mark.parametrize("bucketed", [False, True])
-def test_a_run_stopped_on_two_ranks_continues_on_four_with_the_samples_that_were_due(folder, bucketed):
+def test_a_run_stopped_on_two_ranks_continues_on_four_with_the_samples_that_were_due(
+    folder: Path, bucketed: bool
+) -> None:
     make = functools.partial(globals()["make"], bucket_by_length=bucketed)
     whole = [sorted(keys(step)) for step in take(make(folder), 9)]
     first = make(folder, world=2)
@@ -93,7 +100,7 @@ def test_a_run_stopped_on_two_ranks_continues_on_four_with_the_samples_that_were
     assert together == whole[4:] and whole[4:] != whole[:5]
 
 
-def test_the_state_does_not_count_what_workers_prepare_ahead(folder):
+def test_the_state_does_not_count_what_workers_prepare_ahead(folder: Path) -> None:
     loader = make(folder, workers=2)
     steps = iter(loader)
     assert loader.state_dict()["samples_consumed"] == 0
@@ -102,7 +109,7 @@ def test_the_state_does_not_count_what_workers_prepare_ahead(folder):
     loader.close()
 
 
-def test_iterating_again_goes_on_where_the_last_iteration_stopped(folder):
+def test_iterating_again_goes_on_where_the_last_iteration_stopped(folder: Path) -> None:
     whole = [keys(step) for step in take(make(folder), 4)]
     loader = make(folder, workers=1)
     assert [keys(next(iter(loader))) for _ in range(4)] == whole
@@ -110,13 +117,13 @@ def test_iterating_again_goes_on_where_the_last_iteration_stopped(folder):
 
 
 @pytest.mark.parametrize("change", [{"global_batch": 8}, {"seed": 4}, {"shuffle_window": 1}])
-def test_a_state_of_another_run_is_refused(folder, change):
+def test_a_state_of_another_run_is_refused(folder: Path, change: Any) -> None:
     state = make(folder).state_dict()
     with pytest.raises(UserError, match="run began with"):
         make(folder, state=state, **change)
 
 
-def test_bucketed_by_other_lengths_is_another_order(folder):
+def test_bucketed_by_other_lengths_is_another_order(folder: Path) -> None:
     state = make(folder, bucket_by_length=True).state_dict()
     make(folder, bucket_by_length=True, state=state, max_seconds=1.4)  # longer than all
     with pytest.raises(UserError, match="max_seconds"):
@@ -138,20 +145,20 @@ def test_bucketed_by_other_lengths_is_another_order(folder):
         {"order": None},
     ],
 )
-def test_a_state_that_is_none_of_this_version_is_refused(folder, damage):
+def test_a_state_that_is_none_of_this_version_is_refused(folder: Path, damage: Any) -> None:
     state = make(folder).state_dict()
     with pytest.raises(UserError, match="data state"):
         resume_position(state | damage if damage else damage, LoaderState(**state))
 
 
-def test_a_state_written_before_is_read():
+def test_a_state_written_before_is_read() -> None:
     written = '{"epoch": 1, "samples_consumed": 16, "seed": 3, "dataset_id": "f00:00ff00ff00ff00ff", "global_batch": 4}'
     expected = LoaderState(epoch=0, samples_consumed=0, seed=3, dataset_id="f00:00ff00ff00ff00ff", global_batch=4)
     assert resume_position(json.loads(written), expected) == 16
     assert json.dumps(LoaderState(1, 16, 3, "f00:00ff00ff00ff00ff", 4).to_dict()) == written
 
 
-def test_a_run_whose_order_has_changed_since_is_refused(tmp_path):
+def test_a_run_whose_order_has_changed_since_is_refused(tmp_path: Path) -> None:
     # A window of more than 1024 samples: states without a version were written by code that shuffled it otherwise.
     dataset = write_shards(tmp_path / "large", [[Clip(0.1, text="a")] * 600, [Clip(0.1, text="a")] * 500])
     state = make(dataset).state_dict()
@@ -165,7 +172,7 @@ def test_a_run_whose_order_has_changed_since_is_refused(tmp_path):
     make(dataset, state=make(dataset, shuffle_window=1).state_dict(), shuffle_window=1)
 
 
-def test_a_run_whose_windows_are_small_continues_from_a_state_without_a_version(folder):
+def test_a_run_whose_windows_are_small_continues_from_a_state_without_a_version(folder: Path) -> None:
     state = make(folder).state_dict()
     assert "order" not in state
     make(folder, state=state)
@@ -173,7 +180,7 @@ def test_a_run_whose_windows_are_small_continues_from_a_state_without_a_version(
         make(folder, state=state | {"order": 3})
 
 
-def test_changed_shards_are_refused(folder, tmp_path, media):
+def test_changed_shards_are_refused(folder: Path, tmp_path: Path, media: Any) -> None:
     state = make(folder).state_dict()
     other = write_shards(tmp_path / "other", [[media(0.3)] * 13])
     with pytest.raises(UserError, match=r"data\.shards"):
@@ -181,7 +188,7 @@ def test_changed_shards_are_refused(folder, tmp_path, media):
 
 
 @pytest.mark.parametrize("world, workers", [(1, 0), (2, 1), (3, 1), (16, 0)])  # 16: more than samples
-def test_evaluation_covers_each_sample_once_in_equal_steps(folder, world, workers):
+def test_evaluation_covers_each_sample_once_in_equal_steps(folder: Path, world: int, workers: int) -> None:
     dataset = ShardDataset([folder])
     numbers = list(range(2, 13))
     seen, lengths = [], set()
@@ -200,7 +207,7 @@ def test_evaluation_covers_each_sample_once_in_equal_steps(folder, world, worker
     assert sorted(seen) == sorted(dataset.utterances[n].key for n in numbers)
 
 
-def test_a_sample_is_the_same_through_webdataset_and_through_the_index(folder):
+def test_a_sample_is_the_same_through_webdataset_and_through_the_index(folder: Path) -> None:
     import webdataset as wds
 
     dataset = ShardDataset([folder])
@@ -215,11 +222,11 @@ def test_a_sample_is_the_same_through_webdataset_and_through_the_index(folder):
     reader.close()
 
 
-def test_texts_are_read_by_number(folder):
+def test_texts_are_read_by_number(folder: Path) -> None:
     assert ShardDataset([folder]).texts([12, 0]) == ["so it goes", "so it goes"]
 
 
-def test_resuming_far_away_needs_no_replay(folder):
+def test_resuming_far_away_needs_no_replay(folder: Path) -> None:
     state = make(folder).state_dict() | {"samples_consumed": 4 * 10**12}
     loader = make(folder, state=state)
     assert len(set(keys(next(iter(loader))))) == 4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -13,7 +14,7 @@ FPS = 25
 
 
 def write_clip(
-    path: Path, seconds: float, *, audio: bool = True, video: bool = True, rate: int = 44_100, size=(96, 64)
+    path: Path, seconds: float, *, audio: bool = True, video: bool = True, rate: int = 44_100, size: Any = (96, 64)
 ) -> Path:
     """A tone that rises and a bar that wanders."""
     with av.open(str(path), "w") as container:

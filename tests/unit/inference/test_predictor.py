@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ from launch.cli.main import main
 
 
 @pytest.fixture(scope="session")
-def predictor(saved_model) -> Predictor:
+def predictor(saved_model: Any) -> Predictor:
     return Predictor.from_pretrained(saved_model, device="cpu")
 
 
@@ -36,7 +37,9 @@ def predictor(saved_model) -> Predictor:
         ("old.avi", "", ["audio", "video"]),
     ],
 )
-def test_any_clip_gets_an_answer_that_says_what_was_used(predictor, clips, name, text, used):
+def test_any_clip_gets_an_answer_that_says_what_was_used(
+    predictor: Any, clips: Path, name: str, text: str | None, used: Any
+) -> None:
     answer = predictor.predict(clips / name, text)
     assert answer.modalities == used
     assert sum(answer.probabilities.values()) == pytest.approx(1, abs=1e-5)
@@ -45,13 +48,13 @@ def test_any_clip_gets_an_answer_that_says_what_was_used(predictor, clips, name,
     assert all(any(f"no {name}" in line for line in answer.warnings) for name in missing)
 
 
-def test_text_changes_the_answer_and_an_empty_one_is_none(predictor, clips):
+def test_text_changes_the_answer_and_an_empty_one_is_none(predictor: Any, clips: Path) -> None:
     without = predictor.predict(clips / "both.mp4").probabilities
     assert predictor.predict(clips / "both.mp4", "   ").probabilities == without
     assert predictor.predict(clips / "both.mp4", "so it goes").probabilities != without
 
 
-def test_the_same_clips_answered_together_or_apart_are_the_same(predictor, clips):
+def test_the_same_clips_answered_together_or_apart_are_the_same(predictor: Any, clips: Path) -> None:
     asked = [Clip(clips / "both.mp4", "so it goes"), Clip(clips / "sound.wav"), Clip(clips / "long.mp4")]
     together = predictor.answer(asked, [prepare(clip, predictor.preprocessing) for clip in asked])
     for clip, one in zip(asked, together, strict=True):
@@ -59,7 +62,7 @@ def test_the_same_clips_answered_together_or_apart_are_the_same(predictor, clips
         assert alone.probabilities == pytest.approx(one.probabilities, abs=1e-5)
 
 
-def test_files_that_are_no_media_cost_a_line_and_the_exit_code_not_the_others(predictor, clips):
+def test_files_that_are_no_media_cost_a_line_and_the_exit_code_not_the_others(predictor: Any, clips: Path) -> None:
     out, errors = io.StringIO(), io.StringIO()
     requests = [*read_requests([clips]), BadRequest("clips.jsonl:3", "is not JSON")]
     assert answer_all(predictor, requests, out, errors) == 2
@@ -70,7 +73,7 @@ def test_files_that_are_no_media_cost_a_line_and_the_exit_code_not_the_others(pr
     assert len(errors.getvalue().splitlines()) == len(bad)
 
 
-def test_a_pipe_without_a_writer_is_not_waited_for(predictor, tmp_path):
+def test_a_pipe_without_a_writer_is_not_waited_for(predictor: Any, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.mp4")
     out, errors = io.StringIO(), io.StringIO()
     asked = [Clip(tmp_path / "pipe.mp4"), Clip(Path("/dev/null")), Clip(tmp_path), Clip(tmp_path / "absent.mp4")]
@@ -83,7 +86,9 @@ def test_a_pipe_without_a_writer_is_not_waited_for(predictor, tmp_path):
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])
-def test_a_name_that_is_no_text_comes_back_as_it_was(predictor, clips, tmp_path, encoding):
+def test_a_name_that_is_no_text_comes_back_as_it_was(
+    predictor: Any, clips: Path, tmp_path: Path, encoding: str
+) -> None:
     names = [b"c_\xff.mp4", "名 é\n.mp4".encode()]
     for name in names:
         shutil.copy(clips / "sound.wav", os.path.join(os.fsencode(tmp_path), name))
@@ -93,14 +98,14 @@ def test_a_name_that_is_no_text_comes_back_as_it_was(predictor, clips, tmp_path,
     assert [os.path.basename(os.fsencode(json.loads(line)["input"])) for line in lines] == names
 
 
-def test_a_batch_without_faults_exits_with_zero(predictor, clips):
+def test_a_batch_without_faults_exits_with_zero(predictor: Any, clips: Path) -> None:
     out, errors = io.StringIO(), io.StringIO()
     assert answer_all(predictor, [Clip(clips / "sound.wav")], out, errors) == 0
     assert errors.getvalue() == ""
     assert json.loads(out.getvalue())["modalities"] == ["audio"]
 
 
-def test_a_model_made_without_text_says_that_it_was_not_used(saved_model, clips, tmp_path):
+def test_a_model_made_without_text_says_that_it_was_not_used(saved_model: Any, clips: Path, tmp_path: Path) -> None:
     preprocessing = load_model(saved_model)[0].config.preprocessing
     config = ModelConfig(hidden_size=16, num_heads=2, residual_layers=1, decoder_layers=1, use_text=False)
     save_model(build_model(config, ["no", "yes"], preprocessing, None, None), None, tmp_path)
@@ -110,14 +115,14 @@ def test_a_model_made_without_text_says_that_it_was_not_used(saved_model, clips,
     assert any("trained without text" in line for line in answer.warnings)
 
 
-def test_a_text_longer_than_the_model_reads_is_said_to_be_cut(predictor, clips):
+def test_a_text_longer_than_the_model_reads_is_said_to_be_cut(predictor: Any, clips: Path) -> None:
     said = f"only the first {predictor.preprocessing.max_tokens} tokens of the text are used"
     assert said in predictor.predict(clips / "sound.wav", "so " * 1000).warnings
     assert said not in predictor.predict(clips / "sound.wav", "so").warnings
 
 
 @pytest.mark.parametrize("device", ["tpu", "meta:x", "cuda:99"])
-def test_a_device_that_is_not_there_is_refused_by_name(saved_model, device):
+def test_a_device_that_is_not_there_is_refused_by_name(saved_model: Any, device: str) -> None:
     with pytest.raises(UserError, match=f"device '{device}' cannot be used here"):
         Predictor.from_pretrained(saved_model, device=device)
 
@@ -134,8 +139,13 @@ def test_a_device_that_is_not_there_is_refused_by_name(saved_model, device):
     ],
 )
 def test_a_mistaken_command_is_one_line_that_says_what_to_change(
-    saved_model, tmp_path, monkeypatch, capsys, words, said
-):
+    saved_model: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: Any,
+    said: str,
+) -> None:
     here = tmp_path / "here"
     (here / "run/export").mkdir(parents=True)
     monkeypatch.chdir(here)
@@ -145,7 +155,9 @@ def test_a_mistaken_command_is_one_line_that_says_what_to_change(
     assert said in capsys.readouterr().err
 
 
-def test_answers_written_beside_the_clips_are_no_clip_the_next_time(saved_model, clips, tmp_path, monkeypatch):
+def test_answers_written_beside_the_clips_are_no_clip_the_next_time(
+    saved_model: Any, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shutil.copy(clips / "sound.wav", tmp_path)
     monkeypatch.chdir(tmp_path)
     for _ in range(2):
@@ -153,7 +165,9 @@ def test_answers_written_beside_the_clips_are_no_clip_the_next_time(saved_model,
         assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 1
 
 
-def test_an_output_of_a_dash_is_the_terminal(saved_model, clips, tmp_path, monkeypatch, capsys):
+def test_an_output_of_a_dash_is_the_terminal(
+    saved_model: Any, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["predict", "--model", str(saved_model), "--input", str(clips / "sound.wav"), "--output", "-"]) == 0
     assert json.loads(capsys.readouterr().out)["modalities"] == ["audio"]
@@ -161,7 +175,7 @@ def test_an_output_of_a_dash_is_the_terminal(saved_model, clips, tmp_path, monke
 
 
 @pytest.mark.parametrize("content", [None, "{}", '{"model_type": "bert"}', "not json"])
-def test_a_directory_of_something_else_is_refused(tmp_path, content):
+def test_a_directory_of_something_else_is_refused(tmp_path: Path, content: str | None) -> None:
     if content is not None:
         (tmp_path / "config.json").write_text(content)
     with pytest.raises(UserError) as caught:

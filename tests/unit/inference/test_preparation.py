@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import av
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from dual_hpc.modality import Modality, parse_subset
 SETTINGS = Preprocessing(image_size=32, video_hz=5.0, max_seconds=2.0, max_tokens=16)
 
 
-def test_pictures_are_those_that_training_decodes(clips):
+def test_pictures_are_those_that_training_decodes(clips: Path) -> None:
     for name in ("both.mp4", "silent.mp4", "long.mp4"):
         path = clips / name
         prepared = prepare(Clip(path), SETTINGS)
@@ -25,7 +27,7 @@ def test_pictures_are_those_that_training_decodes(clips):
         assert np.abs(prepared.sample.frames.astype(int) - theirs.astype(int)).mean() < 0.5
 
 
-def test_the_bar_stands_where_it_stood_at_the_time_of_each_picture(clips):
+def test_the_bar_stands_where_it_stood_at_the_time_of_each_picture(clips: Path) -> None:
     frames = prepare(Clip(clips / "both.mp4"), SETTINGS).sample.frames
     for time, picture in zip(frame_times(1.2, 5.0, 2.0), frames, strict=False):
         shown = (2 * int(time * 25 + 1e-6)) % 88 + 4
@@ -33,7 +35,7 @@ def test_the_bar_stands_where_it_stood_at_the_time_of_each_picture(clips):
         assert abs((found.clip(0) * (np.arange(32) + 0.5) * 3).sum() / found.clip(0).sum() - shown) < 3
 
 
-def test_a_stretch_is_the_same_as_the_clip_cut_there(clips):
+def test_a_stretch_is_the_same_as_the_clip_cut_there(clips: Path) -> None:
     whole = prepare(Clip(clips / "both.mp4"), SETTINGS).sample
     part = prepare(Clip(clips / "both.mp4", start=0.4, end=1.0), SETTINGS)
     assert part.seconds == pytest.approx(0.6)
@@ -44,7 +46,7 @@ def test_a_stretch_is_the_same_as_the_clip_cut_there(clips):
 @pytest.mark.parametrize(
     ("name", "present"), [("both.mp4", "av"), ("silent.mp4", "v"), ("sound.wav", "a"), ("old.avi", "av")]
 )
-def test_what_a_clip_lacks_is_left_out(clips, name, present):
+def test_what_a_clip_lacks_is_left_out(clips: Path, name: str, present: str) -> None:
     prepared = prepare(Clip(clips / name, text="  "), SETTINGS)
     assert prepared.present == set(parse_subset(present))
     assert bool(prepared.sample.waveform.size) == ("a" in present)
@@ -52,7 +54,7 @@ def test_what_a_clip_lacks_is_left_out(clips, name, present):
     assert prepared.sample.text is None
 
 
-def test_a_long_clip_is_cut_where_training_cuts_and_says_so(clips):
+def test_a_long_clip_is_cut_where_training_cuts_and_says_so(clips: Path) -> None:
     prepared = prepare(Clip(clips / "long.mp4"), SETTINGS)
     assert prepared.sample.duration == 2.0
     assert prepared.sample.waveform.size == 32_000
@@ -61,17 +63,17 @@ def test_a_long_clip_is_cut_where_training_cuts_and_says_so(clips):
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "empty.mp4", "cut.mp4", "absent.mp4", "."])
-def test_what_is_no_media_is_refused_by_name(clips, name):
+def test_what_is_no_media_is_refused_by_name(clips: Path, name: str) -> None:
     with pytest.raises(UnreadableMedia, match=str(clips)):
         prepare(Clip(clips / name), SETTINGS)
 
 
-def test_a_stretch_behind_the_end_is_refused(clips):
+def test_a_stretch_behind_the_end_is_refused(clips: Path) -> None:
     with pytest.raises(UnreadableMedia):
         prepare(Clip(clips / "both.mp4", start=60.0, end=61.0), SETTINGS)
 
 
-def test_an_animated_gif_is_a_clip_without_sound(clips, tmp_path):
+def test_an_animated_gif_is_a_clip_without_sound(clips: Path, tmp_path: Path) -> None:
     with av.open(str(tmp_path / "a.gif"), "w") as container:
         stream = container.add_stream("gif", rate=10)
         stream.width = stream.height = 32

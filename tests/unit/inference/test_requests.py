@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given
@@ -14,13 +15,13 @@ from dual_hpc.errors import UserError
 from dual_hpc.inference.requests import BadRequest, Clip, read_requests
 
 
-def test_one_file_is_one_clip_with_its_text(tmp_path):
+def test_one_file_is_one_clip_with_its_text(tmp_path: Path) -> None:
     path = tmp_path / "a:b c.mp4"
     path.touch()
     assert list(read_requests([path], "hi")) == [Clip(path, "hi")]
 
 
-def test_a_folder_gives_its_files_in_order_and_leaves_hidden_ones_out(tmp_path):
+def test_a_folder_gives_its_files_in_order_and_leaves_hidden_ones_out(tmp_path: Path) -> None:
     for name in ("b.mp4", "a/x.wav", "._b.mp4", ".cache/y.mp4", "notes.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
@@ -28,7 +29,7 @@ def test_a_folder_gives_its_files_in_order_and_leaves_hidden_ones_out(tmp_path):
     assert found == ["a/x.wav", "b.mp4", "notes.txt"]
 
 
-def test_a_manifest_is_relative_to_itself_and_keeps_its_bad_lines_in_place(tmp_path):
+def test_a_manifest_is_relative_to_itself_and_keeps_its_bad_lines_in_place(tmp_path: Path) -> None:
     manifest = tmp_path / "clips.jsonl"
     manifest.write_bytes(
         b'{"input": "a.mp4", "text": "so"}\n'
@@ -49,7 +50,7 @@ def test_a_manifest_is_relative_to_itself_and_keeps_its_bad_lines_in_place(tmp_p
 
 
 @pytest.mark.parametrize("line", ["[1]", "null", "3", '"a.mp4"', "{", "mono.mp4"])
-def test_a_line_that_is_no_object_is_told_what_a_line_looks_like(tmp_path, line):
+def test_a_line_that_is_no_object_is_told_what_a_line_looks_like(tmp_path: Path, line: str) -> None:
     manifest = tmp_path / "clips.jsonl"
     manifest.write_text(line)
     (found,) = read_requests([manifest])
@@ -58,13 +59,13 @@ def test_a_line_that_is_no_object_is_told_what_a_line_looks_like(tmp_path, line)
 
 @limits(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lines=st.lists(st.binary(max_size=40).filter(lambda line: b"\n" not in line), max_size=5))
-def test_no_line_of_a_manifest_stops_the_others(tmp_path, lines):
+def test_no_line_of_a_manifest_stops_the_others(tmp_path: Path, lines: Any) -> None:
     manifest = tmp_path / "clips.jsonl"
     manifest.write_bytes(b"\n".join([*lines, b'{"input": "last.mp4"}']))
     assert list(read_requests([manifest]))[-1] == Clip(tmp_path / "last.mp4")
 
 
-def test_several_inputs_are_answered_in_their_order(tmp_path, monkeypatch):
+def test_several_inputs_are_answered_in_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("b.mp4", "a.wav"):
         (tmp_path / name).touch()
     (tmp_path / "c.jsonl").write_text('{"input": "c.mp4"}\n')
@@ -78,7 +79,9 @@ def test_several_inputs_are_answered_in_their_order(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("source", ["", "absent", "*.mp4"])
-def test_what_is_not_there_is_refused_before_anything_is_answered(tmp_path, monkeypatch, source):
+def test_what_is_not_there_is_refused_before_anything_is_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.mp4").touch()
     with pytest.raises(UserError, match="does not exist"):
@@ -86,7 +89,7 @@ def test_what_is_not_there_is_refused_before_anything_is_answered(tmp_path, monk
 
 
 @pytest.mark.parametrize(("name", "text"), [("absent.mp4", None), ("", None), ("clips.jsonl", "one text for all")])
-def test_what_asks_for_nothing_is_refused(tmp_path, name, text):
+def test_what_asks_for_nothing_is_refused(tmp_path: Path, name: str, text: str | None) -> None:
     folder = tmp_path / "inputs"
     folder.mkdir()
     if name.endswith("jsonl"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
@@ -20,7 +21,9 @@ from tests.unit.data.conftest import FPS, flac_of, mp4_of
 
 
 @given(st.floats(0.01, 60), st.floats(0.5, 30), st.floats(0.1, 30))
-def test_pictures_are_taken_in_the_middle_of_each_interval_inside_the_clip(duration, hz, longest):
+def test_pictures_are_taken_in_the_middle_of_each_interval_inside_the_clip(
+    duration: float, hz: float, longest: float
+) -> None:
     times = frame_times(duration, hz, longest)
     assert len(times) >= 1 and times[0] == 0.5 / hz
     assert np.allclose(np.diff(times), 1 / hz)
@@ -29,14 +32,14 @@ def test_pictures_are_taken_in_the_middle_of_each_interval_inside_the_clip(durat
     assert times[-1] + 1 / hz >= seconds - 1e-5
 
 
-def test_the_picture_on_show_is_the_last_that_appeared():
+def test_the_picture_on_show_is_the_last_that_appeared() -> None:
     starts = np.array([0.0, 0.04, 0.08, 0.12])
     assert frames_at(np.array([-1.0, 0.0, 0.039, 0.04, 0.1, 9.0]), starts).tolist() == [0, 0, 0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("decoder", [decode._by_decord, decode._by_pyav])
 @pytest.mark.parametrize("duration", [0.04, 0.6, 2.0])
-def test_both_decoders_take_the_picture_at_each_time(decoder, duration):
+def test_both_decoders_take_the_picture_at_each_time(decoder: Any, duration: float) -> None:
     times = frame_times(duration, 5.0, 20.0)
     frames = decoder(mp4_of(duration), times, 32)
     assert frames.shape == (len(times), 32, 32, 3) and frames.dtype == np.uint8
@@ -45,22 +48,22 @@ def test_both_decoders_take_the_picture_at_each_time(decoder, duration):
     assert np.abs(frames.mean((1, 2, 3)) - expected).max() < 2.5  # neighbours differ by 5
 
 
-def test_only_the_first_max_seconds_are_decoded():
+def test_only_the_first_max_seconds_are_decoded() -> None:
     assert len(decode_video(mp4_of(2.0), 2.0, 5.0, 1.0, 32)) == 5
     assert len(decode_audio(flac_of(2.0), 1.0)) == 16000
 
 
-def test_a_clip_whose_duration_exceeds_its_pictures_repeats_the_last():
+def test_a_clip_whose_duration_exceeds_its_pictures_repeats_the_last() -> None:
     frames = decode_video(mp4_of(0.2), 1.0, 5.0, 20.0, 32)
     assert len(frames) == 5 and np.abs(frames[1:].mean((1, 2, 3)) - 20).max() < 2.5
 
 
-def test_audio_is_what_was_written():
+def test_audio_is_what_was_written() -> None:
     flac = flac_of(0.5, seed=4)
     assert np.array_equal(decode_audio(flac, 20.0), soundfile.read(io.BytesIO(flac), dtype="float32")[0])
 
 
-def encoded(wave, rate) -> bytes:
+def encoded(wave: Any, rate: Any) -> bytes:
     buffer = io.BytesIO()
     soundfile.write(buffer, wave, rate, format="FLAC")
     return buffer.getvalue()
@@ -71,20 +74,20 @@ def encoded(wave, rate) -> bytes:
     [b"", b"not audio", flac_of(0.5)[:40], encoded(np.zeros((100, 2)), 16000), encoded(np.zeros(100), 8000)],
     ids=["empty", "noise", "head only", "stereo", "8 kHz"],
 )
-def test_wrong_audio_is_a_bad_sample(flac):
+def test_wrong_audio_is_a_bad_sample(flac: Any) -> None:
     with pytest.raises(DecodeError, match="audio"):
         decode_audio(flac, 20.0)
 
 
 @pytest.mark.parametrize("mp4", [b"", b"not video", mp4_of(0.5)[:200]], ids=["empty", "noise", "head only"])
-def test_wrong_video_is_a_bad_sample(mp4):
+def test_wrong_video_is_a_bad_sample(mp4: Any) -> None:
     with pytest.raises(DecodeError, match="video"):
         decode_video(mp4, 0.5, 5.0, 20.0, 32)
 
 
 @hypothesis_settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 255), st.booleans())
-def test_a_flipped_byte_is_decoded_or_is_a_bad_sample(place, flip, audio):
+def test_a_flipped_byte_is_decoded_or_is_a_bad_sample(place: int, flip: int, audio: bool) -> None:
     data = bytearray(flac_of(0.3) if audio else mp4_of(0.4))
     data[place % len(data)] ^= flip
     try:
@@ -98,14 +101,14 @@ def test_a_flipped_byte_is_decoded_or_is_a_bad_sample(place, flip, audio):
         pass
 
 
-def test_text_is_stripped_and_must_be_utf8():
+def test_text_is_stripped_and_must_be_utf8() -> None:
     assert decode_text(" naïve\r\n".encode()) == "naïve"
     with pytest.raises(DecodeError, match="text"):
         decode_text(b"\xff\xfe")
 
 
-def test_features_must_be_plain_finite_and_of_the_right_width():
-    def npy(array, **options) -> bytes:
+def test_features_must_be_plain_finite_and_of_the_right_width() -> None:
+    def npy(array: Any, **options: Any) -> bytes:
         buffer = io.BytesIO()
         np.save(buffer, array, **options)
         return buffer.getvalue()
@@ -123,7 +126,7 @@ def test_features_must_be_plain_finite_and_of_the_right_width():
 
 
 @given(st.integers(0, 159), st.binary(min_size=1, max_size=4))
-def test_features_with_a_damaged_header_are_features_or_a_bad_sample(place, junk):
+def test_features_with_a_damaged_header_are_features_or_a_bad_sample(place: int, junk: bytes) -> None:
     buffer = io.BytesIO()
     np.save(buffer, np.ones((4, 4), np.float16))
     data = bytearray(buffer.getvalue())

@@ -6,6 +6,8 @@ import io
 import json
 import os
 import tarfile
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +22,7 @@ from dual_hpc.errors import EnvironmentFault, UserError
 from tests.unit.data.conftest import Clip, write_shards
 
 
-def test_members_are_those_of_the_tar(folder):
+def test_members_are_those_of_the_tar(folder: Path) -> None:
     dataset = ShardDataset([folder])
     with SampleReader(open_files=1) as reader:
         for number in [12, 0, 7, 7, 3]:
@@ -32,21 +34,21 @@ def test_members_are_those_of_the_tar(folder):
             assert reader.read(ref, set()) == {}
 
 
-def test_members_far_apart_are_read_one_by_one(tmp_path):
+def test_members_far_apart_are_read_one_by_one(tmp_path: Path) -> None:
     clip = Clip(1.0, b"f" * 10, b"v" * 300_000, "t")
     reader, ref = SampleReader(), ShardDataset([write_shards(tmp_path / "s", [[clip]])]).ref(0)
     assert reader.read(ref, {"flac", "txt"}) == {"flac": b"f" * 10, "txt": b"t"}
     reader.close()
 
 
-def test_a_shard_that_was_cut_short_is_named(folder):
+def test_a_shard_that_was_cut_short_is_named(folder: Path) -> None:
     path = folder / "shard-00001.tar"
     os.truncate(path, path.stat().st_size // 2)
     with SampleReader() as reader, pytest.raises(EnvironmentFault, match=r"shard-00001\.tar has .* index says"):
         reader.read(ShardDataset([folder]).ref(4))
 
 
-def test_a_shard_that_shrinks_while_it_is_open_is_named(folder):
+def test_a_shard_that_shrinks_while_it_is_open_is_named(folder: Path) -> None:
     dataset = ShardDataset([folder])
     with SampleReader() as reader:
         reader.read(dataset.ref(3))
@@ -55,7 +57,7 @@ def test_a_shard_that_shrinks_while_it_is_open_is_named(folder):
             reader.read(dataset.ref(6))
 
 
-def test_a_deleted_shard_is_named(folder):
+def test_a_deleted_shard_is_named(folder: Path) -> None:
     dataset = ShardDataset([folder])
     (folder / "shard-00002.tar").unlink()
     with SampleReader() as reader, pytest.raises(EnvironmentFault, match=r"cannot open shard .*shard-00002\.tar"):
@@ -64,7 +66,7 @@ def test_a_deleted_shard_is_named(folder):
 
 @hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None)
 @given(st.integers(-2000, 10**9), st.integers(0, 12))
-def test_an_index_with_a_wrong_offset_is_refused(folder, shift, number):
+def test_an_index_with_a_wrong_offset_is_refused(folder: Path, shift: int, number: int) -> None:
     ref = ShardDataset([folder]).ref(number)
     offset, size = ref.members["flac"]
     if shift == 0:
@@ -89,7 +91,7 @@ def test_an_index_with_a_wrong_offset_is_refused(folder, shift, number):
         ("name", ""),
     ],
 )
-def test_an_index_with_impossible_values_is_refused_when_it_is_read(folder, field, value):
+def test_an_index_with_impossible_values_is_refused_when_it_is_read(folder: Path, field: str, value: Any) -> None:
     index = json.loads((folder / "index.json").read_text())
     shard = index["shards"][1]
     sample = shard["samples"][0]
@@ -105,7 +107,7 @@ def test_an_index_with_impossible_values_is_refused_when_it_is_read(folder, fiel
 
 
 @pytest.mark.parametrize("edit", ["a shard less", "another id", "shards in another order"])
-def test_an_index_edited_by_hand_is_another_data_set_and_refused(folder, edit):
+def test_an_index_edited_by_hand_is_another_data_set_and_refused(folder: Path, edit: str) -> None:
     index = json.loads((folder / "index.json").read_text())
     if edit == "a shard less":
         index["shards"].pop()
@@ -118,7 +120,7 @@ def test_an_index_edited_by_hand_is_another_data_set_and_refused(folder, edit):
         ShardDataset([folder])
 
 
-def test_an_index_that_cannot_be_read_is_one_line(tmp_path):
+def test_an_index_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "index.json").mkdir()
     with pytest.raises(EnvironmentFault, match=r"cannot read .*index\.json"):
         ShardDataset([tmp_path])
@@ -127,14 +129,16 @@ def test_an_index_that_cannot_be_read_is_one_line(tmp_path):
             ShardDataset([name])
 
 
-def test_the_same_folder_under_two_names_is_refused(folder, tmp_path):
+def test_the_same_folder_under_two_names_is_refused(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(folder)
     for again in (folder, f"{folder}/", tmp_path / "link"):
         with pytest.raises(UserError, match="list a folder twice"):
             ShardDataset([folder, again])
 
 
-def test_relative_folders_are_found_after_the_process_went_elsewhere(folder, monkeypatch):
+def test_relative_folders_are_found_after_the_process_went_elsewhere(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(folder.parent)
     dataset = ShardDataset(["shards"])
     monkeypatch.chdir("/")
@@ -144,7 +148,7 @@ def test_relative_folders_are_found_after_the_process_went_elsewhere(folder, mon
 
 
 @pytest.mark.parametrize("damage", ["junk", "a bit of its header", "a number alone"])
-def test_the_layout_of_features_is_that_of_the_first_sound_ones(tmp_path, damage):
+def test_the_layout_of_features_is_that_of_the_first_sound_ones(tmp_path: Path, damage: str) -> None:
     clips = [Clip(1.0, text=None, npy={"audio": np.ones((2, 4), np.float16)}) for _ in range(3)]
     if damage == "a number alone":
         clips[0].npy["audio"] = np.float16(1)
@@ -160,13 +164,13 @@ def test_the_layout_of_features_is_that_of_the_first_sound_ones(tmp_path, damage
     assert ShardDataset([folder]).features() == {"audio": (4, "<f2")}
 
 
-def test_features_that_are_all_damaged_are_refused(tmp_path):
+def test_features_that_are_all_damaged_are_refused(tmp_path: Path) -> None:
     clips = [Clip(1.0, text=None, npy={"audio": np.float16(1)}) for _ in range(3)]
     with pytest.raises(UserError, match=r"every audio\.npy is damaged"):
         ShardDataset([write_shards(tmp_path / "s", [clips], "features")]).features()
 
 
-def test_two_tars_of_equal_size_that_changed_places_are_refused(tmp_path, media):
+def test_two_tars_of_equal_size_that_changed_places_are_refused(tmp_path: Path, media: Any) -> None:
     folder = write_shards(tmp_path / "s", [[media(0.3)], [media(0.3)]])
     first, second = folder / "shard-00000.tar", folder / "shard-00001.tar"
     assert first.stat().st_size == second.stat().st_size
@@ -177,7 +181,7 @@ def test_two_tars_of_equal_size_that_changed_places_are_refused(tmp_path, media)
         reader.read(ShardDataset([folder]).ref(0))
 
 
-def test_several_folders_are_one_data_set(tmp_path, media):
+def test_several_folders_are_one_data_set(tmp_path: Path, media: Any) -> None:
     one = write_shards(tmp_path / "one", [[media(0.3)] * 2])
     two = write_shards(tmp_path / "two", [[media(0.4)] * 3])
     both = ShardDataset([one, two])
@@ -187,7 +191,7 @@ def test_several_folders_are_one_data_set(tmp_path, media):
     assert ShardDataset([one]).dataset_id == read_index(one).dataset_id
 
 
-def test_no_folder_no_sample_and_mixed_kinds_are_refused(tmp_path, media):
+def test_no_folder_no_sample_and_mixed_kinds_are_refused(tmp_path: Path, media: Any) -> None:
     with pytest.raises(UserError, match=r"data\.shards"):
         ShardDataset([])
     with pytest.raises(UserError, match="no samples"):
@@ -199,7 +203,7 @@ def test_no_folder_no_sample_and_mixed_kinds_are_refused(tmp_path, media):
 
 
 @pytest.mark.parametrize("kind", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
-def test_the_longest_keys_are_found_in_every_format_of_tar(tmp_path, kind):
+def test_the_longest_keys_are_found_in_every_format_of_tar(tmp_path: Path, kind: Any) -> None:
     path, keys = tmp_path / "long.tar", ["k" * 127 + end for end in "ab"]
     with tarfile.open(path, "w", format=kind) as tar:
         for key in keys:
@@ -213,7 +217,7 @@ def test_the_longest_keys_are_found_in_every_format_of_tar(tmp_path, kind):
         assert [reader.read(ref)["txt"] for ref in refs] == [b"a", b"b"]
 
 
-def test_the_shards_of_the_packer_are_read(tmp_path, media):
+def test_the_shards_of_the_packer_are_read(tmp_path: Path, media: Any) -> None:
     # The only place where this room meets the packer: what it writes is what is read here.
     from shards.writer import Sample, ShardWriter
 

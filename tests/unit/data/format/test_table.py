@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -43,7 +44,7 @@ def an_index(shards: list[list[tuple[dict[str, tuple[int, int]], float]]]) -> Sh
 
 
 @given(st.lists(SHARDS, min_size=1, max_size=3))
-def test_the_columns_say_what_the_indexes_say(folders):
+def test_the_columns_say_what_the_indexes_say(folders: Any) -> None:
     indexes = [an_index(shards) for shards in folders]
     paths = [Path(f"f{n}") for n in range(len(indexes))]
     table = SampleTable(paths, [TableIndex.model_validate_json(index.model_dump_json()) for index in indexes])
@@ -67,7 +68,7 @@ def test_the_columns_say_what_the_indexes_say(folders):
     assert table.holders() == holders
 
 
-def test_a_set_keeps_little_of_its_index(tmp_path):
+def test_a_set_keeps_little_of_its_index(tmp_path: Path) -> None:
     members = {"json": (512, 300), "flac": (1536, 40_000), "mp4": (50_000, 40_000), "txt": (100_000, 30)}
     write_index(tmp_path, an_index([[(members, 2.5)] * 100] * 50))
     tracemalloc.start()
@@ -77,7 +78,7 @@ def test_a_set_keeps_little_of_its_index(tmp_path):
     assert kept < 400  # bytes per sample, a quarter of them these long keys; as objects it is five thousand
 
 
-def test_metadata_of_shards_that_were_replaced_meanwhile_are_refused(tmp_path):
+def test_metadata_of_shards_that_were_replaced_meanwhile_are_refused(tmp_path: Path) -> None:
     write_index(tmp_path, an_index([[({}, 1.0)]]))
     dataset = ShardDataset([tmp_path])
     assert [one.key for one in dataset.utterances] == ["k0_0"]
@@ -86,5 +87,5 @@ def test_metadata_of_shards_that_were_replaced_meanwhile_are_refused(tmp_path):
         _ = dataset.utterances
 
 
-def test_a_table_of_nothing_is_empty():
+def test_a_table_of_nothing_is_empty() -> None:
     assert len(SampleTable([], [])) == 0 and SampleTable([], []).holders() == {}

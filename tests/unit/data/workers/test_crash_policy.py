@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ def request(number: int) -> Request:
 
 
 @pytest.mark.parametrize("code, hung", [(-signal.SIGSEGV, False), (-signal.SIGABRT, False), (1, False), (-9, True)])
-def test_the_second_crash_or_hang_on_a_sample_is_its_fault(code, hung):
+def test_the_second_crash_or_hang_on_a_sample_is_its_fault(code: Any, hung: bool) -> None:
     crashes = CrashCounter()
     assert crashes.blame(code, hung, request(1)) is None
     assert crashes.blame(code, hung, request(2)) is None
@@ -25,7 +26,7 @@ def test_the_second_crash_or_hang_on_a_sample_is_its_fault(code, hung):
     assert crashes.blame(code, hung, request(1)).startswith("its decoder ")
 
 
-def test_a_kill_from_outside_is_no_samples_fault_and_in_the_end_the_machines():
+def test_a_kill_from_outside_is_no_samples_fault_and_in_the_end_the_machines() -> None:
     crashes = CrashCounter()
     for _ in range(5):
         assert crashes.blame(-signal.SIGKILL, False, request(1)) is None
@@ -36,14 +37,14 @@ def test_a_kill_from_outside_is_no_samples_fault_and_in_the_end_the_machines():
         crashes.blame(-signal.SIGKILL, False, request(1))
 
 
-def test_deaths_while_nothing_is_decoded_end_the_run():
+def test_deaths_while_nothing_is_decoded_end_the_run() -> None:
     crashes = CrashCounter()
     with pytest.raises(EnvironmentFault, match="exit code 1"):
         for _ in range(6):
             crashes.blame(1, False, None)
 
 
-def test_many_bad_samples_are_not_a_row_of_vain_deaths():
+def test_many_bad_samples_are_not_a_row_of_vain_deaths() -> None:
     crashes = CrashCounter()
     for number in range(20):
         assert crashes.blame(-11, False, request(number)) is None

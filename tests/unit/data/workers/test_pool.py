@@ -10,6 +10,8 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -25,19 +27,19 @@ from tests.unit.data.conftest import DANGEROUS_DECORD, Clip, augment_all, settin
 pytestmark = pytest.mark.slow
 
 
-def requests(folder) -> list[list[Request]]:
+def requests(folder: Path) -> list[list[Request]]:
     dataset = ShardDataset([folder])
     return [[Request(dataset.ref(number))] for number in range(len(dataset))]
 
 
-def failures(pool: WorkerPool, batches) -> list[dict[int, str]]:
+def failures(pool: WorkerPool, batches: Any) -> list[dict[int, str]]:
     try:
         return [{row: failure.reason for row, failure in made.failures.items()} for made in pool.run(iter(batches))]
     finally:
         pool.close()
 
 
-def test_a_killed_worker_is_replaced_and_nothing_is_lost(folder):
+def test_a_killed_worker_is_replaced_and_nothing_is_lost(folder: Path) -> None:
     dataset = ShardDataset([folder])
     expected = [b["keys"] for b in EvalLoader(dataset, range(13), range(13), settings(), None, batch_size=2)]
     loader = EvalLoader(dataset, range(13), range(13), settings(workers=2), None, batch_size=2)
@@ -50,7 +52,7 @@ def test_a_killed_worker_is_replaced_and_nothing_is_lost(folder):
     assert seen == expected and not loader.bad_samples
 
 
-def test_workers_ignore_the_stop_signals_of_the_job(folder):
+def test_workers_ignore_the_stop_signals_of_the_job(folder: Path) -> None:
     loader = TrainLoader(ShardDataset([folder]), range(13), range(13), settings(workers=2), None, None, 0)
     steps = iter(loader)
     next(steps)
@@ -63,7 +65,7 @@ def test_workers_ignore_the_stop_signals_of_the_job(folder):
     loader.close()
 
 
-def test_signals_that_arrive_while_workers_start_do_not_end_them(folder):
+def test_signals_that_arrive_while_workers_start_do_not_end_them(folder: Path) -> None:
     pool = WorkerPool(2, DecodeConfig(settings()), 4)
     run = pool.run(iter(requests(folder)))
     pool._start()
@@ -74,7 +76,9 @@ def test_signals_that_arrive_while_workers_start_do_not_end_them(folder):
     pool.close()
 
 
-def test_a_sample_that_crashes_its_decoder_twice_is_bad_and_the_others_are_made(tmp_path, media, dangerous):
+def test_a_sample_that_crashes_its_decoder_twice_is_bad_and_the_others_are_made(
+    tmp_path: Path, media: Any, dangerous: None
+) -> None:
     clips = [media(0.3)] * 6
     clips[2] = replace(media(0.3), mp4=b"CRASH")
     batches = requests(write_shards(tmp_path / "s", [clips]))
@@ -83,7 +87,9 @@ def test_a_sample_that_crashes_its_decoder_twice_is_bad_and_the_others_are_made(
     ]
 
 
-def test_a_decoder_that_hangs_is_ended_and_its_stack_is_shown(tmp_path, media, dangerous, capfd):
+def test_a_decoder_that_hangs_is_ended_and_its_stack_is_shown(
+    tmp_path: Path, media: Any, dangerous: None, capfd: pytest.CaptureFixture[str]
+) -> None:
     clips = [media(0.3), replace(media(0.3), mp4=b"HANG"), media(0.3)]
     batches = requests(write_shards(tmp_path / "s", [clips]))
     pool = WorkerPool(1, DecodeConfig(settings()), 4, Timeouts(report=0.5, decode=2.5))
@@ -94,14 +100,16 @@ def test_a_decoder_that_hangs_is_ended_and_its_stack_is_shown(tmp_path, media, d
     assert "decode_video" in stack and "_read_ahead" in stack
 
 
-def test_decoders_that_take_long_to_load_are_no_samples_fault(tmp_path, media, dangerous):
+def test_decoders_that_take_long_to_load_are_no_samples_fault(tmp_path: Path, media: Any, dangerous: None) -> None:
     slow = "import time; time.sleep(2.5)\n"
     (tmp_path / "path" / "decord.py").write_text(slow + DANGEROUS_DECORD)
     pool = WorkerPool(1, DecodeConfig(settings()), 4, Timeouts(report=0.5, decode=1.5))
     assert failures(pool, requests(write_shards(tmp_path / "s", [[media(0.3)]]))) == [{}]
 
 
-def test_storage_that_does_not_answer_is_reported_with_a_stack_and_then_given_up(folder, capfd):
+def test_storage_that_does_not_answer_is_reported_with_a_stack_and_then_given_up(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     batches = requests(folder)
     (folder / "shard-00001.tar").unlink()
     os.mkfifo(folder / "shard-00001.tar")  # opening it waits for ever
@@ -111,7 +119,7 @@ def test_storage_that_does_not_answer_is_reported_with_a_stack_and_then_given_up
     assert "in _file" in capfd.readouterr().err
 
 
-def test_time_in_which_the_whole_job_was_suspended_does_not_count(tmp_path, media, dangerous):
+def test_time_in_which_the_whole_job_was_suspended_does_not_count(tmp_path: Path, media: Any, dangerous: None) -> None:
     slow = replace(media(0.3), mp4=media(0.3).mp4 + b"SLOW")
     pool = WorkerPool(1, DecodeConfig(settings()), 4, Timeouts(report=0.4, decode=4))
     run = pool.run(iter(requests(write_shards(tmp_path / "s", [[media(0.3), slow, media(0.3)]]))))
@@ -128,7 +136,7 @@ def test_time_in_which_the_whole_job_was_suspended_does_not_count(tmp_path, medi
     pool.close()
 
 
-def test_a_worker_that_is_stopped_while_it_decodes_is_replaced(folder):
+def test_a_worker_that_is_stopped_while_it_decodes_is_replaced(folder: Path) -> None:
     rows = [row for batch in requests(folder) for row in batch]
     pool = WorkerPool(1, DecodeConfig(settings()), 4, Timeouts(report=0.5, decode=5, read=30))
     run = pool.run(iter([rows, rows, rows]))
@@ -146,7 +154,7 @@ def test_a_worker_that_is_stopped_while_it_decodes_is_replaced(folder):
     pool.close()
 
 
-def test_a_worker_that_was_stopped_while_it_had_nothing_to_do_is_replaced(folder):
+def test_a_worker_that_was_stopped_while_it_had_nothing_to_do_is_replaced(folder: Path) -> None:
     batches = requests(folder)
     pool = WorkerPool(1, DecodeConfig(settings()), 4, Timeouts(report=0.5, read=8))
     before = list(pool.run(iter(batches)))
@@ -158,7 +166,7 @@ def test_a_worker_that_was_stopped_while_it_had_nothing_to_do_is_replaced(folder
     pool.close()
 
 
-def test_batches_outlive_their_workers(folder):
+def test_batches_outlive_their_workers(folder: Path) -> None:
     loader = EvalLoader(ShardDataset([folder]), range(13), range(13), settings(workers=2), None, batch_size=2)
     here = EvalLoader(ShardDataset([folder]), range(13), range(13), settings(), None, batch_size=2)
     kept = list(loader)
@@ -167,7 +175,7 @@ def test_batches_outlive_their_workers(folder):
         assert all(torch.equal(one[name], other[name]) for name in ("waveform", "frames", "durations"))
 
 
-def test_a_batch_that_finds_no_memory_ends_the_run_in_one_line(folder):
+def test_a_batch_that_finds_no_memory_ends_the_run_in_one_line(folder: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     pool = WorkerPool(1, DecodeConfig(settings()), 4)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
@@ -180,7 +188,7 @@ def test_a_batch_that_finds_no_memory_ends_the_run_in_one_line(folder):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_shard_deleted_during_training_stops_the_run_and_is_named(tmp_path, media, workers):
+def test_a_shard_deleted_during_training_stops_the_run_and_is_named(tmp_path: Path, media: Any, workers: int) -> None:
     folder = write_shards(tmp_path / "s", [[media(0.3)] * 2 for _ in range(40)])
     changed = settings(workers=workers, shuffle_window=1)
     loader = TrainLoader(ShardDataset([folder]), range(80), range(80), changed, None, None, 0)
@@ -194,7 +202,7 @@ def test_a_shard_deleted_during_training_stops_the_run_and_is_named(tmp_path, me
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_an_index_of_other_shards_stops_the_run(tmp_path, media, workers):
+def test_an_index_of_other_shards_stops_the_run(tmp_path: Path, media: Any, workers: int) -> None:
     folder = write_shards(tmp_path / "s", [[media(0.3)], [media(0.3)]])
     (folder / "shard-00000.tar").write_bytes((folder / "shard-00001.tar").read_bytes())
     loader = EvalLoader(ShardDataset([folder]), range(2), range(2), settings(workers=workers), None)
@@ -204,7 +212,7 @@ def test_an_index_of_other_shards_stops_the_run(tmp_path, media, workers):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_bad_samples_are_blank_up_to_the_limit_then_listed(tmp_path, media, workers):
+def test_bad_samples_are_blank_up_to_the_limit_then_listed(tmp_path: Path, media: Any, workers: int) -> None:
     good = media(0.3)
     damaged = bytearray(good.flac)
     damaged[len(damaged) // 2] ^= 0xFF  # inside a frame: its checksum fails
@@ -235,7 +243,7 @@ def test_bad_samples_are_blank_up_to_the_limit_then_listed(tmp_path, media, work
         train(limit=1)
 
 
-def test_what_other_ranks_have_met_counts_once_and_towards_the_limit(folder):
+def test_what_other_ranks_have_met_counts_once_and_towards_the_limit(folder: Path) -> None:
     loader = TrainLoader(ShardDataset([folder]), range(13), range(13), settings(bad_sample_limit=3), None, None, 0)
     cut = (DecodeFailure(frozenset({"flac"}), "cut"),)
     for known in ({1: (cut, "a: cut"), 2: (cut, "b: cut")}, {2: (cut, "b: cut"), 3: (cut, "c: cut")}):
@@ -246,7 +254,7 @@ def test_what_other_ranks_have_met_counts_once_and_towards_the_limit(folder):
         loader.bad_samples.check()
 
 
-def test_workers_that_cannot_start_end_the_run(folder, tmp_path, monkeypatch):
+def test_workers_that_cannot_start_end_the_run(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "path").mkdir()
     (tmp_path / "path" / "soundfile.py").write_text("")
     (tmp_path / "path" / "numpy.py").write_text("raise SystemExit(9)")
@@ -255,13 +263,15 @@ def test_workers_that_cannot_start_end_the_run(folder, tmp_path, monkeypatch):
         failures(WorkerPool(1, DecodeConfig(settings()), 4), requests(folder))
 
 
-def test_workers_do_not_take_the_users_files_for_the_librarys(folder, tmp_path, monkeypatch):
+def test_workers_do_not_take_the_users_files_for_the_librarys(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "queue.py").write_text("raise SystemExit(3)")
     monkeypatch.chdir(tmp_path)
     assert failures(WorkerPool(1, DecodeConfig(settings()), 4), requests(folder)[:1]) == [{}]
 
 
-def test_a_machine_that_has_no_room_for_workers_is_told_in_one_line(folder):
+def test_a_machine_that_has_no_room_for_workers_is_told_in_one_line(folder: Path) -> None:
     batches = requests(folder)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     pool = WorkerPool(3, DecodeConfig(settings()), 4)
@@ -274,7 +284,7 @@ def test_a_machine_that_has_no_room_for_workers_is_told_in_one_line(folder):
         pool.close()
 
 
-def test_working_workers_have_loaded_decoders_but_neither_torch_nor_pydantic(folder):
+def test_working_workers_have_loaded_decoders_but_neither_torch_nor_pydantic(folder: Path) -> None:
     loader = TrainLoader(ShardDataset([folder]), range(13), range(13), settings(workers=1), augment_all(), None, 0)
     steps = iter(loader)
     for _ in range(3):
@@ -286,7 +296,7 @@ def test_working_workers_have_loaded_decoders_but_neither_torch_nor_pydantic(fol
     assert "decord" in loaded and not any(f"/{name}" in loaded for name in ("torch", "pydantic_core", "_yaml"))
 
 
-def test_workers_go_when_their_parent_is_killed(folder):
+def test_workers_go_when_their_parent_is_killed(folder: Path) -> None:
     code = (
         "import sys, time; from dual_hpc.config.schema import DataConfig;"
         "from dual_hpc.data.dataset import ShardDataset;"
@@ -305,7 +315,7 @@ def test_workers_go_when_their_parent_is_killed(folder):
         time.sleep(0.05)
 
 
-def test_an_abandoned_iteration_leaves_nothing_behind(folder):
+def test_an_abandoned_iteration_leaves_nothing_behind(folder: Path) -> None:
     batches = requests(folder)
     pool = WorkerPool(2, DecodeConfig(settings()), 4)
     next(pool.run(iter(batches)))
@@ -314,7 +324,7 @@ def test_an_abandoned_iteration_leaves_nothing_behind(folder):
     assert made == list(range(5, 13))
 
 
-def test_batches_hold_no_file_descriptors(folder):
+def test_batches_hold_no_file_descriptors(folder: Path) -> None:
     loader = TrainLoader(ShardDataset([folder]), range(13), range(13), settings(workers=1), None, None, 0)
     steps = iter(loader)
     kept = [next(steps)]
@@ -324,7 +334,7 @@ def test_batches_hold_no_file_descriptors(folder):
     loader.close()
 
 
-def test_a_transcript_that_is_not_utf8_is_a_bad_sample(tmp_path, media):
+def test_a_transcript_that_is_not_utf8_is_a_bad_sample(tmp_path: Path, media: Any) -> None:
     clip = Clip(
         0.3, media(0.3).flac, media(0.3).mp4, text="\udcff".encode("utf-8", "surrogateescape").decode("latin-1")
     )

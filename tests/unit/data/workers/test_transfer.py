@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import resource
 import socket
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,7 +36,7 @@ def a_sample(numbers: np.random.Generator, sound: int, pictures: int | None) -> 
 
 
 @pytest.fixture
-def channel():
+def channel() -> Iterator[Any]:
     ours, theirs = socket.socketpair()
     yield ours, theirs
     ours.close(), theirs.close()
@@ -45,7 +47,7 @@ def channel():
     st.booleans(),
     st.integers(0, 99),
 )
-def test_a_batch_that_was_sent_equals_one_collated_here(lengths, media, seed):
+def test_a_batch_that_was_sent_equals_one_collated_here(lengths: Any, media: bool, seed: int) -> None:
     numbers = np.random.default_rng(seed)
     samples = [a_sample(numbers, *each) for each in lengths]
     features = {} if media else LAYOUT
@@ -75,7 +77,7 @@ def test_a_batch_that_was_sent_equals_one_collated_here(lengths, media, seed):
             assert not here[name][row, len(content) :].any()
 
 
-def test_memory_holds_its_contents_where_they_belong_and_is_zero_elsewhere(channel):
+def test_memory_holds_its_contents_where_they_belong_and_is_zero_elsewhere(channel: Any) -> None:
     ours, theirs = channel
     memory = memfd_from(5000, [(3, memoryview(b"abc")), (4990, memoryview(b"0123456789"))])
     send(theirs, "a batch", memory)
@@ -86,7 +88,7 @@ def test_memory_holds_its_contents_where_they_belong_and_is_zero_elsewhere(chann
     assert taken.tobytes() == bytes(3) + b"abc" + bytes(4984) + b"0123456789"
 
 
-def test_what_one_does_with_a_batch_another_does_not_see(channel):
+def test_what_one_does_with_a_batch_another_does_not_see(channel: Any) -> None:
     ours, theirs = channel
     memory = memfd_from(8, [(0, memoryview(b"abcdefgh"))])
     for _ in range(2):
@@ -98,7 +100,7 @@ def test_what_one_does_with_a_batch_another_does_not_see(channel):
 
 
 @pytest.mark.parametrize("sent", [0, 3, 8, 10])
-def test_the_end_of_the_other_side_is_noticed_wherever_it_happens(channel, sent):
+def test_the_end_of_the_other_side_is_noticed_wherever_it_happens(channel: Any, sent: int) -> None:
     ours, theirs = channel
     send(theirs, "message")
     whole = ours.recv(1000)
@@ -108,7 +110,7 @@ def test_the_end_of_the_other_side_is_noticed_wherever_it_happens(channel, sent)
         receive(ours)
 
 
-def test_the_end_of_the_other_side_between_a_message_and_its_memory_is_noticed(channel):
+def test_the_end_of_the_other_side_between_a_message_and_its_memory_is_noticed(channel: Any) -> None:
     ours, theirs = channel
     send(theirs, "message")
     theirs.close()
@@ -117,7 +119,7 @@ def test_the_end_of_the_other_side_between_a_message_and_its_memory_is_noticed(c
         map_memfd(ours, 8)
 
 
-def test_a_message_is_refused_where_no_more_files_may_be_open(channel):
+def test_a_message_is_refused_where_no_more_files_may_be_open(channel: Any) -> None:
     ours, theirs = channel
     memory = memfd_from(8, [])
     send(theirs, None, memory)
@@ -134,7 +136,7 @@ def test_a_message_is_refused_where_no_more_files_may_be_open(channel):
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_memory_that_the_machine_does_not_give_is_told_with_its_size():
+def test_memory_that_the_machine_does_not_give_is_told_with_its_size() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     before = len(os.listdir("/proc/self/fd"))
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, hard))

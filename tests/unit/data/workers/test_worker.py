@@ -20,7 +20,9 @@ from dual_hpc.data.workers.transfer import send
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # how the thread ends here
-def test_slow_storage_is_read_ahead_of_the_decoder_as_far_as_asked_and_no_farther(monkeypatch):
+def test_slow_storage_is_read_ahead_of_the_decoder_as_far_as_asked_and_no_farther(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     answers: queue.Queue[None] = queue.Queue()  # each lets one read end
     begun: queue.Queue[int] = queue.Queue()
 
