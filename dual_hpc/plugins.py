@@ -36,10 +36,9 @@ def load_plugins(names: Iterable[str], archive: Path | None = None) -> None:
     Raises:
         UserError: a module is missing, or fails when it is imported.
     """
-    _see_working_directory()
+    names = list(names)
+    find_plugins(names, archive)
     for name in names:
-        if archive is not None and archive.is_file() and not _is_found(name):
-            _unpack(archive)
         try:
             with during_plugin(name):
                 importlib.import_module(name)
@@ -52,6 +51,14 @@ def load_plugins(names: Iterable[str], archive: Path | None = None) -> None:
         except (Exception, SystemExit) as error:
             words = " ".join(str(error).split())
             raise UserError(f"plugins: {name} cannot be imported: {type(error).__name__}: {words}") from error
+
+
+def find_plugins(names: Iterable[str], archive: Path | None = None) -> None:
+    """Put these modules on Python's path: the working directory, else what the code archive of a run holds."""
+    _see_working_directory()
+    for name in names:
+        if archive is not None and archive.is_file() and not _is_found(name):
+            _unpack(archive)
 
 
 def plugin_sources(name: str) -> dict[str, Path]:
@@ -94,6 +101,19 @@ def plugin_hashes(names: Iterable[str]) -> dict[str, str]:
             digest.update(f"{place}\0{len(content)}\0".encode() + content)
         hashes[name] = digest.hexdigest()
     return hashes
+
+
+def copy_sources(names: Iterable[str], folder: Path) -> list[Path]:
+    """Write the sources of these plugins below `folder`, from which they can be imported; returns what is in it then.
+
+    Raises:
+        UserError: see `plugin_sources`.
+    """
+    for name in names:
+        for place, path in plugin_sources(name).items():
+            (folder / place).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, folder / place)
+    return sorted(folder.iterdir())
 
 
 def _missing(name: str) -> UserError:

@@ -125,7 +125,7 @@ def deepspeed() -> Finding:
 
 
 def transformers() -> Finding:
-    importlib.import_module("dual_hpc.model.torchaudio_stub").open_door()
+    importlib.import_module("dual_hpc.model.torchaudio_stub").install()
     importlib.import_module("transformers.models.wav2vec2.modeling_wav2vec2")
     return Finding("", "ok", importlib.metadata.version("transformers"))
 

@@ -1,4 +1,4 @@
-"""Frozen encoders for feature shards: those of a saved DUAL, or pretrained ones that a configuration names."""
+"""Frozen encoders for feature shards: those of a saved model, or pretrained ones that a configuration names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import torch
 from dual_hpc.config import RunConfig
 from dual_hpc.data.batch import Batch
 from dual_hpc.errors import UserError
-from dual_hpc.model import DualForEmotionClassification, build_model, load_model, load_tokenizer
+from dual_hpc.model import EmotionModel, build_model, load_model, load_tokenizer
 
 MODALITIES = ("audio", "video", "text")
 
@@ -25,7 +25,7 @@ class FrozenEncoders:
 
     modules: dict[str, Any]  # modality -> encoder
     tokenizer: Any
-    preprocessing: dict[str, Any]  # see DualConfig
+    preprocessing: dict[str, Any]  # see EmotionConfig
     identity: dict[str, str]  # modality -> hash of kind, configuration and weights
     device: torch.device
 
@@ -48,10 +48,10 @@ class FrozenEncoders:
 
 
 def encoders_of_model(folder: Path) -> FrozenEncoders:
-    """The encoders of a saved DUAL.
+    """The encoders of a saved model.
 
     Raises:
-        UserError: the directory holds no DUAL, or one without encoders of its own.
+        UserError: the directory holds no saved model, or one without encoders of its own.
     """
     model, tokenizer = load_model(folder)
     return _frozen(model, tokenizer)
@@ -66,8 +66,8 @@ def encoders_of_config(config: RunConfig) -> FrozenEncoders:
     for name in MODALITIES:
         if getattr(config.model, f"use_{name}") and getattr(config.model, name).path is None:
             raise UserError(
-                f"model.{name}.path: is not set, and a new encoder has nothing to say; name a pretrained directory, "
-                f"switch the modality off (model.use_{name}=false), or give a trained --model"
+                f"model.{name}.path: is not set, and an untrained encoder has nothing to extract; name a pretrained "
+                f"directory, switch the modality off (model.use_{name}=false), or give a trained --model"
             )
     tokenizer = load_tokenizer(config.model.text.path) if config.model.use_text and config.model.text.path else None
     data = config.data
@@ -81,7 +81,7 @@ def encoders_of_config(config: RunConfig) -> FrozenEncoders:
     return _frozen(build_model(config.model, ["any"], preprocessing, None, tokenizer), tokenizer)
 
 
-def _frozen(model: DualForEmotionClassification, tokenizer: Any) -> FrozenEncoders:
+def _frozen(model: EmotionModel, tokenizer: Any) -> FrozenEncoders:
     if model.config.reads_features:
         raise UserError("--model: it was trained on features; give the model whose encoders made them")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -70,7 +70,7 @@ def _is_location(key: str) -> bool:
 
 def _flat(tree: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in tree.items():
-        if isinstance(value, dict) and key != "config":  # an encoder's own: its keys are not ours
+        if isinstance(value, dict) and key not in ("config", "options"):  # an encoder's, a model's own keys
             yield from _flat(value, f"{above}{key}.")
         else:
             yield above + key, value

@@ -13,7 +13,6 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 Precision = Literal["fp32", "bf16", "fp16"]
-LossKind = Literal["cross_entropy", "focal", "logit_adjustment"]
 Subset = Literal["a", "v", "t", "av", "at", "vt", "avt"]
 _LARGEST = 2**32
 Moment = Annotated[float, Field(ge=0, lt=1)]
@@ -104,29 +103,36 @@ class EncoderConfig(Section):
     trainable: Annotated[Literal["all", "none"] | int, BeforeValidator(_layers)] = Field(
         "all", description="'all', 'none', or the number of top layers that are fine-tuned"
     )
+    kind: str = ""
 
 
 class AudioEncoderConfig(EncoderConfig):
     """`logmel` learns from scratch on a mel spectrogram; the others are transformers models on the waveform."""
 
-    kind: Literal["logmel", "wav2vec2", "hubert", "wavlm", "features"] = "logmel"
+    kind: str = Field("logmel", description="logmel, wav2vec2, hubert, wavlm, or a plugin's")
 
 
 class VideoEncoderConfig(EncoderConfig):
     """One vector per frame; a resnet without `path` is a small one made from `config`."""
 
-    kind: Literal["resnet", "vit", "features"] = "resnet"
+    kind: str = Field("resnet", description="resnet, vit, or a plugin's")
 
 
 class TextEncoderConfig(EncoderConfig):
     """One vector per token; a bert without `path` is a small one over the training transcripts' vocabulary."""
 
-    kind: Literal["bert", "roberta", "features"] = "bert"
+    kind: str = Field("bert", description="bert, roberta, or a plugin's")
 
 
 class ModelConfig(Section):
-    """DUAL: see dual_hpc/model/dual/configuration.py, which carries the same keys into the saved model."""
+    """The model, by family; those settings that it uses go into the saved model under the same keys.
 
+    DUAL uses all but `options`; `late_fusion` the encoders, `use_audio`, `use_video`, `use_text`, `dropout` and the
+    loss.
+    """
+
+    family: str = Field("dual", description="dual, late_fusion, or a plugin's")
+    options: dict[str, Any] = Field(default_factory=dict, description="further settings of a family of your own")
     audio: AudioEncoderConfig = AudioEncoderConfig()
     video: VideoEncoderConfig = VideoEncoderConfig()
     text: TextEncoderConfig = TextEncoderConfig()
@@ -150,7 +156,7 @@ class ModelConfig(Section):
     use_audio: bool = True
     use_video: bool = True
     use_text: bool = True
-    loss: LossKind = "cross_entropy"
+    loss: str = Field("cross_entropy", description="cross_entropy, focal, logit_adjustment, or a plugin's")
     focal_gamma: float = Field(2.0, ge=0)
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     class_weights: bool = Field(True, description="weigh classes by inverse frequency in the training split")

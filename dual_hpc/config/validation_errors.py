@@ -13,14 +13,18 @@ from dual_hpc.config.schema import RunConfig
 _TEXT = 60  # characters of a wrong value that are shown
 
 
-def explain(error: ValidationError) -> str:
-    """One line: unknown keys come first, because a misspelt key also makes others look missing."""
+def explain(error: ValidationError, section: type[BaseModel] = RunConfig) -> str:
+    """One line: unknown keys come first, because a misspelt key also makes others look missing.
+
+    Args:
+        section: the schema that was violated.
+    """
     errors = error.errors()
     first = next((m for m in errors if m["type"] == "extra_forbidden"), errors[0])
     location = [str(part) for part in first["loc"]]
     where = ".".join(location)
     if first["type"] == "extra_forbidden":
-        return f"{where}: unknown key; {_advice(location)}"
+        return f"{where}: unknown key; {_advice(location, section)}"
     message = first["msg"].removeprefix("Value error, ")
     got = repr(first["input"])
     shown = got if len(got) <= _TEXT else f"{got[:_TEXT]}..."
@@ -31,9 +35,9 @@ def explain(error: ValidationError) -> str:
     return f"{where}: {message[:1].lower()}{message[1:]} (got {shown})"
 
 
-def _advice(location: list[str]) -> str:
+def _advice(location: list[str], schema: type[BaseModel]) -> str:
     *section, wrong = location
-    keys = list(_all_keys(RunConfig))
+    keys = list(_all_keys(schema))
     if wrong in keys and "." in wrong:
         return f"in a file write {wrong.split('.')[-1]}: below {wrong.split('.')[0]}:"
     here = [key.rsplit(".", 1)[-1] for key in keys if key.split(".")[:-1] == section]

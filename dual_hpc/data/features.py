@@ -18,7 +18,7 @@ class FeatureSource:
 
     Attributes:
         encoders: modality -> `width`, `encoder` (its identity) and, for audio, `rate_hz`; those with any feature.
-        preprocessing: of the media, as `DualConfig.preprocessing`.
+        preprocessing: of the media, as `EmotionConfig.preprocessing`.
     """
 
     encoders: dict[str, dict[str, Any]]

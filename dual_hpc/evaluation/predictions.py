@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -51,6 +51,7 @@ def predict_views(
     views: Mapping[str, View],
     device: torch.device | str = "cpu",
     gather: Gather[Any] | None = None,
+    inputs: Sequence[str] = INPUTS,
 ) -> dict[str, Predictions]:
     """The model's probabilities for each view of the same batches, which are read once.
 
@@ -58,6 +59,7 @@ def predict_views(
         loader: batches with `labels`, `keys` and `valid`; fillers (not valid) are computed, because all ranks must do
             equal steps, and dropped.
         views: name -> what the model is shown of a batch: the batch, changed.
+        inputs: names of the tensors that the model reads.
         gather: collective that gives every rank all ranks' values; without it the answers are this rank's.
     """
     was_training = model.training
@@ -69,7 +71,7 @@ def predict_views(
             for batch in loader:
                 for name, view in views.items():
                     seen = view(dict(batch))
-                    output = model(**{key: seen[key].to(device) for key in INPUTS if key in seen})
+                    output = model(**{key: seen[key].to(device) for key in inputs if key in seen})
                     valid = seen["valid"].cpu().numpy().astype(bool)
                     keys, truth, probabilities = found[name]
                     keys += [key for key, good in zip(seen["keys"], valid, strict=True) if good]

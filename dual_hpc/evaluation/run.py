@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,7 +29,8 @@ from dual_hpc.evaluation.predictions import View, predict_views
 from dual_hpc.evaluation.protocols import PROTOCOLS, SPLITS, Protocol, get_protocol
 from dual_hpc.evaluation.report import write_report
 from dual_hpc.evaluation.result import EvaluationResult, assemble
-from dual_hpc.model import DualConfig, load_model
+from dual_hpc.model import EmotionConfig, load_model
+from dual_hpc.model.family import FAMILIES
 from dual_hpc.plugins import load_plugins
 from dual_hpc.run.directory import RunDir
 
@@ -108,7 +109,7 @@ def evaluate(
     model, tokenizer = load_model(model_dir)
     classes = model.config.labels
     shard_set = ShardDataset(data.shards)
-    _check_kind(cast(DualConfig, model.config), shard_set)
+    _check_kind(model.config, shard_set)
     utterances = shard_set.utterances
     protocol = _protocol(data.protocol, classes)
     numbers, counts = _chosen(protocol, utterances, data, split)
@@ -119,6 +120,7 @@ def evaluate(
 
     prepared = data.model_copy(update={key: model.config.preprocessing[key] for key in _PREPROCESSING})
     where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    inputs = FAMILIES.get(model.config.model_type).inputs
     model.to(where)  # type: ignore[arg-type]  # transformers' wrapper hides torch's signature
     reads = model.config.modalities
     controls = {name: parts for name, parts in CONTROLS.items() if _applies(*parts, reads)}
@@ -130,7 +132,7 @@ def evaluate(
     views = {**_views(subsets, controls, reads), **(suite.views() if suite else {})}
     loader = EvalLoader(shard_set, numbers, labels, prepared, tokenizer, 0, 1, data.micro_batch)
     try:
-        found = predict_views(model, _shown(loader, split), views, where)
+        found = predict_views(model, _shown(loader, split), views, where, inputs=inputs)
     finally:
         loader.close()
     if not all(np.isfinite(one.probabilities).all() for one in found.values()):
@@ -177,7 +179,7 @@ def _views(subsets: Sequence[str], controls: Mapping[str, tuple[str, str]], read
     return views
 
 
-def _check_kind(config: DualConfig, shard_set: ShardDataset) -> None:
+def _check_kind(config: EmotionConfig, shard_set: ShardDataset) -> None:
     """A model of media needs media, one of features the features it was trained on."""
     source = feature_source(shard_set)
     if (source is not None) != config.reads_features:

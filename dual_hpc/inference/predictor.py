@@ -16,7 +16,8 @@ from dual_hpc.errors import UserError
 from dual_hpc.inference.preparation import Prepared, Preprocessing, prepare
 from dual_hpc.inference.requests import Clip
 from dual_hpc.modality import Modality, parse_subset
-from dual_hpc.model import DualForEmotionClassification, load_model
+from dual_hpc.model import EmotionModel, load_model
+from dual_hpc.model.family import FAMILIES
 
 # A missing transcript is not worth a warning: most clips have none.
 _WARNED_IF_MISSING = (Modality.AUDIO, Modality.VIDEO)
@@ -48,7 +49,7 @@ class Prediction:
 class Predictor:
     """A model, its tokenizer and its preprocessing; see `from_pretrained`."""
 
-    def __init__(self, model: DualForEmotionClassification, tokenizer: Any, device: torch.device) -> None:
+    def __init__(self, model: EmotionModel, tokenizer: Any, device: torch.device) -> None:
         if model.config.reads_features:
             raise UserError(
                 "model: it was trained on features and reads no clips; train one on media shards to predict"
@@ -56,6 +57,7 @@ class Predictor:
         torch.nn.Module.to(model, device)
         self.model, self.tokenizer, self.device = model.eval(), tokenizer, device
         self.preprocessing = Preprocessing(**model.config.preprocessing)
+        self.inputs = FAMILIES.get(model.config.model_type).inputs
         self.labels: list[str] = model.config.labels
         self.reads = set(parse_subset(model.config.modalities))
 
@@ -96,7 +98,7 @@ class Predictor:
         # One token past the limit: enough to tell that the text is longer.
         longer = tokenize(texts, self.tokenizer, settings.max_tokens + 1)["attention_mask"].sum(1) > settings.max_tokens
         with torch.inference_mode():
-            batch = {name: torch.from_numpy(array).to(self.device) for name, array in arrays.items()}
+            batch = {name: torch.from_numpy(arrays[name]).to(self.device) for name in self.inputs if name in arrays}
             rows = self.model(**batch).logits.float().softmax(-1).cpu().tolist()
         if not all(map(math.isfinite, (value for row in rows for value in row))):
             raise UserError("the model's answers are not numbers (NaN): its training diverged; use another checkpoint")

@@ -26,7 +26,7 @@ _BLIND_STEP = 1 / 25  # seconds a single picture of unknown rate is taken to las
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """`DualConfig.preprocessing` by name and unit."""
+    """`EmotionConfig.preprocessing` by name and unit."""
 
     image_size: int
     video_hz: float

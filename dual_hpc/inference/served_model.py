@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,26 +11,30 @@ import torch
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
 
-from dual_hpc.model import DualForEmotionClassification
-from dual_hpc.model.inputs import INPUTS
+from dual_hpc.model import load_model
+from dual_hpc.model.family import FAMILIES, recorded_plugins
+from dual_hpc.plugins import load_plugins
 
 
-class ServedDual(PythonModel):
-    """DUAL behind MLflow's `predict`: the tensors of `forward` in, probabilities float32 [B, C] out."""
+class ServedModel(PythonModel):
+    """A saved model as MLflow's `predict`: the tensors of `forward` in, probabilities float32 [B, C] out."""
 
     # The logged signature says what goes in; MLflow would ask for it again, as a type hint, at every import.
     _skip_type_hint_validation = True
 
     def load_context(self, context: Any) -> None:
-        """Read the safetensors of the logged model."""
-        self.model = DualForEmotionClassification.from_pretrained(context.artifacts["model"]).eval()
+        """Read the safetensors of the logged model, after the plugins that were logged with it."""
+        folder = Path(context.artifacts["model"])
+        load_plugins(recorded_plugins(json.loads((folder / "config.json").read_text(encoding="utf-8"))))
+        self.model, _ = load_model(folder)
+        self.inputs = FAMILIES.get(self.model.config.model_type).inputs
 
     # `model_input` has no annotation: MLflow would take one for a schema of its own, against the logged signature.
     def predict(self, context: Any, model_input, params: dict[str, Any] | None = None) -> Any:
         """Probabilities of the classes, in the order of the model's `id2label`."""
-        tensors = {name: torch.from_numpy(np.array(model_input[name])) for name in INPUTS if name in model_input}
+        tensors = {name: torch.from_numpy(np.array(model_input[name])) for name in self.inputs if name in model_input}
         with torch.inference_mode():
             return self.model(**tensors).logits.float().softmax(-1).numpy()
 
 
-set_model(ServedDual())
+set_model(ServedModel())

@@ -1,6 +1,6 @@
 """What other people's code raises at a model's files, and one line about it.
 
-A directory of pretrained weights and the keys that a user puts on top of its configuration are the user's to mend;
+A directory of pretrained weights and the keys that a user puts on top of its configuration are the user's to correct;
 transformers checks few of them, so they fail wherever they are first used.
 """
 
@@ -11,15 +11,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from dual_hpc.errors import one_line
-from dual_hpc.model.torchaudio_stub import open_door
+from dual_hpc.model.torchaudio_stub import install
 
-open_door()
+install()
 
 from huggingface_hub.errors import StrictDataclassError  # noqa: E402
 from safetensors import SafetensorError  # noqa: E402
 from transformers.utils import logging  # noqa: E402
 
-MISFITS = (
+logging.disable_progress_bar()  # reading or writing weights takes a moment, and logs are not terminals
+
+CONFIG_ERRORS = (
     TypeError,
     ValueError,
     AttributeError,
@@ -29,7 +31,7 @@ MISFITS = (
     RuntimeError,
     StrictDataclassError,
 )
-DAMAGES = (OSError, EOFError, pickle.UnpicklingError, SafetensorError, *MISFITS)
+LOAD_ERRORS = (OSError, EOFError, pickle.UnpicklingError, SafetensorError, *CONFIG_ERRORS)
 
 
 def load_error_text(error: Exception) -> str:

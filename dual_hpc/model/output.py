@@ -6,33 +6,21 @@ from dataclasses import dataclass
 
 import torch
 
-from dual_hpc.model.torchaudio_stub import open_door
+from dual_hpc.model.torchaudio_stub import install
 
-open_door()
+install()
 
 from transformers.utils import ModelOutput  # noqa: E402
 
 
 @dataclass
-class DualOutput(ModelOutput):
-    """Output of `DualForEmotionClassification`.
+class EmotionOutput(ModelOutput):
+    """What every model returns; one with more losses than `loss` adds them by name (see `ModelFamily.losses`).
 
     Attributes:
-        loss: `loss_cls + lambda_static * loss_static + lambda_dynamic * loss_dynamic`, f32 scalar; None without labels,
-            as are its terms.
-        loss_cls, loss_static, loss_dynamic: means over all B samples; a sample that a term cannot use counts as 0.
+        loss: f32 scalar, the mean over all B samples; None without labels.
         logits: f32 [B, C].
-        bottleneck: Z [B, T, d], zero beyond each utterance's length; text has no part in it.
-        mask: bool [B, T], the valid steps of the time grid.
-        alignment_static, alignment_dynamic: cosine of audio step i and video step j, f32 [B, T, T]; on request.
     """
 
     loss: torch.Tensor | None = None
     logits: torch.Tensor | None = None
-    loss_cls: torch.Tensor | None = None
-    loss_static: torch.Tensor | None = None
-    loss_dynamic: torch.Tensor | None = None
-    bottleneck: torch.Tensor | None = None
-    mask: torch.Tensor | None = None
-    alignment_static: torch.Tensor | None = None
-    alignment_dynamic: torch.Tensor | None = None

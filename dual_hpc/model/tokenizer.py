@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from dual_hpc.errors import UserError
-from dual_hpc.model.torchaudio_stub import open_door
+from dual_hpc.model.torchaudio_stub import install
 
-open_door()
+install()
 
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors  # noqa: E402
 from transformers import AutoTokenizer, PreTrainedTokenizerFast  # noqa: E402

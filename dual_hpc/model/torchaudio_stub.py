@@ -1,4 +1,4 @@
-"""One door to torchaudio, so that its compiled extension is never needed.
+"""torchaudio without its compiled extension, which is never needed here.
 
 torchaudio's wheels are built against CUDA; beside a CPU build of torch the compiled part cannot load and the whole
 package fails to import, and with it the wav2vec 2.0 classes of transformers. Nothing used here is compiled, so where
@@ -19,7 +19,7 @@ from dual_hpc.errors import EnvironmentFault
 _EXTENSION = "torchaudio._extension"
 
 
-def open_door() -> None:
+def install() -> None:
     """Register the stub where it is needed; harmless to repeat, and without torchaudio nothing happens."""
     if torch.version.cuda is not None or "torchaudio" in sys.modules or _EXTENSION in sys.modules:
         return
@@ -37,7 +37,7 @@ def mel_filters(bins: int, low_hz: float, high_hz: float, mels: int, rate: int) 
     Raises:
         EnvironmentFault: torchaudio cannot be imported.
     """
-    open_door()
+    install()
     try:
         from torchaudio.functional import melscale_fbanks
     except (ImportError, OSError) as error:

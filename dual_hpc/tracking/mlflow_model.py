@@ -1,7 +1,7 @@
 """The exported model as an MLflow model: pyfunc from code and safetensors, nothing pickled.
 
-Its input is the batch of DUAL's `forward`, tensor by tensor; its output the probabilities [B, C]. The classes' names
-and the preprocessing (sample rate, picture size, frames per second) are in the model's metadata.
+Its input is the batch of the model's `forward`, tensor by tensor; its output the probabilities [B, C]. The model's
+metadata hold the classes' names and the preprocessing (sample rate, image size, frames per second).
 """
 
 from __future__ import annotations
@@ -9,12 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import tempfile
 import warnings
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dual_hpc.errors import UserError
+from dual_hpc.plugins import copy_sources, find_plugins
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -26,12 +28,15 @@ _CODE = _PACKAGE / "inference" / "served_model.py"
 _REQUIREMENTS = ("torch", "transformers", "safetensors", "numpy", "pydantic", "pyyaml")
 
 
-def log_model(client: MlflowClient, uri: str, run_id: str, folder: Path, name: str) -> None:
+def log_model(
+    client: MlflowClient, uri: str, run_id: str, folder: Path, name: str, archive: Path | None = None
+) -> None:
     """Log a saved model to a run; the same weights are logged once.
 
     Args:
         folder: config.json, model.safetensors and the tokenizer; called step_N by a run.
         name: under which MLflow shows it; it takes no dots.
+        archive: the code archive of the run, for plugins that are not found elsewhere any more.
     """
     digest = _sha256(folder / "model.safetensors")
     if client.get_run(run_id).data.tags.get(MODEL_TAG) == digest:
@@ -42,13 +47,19 @@ def log_model(client: MlflowClient, uri: str, run_id: str, folder: Path, name: s
     before = mlflow.get_tracking_uri()
     try:
         mlflow.set_tracking_uri(uri)
-        with mlflow.start_run(run_id=run_id), warnings.catch_warnings():
+        with (
+            mlflow.start_run(run_id=run_id),
+            tempfile.TemporaryDirectory(prefix="dual-hpc-") as code,
+            warnings.catch_warnings(),
+        ):
             warnings.simplefilter("ignore")
+            plugins = config.get("plugins", [])
+            find_plugins(plugins, archive)
             mlflow.pyfunc.log_model(
                 name=name.replace(".", "_"),
                 step=int(folder.name.removeprefix("step_")) if re.fullmatch(r"step_\d+", folder.name) else 0,
                 python_model=str(_CODE),
-                code_paths=[str(_PACKAGE)],
+                code_paths=[str(_PACKAGE), *map(str, copy_sources(plugins, Path(code)))],
                 artifacts={"model": str(folder)},
                 signature=signature(config),
                 pip_requirements=requirements(),
@@ -60,18 +71,18 @@ def log_model(client: MlflowClient, uri: str, run_id: str, folder: Path, name: s
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """`config.json` of a saved DUAL model.
+    """`config.json` of a saved model.
 
     Raises:
         UserError: there is none, or it belongs to another model.
     """
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        if config["model_type"] == "dual":
+        if isinstance(config["model_type"], str) and config["preprocessing"] and labels(config):
             return dict(config)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass
-    raise UserError(f"{folder} is not a saved DUAL model (config.json with model_type dual)")
+    raise UserError(f"{folder} is not a saved model (its config.json needs model_type, id2label and preprocessing)")
 
 
 def labels(config: dict[str, Any]) -> list[str]:

@@ -69,7 +69,7 @@ def sync(run: RunDir, *, artifacts: bool = True, model: Path | None = None) -> s
         if model is None and artifacts and status_of(segments) == "FINISHED" and best.is_dir():
             model = best
         if model is not None:
-            log_model(client, store.uri, run_id, model.resolve(), identity.name)
+            log_model(client, store.uri, run_id, model.resolve(), identity.name, run.code)
         _log_status(client, run_id, segments)
     return str(run_id)
 

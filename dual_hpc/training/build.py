@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import cast
 
 from dual_hpc.config import RunConfig
-from dual_hpc.model import DualConfig, build_model
+from dual_hpc.model import build_model
 from dual_hpc.run.directory import RunDir
 from dual_hpc.training.data import TrainingData
 from dual_hpc.training.distributed import World, seed_everything
@@ -37,7 +36,7 @@ def build_session(run: RunDir, config: RunConfig, world: World, check_ownership:
 
     seed_everything((config.seed,))
     model = build_model(config.model, data.labels, data.preprocessing(), data.class_counts, data.tokenizer)
-    model_config = cast(DualConfig, model.config)
+    model_config = model.config
     check_ranks_agree(config, model, world)
     if world.rank == 0:
         write_description(run, model_config)

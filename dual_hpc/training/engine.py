@@ -12,6 +12,7 @@ from dual_hpc.checkpoint.deepspeed_io import VerifiedFiles
 from dual_hpc.checkpoint.host_copy import host_copy
 from dual_hpc.config.schema import OptimConfig, Precision, RunConfig
 from dual_hpc.errors import UserError
+from dual_hpc.model.family import FAMILIES
 from dual_hpc.training.optimizer import GuardedAdamW, parameter_groups
 
 
@@ -46,6 +47,7 @@ class Engine:
 
     Attributes:
         deepspeed: the wrapped engine; call it for a forward pass.
+        family: the model's.
         accumulation: micro-batches per step.
         peak_lrs: peak learning rate of every parameter group.
         files: DeepSpeed's file layer.
@@ -62,7 +64,8 @@ class Engine:
             raise UserError("training.precision: this device does not support fp16; use bf16 or fp32")
         logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
         optim = config.optim
-        groups = parameter_groups(model.named_parameters(), optim)
+        self.family = FAMILIES.get(config.model.family)
+        groups = parameter_groups(model.named_parameters(), optim, self.family.encoders)
         self.peak_lrs = [group["lr"] for group in groups]
         self.optimizer = _adamw(groups, optim)
         self.deepspeed, *_ = deepspeed.initialize(

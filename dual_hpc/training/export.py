@@ -20,7 +20,8 @@ from dual_hpc.checkpoint.manifest import BadManifest, Manifest
 from dual_hpc.checkpoint.manifest import load as load_manifest
 from dual_hpc.errors import EnvironmentFault, UserError
 from dual_hpc.group import SingleProcess
-from dual_hpc.model import DualConfig, DualForEmotionClassification, load_tokenizer, save_model
+from dual_hpc.model import EmotionConfig, load_tokenizer, read_description, save_model
+from dual_hpc.model.family import FAMILIES
 from dual_hpc.plugins import load_plugins
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.names import step_folder
@@ -28,7 +29,7 @@ from dual_hpc.run.names import step_folder
 MODEL_FILE = "model.json"  # in the run directory: the model's configuration, labels and preprocessing included
 
 
-def write_model(folder: Path, config: DualConfig, weights: dict[str, torch.Tensor], tokenizer: Any) -> None:
+def write_model(folder: Path, config: EmotionConfig, weights: dict[str, torch.Tensor], tokenizer: Any) -> None:
     """Save gathered weights so that `load_model` reads them.
 
     It builds a new model for this: the trained one is partitioned (ZeRO-3) or in half precision, and would write that
@@ -38,7 +39,7 @@ def write_model(folder: Path, config: DualConfig, weights: dict[str, torch.Tenso
         OSError: it cannot be written.
     """
     with torch.random.fork_rng(devices=[]):  # its initialization must not change the training's random state
-        ordinary = DualForEmotionClassification(config).float()
+        ordinary = FAMILIES.get(config.model_type).model_class(config).float()
     ordinary.load_state_dict(weights)
     try:
         save_model(ordinary, tokenizer, folder)
@@ -46,7 +47,7 @@ def write_model(folder: Path, config: DualConfig, weights: dict[str, torch.Tenso
         raise OSError(f"writing {folder.name} failed: {error}") from error
 
 
-def write_description(run: RunDir, config: DualConfig) -> None:
+def write_description(run: RunDir, config: EmotionConfig) -> None:
     """Write the configuration of the model to the run directory (rank 0, at the start of a job).
 
     Raises:
@@ -86,7 +87,7 @@ def export_checkpoint(run_dir: str | Path, step: int | None = None, out: str | P
     if final.exists():
         raise UserError(f"--out: {final} exists; name another folder, or remove it")
     config = _description(run)
-    tokenizer = load_tokenizer(run.tokenizer) if config.use_text and not config.reads_features else None
+    tokenizer = load_tokenizer(run.tokenizer) if config.reads_words else None
     files = VerifiedFiles()
     files.allow(folder, manifest)
     weights = full_weights(
@@ -126,10 +127,10 @@ def _checkpoint(run: RunDir, step: int | None) -> tuple[Path, Manifest]:
         raise EnvironmentFault(f"{folder.name} is damaged: {error}") from error
 
 
-def _description(run: RunDir) -> DualConfig:
+def _description(run: RunDir) -> EmotionConfig:
     file = run.path / MODEL_FILE
     if not file.is_file():
         raise UserError(
             f"{run.path.name} has no {MODEL_FILE}: an earlier version trained it; its export folder has its weights"
         )
-    return DualConfig.from_json_file(file)
+    return read_description(file)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
 from dual_hpc.config.schema import OptimConfig
-
-ENCODERS = ("audio_encoder", "video_encoder", "text_encoder")  # names in the model that learn at their own rate
 
 
 class GuardedAdamW(torch.optim.AdamW):
@@ -34,15 +32,20 @@ class GuardedAdamW(torch.optim.AdamW):
         return None if self.skip else super().step(closure)
 
 
-def parameter_groups(named: Iterable[tuple[str, nn.Parameter]], optim: OptimConfig) -> list[dict[str, Any]]:
+def parameter_groups(
+    named: Iterable[tuple[str, nn.Parameter]], optim: OptimConfig, encoders: Collection[str]
+) -> list[dict[str, Any]]:
     """Trainable parameters by learning rate and decay: encoders or not, matrices or not (biases and norms don't decay).
 
     Empty groups are left out, because DeepSpeed cannot flatten them.
+
+    Args:
+        encoders: parts of the model that learn at their own rate; see `ModelFamily.encoders`.
     """
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in named:
         if parameter.requires_grad:
-            groups.setdefault((name.split(".")[0] in ENCODERS, parameter.ndim >= 2), []).append(parameter)
+            groups.setdefault((name.split(".")[0] in encoders, parameter.ndim >= 2), []).append(parameter)
     return [
         {
             "params": parameters,

@@ -9,11 +9,8 @@ from typing import Any
 
 import torch
 
-from dual_hpc.model.inputs import INPUTS
 from dual_hpc.training.distributed import World
 from dual_hpc.training.engine import Engine
-
-LOSSES = ("loss", "loss_cls", "loss_static", "loss_dynamic")
 
 
 @dataclass(frozen=True)
@@ -34,7 +31,7 @@ class StepReport:
     """What all ranks know after a step.
 
     Attributes:
-        losses: mean over the global batch, by name.
+        losses: mean over the global batch, by the names of the model family.
         applied: False if the update was skipped (non-finite loss or gradient, fp16 overflow).
         finite: False if a loss or, outside fp16, a gradient was not finite.
         stop, save: a rank asked for it.
@@ -53,9 +50,9 @@ class StepReport:
     suspect_keys: list[str]
 
 
-def inputs(batch: Mapping[str, Any], device: torch.device) -> dict[str, torch.Tensor]:
-    """The model's arguments on this rank's device."""
-    return {name: batch[name].to(device, non_blocking=True) for name in (*INPUTS, "labels") if name in batch}
+def inputs(batch: Mapping[str, Any], names: Sequence[str], device: torch.device) -> dict[str, torch.Tensor]:
+    """The model's arguments, the labels among them, on this rank's device."""
+    return {name: batch[name].to(device, non_blocking=True) for name in (*names, "labels") if name in batch}
 
 
 def train_step(
@@ -70,17 +67,18 @@ def train_step(
         batches: this rank's micro-batches.
     """
     assert len(batches) == engine.accumulation, "the loader and DeepSpeed disagree about the micro-batches of a step"
-    losses = torch.zeros(len(batches), len(LOSSES), dtype=torch.float64, device=world.device)
+    family = engine.family
+    losses = torch.zeros(len(batches), len(family.losses), dtype=torch.float64, device=world.device)
     for number, batch in enumerate(batches):
-        output = engine.deepspeed(**inputs(batch, world.device))
+        output = engine.deepspeed(**inputs(batch, family.inputs, world.device))
         engine.deepspeed.backward(output.loss)
-        losses[number] = torch.stack([_value(output, name, world.device) for name in LOSSES])
+        losses[number] = torch.stack([_value(output, name, world.device) for name in family.losses])
         if number + 1 < len(batches):
             engine.deepspeed.step()
     non_finite = ~torch.isfinite(losses).all(dim=1)
     flags = torch.tensor([requests.stop, requests.save, requests.bad_samples], dtype=torch.float64, device=world.device)
     agreed = world.all_reduce_sum(torch.cat([losses.mean(dim=0), non_finite.sum()[None].double(), flags])).tolist()
-    means, (non_finite_batches, stop, save, bad_samples) = agreed[: len(LOSSES)], agreed[len(LOSSES) :]
+    means, (non_finite_batches, stop, save, bad_samples) = agreed[: len(family.losses)], agreed[len(family.losses) :]
 
     applied = engine.finish_step(apply=not non_finite_batches)
     grad_norm = engine.grad_norm()
@@ -92,7 +90,7 @@ def train_step(
         mine = [key for batch, bad in candidates if bad or not non_finite_batches for key in batch["keys"]]
         suspect_keys = [key for keys in world.all_gather(mine) for key in keys]
     return StepReport(
-        losses={name: value / world.size for name, value in zip(LOSSES, means, strict=True)},
+        losses={name: value / world.size for name, value in zip(family.losses, means, strict=True)},
         grad_norm=grad_norm,
         applied=applied,
         finite=finite,

@@ -13,6 +13,7 @@ from dual_hpc.config.schema import RunConfig
 from dual_hpc.data.modality_mask import mask_except
 from dual_hpc.evaluation.predictions import predict_views
 from dual_hpc.modality import Modality, format_subset
+from dual_hpc.model.family import FAMILIES
 from dual_hpc.training.distributed import World
 
 
@@ -46,7 +47,8 @@ def validate(
     loader = _until_stop(loader, stop_asked, world)
     views = {subset: partial(mask_except, subset=subset) for subset in subsets(config)}
     found: dict[str, float] = {}
-    for subset, answers in predict_views(model, loader, views, world.device, world.all_gather).items():
+    inputs = FAMILIES.get(config.model.family).inputs
+    for subset, answers in predict_views(model, loader, views, world.device, world.all_gather, inputs).items():
         for name, value in answers.scores(n_classes).values.items():
             found[f"val/{subset}/{name}"] = value
     return found

@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, help="a folder of media shards")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the feature shards")
     which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("--model", type=Path, metavar="DIR", help="a saved DUAL, whose encoders are used")
+    which.add_argument("--model", type=Path, metavar="DIR", help="a saved model, whose encoders are used")
     which.add_argument("--preset", metavar="NAME", help="a preset or YAML file that names pretrained encoders")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="settings that change the preset")
     parser.add_argument("--dtype", choices=("float16", "float32"), default="float16", help="default float16")

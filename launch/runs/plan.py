@@ -14,6 +14,7 @@ from dual_hpc.config import load_config, may_change
 from dual_hpc.config.paths import default_store, runs_dir
 from dual_hpc.config.schema import RunConfig
 from dual_hpc.errors import UserError
+from dual_hpc.model.names import check_names
 from dual_hpc.plugins import load_plugins, plugin_hashes
 from dual_hpc.run import names
 from dual_hpc.run.directory import RunDir
@@ -80,6 +81,7 @@ def plan_config(config: RunConfig, shards: Sequence[str] = ()) -> PlannedRun:
     """
     config = config.model_copy(deep=True)
     load_plugins(config.plugins)
+    check_names(config.model)
     # The working directory of the job, or of the next command, is not this one.
     config.store = str(Path(config.store).absolute())
     config.launch.profile = str(profile_path(config.launch.profile) or config.launch.profile)

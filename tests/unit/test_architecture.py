@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Collection
@@ -30,10 +31,10 @@ DUAL_HPC = {
     "config": {"errors", "atomic"},
     "run": {"errors", "atomic", "group", "config"},
     "data": {"errors", "atomic"},
-    "model": {"errors", "config", "kernels"},
+    "model": {"errors", "config", "kernels", "registry"},
     "checkpoint": {"errors", "group", "run"},
-    "inference": {"errors", "model", "data"},
-    "tracking": {"errors", "locks", "palette", "config", "run"},
+    "inference": {"errors", "model", "data", "plugins"},
+    "tracking": {"errors", "locks", "palette", "config", "run", "plugins"},
     "evaluation": {"errors", "atomic", "palette", "registry", "config", "run", "model", "data", "plugins"},
     "api": {"config", "run", "evaluation"},
     "training": {
@@ -168,3 +169,11 @@ def test_help_loads_nothing_heavy(words: list[str]) -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
     loaded = set(done.stdout.splitlines()[-1].split()[1:])
     assert not loaded & heavy
+
+
+def test_no_model_is_known_by_name_outside_the_models() -> None:
+    """Training, export, evaluation, inference and tracking ask a `ModelFamily`."""
+    named = re.compile(r"\bDual(Config|ForEmotionClassification|Output)\b|\bLateFusion\w*")
+    rest = [path for path in sources() if ROOT / "dual_hpc" / "model" not in path.parents]
+    found = {module_of(path) for path in rest if named.search(path.read_text(encoding="utf-8"))}
+    assert not found

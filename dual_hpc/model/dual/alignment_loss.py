@@ -11,7 +11,7 @@ from torch.nn import functional
 from dual_hpc.kernels.alignment_loss.operation import alignment_loss
 from dual_hpc.model.masking import full_precision, prefix_mask
 
-STILL = 1e-2  # norm below which a vector says nothing about direction; aligned features have norm sqrt(d)
+MIN_NORM = 1e-2  # below it a vector has no direction to speak of; aligned features have norm sqrt(d)
 LOWEST_TEMPERATURE = 0.025  # below it exp(cosine / tau) leaves fp32 when the shift is the constant 1 / tau
 
 
@@ -35,8 +35,8 @@ class AlignmentLoss(nn.Module):
         if self.log_temperature is not None:
             temperature = self.log_temperature.float().exp().clamp(LOWEST_TEMPERATURE, 1.0).squeeze(0)
         return alignment_loss(
-            without_still(audio),
-            without_still(video),
+            detach_static_steps(audio),
+            detach_static_steps(video),
             lengths,
             temperature,
             across_batch=self.across_batch,
@@ -44,14 +44,14 @@ class AlignmentLoss(nn.Module):
         )
 
 
-def without_still(x: torch.Tensor) -> torch.Tensor:
+def detach_static_steps(x: torch.Tensor) -> torch.Tensor:
     """x [..., D] as it is, but steps of (almost) no length get no gradient.
 
-    Δ is exactly zero where a picture does not change, and the gradient of a direction grows as 1 / length: one still
+    Δ is exactly zero where the video does not change, and the gradient of a direction grows as 1 / length: one such
     step would outweigh all others.
     """
-    still = x.detach().float().norm(dim=-1, keepdim=True) < STILL
-    return torch.where(still, x.detach(), x)
+    static = x.detach().float().norm(dim=-1, keepdim=True) < MIN_NORM
+    return torch.where(static, x.detach(), x)
 
 
 def similarity(audio: torch.Tensor, video: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:

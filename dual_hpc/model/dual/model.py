@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
-from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from dual_hpc.errors import UserError
 from dual_hpc.model.dual.alignment_loss import AlignmentLoss, similarity
-from dual_hpc.model.dual.configuration import DualConfig, first_mistake
+from dual_hpc.model.dual.configuration import DualConfig
 from dual_hpc.model.dual.decoder import EmotionDecoder, TextMemory
 from dual_hpc.model.dual.differential import AudioDifferential, VideoDifferential
+from dual_hpc.model.dual.output import DualOutput
 from dual_hpc.model.dual.projection import AbsentModality, ModalityAlignment
 from dual_hpc.model.dual.residual import SentimentResidual
-from dual_hpc.model.encoders import build_audio_encoder, build_text_encoder, build_video_encoder, freeze
-from dual_hpc.model.encoders.transformer_kinds import read_json
+from dual_hpc.model.emotion_model import WRONG_BATCH, EmotionModel
 from dual_hpc.model.grid import grid_lengths
-from dual_hpc.model.load_errors import DAMAGES, load_error_text, without_report
-from dual_hpc.model.losses import classification_loss
 from dual_hpc.model.masking import prefix_mask
-from dual_hpc.model.output import DualOutput
 
-from transformers import AutoModel, PreTrainedModel  # isort: skip  (after the torchaudio seam)
-
+from transformers import AutoModel  # isort: skip  (after the torchaudio stub)
 
 # A modality's content, and its lengths [B] or (token ids) its mask; None only where the model does not use it.
 Source = tuple[torch.Tensor | None, torch.Tensor | None]
 
 
-class DualForEmotionClassification(PreTrainedModel):
+class DualForEmotionClassification(EmotionModel):
     """Dynamic Unified Alignment for Low-text dependency.
 
     Every sample runs the same graph, whatever it lacks: a missing modality has length 0 and is replaced by a learned
@@ -41,15 +34,11 @@ class DualForEmotionClassification(PreTrainedModel):
 
     config_class = DualConfig
     base_model_prefix = "dual"
-    main_input_name = "waveform"
 
     def __init__(self, config: DualConfig) -> None:
         super().__init__(config)
         c = config
         width, preprocessing = c.hidden_size, c.preprocessing
-        self.audio_encoder = build_audio_encoder(c.audio, preprocessing["sample_rate"]) if c.use_audio else None
-        self.video_encoder = build_video_encoder(c.video) if c.use_video else None
-        self.text_encoder = build_text_encoder(c.text) if c.use_text else None
         self.audio_alignment: nn.Module = AbsentModality(width)
         self.video_alignment: nn.Module = AbsentModality(width)
         if self.audio_encoder is not None:
@@ -69,49 +58,11 @@ class DualForEmotionClassification(PreTrainedModel):
         self.residual = SentimentResidual(width, layers, c.num_heads, c.dropout)
         self.memory = TextMemory(self.text_encoder.output_size if self.text_encoder is not None else None, width)
         self.decoder = EmotionDecoder(width, c.decoder_layers, c.num_heads, c.dropout, len(c.labels))
-        self.post_init()
-        self._freeze_encoders()
-
-    @classmethod
-    def from_pretrained(cls, folder: str | PathLike[str], *arguments: Any, **options: Any) -> Any:  # type: ignore[override]
-        """A model from a local directory written by `save_pretrained`; nothing is downloaded and no pickle is read.
-
-        Raises:
-            UserError: the directory holds another model, lacks its weights, or has a configuration that makes no
-                model or weights that do not fit it.
-        """
-        content = read_json(Path(folder), "config.json", "model")
-        if (kind := content.get("model_type")) != DualConfig.model_type:
-            raise UserError(f"model: {folder} holds a {kind!r} model, not a saved DUAL")
-        if mistake := first_mistake(content):
-            raise UserError(f"model: config.json in {folder}: {mistake}")
-        wanted = options.pop("output_loading_info", False)
-        options |= {"local_files_only": True, "use_safetensors": True}
-        options |= {"output_loading_info": True, "ignore_mismatched_sizes": True}
-        try:
-            with without_report():
-                loaded: Any = super().from_pretrained(folder, *arguments, **options)
-        except DAMAGES as error:
-            raise UserError(f"model: {folder} cannot be loaded ({load_error_text(error)})") from error
-        model, report = loaded
-        misfits = {*report["missing_keys"], *report["unexpected_keys"], *(key for key, *_ in report["mismatched_keys"])}
-        if misfits:
-            raise UserError(f"model: the weights in {folder} do not fit its config.json ({min(misfits)})")
-        model._freeze_encoders()  # transformers replaces parameters when it loads
-        return (model, report) if wanted else model
-
-    def _freeze_encoders(self) -> None:
-        for modality in ("audio", "video", "text"):
-            encoder, spec = getattr(self, f"{modality}_encoder"), getattr(self.config, modality)
-            if encoder is not None:
-                freeze(encoder, spec["trainable"], f"model.{modality}.trainable")
+        self.ready()
 
     def _alignment_loss(self) -> AlignmentLoss:
         c = self.config
         return AlignmentLoss(c.alignment_temperature, c.learn_temperature, c.align_across_batch, c.kernels)
-
-    def _init_weights(self, module: nn.Module) -> None:
-        """Nothing: DUAL's own modules start as their constructors leave them, the encoders initialise themselves."""
 
     def forward(
         self,
@@ -148,23 +99,28 @@ class DualForEmotionClassification(PreTrainedModel):
         """
         lengths = grid_lengths(durations, self.config.grid_hz)
         steps = int(lengths.max())
-        sources: list[Source] = [(waveform, waveform_lengths), (frames, frame_lengths), (input_ids, attention_mask)]
-        if self.config.reads_features:
-            stored = [(audio, audio_lengths), (video, video_lengths), (text, text_lengths)]
-            sources = [(None if x is None else x.to(self.dtype), sizes) for x, sizes in stored]
-        audio_static, heard = self._audio(sources[0], lengths, steps)
-        video_static, seen = self._video(sources[1], lengths, steps)
+        sources = self.sources(
+            {
+                **{"waveform": waveform, "waveform_lengths": waveform_lengths},
+                **{"frames": frames, "frame_lengths": frame_lengths},
+                **{"input_ids": input_ids, "attention_mask": attention_mask},
+                **{"audio": audio, "audio_lengths": audio_lengths, "video": video, "video_lengths": video_lengths},
+                **{"text": text, "text_lengths": text_lengths},
+            }
+        )
+        audio_static, heard = self._audio(sources["audio"], lengths, steps)
+        video_static, seen = self._video(sources["video"], lengths, steps)
         audio_delta, audio_pair = self.sdm(audio_static, lengths)
         video_delta, video_pair = self.vdm(video_static, lengths)
         bottleneck = self.residual(audio_pair, video_pair, lengths)
 
-        memory, memory_mask = self._text(sources[2], len(lengths))
+        memory, memory_mask = self._text(sources["text"], len(lengths))
         logits = self.decoder(bottleneck, lengths, memory, memory_mask).float()
 
         output = DualOutput(logits=logits, bottleneck=bottleneck, mask=prefix_mask(lengths, steps))
         comparable = lengths * (heard & seen)  # an utterance can only be aligned if it has both
         if labels is not None:
-            output.loss_cls = self._classification_loss(logits, labels).mean()
+            output.loss_cls = self.classification_loss(logits, labels).mean()
             output.loss_static = _mean_or_zero(self.static_loss, audio_static, video_static, comparable)
             output.loss_dynamic = _mean_or_zero(self.dynamic_loss, audio_delta, video_delta, comparable)
             output.loss = (
@@ -188,8 +144,8 @@ class DualForEmotionClassification(PreTrainedModel):
         """F^v [B, T, d], and which samples have video."""
         if self.video_encoder is None:
             return self.video_alignment(lengths, steps), torch.zeros_like(lengths, dtype=torch.bool)
-        pictures, source_lengths = _given(source)
-        features = self.video_encoder(pictures, source_lengths)
+        frames, source_lengths = _given(source)
+        features = self.video_encoder(frames, source_lengths)
         return self.video_alignment(features, source_lengths, lengths, steps), source_lengths > 0
 
     def _text(self, source: Source, batch: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -198,16 +154,10 @@ class DualForEmotionClassification(PreTrainedModel):
             return self.memory(batch, None, None)
         return self.memory(batch, *self.text_encoder(*_given(source)))
 
-    def _classification_loss(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        c = self.config
-        return classification_loss(
-            logits, labels, c.loss, c.class_counts, c.class_weights, c.focal_gamma, c.label_smoothing
-        )
-
 
 def _given(source: Source) -> tuple[torch.Tensor, torch.Tensor]:
     content, validity = source
-    assert content is not None and validity is not None, "the batch is of media or of features, the model of the other"
+    assert content is not None and validity is not None, WRONG_BATCH
     return content, validity
 
 

@@ -1,4 +1,4 @@
-"""What stands for an encoder when it has run already, in `dual-hpc extract`: features pass through.
+"""In place of an encoder that has run already, in `dual-hpc extract`: features pass through.
 
 `encoder` is the identity of the encoder that made them, as the index of their shards spells it.
 """
@@ -10,7 +10,8 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from dual_hpc.model.encoders.base import Encoder
+from dual_hpc.model.encoders.base import Encoder, OwnEncoder
+from dual_hpc.model.encoders.registry import AUDIO, FEATURES, TEXT, VIDEO
 from dual_hpc.model.masking import blank, pad_steps, prefix_mask
 
 
@@ -44,7 +45,7 @@ class StoredAudio(StoredFeatures):
 
 
 class StoredVideo(StoredFeatures):
-    """One vector per picture."""
+    """One vector per frame."""
 
     def forward(self, features: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """features [B, F, E] and lengths [B] -> the same features, zero beyond lengths."""
@@ -57,3 +58,8 @@ class StoredText(StoredFeatures):
     def forward(self, features: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """features [B, L, E] and lengths [B] -> the same features, zero beyond lengths, and their mask, bool."""
         return self._valid(features, lengths)
+
+
+AUDIO.register(FEATURES, OwnEncoder(StoredAudio))
+VIDEO.register(FEATURES, OwnEncoder(StoredVideo))
+TEXT.register(FEATURES, OwnEncoder(StoredText))

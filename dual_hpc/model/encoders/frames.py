@@ -1,4 +1,4 @@
-"""Pictures are encoded one by one, and only those that exist."""
+"""Frames are encoded one by one, and only those that exist."""
 
 from __future__ import annotations
 

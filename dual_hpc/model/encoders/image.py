@@ -1,57 +1,104 @@
-"""ResNet and ViT of transformers, one vector per picture."""
+"""Image models of transformers, one vector per frame."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from math import isfinite
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
 
-from dual_hpc.model.encoders.base import Encoder
+from dual_hpc.errors import UserError
+from dual_hpc.model.encoders.base import Context, Encoder, EncoderKind
 from dual_hpc.model.encoders.frames import encode_valid
 from dual_hpc.model.encoders.frozen_norm import freeze_batch_norms
-from dual_hpc.model.encoders.transformer_kinds import PICTURES, new_backbone
+from dual_hpc.model.encoders.pretrained import Architecture, complete_config, input_settings, load_weights, new_backbone
 
-IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
-HALF = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}
+if TYPE_CHECKING:
+    from dual_hpc.config.schema import EncoderConfig
+
+Scale = dict[str, list[float]]  # "mean" and "std" per RGB channel, on the 0-1 scale
+IMAGENET: Scale = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
+HALF: Scale = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}
 
 
-class PictureEncoder(Encoder):
-    """A transformers picture model: the pooled map of a ResNet, the class token of a ViT.
+class ImageEncoder(Encoder):
+    """An image model of transformers; BatchNorm keeps the statistics it was trained with.
 
-    A ResNet's BatchNorm keeps the statistics it was trained with. A ViT's positions are interpolated when pictures are
-    not of the size it was trained on.
+    A subclass says which vector is the image's (`pooled`), how wide it is (`width`) and what the layers are.
 
     Args:
-        kind: resnet or vit.
         config: complete configuration of that model.
         mean, std: per RGB channel, on the 0-1 scale.
     """
 
-    def __init__(self, kind: str, config: dict[str, Any], mean: Sequence[float], std: Sequence[float]) -> None:
+    def __init__(
+        self, architecture: Architecture, config: dict[str, Any], mean: Sequence[float], std: Sequence[float]
+    ) -> None:
         super().__init__()
-        self.kind = kind
-        self.backbone = new_backbone(PICTURES[kind], config)
+        self.backbone = new_backbone(architecture, config)
         freeze_batch_norms(self.backbone)
         self.mean, self.std = list(mean), list(std)
-        sizes = self.backbone.config
-        self.output_size = sizes.hidden_size if kind == "vit" else sizes.hidden_sizes[-1]
+        self.output_size = self.width()
 
-    def layers(self) -> Sequence[nn.Module]:
-        if self.kind == "resnet":
-            return [self.backbone.embedder, *self.backbone.encoder.stages]
-        layers = self.backbone.layers if hasattr(self.backbone, "layers") else self.backbone.encoder.layer
-        return [*layers[:-1], nn.ModuleList([layers[-1], self.backbone.layernorm])]
+    def width(self) -> int:
+        """Size of the vector of one image."""
+        raise NotImplementedError
+
+    def pooled(self, images: torch.Tensor) -> torch.Tensor:
+        """Normalised images [N, 3, S, S] -> [N, E]."""
+        raise NotImplementedError
 
     def forward(self, frames: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """frames uint8 [B, F, 3, S, S], lengths [B] -> features [B, max(F, 1), E], zero beyond lengths."""
-        return encode_valid(self._pictures, frames, lengths)
+        return encode_valid(self._encode, frames, lengths)
 
-    def _pictures(self, pictures: torch.Tensor) -> torch.Tensor:
-        scaled = pictures.float() / 255
+    def _encode(self, images: torch.Tensor) -> torch.Tensor:
+        scaled = images.float() / 255
         mean, std = (scaled.new_tensor(value).view(1, 3, 1, 1) for value in (self.mean, self.std))
-        scaled = ((scaled - mean) / std).to(self.dtype)
-        if self.kind == "resnet":
-            return self.backbone(scaled).pooler_output.flatten(1)
-        return self.backbone(scaled, interpolate_pos_encoding=True).last_hidden_state[:, 0]
+        return self.pooled(((scaled - mean) / std).to(self.dtype))
+
+
+class ImageKind(EncoderKind):
+    """An image model of transformers, pretrained or small and new.
+
+    Args:
+        scale: of the inputs, where the pretrained directory does not say.
+    """
+
+    def __init__(self, architecture: Architecture, encoder: type[ImageEncoder], scale: Scale) -> None:
+        self.architecture, self.encoder, self.scale = architecture, encoder, scale
+
+    def describe(self, section: EncoderConfig, context: Context) -> dict[str, Any]:
+        size = {"image_size": context.preprocessing["image_size"]}
+        overrides = section.config if section.path else {**size, **section.config}
+        config = complete_config(self.architecture, overrides, section.path, context.setting)
+        scale = _scale(input_settings(section.path, f"{context.setting}.path"), section.path, context.setting)
+        return {"config": config} if scale is None else {"config": config, "scale": scale}
+
+    def build(self, spec: dict[str, Any], preprocessing: dict[str, Any]) -> Encoder:
+        scale = spec.get("scale") or self.scale
+        return self.encoder(self.architecture, spec["config"], scale["mean"], scale["std"])
+
+    def load(self, encoder: Any, path: str, setting: str) -> None:
+        load_weights(self.architecture, encoder.backbone, path, setting)
+
+
+def _scale(extractor: dict[str, Any], path: str | None, setting: str) -> Scale | None:
+    """Mean and deviation per RGB channel that images had in pretraining; None: those of the kind."""
+    if extractor.get("do_normalize") is False:
+        return {"mean": [0.0] * 3, "std": [1.0] * 3}
+    mean, std = extractor.get("image_mean"), extractor.get("image_std")
+    if mean is None or std is None:
+        return None
+    try:
+        scale = {"mean": [float(value) for value in mean], "std": [float(value) for value in std]}
+        usable = all(len(values) == 3 and all(map(isfinite, values)) for values in scale.values())
+    except (TypeError, ValueError):
+        usable = False
+    if not usable or min(scale["std"]) <= 0:
+        raise UserError(
+            f"{setting}.path: image_mean and image_std in {path}/preprocessor_config.json must be three numbers each, "
+            "and the deviations above 0"
+        )
+    return scale

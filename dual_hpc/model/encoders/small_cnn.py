@@ -1,4 +1,4 @@
-"""The visual encoder that needs no pretrained weights: a small residual network for faces of any size."""
+"""The video encoder that needs no pretrained weights: a small residual network for faces of any size."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from dual_hpc.model.encoders.base import Encoder
 from dual_hpc.model.encoders.frames import encode_valid
 
 
-class FaceEncoder(Encoder):
+class SmallCnnEncoder(Encoder):
     """A stem and residual stages, each at half the resolution of the one before, with GroupNorm.
 
-    GroupNorm keeps pictures independent of each other. The last map is pooled to a coarse `grid` and not to one point:
+    GroupNorm keeps images independent of each other. The last map is pooled to a coarse `grid` and not to one point:
     in a face, where something is says what it is.
 
     Args:
         channels: width of each stage.
         grid: side of the pooled map.
-        output_size: features per picture.
+        output_size: features per image.
     """
 
     def __init__(self, channels: Sequence[int] = (16, 24, 32), grid: int = 3, output_size: int = 64) -> None:
@@ -41,10 +41,10 @@ class FaceEncoder(Encoder):
 
     def forward(self, frames: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """frames uint8 [B, F, 3, S, S], lengths [B] -> features [B, max(F, 1), output_size], zero beyond lengths."""
-        return encode_valid(self._pictures, frames, lengths)
+        return encode_valid(self._encode, frames, lengths)
 
-    def _pictures(self, pictures: torch.Tensor) -> torch.Tensor:
-        x = self.stem(((pictures.float() - 127.5) / 64).to(self.dtype))
+    def _encode(self, images: torch.Tensor) -> torch.Tensor:
+        x = self.stem(((images.float() - 127.5) / 64).to(self.dtype))
         for stage in self.stages:
             x = stage(x)
         return self.head(self.pool(x).flatten(1))

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
-from dual_hpc.model.encoders.base import Encoder
+from dual_hpc.model.encoders.base import Context, Encoder, EncoderKind
 from dual_hpc.model.encoders.frozen_norm import freeze_batch_norms
 from dual_hpc.model.encoders.masked_norm import MaskedGroupNorm
-from dual_hpc.model.encoders.transformer_kinds import SPEECH, new_backbone
+from dual_hpc.model.encoders.pretrained import Architecture, complete_config, input_settings, load_weights, new_backbone
 from dual_hpc.model.masking import blank, pad_steps, prefix_mask
+
+if TYPE_CHECKING:
+    from dual_hpc.config.schema import EncoderConfig
 
 # Randomness inside the model that DUAL must not have: LayerDrop gives ranks different graphs, SpecAugment fails on
 # short clips (dual_hpc.data augments instead), an adapter would change the frame rate.
@@ -30,15 +33,17 @@ class SpeechEncoder(Encoder):
     """A transformers speech model whose valid outputs do not depend on padding.
 
     Args:
-        kind: wav2vec2, hubert or wavlm.
+        architecture: wav2vec 2.0, or one of its family.
         config: complete configuration of that model.
         normalize: bring each utterance to zero mean and unit variance over its valid samples, as most of these models
             were trained (`do_normalize` of their feature extractor).
     """
 
-    def __init__(self, kind: str, config: dict[str, Any], sample_rate: int, normalize: bool = True) -> None:
+    def __init__(
+        self, architecture: Architecture, config: dict[str, Any], sample_rate: int, normalize: bool = True
+    ) -> None:
         super().__init__()
-        self.backbone = new_backbone(SPEECH[kind], {**config, **FIXED})
+        self.backbone = new_backbone(architecture, {**config, **FIXED})
         self.normalize = normalize
         self.output_size = self.backbone.config.hidden_size
         self.rate_hz = sample_rate / math.prod(self.backbone.config.conv_stride)
@@ -78,6 +83,37 @@ class SpeechEncoder(Encoder):
             frames = torch.div(frames - kernel, stride, rounding_mode="floor") + 1
         frames = frames * (lengths > 0)
         return blank(output, prefix_mask(frames, output.shape[1])), frames
+
+
+class SpeechKind(EncoderKind):
+    """A speech model of transformers, pretrained or small and new."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        self.architecture = architecture
+
+    def describe(self, section: EncoderConfig, context: Context) -> dict[str, Any]:
+        config = complete_config(self.architecture, section.config, section.path, context.setting)
+        extractor = input_settings(section.path, f"{context.setting}.path")
+        return {"config": config, "normalize": bool(extractor.get("do_normalize", True))}
+
+    def build(self, spec: dict[str, Any], preprocessing: dict[str, Any]) -> SpeechEncoder:
+        normalize = spec.get("normalize", True)
+        return SpeechEncoder(self.architecture, spec["config"], preprocessing["sample_rate"], normalize)
+
+    def load(self, encoder: Any, path: str, setting: str) -> None:
+        load_weights(self.architecture, encoder.backbone, path, setting)
+
+
+# Configuration of a new model where no directory is given.
+SMALL_SPEECH = {
+    "hidden_size": 96,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 192,
+    "conv_dim": [64] * 7,
+    "num_conv_pos_embeddings": 32,
+    "num_conv_pos_embedding_groups": 4,
+}
 
 
 def standardize(waveform: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:

@@ -11,7 +11,6 @@ from dual_hpc.errors import UserError
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        (["model.hidden_size=18", "model.num_heads=4"], "model.num_heads=4 does not divide model.hidden_size=18"),
         (["model.use_audio=false", "model.use_video=false", "model.use_text=false"], "are all off"),
     ],
 )

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from dual_hpc.config.schema import ModelConfig
-from dual_hpc.inference.served_model import ServedDual
+from dual_hpc.inference.served_model import ServedModel
 from dual_hpc.model import build_model, save_model
 from dual_hpc.run.directory import Segment
 from dual_hpc.tracking.mlflow_model import read_config, signature
@@ -48,7 +48,7 @@ def test_a_batch_made_from_the_signature_is_answered(which: str, request: pytest
         batch[tensor.name] = np.ones((2, *size), tensor.type)
     assert ("audio" in batch) == (which == "features_model") != ("waveform" in batch)
     assert "text" not in batch
-    served = ServedDual()
+    served = ServedModel()
     served.load_context(SimpleNamespace(artifacts={"model": str(folder)}))
     answer = served.predict(None, batch)
     assert answer.shape == (2, 4)

@@ -15,6 +15,7 @@ from dual_hpc.checkpoint.deepspeed_io import VerifiedFiles
 from dual_hpc.config import RunConfig, load_config
 from dual_hpc.errors import UserError
 from dual_hpc.group import SingleProcess
+from dual_hpc.model.family import FAMILIES
 from dual_hpc.run.directory import RunDir
 from dual_hpc.training.exporter import Exporter
 from dual_hpc.training.reporter import Reporter
@@ -77,6 +78,7 @@ class Engine:
     """`dual_hpc.training.engine.Engine` around `DeepSpeed`."""
 
     accumulation = 1
+    family = FAMILIES.get("dual")
 
     def __init__(self) -> None:
         torch.manual_seed(0)

@@ -7,7 +7,9 @@ import torch
 from torch import nn
 
 from dual_hpc.config.schema import OptimConfig
-from dual_hpc.training.optimizer import ENCODERS, GuardedAdamW, parameter_groups, set_learning_rates
+from dual_hpc.training.optimizer import GuardedAdamW, parameter_groups, set_learning_rates
+
+ENCODERS = ("audio_encoder", "video_encoder")
 
 
 class Net(nn.Module):
@@ -23,7 +25,7 @@ class Net(nn.Module):
 def test_every_trainable_parameter_is_in_one_group_and_vectors_do_not_decay() -> None:
     net = Net()
     optim = OptimConfig(lr=1e-3, encoder_lr_scale=0.1, weight_decay=0.01)
-    groups = parameter_groups(net.named_parameters(), optim)
+    groups = parameter_groups(net.named_parameters(), optim, ENCODERS)
     found = [id(p) for group in groups for p in group["params"]]
     assert sorted(found) == sorted(id(p) for p in net.parameters() if p.requires_grad)
     assert {(round(g["lr"], 9), g["weight_decay"]) for g in groups} == {

@@ -5,8 +5,10 @@ from __future__ import annotations
 import torch
 import transformers
 
+from dual_hpc.model.encoders.pretrained import Architecture
 from dual_hpc.model.encoders.speech import SpeechEncoder, standardize
 
+WAV2VEC2 = Architecture("wav2vec2", "Wav2Vec2", {})
 CONFIG = {
     "hidden_size": 16,
     "num_hidden_layers": 1,
@@ -19,7 +21,7 @@ CONFIG = {
 
 
 def test_an_unpadded_clip_gives_what_transformers_gives() -> None:
-    encoder = SpeechEncoder("wav2vec2", CONFIG, 16_000, normalize=False).eval()
+    encoder = SpeechEncoder(WAV2VEC2, CONFIG, 16_000, normalize=False).eval()
     theirs = transformers.Wav2Vec2Model(transformers.Wav2Vec2Config(**CONFIG)).eval()
     theirs.load_state_dict(encoder.backbone.state_dict(), strict=False)
     waveform = torch.randn(1, 8_000)
@@ -31,7 +33,7 @@ def test_an_unpadded_clip_gives_what_transformers_gives() -> None:
 
 
 def test_the_shortest_clip_still_makes_a_frame() -> None:
-    encoder = SpeechEncoder("wav2vec2", CONFIG, 16_000)
+    encoder = SpeechEncoder(WAV2VEC2, CONFIG, 16_000)
     assert encoder.shortest == 400
     _, lengths = encoder(torch.randn(4, 720), torch.tensor([0, 1, 400, 720]))
     assert lengths.tolist() == [0, 1, 1, 2]

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from dual_hpc.model.encoders.base import Encoder
+from dual_hpc.model.encoders.base import Encoder, OwnEncoder
+from dual_hpc.model.encoders.registry import AUDIO
 from dual_hpc.model.masking import blank, full_precision, pad_steps, prefix_mask
 from dual_hpc.model.torchaudio_stub import mel_filters
 
@@ -114,3 +115,6 @@ def _constants(
     """Window and filters in fp32. Not buffers: those would be rounded when an engine casts the model to bf16."""
     with torch.inference_mode(False):
         return torch.hann_window(window, device=device), mel_filters(*mels).to(device)
+
+
+AUDIO.register("logmel", OwnEncoder(LogMelEncoder, ["sample_rate"]))

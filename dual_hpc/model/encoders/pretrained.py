@@ -1,4 +1,4 @@
-"""The transformers models that an encoder may be, their small forms, and how they are read from a local directory."""
+"""Architectures of transformers: their small forms, and how a pretrained one is read from a local directory."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from dual_hpc.errors import UserError
-from dual_hpc.model.load_errors import DAMAGES, MISFITS, load_error_text, without_report
-from dual_hpc.model.torchaudio_stub import open_door
+from dual_hpc.model.load_errors import CONFIG_ERRORS, LOAD_ERRORS, load_error_text, without_report
+from dual_hpc.model.torchaudio_stub import install
 
-open_door()
+install()
 
 import torch  # noqa: E402
 import transformers  # noqa: E402
 
 
 @dataclass(frozen=True)
-class Kind:
-    """One transformers architecture.
+class Architecture:
+    """One architecture of transformers.
 
     Args:
         name: its `model_type`; `<stem>Config` and `<stem>Model` are its classes.
@@ -41,67 +41,36 @@ class Kind:
         return getattr(transformers, f"{self.stem}Model")
 
 
-_SMALL_SPEECH = {
-    "hidden_size": 96,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "intermediate_size": 192,
-    "conv_dim": [64] * 7,
-    "num_conv_pos_embeddings": 32,
-    "num_conv_pos_embedding_groups": 4,
-}
-_SMALL_PICTURE = {
-    "hidden_size": 96,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "intermediate_size": 192,
-    "patch_size": 8,
-}
-_SMALL_TEXT = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128}
-_NO_POOLER = {"add_pooling_layer": False}
-
-SPEECH = {
-    "wav2vec2": Kind("wav2vec2", "Wav2Vec2", _SMALL_SPEECH),
-    "hubert": Kind("hubert", "Hubert", _SMALL_SPEECH),
-    "wavlm": Kind("wavlm", "WavLM", _SMALL_SPEECH),
-}
-PICTURES = {
-    "resnet": Kind("resnet", "ResNet", {}),
-    "vit": Kind("vit", "ViT", _SMALL_PICTURE, _NO_POOLER),
-}
-WORDS = {
-    "bert": Kind("bert", "Bert", _SMALL_TEXT, _NO_POOLER),
-    "roberta": Kind("roberta", "Roberta", _SMALL_TEXT, _NO_POOLER),
-}
-
-
-def complete_config(kind: Kind, overrides: dict[str, Any], path: str | None, setting: str) -> dict[str, Any]:
+def complete_config(
+    architecture: Architecture, overrides: dict[str, Any], path: str | None, setting: str
+) -> dict[str, Any]:
     """The whole configuration of a model: that of `path` or the small one, with `overrides` on top.
 
     Raises:
-        UserError: `path` is not a directory of this kind of model, or the keys do not make a model.
+        UserError: `path` is not a directory of this architecture, or the keys do not make a model.
     """
-    base: dict[str, Any] = dict(kind.small)
+    base: dict[str, Any] = dict(architecture.small)
     if path is not None:
         base = read_json(Path(path), "config.json", f"{setting}.path")
-        if base.get("model_type") != kind.name:
+        if base.get("model_type") != architecture.name:
             raise UserError(
-                f"{setting}.path: {path} holds a {base.get('model_type')!r} model, {setting}.kind is {kind.name!r}"
+                f"{setting}.path: {path} holds a {base.get('model_type')!r} model, {setting}.kind is "
+                f"{architecture.name!r}"
             )
     try:
-        complete = kind.config_class.from_dict({**base, **overrides}).to_dict()
-    except MISFITS as error:
+        complete = architecture.config_class.from_dict({**base, **overrides}).to_dict()
+    except CONFIG_ERRORS as error:
         raise UserError(f"{setting}.config: {load_error_text(error)}") from error
     unwanted = ("dtype", "torch_dtype", "transformers_version", "architectures", "id2label", "label2id", "num_labels")
     return {key: value for key, value in complete.items() if key not in unwanted and not key.startswith("_")}
 
 
-def new_backbone(kind: Kind, config: dict[str, Any]) -> Any:
-    """A model of this kind with fresh weights."""
-    return kind.model_class(kind.config_class.from_dict(dict(config)), **kind.arguments)
+def new_backbone(architecture: Architecture, config: dict[str, Any]) -> Any:
+    """A model of this architecture with fresh weights."""
+    return architecture.model_class(architecture.config_class.from_dict(dict(config)), **architecture.arguments)
 
 
-def load_weights(kind: Kind, backbone: Any, path: str, setting: str) -> None:
+def load_weights(architecture: Architecture, backbone: Any, path: str, setting: str) -> None:
     """Read pretrained weights in fp32 from a local directory into `backbone`; nothing is ever downloaded.
 
     Raises:
@@ -109,16 +78,16 @@ def load_weights(kind: Kind, backbone: Any, path: str, setting: str) -> None:
     """
     try:
         with without_report():
-            loaded, report = kind.model_class.from_pretrained(
+            loaded, report = architecture.model_class.from_pretrained(
                 path,
                 config=backbone.config,
                 local_files_only=True,
                 dtype=torch.float32,
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,
-                **kind.arguments,
+                **architecture.arguments,
             )
-    except DAMAGES as error:
+    except LOAD_ERRORS as error:
         raise UserError(f"{setting}.path: no usable weights in {path} ({load_error_text(error)})") from error
     if report["missing_keys"]:
         raise UserError(f"{setting}.path: the weights in {path} lack {sorted(report['missing_keys'])[0]}")
@@ -141,3 +110,10 @@ def read_json(folder: Path, name: str, setting: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"{setting}: {folder / name} is not a JSON object")
     return content
+
+
+def input_settings(path: str | None, setting: str) -> dict[str, Any]:
+    """`preprocessor_config.json` of a pretrained directory: how its inputs were scaled in training."""
+    if path is None or not (Path(path) / "preprocessor_config.json").exists():
+        return {}
+    return read_json(Path(path), "preprocessor_config.json", setting)

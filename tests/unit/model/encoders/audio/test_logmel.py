@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from dual_hpc.model.encoders.logmel import LogMelEncoder
+from dual_hpc.model.encoders.audio.logmel import LogMelEncoder
 from dual_hpc.model.torchaudio_stub import mel_filters
 
 

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from dual_hpc.model.losses import class_weights, classification_loss, log_priors
+from dual_hpc.model.losses.classification import class_weights, classification_loss
+from dual_hpc.model.losses.logit_adjustment import log_priors
 
 LOGITS = torch.tensor([[2.0, -1.0, 0.5], [0.0, 3.0, -2.0], [-1.0, 0.0, 1.0]])
 LABELS = torch.tensor([0, 2, 1])

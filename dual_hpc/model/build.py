@@ -1,0 +1,54 @@
+"""From the configuration of a run to a model of its family."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dual_hpc.config.consistency import check_model
+from dual_hpc.errors import UserError
+from dual_hpc.model.encoders.describe import describe_encoders, load_pretrained
+from dual_hpc.model.encoders.registry import MODALITIES
+from dual_hpc.model.family import FAMILIES
+from dual_hpc.model.names import check_names, plugins_of
+
+if TYPE_CHECKING:
+    from dual_hpc.config.schema import ModelConfig
+    from dual_hpc.model.emotion_model import EmotionModel
+
+
+def build_model(
+    config: ModelConfig,
+    labels: list[str],
+    preprocessing: dict[str, Any],
+    class_counts: list[int] | None,
+    tokenizer: Any,
+) -> EmotionModel:
+    """A model ready to be trained, in fp32 on the CPU, with pretrained weights in place.
+
+    Args:
+        labels: display names of the classes, in the order of the label numbers.
+        preprocessing: see `EmotionConfig`.
+        class_counts: samples per class in the training split; None: no class weights, no priors.
+        tokenizer: gives a new text encoder its vocabulary; may be None if `use_text` is off.
+
+    Raises:
+        UserError: a setting that does not make a model, or a pretrained directory that cannot be used.
+    """
+    check_model(config)
+    check_names(config)
+    if class_counts is not None and len(class_counts) != len(labels):
+        raise UserError(f"class_counts has {len(class_counts)} entries for {len(labels)} labels")
+    family = FAMILIES.get(config.family)
+    description = family.config_class.of_run(
+        config,
+        **describe_encoders(config, preprocessing, tokenizer),
+        labels=list(labels),
+        class_counts=list(class_counts) if class_counts is not None else None,
+        preprocessing=dict(preprocessing),
+        plugins=plugins_of(config),
+    )
+    model = family.model_class(description)
+    for name in MODALITIES:
+        if (encoder := getattr(model, f"{name}_encoder", None)) is not None:
+            load_pretrained(name, encoder, config)
+    return model

@@ -1,0 +1,32 @@
+"""DUAL as a model family; loading this does not load the model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dual_hpc.errors import UserError
+from dual_hpc.model.family import FAMILIES, ModelFamily
+
+if TYPE_CHECKING:
+    from dual_hpc.config.schema import ModelConfig
+
+
+def check(model: ModelConfig) -> None:
+    """Refuse settings that contradict each other.
+
+    Raises:
+        UserError: names them.
+    """
+    if model.hidden_size % model.num_heads:
+        raise UserError(f"model.num_heads={model.num_heads} does not divide model.hidden_size={model.hidden_size}")
+
+
+FAMILIES.register(
+    "dual",
+    ModelFamily(
+        "dual_hpc.model.dual.configuration:DualConfig",
+        "dual_hpc.model.dual.model:DualForEmotionClassification",
+        losses=("loss", "loss_cls", "loss_static", "loss_dynamic"),
+        check=check,
+    ),
+)

@@ -1,0 +1,32 @@
+"""What a forward pass of DUAL returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from dual_hpc.model.output import EmotionOutput
+
+
+@dataclass
+class DualOutput(EmotionOutput):
+    """Output of `DualForEmotionClassification`.
+
+    Attributes:
+        loss: `loss_cls + lambda_static * loss_static + lambda_dynamic * loss_dynamic`, f32 scalar; None without labels,
+            as are its terms.
+        loss_cls, loss_static, loss_dynamic: means over all B samples; a sample that a term cannot use counts as 0.
+        logits: f32 [B, C].
+        bottleneck: Z [B, T, d], zero beyond each utterance's length; text has no part in it.
+        mask: bool [B, T], the valid steps of the time grid.
+        alignment_static, alignment_dynamic: cosine of audio step i and video step j, f32 [B, T, T]; on request.
+    """
+
+    loss_cls: torch.Tensor | None = None
+    loss_static: torch.Tensor | None = None
+    loss_dynamic: torch.Tensor | None = None
+    bottleneck: torch.Tensor | None = None
+    mask: torch.Tensor | None = None
+    alignment_static: torch.Tensor | None = None
+    alignment_dynamic: torch.Tensor | None = None

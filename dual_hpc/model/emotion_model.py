@@ -1,0 +1,142 @@
+"""`EmotionModel`: what the models of all families share: encoders by configuration, freezing, loading, the loss."""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from dual_hpc.errors import UserError
+from dual_hpc.model.emotion_config import EmotionConfig
+from dual_hpc.model.encoders.base import Encoder
+from dual_hpc.model.encoders.describe import build_encoder
+from dual_hpc.model.encoders.freezing import freeze
+from dual_hpc.model.encoders.pretrained import read_json
+from dual_hpc.model.encoders.registry import MODALITIES
+from dual_hpc.model.load_errors import LOAD_ERRORS, load_error_text, without_report
+from dual_hpc.model.losses.classification import classification_loss
+
+from transformers import PreTrainedModel  # isort: skip  (after the torchaudio stub)
+
+
+class EmotionModel(PreTrainedModel):
+    """A model that recognises emotions from audio, video and text.
+
+    `forward` takes the tensors of a batch by keyword (see `dual_hpc/model/inputs.py`), ignores those that it does not
+    read, and returns an `EmotionOutput`. All ranks must run the same graph, whatever a sample lacks: a missing modality
+    is a length of zero. The loss of a sample may not depend on the other samples.
+
+    A family's class sets `config_class`, makes its parts after `super().__init__(config)`, which makes the encoders,
+    and ends its constructor with `self.ready()`.
+    """
+
+    if TYPE_CHECKING:
+        config: Any  # of the family's own class
+
+    base_model_prefix = "model"
+    main_input_name = "waveform"
+
+    def __init__(self, config: EmotionConfig) -> None:
+        super().__init__(config)
+        self.audio_encoder = self._encoder("audio")
+        self.video_encoder = self._encoder("video")
+        self.text_encoder = self._encoder("text")
+
+    def _encoder(self, modality: str) -> Any:
+        if not getattr(self.config, f"use_{modality}"):
+            return None
+        return build_encoder(modality, getattr(self.config, modality), self.config.preprocessing)
+
+    def ready(self) -> None:
+        """End of the constructor: transformers' bookkeeping, and the encoders frozen as far as they are not trained."""
+        self.post_init()
+        self._freeze_encoders()
+
+    @classmethod
+    def from_pretrained(cls, folder: str | PathLike[str], *arguments: Any, **options: Any) -> Any:  # type: ignore[override]
+        """A model from a local directory written by `save_pretrained`; nothing is downloaded and no pickle is read.
+
+        Raises:
+            UserError: the directory holds another model, lacks its weights, or has a configuration that makes no
+                model or weights that do not fit it.
+        """
+        content = read_json(Path(folder), "config.json", "model")
+        own: Any = cls.config_class
+        if (kind := content.get("model_type")) != own.model_type:
+            raise UserError(f"model: {folder} holds a {kind!r} model, not a {own.model_type!r}")
+        if mistake := own.first_mistake(content):
+            raise UserError(f"model: config.json in {folder}: {mistake}")
+        wanted = options.pop("output_loading_info", False)
+        options |= {"local_files_only": True, "use_safetensors": True}
+        options |= {"output_loading_info": True, "ignore_mismatched_sizes": True}
+        try:
+            with without_report():
+                loaded: Any = super().from_pretrained(folder, *arguments, **options)
+        except LOAD_ERRORS as error:
+            raise UserError(f"model: {folder} cannot be loaded ({load_error_text(error)})") from error
+        model, report = loaded
+        misfits = {*report["missing_keys"], *report["unexpected_keys"], *(key for key, *_ in report["mismatched_keys"])}
+        if misfits:
+            raise UserError(f"model: the weights in {folder} do not fit its config.json ({min(misfits)})")
+        model._freeze_encoders()  # transformers replaces parameters when it loads
+        return (model, report) if wanted else model
+
+    def _freeze_encoders(self) -> None:
+        for modality in MODALITIES:
+            encoder, spec = getattr(self, f"{modality}_encoder"), getattr(self.config, modality)
+            if isinstance(encoder, Encoder):
+                freeze(encoder, spec["trainable"], f"model.{modality}.trainable")
+
+    def _init_weights(self, module: nn.Module) -> None:
+        """Nothing: a model's own modules start as their constructors leave them, the encoders initialise themselves."""
+
+    def sources(self, batch: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+        """Modality -> what its encoder takes of a batch: contents, and their lengths [B] or (token ids) their mask.
+
+        Media, or the features in their place, in the precision of the model.
+
+        Args:
+            batch: tensors by name; those that are missing are None.
+        """
+        if self.config.reads_features:
+            stored = {name: (batch.get(name), batch.get(f"{name}_lengths")) for name in MODALITIES}
+            return {name: (None if x is None else x.to(self.dtype), sizes) for name, (x, sizes) in stored.items()}
+        return {
+            "audio": (batch.get("waveform"), batch.get("waveform_lengths")),
+            "video": (batch.get("frames"), batch.get("frame_lengths")),
+            "text": (batch.get("input_ids"), batch.get("attention_mask")),
+        }
+
+    def encode(self, batch: dict[str, Any]) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+        """Modality -> features [B, S, E] and their lengths [B], of every modality that the model reads; 0: missing.
+
+        Args:
+            batch: tensors by name, as `forward` takes them.
+        """
+        found: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
+        for name, (content, validity) in self.sources(batch).items():
+            encoder = getattr(self, f"{name}_encoder")
+            if encoder is None:
+                continue
+            assert content is not None and validity is not None, WRONG_BATCH
+            if name == "audio":
+                found[name] = encoder(content, validity)
+            elif name == "video":
+                found[name] = encoder(content, validity), validity
+            else:
+                features, mask = encoder(content, validity)
+                found[name] = features, mask.sum(dim=1)
+        return found
+
+    def classification_loss(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """The loss of each sample by `model.loss`: logits [B, C], labels i64 [B] (-100: none) -> f32 [B]."""
+        c = self.config
+        return classification_loss(
+            logits, labels, c.loss, c.class_counts, c.class_weights, c.focal_gamma, c.label_smoothing
+        )
+
+
+WRONG_BATCH = "the batch is of media or of features, the model of the other"

@@ -1,0 +1,70 @@
+"""From the configuration of a run to descriptions of encoders, and from those to encoders."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dual_hpc.errors import UserError
+from dual_hpc.model.encoders.base import Context, Encoder
+from dual_hpc.model.encoders.registry import ENCODERS, FEATURES, MODALITIES
+from dual_hpc.model.load_errors import CONFIG_ERRORS, load_error_text
+
+if TYPE_CHECKING:
+    from dual_hpc.config.schema import ModelConfig
+
+Specs = dict[str, dict[str, Any] | None]
+
+
+def describe_encoders(config: ModelConfig, preprocessing: dict[str, Any], tokenizer: Any) -> Specs:
+    """Modality -> complete description: small encoders given their sizes, pretrained ones read from their directories.
+
+    Args:
+        tokenizer: gives a new text encoder its vocabulary; may be None if `use_text` is off.
+
+    Returns:
+        None for a modality that is off.
+
+    Raises:
+        UserError: a setting that does not make an encoder, or a pretrained directory that cannot be used.
+    """
+    used = [name for name in MODALITIES if getattr(config, f"use_{name}")]
+    stored = [name for name in used if getattr(config, name).kind == FEATURES]
+    if stored and stored != used:
+        other = next(name for name in used if name not in stored)
+        raise UserError(f"model.{other}.kind: {stored[0]} is read from features, so {other} must be as well")
+    if config.use_text and not stored and tokenizer is None:
+        raise UserError(
+            "model.use_text is on but there is no tokenizer: train on shards with transcripts or switch it off"
+        )
+    specs: Specs = dict.fromkeys(MODALITIES)
+    for name in used:
+        section = getattr(config, name)
+        described = (
+            ENCODERS[name].get(section.kind).describe(section, Context(f"model.{name}", preprocessing, tokenizer))
+        )
+        specs[name] = {"kind": section.kind, "trainable": section.trainable, **described}
+    return specs
+
+
+def build_encoder(modality: str, spec: dict[str, Any], preprocessing: dict[str, Any]) -> Encoder:
+    """The encoder of a description, with fresh weights.
+
+    Raises:
+        UserError: its kind is not registered, or its `config` does not make one.
+    """
+    kind = ENCODERS[modality].get(spec["kind"])
+    try:
+        return kind.build(spec, preprocessing)
+    except CONFIG_ERRORS as error:
+        raise UserError(f"model.{modality}.config: {load_error_text(error)}") from error
+
+
+def load_pretrained(modality: str, encoder: Encoder, config: ModelConfig) -> None:
+    """Read the weights of the directory that `model.MODALITY.path` names, if it does.
+
+    Raises:
+        UserError: there are none that fit.
+    """
+    section = getattr(config, modality)
+    if section.path is not None:
+        ENCODERS[modality].get(section.kind).load(encoder, section.path, f"model.{modality}")

@@ -1,0 +1,1 @@
+"""Kinds of video encoders: each file registers the kind that it is named after."""
