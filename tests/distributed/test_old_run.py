@@ -150,18 +150,15 @@ def test_the_exported_weights_of_the_earlier_code_are_read(
 ) -> None:
     """A checkpoint and exports that no newer code has touched."""
     settings = (*SMALLEST, "name=done", "training.max_steps=4", "checkpoint.every_steps=2")
-    run = RunDir(
-        json.loads(dual_hpc(old_code, "submit", "--preset", "demo", "--shards", tiny_shards, "--json", *settings))[
-            "path"
-        ]
-    )
+    submitted = ("submit", "--preset", "demo", "--shards", tiny_shards, "--json", *settings)
+    run = RunDir(json.loads(dual_hpc(old_code, *submitted))["path"])
     with killed_at_the_end(run):
         until("the old job has ended", lambda: not controller_lives(run), run)
     assert [segment.reason for segment in run.segments()] == [None, "finished"]
     listed = dual_hpc(ROOT, "ckpt", "verify", run.path)
     assert listed.count("step_") == 2 and "DAMAGED" not in listed
     for checkpoint in ("best", "last"):
-        dual_hpc(ROOT, "evaluate", run.path, "--checkpoint", checkpoint)
+        dual_hpc(ROOT, "evaluate", run.path, "--checkpoint", checkpoint, "--split", "validation")
     dual_hpc(ROOT, "ckpt", "export", run.path, "--step", 2, "--out", tmp_path / "model")
     assert (tmp_path / "model" / "model.safetensors").exists()
     with pytest.raises(AssertionError, match="is finished"):

@@ -28,8 +28,8 @@ with file_lock(Path(sys.argv[1])):
 @contextmanager
 def other_process(path: Path) -> Iterator[int]:
     """Another process that holds the lock; its pid."""
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen([sys.executable, "-c", _HOLD, os.fspath(path)], **pipes) as process:
+    command = [sys.executable, "-c", _HOLD, os.fspath(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None and process.stdout.readline() == b"held\n"
         yield process.pid
         process.communicate()

@@ -109,7 +109,7 @@ def test_what_may_be_empty_is_empty_when_nothing_is_written() -> None:
     assert load_config("demo", [f"{key}=" for key in empty]) == plain
 
 
-def test_layers_may_be_counted_in_words_or_numbers() -> None:
+def test_trainable_layers_are_all_none_or_a_number() -> None:
     wanted = ("all", "none", 0, 4)
     assert tuple(load_config(None, [f"model.audio.trainable={n}"]).model.audio.trainable for n in wanted) == wanted
 

@@ -29,7 +29,7 @@ def test_an_unset_variable_is_named_with_its_setting() -> None:
         expand("$SCRATCH/x", "store", {})
 
 
-def test_a_home_that_nobody_has_is_no_folder_called_tilde() -> None:
+def test_a_home_folder_of_an_unknown_user_is_refused() -> None:
     with pytest.raises(UserError, match="store: the home folder ~nobody-is-called-so does not exist"):
         expand("~nobody-is-called-so/x", "store", {})
 

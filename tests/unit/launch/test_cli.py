@@ -100,7 +100,7 @@ def test_the_scripts_are_the_verbs(script: str, verb: str, tmp_path: Path) -> No
     assert done.returncode == 0 and f"dual-hpc {verb}" in done.stdout
 
 
-def test_a_pipe_that_closes_early_is_no_error(tmp_path: Path) -> None:
+def test_a_pipe_that_closes_early_is_not_an_error(tmp_path: Path) -> None:
     program = f"{sys.executable} -m launch.cli.main --help | true; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", program], capture_output=True, text=True, cwd=ROOT, env=dict(os.environ))
     assert done.stderr == "" and done.stdout.strip() in ("0", "141")

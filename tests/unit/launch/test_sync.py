@@ -41,7 +41,7 @@ def test_a_single_run_that_fails_is_one_line(store: Path, capfd: pytest.CaptureF
     assert len(lines) == 1 and "MLflow was not updated for b: " in lines[0]
 
 
-def test_damaged_runs_are_the_users_to_mend(store: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_damaged_runs_are_a_users_error(store: Path, capfd: pytest.CaptureFixture[str]) -> None:
     for name in ("a", "b", "c"):
         (store / "runs" / name / "config.yaml").write_text("training: 3\n")
     assert main(["sync"]) == 2

@@ -8,7 +8,7 @@ from rich.table import Table
 from launch.cli.terminal import print_table
 
 
-def test_brackets_and_colons_are_words(capsys: pytest.CaptureFixture[str]) -> None:
+def test_brackets_and_colons_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
     table = Table("of [b]", box=None, title="m[/x]")
     words = ["train data.shards=[a,b]", "[red]", ":smile:", "[/]", "\\[x]"]
     for word in words:

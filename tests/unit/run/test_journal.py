@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -17,12 +18,14 @@ values = st.dictionaries(st.text(min_size=1, max_size=8), st.floats(allow_nan=Tr
 
 
 @pytest.fixture
-def path(tmp_path):
+def path(tmp_path: Path) -> Path:
     return tmp_path / "journal.jsonl"
 
 
 @given(lines=st.lists(st.tuples(st.integers(0, 99), values), max_size=8))
-def test_what_is_written_is_read_back_and_the_last_writer_of_a_step_wins(tmp_path_factory, lines):
+def test_what_is_written_is_read_back_and_the_last_writer_of_a_step_wins(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[tuple[int, dict[str, float]]]
+) -> None:
     path = tmp_path_factory.mktemp("journal") / "journal.jsonl"
     expected: dict[str, dict[int, float]] = {}
     with Journal(path) as journal:
@@ -39,7 +42,9 @@ def test_what_is_written_is_read_back_and_the_last_writer_of_a_step_wins(tmp_pat
 
 
 @given(cut=st.integers(0, 200), after=st.booleans())
-def test_a_line_torn_anywhere_costs_only_itself(tmp_path_factory, cut, after):
+def test_a_line_torn_anywhere_costs_only_itself(
+    tmp_path_factory: pytest.TempPathFactory, cut: int, after: bool
+) -> None:
     path = tmp_path_factory.mktemp("journal") / "journal.jsonl"
     with Journal(path) as journal:
         for step in range(4):
@@ -57,7 +62,7 @@ def test_a_line_torn_anywhere_costs_only_itself(tmp_path_factory, cut, after):
     assert replay(read(path)).get("loss", {}) == expected
 
 
-def test_reading_goes_on_behind_the_last_whole_line(path):
+def test_reading_continues_after_the_last_complete_line(path: Path) -> None:
     with Journal(path) as journal:
         journal.metrics(1, {"loss": 1.0})
         first = read(path)
@@ -69,7 +74,7 @@ def test_reading_goes_on_behind_the_last_whole_line(path):
     assert [entry.step for entry in read(path, first[-1].end)] == [2]
 
 
-def test_steps_repeated_with_equal_values_leave_one_point_and_changed_ones_two(path):
+def test_steps_repeated_with_equal_values_leave_one_point_and_changed_ones_two(path: Path) -> None:
     with Journal(path) as journal:
         journal.metrics(1, {"loss": 3.0}, time_ms=10)
         journal.metrics(2, {"loss": float("nan")}, time_ms=20)
@@ -82,7 +87,7 @@ def test_steps_repeated_with_equal_values_leave_one_point_and_changed_ones_two(p
     assert replay(read(path))["loss"][1] == 2.0
 
 
-def test_a_changed_value_is_the_later_one_although_the_clock_went_back(path):
+def test_a_changed_value_is_the_later_one_although_the_clock_went_back(path: Path) -> None:
     with Journal(path) as journal:
         for value, time_ms in ((3.0, 5000), (2.0, 40), (2.0, 6000), (1.0, 5000)):
             journal.metrics(1, {"loss": value}, time_ms=time_ms)
@@ -96,21 +101,21 @@ def test_a_changed_value_is_the_later_one_although_the_clock_went_back(path):
     ]
 
 
-def test_events_carry_their_fields(path):
+def test_events_carry_their_fields(path: Path) -> None:
     with Journal(path) as journal:
         journal.event("checkpoint", step=7, name="step_00000007", best=True)
     (entry,) = read(path)
     assert (entry.event, entry.step, entry.fields) == ("checkpoint", 7, {"name": "step_00000007", "best": True})
 
 
-def test_two_writers_never_mix_their_lines(path):
+def test_two_writers_never_mix_their_lines(path: Path) -> None:
     with Journal(path) as one, Journal(path) as other:
         for step in range(50):
             (one if step % 2 else other).metrics(step, {"x" * 300: float(step)})
     assert [entry.step for entry in read(path)] == list(range(50))
 
 
-def test_a_line_of_someone_else_is_left_out(path):
+def test_a_line_of_someone_else_is_left_out(path: Path) -> None:
     path.write_bytes(
         b'\n{}\n[1]\nnull\n\xff\xfe\n{"t":1,"step":1,"metrics":{"a":"x"}}\n{"t":1,"step":1,"metrics":{"a":1}}\n'
     )
@@ -128,7 +133,9 @@ def test_a_line_of_someone_else_is_left_out(path):
         }
     )
 )
-def test_whatever_a_line_says_a_point_has_a_time_and_a_step_that_mlflow_takes(tmp_path_factory, record):
+def test_whatever_a_line_says_a_point_has_a_time_and_a_step_that_mlflow_takes(
+    tmp_path_factory: pytest.TempPathFactory, record: object
+) -> None:
     path = tmp_path_factory.mktemp("journal") / "journal.jsonl"
     path.write_text(json.dumps(record) + "\n")
     for point in points(read(path)):
@@ -136,17 +143,17 @@ def test_whatever_a_line_says_a_point_has_a_time_and_a_step_that_mlflow_takes(tm
         assert 0 <= point.step < 2**63 and 0 <= point.time_ms < 2**63
 
 
-def test_a_missing_journal_is_empty(path):
+def test_a_missing_journal_is_empty(path: Path) -> None:
     assert read(path) == []
 
 
-def test_a_folder_that_does_not_exist_is_the_environments_fault(tmp_path):
+def test_a_folder_that_does_not_exist_is_the_environments_fault(tmp_path: Path) -> None:
     with pytest.raises(EnvironmentFault, match="cannot be written"):
         Journal(tmp_path / "no" / "journal.jsonl")
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-def test_lines_wait_until_a_full_disk_has_room_again(path):
+def test_lines_wait_until_a_full_disk_has_room_again(path: Path) -> None:
     journal = Journal(path)
     real, full = os.dup(journal._file), os.open("/dev/full", os.O_WRONLY)
     os.dup2(full, journal._file)
@@ -167,11 +174,11 @@ def test_lines_wait_until_a_full_disk_has_room_again(path):
 
 
 @given(room=st.lists(st.integers(1, 60), max_size=6))
-def test_a_disk_that_takes_parts_of_lines_tears_none(tmp_path_factory, room):
+def test_a_disk_that_takes_parts_of_lines_tears_none(tmp_path_factory: pytest.TempPathFactory, room: list[int]) -> None:
     path = tmp_path_factory.mktemp("journal") / "journal.jsonl"
     write = os.write
 
-    def scant(file, data):
+    def scant(file: int, data: bytes) -> int:
         if not room:
             return write(file, data)
         if (some := room.pop()) % 3 == 0:

@@ -80,7 +80,7 @@ def elsewhere(folder: Path, **changes: object) -> None:
     (folder / LEASE).write_text(json.dumps({**content, "machine": "elsewhere", "token": "x", **changes}))
 
 
-def test_a_silent_holder_on_another_machine_is_replaced_and_a_beating_one_is_not(
+def test_a_holder_on_another_machine_is_replaced_without_a_heartbeat_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = take(tmp_path)
@@ -95,7 +95,7 @@ def test_a_silent_holder_on_another_machine_is_replaced_and_a_beating_one_is_not
     assert (tmp_path / LEASE).exists()  # not theirs any more
 
 
-def test_a_zombie_is_told_and_can_neither_commit_nor_check_nor_release(
+def test_a_replaced_holder_is_notified_and_can_neither_commit_nor_check_nor_release(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(leases, "HEARTBEAT_SECONDS", 0.05)
@@ -162,7 +162,7 @@ def test_a_damaged_lease_holds_nobody(tmp_path: Path, content: bytes) -> None:
     take(tmp_path).release()
 
 
-def test_a_heart_beats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_heartbeat_counts_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leases, "HEARTBEAT_SECONDS", 0.02)
     lease = take(tmp_path)
     seen = set()

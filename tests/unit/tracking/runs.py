@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mlflow import MlflowClient
+
 from dual_hpc.config import load_config
 from dual_hpc.run.directory import RunDir
 from dual_hpc.tracking.mlflow_store import store_of
@@ -14,10 +16,13 @@ def make_run(store: Path, name: str, *overrides: str) -> RunDir:
     return RunDir.create(store / "runs" / name, config, code_version="abc+dirty")
 
 
-def mlflow_id(client, run: RunDir) -> str:
-    experiment = client.get_experiment_by_name("dual").experiment_id
-    (found,) = client.search_runs([experiment], filter_string=f"tags.`dual.run_id` = '{run.identity().run_id}'")
-    return found.info.run_id
+def mlflow_id(client: MlflowClient, run: RunDir) -> str:
+    experiment = client.get_experiment_by_name("dual")
+    assert experiment is not None
+    (found,) = client.search_runs(
+        [experiment.experiment_id], filter_string=f"tags.`dual.run_id` = '{run.identity().run_id}'"
+    )
+    return str(found.info.run_id)
 
 
 def history(run: RunDir, key: str) -> list[tuple[int, float, int]]:

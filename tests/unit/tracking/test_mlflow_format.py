@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -22,24 +24,24 @@ from dual_hpc.tracking.mlflow_format import flatten, jobs_of, mlflow_name, repor
         ([("start", None), ("end", "failed")], "FAILED"),
     ],
 )
-def test_the_last_job_decides_the_status(segments, status):
+def test_the_last_job_decides_the_status(segments: list[tuple[Any, str | None]], status: str) -> None:
     assert status_of([Segment(event=event, job_id="1", reason=reason) for event, reason in segments]) == status
 
 
 @given(st.text(min_size=1))
-def test_any_mlflow_name_becomes_one_that_mlflow_takes(name):
+def test_any_mlflow_name_becomes_one_that_mlflow_takes(name: str) -> None:
     from mlflow.utils.validation import _validate_metric_name
 
     _validate_metric_name(mlflow_name(name))
 
 
-def test_parameters_are_flat_and_short(tmp_path):
+def test_parameters_are_flat_and_short(tmp_path: Path) -> None:
     flat = flatten(load_config("demo", [f"store={tmp_path}"]).model_dump(mode="json"))
     assert flat["data.protocol"].startswith("iemocap") and flat["optim.betas"].startswith("[")
     assert all(len(value) <= 6000 for value in flat.values())
 
 
-def test_the_jobs_of_a_run_are_named_once_and_of_very_many_the_latest():
+def test_the_jobs_of_a_run_are_named_once_and_of_very_many_the_latest() -> None:
     segments = [Segment(event=event, job_id=str(n)) for n in range(2000) for event in ("start", "end")]
     assert jobs_of(segments[:4]) == "0,1"
     assert jobs_of(segments).endswith(",1998,1999") and len(jobs_of(segments)) < 8000
@@ -57,5 +59,5 @@ JSON = st.recursive(
     | JSON.map(lambda rows: json.dumps(rows).encode())
     | JSON.map(lambda rows: json.dumps({"subsets": {"av": rows}, "text_reliance": rows}).encode())
 )
-def test_any_file_among_the_reports_has_scores_or_none(content):
+def test_any_file_among_the_reports_has_scores_or_none(content: bytes) -> None:
     assert all(isinstance(value, float) for value in report_metrics("x", content).values())

@@ -55,7 +55,7 @@ def test_a_batch_made_from_the_signature_is_answered(which: str, request: pytest
     np.testing.assert_allclose(answer.sum(1), 1, rtol=1e-5)
 
 
-def test_the_best_export_of_a_finished_run_becomes_an_mlflow_model_that_answers(store, saved_model):
+def test_the_best_export_of_a_finished_run_becomes_an_mlflow_model_that_answers(store: Path, saved_model: Path) -> None:
     import mlflow
 
     run = make_run(store, "model-1.5")
@@ -71,9 +71,9 @@ def test_the_best_export_of_a_finished_run_becomes_an_mlflow_model_that_answers(
         (logged,) = client.search_logged_models([found.info.experiment_id])
         assert found.info.status == "FINISHED"
         assert found.info.end_time == int((run.identity().created + 60) * 1000)
-        assert [(one.model_id, one.step) for one in client.get_run(run_id).outputs.model_outputs] == [
-            (logged.model_id, 57)
-        ]
+        outputs = client.get_run(run_id).outputs
+        assert outputs is not None
+        assert [(one.model_id, one.step) for one in outputs.model_outputs] == [(logged.model_id, 57)]
     assert logged.name == "model-1_5"
     before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(store_uri)

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ from tests.unit.tracking.runs import history, make_run
 pytestmark = pytest.mark.slow
 
 
-def test_a_store_whose_making_was_cut_short_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_whose_creation_was_killed_is_created_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(f"sqlite:///{tmp_path}/mlflow.db", tmp_path / "mlflow.db")
 
     def killed(source: Path, target: Path) -> None:
@@ -49,7 +50,7 @@ def test_the_newest_run_says_which_experiment_to_show(tmp_path: Path) -> None:
     assert newest_experiment(tmp_path / "torn.db") is None
 
 
-def test_processes_that_create_the_store_at_once_do_not_break_it(tmp_path):
+def test_processes_that_create_the_store_at_once_do_not_break_it(tmp_path: Path) -> None:
     runs = [make_run(tmp_path, f"r{n}") for n in range(2)]
     for run in runs:
         with Journal(run.journal) as journal:
@@ -64,13 +65,13 @@ def test_processes_that_create_the_store_at_once_do_not_break_it(tmp_path):
     assert [history(run, "loss") for run in runs] == [[(1, 1.0, 7)]] * 2
 
 
-def test_a_store_kept_by_another_writer_is_given_up_after_a_while(store):
+def test_a_store_kept_by_another_writer_is_given_up_after_a_while(store: Path) -> None:
     held = store_of(make_run(store, "held").config())
     with held.client(), pytest.raises(EnvironmentFault, match="has kept the lock"), held.client(timeout=0.2):
         pass
 
 
-def test_two_writers_of_one_run_take_turns_at_a_server_as_well(store):
+def test_two_writers_of_one_run_take_turns_at_a_server_as_well(store: Path) -> None:
     server = store_of(make_run(store, "turns", "tracking.uri=http://127.0.0.1:9").config())
     one, other = make_run(store, "one"), make_run(store, "other")
     refused = pytest.raises(EnvironmentFault, match="has kept the lock")
@@ -78,7 +79,7 @@ def test_two_writers_of_one_run_take_turns_at_a_server_as_well(store):
         pass
 
 
-def test_an_experiment_that_another_job_creates_at_the_same_moment_is_found(store):
+def test_an_experiment_that_another_job_creates_at_the_same_moment_is_found(store: Path) -> None:
     from mlflow import MlflowClient
 
     class Late(MlflowClient):
@@ -86,11 +87,11 @@ def test_an_experiment_that_another_job_creates_at_the_same_moment_is_found(stor
 
         failed = False
 
-        def create_experiment(self, *args, **options):
+        def create_experiment(self, *args: Any, **options: Any) -> Any:
             self.failed = True
             return super().create_experiment(*args, **options)
 
-        def get_experiment_by_name(self, name):
+        def get_experiment_by_name(self, name: str) -> Any:
             return super().get_experiment_by_name(name) if self.failed else None
 
     ours = store_of(make_run(store, "first").config())
@@ -100,13 +101,15 @@ def test_an_experiment_that_another_job_creates_at_the_same_moment_is_found(stor
 
 
 @pytest.mark.parametrize("uri", ["file:///tmp/mlruns", "databricks", "mlruns"])
-def test_a_store_that_mlflow_no_longer_offers_is_refused_by_setting(tmp_path, uri):
+def test_a_store_that_mlflow_no_longer_offers_is_refused_by_setting(tmp_path: Path, uri: str) -> None:
     with pytest.raises(UserError, match=r"tracking\.uri"):
         store_of(load_config("demo", [f"store={tmp_path}", f"tracking.uri={uri}"]))
 
 
 @pytest.mark.parametrize(("folder", "uri"), [("a?b", ""), ("a%20b", ""), ("a", "sqlite:///x.db?timeout=9")])
-def test_a_path_that_an_address_cannot_hold_is_refused_before_another_file_is_written(tmp_path, folder, uri):
+def test_a_path_that_an_address_cannot_hold_is_refused_before_another_file_is_written(
+    tmp_path: Path, folder: str, uri: str
+) -> None:
     config = load_config("demo", [f"store={tmp_path / folder}", f"tracking.uri={uri!r}"])
     with pytest.raises(UserError, match=r"path with \? or %"):
         store_of(config)

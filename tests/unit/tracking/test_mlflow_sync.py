@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 
 import pytest
 
@@ -17,7 +18,7 @@ from tests.unit.tracking.runs import history, make_run, mlflow_id
 pytestmark = pytest.mark.slow
 
 
-def test_a_run_is_one_mlflow_run_however_often_it_is_synced(store):
+def test_a_run_is_one_mlflow_run_however_often_it_is_synced(store: Path) -> None:
     run = make_run(store, "often")
     with Journal(run.journal) as journal:
         for step in range(5):
@@ -42,7 +43,7 @@ def test_a_run_is_one_mlflow_run_however_often_it_is_synced(store):
     assert found.info.status == "RUNNING"
 
 
-def test_a_sync_that_lost_its_cursor_adds_nothing(store):
+def test_a_sync_that_lost_its_cursor_adds_nothing(store: Path) -> None:
     run = make_run(store, "cursor")
     with Journal(run.journal) as journal:
         journal.metrics(1, {"loss": 1.0, "odd": math.nan}, time_ms=7)
@@ -54,7 +55,7 @@ def test_a_sync_that_lost_its_cursor_adds_nothing(store):
     assert len(history(run, "odd")) == 1
 
 
-def test_a_journal_that_lost_its_end_with_a_node_is_sent_again(store):
+def test_a_journal_that_lost_its_end_with_a_node_is_sent_again(store: Path) -> None:
     run = make_run(store, "shrunk")
     with Journal(run.journal) as journal:
         for step in range(6):
@@ -73,7 +74,7 @@ def test_a_journal_that_lost_its_end_with_a_node_is_sent_again(store):
     }
 
 
-def test_many_small_syncs_leave_what_one_late_sync_leaves(store):
+def test_many_small_syncs_leave_what_one_late_sync_leaves(store: Path) -> None:
     live, late = make_run(store, "piecewise"), make_run(store, "at-once")
     lines = [(step % 4, {"loss": float(step), "odd": math.nan if step % 3 else step / 7}) for step in range(9)]
     for number, (step, values) in enumerate(lines):  # every third is synced: a sync may bring several lines
@@ -88,7 +89,9 @@ def test_many_small_syncs_leave_what_one_late_sync_leaves(store):
         assert str(sorted(history(live, key), key=str)) == str(sorted(history(late, key), key=str))
 
 
-def test_parameters_that_a_killed_sync_did_not_send_are_sent_by_the_next(store, monkeypatch):
+def test_parameters_that_a_killed_sync_did_not_send_are_sent_by_the_next(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = make_run(store, "killed")
     from mlflow import MlflowClient
 
@@ -101,14 +104,14 @@ def test_parameters_that_a_killed_sync_did_not_send_are_sent_by_the_next(store, 
         assert client.get_run(run_id).data.params["name"] == "killed"
 
 
-def test_what_a_free_section_holds_becomes_parameters_that_mlflow_takes(store):
+def test_what_a_free_section_holds_becomes_parameters_that_mlflow_takes(store: Path) -> None:
     run = make_run(store, "free", 'model.audio.config={"a b!": 1, ' + "k" * 300 + ": 2}")
     run_id = sync(run, artifacts=False)
     with store_of(run.config()).client() as client:
         assert client.get_run(run_id).data.params["model.audio.config.a b_"] == "1"
 
 
-def test_a_run_stays_one_run_when_its_experiment_gets_another_name(store):
+def test_a_run_stays_one_run_when_its_experiment_gets_another_name(store: Path) -> None:
     run = make_run(store, "renamed", "tracking.experiment=draft")
     run_id = sync(run, artifacts=False)
     with Journal(run.journal) as journal:
@@ -121,7 +124,7 @@ def test_a_run_stays_one_run_when_its_experiment_gets_another_name(store):
         assert client.get_run(run_id).data.metrics == {"loss": 1.0}
 
 
-def test_a_run_of_a_deleted_experiment_is_neither_written_nor_made_anew(store):
+def test_a_run_of_a_deleted_experiment_is_neither_written_nor_created_again(store: Path) -> None:
     run = make_run(store, "deleted", "tracking.experiment=bin")
     run_id = sync(run, artifacts=False)
     with store_of(run.config()).client() as client:
@@ -134,7 +137,7 @@ def test_a_run_of_a_deleted_experiment_is_neither_written_nor_made_anew(store):
     assert sync(run, artifacts=False) == run_id
 
 
-def test_a_cursor_that_somebody_has_edited_costs_a_repetition(store):
+def test_a_cursor_that_somebody_has_edited_costs_a_repetition(store: Path) -> None:
     run = make_run(store, "edited")
     with Journal(run.journal) as journal:
         journal.metrics(1, {"loss": 1.0}, time_ms=7)
@@ -146,7 +149,7 @@ def test_a_cursor_that_somebody_has_edited_costs_a_repetition(store):
     assert history(run, "loss") == [(1, 1.0, 7)]
 
 
-def test_the_best_score_stands_beside_the_last_one(store):
+def test_the_best_score_is_a_metric_of_its_own(store: Path) -> None:
     run = make_run(store, "chosen")
     with Journal(run.journal) as journal:
         for step, score, best in ((1, 0.5, True), (2, 0.75, True), (3, 0.25, False), (2, 0.75, True)):
@@ -160,7 +163,7 @@ def test_the_best_score_stands_beside_the_last_one(store):
     assert [(step, value) for step, value, _ in history(run, "best/av/ua")] == [(1, 0.5), (2, 0.75)]
 
 
-def test_the_scores_of_a_report_become_metrics_once(store):
+def test_the_scores_of_a_report_become_metrics_once(store: Path) -> None:
     run = make_run(store, "scored")
     report = {"subsets": {"av": {"count": 9, "ua": 0.5, "confusion": [[1]]}}, "text_reliance": {"ua": 0.125}}
     (run.reports / "test_best.json").write_text(json.dumps(report))
@@ -173,7 +176,7 @@ def test_the_scores_of_a_report_become_metrics_once(store):
     assert history(run, "test_best/av/count") == []
 
 
-def test_a_run_is_described_by_its_test_until_somebody_writes_another_description(store):
+def test_a_run_is_described_by_its_test_until_somebody_writes_another_description(store: Path) -> None:
     run = make_run(store, "described")
 
     def described() -> str:

@@ -8,6 +8,8 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
 from dual_hpc.run.directory import RunDir, Segment
 from dual_hpc.run.journal import Journal
 from dual_hpc.tracking import synchroniser as module
@@ -16,7 +18,9 @@ from dual_hpc.tracking.synchroniser import Synchroniser
 from tests.unit.tracking.runs import history, make_run
 
 
-def test_an_unreachable_server_costs_one_warning_and_a_later_sync_repairs_it(store, caplog):
+def test_an_unreachable_server_costs_one_warning_and_a_later_sync_repairs_it(
+    store: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     run = make_run(store, "away", "tracking.uri=http://127.0.0.1:9")
     with Journal(run.journal) as journal:
         journal.metrics(1, {"loss": 1.0}, time_ms=7)
@@ -31,7 +35,9 @@ def test_an_unreachable_server_costs_one_warning_and_a_later_sync_repairs_it(sto
     assert history(run, "loss") == [(1, 1.0, 7)]
 
 
-def test_a_server_that_never_answers_does_not_keep_a_stopped_job(store, monkeypatch, caplog):
+def test_a_server_that_never_answers_does_not_keep_a_stopped_job(
+    store: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:  # takes connections, and says nothing
         run = make_run(store, "mute", f"tracking.uri=http://127.0.0.1:{mute.getsockname()[1]}")
         monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "3600")
@@ -43,7 +49,7 @@ def test_a_server_that_never_answers_does_not_keep_a_stopped_job(store, monkeypa
     assert "a sync hangs" in caplog.text
 
 
-def test_the_last_sync_of_a_stopped_job_is_given_up_as_well(store, monkeypatch):
+def test_the_last_sync_of_a_stopped_job_is_given_up_as_well(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = make_run(store, "mute-later")
     begun, over = threading.Event(), threading.Event()
 
@@ -60,7 +66,7 @@ def test_the_last_sync_of_a_stopped_job_is_given_up_as_well(store, monkeypatch):
     over.set()
 
 
-def test_the_background_thread_follows_the_journal(store):
+def test_the_background_thread_follows_the_journal(store: Path) -> None:
     run = make_run(store, "live")
     synchroniser = Synchroniser(run, interval=0.05).start()
     with Journal(run.journal) as journal:

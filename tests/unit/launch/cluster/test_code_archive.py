@@ -106,7 +106,7 @@ def test_clean_refuses_changed_and_new_files(tree: Path) -> None:
         refuse_changes(tree)
 
 
-def test_code_outside_a_repository_is_packed_as_it_stands(tmp_path: Path) -> None:
+def test_code_outside_a_repository_is_packed_as_it_is(tmp_path: Path) -> None:
     root = tmp_path / "installed"
     (root / "launch" / "__pycache__").mkdir(parents=True)
     (root / "launch" / "__init__.py").write_text("WORD = 'installed'\n")

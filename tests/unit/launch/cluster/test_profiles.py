@@ -46,13 +46,13 @@ def test_a_broken_profile_is_one_line(content: bytes, said: str, tmp_path: Path)
     assert "\n" not in str(caught.value)
 
 
-def test_a_folder_is_no_profile(tmp_path: Path) -> None:
+def test_a_folder_is_not_a_profile(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").mkdir()
     with pytest.raises(UserError, match="Is a directory"):
         load_profile(str(tmp_path / "mine.yaml"))
 
 
-def test_a_misspelt_profile_is_told_the_nearest() -> None:
+def test_an_unknown_profile_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(UserError, match="did you mean jean-zay-a100"):
         load_profile("jean-zay-a10")
 
@@ -68,7 +68,7 @@ def test_a_file_of_ones_own_is_found_from_everywhere(tmp_path: Path, monkeypatch
     assert profile_path("dev") is None
 
 
-def test_a_further_option_is_a_flag_a_number_or_a_word(tmp_path: Path) -> None:
+def test_an_extra_option_is_a_flag_a_number_or_a_text(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text('extra: {exclusive: true, contiguous: false, nice: 5, mail-type: END, comment: "a b"}')
     lines = sbatch_text(load_profile(str(path)), LaunchConfig(), Path("/run"), "python").splitlines()

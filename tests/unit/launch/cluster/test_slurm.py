@@ -100,6 +100,6 @@ def test_a_slurm_that_does_not_answer_is_not_pressed() -> None:
     assert slurm.jobs(["7"])["7"].state == "PENDING"
 
 
-def test_no_jobs_are_no_question() -> None:
+def test_slurm_is_not_asked_about_no_jobs() -> None:
     asked = Asked()
     assert Scheduler(0, asked).jobs([]) == {} and asked.commands == []

@@ -15,7 +15,7 @@ from launch.job.preflight import BadNode, affinity, check_node, shared_memory
 from launch.records.failures import Failure, root_cause
 
 
-def test_a_good_node_passes_and_nothing_is_left_behind(tmp_path: Path) -> None:
+def test_a_good_node_passes_and_no_file_is_left(tmp_path: Path) -> None:
     (tmp_path / "logs").mkdir()
     check_node(tmp_path, wants_gpu=False, cores=1)
     assert list((tmp_path / "logs").iterdir()) == []
@@ -26,7 +26,7 @@ def test_a_store_that_cannot_be_written_is_the_nodes(tmp_path: Path) -> None:
         check_node(tmp_path / "not mounted", wants_gpu=False, cores=None)
 
 
-def test_a_full_store_is_no_nodes_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_store_is_not_a_bad_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "logs").mkdir()
     monkeypatch.setattr(preflight, "STORE_BYTES", 1 << 60)
     with pytest.raises(EnvironmentFault, match="are free") as caught:

@@ -120,7 +120,7 @@ def test_the_total_hours_bound_the_continuations(hours: float, total: float | No
     assert continuations_allowed(LaunchConfig(hours=hours, total_hours=total)) == most
 
 
-def test_the_words_of_scontrol_are_understood() -> None:
+def test_scontrol_is_parsed() -> None:
     text = (
         "JobId=7 JobName=a b=c JobState=RUNNING Reason=None Dependency=(null) Restarts=2 RunTime=00:00:10 "
         "EndTime=2026-01-01T00:01:00 PreemptTime=2026-01-01T00:00:10 NodeList=n[1-2]\n"
