@@ -147,7 +147,7 @@ def test_a_continued_run_goes_on_counting_its_bad_samples(
     start_ranks("train", 2, run.path, "signal:4", DIES="1").check()  # an epoch is two steps
     start_ranks("train", 1, run.path).check()
     history = read(run.journal)
-    met = [entry.step for entry in history if entry.event == "bad_samples"]
+    met = [entry.step or 0 for entry in history if entry.event == "bad_samples"]
     assert met and max(met) <= 2 and run.segments()[-1].reason == "finished"
     newest = run.checkpoints / step_folder(select.steps(run.checkpoints)[-1])
     state = load(newest).state["bad_samples"]

@@ -29,7 +29,7 @@ def main(folder: str, out: str, steps: str, limit: str, kill: str = "") -> None:
     )
     batches = iter(loader)
     for step in range(int(steps)):
-        rows = []
+        rows: list[tuple[str, float, float]] = []
         for micro in next(batches):
             sums = micro["waveform"].double().abs().sum(1) + micro["frames"].double().sum((1, 2, 3, 4))
             rows += zip(micro["keys"], sums.tolist(), micro["valid"].tolist(), strict=True)

@@ -97,8 +97,8 @@ def gone(root: Path, stage: int, precision: str, world: World) -> object:
     session.run(2)
     real, away = commit.failpoint, root / "away"
 
-    def vanish(point: str) -> None:
-        if point == "made" and world.rank == 0:
+    def vanish(name: str) -> None:
+        if name == "made" and world.rank == 0:
             os.rename(root / "checkpoints", away)
 
     commit.failpoint = vanish
@@ -137,14 +137,14 @@ def train(folder: Path) -> None:
                 batch["waveform"] = batch["waveform"] * float("inf")
         return real(engine, batches, *rest)
 
-    def failpoint(point: str) -> None:
+    def failpoint(name: str) -> None:
         nonlocal saves
-        saves += point == "made"
+        saves += name == "made"
         if saves >= full_at:
             resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, resource.RLIM_INFINITY))
 
     commit.failpoint = failpoint
-    session.seed_everything, session.train_step = seeding, stepping
+    session.seed_everything, session.train_step = seeding, stepping  # type: ignore[assignment]
     try:
         print(loop.train(folder))
     except DualError as error:

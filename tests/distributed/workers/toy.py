@@ -35,6 +35,7 @@ class Toy(nn.Module):
         self.audio_encoder = nn.Linear(8, 16)
         self.norm = nn.LayerNorm(16)
         self.out = nn.Linear(16, 1)
+        self.shift: torch.Tensor
         self.register_buffer("shift", torch.full((6,), 0.5))
 
     def forward(self, waveform: torch.Tensor, labels: torch.Tensor, durations: torch.Tensor) -> SimpleNamespace:

@@ -41,7 +41,7 @@ def die_at(point: str) -> None:
             passed(name)
             seed(parts)  # type: ignore[arg-type]
 
-        session.seed_everything = seeding  # type: ignore[assignment]
+        session.seed_everything = seeding
     elif name == "validating":
         batches = EvalLoader.__iter__
 
@@ -51,7 +51,7 @@ def die_at(point: str) -> None:
 
         EvalLoader.__iter__ = validating  # type: ignore[method-assign]
     else:
-        commit.failpoint = passed
+        commit.failpoint = passed  # type: ignore[assignment]
 
 
 def note_samples(file: Path) -> None:

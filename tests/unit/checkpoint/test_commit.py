@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -76,7 +77,7 @@ def save(root: Path, step: int, group: Any, content: bytes | None = None) -> Pat
 
 def test_what_three_ranks_save_is_verified_and_selected(tmp_path: Path) -> None:
     for step in (3, 12):
-        assert together(3, lambda group, step=step: save(tmp_path, step, group)) == [tmp_path / f"step_{step:08d}"] * 3
+        assert together(3, partial(save, tmp_path, step)) == [tmp_path / f"step_{step:08d}"] * 3
     manifest = load(tmp_path / "step_00000012")
     assert manifest.world_size == 3 and sorted(manifest.files) == [f"deepspeed/rank{n}.pt" for n in range(3)]
     choices = together(3, lambda group: select.latest_verified(tmp_path, group))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +13,7 @@ from dual_hpc.checkpoint.export import publish
 from dual_hpc.errors import EnvironmentFault
 
 
-def writing(text: str) -> object:
+def writing(text: str) -> Callable[[Path], Any]:
     return lambda folder: (folder / "model").write_text(text)
 
 

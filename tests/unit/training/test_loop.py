@@ -31,6 +31,7 @@ class Job:
         self.session = make_session(run, loader, **parts)
         self.engine: Any = self.session.engine
         self.loader: Any = self.session.loader
+        self.validation_loader: Any = self.session.validation_loader
         self.stop = StopRequests(self.flag, run.path, 0, environ or {}, margin=60)
         self.watchdog: Any = Watchdog()
 
@@ -76,7 +77,7 @@ def test_a_run_trains_all_steps_saves_the_last_and_exports_it(run: RunDir) -> No
     assert {name: value.flatten().tolist() for name, value in last.items()} == job.engine.weights()
     assert (run.exports / "best").is_dir() and [step for step, _ in events(run, "end")] == [STEPS]
     assert run.segments()[-1].reason == FINISHED
-    assert job.loader.closed and job.session.validation_loader.closed
+    assert job.loader.closed and job.validation_loader.closed
 
 
 def test_the_watchdog_is_restarted_before_every_step_and_after_it(run: RunDir) -> None:

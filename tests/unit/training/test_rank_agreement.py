@@ -38,7 +38,7 @@ def test_equal_ranks_start() -> None:
 @pytest.mark.parametrize("what", ["code", "configuration", "initial_weights"])
 def test_a_rank_that_differs_is_named_with_what_differs(what: str) -> None:
     with pytest.raises(EnvironmentFault, match=rf"rank\(s\) 1 start with different {what.replace('_', ' ')}"):
-        check(**{what: "other"})
+        check(None, **{what: "other"})
 
 
 def test_ranks_also_agree_on_what_decides_no_result() -> None:
