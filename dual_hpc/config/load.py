@@ -15,6 +15,7 @@ from dual_hpc.config.schema import RunConfig
 from dual_hpc.config.validation_errors import explain
 from dual_hpc.config.yaml_text import read_yaml, write_yaml
 from dual_hpc.errors import UserError
+from dual_hpc.modality import Modality
 
 PRESETS = Path(__file__).parent / "presets"
 
@@ -44,7 +45,7 @@ def load_config(source: str | Path | None = None, overrides: Iterable[str] = ())
     config = validate(tree)
     config.data.shards = [expand(folder, "data.shards") for folder in config.data.shards]
     config.store = expand(config.store, "store") if config.store else str(default_store())
-    for name in ("audio", "video", "text"):
+    for name in Modality:
         encoder = getattr(config.model, name)
         if encoder.path:
             encoder.path = expand(encoder.path, f"model.{name}.path")

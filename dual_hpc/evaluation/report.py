@@ -12,6 +12,7 @@ from dual_hpc.evaluation.figures import confusion_figure
 from dual_hpc.evaluation.metrics import HEADLINE, METRICS, Scores
 from dual_hpc.evaluation.result import EvaluationResult, SubsetResult
 from dual_hpc.evaluation.tables import percent, subset_name, table
+from dual_hpc.modality import ALL_MODALITIES, Modality
 
 _FEW = 10  # dialogues, or utterances of a speaker, below which a number promises too much
 
@@ -81,7 +82,7 @@ def _notes(result: EvaluationResult) -> list[str]:
     if result.about["dialogues"] < _FEW:
         count = "one dialogue" if result.about["dialogues"] == 1 else f"{result.about['dialogues']} dialogues"
         lines += [f"With {count} these intervals are too narrow to rely on.", ""]
-    if unread := [name for name in "avt" if name not in result.about.get("reads", "avt")]:
+    if unread := [m.letter for m in Modality if m.letter not in result.about.get("reads", ALL_MODALITIES)]:
         lines += [f"This model was made without {subset_name(''.join(unread))}.", ""]
     if result.absent:
         names = ", ".join(result.classes[c] for c in result.absent)

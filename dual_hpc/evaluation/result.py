@@ -14,6 +14,7 @@ from dual_hpc.evaluation.metrics import Scores, bootstrap
 from dual_hpc.evaluation.perturbations.suite import Robustness
 from dual_hpc.evaluation.predictions import Predictions
 from dual_hpc.evaluation.protocols import dialogue_of
+from dual_hpc.modality import ALL_MODALITIES
 
 LEVEL = 0.95
 STYLES = {"scripted": True, "improvised": False}
@@ -78,7 +79,7 @@ class EvaluationResult:
     def text_reliance(self) -> Mapping[str, float] | None:
         """Scores with text minus scores without, from the same weights; None if one of the two was not
         evaluated, or the model reads no text."""
-        if "av" not in self.subsets or "avt" not in self.subsets or "t" not in self.about.get("reads", "avt"):
+        if "av" not in self.subsets or "avt" not in self.subsets or "t" not in self.about.get("reads", ALL_MODALITIES):
             return None
         without, with_text = (self.subsets[name].scores.values for name in ("av", "avt"))
         return {name: with_text[name] - without[name] for name in without}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-_MODALITIES = {"a": "A", "v": "V", "t": "T"}
+from dual_hpc.modality import parse_subset
 
 
 def subset_name(subset: str) -> str:
     """ "avt" -> "{A,V,T}"."""
-    return "{" + ",".join(_MODALITIES[m] for m in "avt" if m in subset) + "}"
+    return "{" + ",".join(modality.letter.upper() for modality in parse_subset(subset)) + "}"
 
 
 def percent(value: float) -> str:

@@ -2,20 +2,8 @@
 
 from __future__ import annotations
 
-MEDIA_INPUTS = (
-    "waveform",
-    "waveform_lengths",
-    "frames",
-    "frame_lengths",
-    "input_ids",
-    "attention_mask",
-)
-FEATURE_INPUTS = (
-    "audio",
-    "audio_lengths",
-    "video",
-    "video_lengths",
-    "text",
-    "text_lengths",
-)
+from dual_hpc.modality import Modality
+
+MEDIA_INPUTS = tuple(key for modality in Modality for key in (modality.raw_key, modality.raw_length_key))
+FEATURE_INPUTS = tuple(key for modality in Modality for key in (modality.feature_key, modality.feature_length_key))
 INPUTS = (*MEDIA_INPUTS, *FEATURE_INPUTS, "durations")

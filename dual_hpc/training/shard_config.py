@@ -6,8 +6,7 @@ from dual_hpc.config import RunConfig
 from dual_hpc.data.dataset import ShardDataset
 from dual_hpc.data.features import feature_source
 from dual_hpc.errors import UserError
-
-MODALITIES = ("audio", "video", "text")
+from dual_hpc.modality import Modality
 
 
 def config_for_shards(config: RunConfig, shard_set: ShardDataset) -> RunConfig:
@@ -20,7 +19,7 @@ def config_for_shards(config: RunConfig, shard_set: ShardDataset) -> RunConfig:
         UserError: encoders of the kind `features` for media, a modality in use without features, or features that
             were made differently.
     """
-    used = [name for name in MODALITIES if getattr(config.model, f"use_{name}")]
+    used = [str(modality) for modality in Modality if getattr(config.model, f"use_{modality}")]
     source = feature_source(shard_set)
     if source is None:
         if stored := [name for name in used if getattr(config.model, name).kind == "features"]:

@@ -13,6 +13,7 @@ from dual_hpc.config import load_config
 from dual_hpc.config.schema import RunConfig
 from dual_hpc.data.format.index import INDEX_NAME
 from dual_hpc.errors import UserError
+from dual_hpc.modality import Modality
 from launch.cluster.code_archive import code_files, code_version, write_archive
 from launch.cluster.profiles import Profile
 from launch.cluster.request import check, check_array, cpus_per_rank
@@ -110,7 +111,7 @@ def _check_shards(folders: Sequence[str | Path]) -> None:
 
 def _check_pretrained(config: RunConfig) -> None:
     check_encoders(config)
-    for name in ("audio", "video", "text"):
+    for name in Modality:
         if getattr(config.model, f"use_{name}") and getattr(config.model, name).path is None:
             raise UserError(
                 f"model.{name}.path is not set: only a pretrained encoder has something to extract; name its folder, "

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dual_hpc.evaluation.metrics import METRICS, Metric
+from dual_hpc.evaluation.tables import subset_name
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.journal import read
 from launch.cluster.slurm import Scheduler
@@ -20,7 +21,7 @@ from launch.sweeps.grid import SweepDir, experiment
 from launch.sweeps.status import member_summaries
 
 VALIDATION = "validation"
-SUBSETS = {"av": "{A,V}", "avt": "{A,V,T}"}
+SUBSETS = {subset: subset_name(subset) for subset in ("av", "avt")}
 UNSCORED = "not evaluated"
 REPORT = "test_best.json"  # what `dual-hpc evaluate RUN` writes
 

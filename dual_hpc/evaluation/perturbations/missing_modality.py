@@ -10,11 +10,18 @@ import numpy as np
 from dual_hpc.evaluation.perturbations.perturbation import Perturbation
 from dual_hpc.evaluation.perturbations.rng import rng_for
 from dual_hpc.evaluation.predictions import Predictions
+from dual_hpc.modality import Modality
 
 _SHARES = tuple(float(share) for share in range(10, 101, 10))
 MISSING_MODALITY = tuple(
-    Perturbation(f"{name} missing", letter, "% of the utterances", _SHARES, subsets)
-    for letter, name, subsets in (("a", "audio", ("av", "avt")), ("v", "video", ("av", "avt")), ("t", "text", ("avt",)))
+    Perturbation(
+        f"{modality} missing",
+        modality.letter,
+        "% of the utterances",
+        _SHARES,
+        tuple(subset for subset in ("av", "avt") if modality.letter in subset),
+    )
+    for modality in Modality
 )
 
 
