@@ -7,7 +7,7 @@ What a script or a notebook needs is here, and is loaded when it is first used: 
     dual_hpc.pack("manifest", "clips.csv", "shards/clips")
     config = dual_hpc.load_config("demo", ["data.protocol=all", "data.shards=[shards/clips]"])
     run = dual_hpc.train(config)
-    print(dual_hpc.evaluate(run).subsets["av"])
+    print(dual_hpc.evaluate(run).subsets["av"].scores.values)
     print(dual_hpc.Predictor.from_pretrained(run.exports / "best").predict("clip.mp4", text="I am fine."))
 
 The rooms, in the order data passes through them: ``data`` reads shards, ``model`` is DUAL (its fused operations in

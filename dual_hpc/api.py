@@ -127,7 +127,7 @@ def evaluate(
 
     Example:
         >>> result = evaluate("first")  # doctest: +SKIP
-        >>> result.subsets["av"].ua, result.baselines["majority"].ua  # doctest: +SKIP
+        >>> result.subsets["av"].scores.values["ua"], result.baselines["majority"].ua  # doctest: +SKIP
         (0.61, 0.25)
 
     Args:
