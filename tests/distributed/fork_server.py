@@ -27,7 +27,7 @@ from typing import Any
 
 # What a rank would import, also late: DeepSpeed looks at Muon, whose module brings torch's compiler.
 IMPORTS = (
-    *("dual_hpc.training.loop", "dual_hpc.training.session", "dual_hpc.training.step", "dual_hpc.training.optimizer"),
+    *("dual_hpc.training.loop", "dual_hpc.training.build", "dual_hpc.model.build", "dual_hpc.model.saved"),
     *("av", "decord", "soundfile", "transformers.models.bert.modeling_bert", "deepspeed.module_inject.auto_ep_layer"),
     *("deepspeed.runtime.zero.muon.muon_optimizer", "deepspeed.runtime.superoffload.superoffload_stage3", "setuptools"),
 )
