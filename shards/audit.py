@@ -31,7 +31,7 @@ _GRID = (12, 16)  # cells of a half: small enough that a mouth fills some
 _SIDES = ("left", "right")
 _TURNS = 6  # of each actor, per dialogue
 _SECONDS = 8.0  # of each turn
-_CERTAIN = 0.01  # two-sided p below which the votes count as an answer
+_CERTAIN = 0.01  # two-sided p below which the votes decide
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Vote:
 
     @property
     def named_side(self) -> str:
-        """Where the named actor stands, as far as this dialogue tells."""
+        """The half that shows the actor whom the recording's name names, according to this dialogue."""
         return "left" if self.left > self.right else "right"
 
 
@@ -69,7 +69,7 @@ class Audit:
 
     @property
     def named_side(self) -> str | None:
-        """left or right; None where the votes do not tell."""
+        """left or right; None where the votes do not decide."""
         if self.p > _CERTAIN:
             return None
         return "left" if self.for_left > len(self.votes) / 2 else "right"
@@ -98,7 +98,9 @@ def audit_sides(
                 unreadable.append(str(error))
         if all(moved.values()):
             left, right = (
-                livelier(*(np.mean([pair[side] for pair in moved[actor]], axis=0) for actor in ("named", "other")))
+                motion_log_ratio(
+                    *(np.mean([pair[side] for pair in moved[actor]], axis=0) for actor in ("named", "other"))
+                )
                 for side in range(2)
             )
             votes.append(Vote(name, left, right))
@@ -123,8 +125,11 @@ def choose_dialogues(utterances: Iterable[Planned], count: int) -> dict[str, lis
     return dict(found)
 
 
-def livelier(named: Cells, other: Cells) -> float:
-    """Does a half move more during the named actor's turns? Above 0 it does, by its most telling cells."""
+def motion_log_ratio(named: Cells, other: Cells) -> float:
+    """Motion of a half during the named actor's turns over that during the other's: above 0 if it moves more.
+
+    The sum of the largest and the smallest log ratio over the cells, so that a change of the whole half cancels.
+    """
     # Cells that never move would make a large ratio of two small numbers.
     floor = 0.3 * float(np.mean([named, other])) + 1e-9
     ratio = np.log((named + floor) / (other + floor))
@@ -138,7 +143,7 @@ def describe(audit: Audit) -> str:
     lines += [f"unreadable: {reason}" for reason in audit.unreadable]
     lines.append(f"left {audit.for_left}, right {len(audit.votes) - audit.for_left}, p = {audit.p:.2g}")
     if audit.named_side is None:
-        lines.append("the votes do not tell; ask more dialogues (--audit-count) or look at the pictures")
+        lines.append("the votes do not decide; use more dialogues (--audit-count) or look at the pictures")
     else:
         lines.append(f"pack with --named-side {audit.named_side}")
     return "\n".join(lines)
@@ -148,7 +153,7 @@ def audit_folder(source: Path, count: int, rows: tuple[float, float], progress: 
     """Audit a raw IEMOCAP folder.
 
     Raises:
-        UserError: the folder is no IEMOCAP.
+        UserError: the folder is not an IEMOCAP release.
     """
     from dual_hpc.progress import ProgressDisplay
 

@@ -1,4 +1,4 @@
-"""One picture of what was packed: the middle frame of samples from all over the data set."""
+"""A contact sheet: one picture with the middle frame of samples from all over the data set."""
 
 from __future__ import annotations
 

@@ -18,7 +18,12 @@ class Box:
 
 
 def speaker_side(actor: str | None, named_side: str) -> str:
-    """Half in which the speaker stands: left, right, or whole where the corpus does not split the picture."""
+    """The half that shows the speaker: left, right, or whole where the corpus does not split the picture.
+
+    Args:
+        actor: "named" if the speaker is the actor whom the recording's name names, "other" if not; None: one picture.
+        named_side: the half that shows the named actor (`PackOptions.named_side`).
+    """
     if actor is None or named_side == "whole":
         return "whole"
     return named_side if actor == "named" else {"left": "right", "right": "left"}[named_side]

@@ -32,8 +32,8 @@ def encode_flac(wave: NDArray[np.float32]) -> bytes:
 def constant_rate(pictures: Iterable[tuple[float, Picture]], start: float, fps: Fraction) -> Iterator[Picture]:
     """Pictures at a constant rate: number k is the one shown at start + k / fps, so gaps repeat and excess is dropped.
 
-    A first picture that comes late is shown from the beginning, so that the rest stays beside its sound. Half a picture
-    of tolerance keeps a source of that very rate as it is, whatever its time stamps were rounded to.
+    A first picture that comes late is shown from the beginning, so that the rest stays in step with its audio. Half a
+    picture of tolerance keeps a source of that very rate as it is, whatever its time stamps were rounded to.
     """
     step, count = 1.0 / float(fps), 0
     held: Picture | None = None

@@ -1,7 +1,7 @@
 """Media shards to feature shards: what frozen encoders make of every sample, once instead of every epoch.
 
 One feature shard per media shard, in the same order, with the same metadata and transcript. Killed and started again
-it continues behind the last finished shard; array tasks share the shards as in packing.
+it continues after the last finished shard; array tasks share the shards as in packing.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from dual_hpc.errors import UserError
 from dual_hpc.progress import ProgressDisplay
 from shards.encoders import FrozenEncoders
 from shards.layout import extraction_fingerprint, share
-from shards.parts import Part, Parts, disk_faults
+from shards.pack_state import FinishedShard, PackState, report_disk_faults
 from shards.writer import Sample, ShardWriter
 
 NO_LABEL = -100
 
 
-@disk_faults()
+@report_disk_faults()
 def extract(
     source: Path,
     out: Path,
@@ -54,31 +54,35 @@ def extract(
         raise UserError(f"{source}: holds features already; give the folder of media shards")
     options = _options(shard_set.indexes[0], encoders, dtype, batch_size)
     identity = extraction_fingerprint(options)
-    parts = Parts(out)
-    parts.make_folder()
-    if (finished := parts.finished(identity)) is not None:
+    state = PackState(out)
+    state.make_folder()
+    if (finished := state.finished(identity)) is not None:
         return finished
     shards = shard_set.indexes[0].shards
     mine = share(len(shards), *array)
-    with parts.task(*array, identity, mine):
-        if (finished := parts.finished(identity)) is not None:
-            return finished  # the last of the other tasks summed up while this one began
-        pending = [number for number in mine if parts.read(number) is None]
+    with state.task(*array, identity, mine):
+        if (finished := state.finished(identity)) is not None:
+            return finished  # the last of the other tasks finalized while this one started
+        pending = [number for number in mine if state.read(number) is None]
         samples = {n: np.flatnonzero(shard_set.shard_of == n).tolist() for n in mine}
         total = sum(map(len, samples.values()))
         with ProgressDisplay("extracting", total, total - sum(len(samples[n]) for n in pending), progress) as bar:
             for number in pending:
                 _shard(shard_set, number, samples[number], out, encoders, dtype, batch_size, workers)
                 bar.advance(len(samples[number]))
-        found = [part for number in range(len(shards)) if (part := parts.read(number)) is not None]
+        found = [record for number in range(len(shards)) if (record := state.read(number)) is not None]
         if len(found) < len(shards):
             return None
-        with parts.summing_up() as mine_to_do:
-            return _sum_up(shard_set, found, {**options, "fingerprint": identity}, out, parts) if mine_to_do else None
+        with state.finalize_once() as is_finalizer:
+            return (
+                _finalize(shard_set, found, {**options, "fingerprint": identity}, out, state) if is_finalizer else None
+            )
 
 
-def _sum_up(shard_set: ShardDataset, found: list[Part], options: dict[str, str], out: Path, parts: Parts) -> ShardIndex:
-    shards = [part.shard for part in found if part.shard is not None]
+def _finalize(
+    shard_set: ShardDataset, found: list[FinishedShard], options: dict[str, str], out: Path, state: PackState
+) -> ShardIndex:
+    shards = [record.shard for record in found if record.shard is not None]
     index = ShardIndex(
         dataset_id=dataset_id(shards),
         corpus=shard_set.indexes[0].corpus,
@@ -87,7 +91,7 @@ def _sum_up(shard_set: ShardDataset, found: list[Part], options: dict[str, str],
         shards=shards,
     )
     write_index(out, index)
-    parts.remove()
+    state.remove()
     return index
 
 
@@ -114,14 +118,14 @@ def _shard(
     workers: int,
 ) -> None:
     features = _features(shard_set, samples, encoders, dtype, batch_size, workers)
-    parts = Parts(out)
-    writer = ShardWriter(out, shard_set.samples[samples[0]].shard.name, parts.temporary(number))
+    state = PackState(out)
+    writer = ShardWriter(out, shard_set.samples[samples[0]].shard.name, state.temporary(number))
     with SampleReader() as reader, writer:
         for position in samples:
             meta = shard_set.samples[position].sample.meta
             members = {**features[meta.key], **reader.read(shard_set.ref(position), {TEXT})}
             writer.add(Sample(meta, members))
-    parts.finish(number, Part(shard=writer.shard, skips=[]))
+    state.finish(number, FinishedShard(shard=writer.shard, skips=[]))
     writer.commit()
 
 

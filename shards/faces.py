@@ -22,7 +22,7 @@ Picture = NDArray[np.uint8]  # RGB [H, W, 3]
 Detector = Callable[[Picture], list[Box]]
 
 _DETECT_EVERY = 0.2  # seconds; between two looks the face stays where it was
-_HOLD = 1.0  # seconds for which a face that is no longer found is believed to be there
+_HOLD = 1.0  # seconds for which a face that is no longer found is assumed unchanged
 _MARGIN = 1.5  # side of the crop over side of the face: hair and chin belong to an expression
 _FOLLOW = 0.5  # share of a new position that is taken over, against trembling
 _SAME = 0.2  # overlap (intersection over union) above which two boxes are one face

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from dual_hpc.data.decoding.container import UnreadableMedia
 from shards.build import build_sample
-from shards.corpora.text import spoken
+from shards.corpora.text import clean_line
 from shards.layout import shard_name
 from shards.options import PackOptions
-from shards.parts import Part, Parts
+from shards.pack_state import FinishedShard, PackState
 from shards.plan import Planned, shown
 from shards.writer import ShardWriter
 
@@ -27,20 +27,20 @@ class ShardJob:
     options: PackOptions
 
 
-def pack_shard(job: ShardJob, begins: Callable[[str], None], poisonous: Collection[str] = ()) -> None:
+def pack_shard(job: ShardJob, begins: Callable[[str], None], crashing_keys: Collection[str] = ()) -> None:
     """Pack one shard and record it; unreadable utterances are left out with their reason.
 
     Args:
         begins: called with the key of each utterance before it is decoded.
         poisonous: keys whose decoding killed a worker before.
     """
-    parts = Parts(job.out)
+    state = PackState(job.out)
     skips: list[tuple[str, str]] = []
-    writer = ShardWriter(job.out, shard_name(job.number), parts.temporary(job.number))
+    writer = ShardWriter(job.out, shard_name(job.number), state.temporary(job.number))
     with writer:
         for planned in job.utterances:
             begins(planned.key)
-            if planned.key in poisonous:
+            if planned.key in crashing_keys:
                 names = dict.fromkeys(shown(s.path, job.root) for s in (planned.audio, planned.video) if s is not None)
                 skips.append((planned.key, f"{', '.join(names)}: the decoder crashed on it or never ended"))
                 continue
@@ -48,12 +48,12 @@ def pack_shard(job: ShardJob, begins: Callable[[str], None], poisonous: Collecti
                 sample = build_sample(planned, job.root, job.options)
             except UnreadableMedia as error:
                 # Reports name files as the corpus does, not as this machine does.
-                skips.append((planned.key, spoken(str(error).replace(f"{job.root}/", ""))))
+                skips.append((planned.key, clean_line(str(error).replace(f"{job.root}/", ""))))
             else:
                 writer.add(sample)
     if writer.samples:
-        parts.finish(job.number, Part(shard=writer.shard, skips=skips))
+        state.finish(job.number, FinishedShard(shard=writer.shard, skips=skips))
         writer.commit()
     else:
         writer.temporary.unlink(missing_ok=True)
-        parts.finish(job.number, Part(shard=None, skips=skips))
+        state.finish(job.number, FinishedShard(shard=None, skips=skips))

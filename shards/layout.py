@@ -51,7 +51,7 @@ def weight(utterances: Sequence[Planned]) -> float:
 
 
 def fingerprint(plan: Plan, options: PackOptions) -> str:
-    """Identity of a packing job: its options and what it will read. Sizes stand for contents."""
+    """Identity of a packing job: its options and what it will read. Sizes are taken for contents."""
     digest = hashlib.sha256(json.dumps(options.recorded()).encode())
     sizes: dict[str, int] = {}
     for planned in sorted(plan.utterances, key=lambda p: p.key):

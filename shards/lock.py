@@ -23,7 +23,7 @@ _PATIENCE = 75.0  # seconds for which a lock of another host is watched: some be
 _LONG_DEAD = 3600.0  # seconds since the last beat after which nobody needs to watch, whatever the clocks say
 
 
-class Held(UserError):
+class LockHeld(UserError):
     """Another process holds the lock."""
 
 
@@ -64,7 +64,7 @@ class Lock:
         free = try_lock(self._descriptor, self.path)
         owner = read_owner(self._descriptor)
         if not free or (owner.is_remote and _touched([self._descriptor]) is not None):
-            raise Held(_refusal(self.path, owner))
+            raise LockHeld(_refusal(self.path, owner))
 
     def _beat(self) -> None:
         while not self._stop.wait(_BEAT):
@@ -72,7 +72,7 @@ class Lock:
                 os.utime(self._descriptor)
 
 
-def first_held(paths: Iterable[Path]) -> Path | None:
+def first_held_lock(paths: Iterable[Path]) -> Path | None:
     """One of several lock files that another process holds; None if nobody holds any.
 
     Asking hinders neither a holder nor others that ask at the same time, and all are watched at once.

@@ -16,7 +16,7 @@ class PackOptions:
     max_seconds: float = 40.0  # longer media are cut here (MELD holds wrong cuts of minutes)
     crf: int = 23  # x264 quality
     audio: str = "downmix"  # or "center": the front centre channel of 5.1, where speech is
-    # IEMOCAP: the half in which the actor stands whom the recording's name names; "whole" keeps both.
+    # IEMOCAP: the half with the actor whom the recording's name names (Ses01F_...: the woman); "whole" keeps both.
     named_side: str = "left"
     picture_rows: tuple[float, float] = (0.25, 0.75)  # IEMOCAP: the letter-boxed picture, as shares of the height
     faces: bool = False  # square crops of the tracked face; the whole picture where none is found

@@ -1,4 +1,4 @@
-"""A raw corpus to a folder of shards: plan, pack what is not packed yet, sum up, write the index last."""
+"""A raw corpus to a folder of shards: plan, pack what is not packed yet, write the report, and the index last."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from shards.faces import haar_detector
 from shards.job import ShardJob
 from shards.layout import cut, fingerprint, share, shuffled, weight
 from shards.options import PackOptions
-from shards.parts import Part, Parts, disk_faults
+from shards.pack_state import FinishedShard, PackState, report_disk_faults
 from shards.plan import Plan, Skip
 from shards.pool import run_jobs
 from shards.report import SHEET_NAME, Report, make_report, read_report, write_report
 
 
-@disk_faults()
+@report_disk_faults()
 def pack(
     corpus: str,
     source: Path,
@@ -31,7 +31,7 @@ def pack(
     name: str | None = None,
     array: tuple[int, int] = (0, 1),
 ) -> Report | None:
-    """Pack a corpus; killed and started again it continues behind the last finished shard.
+    """Pack a corpus; killed and started again, it continues after the last finished shard.
 
     The shards do not depend on `workers` or `array`.
 
@@ -40,10 +40,11 @@ def pack(
         source: the corpus's folder, or the manifest.
         out: folder of the shards; made if it is absent.
         progress: a bar on standard error; None: if that is a terminal.
-        array: (index, count) of this task among several that fill the same folder; the one that finishes last sums up.
+        array: (index, count) of this task among several that fill the same folder; the last to finish
+            writes report and index.
 
     Returns:
-        The report; None from an array task that leaves the summary to another.
+        The report; None from an array task that leaves it to another.
 
     Raises:
         UserError: source or options are wrong, or another packer works on `out`.
@@ -51,47 +52,47 @@ def pack(
     """
     options = options or PackOptions()
     if options.faces:
-        haar_detector()  # its absence is told before the work, not by a worker
+        haar_detector()  # refuse before the work starts, not in a worker
     plan = read_corpus(corpus, source, name)
     if not plan.utterances:
         first = f" (the first: {plan.skips[0].where}: {plan.skips[0].reason})" if plan.skips else ""
         raise UserError(f"source: {source} holds nothing that can be packed; {len(plan.skips)} entries left out{first}")
     groups = cut(shuffled(plan.utterances), options.shard_samples)
     identity = fingerprint(plan, options)
-    parts = Parts(out)
-    parts.make_folder()
-    if parts.finished(identity) is not None:
+    state = PackState(out)
+    state.make_folder()
+    if state.finished(identity) is not None:
         return read_report(out)
     index, count = array
     mine = share(len(groups), index, count)
-    with parts.task(index, count, identity, mine):
-        if parts.finished(identity) is not None:
-            return read_report(out)  # the last of the other tasks summed up while this one began
-        jobs = [ShardJob(i, groups[i], plan.root, out, options) for i in mine if parts.read(i) is None]
+    with state.task(index, count, identity, mine):
+        if state.finished(identity) is not None:
+            return read_report(out)  # the last of the other tasks finalized while this one started
+        jobs = [ShardJob(i, groups[i], plan.root, out, options) for i in mine if state.read(i) is None]
         jobs.sort(key=lambda job: weight(job.utterances), reverse=True)
         total = sum(len(groups[i]) for i in mine)
         done = total - sum(len(job.utterances) for job in jobs)
         with ProgressDisplay(f"packing {plan.corpus}", total, done, progress) as bar:
             run_jobs(jobs, workers, bar.advance)
-        finished = _collect(parts, len(groups))
+        finished = _collect(state, len(groups))
         if finished is None:
             return None
-        with parts.summing_up() as mine_to_do:
-            return _sum_up(plan, options, identity, finished, out, parts) if mine_to_do else None
+        with state.finalize_once() as is_finalizer:
+            return _finalize(plan, options, identity, finished, out, state) if is_finalizer else None
 
 
-def _collect(parts: Parts, count: int) -> list[Part] | None:
-    found = [parts.read(number) for number in range(count)]
-    return None if None in found else [part for part in found if part is not None]
+def _collect(state: PackState, count: int) -> list[FinishedShard] | None:
+    found = [state.read(number) for number in range(count)]
+    return None if None in found else [record for record in found if record is not None]
 
 
-def _sum_up(
-    plan: Plan, options: PackOptions, identity: str, finished: Sequence[Part], out: Path, parts: Parts
+def _finalize(
+    plan: Plan, options: PackOptions, identity: str, finished: Sequence[FinishedShard], out: Path, state: PackState
 ) -> Report:
-    shards = [part.shard for part in finished if part.shard is not None]
-    skips = [*plan.skips, *(Skip(*skip) for part in finished for skip in part.skips)]
+    shards = [record.shard for record in finished if record.shard is not None]
+    skips = [*plan.skips, *(Skip(*skip) for record in finished for skip in record.skips)]
     if not shards:
-        parts.remove()
+        state.remove()
         raise UserError(f"source: no utterance could be packed (the first: {skips[0].where}: {skips[0].reason})")
     index = ShardIndex(
         dataset_id=dataset_id(shards),
@@ -103,5 +104,5 @@ def _sum_up(
     write_report(out, report)
     write_contact_sheet(out, index, out / SHEET_NAME)
     write_index(out, index)
-    parts.remove()
+    state.remove()
     return report

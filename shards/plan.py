@@ -31,7 +31,7 @@ class Planned:
 
 @dataclass(frozen=True)
 class Skip:
-    """Something left out: where it stands (file, or file:line, or key) and why."""
+    """Something left out: where it is (file, or file:line, or key) and why."""
 
     where: str
     reason: str

@@ -1,8 +1,8 @@
 """Worker processes that pack shards, and outlive a decoder that crashes on a damaged file.
 
 Media decoders are C code fed with whatever a corpus holds. A worker that dies takes only itself along: the shards that
-were in flight are done again one by one, which names the utterance that kills, and it is left out with that reason.
-A worker that sits on one utterance for ever ends itself, and is one that died.
+were in flight are done again one by one, which finds the utterance that crashes the worker; it is left out with that
+reason. A worker that never finishes an utterance ends itself, and counts as crashed.
 """
 
 from __future__ import annotations
@@ -43,28 +43,28 @@ def run_jobs(jobs: Sequence[ShardJob], workers: int, tick: Callable[[int], None]
         unfinished, crashed = _pass(left, workers, tick, set())
         if crashed is None:
             return
-        # Which worker died is not told, and its shard may be any of those that were not finished first in line.
+        # Nothing tells which worker died; its shard may be any of the first unfinished ones.
         for job in unfinished[: workers + 1]:
             _alone(job, tick)
         left = unfinished[workers + 1 :]
 
 
 def _alone(job: ShardJob, tick: Callable[[int], None]) -> None:
-    """Pack one shard by itself, leaving out whatever kills the worker."""
-    poisonous: set[str] = set()
+    """Pack one shard by itself, leaving out the utterances that crash the worker."""
+    crashing_keys: set[str] = set()
     while True:
-        unfinished, crashed = _pass([job], 1, tick, poisonous)
+        unfinished, crashed = _pass([job], 1, tick, crashing_keys)
         if not unfinished:
             return
         if not crashed:
-            raise EnvironmentFault("no worker can start: out of memory, or the calling script is no importable file")
-        if crashed in poisonous:
+            raise EnvironmentFault("no worker can start: out of memory, or the calling script cannot be imported")
+        if crashed in crashing_keys:
             raise EnvironmentFault(f"the worker that packs shard {job.number} was killed (out of memory?)")
-        poisonous.add(crashed)
+        crashing_keys.add(crashed)
 
 
 def _pass(
-    jobs: list[ShardJob], workers: int, tick: Callable[[int], None], poisonous: set[str]
+    jobs: list[ShardJob], workers: int, tick: Callable[[int], None], crashing_keys: set[str]
 ) -> tuple[list[ShardJob], str | None]:
     """Run jobs until done or until a worker dies: (jobs not finished, key last begun if one died)."""
     context = fork_context()
@@ -73,7 +73,7 @@ def _pass(
     pool = ProcessPoolExecutor(workers, context, initializer=_begin_worker, initargs=((begun, key, stop),))
     seen = 0
     try:
-        futures: dict[Future[None], ShardJob] = {pool.submit(_work, job, frozenset(poisonous)): job for job in jobs}
+        futures: dict[Future[None], ShardJob] = {pool.submit(_work, job, frozenset(crashing_keys)): job for job in jobs}
         waiting = set(futures)
         while waiting:
             done, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
@@ -99,14 +99,14 @@ def _begin_worker(shared: Any) -> None:
 
 
 def _end_with_parent() -> None:
-    """A packer that is killed must not leave workers that go on without its lock."""
+    """A packer that is killed must not leave workers that continue without its lock."""
     packer = multiprocessing.parent_process()
     assert packer is not None, "runs in a worker"
     packer.join()
     os._exit(1)
 
 
-def _work(job: ShardJob, poisonous: frozenset[str]) -> None:
+def _work(job: ShardJob, crashing_keys: frozenset[str]) -> None:
     begun, key, stop = _shared
 
     def begins(name: str) -> None:
@@ -120,6 +120,6 @@ def _work(job: ShardJob, poisonous: frozenset[str]) -> None:
 
     with open(os.devnull, "w") as silence:
         try:
-            pack_shard(job, begins, poisonous)
+            pack_shard(job, begins, crashing_keys)
         finally:
             faulthandler.cancel_dump_traceback_later()

@@ -1,4 +1,4 @@
-"""What a packing did: expected, packed, skipped with reasons, counts beside the published ones; JSON and Markdown.
+"""What a pack did: expected, packed, skipped with reasons, counts next to the published ones; JSON and Markdown.
 
 Nothing in it depends on the machine or the time, so a repeated pack writes the same report.
 """
@@ -41,7 +41,7 @@ class Report:
 
 
 def make_report(index: ShardIndex, skips: list[Skip], notes: list[str]) -> Report:
-    """Sum up an index and what did not get into it."""
+    """The report of an index and of what was left out of it."""
     samples = [sample.meta for shard in index.shards for sample in shard.samples]
     corpus = corpus_of(index.corpus)
     counts = corpus.count(samples)
@@ -71,22 +71,22 @@ def _observed(samples: Sequence[Utterance]) -> list[str]:
     notes = []
     cut = sum("cut_from" in meta.options for meta in samples)
     if cut:
-        notes.append(f"{cut} samples are longer than allowed and were cut")
+        notes.append(f"{cut} samples are longer than --max-seconds and were cut")
     early = sum("ends_early" in meta.options for meta in samples)
     if early:
-        notes.append(f"{early} samples' media end before the annotated stretch does (see their `ends_early`, seconds)")
+        notes.append(f"{early} samples' media end before the annotated end (see their option `ends_early`, seconds)")
     patched = sum("concealed" in meta.options for meta in samples)
     if patched:
-        notes.append(f"{patched} samples have damaged pictures that the decoder patched up (see their `concealed`)")
+        notes.append(f"{patched} samples have damaged frames that the decoder concealed (see their option `concealed`)")
     coverage = [float(meta.options["faces"]) for meta in samples if "faces" in meta.options]
     if coverage:
         mean, without = sum(coverage) / len(coverage), sum(share == 0 for share in coverage)
-        notes.append(f"a face is known in {mean:.0%} of the pictures; {without} samples have none in any")
+        notes.append(f"a face was found in {mean:.0%} of the frames; {without} samples have no face in any frame")
     return notes
 
 
 def write_report(folder: Path, report: Report) -> None:
-    """Write `report.json` and `report.md` beside the shards."""
+    """Write `report.json` and `report.md` into the folder of the shards."""
     text = json.dumps(asdict(report), indent=1, ensure_ascii=False)
     write_atomically(folder / JSON_NAME, text + "\n")
     write_atomically(folder / MARKDOWN_NAME, markdown(report))
@@ -105,7 +105,7 @@ def read_report(folder: Path) -> Report:
         return Report(**stored, skipped=skipped, differences=differences)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(
-            f"{folder / JSON_NAME}: is missing or was changed; the shards beside it are complete"
+            f"{folder / JSON_NAME}: is missing or was changed; the shards in the folder are complete"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Proves a folder of shards: every byte is hashed, every sample decoded; damage is located to shard and sample."""
+"""Verifies a folder of shards: every byte is hashed, every sample decoded; damage is located to shard and sample."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def verify(folder: Path, tick: Callable[[int], None] = lambda count: None) -> li
         tick: called with 1 after each sample.
 
     Raises:
-        UserError: the folder is no data set.
+        UserError: the folder is not a data set.
     """
     index = read_index(folder)
     faults = [*_index_faults(folder, index), *_report_faults(folder), *_strangers(folder, index)]
@@ -55,7 +55,7 @@ def _index_faults(folder: Path, index: ShardIndex) -> list[Skip]:
 
 
 def _options_stand(folder: Path, index: ShardIndex) -> bool:
-    """Features' options are hashed into their fingerprint; those of media stand in the report as well."""
+    """Features' options are hashed into their fingerprint; those of media are in the report as well."""
     if index.kind == "features":
         return index.options.get("fingerprint") == extraction_fingerprint(index.options)
     try:
@@ -128,7 +128,7 @@ def _check_member(file: io.BufferedReader, size: int, sample: IndexedSample, ext
     offset, length = sample.members[extension]
     check = _CHECKS.get(extension)
     if check is None:
-        raise ValueError("is no member of a sample")
+        raise ValueError("is not a member of a sample")
     if offset + length > size:
         raise ValueError("is cut off")
     file.seek(offset)
@@ -140,10 +140,10 @@ def _check_member(file: io.BufferedReader, size: int, sample: IndexedSample, ext
     if damaged:
         before, padding = header(sample.meta.key, extension, length), -length % BLOCKSIZE
         if any(file.read(padding)):
-            raise ValueError("is whole, but not the padding behind it")
+            raise ValueError("is intact, but the padding after it is not")
         file.seek(max(0, offset - len(before)))
         if file.read(len(before)) != before:
-            raise ValueError("is whole, but not its header in the tar")
+            raise ValueError("is intact, but its header in the tar is not")
 
 
 def _check_meta(data: bytes, sample: IndexedSample) -> None:

@@ -25,7 +25,7 @@ class Sample:
 
 
 def header(key: str, extension: str, size: int) -> bytes:
-    """What stands before a member's data in the tar: its name and size, dated 1970, owned by root."""
+    """The header of a member in the tar, before its data: name and size, dated 1970, owned by root."""
     info = tarfile.TarInfo(f"{key}.{extension}")
     info.size, info.mode = size, 0o644
     return info.tobuf(tarfile.GNU_FORMAT, "utf-8", "strict")

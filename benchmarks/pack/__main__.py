@@ -1,7 +1,7 @@
 """`python -m benchmarks.pack [--utterances N] [--rounds R]`: writes benchmarks/results/pack.{json,md}.
 
 Contestants take turns in every round, each in processes of its own; processor time is that of all of them. Parallel
-efficiency compares runs of the same round, which stand next to each other, as the speed of a shared machine drifts.
+efficiency compares runs of the same round, which follow each other, as the speed of a shared machine drifts.
 Nothing is reported unless all wrote the same bytes of every sample. Two plain loops at once, each on half of the corpus
 and with nothing to agree on, show how much of perfect scaling the machine itself gives. Workers share as many shards as
 the whole of IEMOCAP has.
@@ -131,7 +131,7 @@ def compare(corpus: str, source: Path, scratch: Path, utterances: int, rounds: i
 
 
 def measured(commands: list[list[str]]) -> tuple[float, float]:
-    """Seconds on the clock until all are done, and of processor time with every process that they left behind."""
+    """Seconds on the clock until all are done, and of processor time with every process that they started."""
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     processes = [subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment) for command in commands]

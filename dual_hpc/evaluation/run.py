@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -32,6 +32,7 @@ from dual_hpc.evaluation.result import EvaluationResult, assemble
 from dual_hpc.model import EmotionConfig, load_model
 from dual_hpc.model.family import FAMILIES
 from dual_hpc.plugins import load_plugins
+from dual_hpc.progress import ProgressDisplay
 from dual_hpc.run.directory import RunDir
 
 ALL_SUBSETS = ("a", "v", "t", "av", "at", "vt", "avt")
@@ -132,7 +133,7 @@ def evaluate(
     views = {**_views(subsets, controls, reads), **(suite.views() if suite else {})}
     loader = EvalLoader(shard_set, numbers, labels, prepared, tokenizer, 0, 1, data.micro_batch)
     try:
-        found = predict_views(model, _shown(loader, split), views, where, inputs=inputs)
+        found = predict_views(model, _with_progress(loader, split), views, where, inputs=inputs)
     finally:
         loader.close()
     if not all(np.isfinite(one.probabilities).all() for one in found.values()):
@@ -233,9 +234,9 @@ def _chosen(
     return numbers, [counted[c] for c in range(len(protocol.classes))]
 
 
-def _shown(loader: EvalLoader, title: str) -> Any:
-    """The loader behind a progress bar, on a terminal."""
-    from rich.console import Console
-    from rich.progress import track
-
-    return track(loader, title, console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True)
+def _with_progress(loader: EvalLoader, split: str) -> Iterator[Mapping[str, Any]]:
+    """The loader's batches; a progress bar on a terminal."""
+    with ProgressDisplay(f"evaluating {split}", len(loader), shown=sys.stderr.isatty()) as bar:
+        for batch in loader:
+            yield batch
+            bar.advance(1)

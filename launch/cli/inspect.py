@@ -22,9 +22,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sample", metavar="KEY", help="show this sample (default: the first)")
     parser.add_argument("--verify", action="store_true", help="check every hash and decode every sample")
     parser.add_argument(
-        "--audit-sides", action="store_true", help="ask IEMOCAP's media on which side the named actor stands"
+        "--audit-sides",
+        action="store_true",
+        help="find out from IEMOCAP's media which half shows the actor whom a recording's name names",
     )
-    parser.add_argument("--audit-count", type=int, default=20, metavar="N", help="dialogues to ask (default 20)")
+    parser.add_argument("--audit-count", type=int, default=20, metavar="N", help="dialogues to use (default 20)")
     parser.add_argument("--picture-rows", default="0.25:0.75", metavar="TOP:BOTTOM", help="as in pack, for the audit")
     parser.add_argument("--progress", action=argparse.BooleanOptionalAction, help="a bar (default: on a terminal)")
     add_plugin_argument(parser)

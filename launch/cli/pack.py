@@ -24,7 +24,7 @@ A manifest is CSV with a header, or JSON lines, one utterance per row: audio and
 folder), text, label; and where they are known id, split, speaker, dialogue, utterance, session, start and end (seconds
 in the media), valence, arousal, dominance.
 
-Killed at any moment, the same command continues. Nothing is left out silently: see report.md beside the shards.
+Killed at any moment, the same command continues. What is left out, and why, is written to report.md.
 """
 
 

@@ -39,7 +39,7 @@ def left_out_line(result: EvaluationResult) -> str | None:
     """The part of the split that the scores do not cover."""
     absent = [result.classes[c] for c in result.absent]
     parts = [
-        f"{result.about['left_out']}, whose labels the model does not have" if result.about.get("left_out") else "",
+        f"{result.about['left_out']}, which the model does not have" if result.about.get("left_out") else "",
         f"classes without an utterance: {', '.join(absent)}" if absent else "",
         f"{result.about['undecodable']} utterances that cannot be decoded" if result.about.get("undecodable") else "",
     ]

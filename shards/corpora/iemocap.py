@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from dual_hpc.errors import UserError
 from shards.corpora.corpus import Corpus
-from shards.corpora.text import corpus_root, files_below, media_files, read_text, spoken
+from shards.corpora.text import clean_line, corpus_root, files_below, media_files, read_text
 from shards.plan import Plan, Planned, Source
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def read(source: Path) -> Plan:
     seen: set[str] = set()
     for path in labels:
         if not _DIALOGUE.match(path.stem):
-            plan.skip(plan.shown(path), "the file's name is no dialogue of IEMOCAP")
+            plan.skip(plan.shown(path), "the file's name is not a dialogue of IEMOCAP")
             continue
         said = len(plan.skips)
         rows = list(_labelled(path, plan))
@@ -87,16 +87,16 @@ def _planned(
     start, end, key, label = float(row[1]), float(row[2]), row[3], row[4]
     name = _UTTERANCE.match(key)
     if name is None or not key.startswith(dialogue + "_"):
-        return f"{key[:80]!r} is no utterance of dialogue {dialogue}"
+        return f"{key[:80]!r} is not an utterance of dialogue {dialogue}"
     if label.lower() not in LABELS:
-        return f"{key}: label {label[:20]!r} is none of IEMOCAP's"
+        return f"{key}: label {label[:20]!r} is not a label of IEMOCAP"
     if not start < end < 7200:
         return f"{key}: begins at {start} s and ends at {end} s"
     session, marked, _, speaker, number = name.groups()
     sound = Source(audio[key]) if key in audio else _stretch(audio.get(dialogue), start, end)
     picture = Source(video[key]) if key in video else _stretch(video.get(dialogue), start, end)
     if sound is None and picture is None:
-        return f"{key}: neither audio nor video is there"
+        return f"{key}: neither audio nor video exists"
     valence, arousal, dominance = (float(row[i]) for i in (5, 6, 7))
     fields = {
         "corpus": NAME,
@@ -136,7 +136,7 @@ def _media(root: Path, *patterns: str) -> dict[str, Path]:
 
 
 def _labelled(path: Path, plan: Plan) -> Iterator[tuple[int, re.Match[str]]]:
-    """The first lines of the blocks; the header also begins with a bracket, behind a percent sign."""
+    """The first lines of the blocks; the header also begins with a bracket, after a percent sign."""
     for line, text in enumerate(read_text(path).split("\n"), 1):
         if not text.startswith("["):
             continue
@@ -144,7 +144,7 @@ def _labelled(path: Path, plan: Plan) -> Iterator[tuple[int, re.Match[str]]]:
         if match:
             yield line, match
         else:
-            plan.skip(f"{plan.shown(path)}:{line}", f"is no label line: {spoken(text)[:60]!r}")
+            plan.skip(f"{plan.shown(path)}:{line}", f"is not a label line: {clean_line(text)[:60]!r}")
 
 
 def _transcriptions(root: Path, plan: Plan) -> dict[str, str]:
@@ -156,7 +156,7 @@ def _transcriptions(root: Path, plan: Plan) -> dict[str, str]:
             for text in read_text(path).splitlines():
                 turn = _TURN.match(text)
                 if turn and _UTTERANCE.match(turn[1]):
-                    texts.setdefault(turn[1], spoken(turn[2]))
+                    texts.setdefault(turn[1], clean_line(turn[2]))
                 elif turn and _UNSCORED.match(turn[1]):
                     unscored += 1
                 elif text.strip():

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from dual_hpc.errors import UserError
 from shards.corpora.corpus import Corpus
-from shards.corpora.text import parse_csv, read_text, spoken
+from shards.corpora.text import clean_line, parse_csv, read_text
 from shards.plan import Plan, Planned, Source, shown
 
 COLUMNS = (
@@ -39,7 +39,7 @@ def read(source: Path, name: str | None = None) -> Plan:
         UserError: no such file, not a manifest, no plain name, or no label in any row.
     """
     if not source.is_file():
-        what = f"{source} is no file" if source.exists() else f"the manifest {source} does not exist"
+        what = f"{source} is not a file" if source.exists() else f"the manifest {source} does not exist"
         raise UserError(f"source: {what}; give a .csv or .jsonl file")
     root = source.resolve().parent
     corpus = name or _plain(source.stem.lower()).replace("-", "_").strip("_") or "manifest"
@@ -87,7 +87,7 @@ def _json_rows(source: Path, text: str, plan: Plan) -> Iterator[tuple[int, dict[
         if isinstance(row, dict):
             yield line, {str(name): value for name, value in row.items()}
         else:
-            plan.skip(_where(source, line), "is no JSON object (one per line)")
+            plan.skip(_where(source, line), "is not a JSON object (one per line)")
 
 
 def _csv_rows(source: Path, text: str, plan: Plan) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -95,7 +95,7 @@ def _csv_rows(source: Path, text: str, plan: Plan) -> Iterator[tuple[int, dict[s
     if not {"audio", "video"} & set(header):
         raise UserError(
             f"{source}: line 1 names neither a column audio nor video "
-            f"(known: {', '.join(COLUMNS)}; commas stand between them)"
+            f"(known: {', '.join(COLUMNS)}; separated by commas)"
         )
     unknown = next((column for column in header if column not in COLUMNS), None)
     if unknown is not None:
@@ -126,7 +126,7 @@ def _planned(row: dict[str, Any], line: int, corpus: str, root: Path) -> Planned
         raise _BadRow(f"id {key[:60]!r} is not a plain name (letters, digits, - and _, at most 128)")
     start, end = _number(row, "start"), _number(row, "end")
     if (start is not None and start < 0) or (end is not None and end <= (start or 0.0)):
-        raise _BadRow(f"start {start} and end {end} are no stretch of time")
+        raise _BadRow(f"start {start} and end {end} are not a valid stretch of time")
     audio, video = _file(row, "audio", root), _file(row, "video", root)
     if audio is None and video is None:
         raise _BadRow("neither audio nor video is given")
@@ -156,11 +156,11 @@ def _text(row: dict[str, Any], name: str) -> str | None:
     if value is None:
         return None
     if isinstance(value, (dict, list)) or value != value:
-        raise _BadRow(f"{name} is {'NaN' if value != value else 'no plain value'}")
+        raise _BadRow(f"{name} is {'NaN' if value != value else 'not a plain value'}")
     text = str(value)
     if len(text) > _LONGEST:
         raise _BadRow(f"{name} has {len(text)} characters, more than {_LONGEST}")
-    return spoken(text) or None
+    return clean_line(text) or None
 
 
 def _number(row: dict[str, Any], name: str) -> float | None:
@@ -170,7 +170,7 @@ def _number(row: dict[str, Any], name: str) -> float | None:
     except ValueError:
         value = math.nan
     if value is not None and not math.isfinite(value):
-        raise _BadRow(f"{name} {text[:20] if text else ''!r} is no number")
+        raise _BadRow(f"{name} {text[:20] if text else ''!r} is not a number")
     return value
 
 
@@ -179,7 +179,7 @@ def _whole(row: dict[str, Any], name: str) -> int | None:
     if value is None:
         return None
     if value != int(value) or abs(value) > 10**9:
-        raise _BadRow(f"{name} {value} is no whole number")
+        raise _BadRow(f"{name} {value} is not a whole number")
     return int(value)
 
 
@@ -187,7 +187,7 @@ def _file(row: dict[str, Any], name: str, root: Path) -> Path | None:
     text = row.get(name)
     if not isinstance(text, str) or not text.strip():
         if text not in (None, "") and not isinstance(text, str):
-            raise _BadRow(f"{name} is no path")
+            raise _BadRow(f"{name} is not a path")
         return None
     # An accented letter may be one character in the table and two in the file's name: macOS writes it so.
     for spelling in dict.fromkeys((text.strip(), *(unicodedata.normalize(form, text.strip()) for form in _FORMS))):

@@ -12,7 +12,7 @@ from pathlib import Path
 from dual_hpc.errors import UserError
 from dual_hpc.evaluation.protocols.meld import MELD7
 from shards.corpora.corpus import Corpus
-from shards.corpora.text import corpus_root, media_files, parse_csv, read_text, spoken
+from shards.corpora.text import clean_line, corpus_root, media_files, parse_csv, read_text
 from shards.plan import Plan, Planned, Source
 
 NAME = "meld"
@@ -31,7 +31,7 @@ def read(source: Path) -> Plan:
     """Plan of a MELD folder.
 
     Raises:
-        UserError: no such folder, no annotation in it, or one that is no MELD annotation.
+        UserError: no such folder, no annotation in it, or one that is not a MELD annotation.
     """
     root = corpus_root(source, ("MELD.Raw", "MELD"))
     plan = Plan(NAME, root)
@@ -70,7 +70,7 @@ def _read_split(plan: Plan, split: str, table: Path, clips: dict[str, Path]) -> 
     header, rows = parse_csv(table, read_text(table))
     absent = [name for name in _NEEDED if name not in header]
     if absent:
-        raise UserError(f"{table}: is no MELD annotation, the column {absent[0]} is missing (line 1)")
+        raise UserError(f"{table}: is not a MELD annotation: the column {absent[0]} is missing (line 1)")
     annotated: set[str] = set()
     for line, cells in rows:
         where = f"{plan.shown(table)}:{line}"
@@ -91,14 +91,14 @@ def _planned(row: dict[str, str], split: str, clips: dict[str, Path], annotated:
     """The utterance of a row, or why there is none."""
     dialogue, utterance = _count(row["Dialogue_ID"]), _count(row["Utterance_ID"])
     if dialogue is None or utterance is None:
-        return f"Dialogue_ID {row['Dialogue_ID'][:20]!r} and Utterance_ID {row['Utterance_ID'][:20]!r} are no numbers"
+        return f"Dialogue_ID {row['Dialogue_ID'][:20]!r} and Utterance_ID {row['Utterance_ID'][:20]!r} are not numbers"
     clip = f"dia{dialogue}_utt{utterance}"
     if clip in annotated:
         return f"{clip} occurs twice in {split}; the first is packed"
     annotated.add(clip)
     emotion = row["Emotion"].strip().lower()
     if emotion not in EMOTIONS:
-        return f"{clip}: emotion {row['Emotion'][:20]!r} is none of MELD's"
+        return f"{clip}: emotion {row['Emotion'][:20]!r} is not an emotion of MELD"
     if clip not in clips:
         return f"{clip}: the clip is absent"
     fields = {
@@ -108,12 +108,12 @@ def _planned(row: dict[str, str], split: str, clips: dict[str, Path], annotated:
         "episode": _count(row.get("Episode", "")),
         "dialogue": f"{split}_dia{dialogue}",
         "utterance": utterance,
-        "speaker": spoken(row["Speaker"]) or "unknown",
+        "speaker": clean_line(row["Speaker"]) or "unknown",
         "label": emotion,
-        "raw_label": spoken(row["Emotion"]),
+        "raw_label": clean_line(row["Emotion"]),
     }
     media = Source(clips[clip])
-    return Planned(f"{split}_{clip}", fields, media, media, spoken(row["Utterance"]) or None)
+    return Planned(f"{split}_{clip}", fields, media, media, clean_line(row["Utterance"]) or None)
 
 
 def _count(text: str) -> int | None:

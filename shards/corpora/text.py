@@ -18,7 +18,7 @@ MEDIA_SUFFIXES = frozenset({".wav", ".flac", ".mp3", ".m4a", ".mp4", ".avi", ".m
 def read_text(path: Path) -> str:
     """A file as text: UTF-8, UTF-16 with its mark, else cp1252.
 
-    cp1252 that was encoded twice (U+0080 to U+009F) is put right.
+    cp1252 that was encoded twice (U+0080 to U+009F) is corrected.
     """
     try:
         data = path.read_bytes()
@@ -35,7 +35,7 @@ def _once(character: str) -> str:
     return bytes([ord(character)]).decode("cp1252", errors="replace")
 
 
-def spoken(text: str) -> str:
+def clean_line(text: str) -> str:
     """One line without control characters."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
@@ -91,11 +91,11 @@ def corpus_root(source: Path, names: tuple[str, ...]) -> Path:
     """The folder that holds the corpus: the given one, or the one in it that has the release's name.
 
     Raises:
-        UserError: it is no folder.
+        UserError: it is not a folder.
     """
     if not source.is_dir():
-        what = f"{source} is no folder" if source.exists() else f"the folder {source} does not exist"
+        what = f"{source} is not a folder" if source.exists() else f"the folder {source} does not exist"
         raise UserError(f"source: {what}; give the folder that holds the corpus")
-    # Absolute: reports leave it out of what is said of its files, and "a/" may stand anywhere in a path.
+    # Absolute: reports remove it from the names of its files, and "a/" may occur anywhere in a path.
     root = source.absolute()
     return next((root / name for name in names if (root / name).is_dir()), root)

@@ -1,4 +1,4 @@
-"""`generate`: a synthetic corpus in its official layout, and beside it the plan of what was planted."""
+"""`generate`: a synthetic corpus in its official layout, and next to it the plan of what was planted."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def generate(
     encoded_twice: bool = False,
     progress: bool | None = None,
 ) -> Summary:
-    """Write a synthetic corpus into the new folder `out`, and `<out>.plan.jsonl` beside it.
+    """Write a synthetic corpus into the new folder `out`, and `<out>.plan.jsonl` next to it.
 
     The same arguments give the same bytes, whatever `workers` is. Nothing that packs or trains reads the plan.
 

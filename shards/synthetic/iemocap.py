@@ -87,7 +87,7 @@ def write_dialogue(root: Path, short: bool, dialogue: Dialogue, seed: int, quirk
 
 
 def write_tiny_media(folder: Path) -> None:
-    """The few files that stand for all media of a tiny corpus: silence, and one dark video of 90 s at 5 Hz."""
+    """The few files that serve as all media of a tiny corpus: silence, and one dark video of 90 s at 5 Hz."""
     rng = np.random.default_rng(0)
     for seconds in TINY_SECONDS:
         media.write_wav(folder / f"{seconds}.wav", 0.01 * rng.standard_normal(round(seconds * RATE)), RATE)

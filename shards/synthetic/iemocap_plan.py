@@ -38,7 +38,7 @@ BALANCED = dict(neu=22, sad=22, ang=22, hap=11, exc=11, fru=6, xxx=3, sur=1, fea
 
 TURNS = 6  # per dialogue of a small corpus
 SECONDS = (1.5, 2.9)
-RECURRING = 0.285  # of the scripted utterances: their sentence stands in another session too
+RECURRING = 0.285  # of the scripted utterances: their sentence occurs in another session too
 MARGIN = 0.4  # seconds before the first and after the last turn
 
 

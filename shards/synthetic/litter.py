@@ -1,4 +1,4 @@
-"""Files that lie in the releases and are no data: what macOS and interrupted copies leave behind."""
+"""Files in the releases that are not data: what macOS and interrupted copies leave."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def apple_double(path: Path) -> None:
-    """Write the `._` companion that macOS leaves beside `path` on foreign file systems."""
+    """Write the `._` companion that macOS leaves next to `path` on other file systems."""
     header = bytes.fromhex("0005160700020000") + b"Mac OS X        "
     path.with_name(f"._{path.name}").write_bytes(header + bytes(96))
 

@@ -31,7 +31,7 @@ def clip_folder(root: Path, split: str, short: bool) -> Path:
 
 
 def csv_path(root: Path, split: str, short: bool) -> Path:
-    """A split's annotation, beside its clips' folder."""
+    """A split's annotation, next to its clips' folder."""
     folder = root / "train" if split == "train" and not short else root
     return folder / f"{split}_sent_emo.csv"
 
@@ -58,7 +58,7 @@ def write_clip(root: Path, short: bool, row: Row, seed: int, tiny: Path | None) 
 
 
 def write_tiny_media(folder: Path) -> None:
-    """The few clips that stand for all media of a tiny corpus."""
+    """The few clips that serve as all media of a tiny corpus."""
     rng = np.random.default_rng(0)
     for seconds in (*TINY_SECONDS, 0.064):
         for name, channels in (("stereo", 2), ("5.1", 6)):
@@ -89,7 +89,7 @@ def write_annotations(root: Path, short: bool, rows: list[Row], quirks: bool, en
 
 
 def write_litter(root: Path, short: bool, rows: list[Row]) -> None:
-    """Clips without a row, most of them `final_videos_test...`, and `._` files beside some clips and every CSV."""
+    """Clips without a row, most of them `final_videos_test...`, and `._` files next to some clips and every CSV."""
     extra = {"dev": 4, "test": 137 if len(rows) >= TOTAL else 5}
     for split, count in extra.items():
         folder = clip_folder(root, split, short)
@@ -138,7 +138,7 @@ def _sound(row: Row, seed: int) -> NDArray[np.float32]:
 
 
 def _pictures(row: Row, seed: int) -> Iterator[NDArray[np.uint8]]:
-    """Chunks [pictures, 90, 160, 3]: the speaker, a listener behind, and in a fifth of the clips a change of shot."""
+    """Chunks [pictures, 90, 160, 3]: the speaker, a listener in the background, in a fifth of the clips a cut."""
     seconds = media.drawing_times(row.planned.duration, FPS)
     frames = len(seconds)
     rng = generator(seed, row.planned.id, "face")

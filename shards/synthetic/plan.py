@@ -28,7 +28,7 @@ class Planned:
     performance: Performance
     text: str
     role: Role
-    recurs: bool = False  # the sentence stands in another session too
+    recurs: bool = False  # the sentence occurs in another session too
     quirk: str = ""
 
     @property

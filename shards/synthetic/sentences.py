@@ -1,6 +1,6 @@
 """What is said: sentences from a small grammar of our own, helpful, useless or misleading about the emotion.
 
-A sentence is an everyday content; a cue may stand before or after it. A redundant sentence has a cue of the planted
+A sentence is an everyday content; a cue may come before or after it. A redundant sentence has a cue of the planted
 emotion, a misleading one of another emotion, an uninformative one has none.
 """
 

@@ -35,7 +35,7 @@ DUAL_HPC = {
     "checkpoint": {"errors", "group", "run"},
     "inference": {"errors", "model", "data", "plugins"},
     "tracking": {"errors", "locks", "palette", "config", "run", "plugins"},
-    "evaluation": {"errors", "atomic", "palette", "registry", "config", "run", "model", "data", "plugins"},
+    "evaluation": {"errors", "atomic", "palette", "progress", "registry", "config", "run", "model", "data", "plugins"},
     "api": {"config", "run", "evaluation"},
     "training": {
         "errors",

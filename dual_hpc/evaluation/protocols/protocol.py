@@ -36,7 +36,7 @@ class Protocol:
         classes: display names; the position is the class number. Empty: the labels found (`with_labels_of`).
         label_map: the corpus's spelling, in lower case, to the class number.
         folds: the values of `data.test_fold`, each of which holds out another part; empty: there is one division.
-        split_of: an utterance and `data.test_fold` -> one of `SPLITS`; UserError: it cannot be told.
+        split_of: an utterance and `data.test_fold` -> one of `SPLITS`; UserError: nothing says which.
     """
 
     name: str

@@ -92,7 +92,7 @@ def test_a_class_without_an_utterance_is_named(result):
     assert few.subsets["av"].scores.values["ua"] == 0.5
     assert "**No utterance** of: fear, anger. UA is the mean over the other classes." in markdown(few)
     said = left_out_line(few)
-    assert said == "left out: labels x, which the model does not know; classes without an utterance: fear, anger"
+    assert said == "left out: labels x, which the model does not have; classes without an utterance: fear, anger"
 
 
 def utterance(number: int, speaker: str = "x") -> Utterance:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from shards.audit import Audit, Vote, audit_sides, choose_dialogues, describe, livelier
+from shards.audit import Audit, Vote, audit_sides, choose_dialogues, describe, motion_log_ratio
 from shards.plan import Planned, Source
 
 ROWS = (0.25, 0.75)
@@ -53,10 +53,10 @@ def test_the_planted_side_is_found(tmp_path: Path, side: str) -> None:
     assert f"pack with --named-side {side}" in describe(audit)
 
 
-def test_pictures_that_do_not_tell_give_no_answer(tmp_path: Path) -> None:
+def test_pictures_that_do_not_decide_give_no_answer(tmp_path: Path) -> None:
     turns = [planned for number in range(4) for planned in dialogue(tmp_path, number, None)]
     audit = audit_sides(choose_dialogues(turns, 4), ROWS)
-    assert audit.named_side is None and "do not tell" in describe(audit)
+    assert audit.named_side is None and "do not decide" in describe(audit)
 
 
 def test_unreadable_media_are_listed_and_do_not_vote(tmp_path: Path) -> None:
@@ -73,7 +73,9 @@ def test_few_votes_are_no_answer() -> None:
 
 def test_what_moves_alike_in_both_turns_says_nothing() -> None:
     still = np.full((12, 16), 2.0)
-    assert livelier(still, still) == 0.0
+    assert motion_log_ratio(still, still) == 0.0
     mouth = still.copy()
     mouth[8, 8] = 9.0
-    assert livelier(mouth, still) > 0.5 and livelier(still, mouth) == pytest.approx(-livelier(mouth, still))
+    assert motion_log_ratio(mouth, still) > 0.5 and motion_log_ratio(still, mouth) == pytest.approx(
+        -motion_log_ratio(mouth, still)
+    )

@@ -16,8 +16,8 @@ from dual_hpc.errors import UserError
 from shards.corpora import read_corpus
 from shards.job import ShardJob, pack_shard
 from shards.options import PackOptions
+from shards.pack_state import PackState
 from shards.packing import pack
-from shards.parts import Parts
 from shards.verify import verify
 
 DAMAGED_MEDIA = 150
@@ -218,8 +218,8 @@ def test_an_utterance_that_kills_the_decoder_is_left_out(iemocap: Path, tmp_path
     plan = read_corpus("iemocap", iemocap)
     (tmp_path / "out" / ".pack").mkdir(parents=True)
     job = ShardJob(0, plan.utterances, plan.root, tmp_path / "out", PackOptions(video_size=24))
-    pack_shard(job, lambda key: None, poisonous={"Ses01F_impro01_F000"})
-    part = Parts(tmp_path / "out").read(0)
+    pack_shard(job, lambda key: None, crashing_keys={"Ses01F_impro01_F000"})
+    part = PackState(tmp_path / "out").read(0)
     assert part is not None and part.shard is not None and len(part.shard.samples) == 3
     ((key, reason),) = part.skips
     assert key == "Ses01F_impro01_F000" and reason.endswith(

@@ -119,7 +119,7 @@ def test_a_folder_that_holds_something_else_is_refused_and_kept(
     packed_iemocap: Path, encoders: FrozenEncoders, tmp_path: Path
 ) -> None:
     (tmp_path / "shard-00000.tar").write_bytes(b"somebody's")
-    with pytest.raises(UserError, match="holds tars of something else"):
+    with pytest.raises(UserError, match="holds tar files of something else"):
         extract(packed_iemocap, tmp_path, encoders)
     assert (tmp_path / "shard-00000.tar").read_bytes() == b"somebody's" and not (tmp_path / ".pack").exists()
     with pytest.raises(UserError, match="is not a folder"):
@@ -130,7 +130,7 @@ def test_another_division_is_refused_while_a_task_lives(
     packed_iemocap: Path, encoders: FrozenEncoders, tmp_path: Path
 ) -> None:
     (tmp_path / "out" / ".pack").mkdir(parents=True)
-    with Lock(tmp_path / "out" / ".pack" / "task-0-of-2.lock"), pytest.raises(UserError, match=r"in 2 part\(s\)"):
+    with Lock(tmp_path / "out" / ".pack" / "task-0-of-2.lock"), pytest.raises(UserError, match=r"by 2 task\(s\)"):
         extract(packed_iemocap, tmp_path / "out", encoders)
 
 

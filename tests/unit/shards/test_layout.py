@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shards.corpora import read_corpus
-from shards.layout import cut, fingerprint, share, shuffled, weight
+from shards.layout import cut, extraction_fingerprint, fingerprint, share, shuffled, weight
 from shards.options import PackOptions
-from shards.plan import Planned, Source
+from shards.plan import Plan, Planned, Source
 
 utterances = st.lists(st.integers(0, 10**6), unique=True, max_size=600).map(
     lambda numbers: [Planned(f"k{n}", {}, None, None, None) for n in numbers]
@@ -19,7 +19,7 @@ utterances = st.lists(st.integers(0, 10**6), unique=True, max_size=600).map(
 
 
 @given(utterances, st.integers(0, 50))
-def test_every_utterance_stands_in_one_shard(planned: list[Planned], size: int) -> None:
+def test_every_utterance_is_in_one_shard(planned: list[Planned], size: int) -> None:
     shards = cut(planned, size)
     assert [p for shard in shards for p in shard] == planned
     assert all(0 < len(shard) <= (size or 256) for shard in shards)
@@ -58,3 +58,13 @@ def test_the_fingerprint_sees_options_texts_and_sizes_but_not_the_place(iemocap:
     sound = next(moved.glob("Session1/sentences/wav/*/Ses*.wav"))
     sound.write_bytes(sound.read_bytes() + b"\0\0")
     assert fingerprint(read_corpus("iemocap", moved), options) != before
+
+
+def test_a_job_has_the_identity_that_earlier_versions_gave_it(tmp_path: Path) -> None:
+    """Packs that one version began are continued by the next: these hashes never change."""
+    (tmp_path / "a.wav").write_bytes(bytes(10))
+    fields = {"corpus": "toy", "dialogue": "d", "utterance": 1, "speaker": "s", "label": "ang"}
+    planned = Planned("u1", fields, Source(tmp_path / "a.wav", 0.5, 1.5), None, "Hello.", "named")
+    identity = fingerprint(Plan("toy", tmp_path, [planned]), PackOptions(video_size=24))
+    assert identity == "f2ff708a6436f4c3ed4b0d3d630e157e"
+    assert extraction_fingerprint({"source": "x", "dtype": "float16"}) == "a927b1a4adf1e99b1e85d75e0baa4c18"

@@ -21,8 +21,8 @@ import pytest
 from dual_hpc.errors import UserError
 from shards import lock
 from shards.options import PackOptions
+from shards.pack_state import PackState
 from shards.packing import pack
-from shards.parts import Parts
 from tests.unit.shards.conftest import write_iemocap
 
 pytestmark = pytest.mark.slow
@@ -161,7 +161,7 @@ def test_killed_at_any_file_of_its_summary_it_leaves_nothing_behind(iemocap: Pat
         assert digests(out) == digests(tmp_path / "reference")
 
 
-def test_of_two_tasks_that_finish_at_once_one_sums_up(iemocap: Path, tmp_path: Path) -> None:
+def test_of_two_tasks_that_finish_at_once_one_writes_the_index(iemocap: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert pack("iemocap", iemocap, out, PackOptions(video_size=24, shard_samples=2), array=(0, 2)) is None
     with lock.Lock(out / ".pack" / "sum-up.lock"):
@@ -187,7 +187,7 @@ def test_a_second_packer_is_refused_while_the_first_lives(iemocap: Path, tmp_pat
         refused = subprocess.run(
             [sys.executable, "-c", _ARRAY, str(iemocap), str(out)], stderr=subprocess.PIPE, text=True, check=False
         )
-        assert refused.returncode != 0 and "is being packed in 1 part(s)" in refused.stderr
+        assert refused.returncode != 0 and "is being packed by 1 task(s)" in refused.stderr
     finally:
         holder.kill()
         holder.wait()
@@ -222,7 +222,7 @@ def test_tasks_that_ask_at_once_after_dead_tasks_of_another_division_do_not_refu
     began = threading.Barrier(4)
 
     def begin(number: int) -> None:
-        with Parts(tmp_path).task(number, 4, "job", [number]):
+        with PackState(tmp_path).task(number, 4, "job", [number]):
             began.wait(300)
 
     with ThreadPoolExecutor(4) as pool:
@@ -238,20 +238,45 @@ def test_a_division_is_refused_while_a_task_of_another_beats_elsewhere(
     path.write_text('{"host": "elsewhere", "pid": 1}')
     sleep = time.sleep
     monkeypatch.setattr("time.sleep", lambda seconds: (os.utime(path), sleep(0.01)))  # it beats while it is watched
-    with pytest.raises(UserError, match=r"is being packed in 2 part\(s\)"), Parts(tmp_path).task(0, 3, "job", []):
+    with pytest.raises(UserError, match=r"is being packed by 2 task\(s\)"), PackState(tmp_path).task(0, 3, "job", []):
         pass
 
 
-def test_a_task_that_begins_while_the_last_one_sums_up_packs_nothing_again(
+def test_a_task_that_begins_while_the_last_one_finalizes_packs_nothing_again(
     iemocap: Path, reference: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = shutil.copytree(reference, tmp_path / "out")
     before = stamps(out)
-    finished, asked = Parts.finished, iter([True])
+    finished, asked = PackState.finished, iter([True])
     # It asked before the index came, and has its lock after.
-    monkeypatch.setattr(Parts, "finished", lambda self, job: None if next(asked, False) else finished(self, job))
+    monkeypatch.setattr(PackState, "finished", lambda self, job: None if next(asked, False) else finished(self, job))
     report = pack("iemocap", iemocap, out, PackOptions(video_size=24, shard_samples=1), array=(1, 2))
     assert report is not None and stamps(out) == before and not (out / ".pack").exists()
+
+
+def test_a_pack_that_an_earlier_version_left_unfinished_is_continued(
+    iemocap: Path, reference: Path, tmp_path: Path
+) -> None:
+    """The files of `.pack` as they were written before the class of their records was renamed, letter for letter."""
+    index = json.loads((reference / "index.json").read_text())
+    first, out = index["shards"][0], tmp_path / "out"
+    (out / ".pack").mkdir(parents=True)
+    (out / ".pack" / f"plan-{index['options']['fingerprint']}").touch()
+    shutil.copy(reference / first["name"], out)
+    (out / ".pack" / "00000.json").write_text(
+        f'{{"shard":{{"name":"{first["name"]}","bytes":{first["bytes"]},"sha256":"{first["sha256"]}",'
+        f'"samples":{json.dumps(first["samples"])}}},"skips":[["Ses01F_impro01_F009","an earlier reason"]]}}'
+    )
+    (out / ".pack" / "00001.json").write_text('{"skips":[["Ses01F_impro01_F010","another"]]}')
+    (out / ".pack" / "00002.4711.tmp").write_bytes(b"half a shard")
+    (out / ".pack" / "task-0-of-1.lock").write_text('{"host": "gone", "pid": 1}')
+    os.utime(out / ".pack" / "task-0-of-1.lock", (0, 0))
+    kept = stamps(out)
+    report = pack("iemocap", iemocap, out, PackOptions(video_size=24, shard_samples=1))
+    assert report is not None and {name: stamps(out)[name] for name in kept} == kept
+    assert [skip.reason for skip in report.skipped][-2:] == ["an earlier reason", "another"]
+    assert not (out / "shard-00001.tar").exists() and (out / "shard-00002.tar").exists()
+    assert not (out / ".pack").exists()
 
 
 def test_a_damaged_lock_file_does_not_stop_anyone(tmp_path: Path) -> None:

@@ -89,13 +89,13 @@ def test_without_sentence_audio_the_dialogues_stretch_is_used(iemocap: Path, put
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ("[1.0 - 2.0]\t../../etc/passwd\tneu\t[1.0, 1.0, 1.0]", "is no utterance of dialogue"),
-        ("[1.0 - 2.0]\tSes02F_impro01_F000\tneu\t[1.0, 1.0, 1.0]", "is no utterance of dialogue"),
-        ("[1.0 - 2.0]\tSes01F_impro01_F003\tbored\t[1.0, 1.0, 1.0]", "is none of IEMOCAP's"),
+        ("[1.0 - 2.0]\t../../etc/passwd\tneu\t[1.0, 1.0, 1.0]", "is not an utterance of dialogue"),
+        ("[1.0 - 2.0]\tSes02F_impro01_F000\tneu\t[1.0, 1.0, 1.0]", "is not an utterance of dialogue"),
+        ("[1.0 - 2.0]\tSes01F_impro01_F003\tbored\t[1.0, 1.0, 1.0]", "is not a label of IEMOCAP"),
         ("[2.0 - 1.0]\tSes01F_impro01_F003\tneu\t[1.0, 1.0, 1.0]", "begins at 2.0 s"),
         ("[0.5 - 1.5]\tSes01F_impro01_F000\tneu\t[1.0, 1.0, 1.0]", "occurs twice"),
-        ("[1.0 - 2.0] Ses01F_impro01_F003 neu", "is no label line"),
-        ("[\x00\xff", "is no label line"),
+        ("[1.0 - 2.0] Ses01F_impro01_F003 neu", "is not a label line"),
+        ("[\x00\xff", "is not a label line"),
     ],
 )
 def test_wrong_label_lines_are_left_out_with_their_reason(iemocap: Path, line: str, reason: str) -> None:

@@ -47,23 +47,23 @@ def test_csv_and_json_lines_mean_the_same(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
-        ("not json", "is no JSON object"),
-        ("[1, 2]", "is no JSON object"),
-        ("[" * 100_000, "is no JSON object"),
+        ("not json", "is not a JSON object"),
+        ("[1, 2]", "is not a JSON object"),
+        ("[" * 100_000, "is not a JSON object"),
         ({"audio": "absent.wav"}, "audio 'absent.wav' does not exist"),
         ({"audio": "a\0.wav"}, "does not exist"),
         ({"audio": "x" * 5000}, "does not exist"),
-        ({"audio": ["a.wav"]}, "audio is no path"),
+        ({"audio": ["a.wav"]}, "audio is not a path"),
         ({"audio": "sub"}, "audio 'sub' does not exist"),
         ({"text": "only"}, "neither audio nor video is given"),
         ({"audio": "a.wav", "id": "../x"}, "is not a plain name"),
         ({"audio": "a.wav", "id": "a.b"}, "is not a plain name"),
         ({"audio": "a.wav", "id": "ok"}, "id ok occurs twice"),
-        ({"audio": "a.wav", "start": "soon"}, "start 'soon' is no number"),
-        ({"audio": "a.wav", "start": "nan"}, "start 'nan' is no number"),
-        ({"audio": "a.wav", "start": 2, "end": 1}, "are no stretch of time"),
-        ({"audio": "a.wav", "start": -1}, "are no stretch of time"),
-        ({"audio": "a.wav", "session": 1.5}, "session 1.5 is no whole number"),
+        ({"audio": "a.wav", "start": "soon"}, "start 'soon' is not a number"),
+        ({"audio": "a.wav", "start": "nan"}, "start 'nan' is not a number"),
+        ({"audio": "a.wav", "start": 2, "end": 1}, "are not a valid stretch of time"),
+        ({"audio": "a.wav", "start": -1}, "are not a valid stretch of time"),
+        ({"audio": "a.wav", "session": 1.5}, "session 1.5 is not a whole number"),
         ({"audio": "a.wav", "emotion": "joy"}, "unknown column 'emotion'"),
         ({"audio": "a.wav", "id": "a\nb"}, "is not a plain name"),
         ({"audio": "a.wav", "id": ".hidden"}, "is not a plain name"),
@@ -73,15 +73,15 @@ def test_csv_and_json_lines_mean_the_same(folder: Path) -> None:
         ({"audio": "a.wav", "id": "ok "}, "id ok occurs twice"),
         ({"audio": "a.wav", "text": "x" * 10_000_000}, "text has 10000000 characters"),
         ({"audio": "a.wav", "speaker": "x" * 10_001}, "speaker has 10001 characters"),
-        ({"audio": "a.wav", "utterance": 1e300}, "is no whole number"),
-        ('{"audio": "a.wav", "start": 1' + "0" * 5000 + "}", "is no JSON object"),
-        ('{"audio": "a.wav", "start": 1e999}', "start 'inf' is no number"),
+        ({"audio": "a.wav", "utterance": 1e300}, "is not a whole number"),
+        ('{"audio": "a.wav", "start": 1' + "0" * 5000 + "}", "is not a JSON object"),
+        ('{"audio": "a.wav", "start": 1e999}', "start 'inf' is not a number"),
         ({"audio": "/dev/zero"}, "audio '/dev/zero' does not exist"),
         ({"audio": "pipe.wav"}, "audio 'pipe.wav' does not exist"),
         ({"audio": "\ud800.wav"}, "does not exist"),
-        ({"audio": "a.wav", "label": ["joy"]}, "label is no plain value"),
-        ({"audio": "a.wav", "text": {"en": "Hello"}}, "text is no plain value"),
-        ({"audio": "a.wav", "split": {}}, "split is no plain value"),
+        ({"audio": "a.wav", "label": ["joy"]}, "label is not a plain value"),
+        ({"audio": "a.wav", "text": {"en": "Hello"}}, "text is not a plain value"),
+        ({"audio": "a.wav", "split": {}}, "split is not a plain value"),
         ({"audio": "a.wav", "label": float("nan")}, "label is NaN"),
         ({"audio": "a.wav", "text": float("nan")}, "text is NaN"),
         ({"audio": "a.wav", "end": float("nan")}, "end is NaN"),
@@ -101,7 +101,7 @@ def test_a_corpus_has_a_plain_name_since_folders_are_called_by_it(folder: Path, 
 
 
 def test_a_folder_is_no_manifest(folder: Path) -> None:
-    with pytest.raises(UserError, match=r"is no file; give a \.csv or \.jsonl file"):
+    with pytest.raises(UserError, match=r"is not a file; give a \.csv or \.jsonl file"):
         reader.read(folder)
 
 
@@ -125,8 +125,8 @@ def test_a_table_without_media_columns_is_refused(folder: Path) -> None:
         (",audio,label", "line 1 has a column without a name; remove it"),  # as pandas writes its index
         ("audio,label,,", "line 1 has a column without a name; remove it"),
         ("audio,label,gender", "line 1 has the unknown column 'gender'; remove it"),
-        ("audio;label", "commas stand between them"),
-        ("audio\tlabel", "commas stand between them"),
+        ("audio;label", "separated by commas"),
+        ("audio\tlabel", "separated by commas"),
         ("Audio,Label", r"line 1 names neither a column audio nor video \(known: id, audio"),
     ],
 )
@@ -144,7 +144,9 @@ def test_json_lines_are_known_by_what_they_hold(folder: Path, name: str) -> None
 
 def test_one_json_array_is_told_what_to_be(folder: Path) -> None:
     plan = reader.read(write(folder, ['[{"audio": "a.wav"}, {"audio": "a.wav"}]'], "mine.json"))
-    assert [(skip.where, skip.reason) for skip in plan.skips] == [("mine.json:1", "is no JSON object (one per line)")]
+    assert [(skip.where, skip.reason) for skip in plan.skips] == [
+        ("mine.json:1", "is not a JSON object (one per line)")
+    ]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])

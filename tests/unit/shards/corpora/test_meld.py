@@ -78,11 +78,11 @@ def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
     ("line", "reason"),
     [
         ("9,Hi,Joey,joy,positive,1,1", "has 7 columns, the header has 11"),
-        ("9,Hi,Joey,happy,positive,0,5,8,21,a,b", "'happy' is none of MELD's"),
-        ("9,Hi,Joey,joy,positive,../../x,5,8,21,a,b", "are no numbers"),
-        ("9,Hi,Joey,joy,positive,٣,5,8,21,a,b", "are no numbers"),
+        ("9,Hi,Joey,happy,positive,0,5,8,21,a,b", "'happy' is not an emotion of MELD"),
+        ("9,Hi,Joey,joy,positive,../../x,5,8,21,a,b", "are not numbers"),
+        ("9,Hi,Joey,joy,positive,٣,5,8,21,a,b", "are not numbers"),
         ("9,Hi,Joey,joy,positive,0,0,8,21,a,b", "occurs twice in train"),
-        ("9,Hi,Joey,joy,positive,99999999999999999999,5,8,21,a,b", "are no numbers"),
+        ("9,Hi,Joey,joy,positive,99999999999999999999,5,8,21,a,b", "are not numbers"),
     ],
 )
 def test_wrong_rows_are_left_out_with_line_and_reason(meld: Path, line: str, reason: str) -> None:

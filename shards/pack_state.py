@@ -1,7 +1,7 @@
-"""What is already done: one small file per finished shard, beside the shards, until the index replaces them all.
+"""The state of an unfinished pack: one small record per finished shard, in the output folder, until the index exists.
 
-A part is written before its tar gets the final name. So a tar under its final name has its part; a part without its
-tar, or whatever else a killed packer left, is packed again.
+A record is written before its tar gets the final name. So a tar under its final name has its record; a record without
+its tar, or whatever else a killed packer left, is packed again.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from pydantic import BaseModel, ConfigDict
 from dual_hpc.atomic import write_atomically
 from dual_hpc.data.format.index import INDEX_NAME, Shard, ShardIndex, read_index
 from dual_hpc.errors import EnvironmentFault, UserError
-from shards.lock import Held, Lock, first_held
+from shards.lock import Lock, LockHeld, first_held_lock
 
-FOLDER = ".pack"
+FOLDER = ".pack"  # the names in it are read by packers of other versions: they stay
 
 
-class Part(BaseModel):
-    """A finished shard, or, without one, a stretch of the plan in which nothing could be packed."""
+class FinishedShard(BaseModel):
+    """The record of a finished shard; without `shard`, of a stretch of the plan in which nothing could be packed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -32,7 +32,7 @@ class Part(BaseModel):
     skips: list[tuple[str, str]]  # (where, reason)
 
 
-class Parts:
+class PackState:
     """The folder `.pack` in the output folder."""
 
     def __init__(self, out: Path) -> None:
@@ -42,7 +42,7 @@ class Parts:
         """Make the output folder if it is absent.
 
         Raises:
-            UserError: it is no folder, or holds tars that are not ours to replace.
+            UserError: it is not a folder, or holds tars that this job did not write.
         """
         try:
             self.out.mkdir(parents=True, exist_ok=True)
@@ -50,7 +50,7 @@ class Parts:
             raise UserError(f"--out: {self.out} is not a folder") from error
         begun = (self.out / INDEX_NAME).exists() or self.folder.exists()
         if not begun and any(self.out.glob("*.tar")):
-            raise UserError(f"--out: {self.out} holds tars of something else; give another folder")
+            raise UserError(f"--out: {self.out} holds tar files of something else; give another folder")
 
     def finished(self, fingerprint: str) -> ShardIndex | None:
         """The index of the same job if it has been finished; None if it has not.
@@ -70,12 +70,12 @@ class Parts:
             tar = self.out / shard.name
             if not tar.is_file() or tar.stat().st_size != shard.bytes:
                 raise UserError(f"--out: {tar} is missing or was changed; remove the folder and start again")
-        self.remove()  # who wrote the index may have been killed just then
+        self.remove()  # the task that wrote the index may have been killed just then
         return index
 
     @contextmanager
     def task(self, index: int, count: int, fingerprint: str, numbers: Iterable[int]) -> Iterator[None]:
-        """Be one task of a job, started or continued: the only one of its number, beside none of another division.
+        """Be one task of a job, started or continued: the only one of its number, and none of another division runs.
 
         Args:
             fingerprint: identity of the job.
@@ -87,11 +87,11 @@ class Parts:
         """
         self.folder.mkdir(exist_ok=True)
         with Lock(self.folder / f"task-{index}-of-{count}.lock"):
-            tasks = sorted(self.folder.glob("task-*.lock"))
-            held = first_held(path for path in tasks if not path.stem.endswith(f"-of-{count}"))
+            locks = sorted(self.folder.glob("task-*.lock"))
+            held = first_held_lock(path for path in locks if not path.stem.endswith(f"-of-{count}"))
             if held is not None:
-                parts = held.stem.rpartition("-")[2]
-                raise UserError(f"--out: {self.out} is being packed in {parts} part(s); wait for it")
+                tasks = held.stem.rpartition("-")[2]
+                raise UserError(f"--out: {self.out} is being packed by {tasks} task(s); wait until they end")
             self._begin(fingerprint)
             mine = {f"{number:05d}" for number in numbers}
             for path in self.folder.glob("*.tmp"):  # half written by killed packers
@@ -100,7 +100,9 @@ class Parts:
             yield
 
     def _begin(self, fingerprint: str) -> None:
-        plan = self.folder / f"plan-{fingerprint}"  # the name says it all: tasks that begin at once agree
+        plan = (
+            self.folder / f"plan-{fingerprint}"
+        )  # the name is the whole content: tasks that start at the same time agree
         if any(path != plan for path in self.folder.glob("plan-*")):
             raise UserError(
                 f"--out: {self.out} holds an unfinished pack of another source or with other options; "
@@ -112,35 +114,35 @@ class Parts:
         """Where a shard is written; the process's own name keeps two writers apart."""
         return self.folder / f"{number:05d}.{os.getpid()}.tmp"
 
-    def finish(self, number: int, part: Part) -> None:
+    def finish(self, number: int, record: FinishedShard) -> None:
         """Record a shard as done."""
-        write_atomically(self._path(number), part.model_dump_json(exclude_none=True))
+        write_atomically(self._path(number), record.model_dump_json(exclude_none=True))
 
-    def read(self, number: int) -> Part | None:
-        """The part of a finished shard; None while it is not finished."""
+    def read(self, number: int) -> FinishedShard | None:
+        """The record of a finished shard; None while it is not finished."""
         try:
-            part = Part.model_validate({"shard": None, **json.loads(self._path(number).read_bytes())})
+            record = FinishedShard.model_validate({"shard": None, **json.loads(self._path(number).read_bytes())})
         except (OSError, ValueError):
             return None
-        if part.shard is not None:
-            tar = self.out / part.shard.name
-            if not tar.is_file() or tar.stat().st_size != part.shard.bytes:
+        if record.shard is not None:
+            tar = self.out / record.shard.name
+            if not tar.is_file() or tar.stat().st_size != record.shard.bytes:
                 return None
-        return part
+        return record
 
     @contextmanager
-    def summing_up(self) -> Iterator[bool]:
-        """True for the one task that turns all parts into the index; False while another does, or when it has."""
+    def finalize_once(self) -> Iterator[bool]:
+        """True for the one task that turns all records into the index; False while another does, or when it has."""
         with ExitStack() as stack:
             try:
                 stack.enter_context(Lock(self.folder / "sum-up.lock"))
-                mine_to_do = True
-            except (Held, FileNotFoundError):  # the folder goes when the index stands
-                mine_to_do = False
-            yield mine_to_do
+                is_finalizer = True
+            except (LockHeld, FileNotFoundError):  # the folder is removed once the index exists
+                is_finalizer = False
+            yield is_finalizer
 
     def remove(self) -> None:
-        """Forget everything: the index stands."""
+        """Delete all records: the index exists."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _path(self, number: int) -> Path:
@@ -148,12 +150,12 @@ class Parts:
 
 
 @contextmanager
-def disk_faults() -> Iterator[None]:
-    """Turn what a full, read-only or failing disk raises into one line."""
+def report_disk_faults() -> Iterator[None]:
+    """Turn the OSError of a full, read-only or failing disk into one line."""
     try:
         yield
     except OSError as error:
         where = error.filename or "--out"  # a failed write does not say where
         raise EnvironmentFault(
-            f"{where}: {error.strerror or error}; when that is put right the same command continues"
+            f"{where}: {error.strerror or error}; when that is repaired, the same command continues"
         ) from error
