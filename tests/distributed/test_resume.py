@@ -198,7 +198,7 @@ def test_damage_to_any_file_of_the_newest_checkpoint_falls_back_and_to_all_check
         assert choice.rejected and choice.rejected[0].startswith(f"{newest.name}: ")
         assert file.name in choice.rejected[0] or file.name == "manifest.json"
         file.write_bytes(kept)
-    assert select.latest_verified(root, SingleProcess()).folder == newest  # type: ignore[union-attr]
+    assert select.latest_verified(root, SingleProcess()).folder == newest
     damage(files[0])
     damage(older / "manifest.json")
     with pytest.raises(EnvironmentFault, match=f"no checkpoint in .* is usable.*{newest.name}.*{older.name}"):

@@ -81,7 +81,7 @@ def test_what_three_ranks_save_is_verified_and_selected(tmp_path: Path) -> None:
     manifest = load(tmp_path / "step_00000012")
     assert manifest.world_size == 3 and sorted(manifest.files) == [f"deepspeed/rank{n}.pt" for n in range(3)]
     choices = together(3, lambda group: select.latest_verified(tmp_path, group))
-    assert [choice.manifest.step for choice in choices] == [12] * 3  # type: ignore[union-attr]
+    assert [choice.manifest.step for choice in choices] == [12] * 3
 
 
 @pytest.mark.parametrize("point", POINTS)
@@ -106,7 +106,7 @@ def test_a_kill_at_any_point_leaves_complete_checkpoints_only(
     commit.remove_unfinished(tmp_path)
     assert not list(tmp_path.glob("*.tmp"))
     save(tmp_path, 6, SingleProcess())
-    assert select.latest_verified(tmp_path, SingleProcess()).manifest.step == 6  # type: ignore[union-attr]
+    assert select.latest_verified(tmp_path, SingleProcess()).manifest.step == 6
 
 
 def test_a_rank_that_cannot_write_abandons_the_checkpoint_on_all(tmp_path: Path) -> None:

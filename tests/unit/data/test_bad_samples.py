@@ -23,7 +23,7 @@ def train(folder: Path, steps: int, state: Any = None, **changes: Any) -> Any:
     loader = TrainLoader(
         ShardDataset([folder]), range(6), range(6), settings(**changes), augment_all(), None, 0, state=state
     )
-    rows = []
+    rows: list[Any] = []
     for micro in itertools.chain.from_iterable(itertools.islice(loader, steps)):
         columns = ("valid", "waveform_lengths", "frame_lengths", "labels")
         rows += zip(micro["keys"], *(micro[name].tolist() for name in columns), strict=True)

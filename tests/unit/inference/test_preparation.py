@@ -58,7 +58,7 @@ def test_a_long_clip_is_cut_where_training_cuts_and_says_so(clips: Path) -> None
     prepared = prepare(Clip(clips / "long.mp4"), SETTINGS)
     assert prepared.sample.duration == 2.0
     assert prepared.sample.waveform.size == 32_000
-    assert len(prepared.sample.frames) == 10
+    assert prepared.sample.frames.shape[0] == 10
     assert prepared.warnings == ["only the first 2 of 5.0 seconds are used"]
 
 

@@ -58,7 +58,7 @@ def test_a_saved_tokenizer_reads_the_same(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [lambda p: p / "absent", lambda p: p])
-def test_a_directory_without_tokenizer_is_the_user_s_mistake(tmp_path: Path, make) -> None:  # type: ignore[no-untyped-def]
+def test_a_directory_without_tokenizer_is_the_user_s_mistake(tmp_path: Path, make) -> None:
     with pytest.raises(UserError, match="tokenizer") as failure:
         load_tokenizer(make(tmp_path))
     assert "\n" not in str(failure.value)

@@ -40,7 +40,7 @@ def dialogue(folder: Path, number: int, named_side: str | None) -> list[Planned]
     return [
         Planned(
             f"{name}_{at:.0f}", {"dialogue": name}, sound, Source(folder / f"{name}.avi", at, at + 2.0), None, actor
-        )  # type: ignore[arg-type]
+        )
         for at, actor in turns
     ]
 

@@ -26,8 +26,13 @@ from launch.cli.main import main
 from shards.verify import verify
 
 HZ, SIZE = 5.0, 32
-WIDTH = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
-SPEECH = {**WIDTH, "conv_dim": [16] * 7, "num_conv_pos_embeddings": 8, "num_conv_pos_embedding_groups": 2}
+WIDTH: dict[str, Any] = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+SPEECH: dict[str, Any] = {
+    **WIDTH,
+    "conv_dim": [16] * 7,
+    "num_conv_pos_embeddings": 8,
+    "num_conv_pos_embedding_groups": 2,
+}
 MEAN, STD = [0.1, 0.2, 0.3], [0.4, 0.5, 0.6]
 
 
@@ -36,8 +41,8 @@ def save(folder: Path, speech: str, picture: str, words: str) -> dict[str, Any]:
     torch.manual_seed(3)
     t = transformers
     tokenizer = build_tokenizer(["do you have : forms ?", "do you have : forms ?"])
-    vocabulary = {"vocab_size": len(tokenizer), "pad_token_id": 0, "max_position_embeddings": 64}
-    made = {
+    vocabulary: dict[str, Any] = {"vocab_size": len(tokenizer), "pad_token_id": 0, "max_position_embeddings": 64}
+    made: dict[str, Any] = {
         "audio": {
             "wav2vec2": lambda: t.Wav2Vec2Model(t.Wav2Vec2Config(**SPEECH)),
             "hubert": lambda: t.HubertModel(t.HubertConfig(**SPEECH)),

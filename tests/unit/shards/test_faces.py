@@ -61,7 +61,7 @@ def test_a_lost_face_is_held_for_a_second_and_then_the_whole_picture_is_shown() 
 
 def test_the_detector_looks_five_times_a_second_not_at_every_picture() -> None:
     looks: list[int] = []
-    tracker = FaceTracker(lambda picture: looks.append(1) or [])  # type: ignore[func-returns-value]
+    tracker = FaceTracker(lambda picture: looks.append(1) or [])
     for i in range(61):
         tracker.crop(PICTURE, i / 30)
     assert 9 <= len(looks) <= 11

@@ -26,7 +26,7 @@ def test_every_utterance_is_in_one_shard(planned: list[Planned], size: int) -> N
 
 
 @given(utterances, st.randoms())
-def test_the_order_does_not_depend_on_how_the_corpus_was_listed(planned: list[Planned], random) -> None:  # type: ignore[no-untyped-def]
+def test_the_order_does_not_depend_on_how_the_corpus_was_listed(planned: list[Planned], random) -> None:
     mixed = list(planned)
     random.shuffle(mixed)
     assert shuffled(mixed) == shuffled(planned)

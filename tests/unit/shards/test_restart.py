@@ -191,7 +191,7 @@ def test_a_second_packer_is_refused_while_the_first_lives(iemocap: Path, tmp_pat
     finally:
         holder.kill()
         holder.wait()
-        holder.stdout.close()  # type: ignore[union-attr]
+        holder.stdout.close()
     report = pack("iemocap", iemocap, out, PackOptions(video_size=24))
     assert report is not None and report.packed == 4
 

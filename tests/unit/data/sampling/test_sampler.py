@@ -186,4 +186,6 @@ def test_a_share_without_a_divisor_near_the_micro_batch_is_advised_against(
     batch: int, world: int, micro: int, better: str | None
 ) -> None:
     advice = BatchPartition(batch, world, micro).advice
-    assert advice is None if better is None else f"data.global_batch={batch} " in advice and advice.endswith(better)
+    assert (
+        advice is None if better is None else f"data.global_batch={batch} " in str(advice) and advice.endswith(better)
+    )

@@ -224,7 +224,7 @@ def test_bad_samples_are_blank_up_to_the_limit_then_listed(tmp_path: Path, media
             dataset, range(12), range(12), settings(workers=workers, bad_sample_limit=limit), None, None, 0
         )
         try:
-            rows = []
+            rows: list[Any] = []
             for micro in itertools.chain.from_iterable(itertools.islice(loader, 6)):  # two epochs
                 lengths = micro["waveform_lengths"] + micro["frame_lengths"]
                 columns = (micro["keys"], micro["valid"].tolist(), micro["labels"].tolist(), lengths.tolist())

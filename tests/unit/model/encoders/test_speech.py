@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import transformers
 
@@ -9,7 +11,7 @@ from dual_hpc.model.encoders.pretrained import Architecture
 from dual_hpc.model.encoders.speech import SpeechEncoder, standardize
 
 WAV2VEC2 = Architecture("wav2vec2", "Wav2Vec2", {})
-CONFIG = {
+CONFIG: dict[str, Any] = {
     "hidden_size": 16,
     "num_hidden_layers": 1,
     "num_attention_heads": 2,

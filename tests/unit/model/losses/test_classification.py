@@ -58,7 +58,7 @@ def test_logit_adjustment_adds_the_log_priors_and_no_weights() -> None:
 @given(st.floats(-1e4, 1e4), st.sampled_from(["cross_entropy", "focal", "logit_adjustment"]), st.floats(0, 3))
 def test_extreme_logits_give_finite_losses_and_gradients(value: float, kind: str, gamma: float) -> None:
     logits = torch.tensor([[value, 0.0, -value]], requires_grad=True)
-    loss = classification_loss(logits, torch.tensor([0]), kind, COUNTS, True, gamma, 0.1)  # type: ignore[arg-type]
+    loss = classification_loss(logits, torch.tensor([0]), kind, COUNTS, True, gamma, 0.1)
     loss.sum().backward()
     assert loss.isfinite().all() and logits.grad is not None and logits.grad.isfinite().all()
 
