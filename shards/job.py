@@ -32,7 +32,7 @@ def pack_shard(job: ShardJob, begins: Callable[[str], None], crashing_keys: Coll
 
     Args:
         begins: called with the key of each utterance before it is decoded.
-        poisonous: keys whose decoding killed a worker before.
+        crashing_keys: keys whose decoding has crashed a worker.
     """
     state = PackState(job.out)
     skips: list[tuple[str, str]] = []

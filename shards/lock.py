@@ -28,7 +28,7 @@ class LockHeld(UserError):
 
 
 class Lock:
-    """Context manager; entering raises `Held` while another process holds the file."""
+    """Context manager; entering raises `LockHeld` while another process holds the file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -29,7 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--store", metavar="DIR", help="where RUN is looked up (default: DUAL_STORE, see `runs`)")
     parser.add_argument("--model", metavar="DIR", help="a saved model instead of a run; needs --shards and --protocol")
     parser.add_argument("--shards", action="append", default=[], metavar="DIR", help="shards for --model (repeatable)")
-    parser.add_argument("--protocol", metavar="NAME", help="protocol for --model: iemocap4, iemocap6, meld7 or all")
+    parser.add_argument(
+        "--protocol", metavar="NAME", help="protocol for --model: iemocap4, iemocap6, meld7, all, or a --plugin's"
+    )
     parser.add_argument("--split", default="test", metavar="NAME", help="train, validation, test or all (default test)")
     parser.add_argument("--checkpoint", default="best", metavar="NAME", help="best (default) or last, of a run")
     parser.add_argument("--subsets", default="av,avt", metavar="LIST", help="modalities to score (default %(default)s)")
