@@ -72,7 +72,7 @@ def test_a_run_trains_all_steps_saves_the_last_and_exports_it(run: RunDir) -> No
     assert job.train() == FINISHED
     assert list(replay(read(run.journal))["train/loss"]) == [1, 2, 3, 4, 5, 6]
     assert validated(run) == [3, 6]  # at the end of every epoch
-    assert select.steps(run.checkpoints) == [2, 4, 6]
+    assert select.steps(run.checkpoints) == [2, 4, 6] and saved_state(run, 6)["owes_validation"] is False
     last = torch.load(run.exports / "last" / "weights.pt")
     assert {name: value.flatten().tolist() for name, value in last.items()} == job.engine.weights()
     assert (run.exports / "best").is_dir() and [step for step, _ in events(run, "end")] == [STEPS]
@@ -185,15 +185,22 @@ def test_too_many_non_finite_steps_end_the_run_with_an_error_and_a_report(tmp_pa
     assert (run.reports / "non_finite-5.json").exists() and run.segments()[-1].reason == FAILED
 
 
-def test_too_many_non_finite_steps_roll_back_once(tmp_path: Path) -> None:
-    run = make_run(tmp_path / "run", "training.non_finite_limit=2", "training.on_non_finite=rollback")
-    job = Job(run, Loader(non_finite=(5, 6)))
-    at_four: dict[str, list[float]] = {}
-    job.loader.before = {5: lambda: at_four.update(job.engine.weights())}
+def test_too_many_non_finite_steps_restore_the_weights_of_the_checkpoint_before_them(tmp_path: Path) -> None:
+    limits = ("training.non_finite_limit=2", "training.on_non_finite=rollback", "training.epochs=3")
+    run = make_run(tmp_path / "run", *limits)
+    job = Job(run, Loader(non_finite=(6, 7)))
+    weights: dict[int, dict[str, list[float]]] = {}
+
+    def note() -> None:
+        weights[job.session.state.step] = job.engine.weights()
+
+    job.loader.before = {step: note for step in (5, 6, 8)}
     assert job.train() == FINISHED
-    assert events(run, "rollback")[0][0] == 6 and events(run, "rollback")[0][1]["to"] == 4
-    assert job.engine.weights() == at_four and job.session.state.step == 6
-    assert saved_state(run, 6)["rolled_back"] == 4
+    assert [(step, fields["to"]) for step, fields in events(run, "rollback")] == [(7, 4)]
+    assert (
+        weights[4] == weights[7] != weights[5]
+    )  # after steps 4, 7 and 5: step 5 was finite, but is not in a checkpoint
+    assert job.session.state.step == 9 and saved_state(run, 9)["rolled_back"] == 4
 
 
 def test_an_error_is_noted_and_waits_for_the_pending_save(run: RunDir) -> None:
