@@ -9,10 +9,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-CLOSE: dict[str, Any] = {
-    "atol": 1e-6,
-    "rtol": 1e-6,
-}  # spectra and time grids are computed in fp32 also of an fp64 model
+# Spectra and time grids are computed in fp32 also of an fp64 model.
+CLOSE: dict[str, Any] = {"atol": 1e-6, "rtol": 1e-6}
 CONTENT = ("waveform", "frames", "input_ids", "attention_mask", "audio", "video", "text")
 samples = st.tuples(st.floats(0, 1.5), *[st.booleans()] * 3, st.integers(0, 2**31))
 
