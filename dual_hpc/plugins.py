@@ -20,7 +20,7 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from dual_hpc.errors import UserError
+from dual_hpc.errors import UserError, one_line
 from dual_hpc.registry import during_plugin
 
 OWN = ("dual_hpc", "launch", "shards", "slurm")  # packages of the project, which a code archive holds as well
@@ -49,8 +49,7 @@ def load_plugins(names: Iterable[str], archive: Path | None = None) -> None:
                 raise _missing(name) from error
             raise UserError(f"plugins: {name} cannot be imported: {error}") from error
         except (Exception, SystemExit) as error:
-            words = " ".join(str(error).split())
-            raise UserError(f"plugins: {name} cannot be imported: {type(error).__name__}: {words}") from error
+            raise UserError(f"plugins: {name} cannot be imported: {type(error).__name__}: {one_line(error)}") from error
 
 
 def find_plugins(names: Iterable[str], archive: Path | None = None) -> None:
@@ -65,7 +64,7 @@ def plugin_sources(name: str) -> dict[str, Path]:
     """Files of a plugin by their paths in a code archive, from which `import NAME` works as it does here.
 
     A module is its file, a package everything in its folder; with them go the `__init__.py` of the packages around it
-    and, followed by their import statements, the modules beside it that it needs. Nothing is imported.
+    and the modules of the same folder that they import, directly or not. Nothing is imported.
 
     Raises:
         UserError: there is no such module, or it is not made of files.
@@ -80,7 +79,7 @@ def plugin_sources(name: str) -> dict[str, Path]:
         place = waiting.pop()
         for needed in _imports(place, found[place]) if place.endswith(".py") else ():
             if needed.split(".")[0] != name.split(".")[0] and _is_installed(found[place]):
-                continue  # another distribution beside it, which the job's environment has as well
+                continue  # another installed distribution, which the job's environment has as well
             fresh = {other: path for other, path in _module_files(needed, roots) if other not in found}
             found |= fresh
             waiting += fresh
@@ -215,7 +214,7 @@ def _imports(place: str, path: Path) -> Iterator[str]:
 
 
 def _unpack(archive: Path) -> None:
-    """Put what an archive holds beside the project's own packages where it can be imported, until this process ends."""
+    """Extract the plugins of an archive to a folder on Python's path; it is removed when this process ends."""
     folder = tempfile.mkdtemp(prefix="dual-hpc-plugins-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     with zipfile.ZipFile(archive) as packed:

@@ -1,4 +1,4 @@
-"""Words to numbers: a vocabulary built from the training transcripts, or a pretrained tokenizer's files."""
+"""Text to token ids: a vocabulary built from the training transcripts, or a pretrained tokenizer's files."""
 
 from __future__ import annotations
 

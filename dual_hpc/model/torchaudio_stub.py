@@ -1,6 +1,6 @@
 """torchaudio without its compiled extension, which is never needed here.
 
-torchaudio's wheels are built against CUDA; beside a CPU build of torch the compiled part cannot load and the whole
+torchaudio's wheels are built against CUDA; with a CPU build of torch the compiled part cannot load and the whole
 package fails to import, and with it the wav2vec 2.0 classes of transformers. Nothing used here is compiled, so where
 torch has no CUDA the extension is replaced by a stub before the first import. Import this module before transformers.
 """

@@ -39,7 +39,7 @@ class ModalityAlignment(nn.Module):
 
 
 class AbsentModality(nn.Module):
-    """What stands for a modality that the configuration switches off: the learned vector alone."""
+    """In place of a modality that the configuration switches off: the learned vector alone."""
 
     def __init__(self, hidden_size: int) -> None:
         super().__init__()

@@ -14,7 +14,7 @@ from dual_hpc.config.schema import ModelConfig
 from dual_hpc.errors import UserError
 from dual_hpc.model import DualConfig, DualForEmotionClassification, load_model, save_model
 
-from transformers import AutoModel  # isort: skip  (after the torchaudio seam)
+from transformers import AutoModel  # isort: skip  (after the torchaudio stub)
 
 
 def one_line(failure: Any) -> str:

@@ -20,8 +20,8 @@ from launch.cluster.submission import without_allocation
 from launch.commands.submit import task_words
 from launch.job.on_failure import slurm_job_id
 from launch.records import submissions
-from launch.runs.plan import plan_resumption
-from launch.runs.submit import transactional_dirs
+from launch.runs.plan import PlannedRun, plan_resumption
+from launch.runs.submit import record_plugins, transactional_dirs
 from launch.sweeps.grid import SweepDir, folder, grid
 
 
@@ -114,3 +114,21 @@ def test_the_tasks_of_a_command_share_its_work() -> None:
     assert task_words(["pack", "meld"], 0, 1, 8) == ["pack", "meld", "--workers", "8"]
     for told in (["--workers", "2"], ["--workers=2"]):
         assert task_words(["pack", *told], 0, 1, 8) == ["pack", *told]
+
+
+def test_new_code_with_another_plugin_is_recorded_and_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    plugin = tmp_path / "plugin_of_a_test.py"
+    plugin.write_text("FIRST = True\n")
+    config = load_config("demo", [f"store={tmp_path}", "plugins=[plugin_of_a_test]"])
+    run = PlannedRun(tmp_path / "runs" / "one", config).open()
+    first = run.identity().plugins["plugin_of_a_test"]
+    record_plugins(run, config.plugins)
+    assert capsys.readouterr().err == ""
+    plugin.write_text("FIRST = False\n")
+    record_plugins(run, config.plugins)
+    assert "plugin plugin_of_a_test has changed since the run began" in capsys.readouterr().err
+    assert RunDir.open(run.path).identity().plugins["plugin_of_a_test"] != first
