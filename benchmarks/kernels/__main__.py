@@ -88,7 +88,7 @@ def main() -> None:
     else:
         note += (
             f" Processor time, {options.threads} thread(s); load average {load:.1f} and then {os.getloadavg()[0]:.1f}."
-            " GPU: not measured. The Triton kernels are proven in the interpreter and compiled offline, nothing more."
+            " GPU: not measured. The Triton kernels are tested in the interpreter and compiled offline, nothing more."
         )
     if wrong:
         note += f" WRONG and therefore not timed: {', '.join(wrong)}."

@@ -160,10 +160,10 @@ def _subset(found: Predictions, n_classes: int, utterances: Mapping[str, Utteran
         chosen = np.array([meta.scripted is scripted for meta in metas], dtype=bool)
         if chosen.any():
             styles[style] = found.scores(n_classes, chosen)
-    spoken = np.array([_speaker(meta) for meta in metas], dtype=object)
+    speaker_names = np.array([_speaker(meta) for meta in metas], dtype=object)
     speakers = {}
-    for name in sorted(set(spoken)):
-        speakers[name] = found.scores(n_classes, spoken == name)
+    for name in sorted(set(speaker_names)):
+        speakers[name] = found.scores(n_classes, speaker_names == name)
     return SubsetResult(
         scores=found.scores(n_classes),
         interval=bootstrap(

@@ -6,5 +6,5 @@ that is `parallel` in time. Turning kernels on or off changes nothing but speed 
 
 `dispatch` chooses at each call and imports Triton only when a Triton kernel is chosen: without Triton this package
 needs torch alone. The Triton kernels are opt-in (`model.kernels=triton`) until they have been measured on the GPU at
-hand: they are proven correct in the interpreter and by offline compilation, which says nothing about their speed.
+hand: they are tested in the interpreter and by offline compilation, which says nothing about their speed.
 """

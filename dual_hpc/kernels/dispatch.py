@@ -68,7 +68,7 @@ class Row(NamedTuple):
 
 
 # Only rows that benchmarks/kernels has measured. On a CPU nothing beats torch's own LSTM for SDM, and the `torch` path
-# of the others is the fastest found. No CUDA row yet: the Triton kernels are proven in the interpreter and by offline
+# of the others is the fastest found. No CUDA row yet: the Triton kernels are tested in the interpreter and by offline
 # compilation, not timed, so on CUDA they run where they are asked for by name.
 MEASURED: tuple[Row, ...] = ()
 

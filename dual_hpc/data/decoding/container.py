@@ -24,12 +24,12 @@ from dual_hpc.errors import UserError, one_line
 _CONTAINERS = "mov,avi,matroska,wav,w64,flac,mp3,ogg,aac,aiff,au,asf,mpeg,mpegts,flv,mpegvideo,h264,m4v,amr,caf,gif"
 MAX_SIDE = 8192  # pixels; a header that claims more is damaged, and would cost gigabytes per picture
 SEEK_LEAD = 1.0  # seconds of sound decoded before a wanted stretch, so that resampling and overlap are settled in it
-_LONGEST = 24 * 3600.0  # seconds; a longer duration in a header is no duration
+_LONGEST = 24 * 3600.0  # seconds; a longer duration in a header is not valid
 _FAULTS = (av.FFmpegError, ValueError, OverflowError, IndexError, MemoryError, EOFError, OSError)
 
 
 class UnreadableMedia(UserError):
-    """A file that is no media, is truncated, or lacks the wanted stream: one line, with the file's name."""
+    """A file that is not media, is truncated, or lacks the wanted stream: one line, with the file's name."""
 
 
 @dataclass(frozen=True)

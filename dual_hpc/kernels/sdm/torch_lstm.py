@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dual_hpc.kernels.lengths import last_valid, valid_steps
-from dual_hpc.kernels.sdm.torch_onednn import OneDnnSdm, joined
+from dual_hpc.kernels.sdm.torch_onednn import OneDnnSdm, concatenate_weights
 
 Weights = tuple[Tensor, Tensor, Tensor, Tensor]  # for x_{t-1} [4H, D], for x_t [4H, D], recurrent [4H, H], bias [4H]
 
@@ -38,7 +38,7 @@ def sdm_torch(
         out, c_last = OneDnnSdm.apply(x, *weights, h, c, before, lengths, hold, train)
     else:
         both = Neighbours.apply(x, before, lengths, hold)
-        flat = list(joined(*weights, hold))
+        flat = list(concatenate_weights(*weights, hold))
         out, _, c_last = torch.lstm(both, (h[None], c[None]), flat, True, 1, 0.0, train, False, False)
         c_last = c_last[0]
         if lengths is not None:

@@ -115,7 +115,9 @@ def neighbours(x: Tensor, before: Tensor | None, piece: Piece, hold: bool) -> Te
     return out
 
 
-def joined(weight_prev: Tensor, weight_cur: Tensor, weight_rec: Tensor, bias: Tensor, hold: bool) -> tuple[Tensor, ...]:
+def concatenate_weights(
+    weight_prev: Tensor, weight_cur: Tensor, weight_rec: Tensor, bias: Tensor, hold: bool
+) -> tuple[Tensor, ...]:
     """The weights of an LSTM on the concatenation; `hold`'s column closes the input gate, opens the remember gate."""
     columns = [weight_prev, weight_cur]
     if hold:
@@ -148,7 +150,7 @@ class OneDnnSdm(torch.autograd.Function):
             x: [B, T, D]. weight_prev, weight_cur: [4H, D]. weight_rec: [4H, H]. bias: [4H]. h, c: [B, H].
             before: the step before x, [B, D]; None: there is none, and x_0 := x_1.
             lengths: int [B]; None: all are T.
-            hold: keep the state of a sequence at its last valid value through its padding (see `joined`).
+            hold: keep the state of a sequence at its last valid value through its padding (see `concatenate_weights`).
             train: keep for `backward` what oneDNN's needs: 7 tensors a piece, its workspace the last of them.
 
         Returns:
@@ -157,7 +159,7 @@ class OneDnnSdm(torch.autograd.Function):
         """
         batch, steps, ctx.width = x.shape
         ctx.hidden, ctx.started = weight_rec.shape[1], before is not None
-        weights = joined(weight_prev, weight_cur, weight_rec.detach(), bias.detach(), hold)
+        weights = concatenate_weights(weight_prev, weight_cur, weight_rec.detach(), bias.detach(), hold)
         ctx.pieces = cut(lengths, steps, ctx.hidden, whole=hold)
         ctx.whole = len(ctx.pieces) == 1 and ctx.pieces[0].rows is None and ctx.pieces[0].end == steps
         out = None if ctx.whole else x.new_zeros(steps, batch, ctx.hidden)

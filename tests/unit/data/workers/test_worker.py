@@ -43,23 +43,23 @@ def test_slow_storage_is_read_ahead_of_the_decoder_as_far_as_asked_and_no_farthe
     status = Status(page)
     os.close(page)
     ready: queue.Queue[Any] = queue.Queue(maxsize=3)
-    decoder = SimpleNamespace(wanted=lambda request: {"flac"})
+    decoder = SimpleNamespace(members_to_read=lambda request: {"flac"})
     thread = threading.Thread(target=worker._read_ahead, args=(theirs, decoder, status, ready))
     thread.start()
     rows = [Request(SampleRef(n, f"k{n}", "a.tar", 0, {}, 1.0)) for n in range(8)]
     send(ours, Job(0, rows[:2]))
     send(ours, Job(1, rows[2:]))  # it does not stop at the end of a micro-batch
-    assert begun.get(timeout=600) == 0 and status.activity()[0] == (READING, 0, 0)
+    assert begun.get(timeout=60) == 0 and status.activity()[0] == (READING, 0, 0)
     for _ in rows:
         answers.put(None)
-    assert [begun.get(timeout=600) for _ in range(3)] == [1, 2, 3]  # three wait in the queue, one at its door
+    assert [begun.get(timeout=60) for _ in range(3)] == [1, 2, 3]  # three wait in the queue, one at its door
     for n in range(len(rows)):
         assert begun.empty()
-        assert ready.get(timeout=600)[2] == {"flac": b"%d" % n}
+        assert ready.get(timeout=60)[2] == {"flac": b"%d" % n}
         if n + 4 < len(rows):
-            assert begun.get(timeout=600) == n + 4  # only now
+            assert begun.get(timeout=60) == n + 4  # only now
     assert status.activity()[0].phase == IDLE
     ours.close()
-    thread.join(timeout=600)
+    thread.join(timeout=60)
     assert not thread.is_alive()
     theirs.close()
