@@ -64,7 +64,7 @@ class Registry(Generic[T]):
         hint = f"did you mean {near[0]!r}?" if near else f"available: {', '.join(names) or 'none'}"
         raise UserError(
             f"{self.setting}: there is no {self.kind} {name!r}; {hint} "
-            "(one of your own is loaded by `plugins: [your.module]`)"
+            "(one of your own: plugins=[your.module], or --plugin your.module)"
         )
 
     def get(self, name: str) -> T:

@@ -133,7 +133,7 @@ def test_a_device_that_is_not_there_is_refused_by_name(saved_model: Any, device:
         (["--output", "absent/out.jsonl"], "--output: absent/out.jsonl is not a file"),
         (["--output", "."], "--output: . is not a file"),
         (["--model", "run"], "--model: run is a run; give one of its models, run/export/best"),
-        (["--input", "none.jsonl"], "--input: the manifest has no line"),
+        (["--input", "none.jsonl"], "--input: the manifest names no clip"),
         (["--input", "none.jsonl", "--output", "../here/none.jsonl"], "none.jsonl is among the --input"),
         (["--input", "run", "--output", "run/a.mp4"], "--output: run/a.mp4 is among the --input"),
     ],
