@@ -6,11 +6,11 @@ from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 
-from dual_hpc.data.decoding.container import MediaInfo, UnreadableMedia, probe
+from dual_hpc.data.decoding.container import Findings, MediaInfo, UnreadableMedia, probe
 from dual_hpc.data.decoding.media import iter_frames, read_audio
 from dual_hpc.data.format.sample import AUDIO, AUDIO_RATE, TEXT, VIDEO, Utterance
 from shards.crop import speaker_box, speaker_side, stored_size
-from shards.encode import constant_rate, encode_flac, encode_mp4
+from shards.encode import constant_rate, count_clipped, encode_flac, encode_mp4
 from shards.faces import FaceTracker, haar_detector
 from shards.options import PackOptions
 from shards.plan import Planned, Source, shown
@@ -32,12 +32,14 @@ def build_sample(planned: Planned, root: Path, options: PackOptions) -> Sample:
     choices: dict[str, str] = {}
     sources: dict[str, str] = {}
     seconds = [0.0]
-    fps = None
+    fps = clipped = None
     paths = dict.fromkeys(source.path for source in (planned.audio, planned.video) if source is not None)
     infos = {path: probe(path) for path in paths}
     if planned.audio is not None and (sound := infos[planned.audio.path]).audio is not None:
         start, end = _stretch(planned.audio, sound, options, choices)
-        wave = read_audio(planned.audio.path, start, end, options.audio)
+        heard = Findings()
+        wave = read_audio(planned.audio.path, start, end, options.audio, heard)
+        clipped = count_clipped(wave)
         members[AUDIO] = encode_flac(wave)
         seconds.append(wave.size / AUDIO_RATE)
         sources["audio"] = shown(planned.audio.path, root)
@@ -45,9 +47,12 @@ def build_sample(planned: Planned, root: Path, options: PackOptions) -> Sample:
         # Plain PCM names no channels; its number says as much.
         named = [c for c in sound.audio.channels if c != "NONE"]
         choices["audio_layout"] = "+".join(named) or f"{len(sound.audio.channels)} channels"
+        choices |= recorded(heard, "audio")
     if planned.video is not None and (picture := infos[planned.video.path]).video is not None:
         rate = min(picture.video.fps, Fraction(options.max_fps)).limit_denominator(1001)
-        members[VIDEO], count = _video(planned, planned.video, picture, rate, options, choices)
+        seen = Findings()
+        members[VIDEO], count = _video(planned, planned.video, picture, rate, options, choices, seen)
+        choices |= recorded(seen, "video")
         fps = round(float(rate), 6)
         seconds.append(count / float(rate))
         sources["video"] = shown(planned.video.path, root)
@@ -62,6 +67,7 @@ def build_sample(planned: Planned, root: Path, options: PackOptions) -> Sample:
         **planned.fields,
         duration=round(max(seconds), 6),
         fps=fps,
+        clipped=clipped,
         has_audio=AUDIO in members,
         has_video=VIDEO in members,
         has_text=TEXT in members,
@@ -69,6 +75,15 @@ def build_sample(planned: Planned, root: Path, options: PackOptions) -> Sample:
         options=choices,
     )
     return Sample(meta, members)
+
+
+def recorded(findings: Findings, kind: str) -> dict[str, str]:
+    """What was odd in the `kind` of a source, as text for the sample's `options`; what was not odd is left out."""
+    seconds = {f"{kind}_silence": findings.silence, f"{kind}_overlap": findings.overlap}
+    counts = {f"{kind}_restarts": findings.restarts, "concealed": findings.concealed, "resized": findings.resized}
+    found = {name: f"{value:.3f}" for name, value in seconds.items() if value >= 0.001}
+    found |= {name: str(count) for name, count in counts.items() if count}
+    return found | ({f"{kind}_cancelled": "true"} if findings.cancelled else {})
 
 
 def _stretch(source: Source, info: MediaInfo, options: PackOptions, choices: dict[str, str]) -> tuple[float, float]:
@@ -84,14 +99,19 @@ def _stretch(source: Source, info: MediaInfo, options: PackOptions, choices: dic
 
 
 def _video(
-    planned: Planned, source: Source, info: MediaInfo, rate: Fraction, options: PackOptions, choices: dict[str, str]
+    planned: Planned,
+    source: Source,
+    info: MediaInfo,
+    rate: Fraction,
+    options: PackOptions,
+    choices: dict[str, str],
+    findings: Findings,
 ) -> tuple[bytes, int]:
     start, end = _stretch(source, info, options, choices)
     side = speaker_side(planned.actor, options.named_side)
     choices["crop"] = side
-    patched: list[None] = []
     size = _decoded_size(info, side, options)
-    frames = iter_frames(source.path, start, end, size, concealed=lambda: patched.append(None))
+    frames = iter_frames(source.path, start, end, size, findings)
     first = next(frames)
     height, width = first[1].shape[:2]
     box = speaker_box(width, height, side, options.picture_rows)
@@ -105,8 +125,6 @@ def _video(
     encoded = encode_mp4(pictures, rate, stored, options.crf)
     if options.faces:
         choices["faces"] = f"{tracker.coverage:.2f}"
-    if patched:
-        choices["concealed"] = str(len(patched))
     return encoded
 
 

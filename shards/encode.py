@@ -22,6 +22,11 @@ from dual_hpc.data.format.sample import AUDIO_RATE
 Picture = NDArray[np.uint8]  # RGB [H, W, 3]
 
 
+def count_clipped(wave: NDArray[np.float32]) -> int:
+    """Samples beyond full scale, whose value `encode_flac` does not keep."""
+    return int(np.count_nonzero(np.abs(wave) > 1.0))
+
+
 def encode_flac(wave: NDArray[np.float32]) -> bytes:
     """Mono 16 kHz 16 bit FLAC of samples in [-1, 1]; louder ones are clipped."""
     buffer = io.BytesIO()

@@ -31,6 +31,9 @@ def overview(index: ShardIndex, key: str | None = None) -> str:
     counts = corpus_of(index.corpus).count(sample.meta for _, sample in samples)
     width = max(map(len, counts))
     lines += [f"  {group:<{width}} {count:>6}" for group, count in counts.items()]
+    clipped = [sample.meta.clipped for _, sample in samples if sample.meta.clipped]
+    if clipped:
+        lines += ["", f"audio beyond full scale: {sum(clipped)} audio samples clipped in {len(clipped)} samples"]
     lines += ["", "options: " + ", ".join(f"{name}={value}" for name, value in index.options.items()), ""]
     found = next(((s, x) for s, x in samples if key in (None, x.meta.key)), None)
     if found is None:

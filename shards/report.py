@@ -21,6 +21,18 @@ from shards.plan import Skip
 JSON_NAME, MARKDOWN_NAME, SHEET_NAME = "report.json", "report.md", "contact_sheet.png"
 
 
+# What packing records of a sample whose media were odd (`options` of its metadata), for people.
+_ODD = {
+    "concealed": "have damaged frames that the decoder concealed (see their option `concealed`)",
+    "audio_silence": "have gaps in their audio, which are silent (see their `audio_silence`, seconds)",
+    "audio_overlap": "have audio time stamps that overlap; what overlapped was left out (see their `audio_overlap`)",
+    "audio_restarts": "have audio whose time stamps jump back; it was joined together (see their `audio_restarts`)",
+    "video_restarts": "have pictures whose time stamps jump back; they were joined together (see their `video_restarts`)",
+    "audio_cancelled": "have channels that are each other's opposite: their mix is almost silent (`audio_cancelled`)",
+    "resized": "have pictures whose size changes; they were scaled to the first (see their `resized`)",
+}
+
+
 @dataclass(frozen=True)
 class Report:
     """A finished packing."""
@@ -75,14 +87,22 @@ def _observed(samples: Sequence[Utterance]) -> list[str]:
     early = sum("ends_early" in meta.options for meta in samples)
     if early:
         notes.append(f"{early} samples' media end before the annotated end (see their option `ends_early`, seconds)")
-    patched = sum("concealed" in meta.options for meta in samples)
-    if patched:
-        notes.append(f"{patched} samples have damaged frames that the decoder concealed (see their option `concealed`)")
+    clipped = [meta.clipped for meta in samples if meta.clipped]
+    if clipped:
+        notes.append(
+            f"{len(clipped)} samples have audio beyond full scale: {sum(clipped)} audio samples were clipped "
+            "(see their `clipped`)"
+        )
+    notes += [f"{count} samples {what}" for option, what in _ODD.items() if (count := _having(samples, option))]
     coverage = [float(meta.options["faces"]) for meta in samples if "faces" in meta.options]
     if coverage:
         mean, without = sum(coverage) / len(coverage), sum(share == 0 for share in coverage)
         notes.append(f"a face was found in {mean:.0%} of the frames; {without} samples have no face in any frame")
     return notes
+
+
+def _having(samples: Sequence[Utterance], option: str) -> int:
+    return sum(option in meta.options for meta in samples)
 
 
 def write_report(folder: Path, report: Report) -> None:

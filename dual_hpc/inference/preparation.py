@@ -13,7 +13,7 @@ import numpy as np
 from av.video.reformatter import Interpolation
 from numpy.typing import NDArray
 
-from dual_hpc.data.decoding.container import MediaInfo, UnreadableMedia, probe
+from dual_hpc.data.decoding.container import Findings, MediaInfo, UnreadableMedia, probe
 from dual_hpc.data.decoding.decoder import Sample
 from dual_hpc.data.decoding.grid import audio_samples, frame_times
 from dual_hpc.data.decoding.media import iter_frames, read_audio
@@ -21,6 +21,7 @@ from dual_hpc.data.format.sample import AUDIO_RATE
 from dual_hpc.inference.requests import Clip
 from dual_hpc.modality import Modality
 
+_TOLERANCE = 0.5  # seconds by which a header and the audio may differ
 _BLIND_STEP = 1 / 25  # seconds a single picture of unknown rate is taken to last
 
 
@@ -57,34 +58,38 @@ def prepare(clip: Clip, settings: Preprocessing) -> Prepared:
         raise UnreadableMedia(f"{clip.path}: is a {kind}, no media file")
     info = probe(clip.path)
     faults: list[str] = []
+    findings = Findings()
     wave, frames = np.zeros(0, np.float32), None
     begin = clip.start or 0.0
     # One second past the limit: enough to tell that the clip is longer.
     last = begin + settings.max_seconds + 1.0 if clip.end is None else min(clip.end, begin + settings.max_seconds + 1.0)
     if info.audio is not None:
         try:
-            wave = read_audio(clip.path, begin, last)
+            wave = read_audio(clip.path, begin, last, findings=findings)
         except UnreadableMedia as error:
             faults.append(str(error))
     seconds = _seconds(clip, info, wave)
     if info.video is not None:
         try:
-            frames, shown = _pictures(clip, begin, last, seconds, settings)
+            frames, shown = _pictures(clip, begin, last, seconds, settings, findings)
             seconds = seconds or shown
         except UnreadableMedia as error:
             faults.append(str(error))
     if not wave.size and frames is None:
         raise UnreadableMedia(faults[0] if faults else f"{clip.path}: holds neither audio nor video")
     text = (clip.text or "").strip() or None
+    wave, notes = wave[: audio_samples(settings.max_seconds)], describe(findings)
+    if clipped := int(np.count_nonzero(np.abs(wave) > 1.0)):
+        notes.append(f"{clipped} audio samples are beyond full scale and were clipped, as in packing")
     prepared = Prepared(
         sample=Sample(
             duration=min(seconds, settings.max_seconds),
-            waveform=wave[: audio_samples(settings.max_seconds)],
+            waveform=wave.clip(-1.0, 1.0),
             frames=frames,
             text=text,
         ),
         seconds=seconds,
-        warnings=faults,
+        warnings=[*faults, *notes],
     )
     held = {Modality.AUDIO: bool(wave.size), Modality.VIDEO: frames is not None, Modality.TEXT: text is not None}
     prepared.present = {modality for modality, is_held in held.items() if is_held}
@@ -93,17 +98,37 @@ def prepare(clip: Clip, settings: Preprocessing) -> Prepared:
     return prepared
 
 
+def describe(findings: Findings) -> list[str]:
+    """What was odd in a clip, a line each."""
+    notes = []
+    if findings.silence:
+        notes.append(f"its audio has gaps of {findings.silence:.2f} s together, which are silent")
+    if findings.overlap:
+        notes.append(f"its audio time stamps overlap: {findings.overlap:.2f} s were left out")
+    if findings.restarts:
+        notes.append(f"its time stamps jump back {findings.restarts} times; what follows was joined to the end before")
+    if findings.cancelled:
+        notes.append("its audio channels are each other's opposite: their mix is almost silent")
+    if findings.concealed:
+        notes.append(f"{findings.concealed} damaged pictures were patched up by the decoder")
+    if findings.resized:
+        notes.append(f"{findings.resized} pictures have another size than the first and were scaled")
+    return notes
+
+
 def _seconds(clip: Clip, info: MediaInfo, wave: NDArray[np.float32]) -> float:
     """Length of the clip: that asked for, or the container's; 0 where nothing says."""
     whole = max(info.duration - (clip.start or 0.0), 0.0)
     if clip.end is not None:
         asked = clip.end - (clip.start or 0.0)
         return min(asked, whole) if whole else asked
-    return whole or wave.size / AUDIO_RATE
+    heard = wave.size / AUDIO_RATE
+    # Headers of files whose clock starts again tell the length of one of their parts.
+    return whole if whole and heard < whole + _TOLERANCE else heard
 
 
 def _pictures(
-    clip: Clip, begin: float, last: float, seconds: float, settings: Preprocessing
+    clip: Clip, begin: float, last: float, seconds: float, settings: Preprocessing, findings: Findings
 ) -> tuple[NDArray[np.uint8], float]:
     """Pictures [F, S, S, 3] on show at the grid's times, and how many seconds they cover.
 
@@ -113,7 +138,7 @@ def _pictures(
     chosen: list[NDArray[np.uint8]] = []
     held: NDArray[np.uint8] | None = None
     previous, step = 0.0, _BLIND_STEP
-    for absolute, picture in iter_frames(clip.path, clip.start, last):
+    for absolute, picture in iter_frames(clip.path, clip.start, last, findings=findings):
         at = absolute - begin
         while len(chosen) < len(wanted) and held is not None and at > wanted[len(chosen)] + 1e-6:
             chosen.append(scale(held, settings.image_size))

@@ -1,27 +1,42 @@
 """Open a media file and take its frames with their times (PyAV): any container, also a damaged one.
 
 Sources are decoded in order, from the key frame before the wanted stretch, and placed by their own time stamps (decord
-returns wrong frames, silently, on AVI with B-frames). All times are seconds from the beginning of the container, where
-its earliest stream starts.
+returns wrong frames, silently, on AVI with B-frames; `timestamps.py` says which stamps cannot be taken as they are).
+All times are seconds from the beginning of the container, where its earliest stream starts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache, partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import av
 
+from dual_hpc.data.decoding.stream_choice import audio_stream, video_stream
+from dual_hpc.data.decoding.timestamps import (
+    ContinuousClock,
+    changes_clock,
+    decoding_delay,
+    on_one_clock,
+    stamped_in_decoding_order,
+)
+from dual_hpc.data.decoding.wave_header import excess
 from dual_hpc.errors import UserError, one_line
+from dual_hpc.file_kind import stand_in
 
 # Containers of audio and video only. ffmpeg also "plays" text files (tty), play lists and scripts that name other
 # files or hosts (hls, concat, dash): with this list no file from a corpus can make it open a second one.
-_CONTAINERS = "mov,avi,matroska,wav,w64,flac,mp3,ogg,aac,aiff,au,asf,mpeg,mpegts,flv,mpegvideo,h264,m4v,amr,caf,gif"
+_CONTAINERS = (
+    "mov,avi,matroska,wav,w64,flac,mp3,ogg,aac,ac3,eac3,aiff,au,asf,mpeg,mpegts,flv,mpegvideo,h264,hevc,m4v,amr,caf,gif,"
+    "nistsphere,nut,dv,mxf"
+)
 MAX_SIDE = 8192  # pixels; a header that claims more is damaged, and would cost gigabytes per picture
 SEEK_LEAD = 1.0  # seconds of sound decoded before a wanted stretch, so that resampling and overlap are settled in it
 _LONGEST = 24 * 3600.0  # seconds; a longer duration in a header is not valid
@@ -51,11 +66,23 @@ class VideoInfo:
 
 @dataclass(frozen=True)
 class MediaInfo:
-    """What a file's headers say; a missing stream is None."""
+    """What a file's headers say of its main streams; a missing one is None."""
 
     duration: float  # seconds, 0 where the container does not say
     audio: AudioInfo | None
     video: VideoInfo | None
+
+
+@dataclass
+class Findings:
+    """What was odd in a stretch and had to be decided while it was read. Zero or False: nothing was."""
+
+    silence: float = 0.0  # seconds put in where the audio's time stamps have a gap
+    overlap: float = 0.0  # seconds of audio cut off because time stamps overlap
+    restarts: int = 0  # times that the file's clock starts again
+    concealed: int = 0  # damaged pictures that the decoder patched up from their neighbours
+    resized: int = 0  # pictures of another size than the first
+    cancelled: bool = False  # the channels are each other's opposite: their mix is (almost) silent
 
 
 def probe(path: str | Path) -> MediaInfo:
@@ -64,8 +91,8 @@ def probe(path: str | Path) -> MediaInfo:
     Raises:
         UnreadableMedia: no such file, not media, or neither audio nor video in it.
     """
-    with _opened(path) as container:
-        audio, video = _audio_stream(container), _video_stream(container)
+    with opened(path) as container:
+        audio, video = audio_stream(container, partial(opened, path)), _video_stream(container, path)
         if audio is None and video is None:
             raise UnreadableMedia(f"{path}: holds neither audio nor video")
         return MediaInfo(
@@ -87,12 +114,19 @@ def naming(path: str | Path) -> Iterator[None]:
     except IsADirectoryError as error:
         raise UnreadableMedia(f"{path}: is a folder, not a media file") from error
     except _FAULTS as error:
+        if (found := stand_in(path)) is not None:
+            raise UnreadableMedia(f"{path}: {found}") from error
         reason = one_line(getattr(error, "strerror", None) or error, 120)
         raise UnreadableMedia(f"{path}: cannot be read as audio or video ({reason})") from error
 
 
 @contextmanager
-def _opened(path: str | Path) -> Iterator[Any]:
+def opened(path: str | Path) -> Iterator[Any]:
+    """A PyAV container of a file, which cannot make it open another one.
+
+    Raises:
+        UnreadableMedia: it cannot be opened, or reading fails while it is open.
+    """
     with naming(path):
         if Path(path).is_dir():
             raise UnreadableMedia(f"{path}: is a folder, not a media file")
@@ -102,24 +136,18 @@ def _opened(path: str | Path) -> Iterator[Any]:
             yield container
 
 
-def _audio_stream(container: Any) -> Any | None:
-    return next((s for s in container.streams.audio if s.codec_context and s.rate and s.channels), None)
-
-
-def _video_stream(container: Any) -> Any | None:
-    """The first stream of moving pictures; the cover of a song is none."""
-    for stream in container.streams.video:
-        cover = stream.disposition & av.stream.Disposition.attached_pic
-        if cover or not stream.codec_context or not (stream.width and stream.height):
-            continue
-        if max(stream.width, stream.height) > MAX_SIDE:
-            raise ValueError(f"picture of {stream.width}x{stream.height}")
-        return stream
-    return None
+def _video_stream(container: Any, path: str | Path) -> Any | None:
+    stream = video_stream(container, partial(opened, path))
+    if stream is not None and max(stream.width, stream.height) > MAX_SIDE:
+        raise ValueError(f"picture of {stream.width}x{stream.height}")
+    return stream
 
 
 def _frame_rate(stream: Any) -> Fraction:
-    rate = stream.average_rate or stream.guessed_rate or stream.base_rate
+    rates = (stream.average_rate, stream.guessed_rate, stream.base_rate)
+    if stream.start_time is None:  # a bare stream without time stamps: only its own header knows
+        rates = (stream.guessed_rate, *rates)
+    rate = next((rate for rate in rates if rate), None)
     return Fraction(rate) if rate and 0.1 < rate < 1000 else Fraction(25)
 
 
@@ -127,7 +155,9 @@ def _declared_seconds(container: Any) -> float:
     return max(0.0, float(container.duration or 0) / av.time_base)
 
 
-def decoded(path: str | Path, kind: str, start: float, end: float | None) -> Iterator[tuple[float, Any]]:
+def decoded(
+    path: str | Path, kind: str, start: float, end: float | None, findings: Findings
+) -> Iterator[tuple[float, Any]]:
     """(seconds, frame) from at or before `start` on, where the container can seek; else from its beginning.
 
     A file cut off in the middle decodes without an error, only shorter than its header says: that is refused, unless
@@ -138,55 +168,122 @@ def decoded(path: str | Path, kind: str, start: float, end: float | None) -> Ite
         seek = start - lead if lead is not None else 0.0
         if lead is not None and seek <= 0:
             continue
-        with _opened(path) as container:
-            stream = _audio_stream(container) if kind == "audio" else _video_stream(container)
+        with opened(path) as container:
+            if seek > 0 and not _has_reliable_index(container, path):
+                continue
+            sound, picture = audio_stream(container, partial(opened, path)), _video_stream(container, path)
+            stream = sound if kind == "audio" else picture
             if stream is None:
                 raise UnreadableMedia(f"{path}: has no {kind} stream")
             stream.codec_context.thread_count = 1  # workers are processes; more threads only fight for their cores
+            delay = _held_back(path) if kind == "video" and stream.codec_context.has_b_frames else None
             origin = (container.start_time or 0) / av.time_base
-            if seek > 0:
-                container.seek(int((seek + origin) * av.time_base))
-            frames = _timed(container, stream, origin)
-            first = next(frames, None)
+            if seek > 0 and not _has_sought(container, seek + origin):
+                continue
+            clock = ContinuousClock(changes_clock(container))
+            # The other stream's packets say where the clock starts again, so that both are moved alike.
+            both = [one for one in (sound, picture) if one is not None] if changes_clock(container) else [stream]
+            frames = _timed(on_one_clock(container.demux(both), clock), stream, origin, delay)
+            try:
+                first = next(frames, None)
+            except av.FFmpegError:
+                if seek > 0:
+                    continue  # in the middle of a frame
+                raise
             if seek > 0 and (first is None or first[0] > start):
                 continue  # an index that lies: read everything
             reached = 0.0
             for seconds, frame in frames if first is None else chain([first], frames):
                 reached = seconds + (frame.samples / frame.sample_rate if kind == "audio" else 0.0)
+                findings.restarts = max(findings.restarts, clock.restarts)
                 yield seconds, frame
             declared = _declared(path, container, stream)
             wanted = declared if end is None else min(declared, end)
-            if declared < _LONGEST and reached < 0.9 * wanted - 0.5:
+            if declared < _LONGEST and not clock.restarts and reached < 0.9 * wanted - 0.5:
                 raise UnreadableMedia(f"{path}: is truncated, its {kind} ends at {reached:.2f} s of {declared:.2f} s")
             return
 
 
-def _timed(container: Any, stream: Any, origin: float) -> Iterator[tuple[float, Any]]:
+def _timed(packets: Iterator[Any], stream: Any, origin: float, delay: int | None) -> Iterator[tuple[float, Any]]:
+    """Frames of a stream with their seconds.
+
+    Args:
+        delay: of `decoding_delay`, for streams stamped in decoding order; None: frames carry their own time.
+    """
     step = 1.0 / float(_frame_rate(stream)) if stream.type == "video" else 0.0
     following = 0.0
-    for frame in container.decode(stream):
-        seconds = following if frame.time is None else frame.time - origin
-        if stream.type == "video":
-            if container.format.name == "avi":
-                # AVI has decoding times only: pictures come late by the depth of the B-frame reordering.
-                seconds -= stream.codec_context.has_b_frames * step
-            following = seconds + step
-        else:
-            following = seconds + frame.samples / frame.sample_rate
-        yield seconds, frame
+    for packet in packets:
+        if packet.stream.index != stream.index:
+            continue
+        for frame in packet.decode():
+            if delay is None:
+                seconds = following if frame.time is None else frame.time - origin
+            elif frame.dts is not None:
+                seconds = float((frame.dts - delay) * frame.time_base) - origin
+            else:  # the last ones, which no later packet has pushed out
+                seconds = following
+            following = seconds + (frame.samples / frame.sample_rate if stream.type == "audio" else step)
+            yield seconds, frame
+
+
+def _held_back(path: str | Path) -> int | None:
+    """`decoding_delay` of a file's pictures; None where they carry the time at which they are shown."""
+    return _once(path, _find_delay)
+
+
+def _has_reliable_index(container: Any, path: str | Path) -> bool:
+    """False where reading from the middle would give wrong times: MPEG program streams do not stamp every picture,
+    and where time starts again the same time is there twice.
+    """
+    if container.format.name == "mpeg":
+        return False
+    return not changes_clock(container) or not _once(path, _count_restarts)
+
+
+def _has_sought(container: Any, seconds: float) -> bool:
+    try:
+        container.seek(int(seconds * av.time_base))
+    except av.FFmpegError:  # a bare stream
+        return False
+    return True
+
+
+def _find_delay(path: str) -> int | None:
+    for question in (stamped_in_decoding_order, decoding_delay):
+        with opened(path) as container:
+            stream = _video_stream(container, path)
+            stream.codec_context.thread_count = 1
+            answer = question(container, stream)
+            if answer is False:
+                return None
+    return int(answer)
+
+
+def _count_restarts(path: str) -> int:
+    with opened(path) as container:
+        clock = ContinuousClock(changes_clock(container))
+        if changes_clock(container):
+            streams = [audio_stream(container, partial(opened, path)), _video_stream(container, path)]
+            for _ in on_one_clock(container.demux([s for s in streams if s is not None]), clock):
+                pass
+        return clock.restarts
+
+
+def _once(path: str | Path, question: Callable[[str], int | None]) -> int | None:
+    """The answer about a file, which is asked for each of its utterances but read off it once."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return question(str(path))
+    return _remembered(question, str(path), status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _remembered(question: Callable[[str], int | None], path: str, size: int, changed: int) -> int | None:
+    return question(path)
 
 
 def _declared(path: str | Path, container: Any, stream: Any) -> float:
     """Seconds of a stream by its header, 0 where it does not say."""
     seconds = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
-    return seconds * _riff_excess(path) if container.format.name == "wav" else seconds
-
-
-def _riff_excess(path: str | Path) -> float:
-    """How many times larger a RIFF file says it is; its reader believes the file's size and hides the loss."""
-    with open(path, "rb") as file:
-        head = file.read(8)
-    claimed = int.from_bytes(head[4:8], "little")
-    if head[:4] != b"RIFF" or claimed >= 0x7FFFFF00:  # written to a pipe: size unknown
-        return 1.0
-    return max(1.0, (claimed + 8) / max(1, Path(path).stat().st_size))
+    return seconds * excess(path) if container.format.name == "wav" else seconds

@@ -5,7 +5,7 @@ All times are seconds from the beginning of the container, where its earliest st
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,50 +14,54 @@ import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
-from dual_hpc.data.decoding.container import MAX_SIDE, SEEK_LEAD, UnreadableMedia, decoded, naming
-from dual_hpc.data.format.sample import AUDIO_RATE
+from dual_hpc.data.decoding.container import MAX_SIDE, SEEK_LEAD, Findings, UnreadableMedia, decoded, naming
+from dual_hpc.data.decoding.downmix import Mixer, channel_names, planar
+from dual_hpc.data.decoding.sound_timeline import SoundTimeline
 from dual_hpc.errors import UserError
 
 Channels = str | int  # "downmix", "center", or the number of a channel
-_MAX_LATE_START = 10.0  # seconds of silence put before audio that begins late
 
 
 def read_audio(
-    path: str | Path, start: float | None = None, end: float | None = None, channels: Channels = "downmix"
+    path: str | Path,
+    start: float | None = None,
+    end: float | None = None,
+    channels: Channels = "downmix",
+    findings: Findings | None = None,
 ) -> NDArray[np.float32]:
     """Mono float32 [n] at 16 kHz of the stretch [start, end) seconds; shorter where the file ends before.
 
+    Full scale is 1; a file of floating-point samples may exceed it. Where no sound is recorded inside the stretch, be
+    it that it starts late or has a gap, there is silence.
+
     Args:
-        channels: "downmix" mixes all, "center" takes the front centre (speech in 5.1; sources without one are mixed),
-            a number takes that channel.
+        channels: "downmix" mixes all (`downmix.py` says how loud each is), "center" takes the front centre (speech in
+            5.1; sources without one are mixed), a number takes that channel.
+        findings: filled with what was odd.
 
     Raises:
         UnreadableMedia: not media, no audio stream, no such channel, truncated, or nothing in the stretch.
     """
-    begin = start or 0.0
-    pieces: list[Any] = []
-    first, row, resampler = 0.0, None, None
+    begin, findings = start or 0.0, findings or Findings()
+    timeline, mixer = SoundTimeline(begin, end), Mixer()
     with naming(path):
-        for seconds, frame in decoded(path, "audio", begin, end):
+        for seconds, frame in decoded(path, "audio", begin, end, findings):
+            names = channel_names(frame.layout, frame.format.name == "fltp")
+            row = _channel(path, names, channels)
+            sound = planar(frame.to_ndarray(), len(names), frame.format.is_planar)
+            inside = seconds + frame.samples / frame.sample_rate > begin and (end is None or seconds < end)
+            timeline.add(seconds, frame.sample_rate, mixer.mix(sound, names, inside) if row is None else sound[row])
             if end is not None and seconds >= end + SEEK_LEAD:
                 break
-            if resampler is None:
-                first, row = seconds, _channel(path, tuple(c.name for c in frame.layout.channels), channels)
-                layout = "mono" if row is None else frame.layout.name
-                resampler = av.AudioResampler(format="fltp", layout=layout, rate=AUDIO_RATE)
-            pieces.extend(out.to_ndarray() for out in resampler.resample(frame))
-        if resampler is not None:
-            pieces.extend(out.to_ndarray() for out in resampler.resample(None))
-    if not pieces:
-        raise UnreadableMedia(f"{path}: no audio could be decoded")
-    wave = np.concatenate(pieces, axis=1)[row or 0]
-    late = round((first - begin) * AUDIO_RATE)
-    wave = wave[-late:] if late < 0 else np.pad(wave, (min(late, round(_MAX_LATE_START * AUDIO_RATE)), 0))
-    if end is not None:
-        wave = wave[: max(0, round((end - begin) * AUDIO_RATE))]
+        if timeline.empty:
+            raise UnreadableMedia(f"{path}: no audio could be decoded")
+        wave = timeline.waveform(mixer.gain)
+    findings.silence += timeline.silence
+    findings.overlap += timeline.overlap
+    findings.cancelled = findings.cancelled or mixer.cancelled
     if wave.size == 0:
         raise UnreadableMedia(f"{path}: no audio between {begin:.3f} s and {_said(end)}")
-    return np.ascontiguousarray(np.nan_to_num(wave, nan=0.0, posinf=0.0, neginf=0.0), dtype=np.float32)
+    return wave
 
 
 def iter_frames(
@@ -65,28 +69,31 @@ def iter_frames(
     start: float | None = None,
     end: float | None = None,
     size: tuple[int, int] | None = None,
-    concealed: Callable[[], None] = lambda: None,
+    findings: Findings | None = None,
 ) -> Iterator[tuple[float, NDArray[np.uint8]]]:
     """Pictures of the stretch [start, end) in order: (seconds from the container's beginning, RGB uint8 [H, W, 3]).
 
-    The first picture is the one shown at `start`. Display rotation (phones) is applied.
+    The first picture is the one shown at `start`. Display rotation (phones) is applied. All have the size of the first:
+    where a recording changes its size, its later pictures are scaled.
 
     Args:
         size: (width, height) to scale to (even numbers), before rotation.
-        concealed: called for each picture that is damaged and that the decoder patched up with what stood around it.
+        findings: filled with what was odd.
 
     Raises:
         UnreadableMedia: not media, no video stream, truncated, or no picture in the stretch.
     """
-    begin = start or 0.0
+    begin, findings = start or 0.0, findings or Findings()
     # Kept from picture to picture: setting a scaler up costs more than using it.
     scale, convert = VideoReformatter(), VideoReformatter()
     held: tuple[float, Any] | None = None
+    native: tuple[int, int] | None = None  # size of the first picture
     last, given = 0.0, 0
     with naming(path):
-        for seconds, frame in decoded(path, "video", begin, end):
-            if frame.is_corrupt:
-                concealed()
+        for seconds, frame in decoded(path, "video", begin, end, findings):
+            findings.concealed += bool(frame.is_corrupt)
+            native = native or (frame.width, frame.height)
+            findings.resized += native != (frame.width, frame.height)
             last = seconds
             if end is not None and seconds >= end:
                 break
@@ -94,16 +101,16 @@ def iter_frames(
                 held = (seconds, frame)
                 continue
             if held is not None:
-                yield held[0], _rgb(held[1], size, scale, convert)
+                yield held[0], _rgb(held[1], size, native, scale, convert)
                 held, given = None, given + 1
-            yield seconds, _rgb(frame, size, scale, convert)
+            yield seconds, _rgb(frame, size, native, scale, convert)
             given += 1
         if held is not None and (end is None or end > begin):
             # A stretch that lies after the stream's end must not be answered with its last picture.
             if given == 0 and last + SEEK_LEAD < begin:
                 held = None
             else:
-                yield held[0], _rgb(held[1], size, scale, convert)
+                yield held[0], _rgb(held[1], size, native, scale, convert)
                 given += 1
     if not given:
         raise UnreadableMedia(f"{path}: no picture between {begin:.3f} s and {_said(end)}")
@@ -121,10 +128,16 @@ def _channel(path: str | Path, names: tuple[str, ...], wanted: Channels) -> int 
 
 
 def _rgb(
-    frame: Any, size: tuple[int, int] | None, scale: VideoReformatter, convert: VideoReformatter
+    frame: Any,
+    size: tuple[int, int] | None,
+    native: tuple[int, int] | None,
+    scale: VideoReformatter,
+    convert: VideoReformatter,
 ) -> NDArray[np.uint8]:
     if max(frame.width, frame.height) > MAX_SIDE:
         raise ValueError(f"picture of {frame.width}x{frame.height}")
+    if size is None and native != (frame.width, frame.height):
+        size = native
     if size is not None:
         # Scaled as it is stored and converted afterwards: half the work of one step.
         frame = scale.reformat(frame, *size, format="yuv420p", interpolation=Interpolation.AREA, threads=1)

@@ -45,6 +45,9 @@ class Utterance(BaseModel):
     scripted: bool | None = None
     duration: float = Field(gt=0, allow_inf_nan=False, description="seconds of media in the shard")
     fps: float | None = Field(None, description="frames per second of the packed video")
+    clipped: int | None = Field(
+        None, ge=0, description="audio samples beyond full scale that were clipped; None: no audio, or not counted then"
+    )
     has_audio: bool = True
     has_video: bool = True
     has_text: bool = True
