@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 export MLFLOW_DISABLE_TELEMETRY := true
 export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: setup demo test quick lint unit docs kernels-offline slurm slurm-long slurm-matrix clean chaos
+.PHONY: setup demo test quick lint unit docs kernels-offline slurm slurm-long slurm-matrix clean chaos torture
 
 setup: $(STAMP)
 
@@ -58,6 +58,10 @@ slurm-matrix: $(STAMP)
 		slurm/devcluster/up PROCTRACK=$$1 SEND_USR=$$2 && . $${TMPDIR:-/tmp}/devcluster/env && \
 		DUAL_REQUIRE_SLURM=1 OMP_NUM_THREADS=1 $(BIN)/pytest -q tests/slurm -m "not slow" -k preempted; code=$$?; \
 		slurm/devcluster/down; [ $$code = 0 ] || exit $$code; done
+
+# Beeps and numbered pictures in every container, codec, layout, offset and gap that PyAV writes; minutes.
+torture: $(STAMP)
+	$(BIN)/python -m tests.media.torture
 
 bench-%: $(STAMP)
 	$(BIN)/python -m benchmarks.$*

@@ -6,15 +6,27 @@ tokenizers fails on them with words about formats; here they are called what the
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
 from pathlib import Path
 
 _HEAD = 512  # bytes that are looked at
 _LFS = b"version https://git-lfs"
+_ANNEX = b"/annex/objects/"
+_OF_MODELS = {".safetensors", ".bin", ".json", ".txt", ".model"}  # weights, configurations, vocabularies
 
 
 def stand_in(path: str | Path) -> str | None:
     """What a file is instead of its content, and what to do, as the end of a sentence; None where it may be real."""
+    try:
+        if Path(path).is_file() and not Path(path).stat().st_size:
+            return "is empty (0 bytes): a download or copy was cut off"
+    except (OSError, ValueError):
+        return None
+    return placeholder(path)
+
+
+def placeholder(path: str | Path) -> str | None:
+    """As `stand_in`, without empty files, which may be meant."""
     try:
         if not Path(path).is_file():
             return None
@@ -23,18 +35,19 @@ def stand_in(path: str | Path) -> str | None:
             head = file.read(_HEAD)
     except (OSError, ValueError):
         return None
-    text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if not size:
-        return "is empty (0 bytes): a download or copy was cut off"
     if head.startswith(_LFS):
         return f"is a Git LFS pointer of {size} bytes, not the file itself: run `git lfs pull` where it was cloned"
-    if b"/annex/objects/" in head and size < _HEAD:
+    if _ANNEX in head.replace(b"\\", b"/") and size < _HEAD:
         return f"is a git-annex pointer of {size} bytes, not the file itself: run `git annex get` where it was cloned"
-    if text.startswith((b"<!doctype html", b"<html")):
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith((b"<!doctype html", b"<html")):
         return "is a web page, not the file itself: the download asked for a login or failed"
     return None
 
 
-def first_stand_in(paths: Iterable[Path]) -> str | None:
-    """`PATH: what it is` of the first of several files that is only a stand-in; None if none is."""
-    return next((f"{path}: {found}" for path in paths if (found := stand_in(path)) is not None), None)
+def first_placeholder(folder: str | os.PathLike[str]) -> str | None:
+    """`NAME what it is` of the first file of a model's directory that is only a placeholder; None if none is."""
+    try:
+        files = sorted(path for path in Path(folder).iterdir() if path.suffix in _OF_MODELS)
+    except OSError:
+        return None
+    return next((f"{path.name} {found}" for path in files if (found := placeholder(path)) is not None), None)

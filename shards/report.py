@@ -26,8 +26,8 @@ _ODD = {
     "concealed": "have damaged frames that the decoder concealed (see their option `concealed`)",
     "audio_silence": "have gaps in their audio, which are silent (see their `audio_silence`, seconds)",
     "audio_overlap": "have audio time stamps that overlap; what overlapped was left out (see their `audio_overlap`)",
-    "audio_restarts": "have audio whose time stamps jump back; it was joined together (see their `audio_restarts`)",
-    "video_restarts": "have pictures whose time stamps jump back; they were joined together (see their `video_restarts`)",
+    "audio_restarts": "have audio whose time stamps jump back; it was joined (see their `audio_restarts`)",
+    "video_restarts": "have pictures whose time stamps jump back; they were joined (see their `video_restarts`)",
     "audio_cancelled": "have channels that are each other's opposite: their mix is almost silent (`audio_cancelled`)",
     "resized": "have pictures whose size changes; they were scaled to the first (see their `resized`)",
 }

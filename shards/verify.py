@@ -15,6 +15,9 @@ import av
 import numpy as np
 import soundfile
 
+from dual_hpc.config.schema import DataConfig
+from dual_hpc.data.decoding.decode import DecodeError, decode_pictures
+from dual_hpc.data.decoding.decoder_counts import DecoderCounts, count
 from dual_hpc.data.format.index import INDEX_NAME, IndexedSample, Shard, ShardIndex, dataset_id, read_index
 from dual_hpc.data.format.sample import AUDIO, AUDIO_RATE, FEATURES, META, TEXT, VIDEO
 from dual_hpc.errors import UserError, one_line
@@ -27,11 +30,14 @@ _HALF_PICTURE = 0.5
 _BLOCK = 1 << 20
 
 
-def verify(folder: Path, tick: Callable[[int], None] = lambda count: None) -> list[Skip]:
+def verify(
+    folder: Path, tick: Callable[[int], None] = lambda count: None, decoders: DecoderCounts | None = None
+) -> list[Skip]:
     """Everything that is wrong with the shards: (shard or shard/key, what); empty when all is well.
 
     Args:
         tick: called with 1 after each sample.
+        decoders: counts which of training's decoders reads each sound video, at training's default size.
 
     Raises:
         UserError: the folder is not a data set.
@@ -39,7 +45,7 @@ def verify(folder: Path, tick: Callable[[int], None] = lambda count: None) -> li
     index = read_index(folder)
     faults = [*_index_faults(folder, index), *_report_faults(folder), *_strangers(folder, index)]
     for shard in index.shards:
-        faults += _shard_faults(folder, shard, tick)
+        faults += _shard_faults(folder, shard, tick, decoders)
     return faults
 
 
@@ -78,7 +84,9 @@ def _strangers(folder: Path, index: ShardIndex) -> list[Skip]:
     return [Skip(p.name, "is not in the index") for p in sorted(folder.glob("*.tar")) if p.name not in known]
 
 
-def _shard_faults(folder: Path, shard: Shard, tick: Callable[[int], None]) -> list[Skip]:
+def _shard_faults(
+    folder: Path, shard: Shard, tick: Callable[[int], None], decoders: DecoderCounts | None
+) -> list[Skip]:
     path = folder / shard.name
     if Path(shard.name).name != shard.name or not path.is_file():
         return [Skip(shard.name, "is missing")]
@@ -92,11 +100,27 @@ def _shard_faults(folder: Path, shard: Shard, tick: Callable[[int], None]) -> li
                 faults.append(Skip(shard.name, "its sha256 is not the recorded one"))
             for sample in shard.samples:
                 where = f"{shard.name}/{sample.meta.key}"
-                faults += [Skip(where, fault) for fault in _sample_faults(file, size, sample, damaged)]
+                found = _sample_faults(file, size, sample, damaged)
+                # decord may end the process at a damaged video: only what is proven to be as it was packed.
+                if decoders is not None and not found and VIDEO in sample.crc32:
+                    try:
+                        decoders.add(_decoder_of(file, sample))
+                    except DecodeError as error:
+                        found.append(f".{VIDEO} {error}")
+                faults += [Skip(where, fault) for fault in found]
                 tick(1)
     except OSError as error:
         faults.append(Skip(shard.name, f"cannot be read: {error.strerror or error}"))
     return faults
+
+
+def _decoder_of(file: io.BufferedReader, sample: IndexedSample) -> dict[str, int]:
+    offset, length = sample.members[VIDEO]
+    file.seek(offset)
+    defaults = DataConfig()
+    return count(
+        [decode_pictures(file.read(length), sample.meta.duration, defaults.video_hz, 1.0, defaults.image_size)[1]]
+    )
 
 
 def _digest(file: io.BufferedReader) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -20,6 +20,7 @@ class MicroBatch:
     arrays: Arrays
     texts: list[str | None]
     failures: dict[int, DecodeFailure]  # by row
+    decoders: dict[str, int] = field(default_factory=dict)  # decoder -> videos (`decoder_counts.py`)
 
 
 def collate(samples: Sequence[Sample], image_size: int, features: FeatureLayout | None = None) -> Arrays:

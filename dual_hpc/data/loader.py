@@ -15,6 +15,7 @@ from dual_hpc.data.batch import Batch, to_batch
 from dual_hpc.data.collate import MicroBatch
 from dual_hpc.data.dataset import ShardDataset
 from dual_hpc.data.decoding.decoder import DecodeConfig, Request
+from dual_hpc.data.decoding.decoder_counts import DecoderCounts
 from dual_hpc.data.sampling.batching import BatchPartition, evaluation_batches
 from dual_hpc.data.sampling.bucketing import BucketedSampler, padding_waste
 from dual_hpc.data.sampling.sampler import StreamSampler
@@ -80,6 +81,7 @@ class TrainLoader:
         if state is not None:
             self._consumed = resume_position(state, self._state())
         self.bad_samples = BadSamples(config.bad_sample_limit)
+        self.decoders = DecoderCounts()
         self._token_drop = augment.token_drop_prob if augment is not None and augment.enabled else 0.0
         self._lengths: list[NDArray[np.float32]] = []  # of the last step's micro-batches
         decode_config = DecodeConfig(config, augment, seed, dataset.features())
@@ -136,6 +138,7 @@ class TrainLoader:
 
     def _finish(self, micro_batch: MicroBatch) -> Batch:
         self.bad_samples.extend(micro_batch)
+        self.decoders.add(micro_batch.decoders)
         self._lengths.append(micro_batch.arrays["durations"])
         return to_batch(micro_batch, self._tokenizer, self._max_tokens, self._token_drop, self._seed)
 
@@ -167,6 +170,7 @@ class EvalLoader:
         size = batch_size if batch_size is not None else config.micro_batch
         self._batches = evaluation_batches(len(self._selection), rank, world_size, size)
         self.bad_samples = BadSamples(config.bad_sample_limit)
+        self.decoders = DecoderCounts()
         decode_config = DecodeConfig(config, features=dataset.features())
         self._source = open_source(decode_config, config.workers, config.read_ahead)
 
@@ -177,6 +181,7 @@ class EvalLoader:
     def __iter__(self) -> Iterator[Batch]:
         for micro_batch in self._source.run(self._requests()):
             self.bad_samples.extend(micro_batch)
+            self.decoders.add(micro_batch.decoders)
             self.bad_samples.check()
             yield to_batch(micro_batch, self._tokenizer, self._max_tokens)
 

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from dual_hpc.errors import UserError
+from dual_hpc.file_kind import first_placeholder
 from dual_hpc.model.emotion_config import EmotionConfig
 from dual_hpc.model.encoders.base import Encoder
 from dual_hpc.model.encoders.describe import build_encoder
@@ -76,7 +77,8 @@ class EmotionModel(PreTrainedModel):
             with without_report():
                 loaded: Any = super().from_pretrained(folder, *arguments, **options)
         except LOAD_ERRORS as error:
-            raise UserError(f"model: {folder} cannot be loaded ({load_error_text(error)})") from error
+            reason = first_placeholder(folder) or load_error_text(error)
+            raise UserError(f"model: {folder} cannot be loaded ({reason})") from error
         model, report = loaded
         misfits = {*report["missing_keys"], *report["unexpected_keys"], *(key for key, *_ in report["mismatched_keys"])}
         if misfits:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dual_hpc.errors import UserError
+from dual_hpc.file_kind import first_placeholder
 from dual_hpc.model.torchaudio_stub import install
 
 install()
@@ -50,6 +51,8 @@ def load_tokenizer(path: str | Path) -> Any:
     """
     if not Path(path).is_dir():
         raise UserError(f"tokenizer: {path} is not a directory")
+    if (found := first_placeholder(path)) is not None:  # a vocabulary of three words, for the library
+        raise UserError(f"tokenizer: {path}/{found}")
     try:
         return AutoTokenizer.from_pretrained(str(path), local_files_only=True, trust_remote_code=False)
     except Exception as error:  # so does `tokenizers` raise what it finds wrong

@@ -84,12 +84,18 @@ class Reporter:
                 self._watch_journal()
             self._print(f"WARNING: {message}")
 
-    def close(self, reason: str, model: Path | None = None) -> None:
-        """The job ends: the segment, the last synchronisation. `model`: the exported weights of a finished run."""
+    def close(self, reason: str, model: Path | None = None, decoders: Mapping[str, int] | None = None) -> None:
+        """The job ends: the segment, the last synchronisation.
+
+        Args:
+            model: the exported weights of a finished run.
+            decoders: videos that this rank has decoded in the job, by decoder.
+        """
         if self.silent:
             return
         if self._owns_run():
-            self._journal.event("end", self._step, reason=reason)
+            facts = {"decoders": dict(decoders)} if decoders else {}
+            self._journal.event("end", self._step, reason=reason, **facts)
             try:
                 self._segment("end", reason)
                 self._journal.close()

@@ -58,13 +58,19 @@ def run(args: argparse.Namespace) -> int:
     if not args.verify:
         print(overview(index, args.sample))
         return 0
+    from dual_hpc.data.decoding.decoder_counts import DecoderCounts
     from dual_hpc.progress import ProgressDisplay
     from shards.verify import verify
 
     total = sum(len(shard.samples) for shard in index.shards)
     with ProgressDisplay("verifying", total, shown=args.progress) as bar:
-        faults = verify(args.folder, bar.advance)
+        decoders = DecoderCounts()
+        faults = verify(args.folder, bar.advance, decoders)
     for fault in faults:
         print(f"{fault.where}: {fault.reason}")
+    if decoders.as_dict():
+        print(f"videos by the decoder that training will use: {decoders}")
+    if (warning := decoders.warning()) is not None:
+        print(f"WARNING: {warning}")
     print(f"{args.folder}: {total} samples in {len(index.shards)} shards, {len(faults) or 'no'} faults")
     return 1 if faults else 0

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dual_hpc.errors import UserError
+from dual_hpc.file_kind import placeholder
 
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 MEDIA_SUFFIXES = frozenset({".wav", ".flac", ".mp3", ".m4a", ".mp4", ".avi", ".mkv", ".mov", ".webm", ".ogg"})
@@ -24,6 +25,8 @@ def read_text(path: Path) -> str:
         data = path.read_bytes()
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    if (found := placeholder(path)) is not None:
+        raise UserError(f"{path}: {found}")
     try:
         text = data.decode("utf-16" if data.startswith(_UTF_16) else "utf-8-sig")
     except UnicodeDecodeError:

@@ -20,6 +20,7 @@ FREE = ("modality",)
 # Rooms, and what each may import of the others. An edge that no file uses any more is taken out of the table.
 DUAL_HPC = {
     "errors": set(),
+    "file_kind": set(),
     "atomic": set(),
     "group": set(),
     "palette": set(),
@@ -30,8 +31,8 @@ DUAL_HPC = {
     "kernels": {"errors"},
     "config": {"errors", "atomic"},
     "run": {"errors", "atomic", "group", "config"},
-    "data": {"errors", "atomic"},
-    "model": {"errors", "config", "kernels", "registry"},
+    "data": {"errors", "file_kind", "atomic"},
+    "model": {"errors", "file_kind", "config", "kernels", "registry"},
     "checkpoint": {"errors", "group", "run"},
     "inference": {"errors", "model", "data", "plugins"},
     "tracking": {"errors", "locks", "palette", "config", "run", "plugins"},

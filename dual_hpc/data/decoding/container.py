@@ -24,6 +24,7 @@ from dual_hpc.data.decoding.timestamps import (
     ContinuousClock,
     changes_clock,
     decoding_delay,
+    may_be_misstamped,
     on_one_clock,
     stamped_in_decoding_order,
 )
@@ -35,7 +36,7 @@ from dual_hpc.file_kind import stand_in
 # files or hosts (hls, concat, dash): with this list no file from a corpus can make it open a second one.
 _CONTAINERS = (
     "mov,avi,matroska,wav,w64,flac,mp3,ogg,aac,ac3,eac3,aiff,au,asf,mpeg,mpegts,flv,mpegvideo,h264,hevc,m4v,amr,caf,gif,"
-    "nistsphere,nut,dv,mxf"
+    "nistsphere,dv,mxf"
 )
 MAX_SIDE = 8192  # pixels; a header that claims more is damaged, and would cost gigabytes per picture
 SEEK_LEAD = 1.0  # seconds of sound decoded before a wanted stretch, so that resampling and overlap are settled in it
@@ -77,6 +78,7 @@ class MediaInfo:
 class Findings:
     """What was odd in a stretch and had to be decided while it was read. Zero or False: nothing was."""
 
+    container: str = ""  # ffmpeg's name of the file's format
     silence: float = 0.0  # seconds put in where the audio's time stamps have a gap
     overlap: float = 0.0  # seconds of audio cut off because time stamps overlap
     restarts: int = 0  # times that the file's clock starts again
@@ -92,7 +94,7 @@ def probe(path: str | Path) -> MediaInfo:
         UnreadableMedia: no such file, not media, or neither audio nor video in it.
     """
     with opened(path) as container:
-        audio, video = audio_stream(container, partial(opened, path)), _video_stream(container, path)
+        audio, video = _stream(container, path, "audio"), _stream(container, path, "video")
         if audio is None and video is None:
             raise UnreadableMedia(f"{path}: holds neither audio nor video")
         return MediaInfo(
@@ -133,7 +135,22 @@ def opened(path: str | Path) -> Iterator[Any]:
         # "file:" keeps a name like "a:b" from being read as a protocol.
         options = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
         with av.open(f"file:{path}", options=options, metadata_errors="replace") as container:
+            _settle_layouts(container)
             yield container
+
+
+def _settle_layouts(container: Any) -> None:
+    """Replace channel layouts that a file spells out channel by channel (AIFF, CAF, MOV) by the named one.
+
+    PyAV 18 shares the memory of such a layout between two objects, which both free it: the process crashes. Looked at
+    once and replaced, it is freed once.
+    """
+    for stream in container.streams.audio:
+        context = stream.codec_context
+        if context is not None:
+            layout = context.layout
+            name = layout.name if "+" not in layout.name else f"{layout.nb_channels} channels"
+            context.layout = av.AudioLayout(name)
 
 
 def _video_stream(container: Any, path: str | Path) -> Any | None:
@@ -143,8 +160,23 @@ def _video_stream(container: Any, path: str | Path) -> Any | None:
     return stream
 
 
+def _stream(container: Any, path: str | Path, kind: str) -> Any | None:
+    if kind == "audio":
+        return audio_stream(container, partial(opened, path))
+    return _video_stream(container, path)
+
+
+def _clocked(container: Any, path: str | Path, wanted: Any | None = None) -> list[Any]:
+    """Streams whose packets say where a file's clock starts again, so that sound and picture are moved alike."""
+    if wanted is not None and not changes_clock(container):
+        return [wanted]
+    reopen = partial(opened, path)
+    streams = (audio_stream(container, reopen), video_stream(container, reopen))
+    return [stream for stream in streams if stream is not None]
+
+
 def _frame_rate(stream: Any) -> Fraction:
-    rates = (stream.average_rate, stream.guessed_rate, stream.base_rate)
+    rates: tuple[Any, ...] = (stream.average_rate, stream.guessed_rate, stream.base_rate)
     if stream.start_time is None:  # a bare stream without time stamps: only its own header knows
         rates = (stream.guessed_rate, *rates)
     rate = next((rate for rate in rates if rate), None)
@@ -164,26 +196,26 @@ def decoded(
     everything before `end` is there.
     """
     # A key frame needs nothing before it, and every second of lead would be as many pictures decoded for nothing.
-    for lead in (SEEK_LEAD, None) if kind == "audio" else (0.0, SEEK_LEAD, None):
+    leads: tuple[float | None, ...] = (SEEK_LEAD, None) if kind == "audio" else (0.0, SEEK_LEAD, None)
+    for lead in leads:
         seek = start - lead if lead is not None else 0.0
         if lead is not None and seek <= 0:
             continue
         with opened(path) as container:
             if seek > 0 and not _has_reliable_index(container, path):
                 continue
-            sound, picture = audio_stream(container, partial(opened, path)), _video_stream(container, path)
-            stream = sound if kind == "audio" else picture
+            stream = _stream(container, path, kind)
             if stream is None:
                 raise UnreadableMedia(f"{path}: has no {kind} stream")
+            findings.container = container.format.name
             stream.codec_context.thread_count = 1  # workers are processes; more threads only fight for their cores
-            delay = _held_back(path) if kind == "video" and stream.codec_context.has_b_frames else None
+            delay = _held_back(path) if kind == "video" and may_be_misstamped(container, stream) else None
             origin = (container.start_time or 0) / av.time_base
             if seek > 0 and not _has_sought(container, seek + origin):
                 continue
             clock = ContinuousClock(changes_clock(container))
-            # The other stream's packets say where the clock starts again, so that both are moved alike.
-            both = [one for one in (sound, picture) if one is not None] if changes_clock(container) else [stream]
-            frames = _timed(on_one_clock(container.demux(both), clock), stream, origin, delay)
+            packets = on_one_clock(container.demux(_clocked(container, path, stream)), clock)
+            frames = _timed(packets, stream, origin, delay)
             try:
                 first = next(frames, None)
             except av.FFmpegError:
@@ -199,9 +231,24 @@ def decoded(
                 yield seconds, frame
             declared = _declared(path, container, stream)
             wanted = declared if end is None else min(declared, end)
-            if declared < _LONGEST and not clock.restarts and reached < 0.9 * wanted - 0.5:
+            if declared >= _LONGEST or clock.restarts or not _ends_early(reached, wanted):
+                return
+            # asf tells the length of the file for each of its streams.
+            if container.format.name != "asf" or _ends_early(_last_packet(path), wanted):
                 raise UnreadableMedia(f"{path}: is truncated, its {kind} ends at {reached:.2f} s of {declared:.2f} s")
             return
+
+
+def _ends_early(reached: float, wanted: float) -> bool:
+    return reached < 0.9 * wanted - 0.5
+
+
+def _last_packet(path: str | Path) -> float:
+    """Seconds at which the last packet of any stream begins."""
+    with opened(path) as container:
+        origin = (container.start_time or 0) / av.time_base
+        stamps = (packet.pts * packet.time_base for packet in container.demux() if packet.pts is not None)
+        return float(max(stamps, default=0)) - origin
 
 
 def _timed(packets: Iterator[Any], stream: Any, origin: float, delay: int | None) -> Iterator[tuple[float, Any]]:
@@ -252,6 +299,7 @@ def _find_delay(path: str) -> int | None:
     for question in (stamped_in_decoding_order, decoding_delay):
         with opened(path) as container:
             stream = _video_stream(container, path)
+            assert stream is not None, "asked of files with pictures"
             stream.codec_context.thread_count = 1
             answer = question(container, stream)
             if answer is False:
@@ -263,8 +311,7 @@ def _count_restarts(path: str) -> int:
     with opened(path) as container:
         clock = ContinuousClock(changes_clock(container))
         if changes_clock(container):
-            streams = [audio_stream(container, partial(opened, path)), _video_stream(container, path)]
-            for _ in on_one_clock(container.demux([s for s in streams if s is not None]), clock):
+            for _ in on_one_clock(container.demux(_clocked(container, path)), clock):
                 pass
         return clock.restarts
 

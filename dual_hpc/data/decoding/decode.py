@@ -1,4 +1,4 @@
-"""Members of a sample -> arrays: flac by libsndfile, mp4 by decord, PyAV where decord fails.
+"""Members of a sample -> arrays: flac by libsndfile, mp4 by decord, PyAV where decord cannot or fails.
 
 Only the frames of the time grid are decoded to RGB, at the size that training uses: the whole frame is scaled to a
 square, which loses nothing at its edges and distorts every clip of a corpus alike.
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dual_hpc.data.decoding.decoder_counts import DECORD, FALLBACK, PYAV
 from dual_hpc.data.decoding.grid import audio_samples, frame_times, frames_at
 from dual_hpc.data.format.members import AUDIO_RATE
 from dual_hpc.errors import UserError
@@ -56,14 +57,38 @@ def decode_video(mp4: bytes, duration: float, video_hz: float, max_seconds: floa
     Raises:
         DecodeError: neither decoder reads it.
     """
+    return decode_pictures(mp4, duration, video_hz, max_seconds, size)[0]
+
+
+def decode_pictures(
+    mp4: bytes, duration: float, video_hz: float, max_seconds: float, size: int
+) -> tuple[NDArray[np.uint8], str]:
+    """`decode_video`, and which decoder it was (`decoder_counts.py`).
+
+    Raises:
+        DecodeError: neither decoder reads it.
+    """
     times = frame_times(duration, video_hz, max_seconds)
-    try:
-        return _by_decord(mp4, times, size)
-    except Exception:  # decord raises its own, untyped errors; PyAV then decides
+    decoder = PYAV
+    if decord_gives(size):
         try:
-            return _by_pyav(mp4, times, size)
-        except Exception as error:
-            raise DecodeError(f"video: {_line(error)}") from error
+            return _by_decord(mp4, times, size), DECORD
+        except Exception:  # decord raises its own, untyped errors; PyAV then decides
+            decoder = FALLBACK
+    try:
+        return _by_pyav(mp4, times, size), decoder
+    except Exception as error:
+        raise DecodeError(f"video: {_line(error)}") from error
+
+
+def decord_gives(size: int) -> bool:
+    """False for the few sides of a square picture that decord 0.6 cannot give, whatever the video: 16, 24, 48, 72 ...
+
+    Its rows are padded to a multiple of 32 pixels of 3 bytes. Where that happens to be a multiple of the side, it takes
+    the quotient for the number of colours, and finds that the picture has not the size that it expects.
+    """
+    padded = 3 * (-(-size // 32) * 32)
+    return padded % size != 0 or padded == 3 * size
 
 
 def decode_text(text: bytes) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dual_hpc.data.decoding.augment import augment_audio, augment_video, dropped_modalities, generator
-from dual_hpc.data.decoding.decode import DecodeError, decode_audio, decode_features, decode_text, decode_video
+from dual_hpc.data.decoding.decode import DecodeError, decode_audio, decode_features, decode_pictures, decode_text
 from dual_hpc.data.format.members import AUDIO, FEATURES, META, TEXT, VIDEO
 from dual_hpc.data.format.reader import SampleRef, is_intact
 from dual_hpc.data.settings import AugmentSettings, DecodeSettings, plain_copy
@@ -51,6 +51,7 @@ class Sample:
     text: str | None = None
     features: dict[str, NDArray[np.floating]] = field(default_factory=dict)  # name -> [T, D]
     failure: DecodeFailure | None = None
+    video_decoder: str | None = None  # which one decoded `frames` (`decoder_counts.py`)
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,9 @@ class SampleDecoder:
                 rng = generator(self._seed, epoch, ref.number, "audio")
                 sample.waveform = augment_audio(sample.waveform, augment, rng)
         elif extension == VIDEO:
-            frames = decode_video(data, ref.duration, settings.video_hz, settings.max_seconds, settings.image_size)
+            frames, sample.video_decoder = decode_pictures(
+                data, ref.duration, settings.video_hz, settings.max_seconds, settings.image_size
+            )
             if augment is not None:
                 frames = augment_video(frames, augment, generator(self._seed, epoch, ref.number, "video"))
             sample.frames = frames

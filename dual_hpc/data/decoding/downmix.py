@@ -1,13 +1,14 @@
 """Channels to one: which part each loudspeaker has in the mono waveform.
 
-The rule is that a voice keeps its level wherever the layout puts it: alone in the centre of 5.1, or the same on the left
-and the right, it is what it would be in a mono file. So the centre counts fully, a left and a right half each (stereo is
-their mean, dual mono is exact), surround, rear and height channels 3 dB less, the low-frequency channel not at all.
-Channels that the file does not name (plain PCM of a microphone array) are averaged; of ambisonics the omnidirectional
-channel is the mix.
+The rule is that a voice keeps its level wherever the layout puts it: alone in the centre of 5.1, or the same on the
+left and the right, it is what it would be in a mono file. So the centre counts fully, a left and a right half each
+(stereo is their mean, dual mono is exact), surround, rear and height channels 3 dB less, the low-frequency channel not
+at all. Channels that the file does not name (plain PCM of a microphone array) are averaged; of ambisonics the
+omnidirectional channel is the mix.
 
-These shares add up to more than one where a layout has a centre or surround, so several channels of the same sound would
-be louder than each of them and would clip. `Mixer.gain` brings the stretch back to the level of its loudest channel.
+These shares add up to more than one where a layout has a centre or surround, so several channels of the same sound
+would be louder than each of them and would clip. `Mixer.gain` brings the stretch back to the level of its loudest
+channel.
 """
 
 from __future__ import annotations
@@ -34,21 +35,31 @@ _SHARES = {
     **dict.fromkeys(_SURROUND_PAIRS, 0.5 * _MINUS_3_DB),
     **dict.fromkeys(("LFE", "LFE2"), 0.0),
 }
-_INTEGERS = {"u1": 7, "i2": 15, "i4": 31, "i8": 63}  # bits of magnitude by numpy's type
+# ffmpeg's sample formats: numpy's type, and an integer's bits of magnitude.
+_FORMATS: dict[str, tuple[str, int | None]] = {
+    **{"u8": ("u1", 7), "s16": ("i2", 15), "s32": ("i4", 31), "s64": ("i8", 63)},
+    **{"flt": ("f4", None), "dbl": ("f8", None)},
+}
 _CANCELLED = 1e-3  # share of the channels' energy below which their mix has lost them
 
 
-_USUAL = ("3.0", "4.0", "5.0", "5.1", "6.1", "7.1")  # layouts of 3 to 8 channels
+_BARE = frozenset({"wav", "w64", "flac", "aiff", "au", "caf", "nistsphere"})
+_USUAL = ("2.1", "4.0", "5.0", "5.1", "6.1", "7.1")  # layouts of 3 to 8 channels
 
 
-def channel_names(layout: Any, is_planar_float: bool) -> tuple[str, ...]:
+def channel_names(frame: Any, container: str) -> tuple[str, ...]:
     """ffmpeg's names of a frame's channels, in order; NONE for channels that nothing names.
 
-    Decoders of loudspeaker formats (AAC, AC-3, Opus) give planar floats. Where such a file describes its layout in a way
-    that ffmpeg has no name for, the channels are in the usual order of their number all the same.
+    Films and broadcasts are made for loudspeakers, also where they do not name the channels: those are then in the
+    usual order of their number. So are those of AAC and the like (their decoders give planar floats) in any file. A
+    bare file of samples may be a microphone array's.
+
+    Args:
+        container: ffmpeg's name of the file's format.
     """
-    names = tuple(channel.name for channel in layout.channels)
-    if is_planar_float and set(names) == {"NONE"} and 3 <= len(names) <= 8:
+    names = tuple(channel.name for channel in frame.layout.channels)
+    for_loudspeakers = frame.format.name == "fltp" or container not in _BARE
+    if for_loudspeakers and set(names) == {"NONE"} and 3 <= len(names) <= 8:
         return tuple(channel.name for channel in av.AudioLayout(_USUAL[len(names) - 3]).channels)
     return names
 
@@ -70,22 +81,24 @@ def mono_weights(names: Sequence[str]) -> tuple[float, ...]:
     return tuple(share / min(total, 1.0) for share in shares)
 
 
-def planar(samples: NDArray[np.generic], channels: int, is_planar: bool) -> NDArray[np.float32]:
-    """A decoder's samples, in any of ffmpeg's formats, as float32 [channels, n], full scale 1; what is no number is 0.
+def channel_samples(frame: Any) -> NDArray[np.float32]:
+    """A decoded frame's samples, whatever their format, as float32 [channels, n], full scale 1; what is no number is 0.
 
-    Args:
-        samples: [channels, n] if `is_planar`, else [1, n * channels].
+    Read plane by plane: `frame.to_ndarray` of PyAV 18 reads beyond the planes of eight separate channels, and crashes.
     """
-    rows = samples if is_planar else samples.reshape(-1, channels).T
-    bits = _INTEGERS.get(rows.dtype.str[1:])
-    if bits is None:
-        with np.errstate(over="ignore"):
-            rows = rows.astype(np.float32)
-        if np.isfinite(rows).all():
-            return np.ascontiguousarray(rows)
-        return np.nan_to_num(rows, nan=0.0, posinf=0.0, neginf=0.0)
-    middle = 128.0 if rows.dtype.kind == "u" else 0.0
-    return np.ascontiguousarray((rows.astype(np.float64) - middle) / 2.0**bits, dtype=np.float32)
+    channels, name = len(frame.layout.channels), frame.format.name
+    if frame.format.is_planar:
+        dtype, bits = _FORMATS[name.removesuffix("p")]
+        rows = np.stack([np.frombuffer(frame.planes[row], dtype, frame.samples) for row in range(channels)])
+    else:
+        dtype, bits = _FORMATS[name]
+        rows = np.frombuffer(frame.planes[0], dtype, frame.samples * channels).reshape(-1, channels).T
+    if bits is not None:
+        middle = 128.0 if dtype == "u1" else 0.0
+        return np.ascontiguousarray((rows.astype(np.float64) - middle) / 2.0**bits, dtype=np.float32)
+    with np.errstate(over="ignore"):
+        rows = rows.astype(np.float32)
+    return np.ascontiguousarray(np.nan_to_num(rows, nan=0.0, posinf=0.0, neginf=0.0))
 
 
 class Mixer:

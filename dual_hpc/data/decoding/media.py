@@ -9,13 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from dual_hpc.data.decoding.container import MAX_SIDE, SEEK_LEAD, Findings, UnreadableMedia, decoded, naming
-from dual_hpc.data.decoding.downmix import Mixer, channel_names, planar
+from dual_hpc.data.decoding.downmix import Mixer, channel_names, channel_samples
 from dual_hpc.data.decoding.sound_timeline import SoundTimeline
 from dual_hpc.errors import UserError
 
@@ -46,9 +45,9 @@ def read_audio(
     timeline, mixer = SoundTimeline(begin, end), Mixer()
     with naming(path):
         for seconds, frame in decoded(path, "audio", begin, end, findings):
-            names = channel_names(frame.layout, frame.format.name == "fltp")
+            names = channel_names(frame, findings.container)
             row = _channel(path, names, channels)
-            sound = planar(frame.to_ndarray(), len(names), frame.format.is_planar)
+            sound = channel_samples(frame)
             inside = seconds + frame.samples / frame.sample_rate > begin and (end is None or seconds < end)
             timeline.add(seconds, frame.sample_rate, mixer.mix(sound, names, inside) if row is None else sound[row])
             if end is not None and seconds >= end + SEEK_LEAD:

@@ -1,8 +1,8 @@
 """Decoded audio frames placed by their own time stamps, as one waveform at the rate of the shards.
 
-A recording loses packets, pauses or starts late, and its file says so only by time stamps. Frames that follow each other
-are resampled as one; where the next comes later than the one before ends there is silence, where it comes earlier its
-beginning is cut. Differences below `TOLERANCE` are the rounding of the container's clock.
+A recording loses packets, pauses or starts late, and its file says so only by time stamps. Frames that follow each
+other are resampled as one; where the next comes later than the one before ends there is silence, where it comes earlier
+its beginning is cut. Differences below `TOLERANCE` are the rounding of the container's clock.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-_BACKWARD = 1.0  # seconds; more is a clock that started again, less is overlap
+_BACKWARD = 0.5  # seconds; more is a clock that started again, less is overlap
 _FORWARD = 3600.0  # seconds; more is another clock, in formats whose clock may change; less is a gap
 _MAY_CHANGE_CLOCK = 0x0200  # AVFMT_TS_DISCONT: broadcast formats (mpegts, mpeg), which are cut and joined anywhere
 _LONGEST_DELAY = 40  # packets that a decoder may hold back (H.264: 16 pictures, in two fields each)
@@ -82,15 +82,20 @@ def on_one_clock(packets: Iterator[Any], clock: ContinuousClock) -> Iterator[Any
         yield packet
 
 
+def may_be_misstamped(container: Any, stream: Any) -> bool:
+    """True where it is worth the reading of some packets to ask `stamped_in_decoding_order`."""
+    return container.format.name == "avi" or bool(stream.codec_context.has_b_frames)
+
+
 def stamped_in_decoding_order(container: Any, stream: Any) -> bool:
     """True if pictures are shown in another order than the stamps of the first packets say. Reads from the beginning.
 
     AVI knows no other order, and files made from AVI without a thought keep it.
     """
-    if not stream.codec_context.has_b_frames:
-        return False
     if container.format.name == "avi":
         return True
+    if not stream.codec_context.has_b_frames:
+        return False
     packets = list(islice((p for p in container.demux(stream) if p.size), _LOOKED_AT))
     apart = {None if p.pts is None or p.dts is None else p.pts - p.dts for p in packets}
     if len(apart) > 1 or apart == {None}:

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from dual_hpc.atomic import write_atomically
 from dual_hpc.data.format.sample import Utterance
 from dual_hpc.errors import EnvironmentFault, UserError
+from dual_hpc.file_kind import stand_in
 
 FORMAT_VERSION = 1
 INDEX_NAME = "index.json"
@@ -106,7 +107,8 @@ def read_index(folder: str | Path, form: type[Any] = ShardIndex) -> Any:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "content"
-        raise UserError(f"data.shards: {path} is not a shard index ({where}: {first['msg']})") from error
+        reason = stand_in(path) or f"is not a shard index ({where}: {first['msg']})"
+        raise UserError(f"data.shards: {path} {reason}") from error
     if index.format_version != FORMAT_VERSION:
         raise UserError(f"data.shards: {path} has format {index.format_version}, this version reads {FORMAT_VERSION}")
     return index

@@ -147,7 +147,7 @@ class WorkerPool:
         assert isinstance(message, Result)
         arrays = batch_in(map_memfd(worker.channel, message.layout.size), message.layout)
         rows = worker.jobs.pop(message.job).rows
-        return message.job, MicroBatch(rows, arrays, message.texts, message.failures)
+        return message.job, MicroBatch(rows, arrays, message.texts, message.failures, message.decoders)
 
     def _check_stuck(self, worker: _Worker, waited: float) -> None:
         """Report or kill a worker that has been at the same sample for too long.

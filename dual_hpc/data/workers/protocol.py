@@ -29,6 +29,7 @@ class Result:
     layout: Layout
     texts: list[str | None]
     failures: dict[int, DecodeFailure]  # by row, of those that are left blank
+    decoders: dict[str, int]  # decoder -> videos
 
 
 @dataclass(frozen=True)

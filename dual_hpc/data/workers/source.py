@@ -7,6 +7,7 @@ from typing import Protocol
 
 from dual_hpc.data.collate import MicroBatch, collate
 from dual_hpc.data.decoding.decoder import DecodeConfig, Request, SampleDecoder
+from dual_hpc.data.decoding.decoder_counts import count
 from dual_hpc.data.format.reader import SampleReader
 from dual_hpc.data.workers.pool import WorkerPool
 
@@ -34,7 +35,8 @@ class InProcess:
                 samples.append(self._decoder.decode(request, members))
             failures = {row: sample.failure for row, sample in enumerate(samples) if sample.failure is not None}
             arrays = collate(samples, self._config.settings.image_size, self._config.features)
-            yield MicroBatch(rows, arrays, [sample.text for sample in samples], failures)
+            decoders = count(sample.video_decoder for sample in samples)
+            yield MicroBatch(rows, arrays, [sample.text for sample in samples], failures, decoders)
 
     def close(self) -> None:
         self._reader.close()

@@ -21,6 +21,7 @@ from typing import Any
 
 from dual_hpc.data.decoding.decode import load_decoders
 from dual_hpc.data.decoding.decoder import DecodeConfig, Sample, SampleDecoder
+from dual_hpc.data.decoding.decoder_counts import count
 from dual_hpc.data.decoding.pin_to_core import pin_to_core
 from dual_hpc.data.format.reader import SampleReader
 from dual_hpc.data.layout import contents, lay_out
@@ -109,7 +110,8 @@ def _deliver(channel: socket.socket, job: int, samples: list[Sample], decode_con
         memory = memfd_from(layout.size, contents(samples, layout))
     except DualError as error:
         return _send(channel, WorkerError(error))
-    _send(channel, Result(job, layout, [sample.text for sample in samples], failures), memory)
+    decoders = count(sample.video_decoder for sample in samples)
+    _send(channel, Result(job, layout, [sample.text for sample in samples], failures, decoders), memory)
     os.close(memory)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dual_hpc.errors import UserError
+from dual_hpc.file_kind import first_placeholder, stand_in
 from dual_hpc.model.load_errors import CONFIG_ERRORS, LOAD_ERRORS, load_error_text, without_report
 from dual_hpc.model.torchaudio_stub import install
 
@@ -88,7 +89,8 @@ def load_weights(architecture: Architecture, backbone: Any, path: str, setting: 
                 **architecture.arguments,
             )
     except LOAD_ERRORS as error:
-        raise UserError(f"{setting}.path: no usable weights in {path} ({load_error_text(error)})") from error
+        reason = first_placeholder(path) or load_error_text(error)
+        raise UserError(f"{setting}.path: no usable weights in {path} ({reason})") from error
     if report["missing_keys"]:
         raise UserError(f"{setting}.path: the weights in {path} lack {sorted(report['missing_keys'])[0]}")
     if report["mismatched_keys"]:
@@ -106,7 +108,8 @@ def read_json(folder: Path, name: str, setting: str) -> dict[str, Any]:
     try:
         content = json.loads((folder / name).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(f"{setting}: {folder} is not a model directory (no readable {name})") from error
+        reason = f"{name} {found}" if (found := stand_in(folder / name)) else f"no readable {name}"
+        raise UserError(f"{setting}: {folder} is not a model directory ({reason})") from error
     if not isinstance(content, dict):
         raise UserError(f"{setting}: {folder / name} is not a JSON object")
     return content
