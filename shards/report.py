@@ -73,12 +73,12 @@ def make_report(index: ShardIndex, skips: list[Skip], notes: list[str]) -> Repor
         counts=counts,
         differences=corpus.differences(counts),
         skipped=skips,
-        notes=[*notes, *_observed(samples)],
+        notes=[*notes, *observed(samples)],
         options=index.options,
     )
 
 
-def _observed(samples: Sequence[Utterance]) -> list[str]:
+def observed(samples: Sequence[Utterance]) -> list[str]:
     """What packing itself did to the samples."""
     notes = []
     cut = sum("cut_from" in meta.options for meta in samples)

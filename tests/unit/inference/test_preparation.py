@@ -7,6 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import soundfile
 
 from dual_hpc.data.decoding.container import UnreadableMedia, probe
 from dual_hpc.data.decoding.decode import decode_video
@@ -14,6 +15,8 @@ from dual_hpc.data.decoding.grid import frame_times
 from dual_hpc.inference.preparation import Preprocessing, prepare
 from dual_hpc.inference.requests import Clip
 from dual_hpc.modality import Modality, parse_subset
+from tests.media import clips as media
+from tests.media.clips import write
 
 SETTINGS = Preprocessing(image_size=32, video_hz=5.0, max_seconds=2.0, max_tokens=16)
 
@@ -87,3 +90,30 @@ def test_an_animated_gif_is_a_clip_without_sound(clips: Path, tmp_path: Path) ->
     assert prepared.seconds == pytest.approx(1.0)
     levels = prepared.sample.frames.mean((1, 2, 3))
     assert len(levels) == 5 and (np.diff(levels) > 0).all()
+
+
+def test_mono_dual_mono_and_a_lone_centre_are_one_waveform(tmp_path: Path) -> None:
+    seconds = np.arange(32_000) / 16_000
+    wave = 0.9 * np.sin(2 * np.pi * 300 * seconds) * (seconds % 0.5 < 0.3)
+    around = np.zeros((32_000, 6))
+    around[:, 2] = wave
+    soundfile.write(tmp_path / "mono.flac", wave, 16_000)
+    soundfile.write(tmp_path / "dual.flac", np.stack([wave, wave], axis=1), 16_000)
+    soundfile.write(tmp_path / "centre.flac", around, 16_000)  # FLAC's six channels are 5.1
+    prepared = [prepare(Clip(tmp_path / f"{name}.flac"), SETTINGS) for name in ("mono", "dual", "centre")]
+    for other in prepared[1:]:
+        np.testing.assert_array_equal(other.sample.waveform, prepared[0].sample.waveform)
+        assert other.warnings == []
+
+
+def test_what_training_would_have_clipped_is_clipped_and_said(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.full(16_000, 1.5), 16_000, subtype="FLOAT")
+    prepared = prepare(Clip(tmp_path / "a.wav"), SETTINGS)
+    assert prepared.sample.waveform.max() == 1.0
+    assert prepared.warnings == ["16000 audio samples are beyond full scale and were clipped, as in packing"]
+
+
+def test_a_gap_in_the_audio_is_said(tmp_path: Path) -> None:
+    written = write(media.Clip("mp4", "libx264", "aac", audio_gap=True), tmp_path)
+    assert written is not None
+    assert any("its audio has gaps of 0.7" in line for line in prepare(Clip(written.path), SETTINGS).warnings)

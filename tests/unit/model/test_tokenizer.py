@@ -88,3 +88,11 @@ def test_code_beside_a_tokenizer_is_neither_run_nor_asked_about(
     with pytest.raises(UserError, match="tokenizer"):
         load_tokenizer(tmp_path)
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "vocab.txt"])
+def test_a_pointer_in_place_of_a_vocabulary_is_called_what_it_is(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("version https://git-lfs.example/spec/v1\noid sha256:00\nsize 231508\n")
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    with pytest.raises(UserError, match=f"{name} is a Git LFS pointer"):
+        load_tokenizer(tmp_path)

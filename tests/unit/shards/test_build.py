@@ -15,11 +15,13 @@ import soundfile
 
 from dual_hpc.data.decoding import container
 from dual_hpc.data.decoding.container import UnreadableMedia
-from dual_hpc.data.format.sample import AUDIO, VIDEO
+from dual_hpc.data.format.sample import AUDIO, VIDEO, Utterance
 from shards.build import build_sample
 from shards.options import PackOptions
 from shards.plan import Planned, Source
+from shards.report import observed
 from shards.writer import Sample
+from tests.media.clips import Clip, write
 
 SMALL = PackOptions(video_size=24)
 FIELDS = {"corpus": "mine", "dialogue": "d", "utterance": 0, "speaker": "s"}
@@ -220,3 +222,36 @@ def test_no_more_is_decoded_than_from_the_key_frame_on(
     monkeypatch.setattr(container, "_timed", counting)
     assert len(pictures(build(path, start=5.0, end=6.0))) == 30
     assert decoded <= 30 + 12 + 1
+
+
+def test_samples_beyond_full_scale_are_clipped_counted_and_reported(tmp_path: Path) -> None:
+    wave = np.full(16_000, 0.5, np.float32)
+    wave[1000:1100] = 1.5
+    soundfile.write(tmp_path / "a.wav", wave, 16_000, subtype="FLOAT")
+    sample = build(audio=tmp_path / "a.wav")
+    stored, _ = soundfile.read(io.BytesIO(sample.members[AUDIO]))
+    assert sample.meta.clipped == 100 and stored.max() == pytest.approx(1.0, abs=1e-4)
+    soundfile.write(tmp_path / "b.wav", wave / 2, 16_000)
+    assert build(audio=tmp_path / "b.wav").meta.clipped == 0
+    assert any("1 samples have audio beyond full scale: 100 audio samples" in note for note in observed([sample.meta]))
+
+
+def test_a_loud_stereo_source_is_not_clipped(tmp_path: Path) -> None:
+    wave = 0.9 * np.sin(np.arange(16_000) / 9)
+    soundfile.write(tmp_path / "a.wav", np.stack([wave, wave], axis=1), 16_000)
+    soundfile.write(tmp_path / "b.wav", wave, 16_000)
+    sample = build(audio=tmp_path / "a.wav")
+    assert sample.meta.clipped == 0 and sample.members[AUDIO] == build(audio=tmp_path / "b.wav").members[AUDIO]
+
+
+def test_gaps_in_time_stamps_are_silent_and_recorded(tmp_path: Path) -> None:
+    written = write(Clip("mp4", "libx264", "aac", audio_gap=True), tmp_path)
+    assert written is not None
+    sample = build(audio=written.path)
+    assert float(sample.meta.options["audio_silence"]) == pytest.approx(0.7, abs=0.05)
+    assert any("gaps in their audio" in note for note in observed([sample.meta]))
+
+
+def test_metadata_of_older_shards_do_not_say_what_was_clipped() -> None:
+    meta = Utterance(key="k", corpus="c", dialogue="d", utterance=0, speaker="s", duration=1.0)
+    assert meta.clipped is None and "clipped" not in meta.model_dump(exclude_none=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from dual_hpc.data.decoding.decoder_counts import DECORD, DecoderCounts
 from dual_hpc.data.format.index import Shard, read_index
 from dual_hpc.errors import UserError
 from launch.cli.main import main
@@ -189,3 +190,9 @@ def test_a_changed_index_is_one_line(
     (packed / "index.json").write_text(json.dumps(index))
     assert main(["inspect", str(packed)]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_verification_says_which_decoder_training_will_use(packed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    videos = sum("mp4" in sample.members for shard in read_index(packed).shards for sample in shard.samples)
+    counts = DecoderCounts()
+    assert verify(packed, decoders=counts) == [] and counts.as_dict() == {DECORD: videos}

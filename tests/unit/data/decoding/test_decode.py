@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -14,10 +15,13 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from dual_hpc.data.dataset import ShardDataset
 from dual_hpc.data.decoding import decode
 from dual_hpc.data.decoding.decode import DecodeError, decode_audio, decode_features, decode_text, decode_video
+from dual_hpc.data.decoding.decoder_counts import DECORD, FALLBACK, PYAV, DecoderCounts, count
 from dual_hpc.data.decoding.grid import frame_times, frames_at
-from tests.unit.data.conftest import FPS, flac_of, mp4_of
+from dual_hpc.data.loader import EvalLoader
+from tests.unit.data.conftest import FPS, flac_of, mp4_of, settings
 
 
 @given(st.floats(0.01, 60), st.floats(0.5, 30), st.floats(0.1, 30))
@@ -133,3 +137,50 @@ def test_features_with_a_damaged_header_are_features_or_a_bad_sample(place: int,
     data[place : place + len(junk)] = junk
     with contextlib.suppress(DecodeError):
         assert np.isfinite(decode_features(bytes(data), 4, "<f2")).all()
+
+
+@pytest.mark.parametrize("size", [*range(16, 200, 4), 224, 256, 300])
+def test_the_sizes_that_decord_cannot_give_are_known(size: int) -> None:
+    times = frame_times(0.2, 5.0, 20.0)
+    try:
+        decode._by_decord(mp4_of(0.2), times, size)
+        gives = True
+    except Exception:
+        gives = False
+    assert decode.decord_gives(size) == gives
+
+
+@pytest.mark.parametrize(("size", "decoder"), [(32, DECORD), (48, PYAV), (112, DECORD)])
+def test_the_decoder_is_named(size: int, decoder: str) -> None:
+    frames, named = decode.decode_pictures(mp4_of(0.6), 0.6, 5.0, 20.0, size)
+    assert frames.shape == (3, size, size, 3) and named == decoder
+
+
+def test_a_decoder_that_fails_is_named_and_one_that_always_fails_is_a_warning_once() -> None:
+    counts = DecoderCounts()
+    with patch("dual_hpc.data.decoding.decode._by_decord", side_effect=RuntimeError):
+        named = decode.decode_pictures(mp4_of(0.6), 0.6, 5.0, 20.0, 32)[1]
+    assert named == FALLBACK
+    for _ in range(19):
+        counts.add(count([named, None]))
+        assert counts.warning() is None
+    counts.add(count([named]))
+    assert "decord failed on each of the first 20 videos" in str(counts.warning())
+    assert counts.warning() is None and counts.as_dict() == {FALLBACK: 20}
+
+
+def test_single_failures_are_no_warning() -> None:
+    counts = DecoderCounts()
+    counts.add({FALLBACK: 500, DECORD: 1})
+    assert counts.warning() is None
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_loader_counts_who_decoded_its_videos(folder: Path, workers: int) -> None:
+    dataset = ShardDataset([folder])
+    loader = EvalLoader(dataset, list(range(13)), [0] * 13, settings(image_size=48, workers=workers), None)
+    try:
+        list(loader)
+    finally:
+        loader.close()
+    assert loader.decoders.as_dict() == {PYAV: 13}

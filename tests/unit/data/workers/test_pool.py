@@ -97,7 +97,7 @@ def test_a_decoder_that_hangs_is_ended_and_its_stack_is_shown(
     assert failures(pool, batches) == [{}, {0: "its decoder hangs"}, {}]
     assert time.monotonic() - begin < 500, "it was not waited for"
     stack = capfd.readouterr().err
-    assert "decode_video" in stack and "_read_ahead" in stack
+    assert "decode_pictures" in stack and "_read_ahead" in stack
 
 
 def test_decoders_that_take_long_to_load_are_no_samples_fault(tmp_path: Path, media: Any, dangerous: None) -> None:
