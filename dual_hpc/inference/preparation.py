@@ -110,7 +110,7 @@ def describe(findings: Findings) -> list[str]:
     if findings.cancelled:
         notes.append("its audio channels are each other's opposite: their mix is almost silent")
     if findings.concealed:
-        notes.append(f"{findings.concealed} damaged pictures were patched up by the decoder")
+        notes.append(f"{findings.concealed} damaged frames were concealed by the decoder")
     if findings.resized:
         notes.append(f"{findings.resized} pictures have another size than the first and were scaled")
     return notes
