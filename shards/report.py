@@ -25,10 +25,10 @@ JSON_NAME, MARKDOWN_NAME, SHEET_NAME = "report.json", "report.md", "contact_shee
 _ODD = {
     "concealed": "have damaged frames that the decoder concealed (see their option `concealed`)",
     "audio_silence": "have gaps in their audio, which are silent (see their option `audio_silence`, seconds)",
-    "audio_overlap": "have audio time stamps that overlap; the overlap was left out (see their option `audio_overlap`)",
+    "audio_overlap": "have audio time stamps that overlap; the overlap was cut (see their option `audio_overlap`)",
     "audio_restarts": "have audio whose time stamps jump back; it was joined (see their option `audio_restarts`)",
     "video_restarts": "have pictures whose time stamps jump back; they were joined (see their option `video_restarts`)",
-    "audio_cancelled": "have channels in opposite phase: their mix is almost silent (see their option `audio_cancelled`)",
+    "audio_cancelled": "have channels in opposite phase: their mix is almost silent (see `audio_cancelled`)",
     "resized": "have pictures whose size changes; they were scaled to the first (see their option `resized`)",
 }
 
