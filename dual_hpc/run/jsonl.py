@@ -1,4 +1,4 @@
-"""Records in a file of JSON lines: appended with one write each, so that processes do not tear each other's."""
+"""Records in a file of JSON lines: appended by several processes, each record whole or reported as not written."""
 
 from __future__ import annotations
 
@@ -12,11 +12,24 @@ Record = TypeVar("Record", bound=BaseModel)
 
 
 def append(path: Path, record: BaseModel) -> None:
-    """Add one line."""
-    line = record.model_dump_json(exclude_none=True, by_alias=True) + "\n"
-    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    """Add one line, and flush it to the disk.
+
+    One write, so that processes do not cut each other's lines. Where the disk takes only a part of it, the whole line
+    is written again on a line of its own; the part is left, and is skipped by `read`.
+
+    Raises:
+        OSError: it cannot be written (a full disk, a quota). The lines before and after it stay readable.
+    """
+    line = (record.model_dump_json(exclude_none=True, by_alias=True) + "\n").encode()
+    file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        os.write(file, line.encode())
+        data = b"\n" + line if _ends_in_a_torn_line(file) else line
+        while data:
+            rest = data[os.write(file, data) :]
+            data = b"\n" + line if len(rest) > 1 else rest
+        os.fsync(file)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         os.close(file)
 
@@ -34,3 +47,9 @@ def read(path: Path, kind: type[Record]) -> list[Record]:
         except ValidationError:
             continue
     return found
+
+
+def _ends_in_a_torn_line(file: int) -> bool:
+    """True where a writer was killed, or its disk was full, in the middle of a line."""
+    size = os.fstat(file).st_size
+    return size > 0 and os.pread(file, 1, size - 1) != b"\n"

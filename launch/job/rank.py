@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -66,19 +67,20 @@ def run_rank(run_dir: str) -> str:
         traceback.print_exc()
         code = exit_code_of(error)
         message = str(error) if isinstance(error, DualError) else f"{type(error).__name__}: {error}"
-        failures.record(
-            logs,
-            failures.Failure(
-                job_id=job.job_id,
-                rank=job.global_rank,
-                host=socket.gethostname(),
-                message=one_line(message),
-                exit_code=code,
-                restart_count=restart_count(),
-                bad_nodes=error.nodes if isinstance(error, BadNode) else [],
-                log=str(log),
-            ),
-        )
+        with contextlib.suppress(OSError):  # a full disk must not keep the rank; its log has the trace
+            failures.record(
+                logs,
+                failures.Failure(
+                    job_id=job.job_id,
+                    rank=job.global_rank,
+                    host=socket.gethostname(),
+                    message=one_line(message),
+                    exit_code=code,
+                    restart_count=restart_count(),
+                    bad_nodes=error.nodes if isinstance(error, BadNode) else [],
+                    log=str(log),
+                ),
+            )
         exit_now(code)
 
 
