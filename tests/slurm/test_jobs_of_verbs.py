@@ -54,6 +54,6 @@ def test_jobs_of_verbs_end_as_their_verbs_do(cluster: Any, tmp_path: Path) -> No
     assert {name: states[name] for name in (held, pack, refused)} == {
         held: "cancelled",
         pack: "finished",
-        refused: "failed",
+        refused: "user error",
     }
     assert "not a run" in cluster.dual("stop", pack, code=2)

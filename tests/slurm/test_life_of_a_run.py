@@ -36,7 +36,7 @@ def test_a_run_on_two_nodes_is_queued_runs_and_finishes(cluster: Any) -> None:
         assert (queued["state"], queued["slurm_state"], queued["step"]) == ("queued", "PENDING", 0)
         assert cluster.why("undisturbed")["cause"] == "queued"
         assert "no logs yet" in cluster.dual("logs", "undisturbed", code=2)
-        assert "is pending" in cluster.dual("submit", "--run", run.path, code=2)
+        assert "is queued" in cluster.dual("submit", "--run", run.path, code=2)
 
     cluster.until("two ranks wrote their logs", lambda: len(list(run.logs.glob("rank_*.log"))) == 2)
     running = cluster.status("undisturbed")
