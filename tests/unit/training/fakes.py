@@ -13,6 +13,7 @@ from torch import nn
 
 from dual_hpc.checkpoint.deepspeed_io import VerifiedFiles
 from dual_hpc.config import RunConfig, load_config
+from dual_hpc.data.decoding.decoder_counts import DecoderCounts
 from dual_hpc.errors import UserError
 from dual_hpc.group import SingleProcess
 from dual_hpc.model.family import FAMILIES
@@ -162,6 +163,7 @@ class Loader:
     def __init__(self, before: dict[int, Callable[[], Any]] | None = None, non_finite: tuple[int, ...] = ()) -> None:
         self.before, self.non_finite = before or {}, non_finite
         self.bad_samples = BadSamples(limit=2)
+        self.decoders = DecoderCounts()
         self.step, self.closed = 0, False
 
     def __iter__(self) -> Iterator[list[dict[str, Any]]]:
