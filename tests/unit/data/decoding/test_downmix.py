@@ -69,7 +69,7 @@ def test_channels_that_nothing_names_are_averaged_and_ambisonics_is_its_first() 
 
 @given(st.sampled_from(LAYOUTS), st.integers(0, 2**32 - 1))
 def test_the_mix_is_never_louder_than_the_loudest_channel(layout: str, seed: int) -> None:
-    channels = np.random.default_rng(seed).uniform(-1, 1, (len(names(layout)), 50))
+    channels = np.random.default_rng(seed).uniform(-1, 1, (len(names(layout)), 50)).astype(np.float32)
     assert np.abs(mixed(channels, layout)).max() <= np.abs(channels).max() + 1e-6
 
 

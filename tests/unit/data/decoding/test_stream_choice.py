@@ -47,7 +47,7 @@ def write_sounds(path: Path, tones: list[tuple[float, str, float, int, str]]) ->
     with av.open(str(path), "w") as container:
         streams: list[Any] = []
         for _, layout, _, disposition, title in tones:
-            stream = container.add_stream("aac", rate=48_000, layout=layout)
+            stream: Any = container.add_stream("aac", rate=48_000, layout=layout)
             stream.disposition = disposition
             stream.metadata["title"] = title
             streams.append(stream)

@@ -247,7 +247,7 @@ def test_a_time_stamp_of_a_thousand_million_seconds_is_one_clear_refusal(tmp_pat
             frame = av.AudioFrame.from_ndarray(np.full((1, 1600), 3000, np.int16), format="s16", layout="mono")
             frame.rate, frame.pts = 16_000, block * 1600
             for packet in stream.encode(frame):
-                packet.pts = packet.dts = packet.pts + (16_000 * 10**9 if block > 9 else 0)
+                packet.pts = packet.dts = (packet.pts or 0) + (16_000 * 10**9 if block > 9 else 0)
                 container.mux(packet)
     for stretch in ((None, None), (0.0, 40.0)):
         with pytest.raises(UnreadableMedia, match=r"a\.mkv.*time stamps jump to 1e\+09 s"):
