@@ -1,4 +1,4 @@
-"""submitit's local executor with two properties of Slurm: a session of its own, and a rank's death ends the job.
+"""submitit's local executor with two properties of Slurm: a session of its own, and a rank that fails ends the job.
 
 Run as a module it is the controller of one job: `python -m launch.local FOLDER`.
 """
