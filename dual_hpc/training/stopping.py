@@ -1,8 +1,11 @@
 """Stop signals: handlers only set a flag, which the ranks agree on in the step's reduction (contract 6).
 
 Python runs handlers between bytecodes, so a rank that waits for another one inside a collective would not notice a
-signal. A thread, which Python's C handler wakes through a pipe, ends the process even then: at a second signal, or when
-the time given for stopping is over.
+signal. A thread, which Python's C handler wakes through a pipe, ends the process even then, when the time given for
+stopping is over.
+
+Further signals change nothing: two in one job are normal (a user's `stop` and then the warning before the time limit,
+that warning and then SIGTERM, a preemption and then the limit), and none of them may end a save half-way.
 """
 
 from __future__ import annotations
@@ -20,7 +23,6 @@ from types import FrameType
 from typing import Any
 
 SIGNALS = (signal.SIGUSR2, signal.SIGTERM)
-BURST_SECONDS = 2.0  # srun, its step daemon and the launcher each pass on the same signal
 
 
 class StopFlag:
@@ -80,7 +82,7 @@ def exit_now(reason: str) -> None:
 
 
 def _exit_if_forced(wakeups: socket.socket, give_up_seconds: float, exit_now: Callable[[str], None]) -> None:
-    """Until the other end is closed: the first signal starts the clock; a later signal, or the clock, calls `exit_now`.
+    """Until the other end is closed: the first signal starts the clock, whose end calls `exit_now`.
 
     Args:
         wakeups: receives the number of every signal.
@@ -94,12 +96,8 @@ def _exit_if_forced(wakeups: socket.socket, give_up_seconds: float, exit_now: Ca
             return exit_now(f"asked to stop {give_up_seconds:.0f} s ago and not done")
         if not numbers:
             return None
-        if not any(number in SIGNALS for number in numbers):
-            continue
-        if first is None:
+        if first is None and any(number in SIGNALS for number in numbers):
             first = time.monotonic()
-        elif time.monotonic() - first > BURST_SECONDS:
-            return exit_now("a second signal")
 
 
 def clear_wakeup_fd(writer: socket.socket) -> None:

@@ -40,12 +40,12 @@ def run(args: argparse.Namespace) -> int:
     from dual_hpc.errors import UserError
     from launch.cli.store_listing import list_store
     from launch.cli.terminal import print_table
-    from launch.cluster.slurm import Scheduler
+    from launch.cluster.slurm import LOOK_PATIENCE, Scheduler
 
     store = Path(args.store) if args.store else default_store()
     if store.exists() and not store.is_dir():
         raise UserError(f"--store: {store} is not a folder")
-    listing = list_store(store, Scheduler(interval=60), time.time())
+    listing = list_store(store, Scheduler(interval=60, patience=LOOK_PATIENCE), time.time())
     rows, jobs = listing.runs, listing.jobs
     for path, reason in listing.broken.items():
         print(f"dual-hpc: warning: {path} cannot be read: {reason}", file=sys.stderr)

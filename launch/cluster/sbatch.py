@@ -15,6 +15,8 @@ from dual_hpc.run.names import CODE_ARCHIVE
 from launch.cluster.profiles import Profile
 from launch.cluster.request import cpus_per_rank, resolve_choice
 
+PICKLE_SECONDS = 300  # that a job waits for the file with what it is to call
+
 
 def sbatch_parameters(
     profile: Profile,
@@ -55,7 +57,7 @@ def sbatch_parameters(
         "signal_delay_s": profile.signal_seconds,
         "stderr_to_stdout": True,
         "wckey": None,
-        "setup": setup_lines(profile) or None,
+        "setup": [*pickle_lines(run), *setup_lines(profile)],
         "teardown": on_failure_lines(python_command(python, run), run),
         "srun_args": [f"--cpus-per-task={cpus}", "--kill-on-bad-exit=1"],
         "additional_parameters": options,
@@ -71,6 +73,21 @@ def setup_lines(profile: Profile) -> list[str]:
     lines = ["module purge", *(f"module load {shlex.quote(m)}" for m in profile.modules)] if profile.modules else []
     lines += [f"export {key}={shlex.quote(value)}" for key, value in environment.items()]
     return lines + profile.setup
+
+
+def pickle_lines(run: Path) -> list[str]:
+    """Shell lines of the job before everything else: wait for what it is to call.
+
+    The command that submits a job puts it there once it knows the job's id, which takes a while where Slurm is slow to
+    answer; where that command was killed, it never does.
+    """
+    job = "${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}"
+    file = f'{shlex.quote(str(run / "logs"))}/"{job}_submitted.pkl"'
+    complaint = "dual-hpc: the command that submitted this job was killed before it could record it; the job ends"
+    return [
+        f"for second in $(seq {PICKLE_SECONDS}); do [ -e {file} ] && break; sleep 1; done",
+        f'[ -e {file} ] || {{ echo "{complaint}" >&2; exit 1; }}',
+    ]
 
 
 def on_failure_lines(python: str, run: Path) -> list[str]:

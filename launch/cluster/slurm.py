@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 import re
 import shutil
-import subprocess
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from dual_hpc.errors import EnvironmentFault, one_line
+from dual_hpc.errors import EnvironmentFault
+from launch.cluster.client import PATIENCE, SlurmSilent, call
 from launch.cluster.state import ACTIVE, State, from_slurm
 
 WATCHER_SECONDS = 30.0
+LOOK_PATIENCE = 10.0  # seconds that a command waits for Slurm which only shows something
 
 
 @dataclass(frozen=True)
@@ -45,31 +46,24 @@ class SlurmJob:
         return from_slurm(self.state, self.steps)
 
 
-def command(words: Sequence[str]) -> str:
-    """Run a command of Slurm; its standard output.
-
-    Raises:
-        EnvironmentFault: it failed, or did not answer in time.
-    """
-    try:
-        done = subprocess.run(words, capture_output=True, text=True, timeout=60)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise EnvironmentFault(f"{words[0]} does not answer: {error}") from error
-    if done.returncode != 0:
-        raise EnvironmentFault(f"{words[0]}: {one_line(done.stderr) or f'exit code {done.returncode}'}")
-    return done.stdout
-
-
 @dataclass
 class Scheduler:
-    """Slurm's answers and failures, cached for `interval` seconds (0: not at all)."""
+    """Slurm's answers and failures, cached for `interval` seconds (0: not at all).
+
+    Attributes:
+        patience: seconds to wait for a Slurm that does not answer.
+        run: calls one of Slurm's commands; tests replace it.
+        accounting_silent: accounting did not answer the last question, so a job that is not found may still exist.
+    """
 
     interval: float = 0.0
-    run: Callable[[Sequence[str]], str] = command
+    run: Callable[[Sequence[str]], str] | None = None
     clock: Callable[[], float] = time.monotonic
+    patience: float = PATIENCE
+    accounting_silent: bool = field(default=False, init=False)
     _asked: float = field(default=-math.inf, init=False)
     _answers: dict[str, SlurmJob | None] = field(default_factory=dict, init=False)
-    _fault: str | None = field(default=None, init=False)
+    _fault: EnvironmentFault | None = field(default=None, init=False)
 
     def jobs(self, job_ids: Iterable[str]) -> dict[str, SlurmJob]:
         """Those of `job_ids` that Slurm knows: from the queue; of those that have ended, from accounting as well.
@@ -82,12 +76,12 @@ class Scheduler:
         wanted = list(dict.fromkeys(job_ids))
         recent = self.clock() - self._asked < self.interval
         if wanted and recent and self._fault is not None:
-            raise EnvironmentFault(self._fault)
+            raise self._fault
         if wanted and not (recent and all(job in self._answers for job in wanted)):
             try:
-                queue = parse_queue(self.run([*SQUEUE, f"--format={QUEUE}"]))
+                queue = self._queue(wanted)
             except EnvironmentFault as error:
-                self._asked, self._fault = self.clock(), str(error)
+                self._asked, self._fault = self.clock(), error
                 raise
             missing = [job for job in wanted if job not in queue or not queue[job].active]
             past = self.accounts(list(dict.fromkeys(name for job in missing for name in (job, array_of(job)) if name)))
@@ -99,19 +93,52 @@ class Scheduler:
 
     def accounts(self, job_ids: Sequence[str]) -> dict[str, SlurmJob]:
         """Jobs in accounting, which is some seconds late, and which not every cluster has."""
-        if not job_ids:
-            return {}
-        fields = ["--noheader", "--parsable2", "--duplicates", f"--format={ACCOUNT}"]
+        self.accounting_silent = False
+        jobs: dict[str, SlurmJob] = {}
         try:
-            return parse_accounting(self.run(["sacct", f"--jobs={','.join(job_ids)}", *fields]))
-        except EnvironmentFault:
-            return {}
+            for some in _portions(job_ids):
+                jobs |= parse_accounting(self._call([*SACCT, f"--jobs={','.join(some)}"]))
+        except SlurmSilent:
+            self.accounting_silent = True
+        except EnvironmentFault:  # this cluster keeps no accounts
+            pass
+        return jobs
+
+    def _queue(self, job_ids: Sequence[str]) -> dict[str, SlurmJob]:
+        """By number, whoever submitted them: a store may belong to a project."""
+        jobs: dict[str, SlurmJob] = {}
+        for some in _portions(list(dict.fromkeys(array_of(job) or job for job in job_ids))):
+            try:
+                jobs |= parse_queue(self._call([*SQUEUE, f"--jobs={','.join(some)}"]))
+            except SlurmSilent:
+                raise
+            except EnvironmentFault as error:
+                if UNKNOWN_JOB not in str(error):  # squeue fails where it knows none of them
+                    raise
+        return jobs
+
+    def _call(self, words: Sequence[str]) -> str:
+        return self.run(words) if self.run is not None else call(words, self.patience)
 
 
-# With the jobs that have just ended: accounting knows them some seconds later.
-SQUEUE = ("squeue", "--me", "--noheader", "--array", "--states=all")
-QUEUE = "%i|%T|%r|%N"
-ACCOUNT = "JobID,State,ExitCode,NodeList"
+# With the jobs that have just ended: accounting knows them some seconds later. The mark tells an answer from a notice
+# of the cluster's, or from the "CLUSTER: name" above the answer of each of several clusters.
+MARK = "dual_hpc"
+SQUEUE = ("squeue", "--noheader", "--array", "--states=all", f"--format={MARK}|%i|%T|%r|%N")
+SACCT = (
+    *("sacct", "--allusers", "--noheader", "--parsable2", "--duplicates"),
+    "--format=JobID,State,ExitCode,NodeList",
+)
+UNKNOWN_JOB = "Invalid job id"
+MOST_JOBS = 2000  # of one question: a command line has its limits
+
+
+# "12", "12_3", "12+0", and their steps; what waits in an array is one line, "12_[4-9]".
+ACCOUNTED = re.compile(r"\d+(_\d+|\+\d+)?(\.[\w+]+)?")
+
+
+def _portions(job_ids: Sequence[str]) -> list[Sequence[str]]:
+    return [job_ids[start : start + MOST_JOBS] for start in range(0, len(job_ids), MOST_JOBS)]
 
 
 def available() -> bool:
@@ -142,19 +169,25 @@ def with_accounting(queue: SlurmJob | None, account: SlurmJob | None) -> SlurmJo
 
 
 def parse_queue(text: str) -> dict[str, SlurmJob]:
-    """`squeue --format=QUEUE` by job id."""
+    """What SQUEUE prints, by job id; any other line is somebody else's."""
     jobs = {}
     for line in text.splitlines():
-        job_id, state, reason, nodes = line.split("|")
+        mark, *fields = line.split("|")
+        if mark != MARK or len(fields) != 4:
+            continue
+        job_id, state, reason, nodes = fields
         jobs[job_id] = SlurmJob(job_id, state, "" if reason == "None" else reason, nodes)
     return jobs
 
 
 def parse_accounting(text: str) -> dict[str, SlurmJob]:
-    """`sacct --duplicates --format=ACCOUNT`: the last start of each job, with its steps and the earlier starts."""
+    """What SACCT prints: the last start of each job, with its steps and the earlier starts; foreign lines left out."""
     jobs: dict[str, SlurmJob] = {}
     for line in text.splitlines():
-        name, state, exit_code, nodes = line.split("|")
+        fields = line.split("|")
+        if len(fields) != 4 or not ACCOUNTED.fullmatch(fields[0]):
+            continue
+        name, state, exit_code, nodes = fields
         job_id, _, step = name.partition(".")
         state = state.split()[0] if state else ""  # "CANCELLED by 1000"
         before = jobs.get(job_id)
@@ -165,44 +198,3 @@ def parse_accounting(text: str) -> dict[str, SlurmJob]:
             steps = (*before.steps, state)
             jobs[job_id] = SlurmJob(job_id, before.state, "", before.nodes, before.exit_code, steps, before.earlier)
     return jobs
-
-
-@dataclass(frozen=True)
-class JobFacts:
-    """What `scontrol show job` says of the job that asks; see `launch.job.requeue`.
-
-    Attributes:
-        restarts: how often Slurm has started it again, this time included.
-        preempted: Slurm has set a time at which it takes the nodes away.
-        seconds_left: to the time limit; None if there is none.
-    """
-
-    state: str
-    restarts: int
-    reason: str
-    preempted: bool
-    seconds_left: float | None
-
-
-def facts(job_id: str, run: Callable[[Sequence[str]], str] = command) -> JobFacts:
-    """Ask Slurm about the job that runs this process."""
-    return parse_facts(run(["scontrol", "--oneliner", "show", "job", job_id]), time.time())
-
-
-def parse_facts(text: str, now: float) -> JobFacts:
-    """`scontrol --oneliner show job`; of an array's member its own line, which is the first."""
-    values = dict(re.findall(r"(\w+)=(\S*)", text.splitlines()[0] if text.strip() else ""))
-    return JobFacts(
-        state=values.get("JobState", ""),
-        restarts=int(values.get("Restarts") or 0),
-        reason=values.get("Reason", ""),
-        preempted=values.get("PreemptTime", "None") not in ("None", "Unknown", ""),
-        seconds_left=_seconds(values.get("EndTime", ""), now),
-    )
-
-
-def _seconds(moment: str, now: float) -> float | None:
-    try:
-        return time.mktime(time.strptime(moment, "%Y-%m-%dT%H:%M:%S")) - now
-    except ValueError:
-        return None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dual_hpc.errors import UserError
-from launch.cluster.slurm import Scheduler, command
+from launch.cluster.client import call
+from launch.cluster.slurm import Scheduler
 from launch.commands.job_dir import JobDir
 
 
@@ -17,5 +18,5 @@ def cancel_job(job: JobDir) -> str:
     left = [task.job_id for task in known.values() if task.active]
     if not left:
         raise UserError(f"no task of {job.name} waits or runs; `dual-hpc why {job.name}` explains it")
-    command(["scancel", "--quiet", *left])
+    call(["scancel", "--quiet", *left])
     return f"job {', '.join(left)} is cancelled"

@@ -50,7 +50,7 @@ def command_statuses(jobs: Sequence[JobDir], scheduler: Scheduler) -> list[Comma
         try:
             known = scheduler.jobs(asked)
         except EnvironmentFault as error:
-            log.warning("Slurm does not answer; the states are those the jobs wrote themselves (%s)", str(error)[:120])
+            log.warning("%s; the states are those the jobs wrote themselves", str(error)[:160])
             answers = False
     found = []
     for job, one in zip(jobs, descriptions, strict=True):

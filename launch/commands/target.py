@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from dual_hpc.errors import UserError
-from launch.cluster.slurm import WATCHER_SECONDS, Scheduler, available
+from launch.cluster.slurm import LOOK_PATIENCE, WATCHER_SECONDS, Scheduler, available
 from launch.cluster.state import ACTIVE, State
 from launch.commands.control import cancel_job
 from launch.commands.diagnosis import diagnose_command
@@ -27,7 +27,7 @@ class CommandTarget:
         return self.job.name
 
     def status(self) -> StatusReport:
-        row = command_statuses([self.job], Scheduler())[0]
+        row = command_statuses([self.job], Scheduler(patience=LOOK_PATIENCE))[0]
         tasks = (
             f"{job} {state}{f' (exit code {code})' if code else ''}"
             for job, state, code in zip(row.job_ids, row.tasks, row.exit_codes, strict=True)
@@ -42,10 +42,10 @@ class CommandTarget:
         return StatusReport({"kind": "job", **dataclasses.asdict(row)}, lines)
 
     def diagnose(self) -> Diagnosis:
-        return diagnose_command(self.job, Scheduler())
+        return diagnose_command(self.job, Scheduler(patience=LOOK_PATIENCE))
 
     def log(self, rank: int) -> LogSource:
-        scheduler = Scheduler(WATCHER_SECONDS)
+        scheduler = Scheduler(WATCHER_SECONDS, patience=LOOK_PATIENCE)
         count = len(self.job.description().job_ids)
         if rank >= count:
             raise UserError(f"--rank {rank}: {self.name} has the tasks 0 to {count - 1}")

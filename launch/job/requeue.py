@@ -6,16 +6,20 @@ Slurm itself requeues a job after a node failure, and after a preemption without
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from dual_hpc.errors import DualError
+from dual_hpc.errors import DualError, EnvironmentFault
 from dual_hpc.run import names
-from launch.cluster import slurm
-from launch.cluster.slurm import JobFacts
+from dual_hpc.training.stop_requests import end_time
+from launch.cluster import client, job_facts
+from launch.cluster.job_facts import JobFacts
 from launch.job.slurm_job import RankFunction, submit_slurm
 from launch.records import failures, submissions
 from launch.records.log_markers import JOB_END_MARKER
@@ -23,6 +27,7 @@ from launch.records.log_markers import JOB_END_MARKER
 # What srun returns for a rank that a signal to stop has killed.
 ENDED_BY_SIGNAL = {128 + signal.SIGUSR2, 128 + signal.SIGTERM}
 MARGIN = 120.0  # seconds: `sbatch --signal` may come up to 60 s early
+SHORTEST_PATIENCE, LONGEST_PATIENCE, END_MARGIN = 10.0, 900.0, 15.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -97,7 +102,8 @@ def requeue_or_chain(
 ) -> Decision:
     """Decide, act, and record it in the run's submissions. Called by one process of the job.
 
-    Where Slurm refuses, that is printed and recorded: the checkpoint exists, and `dual-hpc resume` continues by hand.
+    A Slurm that does not answer is asked again as long as the job has time. Where it refuses, that is printed and
+    recorded: the checkpoint exists, and `dual-hpc resume` continues by hand.
 
     Args:
         rank_function: what each rank of a chained job calls with the run directory.
@@ -127,23 +133,43 @@ def requeue_or_chain(
         newest_step=step,
         last_failure_step=submissions.last_failure_step(entries),
     )
+    patience = patience_of_job(os.environ, time.time())
     try:
-        decision = decide(slurm.facts(job_id), policy, failed)
+        decision = decide(job_facts.facts(job_id, patience), policy, failed)
         avoid = sorted({*bad, *submissions.bad_nodes(entries)})
         entry = submissions.Entry(
             event=decision.action, job_id=job_id, cause=decision.cause, step=step, bad_nodes=avoid
         )
         if decision.action == "chain":
-            submit_slurm(rank_function, run, request, profile, entry, after=job_id)
+            submit_slurm(rank_function, run, request, profile, entry, job_id, patience)
         else:
             submissions.record(run, entry)
         if decision.action == "requeue":
-            slurm.command(["scontrol", "requeue", job_id])
+            requeue(job_id, restart_count, patience)
     except DualError as error:
         decision = Decision("leave", f"could not continue: {error}")
         submissions.record(run, submissions.Entry(event="leave", job_id=job_id, cause=decision.cause, step=step))
     print(f"{JOB_END_MARKER}: {decision.cause}; {_CONSEQUENCE[decision.action]}", file=sys.stderr, flush=True)
     return decision
+
+
+def requeue(job_id: str, restart_count: int, patience: float) -> None:
+    """Ask Slurm to requeue this job; one that it has accepted without saying so counts as well.
+
+    Raises:
+        EnvironmentFault: Slurm refused, or did not answer within `patience` seconds.
+    """
+    try:
+        client.call(["scontrol", "requeue", job_id], patience)
+    except EnvironmentFault:
+        if job_facts.facts(job_id, patience).restarts <= restart_count:
+            raise
+
+
+def patience_of_job(environ: Mapping[str, str], now: float) -> float:
+    """Seconds that a job that has saved waits for Slurm: nearly all that it has left, 15 minutes at most."""
+    end = end_time(environ)
+    return LONGEST_PATIENCE if end is None else min(max(end - now - END_MARGIN, SHORTEST_PATIENCE), LONGEST_PATIENCE)
 
 
 def newest_checkpoint(run: Path) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 from submitit import Job
 
 from dual_hpc.config.schema import LaunchConfig
+from launch.cluster.client import PATIENCE
 from launch.cluster.profiles import Profile
 from launch.cluster.sbatch import sbatch_parameters
 from launch.cluster.submission import submit_jobs
@@ -26,19 +27,21 @@ def submit_slurm(
     profile: Profile,
     entry: submissions.Entry,
     after: str | None = None,
+    patience: float = PATIENCE,
 ) -> Job[Any]:
     """Submit a job of which each rank calls `rank_function` with the run directory.
 
     Args:
         entry: recorded in the run's submissions once the job has an id; its bad nodes are excluded.
         after: the job whose end it waits for.
+        patience: seconds to wait for a Slurm that does not answer.
 
     Raises:
         EnvironmentFault: Slurm refused the job.
     """
     run = run.absolute()
     parameters = sbatch_parameters(profile, request, run, sys.executable, after, entry.bad_nodes)
-    (job,) = submit_jobs([(rank_function, (str(run),))], run, parameters)
+    (job,) = submit_jobs([(rank_function, (str(run),))], run, parameters, patience)
     update = {"job_id": job.job_id, "request": request, "profile": profile}
     submissions.record(run, entry.model_copy(update=update))
     return job

@@ -105,6 +105,16 @@ def last_failure_step(entries: list[Entry]) -> int:
     return 0
 
 
+def stop_asked(entries: list[Entry]) -> float | None:
+    """When the user asked the newest job to stop, Unix seconds; None if they did not."""
+    for entry in reversed(entries):
+        if entry.event in ("submit", "requeue", "chain"):
+            return None
+        if entry.event == "stop":
+            return entry.time
+    return None
+
+
 def is_cancelled(entries: list[Entry]) -> bool:
     """True if the user's last command was `cancel`."""
     commands = [entry.event for entry in entries if entry.event in ("submit", "stop", "cancel")]

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from dual_hpc.errors import UserError
+from dual_hpc.errors import EnvironmentFault, UserError
 from dual_hpc.run.directory import RunDir
-from launch.cluster.slurm import Scheduler, command
+from launch.cluster.client import call
+from launch.cluster.slurm import Scheduler
 from launch.cluster.state import State
 from launch.records import submissions
 from launch.runs.status import RunStatus
+
+log = logging.getLogger(__name__)
 
 Member = tuple[RunDir, RunStatus]
 
@@ -20,34 +25,51 @@ Member = tuple[RunDir, RunStatus]
 def stop_runs(members: Sequence[Member]) -> list[str]:
     """Save a checkpoint at the next step and stop; a job that has not begun is removed from the queue.
 
-    The stop file alone is enough; the signal saves one step. However many runs there are, scancel is called twice at
-    most; a job that ends meanwhile is not an error.
+    The stop file alone is enough, also where Slurm does not answer or the job is a colleague's: a run looks for it each
+    second, and a job that begins finds it. The signal saves one step. However many runs there are, scancel is called
+    twice at most; a job that ends meanwhile is not an error.
 
     Returns:
         What was done, as one line for each run.
 
     Raises:
-        UserError: no job works on one of the runs.
+        UserError: no job works on one of the runs, or its folder cannot be written.
     """
-    lines: list[str] = []
-    waiting: list[str] = []
-    running: list[str] = []
     for run, status in members:
-        job_id, queued = _active(run, status), status.state is State.QUEUED
-        run.stop_file.touch()
-        submissions.record(
-            run.path, submissions.Entry(event="stop", job_id=job_id, cause=submissions.QUEUED if queued else None)
-        )
-        if status.local:
-            _signal_controller(job_id, signal.SIGTERM)
-        else:
-            (waiting if queued else running).append(job_id)
-        lines.append(f"job {job_id} {'has left the queue' if queued else 'saves and stops'}")
-    if waiting:
-        command(["scancel", "--quiet", *waiting])
+        _job_of(run, status)
+    asked = [submissions.stop_asked(submissions.read(run.path)) for run, _ in members]
+    for run, _ in members:
+        _ask_to_stop(run)
+    removed = _tell_slurm([status for (_, status), at in zip(members, asked, strict=True) if at is None])
+    return [
+        _record_stop(run, status, status.job_id in removed)
+        if at is None
+        else f"job {status.job_id} was asked to stop at {time.strftime('%H:%M:%S', time.localtime(at))} already"
+        for (run, status), at in zip(members, asked, strict=True)
+    ]
+
+
+def _tell_slurm(statuses: Sequence[RunStatus]) -> set[str]:
+    """Remove the jobs that wait, signal those that run; those that have left the queue."""
+    jobs = [(status.job_id or "", status.state) for status in statuses if status.active and not status.local]
+    queued = [job for job, state in jobs if state is State.QUEUED]
+    running = [job for job, state in jobs if state is not State.QUEUED]
+    removed = set(queued) if queued and _scancel(queued, "--state=PENDING") else set()
     if running:
-        command(["scancel", "--quiet", "--signal=USR2", *running])
-    return lines
+        _scancel(running, "--signal=USR2")
+    return removed
+
+
+def _record_stop(run: RunDir, status: RunStatus, left_queue: bool) -> str:
+    job_id = _job_of(run, status)
+    cause = submissions.QUEUED if left_queue else None
+    submissions.record(run.path, submissions.Entry(event="stop", job_id=job_id, cause=cause))
+    if status.local:
+        _signal_controller(job_id, signal.SIGTERM)
+    if left_queue:
+        return f"job {job_id} has left the queue"
+    begins = status.slurm_silent or status.state is State.QUEUED
+    return f"job {job_id} saves and stops" + (" once it finds the stop file: at a step, or when it begins" * begins)
 
 
 def cancel_runs(members: Sequence[Member]) -> list[str]:
@@ -60,22 +82,47 @@ def cancel_runs(members: Sequence[Member]) -> list[str]:
 
     Raises:
         UserError: no job works on one of the runs, or it is another machine's local job.
+        EnvironmentFault: Slurm refuses, as it does where the job is a colleague's, or does not answer; then nothing is
+            left behind in the run.
     """
-    lines: list[str] = []
-    jobs: list[str] = []
     for run, status in members:
-        job_id = _active(run, status)
-        if status.local and not _signal_controller(job_id, signal.SIGKILL):
-            raise UserError(f"{run.path.name} is trained on another machine: cancel it there, or `dual-hpc stop` it")
-        run.stop_file.touch()
-        submissions.record(run.path, submissions.Entry(event="cancel", job_id=job_id))
-        if not status.local:
-            jobs += submissions.jobs(submissions.read(run.path))
-        lines.append(f"job {job_id} is cancelled")
+        _job_of(run, status)
+    jobs = [job for run, one in members if not one.local for job in submissions.jobs(submissions.read(run.path))]
     left = [job.job_id for job in Scheduler().jobs(jobs).values() if job.active]
-    if left:
-        command(["scancel", "--quiet", *left])
-    return lines
+    made = [run for run, _ in members if not run.stop_file.exists()]
+    for run in made:
+        _ask_to_stop(run)  # so that no job continues itself meanwhile
+    try:
+        if left:
+            call(["scancel", "--quiet", *left])
+    except EnvironmentFault:
+        for run in made:
+            run.stop_file.unlink(missing_ok=True)
+        raise
+    for run, status in members:
+        job_id = _job_of(run, status)
+        if status.local and not _signal_controller(job_id, signal.SIGKILL):
+            run.stop_file.unlink(missing_ok=True)
+            raise UserError(f"{run.path.name} is trained on another machine: cancel it there, or `dual-hpc stop` it")
+        submissions.record(run.path, submissions.Entry(event="cancel", job_id=job_id))
+    return [f"job {status.job_id} is cancelled" for _, status in members]
+
+
+def _ask_to_stop(run: RunDir) -> None:
+    try:
+        run.stop_file.touch()
+    except OSError as error:
+        raise UserError(f"{run.stop_file} cannot be written: {error.strerror}; ask the owner of the run") from error
+
+
+def _scancel(jobs: Sequence[str], *options: str) -> bool:
+    """False where Slurm does not answer, or refuses; the stop file is enough then."""
+    try:
+        call(["scancel", "--quiet", *options, *jobs])
+    except EnvironmentFault as error:
+        log.warning("%s; the stop file is there", error)
+        return False
+    return True
 
 
 def _signal_controller(job_id: str, number: signal.Signals) -> bool:
@@ -90,7 +137,7 @@ def _signal_controller(job_id: str, number: signal.Signals) -> bool:
     return True
 
 
-def _active(run: RunDir, status: RunStatus) -> str:
-    if not status.active or status.job_id is None:
+def _job_of(run: RunDir, status: RunStatus) -> str:
+    if not status.maybe_active or status.job_id is None:
         raise UserError(f"no job works on {run.path.name} ({status.state}); `dual-hpc why {run.path.name}` explains it")
     return status.job_id

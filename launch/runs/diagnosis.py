@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from launch.cluster.slurm import SlurmJob
 from launch.cluster.state import State
@@ -102,7 +102,12 @@ class Diagnosis:
 
 def diagnose(e: Evidence) -> Diagnosis:
     """Explain the state of a run: one function for each state."""
-    return _EXPLAIN.get(e.status.state, _unexplained)(e)
+    found = _EXPLAIN.get(e.status.state, _unexplained)(e)
+    if not e.status.slurm_silent or found.state not in (State.SUBMITTED, State.RUNNING, State.SILENT):
+        return found
+    sentence = f"Slurm does not answer, so whether job {e.status.job_id} runs is not known; the run"
+    sentence += f" last wrote {_ago(e.silent_seconds)} ago, {e.at}"
+    return replace(found, sentence=sentence, advice="ask again when Slurm answers; `dual-hpc stop` works without it")
 
 
 def advice_of_waiting(reason: str, name: str, job_id: str, again: str) -> str:
@@ -117,6 +122,13 @@ def advice_of_waiting(reason: str, name: str, job_id: str, again: str) -> str:
         return f"it is held: `scontrol release {job_id}` lets it begin, `dual-hpc cancel {name}` ends it"
     never = word in _NEVER or re.search("perjob(limit)?$", word)
     return f"it will not begin as it is: `dual-hpc cancel {name}`, then {again}" if never else ""
+
+
+def _ago(seconds: float) -> str:
+    """ "40 s", "12 minutes", "3.5 hours"."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"
 
 
 def _finished(e: Evidence) -> Diagnosis:

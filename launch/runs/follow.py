@@ -16,7 +16,7 @@ from submitit.local.local import LocalJob
 from dual_hpc.errors import DualError, EnvironmentFault, UserError
 from dual_hpc.progress import ProgressDisplay
 from dual_hpc.run.directory import RunDir
-from launch.cluster.slurm import WATCHER_SECONDS, Scheduler
+from launch.cluster.slurm import LOOK_PATIENCE, WATCHER_SECONDS, Scheduler
 from launch.cluster.state import State
 from launch.records import failures, submissions
 from launch.runs.diagnosis import diagnose
@@ -38,7 +38,7 @@ def follow(run: RunDir, job: Job[Any]) -> None:
         DualError: the run did not finish; the message names the rank, what it said last and its log.
     """
     interrupted = 0
-    scheduler = Scheduler(WATCHER_SECONDS)
+    scheduler = Scheduler(WATCHER_SECONDS, patience=LOOK_PATIENCE)
     with ProgressDisplay("train") as display, terminated_as_interrupted():
         progress = RunProgress()
         while True:

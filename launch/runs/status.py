@@ -30,6 +30,8 @@ class RunStatus:
         slurm: what Slurm says of that job; None for a local one, or where Slurm has forgotten it.
         local: the newest job is (or was) processes of one machine.
         active: a job waits for, or works on, the run.
+        slurm_silent: Slurm did not answer; the state is what the run wrote itself.
+        seconds_since_update: since the run wrote to its journal.
     """
 
     state: State
@@ -37,6 +39,13 @@ class RunStatus:
     slurm: SlurmJob | None
     local: bool
     active: bool
+    slurm_silent: bool = False
+    seconds_since_update: float = 0.0
+
+    @property
+    def maybe_active(self) -> bool:
+        """A job may work on the run: one does, or Slurm cannot say."""
+        return self.active or (self.slurm_silent and self.state is not State.FINISHED)
 
 
 def run_statuses(runs: Sequence[RunDir], scheduler: Scheduler, now: float, tolerant: bool = False) -> list[RunStatus]:
@@ -53,15 +62,33 @@ def run_statuses(runs: Sequence[RunDir], scheduler: Scheduler, now: float, toler
     asked = [job for history in histories if (job := slurm_job(history)) is not None]
     answers = available()
     known: dict[str, SlurmJob] = {}
+    silent = False
     if asked and answers:
         try:
             known = scheduler.jobs(asked)
         except EnvironmentFault as error:
             if not tolerant:
                 raise
-            log.warning("Slurm does not answer; the states are those the runs wrote themselves (%s)", str(error)[:120])
-            answers = False
-    return [_run_status(run, history, known, now, answers) for run, history in zip(runs, histories, strict=True)]
+            log.warning("%s; the states are those the runs wrote themselves", str(error)[:160])
+            silent = True
+    answer = SlurmAnswer(known, available=answers, silent=silent, accounting_silent=scheduler.accounting_silent)
+    return [_run_status(run, history, answer, now) for run, history in zip(runs, histories, strict=True)]
+
+
+@dataclass(frozen=True)
+class SlurmAnswer:
+    """What Slurm says of all the jobs that it was asked for, and whether it could say it.
+
+    Attributes:
+        available: its commands are installed here.
+        silent: its controller did not answer.
+        accounting_silent: only the accounts of ended jobs did not.
+    """
+
+    known: dict[str, SlurmJob]
+    available: bool
+    silent: bool
+    accounting_silent: bool
 
 
 def is_local(history: list[submissions.Entry]) -> bool:
@@ -108,13 +135,14 @@ def newest_failures(run: RunDir, history: list[submissions.Entry]) -> list[Failu
     return [failure for failure in failures.read(run.logs, job_id) if failure.time >= max(asked, *starts[-1:], 0.0)]
 
 
-def _run_status(
-    run: RunDir, history: list[submissions.Entry], known: dict[str, SlurmJob], now: float, answers: bool
-) -> RunStatus:
+def _run_status(run: RunDir, history: list[submissions.Entry], answer: SlurmAnswer, now: float) -> RunStatus:
     local, job_id = is_local(history), submissions.last_job(history)
-    slurm = None if local else known.get(job_id or "")
+    slurm = None if local else answer.known.get(job_id or "")
+    asked = not local and job_id is not None
+    silent = asked and slurm is None and (answer.silent or answer.accounting_silent)
     active = controller_lives(run) if local else slurm is not None and slurm.active
     failed = [] if active else newest_failures(run, history)
     records = RunRecords(run.segments(), history, failed, seconds_since_update(run, now))
-    state = run_state(records, slurm, local_alive=local and active, slurm_answers=answers and not local)
-    return RunStatus(state, job_id, slurm, local, active)
+    knows = asked and answer.available and not silent
+    state = run_state(records, slurm, local_alive=local and active, slurm_answers=knows)
+    return RunStatus(state, job_id, slurm, local, active, silent, records.silent_seconds)

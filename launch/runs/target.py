@@ -15,12 +15,12 @@ from typing import Protocol
 from dual_hpc.errors import EnvironmentFault
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.names import rank_log
-from launch.cluster.slurm import WATCHER_SECONDS, Scheduler
+from launch.cluster.slurm import LOOK_PATIENCE, WATCHER_SECONDS, Scheduler
 from launch.records import submissions
 from launch.runs.control import cancel_runs, stop_runs
 from launch.runs.diagnosis import Diagnosis, diagnose
 from launch.runs.evidence import collect_evidence
-from launch.runs.status import RunStatus, run_statuses
+from launch.runs.status import run_statuses
 from launch.runs.submit import is_finished
 from launch.runs.summary import RunSummary, summarize
 
@@ -104,7 +104,8 @@ class RunTarget:
 
     def status(self) -> StatusReport:
         now = time.time()
-        row = summarize(self.run, run_statuses([self.run], Scheduler(), now, tolerant=True)[0], now)
+        status = run_statuses([self.run], Scheduler(patience=LOOK_PATIENCE), now, tolerant=True)[0]
+        row = summarize(self.run, status, now)
         slurm = " ".join(filter(None, (row.slurm_state, row.slurm_reason and f"({row.slurm_reason})", row.nodes)))
         scores = {"loss": row.loss, "UA {A,V}": row.ua_av, "UA {A,V,T}": row.ua_avt}
         lines = {
@@ -118,11 +119,11 @@ class RunTarget:
         return StatusReport({"kind": "run", **dataclasses.asdict(row)}, lines)
 
     def diagnose(self) -> Diagnosis:
-        return diagnose(collect_evidence(self.run, Scheduler()))
+        return diagnose(collect_evidence(self.run, Scheduler(patience=LOOK_PATIENCE)))
 
     def log(self, rank: int) -> LogSource:
         """What the rank writes; where it could not begin, what Slurm has of it."""
-        scheduler = Scheduler(WATCHER_SECONDS)
+        scheduler = Scheduler(WATCHER_SECONDS, patience=LOOK_PATIENCE)
 
         def active() -> bool:
             try:
@@ -139,10 +140,7 @@ class RunTarget:
         return LogSource(path, active)
 
     def stop(self) -> list[str]:
-        return stop_runs([(self.run, self._status())])
+        return stop_runs([(self.run, run_statuses([self.run], Scheduler(), time.time(), tolerant=True)[0])])
 
     def cancel(self) -> list[str]:
-        return cancel_runs([(self.run, self._status())])
-
-    def _status(self) -> RunStatus:
-        return run_statuses([self.run], Scheduler(), time.time())[0]
+        return cancel_runs([(self.run, run_statuses([self.run], Scheduler(), time.time())[0])])

@@ -19,7 +19,7 @@ def stop_sweep(sweep: SweepDir) -> list[str]:
     Raises:
         UserError: none does.
     """
-    members = _active_members(sweep)
+    members = _active_members(sweep, tolerant=True)
     return _named(members, stop_runs(members))
 
 
@@ -37,11 +37,11 @@ def _named(members: Sequence[Member], lines: Sequence[str]) -> list[str]:
     return [f"{run.path.name}: {line}" for (run, _), line in zip(members, lines, strict=True)]
 
 
-def _active_members(sweep: SweepDir) -> list[Member]:
+def _active_members(sweep: SweepDir, tolerant: bool = False) -> list[Member]:
     runs = [run for run in sweep.runs() if run.identity_file.exists()]
-    seen = zip(runs, run_statuses(runs, Scheduler(), time.time()), strict=True)
+    seen = zip(runs, run_statuses(runs, Scheduler(), time.time(), tolerant), strict=True)
     # Those that wait first: they would start when a running one ends.
-    active = sorted((one for one in seen if one[1].active), key=lambda one: one[1].state is not State.QUEUED)
+    active = sorted((one for one in seen if one[1].maybe_active), key=lambda one: one[1].state is not State.QUEUED)
     if not active:
         name = sweep.sweep.name
         raise UserError(f"no member of {name} waits or runs; `dual-hpc status {name}` lists them")

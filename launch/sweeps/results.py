@@ -15,7 +15,7 @@ from dual_hpc.evaluation.metrics import METRICS, Metric
 from dual_hpc.evaluation.tables import subset_name
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.journal import read
-from launch.cluster.slurm import Scheduler
+from launch.cluster.slurm import LOOK_PATIENCE, Scheduler
 from launch.cluster.state import State
 from launch.sweeps.grid import SweepDir, experiment
 from launch.sweeps.status import member_summaries
@@ -58,7 +58,7 @@ class Experiment:
 
 def rows_of(sweep: SweepDir) -> list[Row]:
     """One row per member; Slurm is asked once for all of them."""
-    summaries = member_summaries(sweep, Scheduler())
+    summaries = member_summaries(sweep, Scheduler(patience=LOOK_PATIENCE))
     return [
         Row(member.name, member.overrides, one.state, one.step, one.total, scores_of(run))
         for run, member, one in zip(sweep.runs(), sweep.sweep.members, summaries, strict=True)

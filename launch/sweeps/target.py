@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dual_hpc.errors import UserError
-from launch.cluster.slurm import Scheduler
+from launch.cluster.slurm import LOOK_PATIENCE, Scheduler
 from launch.cluster.state import ACTIVE, State, most_important
 from launch.runs.diagnosis import Diagnosis, diagnose
 from launch.runs.evidence import collect_evidence
@@ -29,7 +29,7 @@ class SweepTarget:
         return self.sweep.sweep.name
 
     def status(self) -> StatusReport:
-        rows = member_summaries(self.sweep, Scheduler())
+        rows = member_summaries(self.sweep, Scheduler(patience=LOOK_PATIENCE))
         states = [row.state for row in rows]
         state = states[most_important(states)]
         counts = {one.value: number for one, number in Counter(states).most_common()}
@@ -40,7 +40,7 @@ class SweepTarget:
 
     def diagnose(self) -> Diagnosis:
         """Of the member that matters most, and how many members are in each state."""
-        scheduler = Scheduler(interval=60)
+        scheduler = Scheduler(interval=60, patience=LOOK_PATIENCE)
         states = [row.state for row in member_summaries(self.sweep, scheduler)]
         number = most_important(states)
         member, state = self.sweep.runs()[number], states[number]

@@ -83,13 +83,13 @@ def test_a_blocked_process_ends_itself_when_the_time_to_stop_is_over_and_shows_w
 
 
 @pytest.mark.timeout(600)
-def test_a_second_signal_ends_a_blocked_process_but_a_burst_of_one_cause_does_not() -> None:
-    process = blocked(600)
-    for _ in range(3):
-        process.send_signal(signal.SIGUSR2)
-        time.sleep(0.1)
-    time.sleep(2.5)
+def test_later_signals_neither_end_a_process_that_saves_nor_give_it_more_time() -> None:
+    process = blocked(4)
+    began = time.monotonic()
+    for number in (signal.SIGUSR2, signal.SIGTERM, signal.SIGUSR2, signal.SIGTERM, signal.SIGTERM):
+        process.send_signal(number)
+        time.sleep(0.6)
     assert process.poll() is None
-    process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=300)
-    assert process.returncode == 1 and "a second signal" in said
+    assert process.returncode == 1 and "asked to stop 4 s ago and not done" in said
+    assert time.monotonic() - began >= 4

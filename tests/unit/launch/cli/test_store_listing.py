@@ -20,6 +20,7 @@ from launch.cluster.slurm import Scheduler
 from launch.records import submissions
 from launch.runs import control, status
 from launch.sweeps.grid import SweepDir, folder, grid
+from tests.unit.launch.fake_slurm import squeue
 
 
 @pytest.fixture
@@ -105,7 +106,7 @@ def test_slurm_is_asked_once_for_all_runs_and_jobs(store: Path, monkeypatch: pyt
 
     def answer(words: object) -> str:
         asked.append(words)
-        return "0|RUNNING|None|n1\n1|PENDING|Priority|\n8|RUNNING|None|n2\n9|PENDING|Priority|\n"
+        return squeue("0|RUNNING|None|n1\n1|PENDING|Priority|\n8|RUNNING|None|n2\n9|PENDING|Priority|\n")
 
     found = list_store(store, Scheduler(60, answer), 0.0)
     assert [row.state for row in found.runs] == ["running", "queued"] and found.jobs[0].tasks == ["running", "queued"]
@@ -151,15 +152,15 @@ def test_a_sweep_is_stopped_and_cancelled_as_a_whole_waiting_members_first(
     store: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     calls: list[list[str]] = []
-    answers = {"squeue": "7_0|RUNNING|None|n1\n7_1|PENDING|Resources|\n7_2|COMPLETED|None|n1\n"}
+    answers = {"squeue": squeue("7_0|RUNNING|None|n1\n7_1|PENDING|Resources|\n7_2|COMPLETED|None|n1\n")}
 
-    def command(words: list[str]) -> str:
+    def command(words: list[str], patience: float = 0) -> str:
         calls.append(list(words))
         return answers.get(words[0], "")
 
     monkeypatch.setattr(status, "available", lambda: True)
     monkeypatch.setattr(Scheduler.__init__, "__defaults__", (0.0, command, *Scheduler.__init__.__defaults__[2:]))
-    monkeypatch.setattr(control, "command", command)
+    monkeypatch.setattr(control, "call", command)
     sweep = SweepDir(folder(store, "cv"), grid("cv", ["seeds=0..2"]))
     request = load_config("demo", ["launch.profile=dev"]).launch
     for number, run in enumerate(sweep.runs()):
@@ -171,11 +172,15 @@ def test_a_sweep_is_stopped_and_cancelled_as_a_whole_waiting_members_first(
 
     assert main(["stop", "cv"]) == 0
     assert [words for words in calls if words[0] == "scancel"] == [
-        ["scancel", "--quiet", "7_1"],
+        ["scancel", "--quiet", "--state=PENDING", "7_1"],
         ["scancel", "--quiet", "--signal=USR2", "7_0"],
     ]
     assert [run.stop_file.exists() for run in sweep.runs()] == [True, True, False]
     calls.clear()
+    capfd.readouterr()
+    assert main(["stop", "cv"]) == 0
+    assert capfd.readouterr().out.count("was asked to stop at") == 2
+    assert not [words for words in calls if words[0] == "scancel"], "one signal is enough"
     assert main(["cancel", "cv"]) == 0
     assert [words for words in calls if words[0] == "scancel"] == [["scancel", "--quiet", "7_1", "7_0"]]
     RunDir.create(store / "runs" / "cv", load_config("demo", ["name=cv"]))

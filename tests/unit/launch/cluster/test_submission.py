@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from dual_hpc.config import load_config
 from dual_hpc.errors import EnvironmentFault
+from launch.cluster import client
 from launch.cluster.profiles import load_profile
-from launch.cluster.sbatch import sbatch_parameters
-from launch.cluster.submission import hold_back_stderr, submit_jobs
+from launch.cluster.sbatch import PICKLE_SECONDS, pickle_lines, sbatch_parameters
+from launch.cluster.slurm import MARK
+from launch.cluster.submission import submit_jobs
 
 
 @pytest.fixture
@@ -53,10 +56,65 @@ def test_every_refusal_is_the_same_error_in_one_line(
     assert capfd.readouterr().err == "", "it is said once, by the caller"
 
 
-def test_what_is_written_meanwhile_is_shown_once_it_is_accepted(capsys: pytest.CaptureFixture[str]) -> None:
-    import sys
+TIMED_OUT = "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation"
 
-    with hold_back_stderr():
-        print("sbatch: warning", file=sys.stderr)
-        assert capsys.readouterr().err == ""
-    assert capsys.readouterr().err == "sbatch: warning\n"
+
+def programs(folder: Path, sbatch: str, squeue: str) -> None:
+    """Put these shell scripts in the place of Slurm's; `try` counts the calls of sbatch."""
+    count = f'echo x >> {folder}/tries; try=$(wc -l < {folder}/tries); echo "$1" > {folder}/submitted\n'
+    for name, text in (("sbatch", count + sbatch), ("squeue", squeue)):
+        (folder / name).write_text(f"#!/bin/bash\n{text}\n")
+        (folder / name).chmod(0o755)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "FIRST_PAUSE", 0.01)
+
+
+def test_an_sbatch_that_did_not_reach_slurm_is_called_again(tmp_path: Path, sbatch: Path, impatient: None) -> None:
+    accepted = 'echo "Your project has used 12 % of job 99"; echo "Submitted batch job 8 on cluster jz"'
+    programs(sbatch, f'[ "$try" = 3 ] && {{ {accepted}; exit 0; }}; echo "{TIMED_OUT}" >&2; exit 1', "exit 0")
+    for count, ids in ((1, ["8"]), (2, ["8_0", "8_1"])):
+        (sbatch / "tries").unlink(missing_ok=True)
+        jobs = submit_jobs([(print, (number,)) for number in range(count)], tmp_path, parameters(tmp_path))
+        assert [job.job_id for job in jobs] == ids
+        assert all(job.paths.submitted_pickle.exists() for job in jobs)
+        assert (sbatch / "tries").read_text().count("x") == 3
+
+
+def test_a_job_that_slurm_accepted_without_saying_so_is_found_and_not_submitted_twice(
+    tmp_path: Path, sbatch: Path, impatient: None
+) -> None:
+    queue = f'echo "CLUSTER: jz"; echo "{MARK}|7|/x/other.sh"; echo "{MARK}|9|$(cat {sbatch}/submitted)"'
+    down = f'[ -e {sbatch}/asked ] || {{ touch {sbatch}/asked; echo "{TIMED_OUT}" >&2; exit 1; }}; {queue}'
+    programs(sbatch, f'echo "{TIMED_OUT}" >&2; exit 1', down)
+    (job,) = submit_jobs([(print, ())], tmp_path, parameters(tmp_path))
+    assert job.job_id == "9" and (sbatch / "tries").read_text() == "x\n"
+
+
+def test_a_slurm_that_never_answers_is_reported_with_what_it_said(
+    tmp_path: Path, sbatch: Path, impatient: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    programs(sbatch, f'echo "{TIMED_OUT}" >&2; exit 1', f'echo "{TIMED_OUT}" >&2; exit 1')
+    with pytest.raises(EnvironmentFault, match=r"^the job was not submitted: Slurm does not answer .*try again later"):
+        submit_jobs([(print, ())], tmp_path, parameters(tmp_path), patience=0.2)
+    assert (sbatch / "tries").read_text() == "x\n", "where even the queue is silent, a second job may be too many"
+    assert capsys.readouterr().err.count("trying again") == 1
+    assert not list((tmp_path / "logs").glob(".submission_file*"))
+
+
+def test_a_job_whose_submission_was_killed_says_so_and_ends(tmp_path: Path) -> None:
+    """The lines before srun, as bash runs them: with what the job is to call, and without."""
+    logs = tmp_path / "a folder" / "logs"
+    logs.mkdir(parents=True)
+    script = "\n".join([*pickle_lines(logs.parent), "echo begun"]).replace(f"seq {PICKLE_SECONDS}", "seq 1")
+    for variables, name in (
+        ({"SLURM_JOB_ID": "7"}, "7"),
+        ({"SLURM_JOB_ID": "8", "SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "3"}, "7_3"),
+    ):
+        job = ["bash", "-c", script]
+        done = subprocess.run(job, env=os.environ | variables, capture_output=True, text=True, check=False)
+        assert done.returncode == 1 and "was killed before it could record it" in done.stderr and not done.stdout
+        (logs / f"{name}_submitted.pkl").touch()
+        assert subprocess.run(job, env=os.environ | variables, capture_output=True, check=True).stdout == b"begun\n"

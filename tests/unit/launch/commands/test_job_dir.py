@@ -18,6 +18,7 @@ from launch.commands import status
 from launch.commands.diagnosis import diagnose_command
 from launch.commands.job_dir import JobDescription, JobDir, TaskEvent, find_job, list_jobs
 from launch.commands.status import command_statuses, task_state
+from tests.unit.launch.fake_slurm import squeue
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +37,7 @@ def job(tmp_path: Path) -> JobDir:
 
 
 def answering(queue: str, account: str = "") -> Scheduler:
-    return Scheduler(0, lambda words: queue if words[0] == "squeue" else account)
+    return Scheduler(0, lambda words: squeue(queue) if words[0] == "squeue" else account)
 
 
 def end(task: int, code: int | None) -> TaskEvent:
@@ -108,7 +109,7 @@ def test_a_silent_slurm_hides_no_job(job: JobDir, caplog: pytest.LogCaptureFixtu
 
     job.record(end(0, 0))
     assert command_statuses([job], Scheduler(0, silent))[0].tasks == ["finished", "submitted"]
-    assert "Slurm does not answer" in caplog.text
+    assert "the states are those the jobs wrote" in caplog.text
 
 
 def test_what_slurm_wrote_stands_in_for_a_task_that_could_not_begin(job: JobDir) -> None:

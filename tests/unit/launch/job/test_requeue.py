@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from dual_hpc.config.schema import LaunchConfig
 from dual_hpc.errors import EnvironmentFault
-from launch.cluster import slurm
+from launch.cluster import client, job_facts
+from launch.cluster.job_facts import JobFacts, parse_facts
 from launch.cluster.profiles import Profile
-from launch.cluster.slurm import JobFacts, parse_facts
 from launch.job import requeue
-from launch.job.requeue import Decision, Policy, decide, requeue_or_chain
+from launch.job.requeue import Decision, Policy, decide, patience_of_job, requeue_or_chain
 from launch.job.slurm_job import RankFunction
 from launch.records import failures, submissions
 from launch.records.submissions import (
@@ -129,7 +129,7 @@ def test_scontrol_is_parsed() -> None:
 
     now = time.mktime(time.strptime("2026-01-01T00:00:00", "%Y-%m-%dT%H:%M:%S"))
     assert parse_facts(text, now) == JobFacts("RUNNING", 2, "None", True, 60.0)
-    assert parse_facts("JobState=PENDING EndTime=Unknown PreemptTime=None", now).seconds_left is None
+    assert parse_facts("JobId=7 JobState=PENDING EndTime=Unknown PreemptTime=None", now).seconds_left is None
     assert parse_facts("", now).state == ""
 
 
@@ -138,11 +138,11 @@ class Controller:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, facts: JobFacts) -> None:
         self.told: list[str] = []
-        monkeypatch.setattr(slurm, "facts", lambda job_id: facts)
-        monkeypatch.setattr(slurm, "command", self.command)
+        monkeypatch.setattr(job_facts, "facts", lambda job_id, patience: facts)
+        monkeypatch.setattr(client, "call", self.command)
         monkeypatch.setattr(signal, "pthread_sigmask", lambda how, mask: None)  # this process is not the job's
 
-    def command(self, words: list[str]) -> str:
+    def command(self, words: list[str], patience: float) -> str:
         self.told.append(" ".join(words))
         return ""
 
@@ -182,7 +182,13 @@ def test_nodes_that_were_named_are_avoided_by_the_next_job_also_those_of_earlier
     chained: list[tuple[str | None, list[str]]] = []
 
     def submit(
-        work: RankFunction, run: Path, request: LaunchConfig, profile: Profile, entry: Entry, after: str | None
+        work: RankFunction,
+        run: Path,
+        request: LaunchConfig,
+        profile: Profile,
+        entry: Entry,
+        after: str,
+        patience: float,
     ) -> None:
         chained.append((after, entry.bad_nodes))
         submissions.record(run, entry)
@@ -195,12 +201,34 @@ def test_nodes_that_were_named_are_avoided_by_the_next_job_also_those_of_earlier
     assert chained == [("7", ["n3"]), ("7", ["n1", "n3"])]
 
 
+def test_a_requeue_that_slurm_accepted_without_saying_so_counts(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = [RUNNING, replace(RUNNING, state="COMPLETING", restarts=1)]
+    monkeypatch.setattr(job_facts, "facts", lambda job_id, patience: answers.pop(0))
+
+    def refused(words: list[str], patience: float) -> str:
+        raise EnvironmentFault("scontrol: Job is in the process of being requeued")
+
+    monkeypatch.setattr(client, "call", refused)
+    monkeypatch.setattr(signal, "pthread_sigmask", lambda how, mask: None)
+    assert requeue_or_chain(run, "7", 0, work) == Decision("requeue", "signal")
+    assert [entry.event for entry in submissions.read(run)] == ["submit", "requeue"]
+    answers[:] = [RUNNING, RUNNING]
+    assert requeue_or_chain(run, "7", 0, work).action == "leave"
+
+
+@pytest.mark.parametrize(
+    ("end", "seconds"), [("1100", 85), ("1010", 10), ("900", 10), ("99999", 900), ("", 900), ("soon", 900)]
+)
+def test_a_job_waits_for_slurm_nearly_as_long_as_it_has_time(end: str, seconds: float) -> None:
+    assert patience_of_job({"SLURM_JOB_END_TIME": end}, 1000) == seconds
+
+
 def test_a_slurm_that_does_not_answer_leaves_the_run_where_it_is(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Controller(monkeypatch, RUNNING)
 
-    def silent(job_id: str) -> JobFacts:
+    def silent(job_id: str, patience: float) -> JobFacts:
         raise EnvironmentFault("scontrol does not answer")
 
-    monkeypatch.setattr(slurm, "facts", silent)
+    monkeypatch.setattr(job_facts, "facts", silent)
     assert requeue_or_chain(run, "7", 0, work) == Decision("leave", "could not continue: scontrol does not answer")
     assert submissions.read(run)[-1].event == "leave"

@@ -7,6 +7,7 @@ import fcntl
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,13 +16,17 @@ import pytest
 from dual_hpc.config import load_config
 from dual_hpc.errors import EnvironmentFault, UserError
 from dual_hpc.run.directory import RunDir, Segment
+from launch.cluster.client import SlurmSilent
 from launch.cluster.profiles import load_profile
 from launch.cluster.slurm import Scheduler
 from launch.cluster.state import State
 from launch.job.local_job import LOCK
 from launch.records import submissions
 from launch.runs import control, status
+from launch.runs.diagnosis import diagnose
+from launch.runs.evidence import collect_evidence
 from launch.runs.status import RunStatus, controller_lives, run_statuses
+from tests.unit.launch.fake_slurm import squeue
 
 
 @pytest.fixture
@@ -34,7 +39,7 @@ def run(tmp_path: Path) -> RunDir:
 
 
 def answering(text: str) -> Scheduler:
-    return Scheduler(0, lambda words: text if words[0] == "squeue" else "")
+    return Scheduler(0, lambda words: squeue(text) if words[0] == "squeue" else "")
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +69,7 @@ def test_a_silent_slurm_hides_no_run(run: RunDir, caplog: pytest.LogCaptureFixtu
         run_statuses([run], Scheduler(0, silent), 0.0)
     run.append_segment(Segment(event="start", job_id="7"))
     (found,) = run_statuses([run], Scheduler(0, silent), 0.0, tolerant=True)
-    assert found.state == "running" and "Slurm does not answer" in caplog.text
+    assert found.state == "running" and "the states are those the runs wrote" in caplog.text
 
 
 def test_a_cancelled_job_is_cancelled_though_it_wrote_nothing_and_slurm_has_forgotten_it(run: RunDir) -> None:
@@ -136,3 +141,67 @@ def test_two_who_look_at_once_do_not_take_each_other_for_a_controller(
     with open(run.logs / LOCK) as other:
         fcntl.flock(other, fcntl.LOCK_SH)
         assert not controller_lives(run)
+
+
+def silent(words: Sequence[str]) -> str:
+    raise EnvironmentFault("Slurm does not answer (squeue: Socket timed out)")
+
+
+def test_why_says_that_slurm_is_silent_and_when_the_run_last_wrote(run: RunDir) -> None:
+    run.append_segment(Segment(event="start", job_id="7"))
+    run.journal.touch()
+    os.utime(run.journal, (time.time() - 600, time.time() - 600))
+    found = diagnose(collect_evidence(run, Scheduler(0, silent)))
+    assert "whether job 7 runs is not known; the run last wrote 10 minutes ago, at step 0" in found.sentence
+    run.append_segment(Segment(event="end", job_id="7", reason="finished"))
+    assert "does not answer" not in diagnose(collect_evidence(run, Scheduler(0, silent))).sentence
+
+
+def test_accounts_that_are_silent_make_no_job_lost(run: RunDir) -> None:
+    def only_the_queue(words: Sequence[str]) -> str:
+        if words[0] == "sacct":
+            raise SlurmSilent("sacct: Connection refused")
+        return ""
+
+    run.append_segment(Segment(event="start", job_id="7"))
+    (found,) = run_statuses([run], Scheduler(0, only_the_queue), 0.0)
+    assert found.state is State.RUNNING and found.slurm_silent and not found.active
+
+
+def test_a_run_is_stopped_through_its_file_alone_where_slurm_is_silent_or_refuses(
+    run: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A controller that is down, and a colleague's job, which Slurm does not let one signal."""
+
+    def refuses(words: Sequence[str], patience: float = 0) -> str:
+        raise EnvironmentFault("scancel: Access/permission denied")
+
+    monkeypatch.setattr(control, "call", refuses)
+    for scheduler, said in (
+        (Scheduler(0, silent), "once it finds the stop file"),
+        (answering("7|RUNNING|None|n1\n"), "job 7 saves and stops"),
+        (answering("7|PENDING|Priority|\n"), "once it finds the stop file"),
+    ):
+        (found,) = run_statuses([run], scheduler, 0.0, tolerant=True)
+        (line,) = control.stop_runs([(run, found)])
+        assert said in line and run.stop_file.exists()
+        assert submissions.read(run.path)[-1].event == "stop" and submissions.read(run.path)[-1].cause is None
+        run.stop_file.unlink()
+        submissions.record(run.path, submissions.Entry(event="submit", job_id="7"))
+
+
+def test_a_cancel_that_slurm_refuses_leaves_nothing_behind(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(words: Sequence[str], patience: float = 0) -> str:
+        raise EnvironmentFault("scancel: Access/permission denied")
+
+    scheduler = answering("7|RUNNING|None|n1\n")
+    monkeypatch.setattr(control, "call", refuses)
+    monkeypatch.setattr(control, "Scheduler", lambda: scheduler)
+    (found,) = run_statuses([run], scheduler, 0.0)
+    with pytest.raises(EnvironmentFault, match="permission denied"):
+        control.cancel_runs([(run, found)])
+    assert not run.stop_file.exists() and [entry.event for entry in submissions.read(run.path)] == ["submit"]
+    run.stop_file.touch()
+    with pytest.raises(EnvironmentFault):
+        control.cancel_runs([(run, found)])
+    assert run.stop_file.exists(), "the one that asked to stop stays asked"

@@ -27,11 +27,11 @@ from launch.sweeps.grid import SweepDir, folder, grid
 
 def test_nothing_of_the_submitting_job_reaches_sbatch(monkeypatch: pytest.MonkeyPatch) -> None:
     foreign = ("SLURM_JOB_ID", "SLURM_CPUS_PER_TASK", "SBATCH_QOS", "SRUN_DEBUG", "RANK", "MASTER_PORT", "DUAL_JOB_ID")
-    for name in (*foreign, "SLURM_CONF", "HOME_OF_MINE"):
+    for name in (*foreign, "SLURM_CONF", "SLURM_JWT", "SLURM_CLUSTERS", "HOME_OF_MINE"):
         monkeypatch.setenv(name, "x")
     with without_allocation():
         assert [name for name in foreign if name in os.environ] == []
-        assert os.environ["SLURM_CONF"] == os.environ["HOME_OF_MINE"] == "x"
+        assert all(os.environ[name] == "x" for name in ("SLURM_CONF", "SLURM_JWT", "SLURM_CLUSTERS", "HOME_OF_MINE"))
     assert all(os.environ[name] == "x" for name in foreign)
 
 
