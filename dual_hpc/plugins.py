@@ -22,9 +22,9 @@ from pathlib import Path
 
 from dual_hpc.errors import UserError, one_line
 from dual_hpc.registry import during_plugin
+from dual_hpc.source_files import check_is_inside, is_leftover, is_secret
 
 OWN = ("dual_hpc", "launch", "shards", "slurm")  # packages of the project, which a code archive holds as well
-_LEFTOVERS = ("__pycache__", ".pyc", ".pyo")
 
 
 def load_plugins(names: Iterable[str], archive: Path | None = None) -> None:
@@ -63,11 +63,11 @@ def find_plugins(names: Iterable[str], archive: Path | None = None) -> None:
 def plugin_sources(name: str) -> dict[str, Path]:
     """Files of a plugin by their paths in a code archive, from which `import NAME` works as it does here.
 
-    A module is its file, a package everything in its folder; with them go the `__init__.py` of the packages around it
-    and the modules of the same folder that they import, directly or not. Nothing is imported.
+    A module is its file, a package everything in its folder but hidden files and keys; with them go the `__init__.py`
+    of the packages around it and the modules of the same folder that they import, directly or not. Nothing is imported.
 
     Raises:
-        UserError: there is no such module, or it is not made of files.
+        UserError: there is no such module, it is not made of files, or one is a link out of its package.
     """
     _see_working_directory()
     roots = _roots(name)
@@ -159,10 +159,8 @@ def _files(name: str, roots: Iterable[Path]) -> list[tuple[str, Path]]:
     place = name.replace(".", "/")
     for root in roots:
         if (root / place).is_dir():
-            inner = (
-                path for path in sorted((root / place).rglob("*")) if path.is_file() and not _is_leftover(path, root)
-            )
-            files = [(path.relative_to(root).as_posix(), path) for path in inner]
+            inner = (path for path in sorted((root / place).rglob("*")) if path.is_file())
+            files = [(path.relative_to(root).as_posix(), path) for path in inner if _is_taken(path, root / place)]
             return [*_around(name, root), *files] if any(path.suffix == ".py" for _, path in files) else []
         if (root / f"{place}.py").is_file():
             return [*_around(name, root), (f"{place}.py", root / f"{place}.py")]
@@ -187,8 +185,17 @@ def _around(name: str, root: Path) -> Iterator[tuple[str, Path]]:
             yield file, root / file
 
 
-def _is_leftover(path: Path, root: Path) -> bool:
-    return any(part.startswith(".") or part.endswith(_LEFTOVERS) for part in path.relative_to(root).parts)
+def _is_taken(path: Path, package: Path) -> bool:
+    """False for what is no part of a package: hidden files, keys, Python's leftovers.
+
+    Raises:
+        UserError: it is a link out of the package.
+    """
+    name = path.relative_to(package).as_posix()
+    if is_leftover(name) or is_secret(name):
+        return False
+    check_is_inside(path, package)
+    return True
 
 
 def _is_installed(path: Path) -> bool:

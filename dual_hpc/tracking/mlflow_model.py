@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 import tempfile
 import warnings
 from importlib.metadata import PackageNotFoundError, version
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from dual_hpc.errors import UserError
 from dual_hpc.plugins import copy_sources, find_plugins
+from dual_hpc.source_files import source_files
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -55,11 +57,12 @@ def log_model(
             warnings.simplefilter("ignore")
             plugins = config.get("plugins", [])
             find_plugins(plugins, archive)
+            copy_package(Path(code))
             mlflow.pyfunc.log_model(
                 name=name.replace(".", "_"),
                 step=int(folder.name.removeprefix("step_")) if re.fullmatch(r"step_\d+", folder.name) else 0,
                 python_model=str(_CODE),
-                code_paths=[str(_PACKAGE), *map(str, copy_sources(plugins, Path(code)))],
+                code_paths=list(map(str, copy_sources(plugins, Path(code)))),
                 artifacts={"model": str(folder)},
                 signature=signature(config),
                 pip_requirements=requirements(),
@@ -68,6 +71,13 @@ def log_model(
     finally:
         mlflow.set_tracking_uri(before)
     client.set_tag(run_id, MODEL_TAG, digest)
+
+
+def copy_package(folder: Path) -> None:
+    """Write the source files of this package below `folder`: hidden files, keys and what git ignores stay behind."""
+    for name in source_files(_PACKAGE.parent, [_PACKAGE.name]):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(_PACKAGE.parent / name, folder / name)
 
 
 def read_config(folder: Path) -> dict[str, Any]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import io
-import shutil
-import subprocess
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,11 +12,11 @@ from dual_hpc.errors import UserError
 from dual_hpc.plugins import OWN as PACKAGES
 from dual_hpc.plugins import plugin_sources
 from dual_hpc.run.names import CODE_ARCHIVE, PREVIOUS_CODE
+from dual_hpc.source_files import git, is_hidden, is_secret, source_files
 
 ROOT = Path(__file__).resolve().parents[2]
 LARGEST = 16 << 20  # bytes of one file; what is larger is data, and every run would carry it
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # no file times: the same code is the same archive
-_LEFTOVERS = (".pyc", ".pyo")
 
 
 def code_version(root: Path = ROOT) -> str:
@@ -28,7 +26,7 @@ def code_version(root: Path = ROOT) -> str:
             return importlib.metadata.version("dual_hpc") if root == ROOT else "unknown"
         except importlib.metadata.PackageNotFoundError:
             return "unknown"
-    commit = _git(root, "rev-parse", "HEAD").strip()
+    commit = git(root, "rev-parse", "HEAD").strip()
     if not commit:
         return "unknown"
     return f"{commit}+dirty" if _changes(root) else commit
@@ -36,7 +34,7 @@ def code_version(root: Path = ROOT) -> str:
 
 def is_checkout(root: Path = ROOT) -> bool:
     """True if git tracks the packages; a virtual environment inside some other repository is not a checkout."""
-    return bool(_git(root, "ls-files", "--", *PACKAGES))
+    return bool(git(root, "ls-files", "--", *PACKAGES))
 
 
 def refuse_changes(root: Path = ROOT) -> None:
@@ -54,7 +52,7 @@ def refuse_changes(root: Path = ROOT) -> None:
 
 
 def write_archive(run: Path, root: Path = ROOT, plugins: Iterable[str] = (), replace: bool = False) -> Path:
-    """Pack the packages as they are, uncommitted changes and new files included; an existing archive is kept.
+    """Pack the packages as they are, uncommitted changes and new sources included; an existing archive is kept.
 
     The archive's comment is its version, and `uncommitted.diff` in it what differs from that commit.
 
@@ -76,7 +74,7 @@ def write_archive(run: Path, root: Path = ROOT, plugins: Iterable[str] = (), rep
         for name in sorted(foreign.keys() - set(names)):
             _add(packed, name, foreign[name].read_bytes())
         _add(packed, "__main__.py", (root / "launch" / "bootstrap.py").read_bytes())
-        if diff := _git(root, "diff", "--binary", "HEAD", "--", *PACKAGES):
+        if diff := uncommitted(root):
             _add(packed, "uncommitted.diff", diff.encode(errors="surrogateescape"))
         packed.comment = code_version(root).encode()
     unfinished = path.with_name(f".{CODE_ARCHIVE}.tmp")
@@ -96,26 +94,23 @@ def keep_previous(path: Path, new: bytes) -> None:
 
 
 def code_files(root: Path = ROOT) -> list[str]:
-    """What the archive holds: of a checkout what git tracks or does not ignore, else every file of the packages.
-
-    A link to a file becomes that file.
+    """What the archive holds; see `dual_hpc.source_files`. A link to a file of the tree becomes that file.
 
     Raises:
-        UserError: a file is too large to be code, a link leads nowhere or to a folder, or a submodule is in the way.
+        UserError: a file is too large to be code, a link leads nowhere, to a folder or out of the tree, or a submodule
+            is in the way.
     """
-    listed = _git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *PACKAGES)
-    if listed:
-        names = sorted({name for name in listed.split("\0") if name})
-    else:
-        found = (path for package in PACKAGES for path in (root / package).rglob("*"))
-        names = sorted(str(path.relative_to(root)) for path in found if path.is_symlink() or not path.is_dir())
-    kept = [name for name in names if not name.endswith(_LEFTOVERS) and _is_there(root / name)]
+    kept = source_files(root, PACKAGES)
     for name in kept:
-        if not (root / name).is_file():
-            kind = "a broken link or a special file" if not (root / name).is_dir() else "a linked folder or a submodule"
-            raise UserError(f"{root / name} is {kind}, which a job's code cannot hold; put the files there themselves")
         _check_size(root / name, "(or into .gitignore)")
     return kept
+
+
+def uncommitted(root: Path) -> str:
+    """The changes of tracked files as a patch, without those that an archive would not hold."""
+    changed = git(root, "diff", "--name-only", "-z", "HEAD", "--", *PACKAGES).split("\0")
+    shown = [name for name in changed if name and not is_hidden(name) and (name.endswith(".py") or not is_secret(name))]
+    return git(root, "--literal-pathspecs", "diff", "--binary", "--no-ext-diff", "HEAD", "--", *shown) if shown else ""
 
 
 def plugin_files(plugins: Iterable[str]) -> dict[str, Path]:
@@ -140,11 +135,6 @@ def _check_size(path: Path, advice: str) -> None:
         )
 
 
-def _is_there(path: Path) -> bool:
-    """False for a tracked file that was deleted."""
-    return path.is_symlink() or path.exists()
-
-
 def _add(packed: zipfile.ZipFile, name: str, data: bytes) -> None:
     entry = zipfile.ZipInfo(name, _EPOCH)
     entry.compress_type = zipfile.ZIP_DEFLATED
@@ -153,16 +143,4 @@ def _add(packed: zipfile.ZipFile, name: str, data: bytes) -> None:
 
 
 def _changes(root: Path) -> list[str]:
-    return [line[3:] for line in _git(root, "status", "--porcelain", "--", *PACKAGES).splitlines()]
-
-
-def _git(root: Path, *arguments: str) -> str:
-    """The output of git; empty without git, without a repository, or for one that git does not trust."""
-    if shutil.which("git") is None:
-        return ""
-    command = ["git", "-C", str(root), *arguments]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, errors="surrogateescape", timeout=120)
-    except subprocess.TimeoutExpired:
-        return ""
-    return done.stdout if done.returncode == 0 else ""
+    return [line[3:] for line in git(root, "status", "--porcelain", "--", *PACKAGES).splitlines()]

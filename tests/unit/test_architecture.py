@@ -26,7 +26,8 @@ DUAL_HPC = {
     "palette": set(),
     "progress": set(),
     "registry": {"errors"},
-    "plugins": {"errors", "registry"},
+    "source_files": {"errors"},
+    "plugins": {"errors", "registry", "source_files"},
     "locks": {"errors"},
     "kernels": {"errors"},
     "config": {"errors", "atomic"},
@@ -35,7 +36,7 @@ DUAL_HPC = {
     "model": {"errors", "file_kind", "config", "kernels", "registry"},
     "checkpoint": {"errors", "group", "run"},
     "inference": {"errors", "model", "data", "plugins"},
-    "tracking": {"errors", "locks", "palette", "config", "run", "plugins"},
+    "tracking": {"errors", "locks", "palette", "config", "run", "plugins", "source_files"},
     "evaluation": {"errors", "atomic", "palette", "progress", "registry", "config", "run", "model", "data", "plugins"},
     "api": {"config", "run", "evaluation"},
     "training": {

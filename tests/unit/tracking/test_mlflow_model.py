@@ -14,7 +14,7 @@ from dual_hpc.config.schema import ModelConfig
 from dual_hpc.inference.served_model import ServedModel
 from dual_hpc.model import build_model, save_model
 from dual_hpc.run.directory import Segment
-from dual_hpc.tracking.mlflow_model import read_config, signature
+from dual_hpc.tracking.mlflow_model import copy_package, read_config, signature
 from dual_hpc.tracking.mlflow_store import store_of
 from dual_hpc.tracking.mlflow_sync import sync
 from tests.unit.tracking.runs import make_run
@@ -97,3 +97,16 @@ def test_the_best_export_of_a_finished_run_becomes_an_mlflow_model_that_answers(
     np.testing.assert_allclose(answer.sum(1), 1, rtol=1e-5)
     with pytest.raises(mlflow.MlflowException):
         served.predict({**batch, "waveform": np.zeros((2, 16_000), np.float64)})
+
+
+def test_the_logged_code_is_source_without_hidden_files_and_keys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "tree" / "dual_hpc"
+    (package / "part").mkdir(parents=True)
+    for name in ("__init__.py", "part/a.py", "part/preset.yaml", ".env", "part/id_rsa", "part/.token.py", "store.db"):
+        (package / name).touch()
+    monkeypatch.setattr("dual_hpc.tracking.mlflow_model._PACKAGE", package)
+    copy_package(tmp_path / "logged")
+    logged = {path.relative_to(tmp_path / "logged").as_posix() for path in (tmp_path / "logged").rglob("*.*")}
+    assert logged == {f"dual_hpc/{name}" for name in ("__init__.py", "part/a.py", "part/preset.yaml")}

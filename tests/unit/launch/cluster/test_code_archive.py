@@ -90,15 +90,6 @@ def test_replaced_code_can_be_put_back(tree: Path, tmp_path: Path) -> None:
         assert (tmp_path / "code.previous.zip").read_bytes() == first
 
 
-def test_a_folder_that_others_may_write_is_not_trusted(tree: Path, tmp_path: Path) -> None:
-    folder = tmp_path / f"dual-hpc-{os.getuid()}"
-    folder.mkdir()
-    folder.chmod(0o777)
-    with pytest.raises(subprocess.CalledProcessError) as caught:
-        run(write_archive(tmp_path, tree), "pass", tmp_path)
-    assert "only this user can write" in caught.value.stderr
-
-
 def test_clean_refuses_changed_and_new_files(tree: Path) -> None:
     refuse_changes(tree)
     (tree / "launch" / "fresh.py").write_text("")
@@ -133,9 +124,10 @@ def test_an_installed_package_is_known_by_its_release() -> None:
     assert code_version() != "unknown"
 
 
-def test_a_link_to_a_file_is_packed_as_that_file(tree: Path, tmp_path: Path) -> None:
-    (tmp_path / "elsewhere.py").write_text("WORD = 'linked'\n")
-    (tree / "launch" / "linked.py").symlink_to(tmp_path / "elsewhere.py")
+def test_a_link_to_a_file_of_the_tree_is_packed_as_that_file(tree: Path, tmp_path: Path) -> None:
+    (tree / "tools").mkdir()
+    (tree / "tools" / "elsewhere.py").write_text("WORD = 'linked'\n")
+    (tree / "launch" / "linked.py").symlink_to(tree / "tools" / "elsewhere.py")
     archive = write_archive(tmp_path, tree)
     assert run(archive, "import launch.linked; print(launch.linked.WORD)", tmp_path) == "linked"
 
@@ -145,7 +137,7 @@ def test_a_deleted_file_is_left_out(tree: Path, tmp_path: Path) -> None:
     assert code_files(tree) == ["launch/bootstrap.py"]
 
 
-@pytest.mark.parametrize("kind", ["broken", "folder", "repository", "large"])
+@pytest.mark.parametrize("kind", ["broken", "folder", "repository", "large", "outside", "tracked outside"])
 def test_what_an_archive_cannot_hold_is_named_in_one_line(kind: str, tree: Path, tmp_path: Path) -> None:
     path = tree / "launch" / "odd"
     if kind == "broken":
@@ -158,8 +150,14 @@ def test_what_an_archive_cannot_hold_is_named_in_one_line(kind: str, tree: Path,
         (path / "a.py").write_text("")
         git(path, "add", ".")
         git(path, "commit", "-q", "-m", "inner")
+    elif "outside" in kind:
+        (tmp_path / "id_rsa").write_text("SECRET")
+        path = path.with_suffix(".py" if kind == "outside" else ".txt")
+        path.symlink_to(tmp_path / "id_rsa")
+        if kind != "outside":
+            git(tree, "add", str(path))
     else:
-        with open(path, "wb") as file:
+        with open(path.with_suffix(".py"), "wb") as file:
             file.truncate(LARGEST + 1)
     with pytest.raises(UserError, match="launch/odd") as caught:
         write_archive(tmp_path, tree)
@@ -209,3 +207,63 @@ def test_plugins_go_with_the_code_and_import_from_it(
         file.truncate(LARGEST + 1)
     with pytest.raises(UserError, match=r"weights\.py has 16 MB; .* than in the package of a plugin"):
         plugin_files(["mylab"])
+
+
+SECRETS = (
+    *(
+        ".env",
+        ".netrc",
+        ".git-credentials",
+        ".ssh/config.py",
+        "prod.env",
+        "id_rsa",
+        "id_ed25519.txt",
+        "key.pem",
+        "a.KEY",
+    ),
+    *("credentials.json", "secrets.yaml", "my_password.txt", "api_key.toml", "account-secret.json", "a.p12"),
+)
+
+
+@pytest.mark.parametrize("tracked", [True, False])
+def test_neither_the_archive_nor_the_patch_in_it_holds_hidden_files_and_keys(
+    tracked: bool, tree: Path, tmp_path: Path
+) -> None:
+    for name in SECRETS:
+        (tree / "launch" / name).parent.mkdir(exist_ok=True)
+        (tree / "launch" / name).write_text("TOPSECRET-1\n")
+    if tracked:
+        git(tree, "add", "--force", ".")
+        git(tree, "commit", "-q", "-m", "a mistake")
+        for name in SECRETS:
+            (tree / "launch" / name).write_text("TOPSECRET-2\n")
+    with zipfile.ZipFile(write_archive(tmp_path, tree)) as packed:
+        assert not any(b"TOPSECRET" in packed.read(name) for name in packed.namelist())
+        assert {"launch/__init__.py", "launch/bootstrap.py"} <= set(packed.namelist())
+
+
+def test_of_untracked_files_only_plainly_named_sources_are_taken(tree: Path) -> None:
+    for name in ("notes", "dump.json", "data.csv", "result.npz", "service-account.json", "secrets.py"):
+        (tree / "launch" / name).write_text("x\n")
+    for name in ("fresh.py", "mine.yaml", "kernel.cu"):
+        (tree / "launch" / name).write_text("x\n")
+    (tree / "launch" / "up").write_text("#!/bin/bash\n")
+    fresh = ["launch/fresh.py", "launch/kernel.cu", "launch/mine.yaml", "launch/up"]
+    assert code_files(tree) == sorted(["launch/__init__.py", "launch/bootstrap.py", *fresh])
+    git(tree, "add", "launch/data.csv", "launch/secrets.py")  # tracked: somebody meant it
+    assert {"launch/data.csv", "launch/secrets.py"} < set(code_files(tree))
+
+
+def test_a_plugin_goes_without_hidden_files_and_keys(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "lab" / "hidlab"
+    package.mkdir(parents=True)
+    for name in ("__init__.py", "data.csv", ".env", "token.pem", "credentials.json"):
+        (package / name).write_text("# TOPSECRET\n" if name not in ("__init__.py", "data.csv") else "")
+    monkeypatch.chdir(tmp_path / "lab")
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    assert sorted(plugin_files(["hidlab"])) == ["hidlab/__init__.py", "hidlab/data.csv"]
+    (package / "far.py").symlink_to("/etc/hostname")
+    with pytest.raises(UserError, match=r"hidlab/far\.py leads out of"):
+        plugin_files(["hidlab"])
