@@ -180,9 +180,15 @@ def _moved(planned: Planned, rows: tuple[float, float]) -> tuple[Cells, Cells]:
     if len(grids) < 2:
         raise UnreadableMedia(f"{planned.video.path}: a single picture in {planned.key}")
     change = np.abs(np.diff(np.array(grids), axis=0))  # [steps, 2, rows, columns]
-    weight = loudness(wave, [(a + b) / 2 for a, b in pairwise(times)])
-    mean = np.tensordot(weight + 1e-6, change, axes=1) / (weight + 1e-6).sum()
+    mean = weighted_mean(change, loudness(wave, [(a + b) / 2 for a, b in pairwise(times)]))
     return mean[0], mean[1]
+
+
+def weighted_mean(change: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The mean of [steps, ...] over the steps by their loudness [steps]; by silence, which weighs nothing, the plain
+    mean. The gain of the recording cancels."""
+    shares = weight / (weight.max() or 1.0) + 1e-4
+    return np.asarray(np.tensordot(shares, change, axes=1) / shares.sum())
 
 
 def cells(picture: NDArray[np.uint8]) -> Cells:

@@ -107,7 +107,9 @@ class EncoderConfig(Section):
 
 
 class AudioEncoderConfig(EncoderConfig):
-    """`logmel` learns from scratch on a mel spectrogram; the others are transformers models on the waveform."""
+    """`logmel` learns from scratch on a mel spectrogram of each utterance at one level (`config: {normalize: false}`:
+    at its own); the others are transformers models on the waveform.
+    """
 
     kind: str = Field("logmel", description="logmel, wav2vec2, hubert, wavlm, or a plugin's")
 

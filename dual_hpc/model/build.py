@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from dual_hpc.config.consistency import check_model
@@ -22,6 +23,7 @@ def build_model(
     preprocessing: dict[str, Any],
     class_counts: list[int] | None,
     tokenizer: Any,
+    written: Mapping[str, Any] | None = None,
 ) -> EmotionModel:
     """A model ready to be trained, in fp32 on the CPU, with pretrained weights in place.
 
@@ -30,6 +32,7 @@ def build_model(
         preprocessing: see `EmotionConfig`.
         class_counts: samples per class in the training split; None: no class weights, no priors.
         tokenizer: gives a new text encoder its vocabulary; may be None if `use_text` is off.
+        written: the description of the model that the run wrote when it began; None where it begins now.
 
     Raises:
         UserError: a setting that does not make a model, or a pretrained directory that cannot be used.
@@ -41,7 +44,7 @@ def build_model(
     family = FAMILIES.get(config.family)
     description = family.config_class.of_run(
         config,
-        **describe_encoders(config, preprocessing, tokenizer),
+        **describe_encoders(config, preprocessing, tokenizer, written),
         labels=list(labels),
         class_counts=list(class_counts) if class_counts is not None else None,
         preprocessing=dict(preprocessing),

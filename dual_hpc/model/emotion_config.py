@@ -77,8 +77,7 @@ class EmotionConfig(PreTrainedConfig):
     ) -> None:
         defaults = ModelConfig()
         for name, given in zip(MODALITIES, (audio, video, text), strict=True):
-            kind = getattr(defaults, name).kind
-            setattr(self, name, given or {"kind": kind, "trainable": "all", "config": {}})
+            setattr(self, name, given or _new_encoder(name, getattr(defaults, name).kind))
         self.class_counts = class_counts
         self.preprocessing = {**_PREPROCESSING, **(preprocessing or {})}
         for name in self.settings:
@@ -146,3 +145,7 @@ class EmotionConfig(PreTrainedConfig):
         except UserError as error:
             return str(error)
         return None
+
+
+def _new_encoder(modality: str, kind: str) -> dict[str, Any]:
+    return {"kind": kind, "trainable": "all", "config": ENCODERS[modality].get(kind).new_config()}

@@ -10,7 +10,7 @@ from dual_hpc.run.directory import RunDir
 from dual_hpc.training.data import TrainingData
 from dual_hpc.training.distributed import World, seed_everything
 from dual_hpc.training.engine import Engine
-from dual_hpc.training.export import write_description, write_model
+from dual_hpc.training.export import write_description, write_model, written_description
 from dual_hpc.training.exporter import Exporter
 from dual_hpc.training.rank_agreement import check_ranks_agree
 from dual_hpc.training.reporter import Reporter, last_save_seconds
@@ -35,7 +35,8 @@ def build_session(run: RunDir, config: RunConfig, world: World, check_ownership:
     schedule = TrainingSchedule.of(config, len(data.train))
 
     seed_everything((config.seed,))
-    model = build_model(config.model, data.labels, data.preprocessing(), data.class_counts, data.tokenizer)
+    written = written_description(run)
+    model = build_model(config.model, data.labels, data.preprocessing(), data.class_counts, data.tokenizer, written)
     model_config = model.config
     check_ranks_agree(config, model, world)
     if world.rank == 0:

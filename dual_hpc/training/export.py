@@ -21,7 +21,8 @@ from dual_hpc.checkpoint.manifest import load as load_manifest
 from dual_hpc.errors import EnvironmentFault, UserError
 from dual_hpc.group import SingleProcess
 from dual_hpc.model import EmotionConfig, load_tokenizer, read_description, save_model
-from dual_hpc.model.family import FAMILIES
+from dual_hpc.model.encoders.pretrained import read_json
+from dual_hpc.model.family import FAMILIES, family_of
 from dual_hpc.plugins import load_plugins
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.names import step_folder
@@ -57,6 +58,27 @@ def write_description(run: RunDir, config: EmotionConfig) -> None:
         write_atomically(run.path / MODEL_FILE, config.to_json_string())
     except OSError as error:
         raise EnvironmentFault(f"{run.path / MODEL_FILE} cannot be written: {error.strerror}") from error
+
+
+def written_description(run: RunDir) -> dict[str, Any] | None:
+    """What `write_description` wrote in an earlier job, as plain data; `{}` if that job's version wrote none.
+
+    A setting of the model that came later, and that config.yaml does not name, keeps the meaning that it had when the
+    run began.
+
+    Returns:
+        None where no job has begun to train yet.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    file = run.path / MODEL_FILE
+    if not file.is_file():
+        return {} if select.steps(run.checkpoints) else None
+    content = read_json(run.path, MODEL_FILE, "model")
+    if mistake := family_of(content, file).config_class.first_mistake(content):
+        raise UserError(f"model: {file}: {mistake}")
+    return content
 
 
 def export_checkpoint(run_dir: str | Path, step: int | None = None, out: str | Path | None = None) -> Path:

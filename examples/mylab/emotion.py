@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from dual_hpc.model.encoders.base import Encoder, OwnEncoder
+from dual_hpc.model.encoders.level import normalize_level
 from dual_hpc.model.encoders.registry import AUDIO
 from dual_hpc.model.masking import blank, pad_steps, prefix_mask
 
@@ -35,11 +36,12 @@ class LoudnessEncoder(Encoder):
     def forward(self, waveform: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """waveform f32 [B, N] and lengths [B] samples (0: no audio) -> features [B, S, width] and their lengths [B].
 
-        What pads the batch must not change a sample's features: it is zero before and after the convolution.
+        What pads the batch must not change a sample's features: it is zero before and after the convolution. Nor must
+        the gain of the recording: each utterance is brought to one level before its quietest windows meet the floor.
         """
         steps = torch.div(lengths + self.window - 1, self.window, rounding_mode="floor")
         count = max(1, -(-waveform.shape[1] // self.window))
-        samples = blank(pad_steps(waveform, count * self.window), prefix_mask(lengths, count * self.window))
+        samples = normalize_level(pad_steps(waveform, count * self.window), lengths)
         power = samples.unflatten(1, (count, self.window)).square().mean(dim=2)
         mask = prefix_mask(steps, count)
         loudness = blank((power + 1e-6).log(), mask).unsqueeze(1).to(self.dtype)  # [B, 1, S]

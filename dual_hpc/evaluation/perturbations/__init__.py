@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dual_hpc.evaluation.perturbations.audio_shift import EARLY_AUDIO, LATE_AUDIO
 from dual_hpc.evaluation.perturbations.dropped_frames import DROPPED_FRAMES
+from dual_hpc.evaluation.perturbations.gain import LOUDER, QUIETER
 from dual_hpc.evaluation.perturbations.noise import BABBLE, WHITE_NOISE
 from dual_hpc.evaluation.perturbations.occlusion import BLUR, OCCLUSION
 from dual_hpc.evaluation.perturbations.perturbation import PERTURBATIONS, Context, Perturbation
@@ -20,6 +21,8 @@ for _name, _perturbation in (
     ("white_noise", WHITE_NOISE),
     ("babble", BABBLE),
     ("recorded_noise", RECORDED_NOISE),
+    ("quieter_audio", QUIETER),
+    ("louder_audio", LOUDER),
     ("dropped_frames", DROPPED_FRAMES),
     ("occlusion", OCCLUSION),
     ("blur", BLUR),

@@ -45,6 +45,8 @@ class Perturbation:
             given stay as they are. None: the modality is missing from a share (the level, in percent) of the
             utterances, which needs no forward pass of its own.
         usable: whether the context has what it needs.
+        clipped: a batch and a level -> how many audio samples that level clips, and how many there are: their share is
+            reported beside the scores.
     """
 
     title: str
@@ -54,6 +56,7 @@ class Perturbation:
     subsets: tuple[str, ...] = ("av", "avt")
     apply: Callable[[Batch, float, Context], Batch] | None = None
     usable: Callable[[Context], bool] = lambda context: True
+    clipped: Callable[[Batch, float], tuple[int, int]] | None = None
 
     def __post_init__(self) -> None:
         steps = {b > a for a, b in zip(self.levels, self.levels[1:], strict=False)}

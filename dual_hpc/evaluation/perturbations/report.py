@@ -61,6 +61,8 @@ def robustness_markdown(robustness: Robustness, about: Mapping[str, Any], majori
             for curve in curves
             for name, metric in metrics.items()
         ]
+        if clipped := curves[0].clipped:
+            rows.append(["samples clipped, %", "", *(f"{100 * share:.2g}" for share in clipped.values())])
         lines += [f"## {perturbation.title.capitalize()}", "", *table(heading, rows), ""]
     return "\n".join(lines)
 
@@ -113,7 +115,7 @@ def _draw(
         )
     if majority is not None:
         axis.axhline(metric.factor * majority, color="#888888", linestyle="--", linewidth=0.8, label="majority")
-    axis.set_xticks(places, ["clean", *(f"{level:g}" for level in perturbation.levels)], fontsize=8)
+    axis.set_xticks(places, ["clean", *(_tick(level, curves[0]) for level in perturbation.levels)], fontsize=8)
     axis.set_title(perturbation.title, fontsize=10)
     axis.set_xlabel(perturbation.unit, fontsize=9)
     axis.set_ylabel(f"{metric.title}, %" if metric.percent else metric.title, fontsize=9)
@@ -121,6 +123,10 @@ def _draw(
         axis.set_ylim(0, 100)
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(fontsize=7, frameon=False)
+
+
+def _tick(level: float, curve: Curve) -> str:
+    return f"{level:g}" + (f"\n{100 * curve.clipped[level]:.2g} % clipped" if curve.clipped else "")
 
 
 def by_perturbation(robustness: Robustness) -> list[tuple[Perturbation, list[Curve]]]:

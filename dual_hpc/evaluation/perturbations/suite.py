@@ -21,12 +21,17 @@ from dual_hpc.evaluation.predictions import Batch, Predictions, View
 
 @dataclass(frozen=True)
 class Curve:
-    """Scores of one subset of modalities under one perturbation: unperturbed, and by level."""
+    """Scores of one subset of modalities under one perturbation: unperturbed, and by level.
+
+    Attributes:
+        clipped: level -> share of the audio samples that it clips, 0..1; empty where the perturbation clips nothing.
+    """
 
     perturbation: Perturbation
     subset: str
     clean: Scores
     points: Mapping[float, Scores]
+    clipped: Mapping[float, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,10 @@ class Robustness:
                     "unit": curve.perturbation.unit,
                     "shown": curve.subset,
                     "clean": dict(curve.clean.values),
-                    "points": [{"level": level, **found.values} for level, found in curve.points.items()],
+                    "points": [
+                        {"level": level, **({"clipped": curve.clipped[level]} if curve.clipped else {}), **found.values}
+                        for level, found in curve.points.items()
+                    ],
                 }
                 for curve in self.curves
             ],
@@ -67,6 +75,7 @@ class RobustnessSuite:
         applicable = [one for one in changes if one.usable(context) and set(one.modality) <= set(available)]
         missing = [one for one in MISSING_MODALITY if one.modality in available and len(available) > 1]
         self._perturbations = [*applicable, *missing]
+        self._clipped: dict[tuple[str, str, float], list[int]] = {}  # title, subset, level -> samples clipped, and all
 
     def views(self) -> dict[str, View]:
         """Everything that the curves are computed from, by name."""
@@ -89,7 +98,8 @@ class RobustnessSuite:
             for subset in self._subsets(one):
                 answers = {level: self._answers(one, level, subset, found) for level in one.levels}
                 points = {level: given.scores(n_classes) for level, given in answers.items()}
-                curves.append(Curve(one, subset, found[subset].scores(n_classes), points))
+                clipped = {level: self._clipped_share(one, subset, level) for level in one.levels if one.clipped}
+                curves.append(Curve(one, subset, found[subset].scores(n_classes), points, clipped))
         return Robustness(self._context.seed, tuple(curves))
 
     def _subsets(self, one: Perturbation) -> list[str]:
@@ -102,7 +112,14 @@ class RobustnessSuite:
 
     def _perturbed(self, batch: Batch, one: Perturbation, level: float, subset: str) -> Batch:
         assert one.apply is not None, "a missing modality is not a view"
+        if one.clipped is not None:
+            counts = self._clipped.setdefault((one.title, subset, level), [0, 0])
+            counts[:] = [a + b for a, b in zip(counts, one.clipped(batch, level), strict=True)]
         return mask_except(one.apply(batch, level, self._context), subset)
+
+    def _clipped_share(self, one: Perturbation, subset: str, level: float) -> float:
+        clipped, samples = self._clipped.get((one.title, subset, level), (0, 0))
+        return clipped / max(1, samples)
 
     def _answers(self, one: Perturbation, level: float, subset: str, found: Mapping[str, Predictions]) -> Predictions:
         if one.apply is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -43,11 +43,14 @@ class Context:
         setting: its section of the configuration, for messages: "model.audio".
         preprocessing: see `EmotionConfig`.
         tokenizer: gives a new text encoder its vocabulary; None where the model reads no text.
+        written: the description that the run which now continues has written of it, `{}` if its version wrote none;
+            None where the model is new.
     """
 
     setting: str
     preprocessing: dict[str, Any]
     tokenizer: Any = None
+    written: dict[str, Any] | None = None
 
 
 class EncoderKind:
@@ -56,6 +59,10 @@ class EncoderKind:
     A description is plain data, `{"kind", "trainable", "config", ...}`, and complete: a saved model is built from it
     alone. `describe` returns what goes into it besides kind and trainable.
     """
+
+    def new_config(self) -> dict[str, Any]:
+        """What the `config` of a new encoder says where the user says nothing."""
+        return {}
 
     def describe(self, section: EncoderConfig, context: Context) -> dict[str, Any]:
         """The description that the user's section makes.
@@ -84,10 +91,20 @@ class OwnEncoder(EncoderKind):
     Args:
         make: the encoder's class; `model.MODALITY.config` holds its keyword arguments.
         preprocessing: keys of the preprocessing that it takes as arguments too, such as "sample_rate".
+        added: keyword arguments that came when models had been written already: name -> what it means that a written
+            description lacks it, and its value in a new one. Runs that continue and saved models stay as they were.
     """
 
-    def __init__(self, make: Callable[..., Encoder], preprocessing: Sequence[str] = ()) -> None:
-        self.make, self.preprocessing = make, tuple(preprocessing)
+    def __init__(
+        self,
+        make: Callable[..., Encoder],
+        preprocessing: Sequence[str] = (),
+        added: Mapping[str, tuple[Any, Any]] | None = None,
+    ) -> None:
+        self.make, self.preprocessing, self.added = make, tuple(preprocessing), dict(added or {})
+
+    def new_config(self) -> dict[str, Any]:
+        return {name: value for name, (_, value) in self.added.items()}
 
     def describe(self, section: EncoderConfig, context: Context) -> dict[str, Any]:
         if section.path is not None:
@@ -95,7 +112,10 @@ class OwnEncoder(EncoderKind):
                 f"{context.setting}.path: the {section.kind} encoder has no pretrained form; choose another "
                 f"{context.setting}.kind"
             )
-        return {"config": dict(section.config)}
+        said = self.new_config() if context.written is None else context.written.get("config", {})
+        return {"config": {**{name: said[name] for name in self.added if name in said}, **section.config}}
 
     def build(self, spec: dict[str, Any], preprocessing: dict[str, Any]) -> Encoder:
-        return self.make(**{key: preprocessing[key] for key in self.preprocessing}, **spec["config"])
+        before = {name: value for name, (value, _) in self.added.items()}
+        taken = {key: preprocessing[key] for key in self.preprocessing}
+        return self.make(**taken, **{**before, **spec["config"]})

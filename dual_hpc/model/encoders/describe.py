@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from dual_hpc.errors import UserError
@@ -15,11 +16,14 @@ if TYPE_CHECKING:
 Specs = dict[str, dict[str, Any] | None]
 
 
-def describe_encoders(config: ModelConfig, preprocessing: dict[str, Any], tokenizer: Any) -> Specs:
+def describe_encoders(
+    config: ModelConfig, preprocessing: dict[str, Any], tokenizer: Any, written: Mapping[str, Any] | None = None
+) -> Specs:
     """Modality -> complete description: small encoders given their sizes, pretrained ones read from their directories.
 
     Args:
         tokenizer: gives a new text encoder its vocabulary; may be None if `use_text` is off.
+        written: the description of the model that the run wrote when it began; None where it begins now.
 
     Returns:
         None for a modality that is off.
@@ -39,9 +43,9 @@ def describe_encoders(config: ModelConfig, preprocessing: dict[str, Any], tokeni
     specs: Specs = dict.fromkeys(MODALITIES)
     for name in used:
         section = getattr(config, name)
-        described = (
-            ENCODERS[name].get(section.kind).describe(section, Context(f"model.{name}", preprocessing, tokenizer))
-        )
+        before = None if written is None else written.get(name) or {}
+        context = Context(f"model.{name}", preprocessing, tokenizer, before)
+        described = ENCODERS[name].get(section.kind).describe(section, context)
         specs[name] = {"kind": section.kind, "trainable": section.trainable, **described}
     return specs
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from shards.audit import Audit, Vote, audit_sides, choose_dialogues, describe, motion_log_ratio
+from shards.audit import Audit, Vote, audit_sides, choose_dialogues, describe, motion_log_ratio, weighted_mean
 from shards.plan import Planned, Source
 
 ROWS = (0.25, 0.75)
@@ -79,3 +79,11 @@ def test_what_moves_alike_in_both_turns_says_nothing() -> None:
     assert motion_log_ratio(mouth, still) > 0.5 and motion_log_ratio(still, mouth) == pytest.approx(
         -motion_log_ratio(mouth, still)
     )
+
+
+def test_motion_is_weighed_by_loudness_and_not_by_the_gain_of_the_recording() -> None:
+    change, weight = np.array([[1.0, 5.0], [2.0, 6.0], [9.0, 7.0]]), np.array([0.1, 0.0, 0.3])
+    loud = weighted_mean(change, weight)
+    assert loud == pytest.approx([7.0, 6.5], abs=0.01)
+    assert weighted_mean(change, weight * 1e-5) == pytest.approx(loud)
+    assert weighted_mean(change, 0 * weight) == pytest.approx([4.0, 6.0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import resource
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from dual_hpc.errors import EnvironmentFault, UserError
 from dual_hpc.group import SingleProcess
 from dual_hpc.model import DualConfig, DualForEmotionClassification, load_model
 from dual_hpc.run.directory import RunDir
-from dual_hpc.training.export import MODEL_FILE, export_checkpoint, write_description
+from dual_hpc.training.export import MODEL_FILE, export_checkpoint, write_description, written_description
 
 CONFIG = DualConfig(labels=["calm", "cross"], hidden_size=16, num_heads=2, use_text=False, use_video=False)
 
@@ -96,3 +97,15 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(run: RunDir, tmp_path: Path)
 def test_a_folder_that_cannot_be_written_is_one_line(run: RunDir) -> None:
     with pytest.raises(EnvironmentFault, match="cannot be written"):
         export_checkpoint(run.path, out=run.config_file / "model")
+
+
+def test_what_an_earlier_job_wrote_of_the_model_is_what_the_next_one_builds(run: RunDir, tmp_path: Path) -> None:
+    new = RunDir.create(tmp_path / "new", load_config("demo", [f"store={tmp_path}"]))
+    assert written_description(new) is None
+    written = written_description(run)
+    assert written is not None and written["audio"] == CONFIG.audio
+    (run.path / MODEL_FILE).write_text(json.dumps({**written, "audio": [1]}))
+    with pytest.raises(UserError, match=f"{MODEL_FILE}: audio"):
+        written_description(run)
+    (run.path / MODEL_FILE).unlink()  # as in runs of versions that did not write it
+    assert written_description(run) == {}

@@ -10,11 +10,12 @@ from torch import nn
 from torch.nn import functional
 
 from dual_hpc.model.encoders.base import Encoder, OwnEncoder
+from dual_hpc.model.encoders.level import normalize_level
 from dual_hpc.model.encoders.registry import AUDIO
 from dual_hpc.model.masking import blank, full_precision, pad_steps, prefix_mask
 from dual_hpc.model.torchaudio_stub import mel_filters
 
-_FLOOR = 1e-6  # power of a mel band that counts as silence (-60 dB)
+_FLOOR = 1e-6  # power of a mel band that counts as silence: 40 dB below that of speech at one level
 
 
 class LogMelEncoder(Encoder):
@@ -27,6 +28,8 @@ class LogMelEncoder(Encoder):
         channels: width of the stack and of the features.
         blocks: residual blocks.
         mels: bands of the spectrogram.
+        normalize: bring each utterance to one level first, so that the features do not know how loud it was recorded.
+            Models written before this setting existed are without.
     """
 
     def __init__(
@@ -40,12 +43,14 @@ class LogMelEncoder(Encoder):
         window: int = 800,
         hop: int = 320,
         fft: int = 1_024,
+        normalize: bool = True,
     ) -> None:
         super().__init__()
         self.output_size = channels
         self.hop = hop
         self.window = window
         self.fft = fft
+        self.normalize = normalize
         self.mels = (fft // 2 + 1, low_hz, high_hz, mels, sample_rate)
         self.rate_hz = sample_rate / hop / 2
         self.stem = ConvNorm(mels, channels, kernel=5)
@@ -75,6 +80,8 @@ class LogMelEncoder(Encoder):
         Frame k is centred at (k + 0.5) * hop samples; beyond its end an utterance is silent, however it was padded.
         """
         waveform = blank(waveform.float(), prefix_mask(lengths, waveform.shape[1]))
+        if self.normalize:
+            waveform = normalize_level(waveform, lengths)
         waveform = pad_steps(waveform, 1)
         frames = -(-waveform.shape[1] // self.hop)
         before = (self.fft - self.hop) // 2
@@ -117,4 +124,4 @@ def _constants(
         return torch.hann_window(window, device=device), mel_filters(*mels).to(device)
 
 
-AUDIO.register("logmel", OwnEncoder(LogMelEncoder, ["sample_rate"]))
+AUDIO.register("logmel", OwnEncoder(LogMelEncoder, ["sample_rate"], added={"normalize": (False, True)}))

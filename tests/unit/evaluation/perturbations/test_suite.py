@@ -17,6 +17,8 @@ from dual_hpc.evaluation.predictions import Predictions
 from dual_hpc.evaluation.run import evaluate, write_reports
 from tests.unit.evaluation.test_run import data_of
 
+SOUND = ("white noise", "babble", "quieter audio", "louder audio")
+
 
 @pytest.fixture(scope="module")
 def result(saved_model, shards):
@@ -29,7 +31,7 @@ def names(robustness) -> set[tuple[str, str]]:
 
 def test_a_corpus_without_video_has_no_curve_of_video(result):
     assert names(result.robustness) == {
-        *((name, shown) for name in ("white noise", "babble") for shown in ("av", "avt")),
+        *((name, shown) for name in SOUND for shown in ("av", "avt")),
         *(("word errors", shown) for shown in ("t", "avt")),
         ("audio missing", "avt"),  # without audio {A,V} would have nothing left
         ("text missing", "avt"),
@@ -40,7 +42,7 @@ def test_a_corpus_without_video_has_no_curve_of_video(result):
     ("able", "media", "expected"),
     [
         ("", True, set()),
-        ("a", True, {("white noise", "avt"), ("babble", "avt")}),
+        ("a", True, {(name, "avt") for name in SOUND}),
         ("at", False, {("audio missing", "avt"), ("text missing", "avt")}),
         ("v", True, {(name, "avt") for name in ("dropped frames", "occlusion", "blur")}),
         ("av", False, {(f"{name} missing", "avt") for name in ("audio", "video")}),
@@ -97,8 +99,24 @@ def test_the_files_hold_every_point_and_a_plain_report_leaves_them(result, saved
 def test_the_figure_has_a_panel_per_perturbation(result):
     panels = [axis for axis in robustness_figure(result.robustness, {"ua": 0.25}).axes if axis.get_visible()]
     assert [axis.get_title() for axis in panels] == [
-        *("white noise", "babble", "word errors", "audio missing", "text missing"),
+        *(*SOUND, "word errors", "audio missing", "text missing"),
     ]
+
+
+def test_what_a_gain_clips_stands_beside_the_scores(result):
+    curves = [curve for curve in result.robustness.curves if curve.clipped]
+    assert [(curve.perturbation.title, curve.subset) for curve in curves] == [
+        ("louder audio", "av"),
+        ("louder audio", "avt"),
+    ]
+    shares = list(curves[0].clipped.values())
+    assert shares == sorted(shares) == list(curves[1].clipped.values()) and 0 < shares[-1] < 1
+    stored = [curve for curve in result.robustness.to_json()["curves"] if "clipped" in curve["points"][0]]
+    assert [point["clipped"] for point in stored[0]["points"]] == shares
+    text = robustness_markdown(result.robustness, result.about, {"ua": 0.25})
+    assert f"| samples clipped, % |  | {100 * shares[0]:.2g} |" in text
+    panel = next(a for a in robustness_figure(result.robustness, {}).axes if a.get_title() == "louder audio")
+    assert panel.get_xticklabels()[-1].get_text() == f"30\n{100 * shares[-1]:.2g} % clipped"
 
 
 def test_nothing_to_perturb_is_said(result):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dual_hpc.model.encoders.audio.logmel import LogMelEncoder
 from dual_hpc.model.torchaudio_stub import mel_filters
@@ -47,3 +49,29 @@ def test_there_are_fifty_frames_per_second_and_half_as_many_features() -> None:
     features, steps = encoder(waveform, lengths)
     assert features.shape == (3, 25, 64) and steps.tolist() == [25, 1, 0] and encoder.rate_hz == 25
     assert not features[1, 1:].any() and not features[2].any()
+
+
+def speech(seconds: float = 1.0) -> torch.Tensor:
+    """Syllables of a voice with pauses: RMS -41 dBFS, as in real recordings of acted speech."""
+    times = torch.arange(int(16_000 * seconds)) / 16_000
+    voice = sum(torch.sin(2 * math.pi * 140 * n * times) / n for n in range(1, 20))
+    wave = voice * torch.sin(2 * math.pi * 2 * times).clamp_min(0) ** 2
+    return 0.009 * wave / wave.square().mean().sqrt()
+
+
+@given(st.floats(-40, 20))
+@settings(max_examples=15, deadline=None)
+def test_the_gain_of_a_recording_changes_no_feature(decibels: float) -> None:
+    torch.manual_seed(0)
+    encoder, wave = LogMelEncoder(), speech()
+    lengths = torch.tensor([len(wave)])
+    with torch.no_grad():
+        features = [encoder(x.unsqueeze(0), lengths)[0] for x in (wave, wave * 10 ** (decibels / 20))]
+    torch.testing.assert_close(*features, atol=1e-5, rtol=1e-4)
+
+
+def test_a_soft_recording_is_above_the_floor_and_one_of_an_earlier_model_is_not() -> None:
+    floor = (math.log(1e-6) + 7) / 4
+    new, earlier = (spectrum(LogMelEncoder(normalize=how), 0.1 * speech()) for how in (True, False))
+    shares = [float((x <= floor + 1e-4).float().mean()) for x in (new, earlier)]
+    assert shares[0] < 0.7 < 0.8 < shares[1]
