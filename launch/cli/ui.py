@@ -1,32 +1,38 @@
-"""`dual-hpc ui`: MLflow on the store's database, for this machine alone."""
+"""`dual-hpc ui`: MLflow on the store's database, for this user alone."""
 
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import socket
+    from pathlib import Path
 
 EXAMPLES = """\
 examples:
   dual-hpc ui                          # the default store
   dual-hpc ui --store demo/store --port 5001
-  ssh -L 5000:127.0.0.1:5000 cluster   # on your own machine, to see a cluster's
+
+The address that is printed has a token, without which nobody is answered: on a login node every user of the machine
+can connect. A Python client takes it as MLFLOW_TRACKING_TOKEN.
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--store", metavar="DIR", help="default: $DUAL_STORE, else a folder in $SCRATCH or $WORK")
     parser.add_argument("--port", type=int, default=0, metavar="N", help="default: 5000, or a free one")
-    parser.add_argument("--print", action="store_true", help="print the command and do not start it")
+    parser.add_argument("--print", action="store_true", help="print MLflow's own command for this store, and end")
 
 
 def run(args: argparse.Namespace) -> int:
-    import os
-    import shlex
-    import sys
+    import secrets
     from pathlib import Path
 
-    from dual_hpc.config.paths import default_store, mlflow_uri
+    from dual_hpc.config.paths import default_store
     from dual_hpc.errors import UserError
     from dual_hpc.tracking.mlflow_store import newest_experiment
+    from dual_hpc.tracking.ui_server import serve
 
     store = Path(args.store) if args.store else default_store()
     if not (store / "mlflow.db").exists():
@@ -35,35 +41,55 @@ def run(args: argparse.Namespace) -> int:
         )
     if not 0 <= args.port < 2**16:
         raise UserError(f"--port {args.port}: must be between 0 and 65535")
-    port = free_port(args.port or 5000)
-    if args.port not in (0, port):
-        raise UserError(f"--port {args.port} is taken on this machine; without --port a free one is found")
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", mlflow_uri(store)]
-    command += ["--default-artifact-root", (store.resolve() / "mlartifacts").as_uri()]
-    command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    print(shlex.join(command), flush=True)
-    if args.print:
-        return 0
-    # Without the last part of the address MLflow opens its interface for language models, which shows no runs.
-    newest = newest_experiment(store / "mlflow.db")
-    place = "experiments" if newest is None else f"experiments/{newest}/runs"
-    address = f"http://127.0.0.1:{port}/#/{place}?workflowType=machine_learning"
-    print(f"MLflow will answer on {address} (Ctrl-C ends it)", flush=True)
-    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-    os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # a dozen processes for features that are not used here
-    os.execv(command[0], command)
+    with listener(args.port or 5000, only=args.port != 0) as open_port:
+        port = open_port.getsockname()[1]
+        if args.print:
+            print(own_command(store, port))
+            return 0
+        # Without the last part of the address MLflow opens its interface for language models, which shows no runs.
+        newest = newest_experiment(store / "mlflow.db")
+        place = "experiments" if newest is None else f"experiments/{newest}/runs"
+        token = secrets.token_urlsafe(24)
+        print(f"MLflow answers on http://127.0.0.1:{port}/?token={token}#/{place}?workflowType=machine_learning")
+        print(f"from another machine, first: {tunnel(port)}\n(Ctrl-C ends it)", flush=True)
+        serve(store, open_port, token)
+    return 0
 
 
-def free_port(wanted: int) -> int:
-    """`wanted` if nothing listens there, else any free port of this machine."""
+def listener(port: int, only: bool) -> socket.socket:
+    """An open socket of this machine on `port`; unless `only`, on any other where that is taken.
+
+    Raises:
+        UserError: the port is taken.
+    """
     import socket
 
-    for port in (wanted, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise OSError("no free port on 127.0.0.1")
+    from dual_hpc.errors import UserError
+
+    for wanted in (port,) if only else (port, 0):
+        try:
+            return socket.create_server(("127.0.0.1", wanted))
+        except OSError:
+            continue
+    raise UserError(f"--port {port} is taken on this machine; without --port a free one is found")
+
+
+def tunnel(port: int) -> str:
+    """The command that brings the port of this machine to another one."""
+    import getpass
+    import socket
+
+    return f"ssh -N -L {port}:127.0.0.1:{port} {getpass.getuser()}@{socket.gethostname()}"
+
+
+def own_command(store: Path, port: int) -> str:
+    """What starts MLflow without this command, and without a token."""
+    import shlex
+    import sys
+
+    from dual_hpc.config.paths import mlflow_uri
+
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", mlflow_uri(store)]
+    command += ["--default-artifact-root", (store.resolve() / "mlartifacts").as_uri(), "--no-serve-artifacts"]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    return shlex.join(command)
