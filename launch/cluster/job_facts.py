@@ -6,6 +6,7 @@ import re
 import time
 from dataclasses import dataclass
 
+from launch.cluster.accounting import seconds_of
 from launch.cluster.client import call
 
 
@@ -39,17 +40,11 @@ def parse_facts(text: str, now: float) -> JobFacts:
     """`scontrol --oneliner show job`; of an array's member its own line, which is the first of the answer's."""
     line = next((line for line in text.splitlines() if line.startswith("JobId=")), "")
     values = dict(re.findall(r"(\w+)=(\S*)", line))
+    end = seconds_of(values.get("EndTime", ""))
     return JobFacts(
         state=values.get("JobState", ""),
         restarts=int(values.get("Restarts") or 0),
         reason=values.get("Reason", ""),
         preempted=values.get("PreemptTime", "None") not in ("None", "Unknown", ""),
-        seconds_left=_seconds(values.get("EndTime", ""), now),
+        seconds_left=end - now if end is not None else None,
     )
-
-
-def _seconds(moment: str, now: float) -> float | None:
-    try:
-        return time.mktime(time.strptime(moment, "%Y-%m-%dT%H:%M:%S")) - now
-    except ValueError:
-        return None

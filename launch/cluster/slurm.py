@@ -3,47 +3,18 @@
 from __future__ import annotations
 
 import math
-import re
 import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from dual_hpc.errors import EnvironmentFault
+from launch.cluster.accounting import SACCT, parse_accounting
 from launch.cluster.client import PATIENCE, SlurmSilent, call
-from launch.cluster.state import ACTIVE, State, from_slurm
+from launch.cluster.job_record import SlurmJob
 
 WATCHER_SECONDS = 30.0
 LOOK_PATIENCE = 10.0  # seconds that a command waits for Slurm which only shows something
-
-
-@dataclass(frozen=True)
-class SlurmJob:
-    """One job as Slurm knows it.
-
-    Attributes:
-        state: PENDING, RUNNING, COMPLETED, CANCELLED, TIMEOUT, NODE_FAIL, OUT_OF_MEMORY, PREEMPTED ...
-        reason: why it waits, or "" .
-        exit_code: "code:signal" of a job that has ended.
-        steps: the states of its steps in accounting.
-        earlier: the states of its earlier starts, oldest first.
-    """
-
-    job_id: str
-    state: str
-    reason: str = ""
-    nodes: str = ""
-    exit_code: str = ""
-    steps: tuple[str, ...] = ()
-    earlier: tuple[str, ...] = ()
-
-    @property
-    def active(self) -> bool:
-        return self.as_state() in ACTIVE
-
-    def as_state(self) -> State:
-        """The state as `dual-hpc status` calls it."""
-        return from_slurm(self.state, self.steps)
 
 
 @dataclass
@@ -124,17 +95,9 @@ class Scheduler:
 # With the jobs that have just ended: accounting knows them some seconds later. The mark tells an answer from a notice
 # of the cluster's, or from the "CLUSTER: name" above the answer of each of several clusters.
 MARK = "dual_hpc"
-SQUEUE = ("squeue", "--noheader", "--array", "--states=all", f"--format={MARK}|%i|%T|%r|%N")
-SACCT = (
-    *("sacct", "--allusers", "--noheader", "--parsable2", "--duplicates"),
-    "--format=JobID,State,ExitCode,NodeList",
-)
+SQUEUE = ("squeue", "--noheader", "--array", "--states=all", f"--format={MARK}|%i|%T|%r|%N|%S")
 UNKNOWN_JOB = "Invalid job id"
 MOST_JOBS = 2000  # of one question: a command line has its limits
-
-
-# "12", "12_3", "12+0", and their steps; what waits in an array is one line, "12_[4-9]".
-ACCOUNTED = re.compile(r"\d+(_\d+|\+\d+)?(\.[\w+]+)?")
 
 
 def _portions(job_ids: Sequence[str]) -> list[Sequence[str]]:
@@ -173,28 +136,9 @@ def parse_queue(text: str) -> dict[str, SlurmJob]:
     jobs = {}
     for line in text.splitlines():
         mark, *fields = line.split("|")
-        if mark != MARK or len(fields) != 4:
+        if mark != MARK or len(fields) != 5:
             continue
-        job_id, state, reason, nodes = fields
-        jobs[job_id] = SlurmJob(job_id, state, "" if reason == "None" else reason, nodes)
-    return jobs
-
-
-def parse_accounting(text: str) -> dict[str, SlurmJob]:
-    """What SACCT prints: the last start of each job, with its steps and the earlier starts; foreign lines left out."""
-    jobs: dict[str, SlurmJob] = {}
-    for line in text.splitlines():
-        fields = line.split("|")
-        if len(fields) != 4 or not ACCOUNTED.fullmatch(fields[0]):
-            continue
-        name, state, exit_code, nodes = fields
-        job_id, _, step = name.partition(".")
-        state = state.split()[0] if state else ""  # "CANCELLED by 1000"
-        before = jobs.get(job_id)
-        if not step:
-            earlier = (*before.earlier, before.state) if before else ()
-            jobs[job_id] = SlurmJob(job_id, state, "", nodes, exit_code, earlier=earlier)
-        elif before:
-            steps = (*before.steps, state)
-            jobs[job_id] = SlurmJob(job_id, before.state, "", before.nodes, before.exit_code, steps, before.earlier)
+        job_id, state, reason, nodes, start = fields
+        expected = start if state == "PENDING" and start != "N/A" else ""
+        jobs[job_id] = SlurmJob(job_id, state, "" if reason == "None" else reason, nodes, start=expected)
     return jobs

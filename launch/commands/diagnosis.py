@@ -6,8 +6,9 @@ from launch.cluster.slurm import Scheduler
 from launch.cluster.state import ACTIVE, State, most_important
 from launch.commands.job_dir import JobDir
 from launch.commands.status import CommandStatus, command_statuses
-from launch.runs.diagnosis import Diagnosis, advice_of_waiting
+from launch.runs.diagnosis import advice_of_waiting
 from launch.runs.evidence import last_line
+from launch.runs.findings import Diagnosis
 
 
 def diagnose_command(job: JobDir, scheduler: Scheduler) -> Diagnosis:

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dual_hpc.errors import EnvironmentFault
-from launch.cluster.slurm import Scheduler, SlurmJob, available
+from launch.cluster.job_record import SlurmJob
+from launch.cluster.slurm import Scheduler, available
 from launch.cluster.state import State, most_important
 from launch.commands.job_dir import JobDir, TaskEvent
 

@@ -12,7 +12,7 @@ from launch.commands.control import cancel_job
 from launch.commands.diagnosis import diagnose_command
 from launch.commands.job_dir import JobDir
 from launch.commands.status import command_statuses
-from launch.runs.diagnosis import Diagnosis
+from launch.runs.findings import Diagnosis
 from launch.runs.target import LogSource, StatusReport
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from launch.cluster.slurm import SlurmJob
+from launch.cluster.accounting import seconds_of
+from launch.cluster.job_record import Usage
 from launch.cluster.state import State
-from launch.records import failures, submissions
-from launch.records.failures import Failure
+from launch.records import submissions
+from launch.runs.failed import unexplained, why_failed
+from launch.runs.findings import Diagnosis, Evidence, place
 from launch.runs.state import SILENT_SECONDS
-from launch.runs.status import RunStatus
 
 # Reasons of a waiting job that waiting does not remove.
 _NEVER = frozenset(
@@ -29,80 +31,9 @@ _NEVER = frozenset(
 )
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """What is known of a run.
-
-    Attributes:
-        saved: the newest job wrote a checkpoint when it was asked to stop.
-        step, total: optimiser steps done, and of the whole run (None before training has written it).
-        silent_seconds: since its journal grew last.
-        past: accounting's view of its newest job, with the states before Slurm restarted it.
-        failures: what its ranks wrote when they failed, since they were started last.
-        hung: the ranks that the watchdog ended.
-        last_words: the last line of rank 0's log.
-    """
-
-    name: str
-    status: RunStatus
-    history: Sequence[submissions.Entry] = ()
-    saved: bool = False
-    step: int = 0
-    total: int | None = None
-    silent_seconds: float = 0.0
-    past: SlurmJob | None = None
-    failures: Sequence[Failure] = ()
-    hung: Sequence[str] = ()
-    last_words: str = ""
-
-    @property
-    def at(self) -> str:
-        """ "at step 12 of 40"."""
-        return f"at step {self.step}" + (f" of {self.total}" if self.total else "")
-
-    @property
-    def resume(self) -> str:
-        return f"`dual-hpc resume {self.name}` continues from the last checkpoint"
-
-    @property
-    def read_logs(self) -> str:
-        return f"read `dual-hpc logs {self.name}`; {self.resume}"
-
-    @property
-    def root_cause(self) -> Failure | None:
-        return failures.root_cause(self.failures)
-
-    @property
-    def quote(self) -> str:
-        """The last line of the log, as the end of a sentence."""
-        return f"; last line of the log: {self.last_words}" if self.last_words else ""
-
-
-@dataclass(frozen=True)
-class Diagnosis:
-    """What `dual-hpc why` says.
-
-    Attributes:
-        state: the word that `runs` and `status` show as well.
-        sentence: what happened.
-        advice: what to do; empty when there is nothing to do.
-        cause: finer than the state where more is known: "hang" of a job that runs or failed, "NaN" of a user error.
-    """
-
-    state: State
-    sentence: str
-    advice: str = ""
-    cause: str = ""
-
-    def as_json(self) -> dict[str, str]:
-        """`cause` is the state's word where nothing finer is known."""
-        cause = self.cause or self.state.value
-        return {"state": self.state.value, "cause": cause, "sentence": self.sentence, "advice": self.advice}
-
-
 def diagnose(e: Evidence) -> Diagnosis:
     """Explain the state of a run: one function for each state."""
-    found = _EXPLAIN.get(e.status.state, _unexplained)(e)
+    found = _EXPLAIN.get(e.status.state, unexplained)(e)
     if not e.status.slurm_silent or found.state not in (State.SUBMITTED, State.RUNNING, State.SILENT):
         return found
     sentence = f"Slurm does not answer, so whether job {e.status.job_id} runs is not known; the run"
@@ -122,6 +53,13 @@ def advice_of_waiting(reason: str, name: str, job_id: str, again: str) -> str:
         return f"it is held: `scontrol release {job_id}` lets it begin, `dual-hpc cancel {name}` ends it"
     never = word in _NEVER or re.search("perjob(limit)?$", word)
     return f"it will not begin as it is: `dual-hpc cancel {name}`, then {again}" if never else ""
+
+
+def _moment(moment: float, now: float) -> str:
+    """ "at 14:05, in 2.2 hours"; of another day with the date."""
+    there, here = time.localtime(moment), time.localtime(now)
+    form = "%H:%M" if there[:3] == here[:3] else "%Y-%m-%d %H:%M"
+    return f"at {time.strftime(form, there)}" + (f", in {_ago(moment - now)}" if moment > now else "")
 
 
 def _ago(seconds: float) -> str:
@@ -146,7 +84,10 @@ def _submitted(e: Evidence) -> Diagnosis:
 
 def _queued(e: Evidence) -> Diagnosis:
     reason = e.status.slurm.reason if e.status.slurm is not None else ""
-    sentence = f"job {e.status.job_id} waits in the queue" + (f" ({reason})" if reason else "") + _interruptions(e)
+    start = seconds_of(e.status.slurm.start) if e.status.slurm is not None else None
+    expected = f"; Slurm expects it to begin {_moment(start, e.now)}" if start is not None else ""
+    sentence = f"job {e.status.job_id} waits in the queue" + (f" ({reason})" if reason else "")
+    sentence += expected + _interruptions(e)
     again = f"`dual-hpc resume {e.name} launch.KEY=...`"
     return Diagnosis(State.QUEUED, sentence, advice_of_waiting(reason, e.name, e.status.job_id or "", again))
 
@@ -192,11 +133,14 @@ def _user_error(e: Evidence) -> Diagnosis:
 
 
 def _out_of_memory(e: Evidence) -> Diagnosis:
+    used = e.past.usage if e.past is not None else Usage()
+    peak = f"; its largest process used {used.peak_memory / 2**30:.1f} GB" if used.peak_memory else ""
+    limit = f"; the job had {used.memory / 2**30:.1f} GB per node" if used.memory else ""
     advice = (
         "lower data.micro_batch or data.workers, or ask for more launch.cpus_per_rank (memory comes with cores); "
         f"then {e.resume}"
     )
-    return Diagnosis(State.OUT_OF_MEMORY, f"a process ran out of memory {e.at}{_place(e)}", advice)
+    return Diagnosis(State.OUT_OF_MEMORY, f"a process ran out of memory {e.at}{place(e)}{limit}{peak}", advice)
 
 
 def _node_failure(e: Evidence) -> Diagnosis:
@@ -215,19 +159,6 @@ def _preempted(e: Evidence) -> Diagnosis:
     return Diagnosis(State.PREEMPTED, f"a job of higher priority took its nodes {e.at}; not requeued", e.resume)
 
 
-def _failed(e: Evidence) -> Diagnosis:
-    """It hung, or a rank said why it failed, or a job said why it does not continue, or only Slurm says anything."""
-    last = e.history[-1] if e.history else None
-    if e.hung:
-        sentence = f"it hung {e.at}: the watchdog ended {', '.join(e.hung[:4])}; their logs show where each thread was"
-        return Diagnosis(State.FAILED, sentence, e.read_logs, "hang")
-    if e.root_cause is not None:
-        return Diagnosis(State.FAILED, f"failed {e.at}: {e.root_cause.message}{_place(e)}", e.read_logs)
-    if last is not None and last.event == "leave":
-        return Diagnosis(State.FAILED, f"ended {e.at}: {last.cause}{e.quote}", e.resume)
-    return _unexplained(e)
-
-
 def _silent(e: Evidence) -> Diagnosis:
     sentence = f"no job of it is known, and it has written nothing for {e.silent_seconds / 60:.0f} minutes {e.at}"
     return Diagnosis(State.SILENT, f"{sentence}{e.quote}", e.read_logs)
@@ -236,11 +167,6 @@ def _silent(e: Evidence) -> Diagnosis:
 def _lost(e: Evidence) -> Diagnosis:
     how = "cancelled while it waited, or ended long ago without a message"
     return Diagnosis(State.LOST, f"Slurm does not know job {e.status.job_id} (any more) {e.at}: {how}", e.resume)
-
-
-def _unexplained(e: Evidence) -> Diagnosis:
-    slurm = f"Slurm says {e.past.state.lower()} ({e.past.exit_code})" if e.past else "nothing is known of its job"
-    return Diagnosis(e.status.state, f"{e.status.state} {e.at}: {slurm}{e.quote}", e.read_logs)
 
 
 _EXPLAIN: dict[State, Callable[[Evidence], Diagnosis]] = {
@@ -253,7 +179,7 @@ _EXPLAIN: dict[State, Callable[[Evidence], Diagnosis]] = {
     State.FINISHED: _finished,
     State.STOPPED: _stopped,
     State.CANCELLED: _cancelled,
-    State.FAILED: _failed,
+    State.FAILED: why_failed,
     State.USER_ERROR: _user_error,
     State.OUT_OF_MEMORY: _out_of_memory,
     State.OUT_OF_TIME: _out_of_time,
@@ -275,10 +201,3 @@ def _interruptions(e: Evidence) -> str:
     before = [f"{entry.event} after {entry.cause}" for entry in e.history if entry.event in ("requeue", "chain")]
     before += [f"restarted by Slurm after {state.lower()}" for state in (e.past.earlier if e.past else ())]
     return f"; so far: {', '.join(before)}" if before else ""
-
-
-def _place(e: Evidence) -> str:
-    """The rank and its host, else the job's nodes."""
-    if e.root_cause is not None:
-        return f" (rank {e.root_cause.rank} on {e.root_cause.host})"
-    return f" (on {e.past.nodes})" if e.past and e.past.nodes else ""

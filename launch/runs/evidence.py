@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from launch.cluster.slurm import Scheduler, available, with_accounting
 from launch.cluster.state import State
 from launch.records import submissions
 from launch.records.log_markers import JOB_END_MARKER, JOB_START_MARKER
-from launch.runs.diagnosis import Evidence
+from launch.records.srun_output import read_srun_output
+from launch.runs.findings import FULL, Evidence
 from launch.runs.progress import RunProgress
 from launch.runs.state import RunRecords
 from launch.runs.status import newest_failures, run_statuses, seconds_since_update
@@ -25,6 +27,7 @@ def collect_evidence(run: RunDir, scheduler: Scheduler) -> Evidence:
     progress = RunProgress()
     progress.update(run.journal)
     job_id, history = status.job_id, submissions.read(run.path)
+    logs = sorted(run.logs.glob("rank_*.log"))
     asks = job_id is not None and not status.local and available()
     return Evidence(
         name=run.path.name,
@@ -36,16 +39,35 @@ def collect_evidence(run: RunDir, scheduler: Scheduler) -> Evidence:
         silent_seconds=seconds_since_update(run, now),
         past=with_accounting(status.slurm, scheduler.accounts([job_id]).get(job_id)) if job_id and asks else None,
         failures=newest_failures(run, history),
-        hung=[log.stem for log in sorted(run.logs.glob("rank_*.log")) if hung(log)],
+        hung=[log.stem for log in logs if hung(log)],
         last_words=last_line(run.logs / "rank_0000.log") or last_line(run.logs / f"{job_id}_0_log.out"),
+        srun=read_srun_output(tail(run.logs / f"{job_id}_0_log.out", 2000)),
+        full=next((line for log in logs for line in since_start(log) if FULL.search(line)), "")[:200],
+        store=str(run.path.parent),
+        free_bytes=free_bytes(run.path),
+        now=now,
     )
+
+
+def free_bytes(path: Path) -> int | None:
+    """What a user may still write on a file system; None where it does not say."""
+    try:
+        usage = os.statvfs(path)
+    except OSError:
+        return None
+    return usage.f_bavail * usage.f_frsize
 
 
 def hung(log: Path) -> bool:
     """True if the watchdog ended this rank the last time that it ran."""
+    return any(line.startswith(TIMEOUT) for line in since_start(log))
+
+
+def since_start(log: Path) -> list[str]:
+    """The lines of a rank's log since it was started last; of a long one, its end."""
     lines = tail(log, 1 << 18)
     begin = max((number for number, line in enumerate(lines) if line.startswith(JOB_START_MARKER)), default=0)
-    return any(line.startswith(TIMEOUT) for line in lines[begin:])
+    return lines[begin:]
 
 
 def last_line(log: Path) -> str:

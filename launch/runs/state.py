@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dual_hpc.run.directory import Segment
-from launch.cluster.slurm import SlurmJob
+from launch.cluster.job_record import SlurmJob
 from launch.cluster.state import State
 from launch.records import failures, submissions
 from launch.records.failures import Failure

@@ -11,7 +11,8 @@ from pathlib import Path
 from dual_hpc.errors import EnvironmentFault
 from dual_hpc.locks import LocksUnsupported, try_lock
 from dual_hpc.run.directory import RunDir
-from launch.cluster.slurm import Scheduler, SlurmJob, available
+from launch.cluster.job_record import SlurmJob
+from launch.cluster.slurm import Scheduler, available
 from launch.cluster.state import State
 from launch.job.local_job import LOCK
 from launch.records import failures, submissions

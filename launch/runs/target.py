@@ -18,8 +18,9 @@ from dual_hpc.run.names import rank_log
 from launch.cluster.slurm import LOOK_PATIENCE, WATCHER_SECONDS, Scheduler
 from launch.records import submissions
 from launch.runs.control import cancel_runs, stop_runs
-from launch.runs.diagnosis import Diagnosis, diagnose
+from launch.runs.diagnosis import diagnose
 from launch.runs.evidence import collect_evidence
+from launch.runs.findings import Diagnosis
 from launch.runs.status import run_statuses
 from launch.runs.submit import is_finished
 from launch.runs.summary import RunSummary, summarize

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from dual_hpc.errors import UserError
 from launch.cluster.slurm import LOOK_PATIENCE, Scheduler
 from launch.cluster.state import ACTIVE, State, most_important
-from launch.runs.diagnosis import Diagnosis, diagnose
+from launch.runs.diagnosis import diagnose
 from launch.runs.evidence import collect_evidence
+from launch.runs.findings import Diagnosis
 from launch.runs.target import LogSource, RunTarget, StatusReport
 from launch.sweeps.control import cancel_sweep, stop_sweep
 from launch.sweeps.grid import SweepDir

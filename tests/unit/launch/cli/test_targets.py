@@ -28,6 +28,7 @@ from launch.runs import status as run_status
 from launch.runs.target import RunTarget
 from launch.sweeps.grid import SweepDir, folder, grid
 from launch.sweeps.target import SweepTarget
+from tests.unit.launch.fake_slurm import sacct, squeue
 
 REQUEST = load_config("demo", ["launch.profile=dev"]).launch
 
@@ -41,10 +42,11 @@ class FakeSlurm:
 
     def __call__(self, words: Sequence[str]) -> str:
         if words[0] == "squeue":
-            return "".join(f"{job}|{word}|None|n1\n" for job, word in self.words.items())
+            return squeue("".join(f"{job}|{word}|None|n1\n" for job, word in self.words.items()))
         asked = next(word for word in words if word.startswith("--jobs=")).removeprefix("--jobs=").split(",")
         lines = [f"{job}|{self.words[job]}|1:0|n1\n" for job in asked if job in self.words]
-        return "".join(lines + [f"{job}.0|{self.steps[job]}|0:125|n1\n" for job in asked if job in self.steps])
+        steps = [f"{job}.0|{self.steps[job]}|0:125|n1\n" for job in asked if job in self.steps]
+        return sacct("".join(lines + steps))
 
 
 @pytest.fixture
@@ -182,7 +184,8 @@ def test_a_target_is_found_by_name_or_folder_and_a_run_comes_first(store: Path) 
 
 
 def test_every_state_can_be_explained(store: Path) -> None:
-    from launch.runs.diagnosis import Evidence, diagnose
+    from launch.runs.diagnosis import diagnose
+    from launch.runs.findings import Evidence
     from launch.runs.status import RunStatus
 
     for state in State:

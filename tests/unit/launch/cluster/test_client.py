@@ -12,6 +12,7 @@ from launch.cluster import client
 from launch.cluster.client import SlurmSilent, call, clean_environment, is_transient, retry
 from launch.cluster.job_facts import facts
 from launch.cluster.slurm import MARK, Scheduler
+from tests.unit.launch.fake_slurm import sacct
 
 Program = Callable[[str, str], None]
 
@@ -105,8 +106,9 @@ def test_a_command_that_hangs_is_ended(program: Program, monkeypatch: pytest.Mon
 
 def test_foreign_lines_and_bytes_change_no_answer(program: Program) -> None:
     notice = r"printf 'CLUSTER: jz\n\xff\xfe maintenance | on | Monday | all | day\n\n'"
-    program("squeue", f"{notice}; echo '{MARK}|7|RUNNING|None|n1'; {notice}; echo '{MARK}|torn'")
-    program("sacct", f"{notice}; echo '8|FAILED|1:0|n2'; echo '8.batch|FAILED|1:0|n2'; echo 'a|b|c|d'; echo '8|x'")
+    program("squeue", f"{notice}; echo '{MARK}|7|RUNNING|None|n1|N/A'; {notice}; echo '{MARK}|torn'")
+    known = sacct("8|FAILED|1:0|n2\n8.batch|FAILED|1:0|n2\na|b|c|d\n")
+    program("sacct", f"{notice}; echo '{known}'; echo '8|x'")
     jobs = Scheduler().jobs(["7", "8"])
     assert {job: one.state for job, one in jobs.items()} == {"7": "RUNNING", "8": "FAILED"}
     program("scontrol", f"{notice}; echo 'JobId=7 JobState=RUNNING Restarts=0'")

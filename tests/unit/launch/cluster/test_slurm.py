@@ -7,11 +7,13 @@ from collections.abc import Sequence
 import pytest
 
 from dual_hpc.errors import EnvironmentFault
-from launch.cluster.slurm import Scheduler, SlurmJob, parse_accounting, parse_queue
-from tests.unit.launch.fake_slurm import squeue
+from launch.cluster.accounting import parse_accounting
+from launch.cluster.job_record import SlurmJob
+from launch.cluster.slurm import Scheduler, parse_queue
+from tests.unit.launch.fake_slurm import sacct, squeue
 
 QUEUE = squeue("7|PENDING|Resources|\n8|RUNNING|None|n[1-2]\n9_3|COMPLETING|None|n4\n")
-ACCOUNT = (
+ACCOUNT = sacct(
     "5|REQUEUED|0:0|n[1-2]\n5.batch|CANCELLED|0:15|n1\n5.0|CANCELLED by 0|0:15|n[1-2]\n"
     "5|OUT_OF_MEMORY|0:125|n3\n5.batch|OUT_OF_MEMORY|0:125|n3\n5.0|FAILED|1:0|n3\n"
     "6|CANCELLED by 1000|0:0|None assigned\n"
@@ -64,7 +66,7 @@ def test_a_job_that_was_not_asked_for_yet_is_asked_for_at_once() -> None:
 
 def test_a_member_of_an_array_that_left_no_trace_was_cancelled_while_it_waited() -> None:
     def slurm(queue: str, account: str = "") -> Scheduler:
-        return Scheduler(0, lambda words: squeue(queue) if words[0] == "squeue" else account)
+        return Scheduler(0, lambda words: squeue(queue) if words[0] == "squeue" else sacct(account))
 
     in_queue = slurm("9_1|PENDING|JobArrayTaskLimit|\n9_0|RUNNING|None|n1\n").jobs(["9_0", "9_1", "9_2", "8_2", "7"])
     assert {job: found.state for job, found in in_queue.items()} == {

@@ -13,12 +13,13 @@ import pytest
 from dual_hpc.config.schema import LaunchConfig
 from dual_hpc.errors import EnvironmentFault, UserError
 from launch.cli.main import main
-from launch.cluster.slurm import Scheduler, SlurmJob
+from launch.cluster.job_record import SlurmJob
+from launch.cluster.slurm import Scheduler
 from launch.commands import status
 from launch.commands.diagnosis import diagnose_command
 from launch.commands.job_dir import JobDescription, JobDir, TaskEvent, find_job, list_jobs
 from launch.commands.status import command_statuses, task_state
-from tests.unit.launch.fake_slurm import squeue
+from tests.unit.launch.fake_slurm import sacct, squeue
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +38,7 @@ def job(tmp_path: Path) -> JobDir:
 
 
 def answering(queue: str, account: str = "") -> Scheduler:
-    return Scheduler(0, lambda words: squeue(queue) if words[0] == "squeue" else account)
+    return Scheduler(0, lambda words: squeue(queue) if words[0] == "squeue" else sacct(account))
 
 
 def end(task: int, code: int | None) -> TaskEvent:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -9,11 +10,12 @@ from typing import Any
 import pytest
 
 from dual_hpc.run.directory import Segment
-from launch.cluster.slurm import SlurmJob
+from launch.cluster.job_record import SlurmJob, Usage
 from launch.cluster.state import ACTIVE, State
 from launch.records.failures import Failure
 from launch.records.submissions import BY_USER, CTRL_C, QUEUED, Entry
-from launch.runs.diagnosis import Diagnosis, Evidence, diagnose
+from launch.runs.diagnosis import diagnose
+from launch.runs.findings import Diagnosis, Evidence
 from launch.runs.state import RunRecords, run_state
 from launch.runs.status import RunStatus
 
@@ -173,3 +175,17 @@ def test_requeues_and_restarts_so_far_are_named() -> None:
     job = replace(slurm("COMPLETED"), earlier=("REQUEUED",))
     found = explained(asked("requeue", "preempted"), segments=[START, END], job=job)
     assert "so far: requeue after preempted, restarted by Slurm after requeued" in found.sentence
+
+
+def test_a_waiting_job_says_when_slurm_expects_it_to_begin() -> None:
+    now = time.mktime((2026, 11, 26, 12, 0, 0, 0, 0, -1))
+    same = explained(job=SlurmJob("7", "PENDING", "Priority", start="2026-11-26T14:12:00"), now=now)
+    assert same.sentence == "job 7 waits in the queue (Priority); Slurm expects it to begin at 14:12, in 2.2 hours"
+    other = explained(job=SlurmJob("7", "PENDING", "Priority", start="2026-11-28T01:00:00"), now=now)
+    assert "at 2026-11-28 01:00, in 37.0 hours" in other.sentence
+    assert "expects" not in explained(job=SlurmJob("7", "PENDING", "Priority", start="Unknown"), now=now).sentence
+
+
+def test_out_of_memory_says_what_the_job_had_and_what_its_largest_process_used() -> None:
+    job = replace(slurm("OUT_OF_MEMORY"), usage=Usage(seconds=60, memory=4 * 2**30, peak_memory=3.5 * 2**30))
+    assert "the job had 4.0 GB per node; its largest process used 3.5 GB" in explained(job=job).sentence

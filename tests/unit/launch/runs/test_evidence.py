@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from launch.records.log_markers import JOB_END_MARKER, JOB_START_MARKER
-from launch.runs.evidence import hung, last_line
+from launch.runs.evidence import free_bytes, hung, last_line, since_start
 
 HANG = """
 import sys
@@ -38,3 +38,15 @@ def test_the_last_words_are_the_last_line_that_says_something(tmp_path: Path) ->
     assert last_line(log).startswith("w\u00f6rter") and len(last_line(log)) == 200
     log.write_text(f"OSError: full\nsrun: error: n1: task 0: Exited with exit code 1\n{JOB_END_MARKER}: failure\n")
     assert last_line(log) == "OSError: full"
+
+
+def test_a_full_disk_is_found_in_the_log_of_any_rank_of_the_last_start(tmp_path: Path) -> None:
+    from launch.runs.findings import FULL
+
+    log = tmp_path / "rank_0003.log"
+    log.write_text(f"{JOB_START_MARKER} 7\nOSError: [Errno 28] No space left on device\nend\n")
+    assert [line for line in since_start(log) if FULL.search(line)]
+    with open(log, "a") as file:
+        file.write(f"{JOB_START_MARKER} 7\nfine\n")
+    assert since_start(log)[-1] == "fine" and not [line for line in since_start(log) if FULL.search(line)]
+    assert free_bytes(tmp_path) and free_bytes(tmp_path / "gone") is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dual_hpc.run.directory import Segment
-from launch.cluster.slurm import SlurmJob
+from launch.cluster.job_record import SlurmJob
 from launch.cluster.state import SLURM, State
 from launch.commands.job_dir import TaskEvent
 from launch.commands.status import task_state

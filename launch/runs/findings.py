@@ -1,0 +1,106 @@
+"""What is known of a run, and what is concluded from it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from launch.cluster.job_record import SlurmJob
+from launch.cluster.state import State
+from launch.records import failures, submissions
+from launch.records.failures import Failure
+from launch.records.srun_output import SrunOutput
+from launch.runs.status import RunStatus
+
+# The words of the C library, and of the check of the store before training.
+FULL = re.compile(
+    r"no space left on device|disk quota exceeded|less than .* are free on the file system", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of a run.
+
+    Attributes:
+        saved: the newest job wrote a checkpoint when it was asked to stop.
+        step, total: optimiser steps done, and of the whole run (None before training has written it).
+        silent_seconds: since its journal grew last.
+        past: accounting's view of its newest job, with the states before Slurm restarted it.
+        failures: what its ranks wrote when they failed, since they were started last.
+        hung: the ranks that the watchdog ended.
+        last_words: the last line of rank 0's log.
+        srun: what srun says of processes that say nothing.
+        full: the first line, in any rank's log, that says that a disk or quota was full.
+        store, free_bytes: the folder of the runs, and what is free on its file system.
+        now: Unix seconds.
+    """
+
+    name: str
+    status: RunStatus
+    history: Sequence[submissions.Entry] = ()
+    saved: bool = False
+    step: int = 0
+    total: int | None = None
+    silent_seconds: float = 0.0
+    past: SlurmJob | None = None
+    failures: Sequence[Failure] = ()
+    hung: Sequence[str] = ()
+    last_words: str = ""
+    srun: SrunOutput = field(default_factory=SrunOutput)
+    full: str = ""
+    store: str = ""
+    free_bytes: int | None = None
+    now: float = 0.0
+
+    @property
+    def at(self) -> str:
+        """ "at step 12 of 40"."""
+        return f"at step {self.step}" + (f" of {self.total}" if self.total else "")
+
+    @property
+    def resume(self) -> str:
+        return f"`dual-hpc resume {self.name}` continues from the last checkpoint"
+
+    @property
+    def read_logs(self) -> str:
+        return f"read `dual-hpc logs {self.name}`; {self.resume}"
+
+    @property
+    def root_cause(self) -> Failure | None:
+        return failures.root_cause(self.failures)
+
+    @property
+    def quote(self) -> str:
+        """The last line of the log, as the end of a sentence."""
+        return f"; last line of the log: {self.last_words}" if self.last_words else ""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What `dual-hpc why` says.
+
+    Attributes:
+        state: the word that `runs` and `status` show as well.
+        sentence: what happened.
+        advice: what to do; empty when there is nothing to do.
+        cause: finer than the state where more is known: "hang" of a job that runs or failed, "NaN" of a user error.
+    """
+
+    state: State
+    sentence: str
+    advice: str = ""
+    cause: str = ""
+
+    def as_json(self) -> dict[str, str]:
+        """`cause` is the state's word where nothing finer is known."""
+        cause = self.cause or self.state.value
+        return {"state": self.state.value, "cause": cause, "sentence": self.sentence, "advice": self.advice}
+
+
+def place(e: Evidence) -> str:
+    """The rank and its host, else the job's nodes."""
+    if e.root_cause is not None:
+        return f" (rank {e.root_cause.rank} on {e.root_cause.host})"
+    return f" (on {e.past.nodes})" if e.past and e.past.nodes else ""

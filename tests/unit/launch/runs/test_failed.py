@@ -1,0 +1,72 @@
+"""Why a run failed: from the most certain cause to what only Slurm says."""
+
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+import pytest
+
+from launch.cluster.job_record import SlurmJob, Usage
+from launch.cluster.state import State
+from launch.records.failures import Failure
+from launch.records.srun_output import KilledTasks, SrunOutput
+from launch.runs.diagnosis import diagnose
+from launch.runs.findings import Diagnosis, Evidence
+from launch.runs.status import RunStatus
+
+GB = 2**30
+JOB = SlurmJob("7", "FAILED", nodes="n[1-2]", exit_code="1:0")
+
+
+def why(past: SlurmJob = JOB, **more: Any) -> Diagnosis:
+    status = RunStatus(State.FAILED, "7", past, local=False, active=False)
+    return diagnose(Evidence("trial", status, step=12, total=40, past=past, store="/store/runs", **more))
+
+
+def failure(message: str) -> Failure:
+    return Failure(job_id="7", rank=1, host="n2", message=message, exit_code=1, log="/l")
+
+
+def test_a_killed_rank_comes_before_the_peers_that_noticed() -> None:
+    killed = SrunOutput(KilledTasks("n1", "0", signal.SIGKILL))
+    used = SlurmJob("7", "FAILED", usage=Usage(seconds=9, memory=4 * GB, peak_memory=3.9 * GB))
+    found = why(used, srun=killed, failures=[failure("RuntimeError: connection closed by peer")])
+    assert found.cause == "killed" and found.sentence == (
+        "task 0 on n1 was killed by signal 9 (SIGKILL) at step 12 of 40, often because its node had no memory left "
+        "(peak 3.9 of 4.0 GB)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("exits", "said"),
+    [
+        (("0:15", "0:11"), "a task (on n[1-2]) was killed by signal 11 (SIGSEGV)"),
+        (("0:9",), "signal 9 (SIGKILL)"),
+        (("1:0", "0:15"), "Slurm says failed (1:0)"),
+        (("0:999", "x", ""), "Slurm says failed (1:0)"),
+    ],
+)
+def test_accounting_knows_the_signal_where_srun_said_nothing(exits: tuple[str, ...], said: str) -> None:
+    assert said in why(SlurmJob("7", "FAILED", nodes="n[1-2]", exit_code="1:0", step_exits=exits)).sentence
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "OSError: [Errno 28] No space left on device: '/store/runs/trial/checkpoints/12/x.pt'",
+        "OSError: [Errno 122] Disk quota exceeded",
+        "store: less than 1 GB are free on the file system of /store/runs/trial",
+    ],
+)
+def test_a_full_store_is_named_with_what_is_free_now(message: str) -> None:
+    for found in (why(failures=[failure(message)], free_bytes=5 * GB), why(full=message, free_bytes=5 * GB)):
+        assert found.cause == "full" and message in found.sentence and "5.0 GB are free now" in found.sentence
+        assert "doctor" in found.advice and "resume trial" in found.advice
+
+
+def test_a_node_without_the_store_is_named() -> None:
+    found = why(SlurmJob("7", "FAILED", nodes="n3", exit_code="0:53"))
+    assert found.cause == "store" and "/store/runs" in found.sentence and "n3" in found.sentence
+    line = "slurm_script: line 17: module: command not found"
+    assert line in why(srun=SrunOutput(None, line)).sentence
