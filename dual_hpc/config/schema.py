@@ -247,6 +247,20 @@ class LaunchConfig(Section):
     partition: str | None = None
     qos: str | None = None
     constraint: str | None = None
+    memory: str | None = Field(None, description="of one node, as 64G; instead of what comes with its cores")
+    gpu_type: str | None = Field(None, description="of several kinds in one partition, as a100")
+    nodelist: str | None = Field(None, description="run on these nodes, as n1,n[3-5]")
+    exclude: str | None = Field(None, description="never on these nodes")
+    reservation: str | None = None
+    begin: str | None = Field(None, description="not before, as now+2hours or 2026-12-01T20:00:00")
+    after: list[str] = Field(
+        default_factory=list,
+        description="wait until these have ended: names of runs, sweeps or jobs, or job ids in quotes",
+    )
+    mail: str | None = Field(None, description="address that Slurm writes to when a job ends, fails or is requeued")
+    extra: dict[str, bool | int | str] = Field(
+        default_factory=dict, description="further options of sbatch, as {exclusive: true, licenses: matlab}"
+    )
     max_continuations: int = Field(10, ge=0)
 
 

@@ -26,6 +26,7 @@ def run(args: argparse.Namespace) -> int:
     import json
 
     from dual_hpc.errors import UserError
+    from launch.cli.targets import find_jobs_to_wait_for
     from launch.runs.plan import plan_resumption
     from launch.runs.submit import submit
 
@@ -33,6 +34,7 @@ def run(args: argparse.Namespace) -> int:
     if any(segment.reason == "finished" for segment in found.segments()):
         raise UserError(f"{found.path.name} is finished; `dual-hpc evaluate {found.path.name}` scores it")
     plan, profile = plan_resumption(found, args.overrides)
+    find_jobs_to_wait_for(plan.config)
     job = submit(plan, profile, new_code=args.new_code)
     if args.json:
         print(

@@ -21,6 +21,7 @@ examples:
   dual-hpc submit --run trial-2                                    # continue a run in a new job
   dual-hpc submit --profile my-cluster.yaml --tasks 8 -- pack meld $DSDIR/MELD --out $SCRATCH/shards/meld
   dual-hpc submit --profile jean-zay-v100 launch.account=abc@v100 launch.hours=1 -- evaluate trial-2
+  dual-hpc submit --preset iemocap4 --profile my-cluster.yaml 'launch.after=[pack-1]' launch.memory=64G
 
 After -- write pack, extract, evaluate or sweep --evaluate; status, logs, why and cancel take the name of such a job,
 which is printed. The request is checked against the profile (slurm/profiles/*.yaml) before anything is submitted.
@@ -42,6 +43,7 @@ def run(args: argparse.Namespace) -> int:
     import json
 
     from dual_hpc.errors import UserError
+    from launch.cli.targets import find_jobs_to_wait_for
     from launch.cluster.code_archive import refuse_changes
     from launch.cluster.profiles import load_profile
     from launch.runs.follow import follow
@@ -55,6 +57,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError("--tasks is for a command after --; training takes launch.nodes and launch.ranks_per_node")
     plan = planned_run(args, *([f"launch.profile={args.profile}"] if args.profile else []))
     profile = load_profile(plan.config.launch.profile)
+    find_jobs_to_wait_for(plan.config)
     if args.dry_run:
         return dry_run(plan, profile)
     job = submit(plan, profile, new_code=args.new_code)
@@ -80,6 +83,7 @@ def submit_verb(args: argparse.Namespace) -> int:
     from dual_hpc.plugins import load_plugins
     from launch.cli.command_job import run_in_job
     from launch.cli.main import build_parser
+    from launch.cli.targets import find_jobs_to_wait_for
     from launch.cluster.profiles import load_profile
     from launch.commands.submit import check_command, check_work, plugins_of, submit_command
     from launch.runs.submit import check_machine
@@ -93,6 +97,7 @@ def submit_verb(args: argparse.Namespace) -> int:
         raise UserError(f"{refused[0]}: before -- write only launch.* and store=; settings of a verb come after it")
     config = load_config(None, [*args.overrides, *([f"launch.profile={args.profile}"] if args.profile else [])])
     profile = load_profile(config.launch.profile)
+    find_jobs_to_wait_for(config)
     check_command(args.command, args.tasks, config, profile)
     verb = args.command[0]
     parser = build_parser(verb, importlib.import_module(f"launch.cli.{verb}"))

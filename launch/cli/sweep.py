@@ -99,6 +99,7 @@ def existing(args: argparse.Namespace) -> int:
 
 def submit_new(args: argparse.Namespace) -> int:
     """Plan every member, check all of them, then submit."""
+    from launch.cli.targets import find_jobs_to_wait_for
     from launch.cluster.profiles import load_profile
     from launch.sweeps.plan import plan_sweep
     from launch.sweeps.report import PARENT_TAG, delete_parent_run, parent_run
@@ -107,6 +108,8 @@ def submit_new(args: argparse.Namespace) -> int:
     overrides = [*args.overrides, *([f"launch.profile={args.profile}"] if args.profile else [])]
     sweep, plans = plan_sweep(args.config or args.preset, overrides, args.shards, args.grid, args.member)
     config = plans[0].config
+    for plan in plans:
+        find_jobs_to_wait_for(plan.config)
     profile = load_profile(config.launch.profile)
     if args.dry_run:
         return dry_run(sweep, plans, profile, args)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from dual_hpc.config.schema import RunConfig
     from launch.runs.target import Target
 
 
@@ -42,6 +44,24 @@ def find_target(name: str, store: Path | None = None) -> Target:
                 "(DUAL_STORE names another store)"
             ) from None
         raise
+
+
+def find_jobs_to_wait_for(config: RunConfig) -> None:
+    """Replace what `launch.after` names (runs, sweeps, commands' jobs, job ids) by the ids of their newest jobs.
+
+    Raises:
+        UserError: there is nothing of this name, or it was never submitted to Slurm.
+    """
+    from dual_hpc.errors import UserError
+
+    found: list[str] = []
+    for name in config.launch.after:
+        is_id = re.fullmatch(r"\d+(_\d+)?", name)
+        jobs = [name] if is_id else find_target(name, Path(config.store)).jobs()
+        if not jobs:
+            raise UserError(f"launch.after={name}: it was never submitted")
+        found += jobs
+    config.launch.after = found
 
 
 def add_target(parser: argparse.ArgumentParser, kinds: str = "a run, a sweep, or a job of `submit -- VERB`") -> None:

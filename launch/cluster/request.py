@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 from dual_hpc.config.schema import LaunchConfig, RunConfig
 from dual_hpc.errors import UserError
 from launch.cluster.profiles import Limits, Profile
+from launch.cluster.wishes import check_wishes
 
 
 def resolve_choice(requested: str | None, offered: dict[str, Limits], setting: str, cluster: str) -> str | None:
@@ -33,8 +32,11 @@ def check(request: LaunchConfig, profile: Profile) -> None:
     if profile.executor == "local":
         if request.nodes > 1:
             raise UserError(f"launch.nodes={request.nodes}: {profile.name} is one machine; set launch.nodes=1")
+        for setting in ("after", "begin"):
+            if getattr(request, setting):
+                raise UserError(f"launch.{setting}: {profile.name} has no queue; choose another launch.profile")
         return
-    _check_syntax(request)
+    check_wishes(request, profile)
     _check_size(request, profile)
     _check_limits(request, profile)
     _check_account(request, profile)
@@ -84,17 +86,6 @@ def cost_estimate(request: LaunchConfig, profile: Profile, jobs: int = 1) -> str
         return f"at most {cores * request.hours * jobs:g} core-hours, no GPU"
     gpus = request.nodes * request.ranks_per_node * jobs
     return f"at most {gpus * request.hours:g} GPU-hours, and as much for each continuation"
-
-
-def _check_syntax(request: LaunchConfig) -> None:
-    for setting, value, allowed in (
-        ("launch.account", request.account, r"[\w.@-]+"),
-        ("launch.partition", request.partition, r"[\w.,-]+"),
-        ("launch.qos", request.qos, r"[\w.-]+"),
-        ("launch.constraint", request.constraint, r"[\w.@&|()\[\]*,-]+"),
-    ):
-        if value is not None and not re.fullmatch(allowed, value, re.ASCII):
-            raise UserError(f"{setting}={value!r} is not a valid Slurm value")
 
 
 def _check_size(request: LaunchConfig, profile: Profile) -> None:

@@ -14,6 +14,7 @@ from dual_hpc.config.schema import LaunchConfig
 from dual_hpc.run.names import CODE_ARCHIVE
 from launch.cluster.profiles import Profile
 from launch.cluster.request import cpus_per_rank, resolve_choice
+from launch.cluster.wishes import wished_options
 
 PICKLE_SECONDS = 300  # that a job waits for the file with what it is to call
 
@@ -23,7 +24,7 @@ def sbatch_parameters(
     request: LaunchConfig,
     run: Path,
     python: str,
-    after: str | None = None,
+    after: Sequence[str] = (),
     avoid: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Arguments of submitit's SlurmExecutor for a checked request.
@@ -32,11 +33,16 @@ def sbatch_parameters(
     it from sbatch since Slurm 22.05; `--kill-on-bad-exit` ends the job when one rank dies.
 
     Args:
-        after: the job after whose end, however it ends, this one starts.
+        after: the jobs after whose end, however they end, this one starts; instead of those that the request names.
         avoid: nodes to exclude.
     """
     cpus = cpus_per_rank(request, profile)
-    options: dict[str, Any] = {key: value for key, value in profile.extra.items() if value is not False}
+    wishes = wished_options(request, profile, avoid)
+    parameter = {"gpus-per-node": "gpus_per_node", "mem-per-cpu": "mem_per_cpu", "mem": "mem", "exclude": "exclude"}
+    offered = {key: value for key, value in profile.extra.items() if not (request.memory and key.startswith("mem"))}
+    wished = {key: value for key, value in wishes.items() if key not in parameter and value is not None}
+    further = offered | request.extra | wished
+    options: dict[str, Any] = {key: value for key, value in further.items() if value is not False}
     if profile.hint:
         options["hint"] = profile.hint
     options["requeue" if profile.requeue else "no-requeue"] = True
@@ -46,14 +52,12 @@ def sbatch_parameters(
         "nodes": request.nodes,
         "ntasks_per_node": request.ranks_per_node,
         "cpus_per_task": cpus,
-        "gpus_per_node": request.ranks_per_node if profile.has_gpus else None,
-        "mem_per_cpu": f"{profile.memory_per_cpu_mb}MB" if profile.memory_per_cpu_mb else None,
+        **{submitits: wishes[ours] for ours, submitits in parameter.items()},
         "partition": resolve_choice(request.partition, profile.partitions, "launch.partition", profile.name),
         "qos": resolve_choice(request.qos, profile.qos, "launch.qos", profile.name),
         "constraint": request.constraint or profile.constraint,
         "account": request.account,
-        "dependency": f"afterany:{after}" if after else None,
-        "exclude": ",".join(avoid) or None,
+        "dependency": f"afterany:{':'.join(after or request.after)}" if after or request.after else None,
         "signal_delay_s": profile.signal_seconds,
         "stderr_to_stdout": True,
         "wckey": None,

@@ -56,6 +56,9 @@ class CommandTarget:
 
         return LogSource(lambda: self.job.log(rank), active)
 
+    def jobs(self) -> list[str]:
+        return self.job.description().job_ids
+
     def stop(self) -> list[str]:
         verb = self.job.description().words[0]
         raise UserError(

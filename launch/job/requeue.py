@@ -141,7 +141,7 @@ def requeue_or_chain(
             event=decision.action, job_id=job_id, cause=decision.cause, step=step, bad_nodes=avoid
         )
         if decision.action == "chain":
-            submit_slurm(rank_function, run, request, profile, entry, job_id, patience)
+            submit_slurm(rank_function, run, request, profile, entry, [job_id], patience)
         else:
             submissions.record(run, entry)
         if decision.action == "requeue":

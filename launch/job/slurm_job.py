@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +26,14 @@ def submit_slurm(
     request: LaunchConfig,
     profile: Profile,
     entry: submissions.Entry,
-    after: str | None = None,
+    after: Sequence[str] = (),
     patience: float = PATIENCE,
 ) -> Job[Any]:
     """Submit a job of which each rank calls `rank_function` with the run directory.
 
     Args:
         entry: recorded in the run's submissions once the job has an id; its bad nodes are excluded.
-        after: the job whose end it waits for.
+        after: the jobs whose end it waits for.
         patience: seconds to wait for a Slurm that does not answer.
 
     Raises:

@@ -105,8 +105,9 @@ def plan_resumption(run: RunDir, overrides: Sequence[str]) -> tuple[PlannedRun, 
     if asked is None:
         raise UserError(f"{run.path.name} was never submitted; use `dual-hpc submit --run {run.path.name}`")
     request, profile = asked
-    wanted = {f"launch.{key}": value for key, value in request.model_dump(mode="json").items()}
-    former = [f"{key}={json.dumps(value)}" for key, value in wanted.items()]
+    # What the former job waited for is over.
+    wanted = request.model_dump(mode="json", exclude={"after", "begin"})
+    former = [f"launch.{key}={json.dumps(value)}" for key, value in wanted.items()]
     config = load_config(run.config_file, [*former, *overrides])
     # A profile that is named again is read again: its file may have changed.
     if any(override.partition("=")[0].strip() == "launch.profile" for override in overrides):

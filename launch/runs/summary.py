@@ -1,13 +1,18 @@
-"""One run in one row."""
+"""One run in one row, and what its jobs have used."""
 
 from __future__ import annotations
 
+import functools
+import operator
 from dataclasses import dataclass
 
 from dual_hpc.run.directory import RunDir
+from launch.cluster.job_record import Usage
+from launch.cluster.slurm import Scheduler, available
 from launch.cluster.state import State
+from launch.records import submissions
 from launch.runs.progress import RunProgress
-from launch.runs.status import RunStatus, seconds_since_update
+from launch.runs.status import RunStatus, is_local, seconds_since_update
 
 
 @dataclass(frozen=True)
@@ -55,3 +60,12 @@ def summarize(run: RunDir, status: RunStatus, now: float) -> RunSummary:
         slurm_reason=slurm.reason if slurm else None,
         nodes=slurm.nodes if slurm else None,
     )
+
+
+def used_by(run: RunDir, scheduler: Scheduler) -> Usage:
+    """What all jobs of a run have used, as accounting knows it."""
+    history = submissions.read(run.path)
+    if is_local(history) or not available():
+        return Usage()
+    jobs = scheduler.accounts(submissions.jobs(history)).values()
+    return functools.reduce(operator.add, (job.usage for job in jobs), Usage())

@@ -23,7 +23,7 @@ from launch.runs.evidence import collect_evidence
 from launch.runs.findings import Diagnosis
 from launch.runs.status import run_statuses
 from launch.runs.submit import is_finished
-from launch.runs.summary import RunSummary, summarize
+from launch.runs.summary import RunSummary, summarize, used_by
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,9 @@ class Target(Protocol):
             UserError: there is no such rank or task, or a sweep has several members.
         """
 
+    def jobs(self) -> list[str]:
+        """The ids of its newest jobs."""
+
     def stop(self) -> list[str]:
         """Save a checkpoint and stop; one line for each job.
 
@@ -105,7 +108,8 @@ class RunTarget:
 
     def status(self) -> StatusReport:
         now = time.time()
-        status = run_statuses([self.run], Scheduler(patience=LOOK_PATIENCE), now, tolerant=True)[0]
+        scheduler = Scheduler(patience=LOOK_PATIENCE)
+        status = run_statuses([self.run], scheduler, now, tolerant=True)[0]
         row = summarize(self.run, status, now)
         slurm = " ".join(filter(None, (row.slurm_state, row.slurm_reason and f"({row.slurm_reason})", row.nodes)))
         scores = {"loss": row.loss, "UA {A,V}": row.ua_av, "UA {A,V,T}": row.ua_avt}
@@ -116,6 +120,7 @@ class RunTarget:
             "last": "  ".join(f"{name} {value:.3f}" for name, value in scores.items() if value is not None),
             "job": f"{row.job_id or 'none'}  {slurm}".rstrip(),
             "segments": str(row.segments),
+            "used": str(used_by(self.run, scheduler)),
         }
         return StatusReport({"kind": "run", **dataclasses.asdict(row)}, lines)
 
@@ -139,6 +144,10 @@ class RunTarget:
             return slurm if slurm.exists() and not own.exists() else own
 
         return LogSource(path, active)
+
+    def jobs(self) -> list[str]:
+        newest = submissions.last_job(submissions.read(self.run.path))
+        return [newest] if newest is not None else []
 
     def stop(self) -> list[str]:
         return stop_runs([(self.run, run_statuses([self.run], Scheduler(), time.time(), tolerant=True)[0])])

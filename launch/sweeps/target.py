@@ -67,6 +67,10 @@ class SweepTarget:
             )
         return RunTarget(runs[0]).log(rank)
 
+    def jobs(self) -> list[str]:
+        there = [run for run in self.sweep.runs() if run.identity_file.exists()]
+        return [job for run in there for job in RunTarget(run).jobs()]
+
     def stop(self) -> list[str]:
         return stop_sweep(self.sweep)
 

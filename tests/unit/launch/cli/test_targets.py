@@ -14,7 +14,7 @@ from dual_hpc.errors import UserError
 from dual_hpc.run.directory import RunDir, Segment
 from launch.cli import store_listing
 from launch.cli.main import main
-from launch.cli.targets import find_target
+from launch.cli.targets import find_jobs_to_wait_for, find_target
 from launch.cluster.profiles import load_profile
 from launch.cluster.slurm import Scheduler
 from launch.cluster.state import State
@@ -25,6 +25,7 @@ from launch.commands.target import CommandTarget
 from launch.records import submissions
 from launch.runs import evidence
 from launch.runs import status as run_status
+from launch.runs.plan import plan_resumption
 from launch.runs.target import RunTarget
 from launch.sweeps.grid import SweepDir, folder, grid
 from launch.sweeps.target import SweepTarget
@@ -39,6 +40,7 @@ class FakeSlurm:
     def __init__(self) -> None:
         self.words: dict[str, str] = {}
         self.steps: dict[str, str] = {}
+        self.rows = ""  # of accounting, as they are
 
     def __call__(self, words: Sequence[str]) -> str:
         if words[0] == "squeue":
@@ -46,7 +48,7 @@ class FakeSlurm:
         asked = next(word for word in words if word.startswith("--jobs=")).removeprefix("--jobs=").split(",")
         lines = [f"{job}|{self.words[job]}|1:0|n1\n" for job in asked if job in self.words]
         steps = [f"{job}.0|{self.steps[job]}|0:125|n1\n" for job in asked if job in self.steps]
-        return sacct("".join(lines + steps))
+        return sacct(self.rows or "".join(lines + steps))
 
 
 @pytest.fixture
@@ -191,3 +193,31 @@ def test_every_state_can_be_explained(store: Path) -> None:
     for state in State:
         found = diagnose(Evidence("trial", RunStatus(state, "7", None, local=False, active=False)))
         assert found.state is state and found.sentence
+
+
+def test_a_job_waits_for_the_newest_jobs_of_what_it_names(store: Path) -> None:
+    config = load_config("demo", [f"store={store}", 'launch.after=[trial, cv, pack-1, "12_3", "5"]'])
+    submissions.record(store / "runs" / "trial", submissions.Entry(event="chain", job_id="17"))
+    find_jobs_to_wait_for(config)
+    assert config.launch.after == ["17", "8_0", "8_1", "9_0", "9_1", "12_3", "5"]
+    with pytest.raises(UserError, match="no run, sweep or job 'gone'"):
+        find_jobs_to_wait_for(load_config("demo", [f"store={store}", "launch.after=[gone]"]))
+
+
+def test_a_run_that_continues_does_not_wait_for_what_its_first_job_waited_for(store: Path) -> None:
+    run = RunDir.open(store / "runs" / "trial")
+    asked = REQUEST.model_copy(update={"after": ["3"], "begin": "now+2hours", "mail": "me@lab.org"})
+    entry = submissions.Entry(event="submit", job_id="7", request=asked, profile=load_profile("dev"))
+    submissions.record(run.path, entry)
+    plan, _ = plan_resumption(run, [])
+    assert plan.config.launch == asked.model_copy(update={"after": [], "begin": None})
+
+
+def test_status_says_what_the_jobs_of_a_run_have_used(
+    store: Path, slurm: FakeSlurm, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("launch.runs.summary.available", lambda: True)
+    row = "7|COMPLETED|0:0|n1|7200|cpu=4,mem=8G,node=1||2026-11-26T10:00:00|2026-11-26T10:30:00|1"
+    slurm.rows = row
+    assert main(["status", "trial"]) == 0
+    assert "used      8.00 core-hours, 0.50 h in the queue" in capfd.readouterr().out

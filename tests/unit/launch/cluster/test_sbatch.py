@@ -14,7 +14,7 @@ import pytest
 from dual_hpc.config.schema import LaunchConfig
 from launch.cluster.profiles import load_profile, profile_names
 from launch.cluster.request import check
-from launch.cluster.sbatch import sbatch_text
+from launch.cluster.sbatch import sbatch_parameters, sbatch_text
 
 GOLDEN = Path(__file__).resolve().parents[3] / "golden" / "sbatch"
 REQUESTS = {
@@ -65,3 +65,26 @@ def test_no_job_carries_a_wckey_and_every_srun_knows_its_cores(name: str) -> Non
     command = next(line for line in lines if line.startswith("srun"))
     cores = next(line.split("=")[1] for line in lines if "--cpus-per-task" in line)
     assert f"--cpus-per-task={cores}" in command and "--kill-on-bad-exit=1" in command
+
+
+def test_what_a_request_wishes_reaches_sbatch_and_the_profile_gives_way() -> None:
+    asked: dict[str, Any] = {
+        "memory": "64G",
+        "gpu_type": "h100",
+        "nodelist": "n[1-4]",
+        "exclude": "n2",
+        "reservation": "course",
+    }
+    asked |= {"begin": "now+2hours", "mail": "me@lab.org", "extra": {"exclusive": True, "comment": "paper"}}
+    request = LaunchConfig(account="abc@h100", ranks_per_node=4, after=["7", "8_1"], **asked)
+    profile = load_profile("jean-zay-h100").model_copy(
+        update={"memory_per_cpu_mb": 4000, "extra": {"comment": "x", "mem-per-cpu": "4G"}}
+    )
+    check(request, profile)
+    lines = set(sbatch_text(profile, request, Path("/store/runs/trial"), "python").splitlines())
+    wanted = ["mem=64G", "gpus-per-node=h100:4", "nodelist='n[1-4]'", "exclude=n2", "reservation=course", "exclusive"]
+    wanted += ["begin=now+2hours", "mail-user=me@lab.org", "comment=paper", "dependency=afterany:7:8_1"]
+    assert {f"#SBATCH --{option}" for option in wanted} <= lines
+    assert not [line for line in lines if "mem-per-cpu" in line or "comment=x" in line]
+    later = sbatch_parameters(profile, request, Path("/r"), "python", ["9"], ["n3", "n4"])
+    assert later["dependency"] == "afterany:9" and later["exclude"] == "n2,n3,n4"

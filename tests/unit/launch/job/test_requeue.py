@@ -179,7 +179,7 @@ def test_nodes_that_were_named_are_avoided_by_the_next_job_also_those_of_earlier
     run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Controller(monkeypatch, RUNNING)
-    chained: list[tuple[str | None, list[str]]] = []
+    chained: list[tuple[list[str], list[str]]] = []
 
     def submit(
         work: RankFunction,
@@ -187,7 +187,7 @@ def test_nodes_that_were_named_are_avoided_by_the_next_job_also_those_of_earlier
         request: LaunchConfig,
         profile: Profile,
         entry: Entry,
-        after: str,
+        after: list[str],
         patience: float,
     ) -> None:
         chained.append((after, entry.bad_nodes))
@@ -198,7 +198,7 @@ def test_nodes_that_were_named_are_avoided_by_the_next_job_also_those_of_earlier
     assert requeue_or_chain(run, "7", 0, work, failed=True) == Decision("chain", "bad node")
     failed(run, "node n1: /dev/shm has only 0 MB free", restart_count=1, bad_nodes=["n1"])
     requeue_or_chain(run, "7", 1, work, failed=True)
-    assert chained == [("7", ["n3"]), ("7", ["n1", "n3"])]
+    assert chained == [(["7"], ["n3"]), (["7"], ["n1", "n3"])]
 
 
 def test_a_requeue_that_slurm_accepted_without_saying_so_counts(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,96 @@
+"""What one request may ask of sbatch besides its size and time: which nodes, memory, reservation, when, mail. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from dual_hpc.config.schema import LaunchConfig
+from dual_hpc.errors import UserError
+from launch.cluster.profiles import RESERVED_OPTIONS, Profile
+
+_FORMS = {
+    "account": r"[\w.@-]+",
+    "partition": r"[\w.,-]+",
+    "qos": r"[\w.-]+",
+    "constraint": r"[\w.@&|()\[\]*,-]+",
+    "nodelist": r"[\w.,\[\]-]+",
+    "exclude": r"[\w.,\[\]-]+",
+    "memory": r"[1-9]\d*[KMGT]?",
+    "reservation": r"[\w.,+-]+",
+    "begin": r"[\w:.+-]+",
+    "mail": r"[\w.+-]+@[\w.-]+",
+    "gpu_type": r"[\w.-]+",
+}
+_EXAMPLES = {
+    "nodelist": "n1,n[3-5]",
+    "exclude": "n1,n[3-5]",
+    "memory": "64G, of one node",
+    "begin": "now+2hours or 2026-12-01T20:00:00",
+    "mail": "me@lab.org",
+    "gpu_type": "a100",
+}
+
+
+def check_wishes(request: LaunchConfig, profile: Profile) -> None:
+    """Refuse what sbatch would not understand, and what another setting decides.
+
+    Raises:
+        UserError: the first error, naming the setting.
+    """
+    for name, form in _FORMS.items():
+        value = getattr(request, name)
+        if value is not None and not re.fullmatch(form, value, re.ASCII):
+            hint = f"; write it as {_EXAMPLES[name]}" if name in _EXAMPLES else ""
+            raise UserError(f"launch.{name}={value!r} is not a valid Slurm value{hint}")
+    if request.gpu_type and not profile.has_gpus:
+        raise UserError(f"launch.gpu_type={request.gpu_type}: {profile.name} has no GPUs; leave it out")
+    for option, value in request.extra.items():
+        if not re.fullmatch(r"[a-z][a-z-]*", option, re.ASCII):
+            raise UserError(f"launch.extra: {option!r} is not a long option of sbatch, as in extra={{exclusive: true}}")
+        if option in RESERVED_OPTIONS or option in _OWN_SETTING:
+            own = _OWN_SETTING.get(option)
+            raise UserError(f"launch.extra: {option} is set by {f'launch.{own}' if own else 'launch.* or the profile'}")
+        if isinstance(value, str) and not value.isprintable():
+            raise UserError(f"launch.extra: {option} holds characters that sbatch would not take")
+
+
+_OWN_SETTING = {
+    "account": "account",
+    "begin": "begin",
+    "constraint": "constraint",
+    "dependency": "after",
+    "exclude": "exclude",
+    "gpus-per-node": "gpu_type",
+    "mail-type": "mail",
+    "mail-user": "mail",
+    "mem": "memory",
+    "nodelist": "nodelist",
+    "nodes": "nodes",
+    "partition": "partition",
+    "qos": "qos",
+    "reservation": "reservation",
+    "time": "hours",
+}
+
+
+def wished_options(request: LaunchConfig, profile: Profile, avoid: Sequence[str] = ()) -> dict[str, object]:
+    """Options of sbatch, by their long names; None: not given.
+
+    Args:
+        avoid: nodes that failed an earlier job of the run.
+    """
+    gpus = request.ranks_per_node if profile.has_gpus else None
+    excluded = [*([request.exclude] if request.exclude else []), *avoid]
+    per_cpu = f"{profile.memory_per_cpu_mb}MB" if profile.memory_per_cpu_mb and not request.memory else None
+    return {
+        "gpus-per-node": f"{request.gpu_type}:{gpus}" if gpus and request.gpu_type else gpus,
+        "mem": request.memory,
+        "mem-per-cpu": per_cpu,
+        "exclude": ",".join(excluded) or None,
+        "nodelist": request.nodelist,
+        "reservation": request.reservation,
+        "begin": request.begin,
+        "mail-user": request.mail,
+        "mail-type": "END,FAIL,REQUEUE,TIME_LIMIT" if request.mail else None,
+    }
