@@ -1,21 +1,28 @@
 """The two kinds of failure a user meets, and the exit code of each.
 
 A `UserError` is the user's to fix and says which setting, file or argument to change. An `EnvironmentFault` is the
-machine's: a full disk, a lost node, a store that cannot be written. Both are one line; the trace goes to the log.
+machine's: a full disk, a lost node, a store that cannot be written. Both are one line, printable whatever they
+quote, and without advice of libraries to turn a protection off; the trace goes to the log.
 """
 
 from __future__ import annotations
 
+from dual_hpc.printable import printable
+from dual_hpc.unsafe_advice import without_unsafe_advice
+
 
 def one_line(text: object, limit: int | None = None) -> str:
-    """An error, or another text, with every run of white space as one blank; at most `limit` characters of it."""
-    return " ".join(str(text).split())[:limit]
+    """An error, or what another program says, as one printable line; at most `limit` characters of it."""
+    return printable(without_unsafe_advice(str(text)), limit)
 
 
 class DualError(Exception):
     """Base of the errors that are shown as one line instead of a traceback."""
 
     exit_code = 1
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*(one_line(one) if isinstance(one, str) else one for one in arguments))
 
 
 class UserError(DualError, ValueError):

@@ -87,7 +87,9 @@ def file_lock(path: Path, seconds: float = math.inf, *, required: bool = True) -
     with contextlib.ExitStack() as stack:
         try:
             is_folder = path.is_dir()
-            descriptor = os.open(path, os.O_RDONLY if is_folder else os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            descriptor = os.open(
+                path, os.O_RDONLY if is_folder else os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o644
+            )
             stack.callback(os.close, descriptor)
             _wait(descriptor, path, seconds)
             if not is_folder:

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from dual_hpc.errors import UserError, one_line
 from dual_hpc.registry import during_plugin
+from dual_hpc.regular_file import read_bytes
 from dual_hpc.source_files import check_is_inside, is_leftover, is_secret
 
 OWN = ("dual_hpc", "launch", "shards", "slurm")  # packages of the project, which a code archive holds as well
@@ -96,7 +97,7 @@ def plugin_hashes(names: Iterable[str]) -> dict[str, str]:
     for name in names:
         digest = hashlib.sha256()
         for place, path in plugin_sources(name).items():
-            content = path.read_bytes()
+            content = read_bytes(path)
             digest.update(f"{place}\0{len(content)}\0".encode() + content)
         hashes[name] = digest.hexdigest()
     return hashes
@@ -205,7 +206,7 @@ def _is_installed(path: Path) -> bool:
 def _imports(place: str, path: Path) -> Iterator[str]:
     """Dotted names that a file imports, anywhere in it; of `from a import b` both `a` and `a.b`."""
     try:
-        tree = ast.parse(path.read_bytes())
+        tree = ast.parse(read_bytes(path))
     except (SyntaxError, ValueError):
         return  # importing it says what is wrong
     package = place.split("/")[:-1]

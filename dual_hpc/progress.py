@@ -7,6 +7,8 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from dual_hpc.printable import printable, printable_lines, unwrapped
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
@@ -38,7 +40,7 @@ class ProgressDisplay:
 
             times = (TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[text]}", markup=False))
             columns = (TextColumn(self.what, markup=False), BarColumn(), MofNCompleteColumn(), *times)
-            self._bar = Bar(*columns, console=Console(stderr=True))
+            self._bar = Bar(*columns, console=Console(file=unwrapped(sys.stderr)))
             self._bar.start()
             self._task = self._bar.add_task(self.what, total=self.total, completed=self.done, text="")
         return self
@@ -58,7 +60,7 @@ class ProgressDisplay:
         """`done` of `total` are done; `text` says more."""
         self.done, self.total = done, total
         if self._bar is not None:
-            self._bar.update(self._task, completed=done, total=total, text=text)
+            self._bar.update(self._task, completed=done, total=total, text=printable(text))
         elif self._with_lines and time.monotonic() - self._last_line > LINE_SECONDS:
             self._last_line = time.monotonic()
             rate = (done - self._first) / (self._last_line - self._start)
@@ -67,6 +69,6 @@ class ProgressDisplay:
     def say(self, line: str) -> None:
         """Print a line, above the bar where there is one."""
         if self._bar is not None:
-            self._bar.console.print(line, markup=False, highlight=False)
+            self._bar.console.print(printable_lines(line), markup=False, highlight=False)
         else:
             print(line, file=sys.stderr, flush=True)

@@ -8,7 +8,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from dual_hpc.errors import UserError
 from dual_hpc.run import names
+from launch.cli.exit_code import exit_code
 from launch.job.on_failure import continue_failed_job, slurm_job_id
 from launch.records import submissions
 from launch.sweeps.grid import SweepDir
@@ -22,5 +24,12 @@ def run_of(folder: Path, job: str) -> Path:
     return next(run.path for run in sweep.runs() if job in submissions.jobs(submissions.read(run.path)))
 
 
+def follow_up(words: list[str]) -> None:
+    """Continue a failed job, or record why not."""
+    if not words or len(words) > 2 or not all(code.isdecimal() for code in words[1:]):
+        raise UserError("python -m launch.aftermath takes the folder of a run or sweep, and an exit code")
+    continue_failed_job(run_of(Path(words[0]), slurm_job_id()), int(words[1]) if len(words) > 1 else 1)
+
+
 if __name__ == "__main__":
-    continue_failed_job(run_of(Path(sys.argv[1]), slurm_job_id()), int(sys.argv[2]) if len(sys.argv) > 2 else 1)
+    sys.exit(exit_code(lambda: follow_up(sys.argv[1:]), sys.argv[1:]))

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from dual_hpc.data.decoding.container import UnreadableMedia, probe
-from dual_hpc.errors import DualError, UserError
+from dual_hpc.errors import UserError
+from dual_hpc.printable import json_line
+from launch.cli.exit_code import exit_code
 from launch.cli.main import main as dual_hpc
 
 RUN = "demo"
@@ -28,6 +30,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--profile", default="local", help="where to train (default %(default)s)")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="as for `dual-hpc train`")
     args = parser.parse_args(argv)
+    return exit_code(lambda: _demo(args), sys.argv[1:] if argv is None else argv)
+
+
+def _demo(args: argparse.Namespace) -> int:
     start = time.monotonic()
     out: Path = args.out.absolute()
     store = out / "store"
@@ -45,11 +51,8 @@ def main(argv: list[str] | None = None) -> int:
         _step("predict", "--model", run / "export" / "best", "--input", clip, "--output", answers)
     except _Failed as failed:
         return failed.code
-    except DualError as error:
-        print(f"dual-hpc: error: {error}", file=sys.stderr)
-        return error.exit_code
     answer = json.loads(answers.read_text(encoding="utf-8"))
-    print(json.dumps(answer, ensure_ascii=False), flush=True)
+    print(json_line(answer), flush=True)
     seconds = time.monotonic() - start
     summary = summarise(json.loads((run / "reports" / "test_best.json").read_text()), run, seconds, answer)
     (out / "summary.json").write_text(json.dumps(summary, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")

@@ -5,7 +5,17 @@
 
 import sys
 
+from dual_hpc.errors import UserError
+from launch.cli.exit_code import exit_code
 from launch.job.local_job import main
 
+
+def control(words: list[str]) -> int | None:
+    """Control the job of one run; returns the exit code."""
+    if len(words) != 1:
+        raise UserError("python -m launch.local takes one argument, the folder of a run")
+    return main(words[0])
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(exit_code(lambda: control(sys.argv[1:]), sys.argv[1:]))

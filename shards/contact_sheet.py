@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from dual_hpc.atomic import write_atomically
 from dual_hpc.data.format.index import ShardIndex
 from dual_hpc.data.format.sample import VIDEO, Utterance
+from dual_hpc.regular_file import open_regular
 
 _TILE, _COLUMNS, _ROWS, _CAPTION = 128, 8, 5, 24  # pixels, tiles, tiles, pixels
 _GAP = 2  # pixels around a picture
@@ -59,7 +60,7 @@ def middle_frame(mp4: bytes) -> NDArray[np.uint8]:
 
 
 def _read(path: Path, offset: int, size: int) -> bytes:
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         file.seek(offset)
         return file.read(size)
 

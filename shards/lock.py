@@ -17,6 +17,7 @@ from types import TracebackType
 
 from dual_hpc.errors import UserError
 from dual_hpc.locks import LockOwner, read_owner, try_lock, write_owner
+from dual_hpc.regular_file import regular_descriptor
 
 _BEAT = 15.0  # seconds between touches
 _PATIENCE = 75.0  # seconds for which a lock of another host is watched: some beats, and a file system's cache
@@ -81,7 +82,7 @@ def first_held_lock(paths: Iterable[Path]) -> Path | None:
     with ExitStack() as opened:
         for path in paths:
             try:
-                descriptor = os.open(path, os.O_RDONLY)
+                descriptor = regular_descriptor(path)
             except FileNotFoundError:
                 continue
             opened.callback(os.close, descriptor)

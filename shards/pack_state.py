@@ -6,7 +6,6 @@ its tar, or whatever else a killed packer left, is packed again.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator
@@ -18,6 +17,8 @@ from pydantic import BaseModel, ConfigDict
 from dual_hpc.atomic import write_atomically
 from dual_hpc.data.format.index import INDEX_NAME, Shard, ShardIndex, read_index
 from dual_hpc.errors import EnvironmentFault, UserError
+from dual_hpc.json_text import parse_json
+from dual_hpc.regular_file import read_bytes
 from shards.lock import Lock, LockHeld, first_held_lock
 
 FOLDER = ".pack"  # the names in it are read by packers of other versions: they stay
@@ -121,7 +122,7 @@ class PackState:
     def read(self, number: int) -> FinishedShard | None:
         """The record of a finished shard; None while it is not finished."""
         try:
-            record = FinishedShard.model_validate({"shard": None, **json.loads(self._path(number).read_bytes())})
+            record = FinishedShard.model_validate({"shard": None, **parse_json(read_bytes(self._path(number)))})
         except (OSError, ValueError):
             return None
         if record.shard is not None:

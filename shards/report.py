@@ -15,6 +15,8 @@ from dual_hpc.atomic import write_atomically
 from dual_hpc.data.format.index import ShardIndex
 from dual_hpc.data.format.sample import Utterance
 from dual_hpc.errors import UserError
+from dual_hpc.json_text import parse_json
+from dual_hpc.regular_file import read_bytes
 from shards.corpora import corpus_of
 from shards.plan import Skip
 
@@ -119,7 +121,7 @@ def read_report(folder: Path) -> Report:
         UserError: it was removed or changed.
     """
     try:
-        stored = json.loads((folder / JSON_NAME).read_bytes())
+        stored = parse_json(read_bytes(folder / JSON_NAME))
         skipped = [Skip(**skip) for skip in stored.pop("skipped")]
         differences = {group: (pair[0], pair[1]) for group, pair in stored.pop("differences").items()}
         return Report(**stored, skipped=skipped, differences=differences)

@@ -21,6 +21,8 @@ from dual_hpc.data.decoding.decoder_counts import DecoderCounts, count
 from dual_hpc.data.format.index import INDEX_NAME, IndexedSample, Shard, ShardIndex, dataset_id, read_index
 from dual_hpc.data.format.sample import AUDIO, AUDIO_RATE, FEATURES, META, TEXT, VIDEO
 from dual_hpc.errors import UserError, one_line
+from dual_hpc.json_text import parse_json
+from dual_hpc.regular_file import open_regular
 from shards.layout import extraction_fingerprint
 from shards.plan import Skip
 from shards.report import JSON_NAME, read_report
@@ -92,7 +94,7 @@ def _shard_faults(
         return [Skip(shard.name, "is missing")]
     faults: list[Skip] = []
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             size = os.fstat(file.fileno()).st_size
             if size != shard.bytes:
                 faults.append(Skip(shard.name, f"has {size} bytes instead of {shard.bytes}"))
@@ -171,7 +173,7 @@ def _check_member(file: io.BufferedReader, size: int, sample: IndexedSample, ext
 
 
 def _check_meta(data: bytes, sample: IndexedSample) -> None:
-    if json.loads(data) != json.loads(sample.meta.model_dump_json(exclude_none=True)):
+    if parse_json(data) != json.loads(sample.meta.model_dump_json(exclude_none=True)):
         raise ValueError("differs from the index")
 
 

@@ -10,6 +10,8 @@ from typing import BinaryIO
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from dual_hpc.regular_file import open_regular
+
 _CHUNK = 1 << 22
 
 
@@ -72,7 +74,7 @@ def hash_file(path: Path) -> FileDigest:
         OSError: it cannot be read.
     """
     digest, size = hashlib.sha256(), 0
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
             size += len(chunk)

@@ -14,6 +14,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from dual_hpc.checkpoint.digest import FileDigest
+from dual_hpc.json_text import parse_json
+from dual_hpc.regular_file import read_bytes
 from dual_hpc.run import names
 
 FORMAT_VERSION = 1
@@ -67,13 +69,13 @@ def load(folder: Path) -> Manifest:
         BadManifest: with the reason.
     """
     try:
-        content = json.loads((folder / names.MANIFEST).read_text(encoding="utf-8"))
+        content = parse_json(read_bytes(folder / names.MANIFEST))
         digest = content.pop("digest")
     except FileNotFoundError:
         raise BadManifest("it has no manifest") from None
     except OSError as error:
         raise BadManifest(f"its manifest cannot be read: {error.strerror}") from error
-    except (ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, AttributeError, KeyError, TypeError) as error:
         raise BadManifest("its manifest is damaged") from error
     if digest != _digest(content):
         raise BadManifest("its manifest is damaged")

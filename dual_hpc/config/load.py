@@ -16,6 +16,7 @@ from dual_hpc.config.validation_errors import explain
 from dual_hpc.config.yaml_text import read_yaml, write_yaml
 from dual_hpc.errors import UserError
 from dual_hpc.modality import Modality
+from dual_hpc.regular_file import read_text
 
 PRESETS = Path(__file__).parent / "presets"
 
@@ -89,7 +90,7 @@ def _read(source: str | Path) -> dict[str, Any]:
             raise UserError(f"preset {str(source)!r} is unknown: use one of {known}, or a .yaml file")
         path = PRESETS / f"{source}.yaml"
     try:
-        tree = read_yaml(path.read_text(encoding="utf-8-sig"))
+        tree = read_yaml(read_text(path, "utf-8-sig"))
     except OSError as error:
         raise UserError(f"configuration {path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

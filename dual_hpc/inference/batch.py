@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TextIO
 
 from dual_hpc.errors import DualError, UserError, one_line
 from dual_hpc.inference.requests import BadRequest, Clip
+from dual_hpc.printable import json_line, printable
 
 if TYPE_CHECKING:
     from dual_hpc.inference.predictor import Predictor
@@ -29,8 +29,8 @@ def answer_all(predictor: Predictor, requests: Iterable[Clip | BadRequest], out:
             record = _record(predictor, request)
         if "error" in record:
             failed += 1
-            print(f"dual-hpc: {record['error']}", file=errors, flush=True)
-        print(_as_line(record, out.encoding or "utf-8"), file=out, flush=True)
+            print(f"dual-hpc: {printable(record['error'])}", file=errors, flush=True)
+        print(json_line(record, out.encoding), file=out, flush=True)
     return UserError.exit_code if failed else 0
 
 
@@ -39,13 +39,3 @@ def _record(predictor: Predictor, clip: Clip) -> dict[str, Any]:
         return predictor.predict(clip.path, clip.text, clip.start, clip.end).to_json()
     except DualError as error:
         return {"input": str(clip.path), "error": one_line(error)}
-
-
-def _as_line(record: dict[str, Any], encoding: str) -> str:
-    """Readable JSON; escaped where `encoding` cannot represent it: a file's name may not be valid text."""
-    line = json.dumps(record, ensure_ascii=False)
-    try:
-        line.encode(encoding)
-    except UnicodeEncodeError:
-        return json.dumps(record)
-    return line

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from dual_hpc.errors import UserError
+from dual_hpc.json_text import parse_json
+from dual_hpc.regular_file import open_regular
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def _folder(folder: Path) -> list[Clip]:
 
 
 def _manifest(manifest: Path) -> Iterator[Clip | BadRequest]:
-    with open(manifest, "rb") as lines:
+    with open_regular(manifest) as lines:
         yield from _lines(lines, str(manifest), manifest.parent)
 
 
@@ -103,7 +104,7 @@ def _lines(lines: Iterable[bytes], name: str, folder: Path) -> Iterator[Clip | B
         if not raw.strip():
             continue
         try:
-            line = _Line.model_validate(json.loads(raw))
+            line = _Line.model_validate(parse_json(raw))
         except ValidationError as error:
             first = error.errors()[0]
             if first["type"] in ("model_type", "dataclass_type"):
@@ -111,7 +112,7 @@ def _lines(lines: Iterable[bytes], name: str, folder: Path) -> Iterator[Clip | B
                 continue
             reason = first["msg"].removeprefix("Value error, ")
             yield BadRequest(f"{name}:{number}", ": ".join([*map(str, first["loc"]), reason]))
-        except (ValueError, RecursionError):
+        except ValueError:
             yield BadRequest(f"{name}:{number}", _SHAPE)
         else:
             yield Clip(folder / line.input, line.text, line.start, line.end)

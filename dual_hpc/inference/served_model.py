@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,11 @@ import torch
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
 
+from dual_hpc.json_text import parse_json
 from dual_hpc.model import load_model
 from dual_hpc.model.family import FAMILIES, recorded_plugins
 from dual_hpc.plugins import load_plugins
+from dual_hpc.regular_file import read_bytes
 
 
 class ServedModel(PythonModel):
@@ -25,7 +26,7 @@ class ServedModel(PythonModel):
     def load_context(self, context: Any) -> None:
         """Read the safetensors of the logged model, after the plugins that were logged with it."""
         folder = Path(context.artifacts["model"])
-        load_plugins(recorded_plugins(json.loads((folder / "config.json").read_text(encoding="utf-8"))))
+        load_plugins(recorded_plugins(parse_json(read_bytes(folder / "config.json"))))
         self.model, _ = load_model(folder)
         self.inputs = FAMILIES.get(self.model.config.model_type).inputs
 

@@ -27,6 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from dual_hpc.atomic import write_atomically
 from dual_hpc.config import RunConfig, config_hash, load_config, mutable_changes, save_config, update_config
 from dual_hpc.errors import EnvironmentFault, UserError
+from dual_hpc.regular_file import read_bytes
 from dual_hpc.run import jsonl, names
 
 FOLDERS = (names.CHECKPOINTS, names.LOGS, names.REPORTS, names.TOKENIZER)
@@ -157,7 +158,7 @@ class RunDir:
     def identity(self) -> RunIdentity:
         """The content of `run.json`."""
         try:
-            return RunIdentity.model_validate_json(self.identity_file.read_bytes())
+            return RunIdentity.model_validate_json(read_bytes(self.identity_file))
         except (OSError, ValidationError) as error:
             raise UserError(f"{self.identity_file} is not a run's identity") from error
 

@@ -18,6 +18,8 @@ from types import TracebackType
 from typing import Any
 
 from dual_hpc.errors import EnvironmentFault
+from dual_hpc.json_text import parse_json
+from dual_hpc.regular_file import LARGE, check_regular, read_bytes
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         try:
             self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            check_regular(self._file, path)
         except OSError as error:
             raise EnvironmentFault(f"{path} cannot be written: {error.strerror}") from error
         self.path = path
@@ -122,9 +125,7 @@ class Journal:
 def read(path: Path, start: int = 0) -> list[Entry]:
     """The entries from byte `start` on, none of a missing file; torn lines and lines of another form are left out."""
     try:
-        with open(path, "rb") as file:
-            file.seek(start)
-            data = file.read()
+        data = read_bytes(path, LARGE, start)
     except FileNotFoundError:
         return []
     entries, position = [], start
@@ -174,7 +175,7 @@ def _encode(value: float) -> float | str:
 
 def _decode(line: bytes, end: int) -> Entry | None:
     try:
-        record = json.loads(line)
+        record = parse_json(line)
         time_ms, step = record["t"], record["step"]
         if not _counts(time_ms) or not (step is None or _counts(step)):
             return None
@@ -186,7 +187,7 @@ def _decode(line: bytes, end: int) -> Entry | None:
             event=record.get("event"),
             fields=dict(record.get("fields", {})),
         )
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return None
 
 

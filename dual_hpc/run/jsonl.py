@@ -8,6 +8,8 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from dual_hpc.regular_file import LARGE, check_regular, read_bytes
+
 Record = TypeVar("Record", bound=BaseModel)
 
 
@@ -23,6 +25,7 @@ def append(path: Path, record: BaseModel) -> None:
     line = (record.model_dump_json(exclude_none=True, by_alias=True) + "\n").encode()
     file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
+        check_regular(file, path)
         data = b"\n" + line if _ends_in_a_torn_line(file) else line
         while data:
             rest = data[os.write(file, data) :]
@@ -37,7 +40,7 @@ def append(path: Path, record: BaseModel) -> None:
 def read(path: Path, kind: type[Record]) -> list[Record]:
     """The records in the order written; torn lines are left out, a missing file has none."""
     try:
-        lines = path.read_bytes().splitlines()
+        lines = read_bytes(path, LARGE).splitlines()
     except FileNotFoundError:
         return []
     found = []

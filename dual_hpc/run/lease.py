@@ -26,6 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dual_hpc.errors import DualError, EnvironmentFault, UserError
 from dual_hpc.group import Group
+from dual_hpc.regular_file import read_bytes
 from dual_hpc.run import names
 from dual_hpc.run.this_job import restart_count
 
@@ -192,7 +193,7 @@ def _is_silent(file: Path, first: Holder | None, seconds: float) -> bool:
 def _read(file: Path) -> Holder | None:
     """The holder; None if there is none, or the file is damaged."""
     try:
-        return Holder.model_validate_json(file.read_bytes())
+        return Holder.model_validate_json(read_bytes(file))
     except (FileNotFoundError, ValidationError):
         return None
     except OSError as error:

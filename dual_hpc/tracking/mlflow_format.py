@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from dual_hpc.json_text import parse_json
 from dual_hpc.run.directory import Segment
 from dual_hpc.run.journal import Entry
 
@@ -64,7 +65,7 @@ def report_metrics(name: str, content: bytes) -> dict[str, float]:
     `test_best/av/ua` ..., `test_best/text_reliance/ua` ...; other files among the reports, and torn ones, have none.
     """
     try:
-        report = json.loads(content)
+        report = parse_json(content)
     except ValueError:
         return {}
     if not isinstance(report, Mapping) or not isinstance(report.get("subsets"), Mapping):

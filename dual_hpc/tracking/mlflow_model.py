@@ -7,7 +7,6 @@ metadata hold the classes' names and the preprocessing (sample rate, image size,
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import shutil
 import tempfile
@@ -17,7 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dual_hpc.errors import UserError
+from dual_hpc.json_text import parse_json
 from dual_hpc.plugins import copy_sources, find_plugins
+from dual_hpc.regular_file import open_regular, read_bytes
 from dual_hpc.source_files import source_files
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         UserError: there is none, or it belongs to another model.
     """
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config = parse_json(read_bytes(folder / "config.json"))
         if isinstance(config["model_type"], str) and config["preprocessing"] and labels(config):
             return dict(config)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -145,7 +146,7 @@ def requirements() -> list[str]:
 
 def _sha256(path: Path) -> str:
     digest = hashlib.sha256()
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()

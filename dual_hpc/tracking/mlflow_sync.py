@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dual_hpc.regular_file import LARGE, read_bytes, read_text
 from dual_hpc.run.directory import RunDir, RunIdentity, Segment
 from dual_hpc.run.journal import Point, points, read, replay
 from dual_hpc.tracking.mlflow_format import ENDED, flatten, jobs_of, mlflow_name, report_metrics, status_of, with_best
@@ -134,7 +135,7 @@ def _already_sent(journal: Path, tags: Mapping[str, str]) -> int:
 
 
 def _checksum(journal: Path, end: int) -> str:
-    return f"{zlib.crc32(journal.read_bytes()[:end]):08x}" if end else ""
+    return f"{zlib.crc32(read_bytes(journal, LARGE)[:end]):08x}" if end else ""
 
 
 def _log_points(client: MlflowClient, run_id: str, new: Iterable[Point]) -> None:
@@ -155,7 +156,7 @@ def _log_reports(client: MlflowClient, run_id: str, run: RunDir, title: str) -> 
         training_curves(curves, title).savefig(run.reports / "training_curves.png", dpi=130)
     for file in sorted(run.reports.glob("*.json")):
         time_ms = file.stat().st_mtime_ns // 1_000_000
-        found = report_metrics(file.stem, file.read_bytes())
+        found = report_metrics(file.stem, read_bytes(file))
         _log_points(client, run_id, [Point(key, 0, value, time_ms, 0) for key, value in found.items()])
     client.log_artifact(run_id, str(run.config_file))
     if any(run.reports.glob("*")):
@@ -166,7 +167,7 @@ def _describe(client: MlflowClient, run_id: str, run: RunDir, note: str) -> None
     """The test's table as the run's description, unless somebody has written another one."""
     for report in (run.reports / "test_best.md", run.reports / "test_last.md"):
         if report.is_file() and (not note or note.startswith("# Evaluation")):
-            text = report.read_text(encoding="utf-8")
+            text = read_text(report)
             if text != note:
                 client.set_tag(run_id, NOTE_TAG, text)
             return

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     import dataclasses
-    import json
+    import sys
     from pathlib import Path
 
     from rich.console import Console
@@ -32,19 +32,20 @@ def run(args: argparse.Namespace) -> int:
     from rich.text import Text
 
     from dual_hpc.config.paths import default_store
+    from dual_hpc.printable import json_line, unwrapped
     from launch.cli.terminal import print_table
     from launch.doctor import Finding, run_checks
 
     store = Path(args.store) if args.store else default_store()
     findings: list[Finding] = []
-    with Console(stderr=True).status("checking") as status:
+    with Console(file=unwrapped(sys.stderr)).status("checking") as status:
         for finding in run_checks(store):
             findings.append(finding)
             status.update(f"checked {finding.what}")
     code = 1 if any(finding.state == "missing" for finding in findings) else 0
     if args.json:
         for finding in findings:
-            print(json.dumps(dataclasses.asdict(finding)))
+            print(json_line(dataclasses.asdict(finding)))
         return code
     table = Table("", "what", "found", "remedy", box=None)
     colours = {"ok": "green", "note": "yellow", "missing": "red"}

@@ -45,14 +45,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    import json
-
+    from dual_hpc.printable import json_line
     from launch.cli.score_table import left_out_line, reliance_line, robustness_table, score_table
     from launch.cli.terminal import print_table
 
     result = evaluate(args)
     if args.json:
-        print(json.dumps(result.to_json(), ensure_ascii=False))
+        print(json_line(result.to_json()))
         return 0
     print_table(score_table(result))
     for line in filter(None, (left_out_line(result), reliance_line(result))):

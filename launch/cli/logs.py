@@ -59,6 +59,8 @@ def follow(log: Callable[[], Path], position: int, active: Callable[[], bool]) -
     import sys
     import time
 
+    from dual_hpc.regular_file import open_regular
+
     decoder, path = codecs.getincrementaldecoder("utf-8")("replace"), log()
     while True:
         still_active = active()
@@ -69,7 +71,7 @@ def follow(log: Callable[[], Path], position: int, active: Callable[[], bool]) -
             if size < position:  # another file of this name
                 position = 0
             if size > position:
-                with open(path, "rb") as file:
+                with open_regular(path) as file:
                     file.seek(position)
                     sys.stdout.write(decoder.decode(file.read()))
                     position = file.tell()

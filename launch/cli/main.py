@@ -8,15 +8,14 @@ from __future__ import annotations
 import argparse
 import difflib
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 from types import ModuleType
 from typing import NoReturn
 
 from dual_hpc import __version__
-from dual_hpc.errors import DualError, UserError, one_line
-from launch.cli.trace import keep_trace
+from dual_hpc.errors import UserError, one_line
+from launch.cli.exit_code import exit_code
 
 # verb -> what it does, in the order of a first day of work; the module is launch.cli.<verb>.
 VERBS = {
@@ -65,52 +64,36 @@ class OneLineParser(argparse.ArgumentParser):
     """Reports an error in one line and with exit code 2, like every other mistake of the user."""
 
     def error(self, message: str) -> NoReturn:
-        print(f"dual-hpc: error: {message} (see `{self.prog} --help`)", file=sys.stderr)
+        print(f"dual-hpc: error: {one_line(message)} (see `{self.prog} --help`)", file=sys.stderr)
         raise SystemExit(2)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one verb.
-
-    Returns:
-        The exit code: 0 done, 1 the machine's fault, 2 the user's to fix, 130 interrupted.
-    """
+    """Run one verb; returns its exit code, see `exit_code`."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    try:
-        if not arguments or arguments[0] in ("-h", "--help"):
-            print(overview())
-            return 0
-        if arguments[0] == "--version":
-            print(f"dual-hpc {__version__}")
-            return 0
-        name = ALIASES.get(arguments[0], arguments[0])
-        if name not in VERBS:
-            raise UserError(_unknown_verb(name))
-        verb = importlib.import_module(f"launch.cli.{name}")
-        words, command = split_command(arguments[1:]) if verb.__name__.endswith(".submit") else (arguments[1:], [])
-        # Intermixed, so that settings may come between options: `submit name=a --wait optim.lr=1e-4`.
-        args = build_parser(name, verb).parse_intermixed_args(words)
-        args.command = command
-        if getattr(args, "plugin", None):
-            from dual_hpc.plugins import load_plugins
+    return exit_code(lambda: _run(arguments), arguments)
 
-            load_plugins(args.plugin)
-        return int(verb.run(args) or 0)
-    except KeyboardInterrupt:
-        print("dual-hpc: interrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        # The reader of a pipe (`| head`) has exited; what is still buffered must not be flushed into it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
-    except DualError as error:
-        return _report(str(error), error.exit_code)
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        return _report(f"{where}{error.strerror or error}", 1)
-    except Exception as error:
-        trace = keep_trace()
-        return _report(f"internal error: {type(error).__name__}: {error} (trace in {trace})", 1, trace_kept=True)
+
+def _run(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(overview())
+        return 0
+    if arguments[0] == "--version":
+        print(f"dual-hpc {__version__}")
+        return 0
+    name = ALIASES.get(arguments[0], arguments[0])
+    if name not in VERBS:
+        raise UserError(_unknown_verb(name))
+    verb = importlib.import_module(f"launch.cli.{name}")
+    words, command = split_command(arguments[1:]) if verb.__name__.endswith(".submit") else (arguments[1:], [])
+    # Intermixed, so that settings may come between options: `submit name=a --wait optim.lr=1e-4`.
+    args = build_parser(name, verb).parse_intermixed_args(words)
+    args.command = command
+    if getattr(args, "plugin", None):
+        from dual_hpc.plugins import load_plugins
+
+        load_plugins(args.plugin)
+    return int(verb.run(args) or 0)
 
 
 def split_command(words: list[str]) -> tuple[list[str], list[str]]:
@@ -142,13 +125,6 @@ def build_parser(name: str, verb: ModuleType) -> argparse.ArgumentParser:
 def _unknown_verb(verb: str) -> str:
     near = difflib.get_close_matches(verb, VERBS, n=1)
     return f"there is no verb {verb!r}; " + (f"did you mean {near[0]}?" if near else f"use one of {', '.join(VERBS)}")
-
-
-def _report(message: str, code: int, trace_kept: bool = False) -> int:
-    if not trace_kept:
-        keep_trace()
-    print(f"dual-hpc: error: {one_line(message)}", file=sys.stderr)
-    return code
 
 
 if __name__ == "__main__":

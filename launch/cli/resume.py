@@ -23,9 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    import json
-
     from dual_hpc.errors import UserError
+    from dual_hpc.printable import json_line
     from launch.cli.targets import find_jobs_to_wait_for
     from launch.runs.plan import plan_resumption
     from launch.runs.submit import submit
@@ -37,9 +36,7 @@ def run(args: argparse.Namespace) -> int:
     find_jobs_to_wait_for(plan.config)
     job = submit(plan, profile, new_code=args.new_code)
     if args.json:
-        print(
-            json.dumps({"run": plan.path.name, "path": str(plan.path), "job_id": job.job_id, "profile": profile.name})
-        )
+        print(json_line({"run": plan.path.name, "path": str(plan.path), "job_id": job.job_id, "profile": profile.name}))
     else:
         print(f"run {plan.path}\njob {job.job_id} ({profile.name})")
     return 0

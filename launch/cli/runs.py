@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from dual_hpc.printable import printable
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -31,13 +33,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     import dataclasses
-    import json
     import sys
     import time
     from pathlib import Path
 
     from dual_hpc.config.paths import default_store
     from dual_hpc.errors import UserError
+    from dual_hpc.printable import json_line
     from launch.cli.store_listing import list_store
     from launch.cli.terminal import print_table
     from launch.cluster.slurm import LOOK_PATIENCE, Scheduler
@@ -51,9 +53,9 @@ def run(args: argparse.Namespace) -> int:
         print(f"dual-hpc: warning: {path} cannot be read: {reason}", file=sys.stderr)
     if args.json:
         for row in rows:
-            print(json.dumps({"kind": "run", **dataclasses.asdict(row)}))
+            print(json_line({"kind": "run", **dataclasses.asdict(row)}))
         for job in jobs:
-            print(json.dumps({"kind": "job", **dataclasses.asdict(job)}))
+            print(json_line({"kind": "job", **dataclasses.asdict(job)}))
         return 0
     if not rows and not jobs:
         print(f"no runs in {store / 'runs'}")
@@ -72,11 +74,11 @@ def table_of_runs(rows: Sequence[RunSummary]) -> Table:
     table = Table(*heading, box=None)
     for row in rows:
         table.add_row(
-            row.name,
+            printable(row.name),
             row.state,
             f"{row.step}/{row.total or '?'}",
             *("" if value is None else f"{value:.3f}" for value in (row.loss, row.ua_av, row.ua_avt)),
-            " ".join(filter(None, (row.job_id, row.slurm_state and row.slurm_state.lower()))),
+            printable(" ".join(filter(None, (row.job_id, row.slurm_state and row.slurm_state.lower())))),
             str(row.segments),
             "" if row.age_seconds is None else f"{_age(row.age_seconds)} ago",
         )
@@ -92,7 +94,7 @@ def table_of_jobs(jobs: Sequence[CommandStatus]) -> Table:
     for job in jobs:
         ended = f"{job.tasks.count(State.FINISHED)}/{len(job.tasks)}"
         ids = job.job_ids[0] if len(job.job_ids) == 1 else f"{job.job_ids[0]} to {job.job_ids[-1]}"
-        table.add_row(job.name, job.state, ended, ids, job.command)
+        table.add_row(printable(job.name), job.state, ended, printable(ids), printable(job.command))
     return table
 
 

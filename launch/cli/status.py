@@ -25,14 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    import json
-
+    from dual_hpc.printable import json_line
     from launch.cli.runs import table_of_runs
     from launch.cli.terminal import print_table
 
     report = target(args).status()
     if args.json:
-        print(json.dumps(report.data))
+        print(json_line(report.data))
         return 0
     for name, value in report.lines.items():
         if value:

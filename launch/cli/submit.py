@@ -40,9 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    import json
-
     from dual_hpc.errors import UserError
+    from dual_hpc.printable import json_line
     from launch.cli.targets import find_jobs_to_wait_for
     from launch.cluster.code_archive import refuse_changes
     from launch.cluster.profiles import load_profile
@@ -62,9 +61,7 @@ def run(args: argparse.Namespace) -> int:
         return dry_run(plan, profile)
     job = submit(plan, profile, new_code=args.new_code)
     if args.json:
-        print(
-            json.dumps({"run": plan.path.name, "path": str(plan.path), "job_id": job.job_id, "profile": profile.name})
-        )
+        print(json_line({"run": plan.path.name, "path": str(plan.path), "job_id": job.job_id, "profile": profile.name}))
     else:
         print(f"run {plan.path}\njob {job.job_id} ({profile.name})", flush=True)
     if args.wait:
@@ -75,12 +72,12 @@ def run(args: argparse.Namespace) -> int:
 def submit_verb(args: argparse.Namespace) -> int:
     """Submit `pack`, `extract`, `evaluate` or `sweep --evaluate`."""
     import importlib
-    import json
     from pathlib import Path
 
     from dual_hpc.config import load_config
     from dual_hpc.errors import UserError
     from dual_hpc.plugins import load_plugins
+    from dual_hpc.printable import json_line
     from launch.cli.command_job import run_in_job
     from launch.cli.main import build_parser
     from launch.cli.targets import find_jobs_to_wait_for
@@ -109,7 +106,7 @@ def submit_verb(args: argparse.Namespace) -> int:
     check_machine(profile)
     jobs, job = submit_command(run_in_job, args.command, args.tasks, config, profile, plugins_of(verb, parsed, store))
     if args.json:
-        print(json.dumps({"job": job.name, "path": str(job.path), "job_ids": jobs, "profile": profile.name}))
+        print(json_line({"job": job.name, "path": str(job.path), "job_ids": jobs, "profile": profile.name}))
         return 0
     ids = jobs[0] if len(jobs) == 1 else f"{jobs[0]} to {jobs[-1]}"
     print(f"job {job.path}\nids {ids} ({profile.name}); `dual-hpc status {job.name}` shows its state")

@@ -152,9 +152,9 @@ def default_parallel(profile: Profile) -> int:
 
 def submit(sweep: SweepDir, plans: Sequence[PlannedRun], profile: Profile, args: argparse.Namespace) -> int:
     """As an array of Slurm; on this machine to the end, with the table."""
-    import json
     import sys
 
+    from dual_hpc.printable import json_line
     from launch.sweeps.submit import run_locally, submit_array
 
     parallel = args.parallel or default_parallel(profile)
@@ -162,7 +162,7 @@ def submit(sweep: SweepDir, plans: Sequence[PlannedRun], profile: Profile, args:
         jobs = submit_array(sweep, plans, profile, parallel, args.new_code)
         if args.json:
             submitted = dict(zip((plan.path.name for plan in plans), jobs, strict=True))
-            print(json.dumps({"sweep": sweep.sweep.name, "path": str(sweep.path), "jobs": submitted}))
+            print(json_line({"sweep": sweep.sweep.name, "path": str(sweep.path), "jobs": submitted}))
             return 0
         print(f"sweep {sweep.path}\njobs {jobs[0]}{f' to {jobs[-1]}' if len(jobs) > 1 else ''} ({profile.name})")
         return 0
@@ -215,9 +215,9 @@ def show(sweep: SweepDir, as_json: bool, must_finish: bool = False) -> int:
     Args:
         must_finish: a member that has not finished makes it exit code 1.
     """
-    import json
     import sys
 
+    from dual_hpc.printable import json_line
     from launch.cli.terminal import print_table
     from launch.cluster.state import State
     from launch.sweeps import report
@@ -227,7 +227,7 @@ def show(sweep: SweepDir, as_json: bool, must_finish: bool = False) -> int:
     save_table(sweep, rows)
     code = 1 if must_finish and any(row.state is not State.FINISHED for row in rows) else 0
     if as_json:
-        print(json.dumps(report.as_json(sweep.sweep.name, rows), ensure_ascii=False))
+        print(json_line(report.as_json(sweep.sweep.name, rows)))
         return code
     print_table(report.table(rows))
     for line in report.missing_lines(rows, sweep.sweep.name):

@@ -24,10 +24,12 @@ def run(args: argparse.Namespace) -> int:
     import sys
     from pathlib import Path
 
+    from rich.console import Console
     from rich.progress import track
 
     from dual_hpc.config.paths import default_store, runs_dir
     from dual_hpc.errors import EnvironmentFault, UserError
+    from dual_hpc.printable import unwrapped
     from dual_hpc.run import names
     from dual_hpc.run.directory import RunDir
     from dual_hpc.tracking.mlflow_sync import sync
@@ -37,7 +39,8 @@ def run(args: argparse.Namespace) -> int:
     there = sorted(path.parent for path in runs_dir(store).glob(f"*/{names.IDENTITY}"))
     found = [find_run(name, args.store) for name in args.runs] if args.runs else [RunDir(path) for path in there]
     failed: list[DualError] = []
-    for one in track(found, "sync", disable=len(found) < 2 or not sys.stderr.isatty()):
+    console = Console(file=unwrapped(sys.stderr))
+    for one in track(found, "sync", console=console, disable=len(found) < 2 or not sys.stderr.isatty()):
         try:
             sync(one)
         except Exception as error:  # MLflow's clients raise exceptions of any kind

@@ -8,6 +8,8 @@ import time
 import traceback
 from pathlib import Path
 
+from dual_hpc.printable import printable, printable_lines
+
 LIMIT = 1 << 20  # bytes; an older log is replaced
 
 
@@ -23,14 +25,15 @@ def keep_trace() -> str:
     Returns:
         Where the trace can be read.
     """
-    path = log_path()
-    entry = f"--- {time.strftime('%Y-%m-%dT%H:%M:%S%z')} {' '.join(sys.argv)}\n{traceback.format_exc()}"
+    what = printable(" ".join(sys.argv))
+    entry = f"--- {time.strftime('%Y-%m-%dT%H:%M:%S%z')} {what}\n{printable_lines(traceback.format_exc())}"
     try:
+        path = log_path()
         path.parent.mkdir(parents=True, exist_ok=True)
         mode = "a" if not path.exists() or path.stat().st_size < LIMIT else "w"
         with open(path, mode, encoding="utf-8") as file:
             file.write(entry)
-    except OSError:
+    except (OSError, RuntimeError, ValueError):  # also: no home folder, or a name that no file can have
         print(entry, file=sys.stderr)
         return "the lines above"
     return str(path)

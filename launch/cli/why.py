@@ -24,11 +24,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    import json
+    from dual_hpc.printable import json_line
 
     found = target(args).diagnose()
     if args.json:
-        print(json.dumps(found.as_json()))
+        print(json_line(found.as_json()))
         return 0
     print(f"{found.state}: {found.sentence}")
     if found.advice:

@@ -11,6 +11,7 @@ from pathlib import Path
 from dual_hpc.errors import UserError
 from dual_hpc.plugins import OWN as PACKAGES
 from dual_hpc.plugins import plugin_sources
+from dual_hpc.regular_file import read_bytes
 from dual_hpc.run.names import CODE_ARCHIVE, PREVIOUS_CODE
 from dual_hpc.source_files import git, is_hidden, is_secret, source_files
 
@@ -70,9 +71,9 @@ def write_archive(run: Path, root: Path = ROOT, plugins: Iterable[str] = (), rep
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as packed:
         for name in names:
-            _add(packed, name, (root / name).read_bytes())
+            _add(packed, name, read_bytes(root / name))
         for name in sorted(foreign.keys() - set(names)):
-            _add(packed, name, foreign[name].read_bytes())
+            _add(packed, name, read_bytes(foreign[name]))
         _add(packed, "__main__.py", (root / "launch" / "bootstrap.py").read_bytes())
         if diff := uncommitted(root):
             _add(packed, "uncommitted.diff", diff.encode(errors="surrogateescape"))
@@ -89,7 +90,7 @@ def keep_previous(path: Path, new: bytes) -> None:
 
     The current code may refuse to continue the run (another order of samples, say); a user then puts the old one back.
     """
-    if path.exists() and path.read_bytes() != new:
+    if path.exists() and read_bytes(path) != new:
         path.replace(path.with_name(PREVIOUS_CODE))
 
 

@@ -16,6 +16,7 @@ import slurm
 from dual_hpc.config.paths import expand
 from dual_hpc.config.yaml_text import read_yaml
 from dual_hpc.errors import UserError
+from dual_hpc.regular_file import read_text
 
 FOLDER = Path(slurm.__file__).parent / "profiles"
 
@@ -128,7 +129,7 @@ def load_profile(source: str) -> Profile:
     user_file = profile_path(source)
     path = user_file or FOLDER / f"{source}.yaml"
     try:
-        tree = read_yaml(path.read_text(encoding="utf-8-sig")) or {}
+        tree = read_yaml(read_text(path, "utf-8-sig")) or {}
     except FileNotFoundError as error:
         if user_file is not None:
             raise UserError(f"launch.profile: {user_file} does not exist") from error

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from dual_hpc.atomic import write_atomically
 from dual_hpc.config.schema import LaunchConfig
 from dual_hpc.errors import UserError
+from dual_hpc.regular_file import read_bytes
 from dual_hpc.run import jsonl
 
 DESCRIPTION, TASKS = "job.json", "tasks.jsonl"
@@ -114,7 +115,7 @@ class JobDir:
             UserError: `job.json` is missing or damaged.
         """
         try:
-            return JobDescription.model_validate_json((self.path / DESCRIPTION).read_bytes())
+            return JobDescription.model_validate_json(read_bytes(self.path / DESCRIPTION))
         except (OSError, ValidationError) as error:
             raise UserError(f"{self.path / DESCRIPTION} is not a valid description of a job") from error
 

@@ -6,6 +6,7 @@ import os
 import time
 from pathlib import Path
 
+from dual_hpc.regular_file import open_regular
 from dual_hpc.run.directory import RunDir
 from launch.cluster.slurm import Scheduler, available, with_accounting
 from launch.cluster.state import State
@@ -81,7 +82,7 @@ def last_line(log: Path) -> str:
 def tail(path: Path, count: int) -> list[str]:
     """The last `count` lines of a file; only its last 256 KiB are read."""
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             size = file.seek(0, 2)
             file.seek(max(0, size - (1 << 18)))
             return file.read().decode(errors="replace").splitlines()[-count:]

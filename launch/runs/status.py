@@ -10,6 +10,7 @@ from pathlib import Path
 
 from dual_hpc.errors import EnvironmentFault
 from dual_hpc.locks import LocksUnsupported, try_lock
+from dual_hpc.regular_file import regular_descriptor
 from dual_hpc.run.directory import RunDir
 from launch.cluster.job_record import SlurmJob
 from launch.cluster.slurm import Scheduler, available
@@ -109,7 +110,7 @@ def controller_lives(run: RunDir) -> bool:
     The lock is asked for as a reader: a store may be another user's, and several may look at once.
     """
     try:
-        file = os.open(run.logs / LOCK, os.O_RDONLY)
+        file = regular_descriptor(run.logs / LOCK)
     except FileNotFoundError:
         return False
     try:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dual_hpc.atomic import write_atomically
 from dual_hpc.errors import UserError
+from dual_hpc.regular_file import read_bytes
 from dual_hpc.run.directory import RunDir
 
 REPLICATES = ("data.test_fold", "seed")  # members that differ in nothing else are repetitions of one experiment
@@ -57,7 +58,7 @@ class SweepDir:
             raise UserError(f"{name!r} is not a valid name of a sweep")
         path = folder(store, name)
         try:
-            return cls(path, Sweep.model_validate_json((path / "sweep.json").read_bytes()))
+            return cls(path, Sweep.model_validate_json(read_bytes(path / "sweep.json")))
         except FileNotFoundError as error:
             known = ", ".join(sorted(found.parent.name for found in store.glob("sweeps/*/sweep.json"))) or "none"
             raise UserError(f"there is no sweep {name!r} in {store}; there are: {known}") from error

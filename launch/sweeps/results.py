@@ -5,7 +5,6 @@ Members that differ in nothing but the fold and the seed repeat one experiment. 
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,8 @@ from pathlib import Path
 
 from dual_hpc.evaluation.metrics import METRICS, Metric
 from dual_hpc.evaluation.tables import subset_name
+from dual_hpc.json_text import parse_json
+from dual_hpc.regular_file import read_bytes
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.journal import read
 from launch.cluster.slurm import LOOK_PATIENCE, Scheduler
@@ -75,7 +76,7 @@ def scores_of(run: RunDir) -> dict[str, float]:
 def scores_of_report(report: Path) -> dict[str, float]:
     """The test's scores out of an evaluation's report; none where there is no (readable) report."""
     try:
-        subsets = json.loads(report.read_text(encoding="utf-8"))["subsets"]
+        subsets = parse_json(read_bytes(report))["subsets"]
         # An earlier report lacks metrics that were registered since; one of a plugin has others.
         return {
             _test_score(metric, name): value

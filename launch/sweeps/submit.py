@@ -14,6 +14,7 @@ from typing import Any
 from submitit.local.local import LocalJob
 
 from dual_hpc.errors import DualError, UserError
+from dual_hpc.regular_file import read_bytes
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.names import CODE_ARCHIVE
 from launch.cluster.code_archive import code_files, keep_previous, write_archive
@@ -82,7 +83,7 @@ def open_members(sweep: SweepDir, plans: Sequence[PlannedRun], new_code: bool = 
 
 def _share(archive: Path, path: Path) -> None:
     """Put the archive there too, without its bytes where the file system can: archives are replaced, never changed."""
-    keep_previous(path, archive.read_bytes())
+    keep_previous(path, read_bytes(archive))
     path.unlink(missing_ok=True)
     try:
         os.link(archive, path)

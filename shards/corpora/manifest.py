@@ -6,7 +6,6 @@ dialogue, utterance, session, start, end (seconds in both media), valence, arous
 
 from __future__ import annotations
 
-import json
 import math
 import unicodedata
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dual_hpc.errors import UserError
+from dual_hpc.json_text import parse_json
 from shards.corpora.corpus import Corpus
 from shards.corpora.text import clean_line, parse_csv, read_text
 from shards.plan import Plan, Planned, Source, shown
@@ -81,8 +81,8 @@ def _json_rows(source: Path, text: str, plan: Plan) -> Iterator[tuple[int, dict[
         if not words.strip():
             continue
         try:
-            row = json.loads(words)
-        except (ValueError, RecursionError):
+            row = parse_json(words)
+        except ValueError:
             row = None
         if isinstance(row, dict):
             yield line, {str(name): value for name, value in row.items()}

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from dual_hpc.errors import UserError
 from dual_hpc.file_kind import placeholder
+from dual_hpc.regular_file import read_bytes
 
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 MEDIA_SUFFIXES = frozenset({".wav", ".flac", ".mp3", ".m4a", ".mp4", ".avi", ".mkv", ".mov", ".webm", ".ogg"})
@@ -22,7 +23,7 @@ def read_text(path: Path) -> str:
     cp1252 that was encoded twice (U+0080 to U+009F) is corrected.
     """
     try:
-        data = path.read_bytes()
+        data = read_bytes(path)
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
     if (found := placeholder(path)) is not None:

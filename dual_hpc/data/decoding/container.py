@@ -31,6 +31,7 @@ from dual_hpc.data.decoding.timestamps import (
 from dual_hpc.data.decoding.wave_header import excess
 from dual_hpc.errors import UserError, one_line
 from dual_hpc.file_kind import stand_in
+from dual_hpc.regular_file import regular_descriptor
 
 # Containers of audio and video only. ffmpeg also "plays" text files (tty), play lists and scripts that name other
 # files or hosts (hls, concat, dash): with this list no file from a corpus can make it open a second one.
@@ -130,8 +131,7 @@ def opened(path: str | Path) -> Iterator[Any]:
         UnreadableMedia: it cannot be opened, or reading fails while it is open.
     """
     with naming(path):
-        if Path(path).is_dir():
-            raise UnreadableMedia(f"{path}: is a folder, not a media file")
+        os.close(regular_descriptor(path))
         # "file:" keeps a name like "a:b" from being read as a protocol.
         options = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
         with av.open(f"file:{path}", options=options, metadata_errors="replace") as container:

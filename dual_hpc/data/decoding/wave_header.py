@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dual_hpc.regular_file import open_regular
+
 # Written where the size was not known yet, because the file went through a pipe or its writer died: ffmpeg 0xFFFFFFFF,
 # sox 0x7FFFF024, others 2000000036, 0x80000024, 0x7FFFFFFF or nothing.
 _ROUND = 2_000_000_000
@@ -12,7 +14,7 @@ _PLACEHOLDERS = (range(_ROUND, _ROUND + 129), range(0x7FFF_F000, 0x8000_0100), r
 
 def excess(path: str | Path) -> float:
     """How many times larger a RIFF or RF64 file says it is than it is, at least 1; 1 where it does not say."""
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         head = file.read(28)
     claimed = int.from_bytes(head[4:8], "little")
     if head[:4] in (b"RF64", b"BW64") and head[12:16] == b"ds64":

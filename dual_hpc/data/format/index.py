@@ -18,6 +18,7 @@ from dual_hpc.atomic import write_atomically
 from dual_hpc.data.format.sample import Utterance
 from dual_hpc.errors import EnvironmentFault, UserError
 from dual_hpc.file_kind import stand_in
+from dual_hpc.regular_file import LARGE, read_bytes
 
 FORMAT_VERSION = 1
 INDEX_NAME = "index.json"
@@ -101,7 +102,7 @@ def read_index(folder: str | Path, form: type[Any] = ShardIndex) -> Any:
     if not os.path.exists(path):
         raise UserError(f"data.shards: {folder} has no {INDEX_NAME} (empty or unfinished); run `dual-hpc pack` again")
     try:
-        index = form.model_validate_json(path.read_bytes())
+        index = form.model_validate_json(read_bytes(path, LARGE))
     except OSError as error:
         raise EnvironmentFault(f"data.shards: cannot read {path}: {error.strerror}") from error
     except ValidationError as error:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 
 from dual_hpc.errors import EnvironmentFault, UserError
+from dual_hpc.regular_file import regular_descriptor
 
 _BLOCK = 512  # a tar header
 _NAME_BYTES = 100  # its name field
@@ -83,7 +84,7 @@ class SampleReader:
             self._open.move_to_end(ref.path)
             return self._open[ref.path]
         try:
-            file = os.open(ref.path, os.O_RDONLY | os.O_CLOEXEC)
+            file = regular_descriptor(ref.path)
         except OSError as error:
             raise EnvironmentFault(f"cannot open shard {ref.path}: {error.strerror}") from error
         size = os.fstat(file).st_size

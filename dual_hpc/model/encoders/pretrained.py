@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dual_hpc.errors import UserError
 from dual_hpc.file_kind import first_placeholder, stand_in
+from dual_hpc.json_text import parse_json
 from dual_hpc.model.load_errors import CONFIG_ERRORS, LOAD_ERRORS, load_error_text, without_report
 from dual_hpc.model.torchaudio_stub import install
+from dual_hpc.regular_file import read_bytes
 
 install()
 
@@ -106,7 +107,7 @@ def read_json(folder: Path, name: str, setting: str) -> dict[str, Any]:
         UserError: the file is missing or is not one.
     """
     try:
-        content = json.loads((folder / name).read_text(encoding="utf-8"))
+        content = parse_json(read_bytes(folder / name))
     except (OSError, ValueError) as error:
         reason = f"{name} {found}" if (found := stand_in(folder / name)) else f"no readable {name}"
         raise UserError(f"{setting}: {folder} is not a model directory ({reason})") from error

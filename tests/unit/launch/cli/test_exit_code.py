@@ -1,0 +1,78 @@
+"""Whatever a command is given and whatever it raises: an exit code and one printable line."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dual_hpc.errors import EnvironmentFault, UserError
+from launch.cli.exit_code import exit_code
+from launch.cli.main import ALIASES, VERBS, main
+
+ROOT = Path(__file__).resolve().parents[4]
+LATIN = os.fsdecode(b"caf\xe9.wav")
+
+
+@pytest.mark.parametrize("verb", [*VERBS, *ALIASES, "nonsense", "--help"])
+@pytest.mark.parametrize("place", [[LATIN], ["--store", LATIN], ["a", f"name={LATIN}"]])
+def test_a_word_that_is_not_utf8_is_refused_in_one_line(
+    verb: str, place: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert main([verb, *place]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "caf\\udce9.wav" in said and "UTF-8" in said
+
+
+@pytest.mark.parametrize("module", ["launch.local", "launch.aftermath", "launch.demo", "launch.cli.main"])
+def test_other_ways_into_the_program_refuse_it_as_well(module: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", module, b"\xff\xfe"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(tmp_path)}
+    done = subprocess.run(command, capture_output=True, cwd=tmp_path, env=environment)
+    assert done.returncode == 2 and done.stderr.startswith(b"dual-hpc: error: ") and done.stderr.count(b"\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "word"),
+    [
+        (UserError("a\x1b[2Jb: change it"), 2, "a\\x1b[2Jb: change it"),
+        (EnvironmentFault("the disk\nis full"), 1, "the disk is full"),
+        (UnicodeEncodeError("utf-8", "caf\udce9", 3, 4, "surrogates not allowed"), 2, "caf\\udce9"),
+        (OSError(36, "File name too long", "x\x9b"), 1, "x\\x9b: File name too long"),
+        (MemoryError(), 1, "memory"),
+        (RecursionError("maximum"), 1, "internal error: RecursionError"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+    ],
+)
+def test_an_error_is_one_line_and_a_code(
+    error: BaseException,
+    code: int,
+    word: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+
+    def fail() -> int:
+        raise error
+
+    assert exit_code(fail, []) == code
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and word in said
+
+
+def test_without_a_home_folder_the_trace_goes_to_standard_error(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", "/dev/null/nothing")
+
+    def fail() -> int:
+        raise UserError("a is wrong")
+
+    assert exit_code(fail, []) == 2
+    assert capsys.readouterr().err.endswith("dual-hpc: error: a is wrong\n")
