@@ -17,7 +17,8 @@ from typing import Any, TextIO, cast
 
 _JOINERS = "\u200c\u200d"  # between letters of Persian or Hindi, and in emoji: invisible, and harmless
 _HARMFUL = ("Cc", "Cf", "Cs", "Zl", "Zp")  # controls, formats, surrogates, line and paragraph separators
-_HTML = str.maketrans({"|": "\\|", "<": "&lt;", ">": "&gt;", "`": "&#96;", "[": "\\["})
+_MARKDOWN = {"|": "\\|", "<": "&lt;", "](": "]\\("}  # cells, HTML, links and pictures from elsewhere
+_LONGEST = 80  # characters of a label in a picture
 
 
 def printable(text: object, limit: int | None = None) -> str:
@@ -53,12 +54,15 @@ def json_line(content: Any, encoding: str | None = None) -> str:
 
 def markdown_cell(text: object) -> str:
     """As `printable`, for a cell of a Markdown table, or for words of a page: no cell ends in it, no tag begins."""
-    return printable(text).translate(_HTML)
+    line = printable(text)
+    for sign, harmless in _MARKDOWN.items():
+        line = line.replace(sign, harmless)
+    return line
 
 
 def picture_text(text: object) -> str:
     """As `printable`, for a picture: matplotlib would set what stands between two dollar signs as a formula."""
-    return printable(text).replace("$", r"\$")
+    return printable(text, _LONGEST).replace("$", r"\$")
 
 
 class PrintableStream:

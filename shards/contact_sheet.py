@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from dual_hpc.atomic import write_atomically
 from dual_hpc.data.format.index import ShardIndex
 from dual_hpc.data.format.sample import VIDEO, Utterance
+from dual_hpc.printable import printable
 from dual_hpc.regular_file import open_regular
 
 _TILE, _COLUMNS, _ROWS, _CAPTION = 128, 8, 5, 24  # pixels, tiles, tiles, pixels
@@ -66,5 +67,5 @@ def _read(path: Path, offset: int, size: int) -> bytes:
 
 
 def _caption(meta: Utterance) -> str:
-    text = f"{meta.label or '-'} {meta.options.get('crop', '')}\n{meta.key[-22:]}"
+    text = f"{printable(meta.label or '-', 20)} {printable(meta.options.get('crop', ''), 20)}\n{meta.key[-22:]}"
     return text.encode("ascii", "replace").decode()

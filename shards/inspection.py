@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dual_hpc.data.format.index import ShardIndex
 from dual_hpc.errors import UserError
+from dual_hpc.printable import printable
 from shards.corpora import corpus_of
 
 
@@ -30,16 +31,18 @@ def overview(index: ShardIndex, key: str | None = None) -> str:
     ]
     counts = corpus_of(index.corpus).count(sample.meta for _, sample in samples)
     width = max(map(len, counts))
-    lines += [f"  {group:<{width}} {count:>6}" for group, count in counts.items()]
+    lines += [f"  {printable(group):<{width}} {count:>6}" for group, count in counts.items()]
     clipped = [sample.meta.clipped for _, sample in samples if sample.meta.clipped]
     if clipped:
         lines += ["", f"audio beyond full scale: {sum(clipped)} audio samples clipped in {len(clipped)} samples"]
-    lines += ["", "options: " + ", ".join(f"{name}={value}" for name, value in index.options.items()), ""]
+    lines += ["", "options: " + ", ".join(f"{name}={printable(value)}" for name, value in index.options.items()), ""]
     found = next(((s, x) for s, x in samples if key in (None, x.meta.key)), None)
     if found is None:
         raise UserError(f"--sample: no sample has the key {key!r}")
     shard, sample = found
     lines.append(f"{shard.name}/{sample.meta.key}")
-    lines += [f"  {n}: {value}" for n, value in sample.meta.model_dump(exclude_none=True, exclude={"key"}).items()]
+    lines += [
+        f"  {n}: {printable(value)}" for n, value in sample.meta.model_dump(exclude_none=True, exclude={"key"}).items()
+    ]
     lines += [f"  .{extension}: {size} bytes at {offset}" for extension, (offset, size) in sample.members.items()]
     return "\n".join(lines)

@@ -16,6 +16,7 @@ from dual_hpc.data.format.index import ShardIndex
 from dual_hpc.data.format.sample import Utterance
 from dual_hpc.errors import UserError
 from dual_hpc.json_text import parse_json
+from dual_hpc.printable import markdown_cell
 from dual_hpc.regular_file import read_bytes
 from shards.corpora import corpus_of
 from shards.plan import Skip
@@ -134,33 +135,28 @@ def read_report(folder: Path) -> Report:
 def markdown(report: Report) -> str:
     """The report for people."""
     lines = [
-        f"# {report.corpus}: {report.packed} of {report.expected} utterances packed",
+        f"# {markdown_cell(report.corpus)}: {report.packed} of {report.expected} utterances packed",
         "",
         f"{report.shards} shards, {report.bytes / 1e6:.1f} MB, {report.hours:.2f} hours; data set {report.dataset_id}",
         "",
     ]
     lines += [f"- {count} samples without {name}" for name, count in report.without.items() if count]
-    lines += [f"- {note}" for note in report.notes]
+    lines += [f"- {markdown_cell(note)}" for note in report.notes]
     lines += ["", "## Samples", "", "| group | packed | published |", "|---|---:|---:|"]
     differing = {group: wanted for group, (wanted, _) in report.differences.items()}
     known = bool(corpus_of(report.corpus).published)
     for group in [*report.counts, *(g for g in differing if g not in report.counts)]:
         found = report.counts.get(group, 0)
         wanted = f"**{differing[group]}**" if group in differing else str(found) if known else ""
-        lines.append(f"| {cell(group)} | {found} | {wanted} |")
+        lines.append(f"| {markdown_cell(group)} | {found} | {wanted} |")
     lines += ["", f"## Skipped ({len(report.skipped)})", ""]
     for reason, count in Counter(_kind(skip.reason) for skip in report.skipped).most_common():
-        lines.append(f"- {count}: {cell(reason)}")
+        lines.append(f"- {count}: {markdown_cell(reason)}")
     lines += ["", "| where | reason |", "|---|---|"] if report.skipped else []
-    lines += [f"| {cell(skip.where)} | {cell(skip.reason)} |" for skip in report.skipped]
+    lines += [f"| {markdown_cell(skip.where)} | {markdown_cell(skip.reason)} |" for skip in report.skipped]
     lines += ["", "## Options", ""]
-    lines += [f"- {name}: {value}" for name, value in report.options.items()]
+    lines += [f"- {markdown_cell(name)}: {markdown_cell(value)}" for name, value in report.options.items()]
     return "\n".join(lines) + "\n"
-
-
-def cell(text: str) -> str:
-    """Text from a corpus as one cell of a Markdown table."""
-    return "".join(c if c.isprintable() else " " for c in text).replace("|", "\\|").replace("<", "&lt;")
 
 
 def _kind(reason: str) -> str:

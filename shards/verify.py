@@ -22,7 +22,6 @@ from dual_hpc.data.format.index import INDEX_NAME, IndexedSample, Shard, ShardIn
 from dual_hpc.data.format.sample import AUDIO, AUDIO_RATE, FEATURES, META, TEXT, VIDEO
 from dual_hpc.errors import UserError, one_line
 from dual_hpc.json_text import parse_json
-from dual_hpc.regular_file import open_regular
 from shards.layout import extraction_fingerprint
 from shards.plan import Skip
 from shards.report import JSON_NAME, read_report
@@ -94,7 +93,7 @@ def _shard_faults(
         return [Skip(shard.name, "is missing")]
     faults: list[Skip] = []
     try:
-        with open_regular(path) as file:
+        with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
             if size != shard.bytes:
                 faults.append(Skip(shard.name, f"has {size} bytes instead of {shard.bytes}"))

@@ -139,7 +139,7 @@ class ModelConfig(Section):
     video: VideoEncoderConfig = VideoEncoderConfig()
     text: TextEncoderConfig = TextEncoderConfig()
     hidden_size: int = Field(128, ge=8, description="d, the width of the sentiment space")
-    grid_hz: float = Field(10.0, gt=0, description="rate of the common time grid")
+    grid_hz: float = Field(10.0, gt=0, le=1_000, description="rate of the common time grid")
     residual_layers: int = Field(2, ge=1)
     decoder_layers: int = Field(2, ge=1)
     num_heads: int = Field(4, ge=1)

@@ -35,6 +35,14 @@ def explain(error: ValidationError, section: type[BaseModel] = RunConfig) -> str
     return f"{where}: {message[:1].lower()}{message[1:]} (got {shown})"
 
 
+def first_reason(error: ValidationError) -> str:
+    """What is wrong with a file of records, in a few words that name the key."""
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{where}: {message}" if where else message
+
+
 def _advice(location: list[str], schema: type[BaseModel]) -> str:
     *section, wrong = location
     keys = list(_all_keys(schema))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dual_hpc.evaluation.metrics import UA, WA, Scores
+from dual_hpc.printable import picture_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,6 +19,7 @@ def confusion_figure(results: Mapping[str, Scores], classes: Sequence[str]) -> F
     """Colour is the share of the true class (its row); the count is written below the share."""
     from matplotlib.figure import Figure
 
+    classes = [picture_text(name) for name in classes]
     side = max(3.6, 0.75 * len(classes) + 1.4)
     columns = min(3, len(results))
     rows = -(-len(results) // columns)

@@ -13,6 +13,7 @@ from dual_hpc.evaluation.metrics import HEADLINE, METRICS, Scores
 from dual_hpc.evaluation.result import EvaluationResult, SubsetResult
 from dual_hpc.evaluation.tables import percent, subset_name, table
 from dual_hpc.modality import ALL_MODALITIES, Modality
+from dual_hpc.printable import markdown_cell
 
 _FEW = 10  # dialogues, or utterances of a speaker, below which a number promises too much
 
@@ -33,7 +34,9 @@ def write_report(folder: Path, name: str, result: EvaluationResult) -> list[Path
 
 def markdown(result: EvaluationResult) -> str:
     """The report to read; scores in percent."""
-    about = ", ".join(f"{key} {value}" for key, value in result.about.items() if value is not None and key != "reads")
+    about = ", ".join(
+        f"{key} {markdown_cell(value)}" for key, value in result.about.items() if value is not None and key != "reads"
+    )
     return "\n".join(
         [
             "# Evaluation",
@@ -85,7 +88,7 @@ def _notes(result: EvaluationResult) -> list[str]:
     if unread := [m.letter for m in Modality if m.letter not in result.about.get("reads", ALL_MODALITIES)]:
         lines += [f"This model was made without {subset_name(''.join(unread))}.", ""]
     if result.absent:
-        names = ", ".join(result.classes[c] for c in result.absent)
+        names = ", ".join(markdown_cell(result.classes[c]) for c in result.absent)
         lines += [f"**No utterance** of: {names}. UA is the mean over the other classes.", ""]
     if result.text_reliance is not None:
         metrics = {key: METRICS.get(key) for key in result.text_reliance}
@@ -93,7 +96,7 @@ def _notes(result: EvaluationResult) -> list[str]:
         lines += [f"Text reliance, {{A,V,T}} minus {{A,V}} from the same weights, in points: {gains}.", ""]
     for subset, one in result.subsets.items():
         if one.scores.never_predicted:
-            names = ", ".join(result.classes[c] for c in one.scores.never_predicted)
+            names = ", ".join(markdown_cell(result.classes[c]) for c in one.scores.never_predicted)
             lines += [f"**Never predicted** with {subset_name(subset)}: {names}.", ""]
     return lines
 
@@ -130,7 +133,7 @@ def _style_table(result: EvaluationResult) -> list[str]:
 def _speaker_table(result: EvaluationResult) -> list[str]:
     heard = next(iter(result.subsets.values())).speakers
     if len(heard) == 1:
-        return ["## Speakers", "", f"Everything is said by one speaker, {next(iter(heard))}.", ""]
+        return ["## Speakers", "", f"Everything is said by one speaker, {markdown_cell(next(iter(heard)))}.", ""]
     often = sorted(name for name, found in heard.items() if found.count >= _FEW)
     metric = METRICS.get(HEADLINE)
 
@@ -152,7 +155,10 @@ def _speaker_table(result: EvaluationResult) -> list[str]:
         for subset, one in result.subsets.items():
             worst = min(often, key=lambda name: metric.oriented(one.speakers[name].values[HEADLINE]))
             value = headline(one.speakers[worst])
-            lines += [f"**Worst speaker** with {subset_name(subset)}: {worst}, {metric.title} {value}.", ""]
+            lines += [
+                f"**Worst speaker** with {subset_name(subset)}: {markdown_cell(worst)}, {metric.title} {value}.",
+                "",
+            ]
     if rare := len(heard) - len(often):
         lines += [f"Speakers with fewer than {_FEW} utterances, {rare} of {len(heard)}, are in the JSON only.", ""]
     return lines

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dual_hpc.modality import parse_subset
+from dual_hpc.printable import markdown_cell
 
 
 def subset_name(subset: str) -> str:
@@ -20,4 +21,4 @@ def percent(value: float) -> str:
 def table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Lines of a table whose first column is words and whose others are numbers."""
     rule = ["---", *["---:"] * (len(heading) - 1)]
-    return ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in [heading, rule, *rows]]
+    return ["| " + " | ".join(markdown_cell(cell) for cell in row) + " |" for row in [heading, rule, *rows]]

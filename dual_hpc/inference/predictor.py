@@ -12,7 +12,7 @@ import torch
 
 from dual_hpc.data.collate import collate
 from dual_hpc.data.tokenize import tokenize
-from dual_hpc.errors import UserError
+from dual_hpc.errors import UserError, one_line
 from dual_hpc.inference.preparation import Prepared, Preprocessing, prepare
 from dual_hpc.inference.requests import Clip
 from dual_hpc.modality import Modality, parse_subset
@@ -56,7 +56,7 @@ class Predictor:
             )
         torch.nn.Module.to(model, device)
         self.model, self.tokenizer, self.device = model.eval(), tokenizer, device
-        self.preprocessing = Preprocessing(**model.config.preprocessing)
+        self.preprocessing = Preprocessing.of(model.config.preprocessing)
         self.inputs = FAMILIES.get(model.config.model_type).inputs
         self.labels: list[str] = model.config.labels
         self.reads = set(parse_subset(model.config.modalities))
@@ -130,6 +130,6 @@ def _usable(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).strip().splitlines()[0][:160]
+        reason = one_line((str(error).strip().splitlines() or [type(error).__name__])[0], 160)
         raise UserError(f"device {name!r} cannot be used here ({reason}); leave it out, or use cpu") from error
     return device

@@ -6,7 +6,9 @@ with the same functions: the grid, the sample and the collation are training's o
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import av
 import numpy as np
@@ -34,6 +36,11 @@ class Preprocessing:
     max_seconds: float
     max_tokens: int
     sample_rate: int = AUDIO_RATE
+
+    @classmethod
+    def of(cls, preprocessing: Mapping[str, Any]) -> Preprocessing:
+        """Those of a saved model; keys of later versions are ignored."""
+        return cls(**{one.name: preprocessing[one.name] for one in fields(cls) if one.name in preprocessing})
 
 
 @dataclass

@@ -10,11 +10,11 @@ import torch
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
 
-from dual_hpc.json_text import parse_json
+from dual_hpc.inference.served_request import check_request
 from dual_hpc.model import load_model
+from dual_hpc.model.encoders.pretrained import read_json
 from dual_hpc.model.family import FAMILIES, recorded_plugins
 from dual_hpc.plugins import load_plugins
-from dual_hpc.regular_file import read_bytes
 
 
 class ServedModel(PythonModel):
@@ -26,14 +26,20 @@ class ServedModel(PythonModel):
     def load_context(self, context: Any) -> None:
         """Read the safetensors of the logged model, after the plugins that were logged with it."""
         folder = Path(context.artifacts["model"])
-        load_plugins(recorded_plugins(parse_json(read_bytes(folder / "config.json"))))
+        load_plugins(recorded_plugins(read_json(folder, "config.json", "model")))
         self.model, _ = load_model(folder)
         self.inputs = FAMILIES.get(self.model.config.model_type).inputs
 
     # `model_input` has no annotation: MLflow would take one for a schema of its own, against the logged signature.
     def predict(self, context: Any, model_input, params: dict[str, Any] | None = None) -> Any:
-        """Probabilities of the classes, in the order of the model's `id2label`."""
-        tensors = {name: torch.from_numpy(np.array(model_input[name])) for name in self.inputs if name in model_input}
+        """Probabilities of the classes, in the order of the model's `id2label`.
+
+        Raises:
+            UserError: the batch is not one that the model can read.
+        """
+        batch = {name: np.array(model_input[name]) for name in self.inputs if name in model_input}
+        check_request(batch, self.model.config)
+        tensors = {name: torch.from_numpy(array) for name, array in batch.items()}
         with torch.inference_mode():
             return self.model(**tensors).logits.float().softmax(-1).numpy()
 

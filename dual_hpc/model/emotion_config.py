@@ -11,13 +11,12 @@ from dual_hpc.config.validation_errors import explain
 from dual_hpc.errors import UserError
 from dual_hpc.model.encoders.registry import ENCODERS, FEATURES, MODALITIES
 from dual_hpc.model.losses.registry import LOSSES
+from dual_hpc.model.preprocessing import DEFAULTS, preprocessing_mistake
 from dual_hpc.model.torchaudio_stub import install
 
 install()
 
 from transformers import PreTrainedConfig  # noqa: E402
-
-_PREPROCESSING = {"sample_rate": 16_000, "image_size": 112, "video_hz": 5.0, "max_seconds": 20.0, "max_tokens": 64}
 
 
 class EmotionConfig(PreTrainedConfig):
@@ -79,7 +78,7 @@ class EmotionConfig(PreTrainedConfig):
         for name, given in zip(MODALITIES, (audio, video, text), strict=True):
             setattr(self, name, given or _new_encoder(name, getattr(defaults, name).kind))
         self.class_counts = class_counts
-        self.preprocessing = {**_PREPROCESSING, **(preprocessing or {})}
+        self.preprocessing = {**DEFAULTS, **(preprocessing or {})}
         for name in self.settings:
             own = self.renamed.get(name, name)
             setattr(self, own, kwargs.pop(own, getattr(defaults, name)))
@@ -144,7 +143,18 @@ class EmotionConfig(PreTrainedConfig):
             return explain(error)
         except UserError as error:
             return str(error)
-        return None
+        return preprocessing_mistake(content.get("preprocessing") or {}) or _label_mistake(content.get("id2label"))
+
+
+def _label_mistake(found: Any) -> str | None:
+    """The classes must be numbered from 0 and have names of their own."""
+    if found is None or (isinstance(found, dict) and not all(str(number).isdecimal() for number in found)):
+        return None  # the constructor takes numbers only
+    if not isinstance(found, dict) or not all(isinstance(name, str) and name for name in found.values()):
+        return "id2label: must give each class a name"
+    if sorted(found) != sorted(map(str, range(len(found)))) or len(set(found.values())) != len(found):
+        return "id2label: its classes must be numbered from 0 on and have different names"
+    return None
 
 
 def _new_encoder(modality: str, kind: str) -> dict[str, Any]:

@@ -17,8 +17,10 @@ from dual_hpc.model.encoders.describe import build_encoder
 from dual_hpc.model.encoders.freezing import freeze
 from dual_hpc.model.encoders.pretrained import read_json
 from dual_hpc.model.encoders.registry import MODALITIES
-from dual_hpc.model.load_errors import LOAD_ERRORS, load_error_text, without_report
+from dual_hpc.model.load_errors import LOAD_ERRORS, load_error_text, offline, without_report
 from dual_hpc.model.losses.classification import classification_loss
+from dual_hpc.model.self_contained import adapter_in, bytes_of_weights, first_danger
+from dual_hpc.regular_file import first_irregular
 
 from transformers import PreTrainedModel  # isort: skip  (after the torchaudio stub)
 
@@ -70,11 +72,13 @@ class EmotionModel(PreTrainedModel):
             raise UserError(f"model: {folder} holds a {kind!r} model, not a {own.model_type!r}")
         if mistake := own.first_mistake(content):
             raise UserError(f"model: config.json in {folder}: {mistake}")
+        if danger := adapter_in(folder) or first_irregular(folder) or first_danger(content, bytes_of_weights(folder)):
+            raise UserError(f"model: {folder}: {danger}")
         wanted = options.pop("output_loading_info", False)
         options |= {"local_files_only": True, "use_safetensors": True}
         options |= {"output_loading_info": True, "ignore_mismatched_sizes": True}
         try:
-            with without_report():
+            with without_report(), offline():
                 loaded: Any = super().from_pretrained(folder, *arguments, **options)
         except LOAD_ERRORS as error:
             reason = first_placeholder(folder) or load_error_text(error)

@@ -15,6 +15,7 @@ from dual_hpc.model.torchaudio_stub import install
 
 install()
 
+from huggingface_hub import constants  # noqa: E402
 from huggingface_hub.errors import StrictDataclassError  # noqa: E402
 from safetensors import SafetensorError  # noqa: E402
 from transformers.utils import logging  # noqa: E402
@@ -37,12 +38,14 @@ LOAD_ERRORS = (OSError, EOFError, pickle.UnpicklingError, SafetensorError, *CONF
 def load_error_text(error: Exception) -> str:
     """What to tell the user of one of these errors."""
     if isinstance(error, pickle.UnpicklingError):
-        return "a file that holds more than weights, or is damaged"  # torch's own advice is to run whatever it holds
+        return "a file that holds more than weights, or is damaged"
     if isinstance(error, KeyError):
         return f"unknown: {error}"
     if isinstance(error, StrictDataclassError):
         return one_line(error)
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    if isinstance(error, RecursionError):
+        return "a file that is nested too deeply"
+    return one_line((str(error).strip().splitlines() or [type(error).__name__])[0], 500)
 
 
 @contextmanager
@@ -54,3 +57,14 @@ def without_report() -> Iterator[None]:
         yield
     finally:
         logging.set_verbosity(before)
+
+
+@contextmanager
+def offline() -> Iterator[None]:
+    """Nothing is asked of a model hub meanwhile, whatever a file in a directory of weights names."""
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before

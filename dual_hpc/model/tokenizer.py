@@ -9,7 +9,9 @@ from typing import Any
 
 from dual_hpc.errors import UserError
 from dual_hpc.file_kind import first_placeholder
+from dual_hpc.model.load_errors import offline
 from dual_hpc.model.torchaudio_stub import install
+from dual_hpc.regular_file import first_irregular
 
 install()
 
@@ -53,7 +55,10 @@ def load_tokenizer(path: str | Path) -> Any:
         raise UserError(f"tokenizer: {path} is not a directory")
     if (found := first_placeholder(path)) is not None:  # a vocabulary of three words, for the library
         raise UserError(f"tokenizer: {path}/{found}")
+    if (irregular := first_irregular(path)) is not None:
+        raise UserError(f"tokenizer: {path}/{irregular}, not a file")
     try:
-        return AutoTokenizer.from_pretrained(str(path), local_files_only=True, trust_remote_code=False)
+        with offline():
+            return AutoTokenizer.from_pretrained(str(path), local_files_only=True, trust_remote_code=False)
     except Exception as error:  # so does `tokenizers` raise what it finds wrong
         raise UserError(f"tokenizer: {path} holds no tokenizer files (tokenizer.json, vocab.txt)") from error

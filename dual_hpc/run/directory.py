@@ -26,6 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dual_hpc.atomic import write_atomically
 from dual_hpc.config import RunConfig, config_hash, load_config, mutable_changes, save_config, update_config
+from dual_hpc.config.validation_errors import first_reason
 from dual_hpc.errors import EnvironmentFault, UserError
 from dual_hpc.regular_file import read_bytes
 from dual_hpc.run import jsonl, names
@@ -159,8 +160,10 @@ class RunDir:
         """The content of `run.json`."""
         try:
             return RunIdentity.model_validate_json(read_bytes(self.identity_file))
-        except (OSError, ValidationError) as error:
-            raise UserError(f"{self.identity_file} is not a run's identity") from error
+        except OSError as error:
+            raise UserError(f"{self.identity_file} is not a run's identity ({error.strerror})") from error
+        except ValidationError as error:
+            raise UserError(f"{self.identity_file} is not a run's identity ({first_reason(error)})") from error
 
     def record_plugins(self, plugins: Mapping[str, str]) -> list[str]:
         """Note the plugins that the run's code archive holds now (name -> sha256); returns those that have changed.

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from dual_hpc.palette import COLOURS
+from dual_hpc.printable import picture_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,7 +44,7 @@ def training_curves(curves: Curves, title: str = "") -> Figure:
 
     shown = panels(list(curves))
     figure = Figure(figsize=(9, 2.6 * max(1, len(shown)) + 0.6), layout="constrained")
-    figure.suptitle(title or "training curves", fontsize=11)
+    figure.suptitle(picture_text(title) or "training curves", fontsize=11)
     axes = figure.subplots(max(1, len(shown)), 1, sharex=True, squeeze=False)[:, 0]
     if not shown:
         axes[0].text(0.5, 0.5, "no metrics yet", ha="center", va="center", transform=axes[0].transAxes)
@@ -61,4 +62,12 @@ def training_curves(curves: Curves, title: str = "") -> Figure:
 def _draw(axis: Axes, key: str, curve: Mapping[int, float], colour: str) -> None:
     steps = sorted(step for step, value in curve.items() if math.isfinite(value))
     marker = "o" if len(steps) <= 40 else ""  # sparse points must not vanish between lines
-    axis.plot(steps, [curve[step] for step in steps], color=colour, linewidth=1.4, marker=marker, ms=3, label=key)
+    axis.plot(
+        steps,
+        [curve[step] for step in steps],
+        color=colour,
+        linewidth=1.4,
+        marker=marker,
+        ms=3,
+        label=picture_text(key),
+    )

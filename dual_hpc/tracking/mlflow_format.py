@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from dual_hpc.json_text import parse_json
+from dual_hpc.printable import printable
 from dual_hpc.run.directory import Segment
 from dual_hpc.run.journal import Entry
 
@@ -31,7 +32,7 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
             flat.update(flatten(value, f"{prefix}{key}."))
         else:
             text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            flat[mlflow_name(f"{prefix}{key}")] = text[:_VALUE]
+            flat[mlflow_name(f"{prefix}{key}")] = printable(text, _VALUE)
     return flat
 
 

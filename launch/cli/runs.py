@@ -21,7 +21,8 @@ examples:
   dual-hpc runs --store $SCRATCH/dual_hpc
   dual-hpc runs --json | jq -r 'select(.state == "failed") | .name'
 
-With --json, a run has "kind": "run", a job of `submit -- VERB` has "kind": "job". "state" is the word that `status`
+With --json, a run has "kind": "run", a job of `submit -- VERB` "kind": "job", and the folder of one whose files cannot
+be read "kind": "unreadable" with the "reason". "state" is the word that `status`
 and `why` show as well; "slurm_state" is Slurm's own word for the run's newest job.
 """
 
@@ -50,14 +51,16 @@ def run(args: argparse.Namespace) -> int:
     listing = list_store(store, Scheduler(interval=60, patience=LOOK_PATIENCE), time.time())
     rows, jobs = listing.runs, listing.jobs
     for path, reason in listing.broken.items():
-        print(f"dual-hpc: warning: {path} cannot be read: {reason}", file=sys.stderr)
+        print(f"dual-hpc: warning: {printable(path)} cannot be read: {reason}", file=sys.stderr)
     if args.json:
         for row in rows:
             print(json_line({"kind": "run", **dataclasses.asdict(row)}))
         for job in jobs:
             print(json_line({"kind": "job", **dataclasses.asdict(job)}))
+        for path, reason in listing.broken.items():
+            print(json_line({"kind": "unreadable", "name": path.name, "path": str(path), "reason": reason}))
         return 0
-    if not rows and not jobs:
+    if not rows and not jobs and not listing.broken:
         print(f"no runs in {store / 'runs'}")
         return 0
     if rows:

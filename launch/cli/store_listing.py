@@ -7,14 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dual_hpc.config.paths import runs_dir
-from dual_hpc.errors import DualError, EnvironmentFault, one_line
+from dual_hpc.errors import EnvironmentFault
 from dual_hpc.run import names
 from dual_hpc.run.directory import RunDir
 from launch.cluster.slurm import Scheduler, available
 from launch.commands.job_dir import list_jobs
 from launch.commands.status import CommandStatus, command_statuses
 from launch.records import submissions
-from launch.runs.status import run_statuses, slurm_job
+from launch.records.readable import folders_with, partition
+from launch.runs.status import readable_statuses, slurm_job
 from launch.runs.summary import RunSummary, summarize
 
 
@@ -23,7 +24,7 @@ class StoreListing:
     """What a store holds, oldest first.
 
     Attributes:
-        broken: run directories that cannot be read, with the reason.
+        broken: folders of runs and jobs that cannot be read, with the reason.
     """
 
     runs: list[RunSummary] = field(default_factory=list)
@@ -38,25 +39,27 @@ def list_store(store: Path, scheduler: Scheduler, now: float) -> StoreListing:
         scheduler: with an interval, so that Slurm is asked once for all of them.
         now: Unix time in seconds.
     """
-    made, found = StoreListing(), []
-    for identity in sorted(runs_dir(store).glob(f"*/{names.IDENTITY}")):
-        run = RunDir(identity.parent)
-        try:
-            run.segments()  # that they can be read is found out here
-            found.append((run.identity().created, run, slurm_job(submissions.read(run.path))))
-        except (OSError, DualError) as error:
-            made.broken[run.path] = one_line(error)
-    found.sort(key=lambda one: one[0])
-    jobs = list_jobs(store)
-    ids = [job for *_, job in found if job is not None] + [id_ for job in jobs for id_ in job.description().job_ids]
+    made = StoreListing()
+    ages, broken = partition(map(RunDir, folders_with(runs_dir(store), names.IDENTITY)), _age_and_job)
+    made.broken |= broken
+    runs = [RunDir(path) for path in sorted(ages, key=lambda path: ages[path][0])]
+    jobs = list_jobs(store, made.broken)
+    ids = [job for _, job in ages.values() if job is not None]
+    ids += [task for job in jobs for task in job.description().job_ids]
     if ids and available():
         with contextlib.suppress(EnvironmentFault):  # those who need the answer ask again, and warn
             scheduler.jobs(ids)
-    runs = [run for _, run, _ in found]
-    for run, status in zip(runs, run_statuses(runs, scheduler, now, tolerant=True), strict=True):
-        try:
-            made.runs.append(summarize(run, status, now))
-        except OSError as error:
-            made.broken[run.path] = one_line(error)
-    made.jobs = command_statuses(jobs, scheduler)
+    statuses, broken = readable_statuses(runs, scheduler, now, tolerant=True)
+    made.broken |= broken
+    rows, broken = partition(
+        (run for run in runs if run.path in statuses), lambda run: summarize(run, statuses[run.path], now)
+    )
+    made.runs, made.broken = list(rows.values()), made.broken | broken
+    found, broken = partition(jobs, lambda job: command_statuses([job], scheduler)[0])
+    made.jobs, made.broken = list(found.values()), made.broken | broken
     return made
+
+
+def _age_and_job(run: RunDir) -> tuple[float, str | None]:
+    run.segments()  # that they can be read is found out here
+    return run.identity().created, slurm_job(submissions.read(run.path))

@@ -32,6 +32,7 @@ class State(str, Enum):
     SILENT = "silent"  # a job that is known to nobody has written nothing for long
     LOST = "lost"  # Slurm does not know its job (any more)
     MISSING = "missing"  # its folder is gone
+    UNREADABLE = "unreadable"  # its files are damaged, or nobody may read them
     UNKNOWN = "unknown"  # Slurm uses a word that is not in the table
 
     def __str__(self) -> str:
@@ -87,6 +88,7 @@ _PRECEDENCE = (
     State.LOST,
     State.SILENT,
     State.UNKNOWN,
+    State.UNREADABLE,
     State.MISSING,
     State.CANCELLED,
     State.STOPPED,

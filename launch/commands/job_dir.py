@@ -19,9 +19,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dual_hpc.atomic import write_atomically
 from dual_hpc.config.schema import LaunchConfig
+from dual_hpc.config.validation_errors import first_reason
 from dual_hpc.errors import UserError
 from dual_hpc.regular_file import read_bytes
 from dual_hpc.run import jsonl
+from launch.records.readable import folders_with, partition
 
 DESCRIPTION, TASKS = "job.json", "tasks.jsonl"
 
@@ -38,8 +40,8 @@ class JobDescription(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    words: list[str]
-    job_ids: list[str]
+    words: list[str] = Field(min_length=1)
+    job_ids: list[str] = Field(min_length=1)
     folder: str
     profile: str
     request: LaunchConfig
@@ -116,8 +118,11 @@ class JobDir:
         """
         try:
             return JobDescription.model_validate_json(read_bytes(self.path / DESCRIPTION))
-        except (OSError, ValidationError) as error:
-            raise UserError(f"{self.path / DESCRIPTION} is not a valid description of a job") from error
+        except OSError as error:
+            raise UserError(f"{self.path / DESCRIPTION} cannot be read: {error.strerror}") from error
+        except ValidationError as error:
+            reason = first_reason(error)
+            raise UserError(f"{self.path / DESCRIPTION} is not a valid description of a job ({reason})") from error
 
     def record(self, event: TaskEvent) -> None:
         """Append to `tasks.jsonl`."""
@@ -136,13 +141,14 @@ def find_job(name: str, store: Path) -> JobDir | None:
     return None
 
 
-def list_jobs(store: Path) -> list[JobDir]:
-    """The jobs of a store whose description can be read, oldest first."""
-    found = []
-    for path in store.glob(f"jobs/*/{DESCRIPTION}"):
-        job = JobDir(path.parent)
-        try:
-            found.append((job.description().created, job.name, job))
-        except UserError:
-            continue
-    return [job for *_, job in sorted(found, key=lambda one: one[:2])]
+def list_jobs(store: Path, broken: dict[Path, str] | None = None) -> list[JobDir]:
+    """The jobs of a store whose description can be read, oldest first.
+
+    Args:
+        broken: takes the reason of each other job.
+    """
+    jobs = map(JobDir, folders_with(store / "jobs", DESCRIPTION))
+    found, unreadable = partition(jobs, lambda job: job.description().created)
+    if broken is not None:
+        broken.update(unreadable)
+    return [JobDir(path) for path in sorted(found, key=lambda path: (found[path], path.name))]

@@ -31,7 +31,8 @@ class RunProgress:
             if entry.step is not None:
                 self.step = entry.step
             self.metrics.update(entry.metrics)
-            self.total = entry.fields.get("total_steps", self.total)
+            if isinstance(total := entry.fields.get("total_steps"), int):
+                self.total = total
         return bool(entries)
 
     def line(self) -> str:

@@ -18,6 +18,7 @@ from launch.cluster.state import State
 from launch.job.local_job import LOCK
 from launch.records import failures, submissions
 from launch.records.failures import Failure
+from launch.records.readable import partition
 from launch.runs.state import RunRecords, run_state
 
 log = logging.getLogger(__name__)
@@ -91,6 +92,22 @@ class SlurmAnswer:
     available: bool
     silent: bool
     accounting_silent: bool
+
+
+def readable_statuses(
+    runs: Sequence[RunDir], scheduler: Scheduler, now: float, tolerant: bool = False
+) -> tuple[dict[Path, RunStatus], dict[Path, str]]:
+    """As `run_statuses`, by path, and in the same way the reason of each run that cannot be read: it hides no other.
+
+    Args:
+        scheduler: asked once for all; again, or from its memory, only where a run cannot be read.
+    """
+    try:
+        return dict(zip([r.path for r in runs], run_statuses(runs, scheduler, now, tolerant), strict=True)), {}
+    except EnvironmentFault:
+        raise
+    except Exception:  # whatever somebody wrote into the files of one of them
+        return partition(runs, lambda run: run_statuses([run], scheduler, now, tolerant)[0])
 
 
 def is_local(history: list[submissions.Entry]) -> bool:

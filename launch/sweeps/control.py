@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 
@@ -9,8 +10,10 @@ from dual_hpc.errors import UserError
 from launch.cluster.slurm import Scheduler
 from launch.cluster.state import State
 from launch.runs.control import Member, cancel_runs, stop_runs
-from launch.runs.status import run_statuses
+from launch.runs.status import readable_statuses
 from launch.sweeps.grid import SweepDir
+
+log = logging.getLogger(__name__)
 
 
 def stop_sweep(sweep: SweepDir) -> list[str]:
@@ -39,7 +42,10 @@ def _named(members: Sequence[Member], lines: Sequence[str]) -> list[str]:
 
 def _active_members(sweep: SweepDir, tolerant: bool = False) -> list[Member]:
     runs = [run for run in sweep.runs() if run.identity_file.exists()]
-    seen = zip(runs, run_statuses(runs, Scheduler(), time.time(), tolerant), strict=True)
+    statuses, broken = readable_statuses(runs, Scheduler(interval=60), time.time(), tolerant)
+    for path, reason in broken.items():
+        log.warning("%s cannot be read, and is left alone: %s", path.name, reason)
+    seen = [(run, statuses[run.path]) for run in runs if run.path in statuses]
     # Those that wait first: they would start when a running one ends.
     active = sorted((one for one in seen if one[1].maybe_active), key=lambda one: one[1].state is not State.QUEUED)
     if not active:

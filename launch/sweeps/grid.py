@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dual_hpc.atomic import write_atomically
+from dual_hpc.config.validation_errors import first_reason
 from dual_hpc.errors import UserError
 from dual_hpc.regular_file import read_bytes
 from dual_hpc.run.directory import RunDir
@@ -27,7 +28,7 @@ class Member(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str
+    name: str = Field(pattern=f"^{_NAME.pattern}$")
     overrides: list[str]
 
 
@@ -37,7 +38,7 @@ class Sweep(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
-    members: list[Member]
+    members: list[Member] = Field(min_length=1)
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ class SweepDir:
             known = ", ".join(sorted(found.parent.name for found in store.glob("sweeps/*/sweep.json"))) or "none"
             raise UserError(f"there is no sweep {name!r} in {store}; there are: {known}") from error
         except (ValidationError, OSError) as error:
-            raise UserError(f"{path / 'sweep.json'} is not a valid description of a sweep") from error
+            reason = first_reason(error) if isinstance(error, ValidationError) else error.strerror
+            raise UserError(f"{path / 'sweep.json'} is not a valid description of a sweep ({reason})") from error
 
     def save(self) -> None:
         """Write `sweep.json`, last of all."""

@@ -12,6 +12,7 @@ from rich.table import Table
 from dual_hpc.atomic import write_atomically
 from dual_hpc.config.schema import RunConfig
 from dual_hpc.evaluation.tables import table as markdown_table
+from dual_hpc.printable import markdown_cell, printable
 from launch.cluster.state import State
 from launch.sweeps.grid import SweepDir
 from launch.sweeps.results import (
@@ -68,7 +69,7 @@ def table(rows: Sequence[Row]) -> Table:
     """For the terminal."""
     made = Table(*heading(rows), box=None)
     for line in (*body(rows), *foot(rows)):
-        made.add_row(*line)
+        made.add_row(*map(printable, line))
     return made
 
 
@@ -93,7 +94,7 @@ def markdown(name: str, rows: Sequence[Row]) -> str:
     page += ["", "Shares in percent; mean and deviation (n - 1) over the finished members; test scores of the weights"]
     page += ["that were best on validation."]
     for line in missing_lines(rows, name):
-        page += ["", f"{line[0].upper()}{line[1:]}."]
+        page += ["", f"{markdown_cell(line[0].upper() + line[1:])}."]
     return "\n".join(page) + "\n"
 
 

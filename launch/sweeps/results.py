@@ -68,7 +68,11 @@ def rows_of(sweep: SweepDir) -> list[Row]:
 
 def scores_of(run: RunDir) -> dict[str, float]:
     """The best score on validation, and the test's where `dual-hpc evaluate` has written them."""
-    best = [entry.fields["score"] for entry in read(run.journal) if entry.event == "best"]
+    try:
+        entries = read(run.journal)
+    except OSError:  # its row says that it cannot be read
+        entries = []
+    best = [score for e in entries if e.event == "best" and isinstance(score := e.fields.get("score"), int | float)]
     scores = {VALIDATION: float(best[-1])} if best else {}
     return scores | scores_of_report(run.reports / REPORT)
 

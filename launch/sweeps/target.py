@@ -50,11 +50,13 @@ class SweepTarget:
             return Diagnosis(state, f"all {len(states)} members have finished", shown)
         if state is State.MISSING:
             found = Diagnosis(state, "its folder is gone")
+        elif state is State.UNREADABLE:
+            found = Diagnosis(state, "its files cannot be read", f"`dual-hpc status {member.path.name}` names the file")
         else:
             found = diagnose(collect_evidence(member, scheduler))
         sentence = f"{member.path.name}: {found.sentence}; members: {count_line(states)}"
         again = f"`dual-hpc sweep --resubmit {self.name}` submits every member that failed or stopped"
-        idle = state not in ACTIVE and state is not State.MISSING
+        idle = state not in ACTIVE and state not in (State.MISSING, State.UNREADABLE)
         advice = "; ".join(filter(None, (found.advice, again if idle else "")))
         return dataclasses.replace(found, sentence=sentence, advice=advice)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from dual_hpc.config.schema import EncoderConfig
 
 Scale = dict[str, list[float]]  # "mean" and "std" per RGB channel, on the 0-1 scale
+_LARGEST, _SMALLEST = 1e6, 1e-6  # of a mean and a deviation that an image model can have been trained with
 IMAGENET: Scale = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
 HALF: Scale = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}
 
@@ -78,6 +78,8 @@ class ImageKind(EncoderKind):
 
     def build(self, spec: dict[str, Any], preprocessing: dict[str, Any]) -> Encoder:
         scale = spec.get("scale") or self.scale
+        if not _is_usable(scale):
+            raise UserError("scale: mean and std must be three numbers each, and the deviations above 0")
         return self.encoder(self.architecture, spec["config"], scale["mean"], scale["std"])
 
     def load(self, encoder: Any, path: str, setting: str) -> None:
@@ -93,12 +95,22 @@ def _scale(extractor: dict[str, Any], path: str | None, setting: str) -> Scale |
         return None
     try:
         scale = {"mean": [float(value) for value in mean], "std": [float(value) for value in std]}
-        usable = all(len(values) == 3 and all(map(isfinite, values)) for values in scale.values())
-    except (TypeError, ValueError):
-        usable = False
-    if not usable or min(scale["std"]) <= 0:
+    except (TypeError, ValueError, OverflowError):
+        scale = {}
+    if not _is_usable(scale):
         raise UserError(
             f"{setting}.path: image_mean and image_std in {path}/preprocessor_config.json must be three numbers each, "
             "and the deviations above 0"
         )
     return scale
+
+
+def _is_usable(scale: Any) -> bool:
+    """True for three finite numbers each, of which a float32 divided by 255 may be divided by the deviations."""
+    if not isinstance(scale, dict) or not {"mean", "std"} <= scale.keys():
+        return False
+    for values in (scale["mean"], scale["std"]):
+        numbers = isinstance(values, list) and all(isinstance(v, int | float) and abs(v) < _LARGEST for v in values)
+        if not numbers or len(values) != 3:
+            return False
+    return min(scale["std"]) > _SMALLEST

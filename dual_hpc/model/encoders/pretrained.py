@@ -9,9 +9,10 @@ from typing import Any
 from dual_hpc.errors import UserError
 from dual_hpc.file_kind import first_placeholder, stand_in
 from dual_hpc.json_text import parse_json
-from dual_hpc.model.load_errors import CONFIG_ERRORS, LOAD_ERRORS, load_error_text, without_report
+from dual_hpc.model.load_errors import CONFIG_ERRORS, LOAD_ERRORS, load_error_text, offline, without_report
+from dual_hpc.model.self_contained import adapter_in, bytes_of_weights, first_danger
 from dual_hpc.model.torchaudio_stub import install
-from dual_hpc.regular_file import read_bytes
+from dual_hpc.regular_file import first_irregular, read_bytes
 
 install()
 
@@ -54,11 +55,15 @@ def complete_config(
     base: dict[str, Any] = dict(architecture.small)
     if path is not None:
         base = read_json(Path(path), "config.json", f"{setting}.path")
+        if danger := adapter_in(path) or first_danger(base, bytes_of_weights(path)):
+            raise UserError(f"{setting}.path: {path}: {danger}")
         if base.get("model_type") != architecture.name:
             raise UserError(
                 f"{setting}.path: {path} holds a {base.get('model_type')!r} model, {setting}.kind is "
                 f"{architecture.name!r}"
             )
+    if danger := first_danger(overrides):
+        raise UserError(f"{setting}.config.{danger}")
     try:
         complete = architecture.config_class.from_dict({**base, **overrides}).to_dict()
     except CONFIG_ERRORS as error:
@@ -68,7 +73,13 @@ def complete_config(
 
 
 def new_backbone(architecture: Architecture, config: dict[str, Any]) -> Any:
-    """A model of this architecture with fresh weights."""
+    """A model of this architecture with fresh weights.
+
+    Raises:
+        UserError: its configuration is of no model that is complete here.
+    """
+    if danger := first_danger(config):
+        raise UserError(danger)
     return architecture.model_class(architecture.config_class.from_dict(dict(config)), **architecture.arguments)
 
 
@@ -78,8 +89,10 @@ def load_weights(architecture: Architecture, backbone: Any, path: str, setting: 
     Raises:
         UserError: no weights there, or they do not fit the configuration.
     """
+    if (irregular := first_irregular(path)) is not None:
+        raise UserError(f"{setting}.path: {path}/{irregular}, not a file")
     try:
-        with without_report():
+        with without_report(), offline():
             loaded, report = architecture.model_class.from_pretrained(
                 path,
                 config=backbone.config,
