@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dual_hpc.config.schema import ModelConfig
 from dual_hpc.errors import UserError
 from dual_hpc.inference.served_request import check_request
 from dual_hpc.model import DualConfig
 
-CONFIG = DualConfig(text={"kind": "bert", "trainable": "all", "config": {"vocab_size": 30}})
+CONFIG = DualConfig.of_run(ModelConfig(), text={"kind": "bert", "trainable": "all", "config": {"vocab_size": 30}})
 
 
 def batch(**changes: Any) -> dict[str, Any]:
@@ -28,7 +29,7 @@ def batch(**changes: Any) -> dict[str, Any]:
     return {name: array for name, array in {**made, **changes}.items() if array is not None}
 
 
-WRONG = {
+WRONG: dict[str, list[Any]] = {
     "durations": [
         *(np.array([1.0, value], np.float32) for value in (1e9, -1.0, np.nan, np.inf)),
         np.ones((2, 2), np.float32),

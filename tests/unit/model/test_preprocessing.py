@@ -12,13 +12,14 @@ from dual_hpc.errors import UserError
 from dual_hpc.model import load_model, save_model
 from dual_hpc.model.preprocessing import DEFAULTS, preprocessing_mistake
 
-IMPOSSIBLE = [
-    *(("sample_rate", value) for value in (0, -1, 8_000, "16000", None, True, 1e9, float("nan"))),
-    *(("image_size", value) for value in (0, 10**9, 12.5, "big", [], float("inf"))),
-    *(("video_hz", value) for value in (0, -5.0, 1e9, float("nan"), {})),
-    *(("max_seconds", value) for value in (0, 1e12, float("inf"), "all")),
-    *(("max_tokens", value) for value in (0, 10**12, 1.5)),
-]
+_VALUES: dict[str, list[Any]] = {
+    "sample_rate": [0, -1, 8_000, "16000", None, True, 1e9, float("nan")],
+    "image_size": [0, 10**9, 12.5, "big", [], float("inf")],
+    "video_hz": [0, -5.0, 1e9, float("nan"), {}],
+    "max_seconds": [0, 1e12, float("inf"), "all"],
+    "max_tokens": [0, 10**12, 1.5],
+}
+IMPOSSIBLE = [(key, value) for key, values in _VALUES.items() for value in values]
 
 
 @pytest.mark.parametrize(("key", "value"), IMPOSSIBLE)

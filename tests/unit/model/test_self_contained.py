@@ -21,8 +21,13 @@ from tests.unit.model.conftest import PREPROCESSING
 
 from transformers import Wav2Vec2Config, Wav2Vec2Model  # isort: skip  (after the torchaudio stub)
 
-SMALL = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
-SPEECH = {**SMALL, "conv_dim": [8] * 7, "num_conv_pos_embeddings": 8, "num_conv_pos_embedding_groups": 2}
+SMALL: dict[str, Any] = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+SPEECH: dict[str, Any] = {
+    **SMALL,
+    "conv_dim": [8] * 7,
+    "num_conv_pos_embeddings": 8,
+    "num_conv_pos_embedding_groups": 2,
+}
 
 REFUSED: dict[str, Any] = {
     "attn_implementation": "user/repo",

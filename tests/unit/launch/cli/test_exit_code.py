@@ -30,7 +30,7 @@ def test_a_word_that_is_not_utf8_is_refused_in_one_line(
 
 @pytest.mark.parametrize("module", ["launch.local", "launch.aftermath", "launch.demo", "launch.cli.main"])
 def test_other_ways_into_the_program_refuse_it_as_well(module: str, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", module, b"\xff\xfe"]
+    command = [sys.executable, "-m", module, os.fsdecode(b"\xff\xfe")]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(tmp_path)}
     done = subprocess.run(command, capture_output=True, cwd=tmp_path, env=environment)
     assert done.returncode == 2 and done.stderr.startswith(b"dual-hpc: error: ") and done.stderr.count(b"\n") == 1
