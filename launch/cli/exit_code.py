@@ -18,7 +18,7 @@ def exit_code(command: Callable[[], int | None], words: Sequence[str]) -> int:
         words: what it was called with; words that are not UTF-8 are refused, as no record could name them.
 
     Returns:
-        0 done, 1 the machine's fault, 2 the user's to fix, 130 interrupted, 141 nobody reads the output any more.
+        0 done, 1 the machine's fault, 2 the user's to fix, 3 a training was stopped, 130 interrupted, 141 broken pipe.
     """
     with printable_output():
         try:

@@ -31,7 +31,9 @@ which is printed. The request is checked against the profile (slurm/profiles/*.y
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run_arguments(parser)
     parser.add_argument("--profile", metavar="NAME|FILE", help="cluster profile; the same as launch.profile=NAME")
-    parser.add_argument("--wait", action="store_true", help="show the progress until the job ends")
+    parser.add_argument(
+        "--wait", action="store_true", help="show the progress until the job ends; exit code 3 if it was stopped before"
+    )
     parser.add_argument("--dry-run", action="store_true", help="print what would be submitted, and submit nothing")
     parser.add_argument("--tasks", type=int, default=1, metavar="N", help="tasks that share the command after --")
     parser.add_argument("--clean", action="store_true", help="refuse to submit code that is not committed")
@@ -42,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from dual_hpc.errors import UserError
     from dual_hpc.printable import json_line
+    from launch.cli.ended import report_end
     from launch.cli.targets import find_jobs_to_wait_for
     from launch.cluster.code_archive import refuse_changes
     from launch.cluster.profiles import load_profile
@@ -66,6 +69,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"run {plan.path}\njob {job.job_id} ({profile.name})", flush=True)
     if args.wait:
         follow(plan.open(), job)
+        return report_end(plan.path)
     return 0
 
 

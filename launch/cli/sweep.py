@@ -101,8 +101,8 @@ def submit_new(args: argparse.Namespace) -> int:
     """Plan every member, check all of them, then submit."""
     from launch.cli.targets import find_jobs_to_wait_for
     from launch.cluster.profiles import load_profile
+    from launch.sweeps.parent_run import PARENT_TAG, SWEEP_TAG, delete_parent_run, make_parent_run
     from launch.sweeps.plan import plan_sweep
-    from launch.sweeps.report import PARENT_TAG, delete_parent_run, parent_run
     from launch.sweeps.submit import check_members
 
     overrides = [*args.overrides, *([f"launch.profile={args.profile}"] if args.profile else [])]
@@ -114,10 +114,10 @@ def submit_new(args: argparse.Namespace) -> int:
     if args.dry_run:
         return dry_run(sweep, plans, profile, args)
     check_members(plans, profile)
-    parent = parent_run(config, sweep) if config.tracking.enabled else None
+    parent = make_parent_run(config, sweep) if config.tracking.enabled else None
     try:
         for plan in plans:
-            plan.config.tracking.tags |= {"sweep": sweep.sweep.name} | ({PARENT_TAG: parent} if parent else {})
+            plan.config.tracking.tags |= {SWEEP_TAG: sweep.sweep.name} | ({PARENT_TAG: parent} if parent else {})
         return submit(sweep, plans, profile, args)
     except BaseException:
         if parent is not None and not sweep.path.exists():
@@ -241,13 +241,14 @@ def save_table(sweep: SweepDir, rows: Sequence[Row]) -> None:
 
     from dual_hpc.errors import one_line
     from launch.sweeps import report
+    from launch.sweeps.parent_run import log_to_mlflow
     from launch.sweeps.plan import config_of
 
     try:
         report.write(sweep, rows)
         config = config_of(sweep)
         if config is not None and config.tracking.enabled:
-            report.log_to_mlflow(config, sweep, rows)
+            log_to_mlflow(config, sweep, rows, (report.MARKDOWN, report.JSON))
     except Exception as error:  # MLflow's clients raise what they like
         reason = one_line(error, 200)
         print(f"dual-hpc: warning: the table was not saved, or MLflow not updated: {reason}", file=sys.stderr)

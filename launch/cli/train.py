@@ -14,7 +14,8 @@ examples:
   dual-hpc train --run trial-2                 # continue an existing run
 
 The same command again continues the run; another configuration needs another name=...
-Ctrl-C saves a checkpoint and stops; Ctrl-C again kills.
+Ctrl-C saves a checkpoint and stops; Ctrl-C again kills. A training that was stopped otherwise, by `dual-hpc stop` or
+the end of its hours, ends with exit code 3.
 """
 
 
@@ -23,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from launch.cli.ended import report_end
     from launch.runs.follow import follow
     from launch.runs.submit import submit_here
 
@@ -31,5 +33,4 @@ def run(args: argparse.Namespace) -> int:
     print(f"run {plan.path}", flush=True)
     if job is not None:
         follow(plan.open(), job)
-    print(f"done: `dual-hpc evaluate {plan.path}` scores it on the test split", flush=True)
-    return 0
+    return report_end(plan.path)

@@ -85,9 +85,9 @@ def _slurm_done(run: RunDir, scheduler: Scheduler) -> bool:
 
 
 def slurm_outcome(run: RunDir) -> DualError | None:
-    """The error of a run whose jobs of Slurm have ended, in one line; None if it is finished."""
+    """The error of a run whose jobs of Slurm have ended, in one line; None if it is finished, or stopped on request."""
     found = diagnose(collect_evidence(run, Scheduler()))
-    if found.state is State.FINISHED:
+    if found.state in (State.FINISHED, State.STOPPED):
         return None
     kind = UserError if found.state is State.USER_ERROR else EnvironmentFault
     return kind(f"{found.state}: {found.sentence}; {found.advice}")

@@ -1,4 +1,4 @@
-"""The table of a sweep: for the terminal, as Markdown and JSON next to `sweep.json`, and in MLflow's parent run."""
+"""The table of a sweep: for the terminal, and as Markdown and JSON next to `sweep.json`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ from typing import Any
 from rich.table import Table
 
 from dual_hpc.atomic import write_atomically
-from dual_hpc.config.schema import RunConfig
 from dual_hpc.evaluation.tables import table as markdown_table
 from dual_hpc.printable import markdown_cell, printable
-from launch.cluster.state import State
 from launch.sweeps.grid import SweepDir
 from launch.sweeps.results import (
     UNSCORED,
@@ -29,7 +27,6 @@ from launch.sweeps.results import (
 )
 
 MARKDOWN, JSON = "table.md", "table.json"
-PARENT_TAG = "mlflow.parentRunId"  # a member's: MLflow's id of the sweep's own run
 
 
 def heading(rows: Sequence[Row]) -> list[str]:
@@ -117,51 +114,6 @@ def write(sweep: SweepDir, rows: Sequence[Row]) -> None:
     name = sweep.sweep.name
     write_atomically(sweep.path / MARKDOWN, markdown(name, rows))
     write_atomically(sweep.path / JSON, json.dumps(as_json(name, rows), ensure_ascii=False, indent=2) + "\n")
-
-
-def parent_run(config: RunConfig, sweep: SweepDir) -> str:
-    """Make MLflow's run of a sweep, and return its id; the members carry it as a tag."""
-    from dual_hpc.tracking.mlflow_store import experiment_id, store_of
-
-    store, name = store_of(config), sweep.sweep.name
-    tags = {"dual.sweep": name, "dual.sweep_dir": str(sweep.path), "dual.members": str(len(sweep.sweep.members))}
-    with store.client() as client:
-        experiment = experiment_id(client, store, config.tracking.experiment)
-        return str(client.create_run(experiment, run_name=name, tags=tags).info.run_id)
-
-
-def delete_parent_run(config: RunConfig, parent: str) -> None:
-    """Delete MLflow's run of a sweep that was not submitted."""
-    from dual_hpc.tracking.mlflow_store import store_of
-
-    with store_of(config).client() as client:
-        client.delete_run(parent)
-
-
-def log_to_mlflow(config: RunConfig, sweep: SweepDir, rows: Sequence[Row]) -> None:
-    """Log the table, means and deviations to the sweep's own MLflow run; end it when all members have finished.
-
-    Raises:
-        Exception: whatever MLflow or the network raises.
-    """
-    from dual_hpc.tracking.mlflow_format import mlflow_name
-    from dual_hpc.tracking.mlflow_store import store_of
-
-    parent = config.tracking.tags.get(PARENT_TAG)
-    if parent is None:
-        return
-    with store_of(config).client() as client:
-        for one in experiments(rows):
-            prefix = "".join(f"{setting}/" for setting in one.settings)
-            for score, statistic in one.scores.items():
-                key = score.translate(str.maketrans("", "", "{},")).replace(" ", "_")
-                for suffix, value in (("mean", statistic.mean), ("std", statistic.std), ("runs", statistic.n)):
-                    if value is not None:
-                        client.log_metric(parent, mlflow_name(f"{prefix}{key}/{suffix}"), value, timestamp=0, step=0)
-        for name in (MARKDOWN, JSON):
-            client.log_artifact(parent, str(sweep.path / name))
-        done = all(row.state is State.FINISHED for row in rows)
-        client.update_run(parent, "FINISHED" if done else "RUNNING")
 
 
 def _experiment(one: Experiment) -> dict[str, Any]:
