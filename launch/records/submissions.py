@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -61,6 +62,12 @@ def record(run: Path, entry: Entry) -> None:
 def read(run: Path) -> list[Entry]:
     """The run's submissions and what followed, oldest first."""
     return jsonl.read(run / names.SUBMISSIONS, Entry)
+
+
+def since_submit(entries: Sequence[Entry]) -> Sequence[Entry]:
+    """What happened since the user submitted the run last."""
+    begin = max((number for number, entry in enumerate(entries) if entry.event == "submit"), default=0)
+    return entries[begin:]
 
 
 def last_request(entries: list[Entry]) -> tuple[LaunchConfig, Profile] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -115,7 +116,8 @@ def _cancelled(e: Evidence) -> Diagnosis:
 
 def _stopped(e: Evidence) -> Diagnosis:
     last = e.history[-1] if e.history else None
-    asked = any(entry.event == "stop" or entry.cause == submissions.BY_USER for entry in e.history)
+    since = submissions.since_submit(e.history)
+    asked = any(entry.event == "stop" or entry.cause == submissions.BY_USER for entry in since)
     by = _command_used(e.history, "stop") if asked else "a signal"
     if last is not None and last.event == "stop" and last.cause == submissions.QUEUED:
         return Diagnosis(State.STOPPED, f"removed from the queue by {by} {e.at}", e.resume)
@@ -197,7 +199,16 @@ def _command_used(history: Sequence[submissions.Entry], event: str) -> str:
 
 
 def _interruptions(e: Evidence) -> str:
-    """Requeues, chained jobs and restarts so far."""
-    before = [f"{entry.event} after {entry.cause}" for entry in e.history if entry.event in ("requeue", "chain")]
-    before += [f"restarted by Slurm after {state.lower()}" for state in (e.past.earlier if e.past else ())]
-    return f"; so far: {', '.join(before)}" if before else ""
+    """How its jobs went on since the user submitted it last: each interruption once, equal ones counted."""
+    own = [entry for entry in submissions.since_submit(e.history) if entry.event in ("requeue", "chain")]
+    # Accounting shows our own requeues as well.
+    restarts = list(e.past.earlier) if e.past is not None else []
+    for entry in own:
+        for state in ("PREEMPTED", "REQUEUED") if entry.cause == "preempted" else ("REQUEUED",):
+            if entry.event == "requeue" and entry.job_id == e.status.job_id and state in restarts:
+                restarts.remove(state)
+                break
+    told = Counter(f"{entry.event} after {entry.cause}" for entry in own)
+    told += Counter(f"restarted by Slurm after {state.lower()}" for state in restarts)
+    texts = (f"{text} ({count} times)" if count > 1 else text for text, count in told.items())
+    return f"; so far: {', '.join(texts)}" if told else ""

@@ -171,10 +171,22 @@ def test_a_job_that_never_begins_by_waiting_has_advice(reason: str, advice: str)
     assert advice in found.advice and bool(found.advice) == bool(advice)
 
 
-def test_requeues_and_restarts_so_far_are_named() -> None:
-    job = replace(slurm("COMPLETED"), earlier=("REQUEUED",))
-    found = explained(asked("requeue", "preempted"), segments=[START, END], job=job)
-    assert "so far: requeue after preempted, restarted by Slurm after requeued" in found.sentence
+def test_each_interruption_since_the_last_submission_is_told_once() -> None:
+    def told(*history: Entry, earlier: tuple[str, ...] = ()) -> str:
+        job = replace(slurm("COMPLETED"), earlier=earlier)
+        return explained(*history, segments=[START, END], job=job).sentence.partition("so far: ")[2]
+
+    preempted, limit = asked("requeue", "preempted"), asked("requeue", "time limit")
+    assert (
+        told(preempted, earlier=("PREEMPTED",)) == told(preempted, earlier=("REQUEUED",)) == "requeue after preempted"
+    )
+    assert told(limit, limit, earlier=("REQUEUED", "REQUEUED")) == "requeue after time limit (2 times)"
+    assert told(limit, earlier=("REQUEUED", "NODE_FAIL")) == (
+        "requeue after time limit, restarted by Slurm after node_fail"
+    )
+    assert told(earlier=("REQUEUED",)) == "restarted by Slurm after requeued", "somebody's scontrol requeue"
+    assert told(limit, limit, SUBMIT, preempted, earlier=("PREEMPTED",)) == "requeue after preempted"
+    assert told(asked("requeue", "preempted"), Entry(event="submit", job_id="7")) == ""
 
 
 def test_a_waiting_job_says_when_slurm_expects_it_to_begin() -> None:
