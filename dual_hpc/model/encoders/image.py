@@ -73,7 +73,7 @@ class ImageKind(EncoderKind):
         size = {"image_size": context.preprocessing["image_size"]}
         overrides = section.config if section.path else {**size, **section.config}
         config = complete_config(self.architecture, overrides, section.path, context.setting)
-        scale = _scale(input_settings(section.path, f"{context.setting}.path"), section.path, context.setting)
+        scale = _scale(section.path, f"{context.setting}.path", self.scale)
         return {"config": config} if scale is None else {"config": config, "scale": scale}
 
     def build(self, spec: dict[str, Any], preprocessing: dict[str, Any]) -> Encoder:
@@ -86,21 +86,27 @@ class ImageKind(EncoderKind):
         load_weights(self.architecture, encoder.backbone, path, setting)
 
 
-def _scale(extractor: dict[str, Any], path: str | None, setting: str) -> Scale | None:
-    """Mean and deviation per RGB channel that images had in pretraining; None: those of the kind."""
-    if extractor.get("do_normalize") is False:
-        return {"mean": [0.0] * 3, "std": [1.0] * 3}
-    mean, std = extractor.get("image_mean"), extractor.get("image_std")
+def _scale(path: str | None, setting: str, default: Scale) -> Scale | None:
+    """Mean and deviation per RGB channel that images had in pretraining; None: the default."""
+    extractor = input_settings(path, setting, ("image_processor",))
+    values = extractor.values
+    mean, std = values.get("image_mean"), values.get("image_std")
+    if values.get("do_normalize") is False:
+        mean, std = [0.0] * 3, [1.0] * 3
+    rescale = 1 if values.get("do_rescale") is False else values.get("rescale_factor", 1 / 255)
     if mean is None or std is None:
-        return None
+        if rescale == 1 / 255:
+            return None
+        mean, std = default["mean"], default["std"]
     try:
-        scale = {"mean": [float(value) for value in mean], "std": [float(value) for value in std]}
-    except (TypeError, ValueError, OverflowError):
+        factor = 255 * float(rescale)  # they hold for pixels times rescale_factor, ours for pixels / 255
+        scale = {"mean": [float(value) / factor for value in mean], "std": [float(value) / factor for value in std]}
+    except (TypeError, ValueError, ArithmeticError):
         scale = {}
     if not _is_usable(scale):
         raise UserError(
-            f"{setting}.path: image_mean and image_std in {path}/preprocessor_config.json must be three numbers each, "
-            "and the deviations above 0"
+            f"{setting}: image_mean and image_std in {path}/{extractor.file} must be three numbers each, and the "
+            "deviations and rescale_factor above 0"
         )
     return scale
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ install()
 
 import torch  # noqa: E402
 import transformers  # noqa: E402
+
+PROCESSOR, PREPROCESSOR = "processor_config.json", "preprocessor_config.json"
 
 
 @dataclass(frozen=True)
@@ -129,8 +132,36 @@ def read_json(folder: Path, name: str, setting: str) -> dict[str, Any]:
     return content
 
 
-def input_settings(path: str | None, setting: str) -> dict[str, Any]:
-    """`preprocessor_config.json` of a pretrained directory: how its inputs were scaled in training."""
-    if path is None or not (Path(path) / "preprocessor_config.json").exists():
-        return {}
-    return read_json(Path(path), "preprocessor_config.json", setting)
+@dataclass(frozen=True)
+class InputSettings:
+    """How the inputs of a pretrained model were scaled in training.
+
+    Attributes:
+        values: as transformers wrote them; empty where the directory does not say.
+        file: the name of the file that says it, for messages.
+    """
+
+    values: dict[str, Any]
+    file: str = ""
+
+
+def input_settings(path: str | None, setting: str, entries: Sequence[str]) -> InputSettings:
+    """Read them as transformers does: an entry of `processor_config.json` first, else `preprocessor_config.json`.
+
+    Args:
+        entries: names of the entry, of which the first that is there counts. Versions before 5 wrote none.
+
+    Raises:
+        UserError: a file, or the entry, is not a JSON object.
+    """
+    if path is None:
+        return InputSettings({})
+    if (Path(path) / PROCESSOR).exists():
+        content = read_json(Path(path), PROCESSOR, setting)
+        for name in (name for name in entries if content.get(name) is not None):
+            if not isinstance(content[name], dict):
+                raise UserError(f"{setting}: {name} in {Path(path) / PROCESSOR} is not a JSON object")
+            return InputSettings(content[name], PROCESSOR)
+    if (Path(path) / PREPROCESSOR).exists():
+        return InputSettings(read_json(Path(path), PREPROCESSOR, setting), PREPROCESSOR)
+    return InputSettings({})

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from dual_hpc.errors import UserError
 from dual_hpc.model.encoders.base import Context, Encoder, EncoderKind
 from dual_hpc.model.encoders.frozen_norm import freeze_batch_norms
 from dual_hpc.model.encoders.masked_norm import MaskedGroupNorm
@@ -93,8 +94,14 @@ class SpeechKind(EncoderKind):
 
     def describe(self, section: EncoderConfig, context: Context) -> dict[str, Any]:
         config = complete_config(self.architecture, section.config, section.path, context.setting)
-        extractor = input_settings(section.path, f"{context.setting}.path")
-        return {"config": config, "normalize": bool(extractor.get("do_normalize", True))}
+        setting, sample_rate = f"{context.setting}.path", context.preprocessing["sample_rate"]
+        extractor = input_settings(section.path, setting, ("feature_extractor", "audio_processor"))
+        if (rate := extractor.values.get("sampling_rate", sample_rate)) != sample_rate:
+            raise UserError(
+                f"{setting}: {section.path} was trained on audio of {rate} Hz ({extractor.file}), shards hold "
+                f"{sample_rate} Hz"
+            )
+        return {"config": config, "normalize": bool(extractor.values.get("do_normalize", True))}
 
     def build(self, spec: dict[str, Any], preprocessing: dict[str, Any]) -> SpeechEncoder:
         normalize = spec.get("normalize", True)

@@ -13,7 +13,7 @@ import torch
 import transformers
 
 from dual_hpc.errors import UserError
-from dual_hpc.model import load_model, save_model
+from dual_hpc.model import load_model, load_tokenizer, save_model
 from dual_hpc.model.encoders.frozen_norm import FrozenBatchNorm
 
 SPEECH: dict[str, Any] = {
@@ -218,9 +218,101 @@ def test_pictures_that_were_not_scaled_in_pretraining_are_not_scaled(
     assert encoder.mean == [0, 0, 0] and encoder.std == [1, 1, 1]
 
 
+def rewrite(folder: Path, processor: Any) -> None:
+    """The input settings as transformers itself writes them, and nothing of what was there before."""
+    (folder / "preprocessor_config.json").unlink()
+    processor.save_pretrained(folder)
+
+
+def feature_extractor(**settings: Any) -> Any:
+    return transformers.Wav2Vec2FeatureExtractor(**{"do_normalize": False, **settings})
+
+
+def image_processor(**settings: Any) -> Any:
+    from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
+
+    return ViTImageProcessorPil(**{"image_mean": [0.1, 0.2, 0.3], "image_std": [0.4, 0.5, 0.6], **settings})
+
+
+def speech_processor(folder: Path, **settings: Any) -> Any:
+    (folder / "vocab.json").write_text(json.dumps({"<pad>": 0, "<unk>": 1, "|": 2, "a": 3, "<s>": 4, "</s>": 5}))
+    tokenizer = transformers.Wav2Vec2CTCTokenizer(str(folder / "vocab.json"))
+    return transformers.Wav2Vec2Processor(feature_extractor(**settings), tokenizer)
+
+
+def test_the_nested_settings_of_a_processor_are_those_of_its_parts(
+    pretrained: dict[str, Path], make_model: Any, tokenizer: Any
+) -> None:
+    rewrite(pretrained["audio"], speech_processor(pretrained["audio"]))
+    rewrite(pretrained["video"], transformers.VisionTextDualEncoderProcessor(image_processor(), tokenizer))
+    for name in ("audio", "video"):
+        assert (pretrained[name] / "processor_config.json").exists()
+        assert not (pretrained[name] / "preprocessor_config.json").exists()
+    model = make_model(**sections(pretrained))
+    assert not model.audio_encoder.normalize
+    assert (model.video_encoder.mean, model.video_encoder.std) == ([0.1, 0.2, 0.3], [0.4, 0.5, 0.6])
+    assert load_tokenizer(pretrained["video"]).get_vocab() == tokenizer.get_vocab()
+
+
+def test_nested_settings_come_first_and_a_processor_without_them_is_of_an_earlier_version(
+    pretrained: dict[str, Path], make_model: Any
+) -> None:
+    processor = pretrained["audio"] / "processor_config.json"
+    assert not make_model(**sections(pretrained)).audio_encoder.normalize
+    processor.write_text(json.dumps({"processor_class": "Wav2Vec2Processor"}))
+    assert not make_model(**sections(pretrained)).audio_encoder.normalize
+    for entry in ("feature_extractor", "audio_processor"):
+        processor.write_text(json.dumps({entry: {"do_normalize": True}}))
+        assert make_model(**sections(pretrained)).audio_encoder.normalize
+        assert transformers.Wav2Vec2FeatureExtractor.from_pretrained(pretrained["audio"]).do_normalize
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"rescale_factor": 1 / 127.5},
+        {"do_rescale": False},
+        {"do_normalize": False},
+        {"do_normalize": False, "rescale_factor": 1 / 127.5},
+        {"do_rescale": False, "do_normalize": False},
+    ],
+)
+def test_pictures_are_scaled_as_transformers_scales_them(
+    settings: dict[str, Any], pretrained: dict[str, Path], make_model: Any
+) -> None:
+    processor = image_processor(do_resize=False, **settings)
+    rewrite(pretrained["video"], processor)
+    encoder = make_model(video=sections(pretrained)["video"]).video_encoder
+    picture = torch.randint(0, 256, (3, 4, 4), dtype=torch.uint8)
+    theirs = torch.as_tensor(
+        processor(picture.numpy(), return_tensors="pt", input_data_format="channels_first").pixel_values
+    )[0]
+    mean, std = (torch.tensor(value).view(3, 1, 1) for value in (encoder.mean, encoder.std))
+    torch.testing.assert_close((picture.float() / 255 - mean) / std, theirs.float(), atol=1e-4, rtol=1e-5)
+
+
+def test_a_model_of_another_sample_rate_is_the_user_s_mistake(pretrained: dict[str, Path], make_model: Any) -> None:
+    rewrite(pretrained["audio"], feature_extractor(sampling_rate=8_000))
+    with pytest.raises(UserError, match=r"model\.audio\.path: .* 8000 Hz \(preprocessor_config\.json\)"):
+        make_model(**sections(pretrained))
+
+
+@pytest.mark.parametrize("name", ["audio", "video"])
+@pytest.mark.parametrize("entry", [3, [], "x"])
+def test_a_nested_entry_that_is_no_object_is_named(
+    name: str, entry: Any, pretrained: dict[str, Path], make_model: Any
+) -> None:
+    content = {"feature_extractor": entry, "image_processor": entry}
+    (pretrained[name] / "processor_config.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match=rf"model\.{name}\.path: .*processor_config\.json is not a JSON object"):
+        make_model(**sections(pretrained))
+
+
 @pytest.mark.parametrize(
     "content",
     [
+        {"image_mean": [0.5] * 3, "image_std": [0.5] * 3, "rescale_factor": 0},
+        {"rescale_factor": "x"},
         {"image_mean": 0.5, "image_std": 0.5},
         {"image_mean": [0.5], "image_std": [0.5]},
         {"image_mean": ["x"] * 3, "image_std": [1] * 3},
