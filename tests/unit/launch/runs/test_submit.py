@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,23 +15,12 @@ from dual_hpc.run.directory import RunDir
 from launch import aftermath
 from launch.cluster.profiles import load_profile
 from launch.cluster.sbatch import sbatch_text
-from launch.cluster.submission import without_allocation
 from launch.commands.submit import task_words
 from launch.job.on_failure import slurm_job_id
 from launch.records import submissions
 from launch.runs.plan import PlannedRun, plan_resumption
 from launch.runs.submit import record_plugins, transactional_dirs
 from launch.sweeps.grid import SweepDir, folder, grid
-
-
-def test_nothing_of_the_submitting_job_reaches_sbatch(monkeypatch: pytest.MonkeyPatch) -> None:
-    foreign = ("SLURM_JOB_ID", "SLURM_CPUS_PER_TASK", "SBATCH_QOS", "SRUN_DEBUG", "RANK", "MASTER_PORT", "DUAL_JOB_ID")
-    for name in (*foreign, "SLURM_CONF", "SLURM_JWT", "SLURM_CLUSTERS", "HOME_OF_MINE"):
-        monkeypatch.setenv(name, "x")
-    with without_allocation():
-        assert [name for name in foreign if name in os.environ] == []
-        assert all(os.environ[name] == "x" for name in ("SLURM_CONF", "SLURM_JWT", "SLURM_CLUSTERS", "HOME_OF_MINE"))
-    assert all(os.environ[name] == "x" for name in foreign)
 
 
 def test_the_members_of_an_array_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
