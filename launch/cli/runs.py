@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from dual_hpc.printable import printable
+from launch.cli.runs_selection import ORDERS, parse_states, select_runs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +21,8 @@ EXAMPLES = """\
 examples:
   dual-hpc runs
   dual-hpc runs --store $SCRATCH/dual_hpc
+  dual-hpc runs --state running,queued --sort last --limit 20
+  dual-hpc runs 'cv.*' --sort test                 # the best first, by UA {A,V} on the test split
   dual-hpc runs --json | jq -r 'select(.state == "failed") | .name'
 
 With --json, a run has "kind": "run", a job of `submit -- VERB` "kind": "job", and the folder of one whose files cannot
@@ -28,6 +32,10 @@ and `why` show as well; "slurm_state" is Slurm's own word for the run's newest j
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("pattern", nargs="?", metavar="NAME", help="only runs of this name; * and ? stand for others")
+    parser.add_argument("--state", metavar="A,B", help="only runs in these states, as `status` calls them")
+    parser.add_argument("--sort", choices=ORDERS, help="default: oldest first")
+    parser.add_argument("--limit", type=int, metavar="N", help="the first N of --sort; without it, the newest N")
     parser.add_argument("--store", metavar="DIR", help="default: $DUAL_STORE, else a folder in $SCRATCH or $WORK")
     parser.add_argument("--json", action="store_true", help="one JSON object per line instead of a table")
 
@@ -46,10 +54,16 @@ def run(args: argparse.Namespace) -> int:
     from launch.cluster.slurm import LOOK_PATIENCE, Scheduler
 
     store = Path(args.store) if args.store else default_store()
+    states = parse_states(args.state)
+    if args.limit is not None and args.limit < 1:
+        raise UserError(f"--limit {args.limit}: at least one run must be shown")
     if store.exists() and not store.is_dir():
         raise UserError(f"--store: {store} is not a folder")
     listing = list_store(store, Scheduler(interval=60, patience=LOOK_PATIENCE), time.time())
-    rows, jobs = listing.runs, listing.jobs
+    rows, jobs = select_runs(listing.runs, args.pattern, states, args.sort, args.limit), listing.jobs
+    if args.pattern or states or args.sort or args.limit:
+        jobs = [job for job in jobs if (args.pattern is None or fnmatchcase(job.name, args.pattern))]
+        jobs = [job for job in jobs if not states or job.state in states]
     for path, reason in listing.broken.items():
         print(f"dual-hpc: warning: {printable(path)} cannot be read: {reason}", file=sys.stderr)
     if args.json:
@@ -61,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
             print(json_line({"kind": "unreadable", "name": path.name, "path": str(path), "reason": reason}))
         return 0
     if not rows and not jobs and not listing.broken:
-        print(f"no runs in {store / 'runs'}")
+        print(f"no runs in {store / 'runs'}" + (" that match" if listing.runs else ""))
         return 0
     if rows:
         print_table(table_of_runs(rows))
@@ -73,14 +87,14 @@ def run(args: argparse.Namespace) -> int:
 def table_of_runs(rows: Sequence[RunSummary]) -> Table:
     from rich.table import Table
 
-    heading = ("run", "state", "step", "loss", "UA {A,V}", "UA {A,V,T}", "job", "segments", "last update")
+    heading = ("run", "state", "step", "loss", "UA {A,V}", "UA {A,V,T}", "test UA", "job", "segments", "last update")
     table = Table(*heading, box=None)
     for row in rows:
         table.add_row(
             printable(row.name),
             row.state,
             f"{row.step}/{row.total or '?'}",
-            *("" if value is None else f"{value:.3f}" for value in (row.loss, row.ua_av, row.ua_avt)),
+            *("" if value is None else f"{value:.3f}" for value in (row.loss, row.ua_av, row.ua_avt, row.test_ua)),
             printable(" ".join(filter(None, (row.job_id, row.slurm_state and row.slurm_state.lower())))),
             str(row.segments),
             "" if row.age_seconds is None else f"{_age(row.age_seconds)} ago",

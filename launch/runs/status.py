@@ -62,7 +62,12 @@ def run_statuses(runs: Sequence[RunDir], scheduler: Scheduler, now: float, toler
         EnvironmentFault: Slurm does not answer, and that is not tolerated.
     """
     histories = [submissions.read(run.path) for run in runs]
-    asked = [job for history in histories if (job := slurm_job(history)) is not None]
+    # Nothing that Slurm says changes the state of a finished run, and a store has many.
+    asked = [
+        job
+        for run, history in zip(runs, histories, strict=True)
+        if (job := slurm_job(history)) is not None and not has_finished(run)
+    ]
     answers = available()
     known: dict[str, SlurmJob] = {}
     silent = False
@@ -108,6 +113,11 @@ def readable_statuses(
         raise
     except Exception:  # whatever somebody wrote into the files of one of them
         return partition(runs, lambda run: run_statuses([run], scheduler, now, tolerant)[0])
+
+
+def has_finished(run: RunDir) -> bool:
+    """True where training has done all its steps."""
+    return any(segment.reason == State.FINISHED for segment in run.segments())
 
 
 def is_local(history: list[submissions.Entry]) -> bool:

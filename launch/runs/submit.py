@@ -24,13 +24,12 @@ from launch.cluster.profiles import Profile, load_profile
 from launch.cluster.request import check, check_precision
 from launch.cluster.sbatch import python_command
 from launch.cluster.slurm import Scheduler
-from launch.cluster.state import State
 from launch.job import train_rank
 from launch.job.local_job import RankExecutor
 from launch.job.slurm_job import submit_slurm
 from launch.records import submissions
 from launch.runs.plan import PlannedRun
-from launch.runs.status import run_statuses
+from launch.runs.status import has_finished, run_statuses
 
 
 def submit(plan: PlannedRun, profile: Profile, new_code: bool = False) -> Job[Any]:
@@ -133,7 +132,7 @@ def require_no_active_job(paths: Sequence[Path]) -> None:
 
 def is_finished(run: Path) -> bool:
     """True where training has done all its steps."""
-    return any(segment.reason == State.FINISHED for segment in RunDir(run).segments())
+    return has_finished(RunDir(run))
 
 
 @contextlib.contextmanager

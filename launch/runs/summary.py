@@ -12,6 +12,7 @@ from launch.cluster.slurm import Scheduler, available
 from launch.cluster.state import State
 from launch.records import submissions
 from launch.runs.progress import RunProgress
+from launch.runs.report_scores import read_test_scores
 from launch.runs.status import RunStatus, is_local, seconds_since_update
 
 
@@ -20,6 +21,7 @@ class RunSummary:
     """What `dual-hpc runs` shows of a run; scores are those of the last validation.
 
     Attributes:
+        test_ua: UA without text on the test split; None before `dual-hpc evaluate` has scored it.
         age_seconds: since it wrote anything; None where its folder is gone.
     """
 
@@ -31,6 +33,7 @@ class RunSummary:
     loss: float | None
     ua_av: float | None
     ua_avt: float | None
+    test_ua: float | None
     segments: int
     age_seconds: float | None
     job_id: str | None
@@ -53,6 +56,7 @@ def summarize(run: RunDir, status: RunStatus, now: float) -> RunSummary:
         loss=progress.metrics.get("train/loss"),
         ua_av=progress.metrics.get("val/av/ua"),
         ua_avt=progress.metrics.get("val/avt/ua"),
+        test_ua=read_test_scores(run.reports).get("av", {}).get("ua"),
         segments=sum(segment.event == "start" for segment in run.segments()),
         age_seconds=seconds_since_update(run, now),
         job_id=status.job_id,

@@ -12,19 +12,17 @@ from pathlib import Path
 
 from dual_hpc.evaluation.metrics import METRICS, Metric
 from dual_hpc.evaluation.tables import subset_name
-from dual_hpc.json_text import parse_json
-from dual_hpc.regular_file import read_bytes
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.journal import read
 from launch.cluster.slurm import LOOK_PATIENCE, Scheduler
 from launch.cluster.state import State
+from launch.runs.report_scores import read_test_scores
 from launch.sweeps.grid import SweepDir, experiment
 from launch.sweeps.status import member_summaries
 
 VALIDATION = "validation"
 SUBSETS = {subset: subset_name(subset) for subset in ("av", "avt")}
 UNSCORED = "not evaluated"
-REPORT = "test_best.json"  # what `dual-hpc evaluate RUN` writes
 
 
 @dataclass(frozen=True)
@@ -74,23 +72,18 @@ def scores_of(run: RunDir) -> dict[str, float]:
         entries = []
     best = [score for e in entries if e.event == "best" and isinstance(score := e.fields.get("score"), int | float)]
     scores = {VALIDATION: float(best[-1])} if best else {}
-    return scores | scores_of_report(run.reports / REPORT)
+    return scores | scores_on_test(run.reports)
 
 
-def scores_of_report(report: Path) -> dict[str, float]:
-    """The test's scores out of an evaluation's report; none where there is no (readable) report."""
-    try:
-        subsets = parse_json(read_bytes(report))["subsets"]
-        # An earlier report lacks metrics that were registered since; one of a plugin has others.
-        return {
-            _test_score(metric, name): value
-            for subset, name in SUBSETS.items()
-            if subset in subsets
-            for metric, value in subsets[subset].items()
-            if isinstance(value, float)
-        }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {}
+def scores_on_test(reports: Path) -> dict[str, float]:
+    """The test's scores under the names of the table, where `dual-hpc evaluate` has written them."""
+    # An earlier report lacks metrics that were registered since; one of a plugin has others.
+    subsets = read_test_scores(reports)
+    return {
+        _test_score(metric, name): value
+        for subset, name in SUBSETS.items()
+        for metric, value in subsets.get(subset, {}).items()
+    }
 
 
 def _test_score(metric: str, subset: str) -> str:

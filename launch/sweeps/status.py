@@ -42,6 +42,7 @@ def _absent(run: RunDir, state: State) -> RunSummary:
         loss=None,
         ua_av=None,
         ua_avt=None,
+        test_ua=None,
         segments=0,
         age_seconds=None,
         job_id=None,

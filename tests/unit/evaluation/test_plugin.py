@@ -13,7 +13,7 @@ from dual_hpc.evaluation.perturbations import PERTURBATIONS
 from dual_hpc.evaluation.run import evaluate, write_reports
 from dual_hpc.plugins import load_plugins
 from launch.cli.score_table import robustness_table, score_table
-from launch.sweeps.results import scores_of_report
+from launch.sweeps.results import scores_on_test
 from tests.unit.evaluation.test_run import data_of
 
 _PLUGIN = """
@@ -59,7 +59,7 @@ def test_a_plugins_metric_and_perturbation_are_in_every_report(
     assert [point["log_loss"] > 0 for point in curves["inverted audio"]["points"]] == [True, True]
     page = (tmp_path / "test_best_robustness.md").read_text()
     assert "## Inverted audio" in page and "{A,V} UA" in page and "{A,V} log loss" in page
-    assert scores_of_report(tmp_path / "test_best.json")["test log loss {A,V}"] == loss
+    assert scores_on_test(tmp_path)["test log loss {A,V}"] == loss
     assert "log loss" in [column.header for column in score_table(result).columns]
     assert result.robustness is not None and robustness_table(result.robustness).row_count == 2 * len(
         result.robustness.curves

@@ -205,3 +205,9 @@ def test_a_cancel_that_slurm_refuses_leaves_nothing_behind(run: RunDir, monkeypa
     with pytest.raises(EnvironmentFault):
         control.cancel_runs([(run, found)])
     assert run.stop_file.exists(), "the one that asked to stop stays asked"
+
+
+def test_slurm_is_not_asked_about_runs_that_have_finished(run: RunDir) -> None:
+    run.append_segment(Segment(event="end", job_id="7", reason="finished"))
+    (found,) = run_statuses([run], Scheduler(0, silent), 0.0)
+    assert found.state is State.FINISHED and not found.slurm_silent and not found.active

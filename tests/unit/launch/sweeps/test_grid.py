@@ -15,7 +15,7 @@ from dual_hpc.run.directory import RunDir
 from launch.cluster.state import State
 from launch.sweeps.grid import SweepDir, axis, folder, grid, listed, members_of
 from launch.sweeps.report import cell, markdown, write
-from launch.sweeps.results import Row, Statistic, experiments, rows_of, score_names, scores_of_report, summary
+from launch.sweeps.results import Row, Statistic, experiments, rows_of, score_names, scores_on_test, summary
 
 
 @pytest.mark.parametrize(
@@ -166,19 +166,19 @@ def test_the_json_has_every_number(tmp_path: Path) -> None:
 
 def test_test_scores_are_those_of_the_report(tmp_path: Path) -> None:
     report = tmp_path / "test_best.json"
-    assert scores_of_report(report) == {}
+    assert scores_on_test(report.parent) == {}
     for torn in ("", "{", "[]", '{"subsets": {"av": {}}}', '{"subsets": 3}'):
         report.write_text(torn)
-        assert scores_of_report(report) == {}
+        assert scores_on_test(report.parent) == {}
     report.write_text(json.dumps({"subsets": {"av": {"wa": 0.5, "ua": 0.25, "weighted_f1": 0.125}}}))
-    assert scores_of_report(report) == {"test WA {A,V}": 0.5, "test UA {A,V}": 0.25, "test wF1 {A,V}": 0.125}
+    assert scores_on_test(report.parent) == {"test WA {A,V}": 0.5, "test UA {A,V}": 0.25, "test wF1 {A,V}": 0.125}
 
 
 def test_a_score_of_a_metric_that_is_not_loaded_is_shown_as_it_is_and_last(tmp_path: Path) -> None:
     report = tmp_path / "test_best.json"
     values = {"count": 9, "brier": 0.25, "macro_f1": 0.5, "wa": 0.75, "interval": {"wa": [0, 1]}}
     report.write_text(json.dumps({"subsets": {"av": values}}))
-    one = Row("a", [], State.FINISHED, 3, 3, {**scores_of_report(report), "validation": 0.5})
+    one = Row("a", [], State.FINISHED, 3, 3, {**scores_on_test(report.parent), "validation": 0.5})
     assert score_names([one]) == ["validation", "test WA {A,V}", "test mF1 {A,V}", "test brier {A,V}"]
     assert "| 50.0 | 75.0 | 50.0 | 0.250 |" in markdown("cv", [one])
 
