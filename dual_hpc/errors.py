@@ -35,3 +35,8 @@ class EnvironmentFault(DualError, RuntimeError):
     """Something outside the user's command failed: disk, network, node, missing program."""
 
     exit_code = 1
+
+
+def reason_of(error: Exception, limit: int = 200) -> str:
+    """An error in one line: our own as they were written, which say what to do at their end; others cut at `limit`."""
+    return one_line(error, None if isinstance(error, DualError) else limit) or type(error).__name__

@@ -10,7 +10,6 @@ import hashlib
 import re
 import shutil
 import tempfile
-import warnings
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,9 +52,7 @@ def log_model(
         with (
             mlflow.start_run(run_id=run_id),
             tempfile.TemporaryDirectory(prefix="dual-hpc-") as code,
-            warnings.catch_warnings(),
         ):
-            warnings.simplefilter("ignore")
             plugins = config.get("plugins", [])
             find_plugins(plugins, archive)
             copy_package(Path(code))
@@ -66,6 +63,7 @@ def log_model(
                 code_paths=list(map(str, copy_sources(plugins, Path(code)))),
                 artifacts={"model": str(folder)},
                 signature=signature(config),
+                input_example=input_example(config),
                 pip_requirements=requirements(),
                 metadata={"labels": labels(config), "preprocessing": config.get("preprocessing", {})},
             )
@@ -125,6 +123,14 @@ def signature(config: dict[str, Any]) -> ModelSignature:
         inputs=Schema([TensorSpec(np.dtype(kind), shape, name) for name, kind, shape in inputs]),
         outputs=Schema([TensorSpec(np.dtype(np.float32), (-1, len(labels(config))))]),
     )
+
+
+def input_example(config: dict[str, Any]) -> dict[str, Any]:
+    """The smallest batch of the signature: one utterance of one audio sample, one frame and one token."""
+    import numpy as np
+
+    tensors = signature(config).inputs.inputs
+    return {one.name: np.ones([max(1, size) for size in one.shape], one.type) for one in tensors}
 
 
 def _stored(config: dict[str, Any]) -> dict[str, int]:

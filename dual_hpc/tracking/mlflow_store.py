@@ -20,6 +20,7 @@ from dual_hpc.config import RunConfig
 from dual_hpc.config.paths import mlflow_uri
 from dual_hpc.errors import EnvironmentFault, UserError
 from dual_hpc.locks import LocksUnsupported, file_lock
+from dual_hpc.tracking.mlflow_schema import check_tables
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -53,7 +54,8 @@ class Store:
             timeout: seconds to wait for another writer.
 
         Raises:
-            EnvironmentFault: another writer holds the store's lock, or its file system has no locks.
+            EnvironmentFault: another writer holds the store's lock, its file system has no locks, or the database is of
+                another version of MLflow.
         """
         _import_mlflow()  # takes seconds; nobody should wait for the lock meanwhile
         if self.database is not None:
@@ -64,6 +66,8 @@ class Store:
         with lock:
             if self.database is not None and not self.database.exists():
                 _create(self.database)
+            elif self.database is not None:
+                check_tables(self.database)
             yield _client(self.uri)
 
 

@@ -6,6 +6,7 @@ import logging
 import threading
 from pathlib import Path
 
+from dual_hpc.errors import reason_of
 from dual_hpc.run.directory import RunDir
 from dual_hpc.tracking.mlflow_sync import sync
 
@@ -59,10 +60,8 @@ class Synchroniser:
             sync(self._run, artifacts=artifacts, model=model)
         except Exception as error:  # tracking must never stop a training; the journal keeps everything
             if not self._silent or artifacts:
-                reason = str(error).strip().splitlines()[:1] or [type(error).__name__]
-                log.warning(
-                    "MLflow is not up to date (%s); training continues, the next sync repairs it", reason[0][:200]
-                )
+                reason = reason_of(error)
+                log.warning("MLflow is not up to date (%s); training continues, the next sync repairs it", reason)
             self._silent = True
             return False
         self._silent = False

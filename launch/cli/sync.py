@@ -58,9 +58,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _named(name: str, error: Exception) -> DualError:
-    from dual_hpc.errors import EnvironmentFault, UserError, one_line
+    from dual_hpc.errors import EnvironmentFault, UserError, reason_of
 
-    reason = one_line(error, 200)
+    reason = reason_of(error)
     if isinstance(error, UserError):
         return UserError(f"{name}: {reason}")
-    return EnvironmentFault(f"tracking.uri: MLflow was not updated for {name}: {reason or type(error).__name__}")
+    return EnvironmentFault(f"tracking.uri: MLflow was not updated for {name}: {reason}")

@@ -31,6 +31,7 @@ def run(args: argparse.Namespace) -> int:
 
     from dual_hpc.config.paths import default_store
     from dual_hpc.errors import UserError
+    from dual_hpc.tracking.mlflow_schema import check_tables
     from dual_hpc.tracking.mlflow_store import newest_experiment
     from dual_hpc.tracking.ui_server import serve
 
@@ -39,6 +40,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(
             f"{store} has no mlflow.db: no run was tracked there yet (--store or DUAL_STORE names another store)"
         )
+    check_tables(store / "mlflow.db")
     if not 0 <= args.port < 2**16:
         raise UserError(f"--port {args.port}: must be between 0 and 65535")
     with listener(args.port or 5000, only=args.port != 0) as open_port:

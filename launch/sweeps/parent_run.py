@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dual_hpc.config.schema import RunConfig
-from dual_hpc.errors import one_line
+from dual_hpc.errors import reason_of
 from launch.cluster.state import State
 from launch.sweeps.grid import SweepDir
 from launch.sweeps.results import Row, experiments
@@ -41,7 +41,7 @@ def make_parent_run(config: RunConfig, sweep: SweepDir) -> str | None:
         raise
     except Exception as error:  # whatever MLflow or the network raises
         again = f"`dual-hpc sweep --show {sweep.sweep.name}` groups them when MLflow answers"
-        log.warning("MLflow cannot be reached, so its runs are not grouped: %s; %s", one_line(error, 160), again)
+        log.warning("MLflow cannot be reached, so its runs are not grouped: %s; %s", reason_of(error, 160), again)
         return None
 
 
@@ -53,7 +53,7 @@ def delete_parent_run(config: RunConfig, parent: str) -> None:
         with store_of(config).client() as client:
             client.delete_run(parent)
     except Exception as error:  # the refusal that led here says more
-        log.warning("MLflow's run %s of the sweep is left behind: %s", parent, one_line(error, 160))
+        log.warning("MLflow's run %s of the sweep is left behind: %s", parent, reason_of(error, 160))
 
 
 def log_to_mlflow(config: RunConfig, sweep: SweepDir, rows: Sequence[Row], files: Sequence[str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dual_hpc.errors import EnvironmentFault, UserError, one_line
+from dual_hpc.errors import EnvironmentFault, UserError, one_line, reason_of
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,9 @@ def test_an_error_is_one_line(text: object, limit: int | None, line: str) -> Non
 
 def test_each_kind_of_error_has_its_exit_code() -> None:
     assert (UserError.exit_code, EnvironmentFault.exit_code) == (2, 1)
+
+
+def test_our_own_reasons_are_whole_and_others_are_cut() -> None:
+    long = "what to do " * 40
+    assert reason_of(UserError(long)) == reason_of(EnvironmentFault(long)) == long.strip()
+    assert len(reason_of(ValueError(long))) == 200 and reason_of(ValueError()) == "ValueError"

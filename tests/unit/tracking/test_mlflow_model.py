@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +15,7 @@ from dual_hpc.config.schema import ModelConfig
 from dual_hpc.inference.served_model import ServedModel
 from dual_hpc.model import build_model, save_model
 from dual_hpc.run.directory import Segment
-from dual_hpc.tracking.mlflow_model import copy_package, read_config, signature
+from dual_hpc.tracking.mlflow_model import copy_package, input_example, read_config, signature
 from dual_hpc.tracking.mlflow_store import store_of
 from dual_hpc.tracking.mlflow_sync import sync
 from tests.unit.tracking.runs import make_run
@@ -63,7 +64,9 @@ def test_the_best_export_of_a_finished_run_becomes_an_mlflow_model_that_answers(
     shutil.copytree(saved_model, run.exports / "step_00000057")
     (run.exports / "best").symlink_to("step_00000057")
     run.append_segment(Segment(event="end", job_id="1", reason="finished", time=run.identity().created + 60))
-    run_id = sync(run)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)  # MLflow's advice about schemas and examples
+        run_id = sync(run)
     sync(run)
     store_uri = store_of(run.config()).uri
     with store_of(run.config()).client() as client:
@@ -82,6 +85,10 @@ def test_the_best_export_of_a_finished_run_becomes_an_mlflow_model_that_answers(
     finally:
         mlflow.set_tracking_uri(before)
     assert served.metadata.metadata["labels"] == ["angry", "happy", "neutral", "sad"]
+    assert {name: value.shape for name, value in served.input_example.items()} == {
+        name: value.shape for name, value in input_example(read_config(saved_model)).items()
+    }
+    assert served.predict(served.input_example).shape == (1, 4)
     assert not list(Path(logged.artifact_location.removeprefix("file://")).rglob("*.pkl"))
     batch = {
         "waveform": np.zeros((2, 16_000), np.float32),
