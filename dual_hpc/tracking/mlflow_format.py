@@ -36,8 +36,21 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     return flat
 
 
-def status_of(segments: Sequence[Segment]) -> str:
-    """MLflow's status of a run: the end of its last job decides; a job that will be continued leaves it scheduled."""
+# How a run ended that nobody works on, as `dual-hpc status` calls it; it may not have written its end itself.
+_DEAD = {
+    **dict.fromkeys(("failed", "user error", "out of memory", "out of time", "node failure", "lost"), "FAILED"),
+    **dict.fromkeys(("cancelled", "stopped", "preempted"), "KILLED"),
+}
+
+
+def status_of(segments: Sequence[Segment], state: str | None = None) -> str:
+    """MLflow's status of a run: the end of its last job decides; a job that will be continued leaves it scheduled.
+
+    Args:
+        state: of a run that no job works on, as the launcher knows it: "failed", "cancelled" ...
+    """
+    if state in _DEAD:
+        return _DEAD[state]
     if not segments:
         return "SCHEDULED"
     if segments[-1].event == "start":

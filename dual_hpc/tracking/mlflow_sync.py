@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dual_hpc.regular_file import LARGE, read_bytes, read_text
-from dual_hpc.run.directory import RunDir, RunIdentity, Segment
+from dual_hpc.run.directory import RunDir, RunIdentity
 from dual_hpc.run.journal import Point, points, read, replay
 from dual_hpc.tracking.mlflow_format import ENDED, flatten, jobs_of, mlflow_name, report_metrics, status_of, with_best
 from dual_hpc.tracking.mlflow_model import log_model
@@ -32,13 +32,14 @@ NOTE_TAG = "mlflow.note.content"
 _BATCH = 900  # metrics per request; MLflow takes 1000 items
 
 
-def sync(run: RunDir, *, artifacts: bool = True, model: Path | None = None) -> str:
+def sync(run: RunDir, *, artifacts: bool = True, model: Path | None = None, state: str | None = None) -> str:
     """Bring MLflow up to the run directory; returns MLflow's own run id.
 
     Args:
         artifacts: also the curves, the reports and the configuration.
         model: a saved model directory to log as an MLflow model, once per content. A finished run's best export is
             always logged.
+        state: of a run that no job works on, which may not have written its end: "failed", "cancelled" ...
 
     Raises:
         Exception: whatever MLflow or the network raises; during training use `Synchroniser`, which only warns.
@@ -71,7 +72,7 @@ def sync(run: RunDir, *, artifacts: bool = True, model: Path | None = None) -> s
             model = best
         if model is not None:
             log_model(client, store.uri, run_id, model.resolve(), identity.name, run.code)
-        _log_status(client, run_id, segments)
+        _log_status(client, run_id, run, state)
     return str(run_id)
 
 
@@ -173,11 +174,14 @@ def _describe(client: MlflowClient, run_id: str, run: RunDir, note: str) -> None
             return
 
 
-def _log_status(client: MlflowClient, run_id: str, segments: Sequence[Segment]) -> None:
-    status, info = status_of(segments), client.get_run(run_id).info
+def _log_status(client: MlflowClient, run_id: str, run: RunDir, state: str | None) -> None:
+    segments = run.segments()
+    status, info = status_of(segments, state), client.get_run(run_id).info
     if status in ENDED:
         # Its own end, not the moment of this sync, at which logging a model has set it.
-        end = int(segments[-1].time * 1000)
+        killed = not segments or segments[-1].event == "start"
+        moment = run.journal.stat().st_mtime if killed and run.journal.exists() else None
+        end = int((moment or (segments[-1].time if segments else run.identity().created)) * 1000)
         if (info.status, info.end_time) != (status, end):
             client.set_terminated(run_id, status, end_time=end)
     elif info.status != status:

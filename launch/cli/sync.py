@@ -34,15 +34,17 @@ def run(args: argparse.Namespace) -> int:
     from dual_hpc.run.directory import RunDir
     from dual_hpc.tracking.mlflow_sync import sync
     from launch.runs.plan import find_run
+    from launch.runs.status import ended_states
 
     store = Path(args.store) if args.store else default_store()
     there = sorted(path.parent for path in runs_dir(store).glob(f"*/{names.IDENTITY}"))
     found = [find_run(name, args.store) for name in args.runs] if args.runs else [RunDir(path) for path in there]
     failed: list[DualError] = []
     console = Console(file=unwrapped(sys.stderr))
+    ended = ended_states(found)
     for one in track(found, "sync", console=console, disable=len(found) < 2 or not sys.stderr.isatty()):
         try:
-            sync(one)
+            sync(one, state=ended.get(one.path))
         except Exception as error:  # MLflow's clients raise exceptions of any kind
             failed.append(_named(one.path.name, error))
             if len(found) > 1:

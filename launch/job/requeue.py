@@ -26,6 +26,7 @@ from launch.records.log_markers import JOB_END_MARKER
 
 # What srun returns for a rank that a signal to stop has killed.
 ENDED_BY_SIGNAL = {128 + signal.SIGUSR2, 128 + signal.SIGTERM}
+REQUEUED_BY_SLURM = "requeued by Slurm"
 MARGIN = 120.0  # seconds: `sbatch --signal` may come up to 60 s early
 SHORTEST_PATIENCE, LONGEST_PATIENCE, END_MARGIN = 10.0, 900.0, 15.0  # seconds
 
@@ -78,7 +79,7 @@ def decide(facts: JobFacts, policy: Policy, failed: bool = False) -> Decision:
     if policy.user_error:
         return Decision("leave", "user error")
     if facts.restarts > policy.restart_count:
-        return Decision("leave", "requeued by Slurm")
+        return Decision("leave", REQUEUED_BY_SLURM)
     if facts.state == "COMPLETING":
         if facts.reason != "TimeLimit":
             return Decision("leave", "cancelled")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from dual_hpc.locks import LocksUnsupported, try_lock
 from dual_hpc.regular_file import regular_descriptor
 from dual_hpc.run.directory import RunDir
 from launch.cluster.job_record import SlurmJob
-from launch.cluster.slurm import Scheduler, available
+from launch.cluster.slurm import LOOK_PATIENCE, Scheduler, available
 from launch.cluster.state import State
 from launch.job.local_job import LOCK
 from launch.records import failures, submissions
@@ -113,6 +114,13 @@ def readable_statuses(
         raise
     except Exception:  # whatever somebody wrote into the files of one of them
         return partition(runs, lambda run: run_statuses([run], scheduler, now, tolerant)[0])
+
+
+def ended_states(runs: Sequence[RunDir]) -> dict[Path, str]:
+    """The states of those runs that no job works on, by their folders; unreadable ones are left out."""
+    scheduler = Scheduler(interval=60, patience=LOOK_PATIENCE)
+    found, _ = readable_statuses(runs, scheduler, time.time(), tolerant=True)
+    return {path: one.state.value for path, one in found.items() if not one.maybe_active}
 
 
 def has_finished(run: RunDir) -> bool:

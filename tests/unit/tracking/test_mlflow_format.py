@@ -61,3 +61,22 @@ JSON = st.recursive(
 )
 def test_any_file_among_the_reports_has_scores_or_none(content: bytes) -> None:
     assert all(isinstance(value, float) for value in report_metrics("x", content).values())
+
+
+@pytest.mark.parametrize(
+    ("state", "status"),
+    [
+        ("failed", "FAILED"),
+        ("out of memory", "FAILED"),
+        ("node failure", "FAILED"),
+        ("lost", "FAILED"),
+        ("cancelled", "KILLED"),
+        ("preempted", "KILLED"),
+        ("stopped", "KILLED"),
+        ("finished", "RUNNING"),
+        ("silent", "RUNNING"),
+        (None, "RUNNING"),
+    ],
+)
+def test_a_run_that_died_without_a_word_does_not_run_for_ever(state: str | None, status: str) -> None:
+    assert status_of([Segment(event="start", job_id="1")], state) == status
