@@ -16,6 +16,8 @@ from launch.cluster.profiles import Profile
 from launch.cluster.request import cpus_per_rank, resolve_choice
 from launch.cluster.wishes import wished_options
 
+# `scancel --full` and some sites signal the batch script as well, which would die of it and take the job along.
+TRAP = "trap : USR2"
 PICKLE_SECONDS = 300  # that a job waits for the file with what it is to call
 
 
@@ -61,7 +63,7 @@ def sbatch_parameters(
         "signal_delay_s": profile.signal_seconds,
         "stderr_to_stdout": True,
         "wckey": None,
-        "setup": [*pickle_lines(run), *setup_lines(profile)],
+        "setup": [TRAP, *pickle_lines(run), *setup_lines(profile)],
         "teardown": on_failure_lines(python_command(python, run), run),
         "srun_args": [f"--cpus-per-task={cpus}", "--kill-on-bad-exit=1"],
         "additional_parameters": options,
@@ -74,9 +76,14 @@ def setup_lines(profile: Profile) -> list[str]:
     environment = dict(profile.environment)
     if profile.offline:
         environment |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
-    lines = ["module purge", *(f"module load {shlex.quote(m)}" for m in profile.modules)] if profile.modules else []
+    lines = ["module purge", *map(_module_line, profile.modules)] if profile.modules else []
     lines += [f"export {key}={shlex.quote(value)}" for key, value in environment.items()]
     return lines + profile.setup
+
+
+def _module_line(module: str) -> str:
+    failed = shlex.quote(f"dual-hpc: module load {module} failed; correct `modules` of the profile")
+    return f"module load {shlex.quote(module)} || {{ echo {failed} >&2; exit 1; }}"
 
 
 def pickle_lines(run: Path) -> list[str]:

@@ -53,7 +53,8 @@ class SrunOutput:
 def read_srun_output(lines: Iterable[str]) -> SrunOutput:
     """Read the log of a batch script, which holds all starts of its job."""
     mine = _last_start(list(lines))
-    unstarted = next((line.strip() for line in mine if _UNSTARTED.search(line)), "")
+    said = (line.strip() for line in mine if line.startswith("dual-hpc: ") or _UNSTARTED.search(line))
+    unstarted = next(said, "")
     for line in mine:
         if _ENDING.search(line):
             break

@@ -37,7 +37,7 @@ def test_a_run_goes_on_though_slurm_timed_out_when_it_was_asked(
     run = cluster.submit("deafened", "launch.nodes=1", "training.max_steps=200")
     assert (tmp_path / "sbatch.n").read_text() == "x\n", "it was submitted once"
     cluster.until("it trains", lambda: step_of(run) >= 3)
-    slurm("scancel", "--signal=USR2", cluster.job(run))
+    slurm("scancel", "--full", "--signal=USR2", cluster.job(run))  # the batch script gets it as well
     cluster.until("it is started again", lambda: len(starts(run)) == 2)
     assert continuations(run)[:2] == [("submit", None), ("requeue", "signal")]
     assert cluster.status("deafened")["state"] == "running"

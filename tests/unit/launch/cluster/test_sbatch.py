@@ -6,6 +6,7 @@ DUAL_WRITE_GOLDEN=1 writes them anew.
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 from dual_hpc.config.schema import LaunchConfig
 from launch.cluster.profiles import load_profile, profile_names
 from launch.cluster.request import check
-from launch.cluster.sbatch import sbatch_parameters, sbatch_text
+from launch.cluster.sbatch import TRAP, sbatch_parameters, sbatch_text, setup_lines
 
 GOLDEN = Path(__file__).resolve().parents[3] / "golden" / "sbatch"
 REQUESTS = {
@@ -88,3 +89,18 @@ def test_what_a_request_wishes_reaches_sbatch_and_the_profile_gives_way() -> Non
     assert not [line for line in lines if "mem-per-cpu" in line or "comment=x" in line]
     later = sbatch_parameters(profile, request, Path("/r"), "python", ["9"], ["n3", "n4"])
     assert later["dependency"] == "afterany:9" and later["exclude"] == "n2,n3,n4"
+
+
+def test_a_module_that_cannot_be_loaded_ends_the_job_before_its_ranks(tmp_path: Path) -> None:
+    lines = setup_lines(load_profile("dev").model_copy(update={"modules": ["python/4", "cuda"]}))
+    script = "\n".join(["module() { [ $1 = purge ] || [ $2 = cuda ]; }", TRAP, *lines, "echo begun"])
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and not done.stdout
+    assert done.stderr == "dual-hpc: module load python/4 failed; correct `modules` of the profile\n"
+    script = script.replace("$2 = cuda", "$1 = load")
+    assert subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True).stdout == "begun\n"
+
+
+def test_the_batch_script_outlives_a_signal_that_is_meant_for_its_ranks() -> None:
+    script = f"{TRAP}\nsleep 0.2 & child=$!; kill -USR2 $$; wait $child; wait $child; echo begun"
+    assert subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True).stdout == "begun\n"

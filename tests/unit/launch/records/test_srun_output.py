@@ -51,6 +51,7 @@ def test_only_the_last_start_counts() -> None:
         "/env/bin/python: can't open file '/store/runs/trial/code.zip': [Errno 2] No such file or directory",
         "srun: error: Unable to create step for job 7: Job/step already completing or completed",
         "slurm_script: line 17: module: command not found",
+        "dual-hpc: module load python/4 failed; correct `modules` of the profile",
     ],
 )
 def test_what_did_not_begin_is_quoted(line: str) -> None:
