@@ -33,6 +33,8 @@ VERBS = {
     "stop": "save a checkpoint and stop",
     "resume": "resume a run in a new job",
     "cancel": "end a job at once, without saving",
+    "shell": "open a shell on a node of a run's job",
+    "stacks": "print where every thread of a run's ranks is",
     "ckpt": "list, verify, prune, export or convert a run's checkpoints",
     "sync": "copy what the runs have recorded to MLflow",
     "evaluate": "score a run or a model on labelled shards",
@@ -85,7 +87,7 @@ def _run(arguments: list[str]) -> int:
     if name not in VERBS:
         raise UserError(_unknown_verb(name))
     verb = importlib.import_module(f"launch.cli.{name}")
-    words, command = split_command(arguments[1:]) if verb.__name__.endswith(".submit") else (arguments[1:], [])
+    words, command = split_command(arguments[1:]) if name in ("submit", "shell") else (arguments[1:], [])
     # Intermixed, so that settings may come between options: `submit name=a --wait optim.lr=1e-4`.
     args = build_parser(name, verb).parse_intermixed_args(words)
     args.command = command
@@ -97,7 +99,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def split_command(words: list[str]) -> tuple[list[str], list[str]]:
-    """The words before and after `--`: a verb's own, and the command that it submits."""
+    """The words before and after `--`: a verb's own, and the command that it submits or starts."""
     at = words.index("--") if "--" in words else len(words)
     return words[:at], words[at + 1 :]
 

@@ -25,6 +25,7 @@ examples:
   dual-hpc sweep --evaluate cv         # the test scores of the finished members, then the table
   dual-hpc sweep --resubmit cv         # those that neither finished nor wait or run
   dual-hpc sweep --resubmit cv launch.hours=40 --new-code
+  dual-hpc sweep --change cv --parallel 12
 
 Members that differ only in fold and seed are repetitions of one experiment. The table is also written to
 STORE/sweeps/NAME/table.md and table.json, and logged to the sweep's own run in MLflow.
@@ -47,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--show", metavar="NAME", help="print the table of a sweep's scores")
     which.add_argument("--evaluate", metavar="NAME", help="score finished members here, then print the table")
+    which.add_argument("--change", metavar="NAME", help="with --parallel N: how many members run at a time from now on")
     which.add_argument("--resubmit", metavar="NAME", help="submit the members that failed or stopped again")
     parser.add_argument("--new-code", action="store_true", help="with --resubmit: use the current code")
     parser.add_argument("--json", action="store_true", help="print the table, or what was submitted, as JSON")
@@ -58,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.parallel is not None and args.parallel < 1:
         raise UserError(f"--parallel={args.parallel}: at least one member must run")
-    if args.show or args.evaluate or args.resubmit:
+    if args.show or args.evaluate or args.resubmit or args.change:
         return existing(args)
     if args.run:
         raise UserError("--run: a sweep makes new runs; give --preset or --config")
@@ -78,20 +80,26 @@ def existing(args: argparse.Namespace) -> int:
     from dual_hpc.config.paths import default_store
     from dual_hpc.errors import UserError
     from launch.cluster.code_archive import refuse_changes
+    from launch.sweeps.control import change_parallel
     from launch.sweeps.grid import SweepDir
 
-    what = next(f"--{word}" for word in ("show", "evaluate", "resubmit") if getattr(args, word))
+    what = next(f"--{word}" for word in ("show", "evaluate", "resubmit", "change") if getattr(args, word))
     refused = [*args.grid, *args.member, *args.shards, args.preset, args.config, args.run, args.dry_run and "--dry-run"]
     if what != "--resubmit":
         refused += [*args.overrides, args.profile, args.new_code and "--new-code", args.clean and "--clean"]
     if any(refused):
         raise UserError(f"{what} takes an existing sweep, without {next(filter(None, refused))}")
     store = Path(args.store).absolute() if args.store else default_store().absolute()
-    sweep = SweepDir.open(store, args.show or args.evaluate or args.resubmit)
+    sweep = SweepDir.open(store, args.show or args.evaluate or args.resubmit or args.change)
     if args.resubmit:
         if args.clean:
             refuse_changes()
         return resubmit(sweep, args)
+    if args.change:
+        if args.parallel is None:
+            raise UserError("--change: write --parallel N as well")
+        print(change_parallel(sweep, args.parallel))
+        return 0
     if args.evaluate:
         evaluate(sweep)
     return show(sweep, args.json)

@@ -24,6 +24,7 @@ from launch.job.ports import port_of
 from launch.job.preflight import BadNode, check_node, this_node
 from launch.job.rendezvous import check_all_reduce, open_store, reachable_address, use_loopback, wait_for_all_ranks
 from launch.job.requeue import requeue_or_chain
+from launch.job.stacks import listen_for_stacks
 from launch.records import failures, submissions
 from launch.records.log_markers import JOB_START_MARKER
 
@@ -46,6 +47,7 @@ def run_rank(run_dir: str) -> str:
     log = logs / rank_log(job.global_rank)
     set_environment(job)
     redirect_output(log)
+    listen_for_stacks()
     print(
         f"{JOB_START_MARKER} {job.job_id}, restart {restart_count()}: rank {job.global_rank} on {this_node()}",
         flush=True,

@@ -7,7 +7,8 @@ import time
 from collections.abc import Sequence
 
 from dual_hpc.errors import UserError
-from launch.cluster.slurm import Scheduler
+from launch.cluster.client import call
+from launch.cluster.slurm import Scheduler, array_of
 from launch.cluster.state import State
 from launch.runs.control import Member, cancel_runs, stop_runs
 from launch.runs.status import readable_statuses
@@ -34,6 +35,22 @@ def cancel_sweep(sweep: SweepDir) -> list[str]:
     """
     members = _active_members(sweep)
     return _named(members, cancel_runs(members))
+
+
+def change_parallel(sweep: SweepDir, parallel: int) -> str:
+    """Let so many members of a submitted sweep run at a time.
+
+    Raises:
+        UserError: none waits or runs, or they are not members of a job array.
+        EnvironmentFault: Slurm refuses.
+    """
+    jobs = [status.job_id for _, status in _active_members(sweep) if status.job_id and not status.local]
+    arrays = list(dict.fromkeys(array for job in jobs if (array := array_of(job)) is not None))
+    if not arrays:
+        raise UserError(f"{sweep.sweep.name} is not a job array: its members do not wait for each other")
+    for array in arrays:
+        call(["scontrol", "update", f"JobId={array}", f"ArrayTaskThrottle={parallel}"])
+    return f"{parallel} members of {sweep.sweep.name} run at a time from now on"
 
 
 def _named(members: Sequence[Member], lines: Sequence[str]) -> list[str]:
