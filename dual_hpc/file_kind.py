@@ -1,4 +1,4 @@
-"""What stands in for a file that is not there: a Git LFS pointer, a web page, nothing at all.
+"""What stands in for a file that is not there: a Git LFS pointer, a web page, nothing at all, a picture, an archive.
 
 Repositories and download tools leave small files under the names of large ones. Whatever reads media, weights or
 tokenizers fails on them with words about formats; here they are called what they are.
@@ -12,6 +12,21 @@ from pathlib import Path
 _HEAD = 512  # bytes that are looked at
 _LFS = b"version https://git-lfs"
 _ANNEX = b"/annex/objects/"
+_TAR_MAGIC = 257  # its offset
+_KINDS = (  # beginning -> what it is; WebP and tar are known by what comes later
+    (b"\x89PNG\r\n", "is a PNG picture"),
+    (b"\xff\xd8\xff", "is a JPEG picture"),
+    ((b"GIF87a", b"GIF89a"), "is a GIF picture"),
+    (b"%PDF-", "is a PDF document"),
+    (b"PK\x03\x04", "is a zip archive or an Office document"),
+    (b"\x1f\x8b", "is a gzip archive"),
+    (b"BZh", "is a bzip2 archive"),
+    (b"\xfd7zXZ\0", "is an xz archive"),
+    (b"7z\xbc\xaf\x27\x1c", "is a 7z archive"),
+    (b"Rar!\x1a\x07", "is a rar archive"),
+    (b"\x28\xb5\x2f\xfd", "is a zstandard archive"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "is an Office document"),
+)
 _OF_MODELS = {".safetensors", ".bin", ".json", ".txt", ".model"}  # weights, configurations, vocabularies
 
 
@@ -42,6 +57,25 @@ def placeholder(path: str | Path) -> str | None:
     if head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith((b"<!doctype html", b"<html")):
         return "is a web page, not the file itself: the download asked for a login or failed"
     return None
+
+
+def other_kind(path: str | Path) -> str | None:
+    """What a file is that is neither text nor a recording, by its first bytes, as the end of a sentence; None: unknown.
+
+    A GIF may move, and then it is a video.
+    """
+    try:
+        if not Path(path).is_file():
+            return None
+        with open(path, "rb") as file:
+            head = file.read(_HEAD)
+    except (OSError, ValueError):
+        return None
+    if head[_TAR_MAGIC : _TAR_MAGIC + 5] == b"ustar":
+        return "is a tar archive"
+    if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
+        return "is a WebP picture"
+    return next((kind for beginning, kind in _KINDS if head.startswith(beginning)), None)
 
 
 def first_placeholder(folder: str | os.PathLike[str]) -> str | None:

@@ -15,13 +15,11 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from dual_hpc.atomic import write_atomically
-from dual_hpc.data.format.index import INDEX_NAME, Shard, ShardIndex, read_index
+from dual_hpc.data.format.index import INDEX_NAME, UNFINISHED, Shard, ShardIndex, read_index
 from dual_hpc.errors import EnvironmentFault, UserError
 from dual_hpc.json_text import parse_json
 from dual_hpc.regular_file import read_bytes
 from shards.lock import Lock, LockHeld, first_held_lock
-
-FOLDER = ".pack"  # the names in it are read by packers of other versions: they stay
 
 
 class FinishedShard(BaseModel):
@@ -30,14 +28,14 @@ class FinishedShard(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     shard: Shard | None
-    skips: list[tuple[str, str]]  # (where, reason)
+    skips: list[tuple[str, str]]  # (key of the utterance, reason)
 
 
 class PackState:
-    """The folder `.pack` in the output folder."""
+    """The folder `.pack` in the output folder; the names in it are read by packers of other versions: they stay."""
 
     def __init__(self, out: Path) -> None:
-        self.out, self.folder = out, out / FOLDER
+        self.out, self.folder = out, out / UNFINISHED
 
     def make_folder(self) -> None:
         """Make the output folder if it is absent.
@@ -64,8 +62,8 @@ class PackState:
         index = read_index(self.out)
         if index.options.get("fingerprint") != fingerprint:
             raise UserError(
-                f"--out: {self.out} holds a finished data set of another source or with other options; "
-                "give another folder"
+                f"--out: {self.out} holds a finished data set of another source or with other options, or one that "
+                "another version of dual-hpc planned; give another folder"
             )
         for shard in index.shards:
             tar = self.out / shard.name
@@ -106,8 +104,8 @@ class PackState:
         )  # the name is the whole content: tasks that start at the same time agree
         if any(path != plan for path in self.folder.glob("plan-*")):
             raise UserError(
-                f"--out: {self.out} holds an unfinished pack of another source or with other options; "
-                "repeat those options to finish it, or give another folder"
+                f"--out: {self.out} holds an unfinished pack of another source or with other options, or of another "
+                "version of dual-hpc; repeat its command to finish it, or give another folder"
             )
         plan.touch()
 

@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         rows = PackOptions(picture_rows=picture_rows(args.picture_rows)).picture_rows
         print(describe(audit_folder(args.folder, args.audit_count, rows, args.progress)))
         return 0
-    index = read_index(args.folder)
+    index = read_index(args.folder, setting="folder")
     if not args.verify:
         print(overview(index, args.sample))
         return 0
@@ -72,5 +72,6 @@ def run(args: argparse.Namespace) -> int:
         print(f"videos by the decoder that training will use: {decoders}")
     if (warning := decoders.warning()) is not None:
         print(f"WARNING: {warning}")
-    print(f"{args.folder}: {total} samples in {len(index.shards)} shards, {len(faults) or 'no'} faults")
+    size = f"{total} samples in {len(index.shards)} shards"
+    print(f"{args.folder}: {size} by its index, {len(faults) or 'no'} {'fault' if len(faults) == 1 else 'faults'}")
     return 1 if faults else 0

@@ -30,7 +30,7 @@ from dual_hpc.data.decoding.timestamps import (
 )
 from dual_hpc.data.decoding.wave_header import excess
 from dual_hpc.errors import UserError, one_line
-from dual_hpc.file_kind import stand_in
+from dual_hpc.file_kind import other_kind, stand_in
 from dual_hpc.regular_file import regular_descriptor
 
 # Containers of audio and video only. ffmpeg also "plays" text files (tty), play lists and scripts that name other
@@ -119,6 +119,8 @@ def naming(path: str | Path) -> Iterator[None]:
     except _FAULTS as error:
         if (found := stand_in(path)) is not None:
             raise UnreadableMedia(f"{path}: {found}") from error
+        if (kind := other_kind(path)) is not None:
+            raise UnreadableMedia(f"{path}: {kind}, not audio or video") from error
         reason = one_line(getattr(error, "strerror", None) or error, 120)
         raise UnreadableMedia(f"{path}: cannot be read as audio or video ({reason})") from error
 

@@ -17,11 +17,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from dual_hpc.atomic import write_atomically
 from dual_hpc.data.format.sample import Utterance
 from dual_hpc.errors import EnvironmentFault, UserError
-from dual_hpc.file_kind import stand_in
+from dual_hpc.file_kind import other_kind, stand_in
 from dual_hpc.regular_file import LARGE, read_bytes
 
 FORMAT_VERSION = 1
 INDEX_NAME = "index.json"
+UNFINISHED = ".pack"  # the folder beside it until it is written
+TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 
 
 _Offset = Annotated[int, Field(ge=0, le=2**62)]  # bytes
@@ -78,18 +80,19 @@ def write_index(folder: Path, index: ShardIndex) -> None:
 
 
 @overload
-def read_index(folder: str | Path) -> ShardIndex: ...
+def read_index(folder: str | Path, *, setting: str = "data.shards") -> ShardIndex: ...
 
 
 @overload
-def read_index(folder: str | Path, form: type[_Index]) -> _Index: ...
+def read_index(folder: str | Path, form: type[_Index], setting: str = "data.shards") -> _Index: ...
 
 
-def read_index(folder: str | Path, form: type[Any] = ShardIndex) -> Any:
+def read_index(folder: str | Path, form: type[Any] = ShardIndex, setting: str = "data.shards") -> Any:
     """The index of a folder of shards.
 
     Args:
         form: a subclass that keeps something else of it.
+        setting: what the user named the folder by.
 
     Raises:
         UserError: the folder is missing, empty or unfinished, or its index is not one of ours.
@@ -97,19 +100,46 @@ def read_index(folder: str | Path, form: type[Any] = ShardIndex) -> Any:
     """
     folder = Path(folder)
     path = folder / INDEX_NAME
-    if not os.path.isdir(folder):
-        raise UserError(f"data.shards: the folder {folder} does not exist; pack a corpus there with `dual-hpc pack`")
     if not os.path.exists(path):
-        raise UserError(f"data.shards: {folder} has no {INDEX_NAME} (empty or unfinished); run `dual-hpc pack` again")
+        raise UserError(f"{setting}: {_why_no_index(folder)}")
     try:
         index = form.model_validate_json(read_bytes(path, LARGE))
     except OSError as error:
-        raise EnvironmentFault(f"data.shards: cannot read {path}: {error.strerror}") from error
+        raise EnvironmentFault(f"{setting}: cannot read {path}: {error.strerror}") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "content"
         reason = stand_in(path) or f"is not a shard index ({where}: {first['msg']})"
-        raise UserError(f"data.shards: {path} {reason}") from error
+        raise UserError(f"{setting}: {path} {reason}") from error
     if index.format_version != FORMAT_VERSION:
-        raise UserError(f"data.shards: {path} has format {index.format_version}, this version reads {FORMAT_VERSION}")
+        raise UserError(f"{setting}: {path} has format {index.format_version}, this version reads {FORMAT_VERSION}")
     return index
+
+
+def _why_no_index(folder: Path) -> str:
+    """What a path is that holds no index, and what to do."""
+    if not os.path.lexists(folder):
+        return f"the folder {folder} does not exist; pack a corpus there with `dual-hpc pack`"
+    if not folder.is_dir():
+        kind = stand_in(folder) or other_kind(folder) or "is a file"
+        beside = folder.parent / INDEX_NAME
+        give = f"give its folder {folder.parent}" if beside.exists() else f"give a folder with an {INDEX_NAME}"
+        return f"{folder} {kind}, not a folder of shards; {give}"
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError as error:
+        return f"{folder} cannot be listed: {error.strerror}"
+    if not names:
+        return f"{folder} has no {INDEX_NAME}: it is empty; pack a corpus there with `dual-hpc pack`"
+    if UNFINISHED in names:
+        return f"{folder} has no {INDEX_NAME}: its packing is unfinished; give the same `dual-hpc pack` command again"
+    inside = [name for name in names if os.path.exists(folder / name / INDEX_NAME)]
+    if inside:
+        return f"{folder} has no {INDEX_NAME}, but folders in it have: {', '.join(inside[:5])}; give one of them"
+    tars = [name for name in names if name.endswith(TAR_SUFFIXES)]
+    if tars:
+        return (
+            f"{folder} has {len(tars)} tar files and no {INDEX_NAME}: dual-hpc did not write them, or their index was "
+            "removed; only shards with the index that `dual-hpc pack` writes can be read"
+        )
+    return f"{folder} has no {INDEX_NAME} and no tar files: it holds no shards; pack a corpus with `dual-hpc pack`"
