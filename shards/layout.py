@@ -52,10 +52,11 @@ def weight(utterances: Sequence[Planned]) -> float:
 
 def fingerprint(plan: Plan, options: PackOptions) -> str:
     """Identity of a packing job: its options and what it will read. Sizes are taken for contents."""
-    digest = hashlib.sha256(json.dumps(options.recorded()).encode())
+    digest = hashlib.sha256(json.dumps({**options.recorded(), **plan.choices}).encode())
     sizes: dict[str, int] = {}
     for planned in sorted(plan.utterances, key=lambda p: p.key):
-        row = asdict(planned)
+        # What was added later and is not set must not make an earlier packing another one.
+        row = {name: value for name, value in asdict(planned).items() if name != "annotated_seconds" or value}
         for kind in ("audio", "video"):
             if row[kind] is not None:
                 path = row[kind]["path"]

@@ -27,14 +27,20 @@ class Planned:
     text: str | None
     # IEMOCAP shows two actors side by side: is the speaker the one whom the recording's name names?
     actor: Literal["named", "other"] | None = None
+    annotated_seconds: float | None = None  # how long the corpus says that whole media files are, to compare
 
 
 @dataclass(frozen=True)
 class Skip:
-    """Something left out: where it is (file, or file:line, or key) and why."""
+    """Something left out: where it is (file, or file:line, or key) and why.
+
+    `utterance` names the utterance that is thereby not packed, by its key or, where that cannot be read, by its place;
+    None where none is lost, as by a second line for the same.
+    """
 
     where: str
     reason: str
+    utterance: str | None = None
 
 
 @dataclass
@@ -45,11 +51,12 @@ class Plan:
     root: Path
     utterances: list[Planned] = field(default_factory=list)
     skips: list[Skip] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)  # ignored on purpose, in numbers
+    notes: list[str] = field(default_factory=list)  # ignored, chosen or guessed, in numbers
+    choices: dict[str, str] = field(default_factory=dict)  # options of the reader, recorded with those of packing
 
-    def skip(self, where: str, reason: str) -> None:
-        """Note something that is left out."""
-        self.skips.append(Skip(where, reason))
+    def skip(self, where: str, reason: str, utterance: str | None = "") -> None:
+        """Note something that is left out; see `Skip`. Not said, it is an utterance that only its place names."""
+        self.skips.append(Skip(where, reason, where if utterance == "" else utterance))
 
     def shown(self, path: Path) -> str:
         """A path as reports write it."""

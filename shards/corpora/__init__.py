@@ -20,13 +20,13 @@ for _name, _corpus in (("iemocap", IEMOCAP), ("meld", MELD), ("manifest", MANIFE
     CORPORA.register(_name, _corpus)
 
 
-def read_corpus(corpus: str, source: Path, name: str | None = None) -> Plan:
-    """Plan of a registered corpus; `name` renames a manifest's.
+def read_corpus(corpus: str, source: Path, name: str | None = None, **choices: str | None) -> Plan:
+    """Plan of a registered corpus; `name` renames a manifest's, `choices` are its other reader options.
 
     Raises:
         UserError: there is no such corpus, or `source` is not one.
     """
-    return CORPORA.get(corpus).read(source, name)
+    return CORPORA.get(corpus).read(source, name, **choices)
 
 
 def corpus_of(name: str) -> Corpus:

@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dual_hpc.errors import UserError
 from dual_hpc.registry import Registry
 from shards.plan import Plan
 
 if TYPE_CHECKING:
     from dual_hpc.data.format.sample import Utterance
 
-OPTIONS = ("name", "named_side", "picture_rows")  # of `dual-hpc pack`, which not every corpus takes
+READER_OPTIONS = ("name", "encoding", "test_twins")
+OPTIONS = (*READER_OPTIONS, "named_side", "picture_rows")  # of `dual-hpc pack`, which not every corpus takes
 
 
 def split_and_label(utterance: Utterance) -> list[str]:
@@ -29,7 +31,7 @@ class Corpus:
     Attributes:
         title: its name in help and messages.
         reader: its folder (or manifest) -> its plan; no media is decoded. With the option `name` it takes the corpus's
-            name as a second argument.
+            name as a second argument, with `encoding` and `test_twins` arguments of these names; None: not given.
         protocols: the values of `data.protocol` that are defined on it; the first is the usual one.
         published: group -> number of utterances, as its papers and files count; empty: not known.
         groups_of: the groups that an utterance is counted in.
@@ -43,13 +45,20 @@ class Corpus:
     groups_of: Callable[[Utterance], Iterable[str]] = split_and_label
     options: tuple[str, ...] = ()
 
-    def read(self, source: Path, name: str | None = None) -> Plan:
+    def read(self, source: Path, name: str | None = None, **choices: str | None) -> Plan:
         """The plan of a folder (or manifest).
 
+        Args:
+            choices: reader options besides `name`; those that it does not take must be None.
+
         Raises:
-            UserError: it does not exist, or is not this corpus.
+            UserError: it does not exist, is not this corpus, or an option is not one of its.
         """
-        return self.reader(source, name) if "name" in self.options else self.reader(source)
+        for option, value in choices.items():
+            if value is not None and option not in self.options:
+                raise UserError(f"--{option.replace('_', '-')}: {self.title} does not take it; leave it out")
+        given = {option: value for option, value in choices.items() if value is not None}
+        return self.reader(source, name, **given) if "name" in self.options else self.reader(source, **given)
 
     def count(self, utterances: Iterable[Utterance]) -> dict[str, int]:
         """Group -> number of utterances, by name."""

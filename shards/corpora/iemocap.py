@@ -6,13 +6,15 @@ Only the EmoEvaluation files carry labels; without any the corpus is refused.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dual_hpc.errors import UserError
 from shards.corpora.corpus import Corpus
-from shards.corpora.text import clean_line, corpus_root, files_below, media_files, read_text
+from shards.corpora.media import MediaFiles, search, tell_ignored
+from shards.corpora.text import TextFiles, clean_line, corpus_root, files_below
 from shards.plan import Plan, Planned, Source
 
 if TYPE_CHECKING:
@@ -32,10 +34,14 @@ _DIALOGUE = re.compile(r"^Ses0[1-5][FM]_(impro\d\d[ab]?|script\d\d_\d[b]?)$")
 _NUMBER = r"\s*(\d+(?:\.\d+)?)\s*"
 _LABEL = re.compile(rf"^\[{_NUMBER}-{_NUMBER}\]\t(\S+)\t(\w+)\t\[{_NUMBER},{_NUMBER},{_NUMBER}\]\s*$")
 _TURN = re.compile(r"^(\S+) \[[\d.]+-[\d.]+\]: (.*)$")
+_PREFERRED = (r"Session[1-5]/(sentences/wav|dialog/(wav|avi))", "Audio", "Video")  # folders of media
 
 
-def read(source: Path) -> Plan:
+def read(source: Path, *, encoding: str | None = None) -> Plan:
     """Plan of an IEMOCAP folder.
+
+    Args:
+        encoding: of the text files; None: UTF-8, else a guess that is told.
 
     Raises:
         UserError: no such folder, or no label source in it.
@@ -53,36 +59,73 @@ def read(source: Path) -> Plan:
             f"source: {root} has no labels. Add the release's Session*/dialog/EmoEvaluation/*.txt files there "
             f"(or in {root.name}/EmoEvaluation/), or pack it as a manifest with a label column"
         )
-    audio = _media(root, "Session[1-5]/sentences/wav", "Session[1-5]/dialog/wav", "Audio")
-    video = _media(root, "Session[1-5]/dialog/avi", "Video")
-    texts = _transcriptions(root, plan)
-    seen: set[str] = set()
+    found = search(root, _media_key, _PREFERRED)
+    files = TextFiles(plan, encoding)
+    texts = _transcriptions(root, plan, files)
+    labelled: set[str] = set()
+    unreadable: list[tuple[str, int]] = []  # dialogue, and number of the skip of a line that cannot be read
+    used: set[str] = set()  # what is planned, and its dialogues
     for path in labels:
         if not _DIALOGUE.match(path.stem):
-            plan.skip(plan.shown(path), "the file's name is not a dialogue of IEMOCAP")
+            plan.skip(plan.shown(path), "the file's name is not a dialogue of IEMOCAP", utterance=None)
             continue
-        said = len(plan.skips)
-        rows = list(_labelled(path, plan))
-        if not rows and len(plan.skips) == said:
-            plan.skip(plan.shown(path), "holds no label line")
-        for line, row in rows:
+        said, rows = len(unreadable), 0
+        for line, text in enumerate(files.read(path).split("\n"), 1):
+            if not text.startswith("["):  # the header's bracket comes after a percent sign
+                continue
             where = f"{plan.shown(path)}:{line}"
-            planned = _planned(row, path.stem, audio, video, texts)
+            row = _LABEL.match(text.rstrip("\r"))
+            if row is None:
+                unreadable.append((path.stem, len(plan.skips)))
+                plan.skip(where, f"is not a label line ({clean_line(text)[:60]!r})", utterance=where)
+                continue
+            rows += 1
+            key = row[3]
+            labelled.add(key)
+            planned = _planned(row, path.stem, found.media, texts)
             if isinstance(planned, str):
-                plan.skip(where, planned)
-            elif planned.key in seen:
-                plan.skip(where, f"{planned.key} occurs twice; the first is packed")
+                plan.skip(where, planned, utterance=key)
+            elif key in used:
+                plan.skip(where, f"{key} occurs twice; the first is taken", utterance=None)
             else:
-                seen.add(planned.key)
                 plan.utterances.append(planned)
-    for key in sorted(texts.keys() - seen):
-        plan.skip(key, "is transcribed but has no label")
+                used |= {key, path.stem}
+        if not rows and len(unreadable) == said:
+            plan.skip(plan.shown(path), "holds no label line", utterance=None)
+    _tell_unlabelled(plan, texts.keys() - labelled, unreadable)
+    files.tell()
+    tell_ignored(plan, [found.media[key] for key in sorted(used) if key in found.media], "utterances or dialogues")
+    _tell_media(plan, found.media, found.unknown)
     return plan
 
 
-def _planned(
-    row: re.Match[str], dialogue: str, audio: dict[str, Path], video: dict[str, Path], texts: dict[str, str]
-) -> Planned | str:
+def _tell_unlabelled(plan: Plan, transcribed: set[str], unreadable: list[tuple[str, int]]) -> None:
+    """Turns without a label line; one that cannot be read may be that of such a turn, which then is counted once."""
+    left = Counter(key.rpartition("_")[0] for key in transcribed)
+    for dialogue, number in unreadable:
+        if left[dialogue] > 0:
+            left[dialogue] -= 1
+            plan.skips[number] = replace(plan.skips[number], utterance=None)
+    for key in sorted(transcribed):
+        plan.skip(key, "is transcribed, but no label line that can be read names it", utterance=key)
+
+
+def _tell_media(plan: Plan, media: dict[str, MediaFiles], unknown: list[Path]) -> None:
+    """Sound that had to be taken from the video, and media whose names say nothing."""
+    videos = sum(planned.audio is not None and planned.audio == planned.video for planned in plan.utterances)
+    if videos:
+        plan.notes.append(
+            f"{videos} utterances have no audio file, neither their own nor their dialogue's; their sound is that of "
+            "the video file, if any"
+        )
+    if unknown:
+        plan.notes.append(
+            f"{len(unknown)} media files are not named after an utterance or a dialogue and are ignored "
+            f"(the first: {plan.shown(unknown[0])})"
+        )
+
+
+def _planned(row: re.Match[str], dialogue: str, media: dict[str, MediaFiles], texts: dict[str, str]) -> Planned | str:
     """The utterance of a label line, or why there is none."""
     start, end, key, label = float(row[1]), float(row[2]), row[3], row[4]
     name = _UTTERANCE.match(key)
@@ -93,9 +136,10 @@ def _planned(
     if not start < end < 7200:
         return f"{key}: begins at {start} s and ends at {end} s"
     session, marked, _, speaker, number = name.groups()
-    sound = Source(audio[key]) if key in audio else _stretch(audio.get(dialogue), start, end)
-    picture = Source(video[key]) if key in video else _stretch(video.get(dialogue), start, end)
-    if sound is None and picture is None:
+    own, whole = media.get(key, MediaFiles()), media.get(dialogue, MediaFiles())
+    picture = _source(own.video, whole.video, start, end)
+    sound = _source(own.audio, whole.audio, start, end) or picture  # which may hold it
+    if sound is None:
         return f"{key}: neither audio nor video exists"
     valence, arousal, dominance = (float(row[i]) for i in (5, 6, 7))
     fields = {
@@ -114,8 +158,17 @@ def _planned(
     return Planned(key, fields, sound, picture, texts.get(key), "named" if speaker == marked else "other")
 
 
-def _stretch(path: Path | None, start: float, end: float) -> Source | None:
-    return None if path is None else Source(path, start, end)
+def _source(own: list[Path], whole: list[Path], start: float, end: float) -> Source | None:
+    """The utterance's own file, else its stretch of the dialogue's."""
+    if own:
+        return Source(own[0])
+    return Source(whole[0], start, end) if whole else None
+
+
+def _media_key(path: str) -> str | None:
+    """An utterance's or a dialogue's id, if a media file is named after it."""
+    stem = path.rpartition("/")[2].rpartition(".")[0]
+    return stem if _UTTERANCE.match(stem) or _DIALOGUE.match(stem) else None
 
 
 def _folders(root: Path, *patterns: str) -> list[Path]:
@@ -127,44 +180,33 @@ def _is_text(path: Path) -> bool:
     return not path.name.startswith(".") and path.is_file()
 
 
-def _media(root: Path, *patterns: str) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for folder in _folders(root, *patterns):
-        for stem, path in media_files(folder).items():
-            found.setdefault(stem, path)
-    return found
-
-
-def _labelled(path: Path, plan: Plan) -> Iterator[tuple[int, re.Match[str]]]:
-    """The first lines of the blocks; the header also begins with a bracket, after a percent sign."""
-    for line, text in enumerate(read_text(path).split("\n"), 1):
-        if not text.startswith("["):
-            continue
-        match = _LABEL.match(text.rstrip("\r"))
-        if match:
-            yield line, match
-        else:
-            plan.skip(f"{plan.shown(path)}:{line}", f"is not a label line: {clean_line(text)[:60]!r}")
-
-
-def _transcriptions(root: Path, plan: Plan) -> dict[str, str]:
+def _transcriptions(root: Path, plan: Plan, files: TextFiles) -> dict[str, str]:
     """Text by utterance id. XX ids (never scored) and lines of another form are counted, not packed."""
     texts: dict[str, str] = {}
-    unscored = malformed = 0
+    unscored: set[str] = set()
+    differing: set[str] = set()
+    malformed = 0
     for folder in _folders(root, "Session[1-5]/dialog/transcriptions", "Transcriptions"):
         for path in (path for path in files_below(folder) if path.suffix == ".txt"):
-            for text in read_text(path).splitlines():
+            for text in files.read(path).splitlines():
                 turn = _TURN.match(text)
                 if turn and _UTTERANCE.match(turn[1]):
-                    texts.setdefault(turn[1], clean_line(turn[2]))
+                    said = clean_line(turn[2])
+                    if texts.setdefault(turn[1], said) != said:
+                        differing.add(turn[1])
                 elif turn and _UNSCORED.match(turn[1]):
-                    unscored += 1
+                    unscored.add(text)
                 elif text.strip():
                     malformed += 1
     if unscored:
-        plan.notes.append(f"{unscored} transcribed turns with an XX id were never scored and are ignored")
+        plan.notes.append(f"{len(unscored)} transcribed turns with an XX id were never scored and are ignored")
     if malformed:
         plan.notes.append(f"{malformed} lines of the transcriptions are not turns and are ignored")
+    if differing:
+        plan.notes.append(
+            f"{len(differing)} utterances are transcribed twice in different words; the first is packed "
+            f"(the first: {min(differing)})"
+        )
     return texts
 
 
@@ -182,5 +224,5 @@ IEMOCAP = Corpus(
         **{f"label {label}": count for label, count in LABELS.items()},
     },
     groups_of=session_and_label,
-    options=("named_side", "picture_rows"),
+    options=("named_side", "picture_rows", "encoding"),
 )

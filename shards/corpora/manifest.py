@@ -7,15 +7,19 @@ dialogue, utterance, session, start, end (seconds in both media), valence, arous
 from __future__ import annotations
 
 import math
+import os
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from dual_hpc.errors import UserError
 from dual_hpc.json_text import parse_json
 from shards.corpora.corpus import Corpus
-from shards.corpora.text import clean_line, parse_csv, read_text
+from shards.corpora.media import AUDIO_SUFFIXES, VIDEO_SUFFIXES
+from shards.corpora.text import TextFiles, clean_line, parse_csv
 from shards.plan import Plan, Planned, Source, shown
 
 COLUMNS = (
@@ -32,8 +36,11 @@ class _BadRow(ValueError):
     """Why a row is left out."""
 
 
-def read(source: Path, name: str | None = None) -> Plan:
+def read(source: Path, name: str | None = None, *, encoding: str | None = None) -> Plan:
     """Plan of a manifest; the corpus is called `name`, or after the file.
+
+    Args:
+        encoding: of the file; None: UTF-8, UTF-16 with its mark, else a guess that is told.
 
     Raises:
         UserError: no such file, not a manifest, no plain name, or no label in any row.
@@ -46,18 +53,21 @@ def read(source: Path, name: str | None = None) -> Plan:
     if name and name != _plain(name):
         raise UserError(f"--name: {name[:60]!r} is not a plain name (letters, digits, - and _)")
     plan = Plan(corpus, root)
+    files = TextFiles(plan, encoding)
     seen: set[str] = set()
-    for line, row in _rows(source, plan):
+    for line, row in _rows(source, files.read(source), plan):
         where = _where(source, line)
         try:
             planned = _planned(row, line, corpus, root)
             if planned.key in seen:
-                raise _BadRow(f"id {planned.key} occurs twice; the first is packed")
+                raise _BadRow(f"id {planned.key} occurs twice; the first is taken")
         except _BadRow as error:
-            plan.skip(where, str(error))
+            plan.skip(where, str(error), utterance=where)
             continue
         seen.add(planned.key)
         plan.utterances.append(planned)
+    files.tell()
+    _tell_neighbours(plan)
     if plan.utterances and all(p.fields["label"] is None for p in plan.utterances):
         raise UserError(f"source: {source} has no labels: fill the column label in at least the rows to train on")
     return plan
@@ -67,8 +77,31 @@ def _plain(name: str) -> str:
     return "".join(c if c.isalnum() or c in "-_" else "_" for c in name)
 
 
-def _rows(source: Path, plan: Plan) -> Iterator[tuple[int, dict[str, Any]]]:
-    text = read_text(source)
+def _tell_neighbours(plan: Plan) -> None:
+    """Note rows that name one file although sound or pictures of the same name lie beside it."""
+    listed: dict[Path, dict[str, list[str]]] = {}
+    beside: dict[str, list[Path]] = {"audio": [], "video": []}
+    for planned in plan.utterances:
+        given, missing = (planned.video, "audio") if planned.audio is None else (planned.audio, "video")
+        if given is None or (planned.audio is not None and planned.video is not None):
+            continue
+        folder = given.path.parent
+        if folder not in listed:
+            listed[folder] = {}
+            for name in sorted(os.listdir(folder)):
+                listed[folder].setdefault(name.rpartition(".")[0], []).append(name)
+        suffixes = AUDIO_SUFFIXES if missing == "audio" else VIDEO_SUFFIXES
+        others = [n for n in listed[folder].get(given.path.name.rpartition(".")[0], []) if n != given.path.name]
+        beside[missing] += [folder / name for name in others if Path(name).suffix.lower() in suffixes][:1]
+    for missing, paths in beside.items():
+        if paths:
+            plan.notes.append(
+                f"{len(paths)} rows name no {missing}, but a file of that kind lies beside the one they name "
+                f"(the first: {plan.shown(paths[0])}); name it in the column {missing} to pack it"
+            )
+
+
+def _rows(source: Path, text: str, plan: Plan) -> Iterator[tuple[int, dict[str, Any]]]:
     # JSON lines are often called .json or .txt; no CSV begins like them.
     if source.suffix.lower() in (".jsonl", ".ndjson") or text.lstrip().startswith(("{", "[")):
         yield from _json_rows(source, text, plan)
@@ -80,14 +113,24 @@ def _json_rows(source: Path, text: str, plan: Plan) -> Iterator[tuple[int, dict[
     for line, words in enumerate(text.split("\n"), 1):
         if not words.strip():
             continue
+        where, twice = _where(source, line), list[str]()
         try:
-            row = parse_json(words)
+            row = parse_json(words, partial(_noting_repeated, twice))
         except ValueError:
             row = None
-        if isinstance(row, dict):
-            yield line, {str(name): value for name, value in row.items()}
+        if twice:
+            plan.skip(where, f"names {twice[0][:40]!r} twice", utterance=where)
+        elif isinstance(row, dict):
+            yield line, row
         else:
-            plan.skip(_where(source, line), "is not a JSON object (one per line)")
+            plan.skip(where, "is not a JSON object (one per line)", utterance=where)
+
+
+def _noting_repeated(twice: list[str], pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON; the names that it gives two values are added to `twice`."""
+    counts = Counter(name for name, _ in pairs)
+    twice += [name for name, count in counts.items() if count > 1]
+    return dict(pairs)
 
 
 def _csv_rows(source: Path, text: str, plan: Plan) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -108,7 +151,8 @@ def _csv_rows(source: Path, text: str, plan: Plan) -> Iterator[tuple[int, dict[s
         if len(cells) == len(header):
             yield line, dict(zip(header, cells, strict=True))
         else:
-            plan.skip(_where(source, line), f"has {len(cells)} columns, the header has {len(header)}")
+            where = _where(source, line)
+            plan.skip(where, f"has {len(cells)} columns, the header has {len(header)}", utterance=where)
 
 
 def _where(source: Path, line: int) -> str:
@@ -199,4 +243,4 @@ def _file(row: dict[str, Any], name: str, root: Path) -> Path | None:
     raise _BadRow(f"{name} {text.strip()[:120]!r} does not exist")
 
 
-MANIFEST = Corpus("any other corpus, by a table", read, options=("name",))
+MANIFEST = Corpus("any other corpus, by a table", read, options=("name", "encoding"))

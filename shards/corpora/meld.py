@@ -1,4 +1,4 @@
-"""MELD: the official MELD.Raw names and the short layout (train, dev, test).
+"""MELD: the official MELD.Raw names, the short layout (train, dev, test), and sound kept apart from the pictures.
 
 The CSV files are followed, never the folders: some clips have no annotation. Ids restart in every split, so a key is
 (split, dialogue, utterance).
@@ -12,7 +12,10 @@ from pathlib import Path
 from dual_hpc.errors import UserError
 from dual_hpc.evaluation.protocols.meld import MELD7
 from shards.corpora.corpus import Corpus
-from shards.corpora.text import clean_line, corpus_root, media_files, parse_csv, read_text
+from shards.corpora.media import MediaFiles, tell_ignored, tell_sound_apart
+from shards.corpora.meld_clips import ARCHIVES, SPLITS, Clip, Clips, find_clips
+from shards.corpora.meld_twins import PLAIN, choose_twins
+from shards.corpora.text import TextFiles, clean_line, corpus_root, parse_csv
 from shards.plan import Plan, Planned, Source
 
 NAME = "meld"
@@ -22,98 +25,156 @@ PUBLISHED = {  # utterances of each emotion, in that order
     "dev": (470, 150, 40, 111, 163, 22, 153),
     "test": (1256, 281, 50, 208, 402, 68, 345),
 }
-_CLIPS = {"train": "train_splits", "dev": "dev_splits_complete", "test": "output_repeated_splits_test"}
-_CLIP = re.compile(r"^dia\d+_utt\d+$")
 _NEEDED = ("Utterance", "Speaker", "Emotion", "Dialogue_ID", "Utterance_ID")
+_TIME = re.compile(r"^(\d{1,2}):(\d{1,2}):(\d{1,2})[,.](\d{1,3})$")
+
+Row = dict[str, str]
 
 
-def read(source: Path) -> Plan:
+def read(source: Path, *, encoding: str | None = None, test_twins: str | None = None) -> Plan:
     """Plan of a MELD folder.
+
+    Args:
+        encoding: of the CSV files; None: UTF-8, else a guess that is told.
+        test_twins: `plain` or `final`; see `meld_twins`.
 
     Raises:
         UserError: no such folder, no annotation in it, or one that is not a MELD annotation.
     """
     root = corpus_root(source, ("MELD.Raw", "MELD"))
     plan = Plan(NAME, root)
+    clips = find_clips(root)
+    texts = TextFiles(plan, encoding)
     missing: list[str] = []
-    for split, official in _CLIPS.items():
-        clips = _clip_folder(root, split, official)
-        table = _annotation(root, split, clips)
-        if table is None and clips is not None:
+    for split in SPLITS:
+        found = clips.of(split)
+        table = _annotation(plan, split, clips)
+        if table is None and found:
             missing.append(split)
         elif table is None:
-            plan.notes.append(f"the {split} split is absent")
+            packed = next((plan.shown(path) for path in clips.others if ARCHIVES[split].search(path.name)), None)
+            plan.notes.append(f"the {split} split is absent{f': {packed} is not unpacked' if packed else ''}")
         else:
-            _read_split(plan, split, table, {} if clips is None else media_files(clips))
+            _read_split(plan, split, table, found, texts, test_twins or PLAIN)
     if missing:
         wanted = ", ".join(f"{split}_sent_emo.csv" for split in missing)
         raise UserError(f"source: {root} has clips without labels. Add MELD's {wanted} to that folder")
     if not plan.utterances and not plan.skips:
         raise UserError(f"source: {root} has no labels: no train_sent_emo.csv, dev_sent_emo.csv or test_sent_emo.csv")
+    texts.tell()
+    _tell_strays(plan, clips)
     return plan
 
 
-def _clip_folder(root: Path, split: str, official: str) -> Path | None:
-    for name in (f"{split}/{official}", official, split):
-        if (root / name).is_dir() and any(_CLIP.match(stem) for stem in media_files(root / name)):
-            return root / name
-    return None
+def _annotation(plan: Plan, split: str, clips: Clips) -> Path | None:
+    """The table of a split: beside its clips rather than elsewhere; of several that differ the first, which is told."""
+    named = [path for path in clips.others if path.name == f"{split}_sent_emo.csv"]
+    if not named:
+        return None
+    near = {plan.root, plan.root / split, *clips.folders(split)}
+    first, *rest = sorted(named, key=lambda path: (path.parent not in near, len(path.parts), path))
+    others = [plan.shown(path) for path in rest if path.read_bytes() != first.read_bytes()]
+    if others:
+        plan.notes.append(f"{plan.shown(first)} is read; {', '.join(others)} differs from it and is ignored")
+    return first
 
 
-def _annotation(root: Path, split: str, clips: Path | None) -> Path | None:
-    name = f"{split}_sent_emo.csv"
-    folders = [root, root / split, *([clips, clips.parent] if clips else [])]
-    return next((folder / name for folder in folders if (folder / name).is_file()), None)
-
-
-def _read_split(plan: Plan, split: str, table: Path, clips: dict[str, Path]) -> None:
-    header, rows = parse_csv(table, read_text(table))
+def _read_split(
+    plan: Plan, split: str, table: Path, clips: dict[Clip, MediaFiles], texts: TextFiles, twins: str
+) -> None:
+    header, lines = parse_csv(table, texts.read(table))
     absent = [name for name in _NEEDED if name not in header]
     if absent:
         raise UserError(f"{table}: is not a MELD annotation: the column {absent[0]} is missing (line 1)")
-    annotated: set[str] = set()
-    for line, cells in rows:
+    rows: dict[Clip, tuple[str, Row]] = {}
+    annotated: dict[Clip, float | None] = {}
+    for line, cells in lines:
         where = f"{plan.shown(table)}:{line}"
         if len(cells) != len(header):
-            plan.skip(where, f"has {len(cells)} columns, the header has {len(header)}")
+            plan.skip(where, f"has {len(cells)} columns, the header has {len(header)}", utterance=where)
             continue
-        planned = _planned(dict(zip(header, cells, strict=True)), split, clips, annotated)
-        if isinstance(planned, str):
-            plan.skip(where, planned)
+        row = dict(zip(header, cells, strict=True))
+        dialogue, utterance = _count(row["Dialogue_ID"]), _count(row["Utterance_ID"])
+        if dialogue is None or utterance is None:
+            ids = f"Dialogue_ID {row['Dialogue_ID'][:20]!r} and Utterance_ID {row['Utterance_ID'][:20]!r}"
+            plan.skip(where, f"{ids} are not numbers", utterance=where)
+            continue
+        clip = Clip(split, dialogue, utterance)
+        annotated[clip] = seconds_of(row)
+        if row["Emotion"].strip().lower() not in EMOTIONS:
+            reason = f"{clip.name}: emotion {row['Emotion'][:20]!r} is not an emotion of MELD"
+            plan.skip(where, reason, utterance=clip.key)
+        elif clip in rows:
+            plan.skip(where, f"{clip.name} occurs twice in {split}; the first is taken", utterance=None)
+        else:
+            rows[clip] = where, row
+    chosen = choose_twins(plan, split, clips, annotated, twins)
+    packed = []
+    for clip, (where, row) in rows.items():
+        planned = _planned(row, clip, chosen.get(clip, MediaFiles()))
+        if planned is None:
+            plan.skip(where, f"{clip.name}: the clip is absent", utterance=clip.key)
         else:
             plan.utterances.append(planned)
-    extra = sum(1 for stem in clips if stem not in annotated)
-    if extra:
-        plan.notes.append(f"{extra} clips of {split} have no annotation and are ignored")
+            packed.append(chosen[clip])
+    tell_ignored(plan, packed, f"utterances of {split}")
+    tell_sound_apart(plan, packed, f"utterances of {split}")
+    unknown = sum(planned.annotated_seconds is None for planned in plan.utterances if planned.fields["split"] == split)
+    if unknown:
+        plan.notes.append(
+            f"{unknown} utterances of {split} have no StartTime and EndTime that can be read, or not in this order: "
+            "the length of their clips cannot be compared with them"
+        )
 
 
-def _planned(row: dict[str, str], split: str, clips: dict[str, Path], annotated: set[str]) -> Planned | str:
-    """The utterance of a row, or why there is none."""
-    dialogue, utterance = _count(row["Dialogue_ID"]), _count(row["Utterance_ID"])
-    if dialogue is None or utterance is None:
-        return f"Dialogue_ID {row['Dialogue_ID'][:20]!r} and Utterance_ID {row['Utterance_ID'][:20]!r} are not numbers"
-    clip = f"dia{dialogue}_utt{utterance}"
-    if clip in annotated:
-        return f"{clip} occurs twice in {split}; the first is packed"
-    annotated.add(clip)
-    emotion = row["Emotion"].strip().lower()
-    if emotion not in EMOTIONS:
-        return f"{clip}: emotion {row['Emotion'][:20]!r} is not an emotion of MELD"
-    if clip not in clips:
-        return f"{clip}: the clip is absent"
+def _planned(row: Row, clip: Clip, files: MediaFiles) -> Planned | None:
+    """The utterance of a row; None if there is no file of it."""
+    if files.sound is None:
+        return None
     fields = {
         "corpus": NAME,
-        "split": split,
+        "split": clip.split,
         "season": _count(row.get("Season", "")),
         "episode": _count(row.get("Episode", "")),
-        "dialogue": f"{split}_dia{dialogue}",
-        "utterance": utterance,
+        "dialogue": f"{clip.split}_dia{clip.dialogue}",
+        "utterance": clip.utterance,
         "speaker": clean_line(row["Speaker"]) or "unknown",
-        "label": emotion,
+        "label": row["Emotion"].strip().lower(),
         "raw_label": clean_line(row["Emotion"]),
     }
-    media = Source(clips[clip])
-    return Planned(f"{split}_{clip}", fields, media, media, clean_line(row["Utterance"]) or None)
+    return Planned(
+        clip.key,
+        fields,
+        Source(files.sound),
+        None if files.pictures is None else Source(files.pictures),
+        clean_line(row["Utterance"]) or None,
+        annotated_seconds=seconds_of(row),
+    )
+
+
+def _tell_strays(plan: Plan, clips: Clips) -> None:
+    lost = [path for clip, files in clips.of("").items() for path in (*files.audio, *files.video)]
+    if lost:
+        plan.notes.append(
+            f"{len(lost)} clips lie in no folder named after a split and are ignored (the first: {plan.shown(lost[0])})"
+        )
+    if clips.unknown:
+        plan.notes.append(
+            f"{len(clips.unknown)} media files are not named like clips (diaX_uttY) and are ignored "
+            f"(the first: {plan.shown(clips.unknown[0])})"
+        )
+
+
+def seconds_of(row: Row) -> float | None:
+    """EndTime - StartTime of a row; None where they are absent, not of the form h:mm:ss,mmm, or in another order."""
+    start, end = (_TIME.match(row.get(name, "").strip()) for name in ("StartTime", "EndTime"))
+    if start is None or end is None:
+        return None
+    begun, ended = (
+        3600 * int(time[1]) + 60 * int(time[2]) + int(time[3]) + int(time[4].ljust(3, "0")) / 1000
+        for time in (start, end)
+    )
+    return round(ended - begun, 3) if ended > begun else None
 
 
 def _count(text: str) -> int | None:
@@ -130,4 +191,5 @@ MELD = Corpus(
         for split, counts in PUBLISHED.items()
         for emotion, count in zip(EMOTIONS, counts, strict=True)
     },
+    options=("encoding", "test_twins"),
 )

@@ -1,8 +1,7 @@
-"""Annotation files as text, whatever was done to their encoding; names from a corpus as plain names."""
+"""Annotation files as text and tables, the files of a folder, and the folder that holds a corpus."""
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 import os
@@ -10,33 +9,56 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dual_hpc.errors import UserError
-from dual_hpc.file_kind import placeholder
+from dual_hpc.file_kind import other_kind, placeholder
 from dual_hpc.regular_file import read_bytes
+from shards.corpora.encoding import decode
+from shards.plan import Plan
 
-_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-MEDIA_SUFFIXES = frozenset({".wav", ".flac", ".mp3", ".m4a", ".mp4", ".avi", ".mkv", ".mov", ".webm", ".ogg"})
 
+class TextFiles:
+    """Reads a corpus's text files, and remembers what of their encodings had to be guessed.
 
-def read_text(path: Path) -> str:
-    """A file as text: UTF-8, UTF-16 with its mark, else cp1252.
-
-    cp1252 that was encoded twice (U+0080 to U+009F) is corrected.
+    Args:
+        plan: of the corpus; `tell` adds to its notes.
+        encoding: what the user says that the files are; None: UTF-8, UTF-16 with its mark, else a guess.
     """
-    try:
-        data = read_bytes(path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
-    if (found := placeholder(path)) is not None:
-        raise UserError(f"{path}: {found}")
-    try:
-        text = data.decode("utf-16" if data.startswith(_UTF_16) else "utf-8-sig")
-    except UnicodeDecodeError:
-        text = data.decode("cp1252", errors="replace")
-    return "".join(_once(c) if "\x80" <= c <= "\x9f" else c for c in text)
 
+    def __init__(self, plan: Plan, encoding: str | None) -> None:
+        self._plan, self._encoding = plan, encoding
+        self._remarks: dict[tuple[str, bool], list[tuple[str, str]]] = {}  # what, is it a guess -> (file, example)
 
-def _once(character: str) -> str:
-    return bytes([ord(character)]).decode("cp1252", errors="replace")
+    def read(self, path: Path) -> str:
+        """A file as text.
+
+        Raises:
+            UserError: it cannot be read, is no text, or is not in the encoding that the user gave.
+        """
+        try:
+            data = read_bytes(path)
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+        if (found := placeholder(path) or other_kind(path)) is not None:
+            raise UserError(f"{path}: {found}")
+        try:
+            text, remarks = decode(data, self._encoding)
+        except LookupError as error:
+            raise UserError(f"--encoding: there is no encoding {self._encoding!r}; utf-8 and gbk are two") from error
+        except UnicodeError as error:
+            line = data[: getattr(error, "start", 0)].count(b"\n") + 1
+            raise UserError(f"--encoding: line {line} of {path} is not {self._encoding}; give another one") from error
+        for remark in remarks:
+            files = self._remarks.setdefault((remark.what, remark.is_guess), [])
+            files.append((self._plan.shown(path), remark.example))
+        return text
+
+    def tell(self) -> None:
+        """Add what was guessed to the notes, the files of one kind together."""
+        for (what, is_guess), files in self._remarks.items():
+            (first, example), more = files[0], len(files) - 1
+            others = f" (and so with {more} more files)" if more else ""
+            advice = "; if that is wrong, give --encoding or save it as UTF-8" if is_guess else ""
+            self._plan.notes.append(f"{first} {what}{others}{f': {example}' if example else ''}{advice}")
+        self._remarks.clear()
 
 
 def clean_line(text: str) -> str:
@@ -82,15 +104,6 @@ def files_below(folder: Path) -> Iterator[Path]:
                 yield Path(here, name)
 
 
-def media_files(folder: Path) -> dict[str, Path]:
-    """Media below a folder by stem; of several the first is taken."""
-    found: dict[str, Path] = {}
-    for path in files_below(folder):
-        if path.suffix.lower() in MEDIA_SUFFIXES:
-            found.setdefault(path.stem, path)
-    return found
-
-
 def corpus_root(source: Path, names: tuple[str, ...]) -> Path:
     """The folder that holds the corpus: the given one, or the one in it that has the release's name.
 
@@ -98,6 +111,8 @@ def corpus_root(source: Path, names: tuple[str, ...]) -> Path:
         UserError: it is not a folder.
     """
     if not source.is_dir():
+        if (kind := other_kind(source)) is not None:
+            raise UserError(f"source: {source} {kind}; unpack it and give the folder")
         what = f"{source} is not a folder" if source.exists() else f"the folder {source} does not exist"
         raise UserError(f"source: {what}; give the folder that holds the corpus")
     # Absolute: reports remove it from the names of its files, and "a/" may occur anywhere in a path.
