@@ -46,6 +46,8 @@ def pack(
     options: PackOptions | None = None,
     workers: int = 1,
     name: str | None = None,
+    encoding: str | None = None,
+    test_twins: str | None = None,
 ) -> Report:
     """Pack a raw corpus into a folder of shards; interrupted, the same call continues.
 
@@ -63,6 +65,8 @@ def pack(
         options: how media are stored (`shards.options.PackOptions`).
         workers: processes; the shards do not depend on their number.
         name: of a manifest's corpus; the file's name if None.
+        encoding: of the annotation files; None: UTF-8, else a guess that the report tells.
+        test_twins: of MELD's test rows with two recordings, `plain` (also if None) or `final`.
 
     Returns:
         What was packed and what was left out, with reasons; `report.md` beside the shards says the same.
@@ -73,7 +77,8 @@ def pack(
     """
     from shards.packing import pack as pack_shards
 
-    report = pack_shards(corpus, Path(source), Path(out), options, workers, progress=False, name=name)
+    choices = {"encoding": encoding, "test_twins": test_twins}
+    report = pack_shards(corpus, Path(source), Path(out), options, workers, progress=False, name=name, choices=choices)
     assert report is not None, "only a task of an array leaves the report to another"
     return report
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -54,6 +54,7 @@ class Audit:
 
     votes: list[Vote]
     unreadable: list[str]
+    dialogues: int = 0  # that were asked; those that do not vote have an actor without a readable turn, or no motion
 
     @property
     def for_left(self) -> int:
@@ -103,9 +104,10 @@ def audit_sides(
                 )
                 for side in range(2)
             )
-            votes.append(Vote(name, left, right))
+            if left != right:  # pictures that never move say nothing
+                votes.append(Vote(name, left, right))
         tick(1)
-    return Audit(votes, unreadable)
+    return Audit(votes, unreadable, len(dialogues))
 
 
 def choose_dialogues(utterances: Iterable[Planned], count: int) -> dict[str, list[Planned]]:
@@ -141,9 +143,19 @@ def describe(audit: Audit) -> str:
     lines = [f"{'dialogue':<22} {'left':>6} {'right':>6}  named actor on the"]
     lines += [f"{v.dialogue:<22} {v.left:>6.2f} {v.right:>6.2f}  {v.named_side}" for v in audit.votes]
     lines += [f"unreadable: {reason}" for reason in audit.unreadable]
-    lines.append(f"left {audit.for_left}, right {len(audit.votes) - audit.for_left}, p = {audit.p:.2g}")
+    if not audit.dialogues and not audit.votes:
+        return "no dialogue can be asked: the audit needs turns with audio and with a stretch of the dialogue's video"
+    votes = f"left {audit.for_left}, right {len(audit.votes) - audit.for_left}, p = {audit.p:.2g}"
+    silent = audit.dialogues - len(audit.votes)
+    if silent > 0:
+        votes += (
+            f"; {silent} of {audit.dialogues} dialogues do not vote: an actor has no readable turn, or nothing moves"
+        )
+    lines.append(votes)
     if audit.named_side is None:
-        lines.append("the votes do not decide; use more dialogues (--audit-count) or look at the pictures")
+        lines.append(
+            "the votes do not decide; use more dialogues (--audit-count), if there are any, or look at the pictures"
+        )
     else:
         lines.append(f"pack with --named-side {audit.named_side}")
     return "\n".join(lines)
@@ -161,7 +173,7 @@ def audit_folder(source: Path, count: int, rows: tuple[float, float], progress: 
     chosen = choose_dialogues(plan.utterances, count)
     with ProgressDisplay("auditing dialogues", len(chosen), shown=progress) as bar:
         audit = audit_sides(chosen, rows, bar.advance)
-    return Audit(audit.votes, [reason.replace(f"{plan.root}/", "") for reason in audit.unreadable])
+    return replace(audit, unreadable=[reason.replace(f"{plan.root}/", "") for reason in audit.unreadable])
 
 
 def _moved(planned: Planned, rows: tuple[float, float]) -> tuple[Cells, Cells]:

@@ -12,8 +12,10 @@ from dual_hpc.data.format.sample import AUDIO, AUDIO_RATE, TEXT, VIDEO, Utteranc
 from shards.crop import speaker_box, speaker_side, stored_size
 from shards.encode import constant_rate, count_clipped, encode_flac, encode_mp4
 from shards.faces import FaceTracker, haar_detector
+from shards.observed import UNKNOWN
 from shards.options import PackOptions
 from shards.plan import Planned, Source, shown
+from shards.source_checks import different_lengths, may_be_cut, unnamed
 from shards.writer import Sample
 
 _TOLERANCE = 0.5  # seconds by which annotations and media may disagree before it is said
@@ -31,17 +33,17 @@ def build_sample(planned: Planned, root: Path, options: PackOptions) -> Sample:
     members: dict[str, bytes] = {}
     choices: dict[str, str] = {}
     sources: dict[str, str] = {}
-    seconds = [0.0]
     fps = clipped = None
     paths = dict.fromkeys(source.path for source in (planned.audio, planned.video) if source is not None)
     infos = {path: probe(path) for path in paths}
+    stored: dict[str, float] = {}  # modality -> seconds
     if planned.audio is not None and (sound := infos[planned.audio.path]).audio is not None:
         start, end = _stretch(planned.audio, sound, options, choices)
         heard = Findings()
         wave = read_audio(planned.audio.path, start, end, options.audio, heard)
         clipped = count_clipped(wave)
         members[AUDIO] = encode_flac(wave)
-        seconds.append(wave.size / AUDIO_RATE)
+        stored["audio"] = wave.size / AUDIO_RATE
         sources["audio"] = shown(planned.audio.path, root)
         choices["audio"] = options.audio
         # Plain PCM names no channels; its number says as much.
@@ -54,18 +56,23 @@ def build_sample(planned: Planned, root: Path, options: PackOptions) -> Sample:
         members[VIDEO], count = _video(planned, planned.video, picture, rate, options, choices, seen)
         choices |= recorded(seen, "video")
         fps = round(float(rate), 6)
-        seconds.append(count / float(rate))
+        stored["video"] = count / float(rate)
+        if count == 1:
+            choices["single_picture"] = "true"
         sources["video"] = shown(planned.video.path, root)
     if not members:
         source = planned.audio or planned.video
         assert source is not None, "a plan names audio or video"
         raise UnreadableMedia(f"{shown(source.path, root)}: holds neither the audio nor the video it is named for")
+    choices |= unnamed(planned, infos, stored) | different_lengths(planned, infos, stored)
+    if "cut_from" not in choices and may_be_cut(planned, infos, stored, options.max_seconds):
+        choices["cut_from"] = UNKNOWN
     if planned.text:
         members[TEXT] = planned.text.encode()
     meta = Utterance(
         key=planned.key,
         **planned.fields,
-        duration=round(max(seconds), 6),
+        duration=round(max(stored.values()), 6),
         fps=fps,
         clipped=clipped,
         has_audio=AUDIO in members,
@@ -91,9 +98,9 @@ def _stretch(source: Source, info: MediaInfo, options: PackOptions, choices: dic
     start = source.start or 0.0
     length = (source.end if source.end is not None else info.duration) - start
     there = min(length, info.duration - start) if info.duration else length
-    if length - there > _TOLERANCE:
+    if length - there > max(_TOLERANCE, float(choices.get("ends_early", 0))):
         choices["ends_early"] = f"{length - there:.6g}"
-    if there > options.max_seconds:
+    if there > max(options.max_seconds, float(choices.get("cut_from", 0))):
         choices["cut_from"] = f"{there:.3f}"
     return start, start + min(options.max_seconds, length if source.end is not None else options.max_seconds)
 
@@ -124,7 +131,7 @@ def _video(
         stored = stored_size(options.video_size, options.video_size, options)
     encoded = encode_mp4(pictures, rate, stored, options.crf)
     if options.faces:
-        choices["faces"] = f"{tracker.coverage:.2f}"
+        choices["faces"] = f"{tracker.coverage:.4f}"
     return encoded
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from dual_hpc.data.format.index import ShardIndex
 from dual_hpc.errors import UserError
 from dual_hpc.printable import printable
 from shards.corpora import corpus_of
+from shards.observed import observed, without
 
 
 def overview(index: ShardIndex, key: str | None = None) -> str:
@@ -18,23 +21,22 @@ def overview(index: ShardIndex, key: str | None = None) -> str:
     if not samples:
         raise UserError(f"data set {index.dataset_id} of {index.corpus} is empty: pack the corpus again")
     size = sum(shard.bytes for shard in index.shards)
-    seconds = sorted(sample.meta.duration for _, sample in samples)
-    quantiles = ", ".join(
-        f"{name} {seconds[min(len(seconds) - 1, int(q * len(seconds)))]:.2f}"
-        for name, q in (("min", 0.0), ("median", 0.5), ("p95", 0.95), ("max", 1.0))
-    )
+    seconds = [sample.meta.duration for _, sample in samples]
+    shares = {"min": 0.0, "median": 0.5, "p95": 0.95, "max": 1.0}
+    quantiles = ", ".join(f"{name} {np.quantile(seconds, share):.2f}" for name, share in shares.items())
     lines = [
         f"{index.corpus} ({index.kind}), data set {index.dataset_id}, format {index.format_version}",
         f"{len(samples)} samples in {len(index.shards)} shards, {size / 1e6:.1f} MB, {sum(seconds) / 3600:.2f} hours",
         f"seconds: {quantiles}, mean {sum(seconds) / len(seconds):.2f}",
         "",
     ]
-    counts = corpus_of(index.corpus).count(sample.meta for _, sample in samples)
+    metas = [sample.meta for _, sample in samples]
+    counts = corpus_of(index.corpus).count(metas)
     width = max(map(len, counts))
     lines += [f"  {printable(group):<{width}} {count:>6}" for group, count in counts.items()]
-    clipped = [sample.meta.clipped for _, sample in samples if sample.meta.clipped]
-    if clipped:
-        lines += ["", f"audio beyond full scale: {sum(clipped)} audio samples clipped in {len(clipped)} samples"]
+    lacking = [f"{count} samples without {name}" for name, count in without(metas).items() if count]
+    noted = [*lacking, *observed(metas)]
+    lines += ["", *map(printable, noted)] if noted else []
     lines += ["", "options: " + ", ".join(f"{name}={printable(value)}" for name, value in index.options.items()), ""]
     found = next(((s, x) for s, x in samples if key in (None, x.meta.key)), None)
     if found is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dual_hpc.data.format.index import ShardIndex, dataset_id, write_index
@@ -30,6 +30,7 @@ def pack(
     progress: bool | None = None,
     name: str | None = None,
     array: tuple[int, int] = (0, 1),
+    choices: Mapping[str, str | None] | None = None,
 ) -> Report | None:
     """Pack a corpus; killed and started again, it continues after the last finished shard.
 
@@ -42,6 +43,7 @@ def pack(
         progress: a bar on standard error; None: if that is a terminal.
         array: (index, count) of this task among several that fill the same folder; the last to finish
             writes report and index.
+        choices: reader options of the corpus (`shards.corpora.corpus.READER_OPTIONS`) besides its name.
 
     Returns:
         The report; None from an array task that leaves it to another.
@@ -53,7 +55,7 @@ def pack(
     options = options or PackOptions()
     if options.faces:
         haar_detector()  # refuse before the work starts, not in a worker
-    plan = read_corpus(corpus, source, name)
+    plan = read_corpus(corpus, source, name, **(choices or {}))
     if not plan.utterances:
         first = f" (the first: {plan.skips[0].where}: {plan.skips[0].reason})" if plan.skips else ""
         raise UserError(f"source: {source} holds nothing that can be packed; {len(plan.skips)} entries left out{first}")
@@ -90,14 +92,14 @@ def _finalize(
     plan: Plan, options: PackOptions, identity: str, finished: Sequence[FinishedShard], out: Path, state: PackState
 ) -> Report:
     shards = [record.shard for record in finished if record.shard is not None]
-    skips = [*plan.skips, *(Skip(*skip) for record in finished for skip in record.skips)]
+    skips = [*plan.skips, *(Skip(key, reason, key) for record in finished for key, reason in record.skips)]
     if not shards:
         state.remove()
         raise UserError(f"source: no utterance could be packed (the first: {skips[0].where}: {skips[0].reason})")
     index = ShardIndex(
         dataset_id=dataset_id(shards),
         corpus=plan.corpus,
-        options={**options.recorded(), "fingerprint": identity},
+        options={**options.recorded(), **plan.choices, "fingerprint": identity},
         shards=shards,
     )
     report = make_report(index, skips, plan.notes)

@@ -6,34 +6,22 @@ Nothing in it depends on the machine or the time, so a repeated pack writes the 
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from dual_hpc.atomic import write_atomically
 from dual_hpc.data.format.index import ShardIndex
-from dual_hpc.data.format.sample import Utterance
 from dual_hpc.errors import UserError
 from dual_hpc.json_text import parse_json
 from dual_hpc.printable import markdown_cell
 from dual_hpc.regular_file import read_bytes
 from shards.corpora import corpus_of
+from shards.observed import named, observed, without
 from shards.plan import Skip
 
 JSON_NAME, MARKDOWN_NAME, SHEET_NAME = "report.json", "report.md", "contact_sheet.png"
-
-
-# What packing records of a sample whose media were odd (`options` of its metadata), for people.
-_ODD = {
-    "concealed": "have damaged frames that the decoder concealed (see their option `concealed`)",
-    "audio_silence": "have gaps in their audio, which are silent (see their option `audio_silence`, seconds)",
-    "audio_overlap": "have audio time stamps that overlap; the overlap was cut (see their option `audio_overlap`)",
-    "audio_restarts": "have audio whose time stamps jump back; it was joined (see their option `audio_restarts`)",
-    "video_restarts": "have pictures whose time stamps jump back; they were joined (see their option `video_restarts`)",
-    "audio_cancelled": "have channels in opposite phase: their mix is almost silent (see `audio_cancelled`)",
-    "resized": "have pictures whose size changes; they were scaled to the first (see their option `resized`)",
-}
 
 
 @dataclass(frozen=True)
@@ -42,7 +30,7 @@ class Report:
 
     corpus: str
     dataset_id: str
-    expected: int  # utterances with an annotation: packed + skipped
+    expected: int  # utterances that the corpus names: packed and left out
     packed: int
     shards: int
     bytes: int
@@ -53,6 +41,12 @@ class Report:
     skipped: list[Skip]
     notes: list[str]
     options: dict[str, str]
+    named: list[Skip] = field(default_factory=list)  # packed samples to look at, by key; absent in earlier reports
+
+    @property
+    def lost(self) -> int:
+        """Utterances that are left out."""
+        return self.expected - self.packed
 
 
 def make_report(index: ShardIndex, skips: list[Skip], notes: list[str]) -> Report:
@@ -60,52 +54,32 @@ def make_report(index: ShardIndex, skips: list[Skip], notes: list[str]) -> Repor
     samples = [sample.meta for shard in index.shards for sample in shard.samples]
     corpus = corpus_of(index.corpus)
     counts = corpus.count(samples)
+    packed = {meta.key for meta in samples}
     return Report(
         corpus=index.corpus,
         dataset_id=index.dataset_id,
-        expected=len(samples) + len(skips),
+        expected=len(packed | {skip.utterance for skip in skips if skip.utterance is not None}),
         packed=len(samples),
         shards=len(index.shards),
         bytes=sum(shard.bytes for shard in index.shards),
         hours=round(sum(meta.duration for meta in samples) / 3600, 4),
-        without={
-            "audio": sum(not meta.has_audio for meta in samples),
-            "video": sum(not meta.has_video for meta in samples),
-            "text": sum(not meta.has_text for meta in samples),
-        },
+        without=without(samples),
         counts=counts,
         differences=corpus.differences(counts),
         skipped=skips,
         notes=[*notes, *observed(samples)],
         options=index.options,
+        named=[Skip(key, "; ".join(reasons), key) for key, reasons in named(samples, index.options).items()],
     )
 
 
-def observed(samples: Sequence[Utterance]) -> list[str]:
-    """What packing itself did to the samples."""
-    notes = []
-    cut = sum("cut_from" in meta.options for meta in samples)
-    if cut:
-        notes.append(f"{cut} samples are longer than --max-seconds and were cut")
-    early = sum("ends_early" in meta.options for meta in samples)
-    if early:
-        notes.append(f"{early} samples' media end before the annotated end (see their option `ends_early`, seconds)")
-    clipped = [meta.clipped for meta in samples if meta.clipped]
-    if clipped:
-        notes.append(
-            f"{len(clipped)} samples have audio beyond full scale: {sum(clipped)} audio samples were clipped "
-            "(see their `clipped`)"
-        )
-    notes += [f"{count} samples {what}" for option, what in _ODD.items() if (count := _having(samples, option))]
-    coverage = [float(meta.options["faces"]) for meta in samples if "faces" in meta.options]
-    if coverage:
-        mean, without = sum(coverage) / len(coverage), sum(share == 0 for share in coverage)
-        notes.append(f"a face was found in {mean:.0%} of the frames; {without} samples have no face in any frame")
-    return notes
-
-
-def _having(samples: Sequence[Utterance], option: str) -> int:
-    return sum(option in meta.options for meta in samples)
+def left_out(report: Report) -> list[str]:
+    """What is not packed, in numbers: utterances, and what is none."""
+    lines = [f"{report.lost} utterances are left out"] if report.lost else []
+    others = sum(skip.utterance is None for skip in report.skipped)
+    if others:
+        lines.append(f"{others} other entries are no utterance, or one that is packed or counted already")
+    return lines
 
 
 def write_report(folder: Path, report: Report) -> None:
@@ -124,8 +98,9 @@ def read_report(folder: Path) -> Report:
     try:
         stored = parse_json(read_bytes(folder / JSON_NAME))
         skipped = [Skip(**skip) for skip in stored.pop("skipped")]
+        to_look_at = [Skip(**sample) for sample in stored.pop("named", [])]
         differences = {group: (pair[0], pair[1]) for group, pair in stored.pop("differences").items()}
-        return Report(**stored, skipped=skipped, differences=differences)
+        return Report(**stored, skipped=skipped, named=to_look_at, differences=differences)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(
             f"{folder / JSON_NAME}: is missing or was changed; the shards in the folder are complete"
@@ -149,7 +124,10 @@ def markdown(report: Report) -> str:
         found = report.counts.get(group, 0)
         wanted = f"**{differing[group]}**" if group in differing else str(found) if known else ""
         lines.append(f"| {markdown_cell(group)} | {found} | {wanted} |")
-    lines += ["", f"## Skipped ({len(report.skipped)})", ""]
+    if report.named:
+        lines += ["", f"## Packed samples to look at ({len(report.named)})", "", "| sample | why |", "|---|---|"]
+        lines += [f"| {markdown_cell(sample.where)} | {markdown_cell(sample.reason)} |" for sample in report.named]
+    lines += ["", f"## Skipped ({len(report.skipped)})", "", *(f"- {line}" for line in left_out(report)), ""]
     for reason, count in Counter(_kind(skip.reason) for skip in report.skipped).most_common():
         lines.append(f"- {count}: {markdown_cell(reason)}")
     lines += ["", "| where | reason |", "|---|---|"] if report.skipped else []
@@ -160,5 +138,6 @@ def markdown(report: Report) -> str:
 
 
 def _kind(reason: str) -> str:
-    """A reason without the file or utterance it names."""
-    return reason.rpartition(": ")[2]
+    """A reason without the file or utterance it names, and without what it quotes."""
+    reason = re.sub(r"(['\"]).*\1", "...", reason)
+    return reason.partition(": ")[2] or reason

@@ -18,6 +18,7 @@ examples:
   dual-hpc pack iemocap $DSDIR/IEMOCAP --out $SCRATCH/shards/iemocap --workers 8
   dual-hpc pack meld $DSDIR/MELD --audio center
   dual-hpc pack manifest my_corpus.csv --name mine
+  dual-hpc pack manifest from_excel.csv --encoding gbk
   dual-hpc submit --profile my-cluster.yaml --tasks 8 -- pack meld $DSDIR/MELD --out $SCRATCH/shards/meld
 
 A manifest is CSV with a header, or JSON lines, one utterance per row: audio and/or video (paths from the manifest's
@@ -39,6 +40,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, metavar="DIR", help="folder of the shards (default: shards/CORPUS in the store)"
     )
     parser.add_argument("--name", help="name of a manifest's corpus (default: the file's)")
+    parser.add_argument(
+        "--encoding",
+        metavar="NAME",
+        help="of the annotation files, as gbk or cp1252 (default: UTF-8; else a guess, which the report tells)",
+    )
+    parser.add_argument(
+        "--test-twins",
+        choices=("plain", "final"),
+        help="MELD: which recording of the 132 test rows that have two: diaX_uttY (plain, default) or "
+        "final_videos_testdiaX_uttY; which is right is disputed",
+    )
     parser.add_argument(
         "--workers", type=int, default=1, metavar="N", help="processes (default 1); the result is the same"
     )
@@ -81,6 +93,7 @@ def run(args: argparse.Namespace) -> int:
     if not 1 <= args.workers <= 256:
         raise UserError(f"--workers: {args.workers} is not between 1 and 256")
     check_corpus_options(args)
+    choices = {"encoding": args.encoding, "test_twins": args.test_twins}
     array = array_of(args)
     fork_context()  # loads while this process does
     from dual_hpc.config.paths import default_store
@@ -96,9 +109,13 @@ def run(args: argparse.Namespace) -> int:
         progress=args.progress,
         name=args.name,
         array=array,
+        choices=choices,
     )
     if report is None:
-        print(f"task {array[0]} of {array[1]} is done; other tasks still work on {out}")
+        print(
+            f"task {array[0]} (of 0 to {array[1] - 1}) has packed its shards into {out}; those of other tasks are "
+            "missing yet, and the last task writes the report"
+        )
     else:
         print(summary(report, out))
     return 0
@@ -143,14 +160,17 @@ def options(args: argparse.Namespace) -> PackOptions:
 def summary(report: Report, out: Path) -> str:
     """What the command prints at its end."""
     from shards.corpora import corpus_of
+    from shards.report import left_out
 
     lines = [
         f"packed {report.packed} of {report.expected} utterances of {report.corpus} into {out}",
         f"  {report.shards} shards, {report.bytes / 1e6:.1f} MB, {report.hours:.2f} hours, {report.dataset_id}",
     ]
+    lines += [f"  {line}" for line in left_out(report)]
     lines += [f"  skipped {skip.where}: {skip.reason}" for skip in report.skipped[:5]]
     if len(report.skipped) > 5:
         lines.append(f"  ... and {len(report.skipped) - 5} more")
+    lines += [f"  note: {note}" for note in report.notes]
     if report.differences:
         lines.append(f"  counts differ from the published ones in {len(report.differences)} groups")
     lines.append(f"  protocols: {', '.join(corpus_of(report.corpus).protocols)} (data.protocol)")

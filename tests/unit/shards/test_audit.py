@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -64,6 +65,37 @@ def test_unreadable_media_are_listed_and_do_not_vote(tmp_path: Path) -> None:
     (tmp_path / "Ses01F_impro00.avi").write_bytes(b"")
     audit = audit_sides(choose_dialogues(turns, 1), ROWS)
     assert audit.votes == [] and len(audit.unreadable) == 4 and audit.p == 1.0
+
+
+def test_dialogues_that_cannot_vote_are_counted(tmp_path: Path) -> None:
+    turns = [planned for number in range(3) for planned in dialogue(tmp_path, number, "left")]
+    alone = [
+        planned for planned in turns if planned.fields["dialogue"] == "Ses01F_impro00" and planned.actor == "named"
+    ]
+    still = [replace(p, video=Source(still_video(tmp_path), *turn_of(p))) for p in turns if "impro01" in p.key]
+    votes = [planned for planned in turns if "impro02" in planned.key]
+    audit = audit_sides(choose_dialogues([*alone, *still, *votes], 3), ROWS)
+    assert [vote.dialogue for vote in audit.votes] == ["Ses01F_impro02"]
+    assert "left 1, right 0, p = 1; 2 of 3 dialogues do not vote" in describe(audit)
+    assert "pack with" not in describe(audit_sides(choose_dialogues(still, 9), ROWS))
+    assert describe(audit_sides({}, ROWS)).startswith("no dialogue can be asked")
+
+
+def turn_of(planned: Planned) -> tuple[float | None, float | None]:
+    assert planned.video is not None
+    return planned.video.start, planned.video.end
+
+
+def still_video(folder: Path) -> Path:
+    """Eight seconds in which nothing moves."""
+    path = folder / "still.avi"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=15)
+        stream.width, stream.height, stream.pix_fmt = 192, 128, "yuv420p"
+        for _ in range(8 * 15):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((128, 192, 3), np.uint8), format="rgb24")))
+        container.mux(stream.encode())
+    return path
 
 
 def test_few_votes_are_no_answer() -> None:
