@@ -22,7 +22,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="default %(default)s")
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="processes (default %(default)s)")
     parser.add_argument(
-        "--layout", choices=["official", "short"], default="official", help="folders (default %(default)s)"
+        "--layout",
+        choices=["official", "short", "separate"],
+        default="official",
+        help="folders (default %(default)s); separate: MELD with its sound in folders of its own",
     )
     parser.add_argument(
         "--media", choices=["full", "tiny"], default="full", help="tiny: a few small files are used for all clips"

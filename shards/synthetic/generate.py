@@ -17,6 +17,7 @@ from dual_hpc.progress import ProgressDisplay
 from shards.synthetic.plan import Planned, write_plan
 
 Corpus = Literal["iemocap", "meld"]
+Layout = Literal["official", "short", "separate"]
 BALANCE_BELOW = 2000  # utterances
 _TINY = ".tiny-media"
 
@@ -44,7 +45,7 @@ def generate(
     *,
     workers: int = 1,
     quirks: bool = True,
-    layout: Literal["official", "short"] = "official",
+    layout: Layout = "official",
     media: Literal["full", "tiny"] = "full",
     balance: bool | None = None,
     encoded_twice: bool = False,
@@ -59,7 +60,8 @@ def generate(
             the published counts per split, session and class.
         workers: processes (a script that asks for more than one needs an `if __name__ == "__main__"` guard).
         quirks: the releases' irregularities; without them only the names and formats are those of the releases.
-        layout: `short` is {Audio,Video,Transcriptions}, which has no labels, and {train,dev,test}.
+        layout: `short` is {Audio,Video,Transcriptions}, which has no labels, and {train,dev,test}; `separate`, MELD's
+            {train,dev,test}/{audio,video}, clips without sound and beside them the sound.
         media: `tiny` links every clip to one of a few small files, for tests that need annotations only.
         balance: equal classes (IEMOCAP: those of the four-class protocol, per session and speaker) instead of the
             published proportions; by default for less than 2,000 utterances.
@@ -72,6 +74,10 @@ def generate(
     out = Path(out)
     if corpus not in ("iemocap", "meld"):
         raise UserError(f"corpus {corpus!r} is unknown: use iemocap or meld")
+    if layout == "separate" and corpus != "meld":
+        raise UserError(
+            f"layout: {corpus} has sound and pictures in folders of their own anyway; use official or short"
+        )
     if utterances < 20:
         raise UserError(f"utterances={utterances} is too few to fill every split: use 20 or more")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -82,7 +88,7 @@ def generate(
     if tiny:
         tiny.mkdir()
     work = _iemocap if corpus == "iemocap" else _meld
-    planned, jobs, finish = work(out, utterances, seed, layout == "short", quirks, balanced, tiny, encoded_twice)
+    planned, jobs, finish = work(out, utterances, seed, layout, quirks, balanced, tiny, encoded_twice)
     with ProgressDisplay(f"synth {corpus}", utterances, shown=progress) as bar:
         for count in _run(jobs, 1 if tiny else workers):
             bar.advance(count)
@@ -99,7 +105,7 @@ Work = tuple[list[tuple[Planned, dict[str, Any]]], list[tuple[int, Job]], Callab
 
 
 def _iemocap(
-    out: Path, utterances: int, seed: int, short: bool, quirks: bool, balance: bool, tiny: Path | None, _: bool
+    out: Path, utterances: int, seed: int, layout: Layout, quirks: bool, balance: bool, tiny: Path | None, _: bool
 ) -> Work:
     from shards.synthetic import iemocap, iemocap_plan
 
@@ -111,12 +117,12 @@ def _iemocap(
         for d in dialogues
         for t in d.turns
     ]
-    write = functools.partial(iemocap.write_dialogue, out, short, seed=seed, quirks=quirks, tiny=tiny)
+    write = functools.partial(iemocap.write_dialogue, out, layout == "short", seed=seed, quirks=quirks, tiny=tiny)
     return planned, [(len(d.turns), functools.partial(write, d)) for d in dialogues], lambda: None
 
 
 def _meld(
-    out: Path, utterances: int, seed: int, short: bool, quirks: bool, balance: bool, tiny: Path | None, twice: bool
+    out: Path, utterances: int, seed: int, layout: Layout, quirks: bool, balance: bool, tiny: Path | None, twice: bool
 ) -> Work:
     from shards.synthetic import meld, meld_plan
 
@@ -126,11 +132,12 @@ def _meld(
     planned = [
         (r.planned, dict(split=r.split, dialogue=r.dialogue, utterance=r.utterance, season=r.season)) for r in rows
     ]
-    write = functools.partial(meld.write_clip, out, short, seed=seed, tiny=tiny)
+    apart, short = layout == "separate", layout != "official"
+    write = functools.partial(meld.write_clip, out, short, seed=seed, tiny=tiny, apart=apart)
 
     def finish() -> None:
         meld.write_annotations(out, short, rows, quirks, twice)
-        if quirks:
+        if quirks and not apart:
             meld.write_litter(out, short, rows)
 
     return planned, [(1, functools.partial(write, row)) for row in rows], finish

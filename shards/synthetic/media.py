@@ -44,17 +44,21 @@ def write_mp4(
     pictures: Iterable[NDArray[np.uint8]],
     size: tuple[int, int],
     rate: Fraction,
-    audio: NDArray[np.float32],
+    audio: NDArray[np.float32] | None,
 ) -> None:
     """H.264 and AAC at 48 kHz; pictures as in `write_avi`.
 
     Args:
-        audio: [channels, n] at 48 kHz in [-1, 1]: two channels are stereo, six are 5.1 (FL FR FC LFE BL BR).
+        audio: [channels, n] at 48 kHz in [-1, 1]: two channels are stereo, six are 5.1 (FL FR FC LFE BL BR); None: no
+            sound.
     """
-    layout = {2: "stereo", 6: "5.1"}[len(audio)]
     with av.open(str(path), "w", format="mp4", options=_BITEXACT) as container:
         video = container.add_stream("libx264", rate=rate, options={"preset": "ultrafast", "qp": "27"})
         _prepare(video, size)
+        if audio is None:
+            _encode_pictures(container, video, pictures, size, rate)
+            return
+        layout = {2: "stereo", 6: "5.1"}[len(audio)]
         sound = container.add_stream("aac", rate=AAC_RATE, layout=layout, options={"aac_coder": "fast"})
         sound.codec_context.thread_count = 1
         sound.codec_context.flags |= av.codec.context.Flags.bitexact

@@ -1,4 +1,4 @@
-"""Writes a synthetic MELD: MELD.Raw's names, or the short layout {train,dev,test}."""
+"""Writes a synthetic MELD: MELD.Raw's names, the short layout {train,dev,test}, or that with sound kept apart."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from shards.synthetic import litter, media
 from shards.synthetic.faces import backdrop, draw_head, draw_identity, listening, speaking
-from shards.synthetic.meld_plan import SENTIMENT, SPEAKERS, TOTAL, Row
+from shards.synthetic.meld_plan import SENTIMENT, SPEAKERS, TOTAL, WRONG_CUT, Row
 from shards.synthetic.plan import TINY_SECONDS, generator
 from shards.synthetic.speech import RATE, draw_voice, speak
 
@@ -36,23 +36,35 @@ def csv_path(root: Path, split: str, short: bool) -> Path:
     return folder / f"{split}_sent_emo.csv"
 
 
-def write_clip(root: Path, short: bool, row: Row, seed: int, tiny: Path | None) -> None:
+def write_clip(root: Path, short: bool, row: Row, seed: int, tiny: Path | None, apart: bool = False) -> None:
     """One row's clip with its defect.
 
     Args:
         tiny: folder of `write_tiny_media`, whose files are linked instead of making media.
+        apart: pictures in the folder `video` of the split, sound (48 kHz, 16 bit) in `audio`.
     """
-    path = clip_folder(root, row.split, short) / f"dia{row.dialogue}_utt{row.utterance}.mp4"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    name = f"dia{row.dialogue}_utt{row.utterance}"
+    path = clip_folder(root, row.split, short) / ("video" if apart else ".") / f"{name}.mp4"
+    wav = path.parent.parent / "audio" / f"{name}.wav"
+    for folder in (path.parent, wav.parent) if apart else (path.parent,):
+        folder.mkdir(parents=True, exist_ok=True)
     quirk = row.planned.quirk
     if quirk == "absent":
         return
-    if tiny and quirk == "unreadable":
-        shutil.copyfile(tiny / f"{row.planned.duration}.5.1.mp4", path)
-    elif tiny:
-        litter.link(tiny / f"{row.planned.duration}.{'stereo' if row.stereo else '5.1'}.mp4", path)
+    if tiny:
+        kind = "silent" if apart else "stereo" if row.stereo else "5.1"
+        source = tiny / f"{row.planned.duration}.{kind}.mp4"
+        if quirk == "unreadable":
+            shutil.copyfile(source, path)
+        else:
+            litter.link(source, path)
+        if apart:
+            litter.link(tiny / f"{row.planned.duration}.wav", wav)
     else:
-        media.write_mp4(path, _pictures(row, seed), SIZE, FPS, _sound(row, seed))
+        sound = _sound(row, seed)
+        media.write_mp4(path, _pictures(row, seed), SIZE, FPS, None if apart else sound)
+        if apart:
+            media.write_wav(wav, sound.T, media.AAC_RATE)
     if quirk == "unreadable":
         litter.truncate(path)
 
@@ -66,6 +78,8 @@ def write_tiny_media(folder: Path) -> None:
             picture = np.full((1, 18, 32, 3), 80, np.uint8)
             pictures = [picture] * len(media.drawing_times(seconds, FPS))
             media.write_mp4(folder / f"{seconds}.{name}.mp4", pictures, (128, 72), FPS, sound)
+        media.write_mp4(folder / f"{seconds}.silent.mp4", pictures, (128, 72), FPS, None)
+        media.write_wav(folder / f"{seconds}.wav", sound[:2].T, media.AAC_RATE)
 
 
 def write_annotations(root: Path, short: bool, rows: list[Row], quirks: bool, encoded_twice: bool) -> None:
@@ -89,16 +103,19 @@ def write_annotations(root: Path, short: bool, rows: list[Row], quirks: bool, en
 
 
 def write_litter(root: Path, short: bool, rows: list[Row]) -> None:
-    """Clips without a row, most of them `final_videos_test...`, and `._` files next to some clips and every CSV."""
-    extra = {"dev": 4, "test": 137 if len(rows) >= TOTAL else 5}
+    """Clips without a row, the twins `final_videos_test...` of some test rows, `._` files by some clips and every CSV.
+
+    The synthetic twins are other rows' clips.
+    """
+    twins = {"dev": 0, "test": 132 if len(rows) >= TOTAL else 4}
+    extra = {"dev": 4, "test": 5 if len(rows) >= TOTAL else 1}
     for split, count in extra.items():
         folder = clip_folder(root, split, short)
-        readable = (row for row in rows if row.split == split and not row.planned.quirk)
-        if source := next((folder / f"dia{row.dialogue}_utt{row.utterance}.mp4" for row in readable), None):
-            for k in range(count):
-                named = split == "test" and k > 0
-                name = f"final_videos_testdia{108 + k}_utt{k % 9}" if named else f"dia{900 + k}_utt0"
-                shutil.copyfile(source, folder / f"{name}.mp4")
+        readable = [f"dia{r.dialogue}_utt{r.utterance}" for r in rows if r.split == split and not r.planned.quirk]
+        for k in range(count if readable else 0):
+            shutil.copyfile(folder / f"{readable[0]}.mp4", folder / f"dia{9000 + k}_utt0.mp4")
+        for k in range(min(twins[split], len(readable) - 1)):
+            shutil.copyfile(folder / f"{readable[k + 1]}.mp4", folder / f"final_videos_test{readable[k]}.mp4")
     for split in OFFICIAL:
         for clip in sorted(clip_folder(root, split, short).glob("dia*_utt*.mp4"))[:6]:
             litter.apple_double(clip)
@@ -110,7 +127,8 @@ def _fields(row: Row, number: int, clock: float, quirks: bool, encoded_twice: bo
     if encoded_twice:
         text = text.encode("cp1252").decode("latin-1")
     one_digit = quirks and (row.dialogue + row.utterance) % 4 == 0
-    times = [_stamp(seconds, one_digit) for seconds in (clock, clock + row.planned.duration)]
+    spoken = WRONG_CUT if row.planned.duration > WRONG_CUT * 2 else row.planned.duration
+    times = [_stamp(seconds, one_digit) for seconds in (clock, clock + spoken)]
     sentiment = SENTIMENT.get(label, "negative")
     place = [row.dialogue, row.utterance, row.season, row.episode]
     return [number, text, row.planned.speaker, label, sentiment, *place, *times]
