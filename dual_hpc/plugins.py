@@ -21,6 +21,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from dual_hpc.errors import UserError, one_line
+from dual_hpc.ownership import require_own
 from dual_hpc.registry import during_plugin
 from dual_hpc.regular_file import read_bytes
 from dual_hpc.source_files import check_is_inside, is_leftover, is_secret
@@ -28,17 +29,18 @@ from dual_hpc.source_files import check_is_inside, is_leftover, is_secret
 OWN = ("dual_hpc", "launch", "shards", "slurm")  # packages of the project, which a code archive holds as well
 
 
-def load_plugins(names: Iterable[str], archive: Path | None = None) -> None:
+def load_plugins(names: Iterable[str], archive: Path | None = None, trust: bool = False) -> None:
     """Import these modules; those that are imported already are left as they are.
 
     Args:
         archive: the code archive of a run. A plugin that is not found elsewhere (any more) is taken from it.
+        trust: also from an archive that others own or may write.
 
     Raises:
-        UserError: a module is missing, or fails when it is imported.
+        UserError: a module is missing, or fails when it is imported, or is only in an archive of others.
     """
     names = list(names)
-    find_plugins(names, archive)
+    find_plugins(names, archive, trust)
     for name in names:
         try:
             with during_plugin(name):
@@ -53,11 +55,16 @@ def load_plugins(names: Iterable[str], archive: Path | None = None) -> None:
             raise UserError(f"plugins: {name} cannot be imported: {type(error).__name__}: {one_line(error)}") from error
 
 
-def find_plugins(names: Iterable[str], archive: Path | None = None) -> None:
-    """Put these modules on Python's path: the working directory, else what the code archive of a run holds."""
+def find_plugins(names: Iterable[str], archive: Path | None = None, trust: bool = False) -> None:
+    """Put these modules on Python's path: the working directory, else what the code archive of a run holds.
+
+    Raises:
+        UserError: they are only in an archive of others; see `load_plugins`.
+    """
     _see_working_directory()
     for name in names:
         if archive is not None and archive.is_file() and not _is_found(name):
+            require_own(archive.parent, [archive.name], trust)
             _unpack(archive)
 
 

@@ -18,7 +18,9 @@ from typing import Literal
 
 import dual_hpc
 from dual_hpc.errors import one_line
+from dual_hpc.ownership import first_risk, risk
 from dual_hpc.plugins import OWN
+from dual_hpc.run import names
 
 State = Literal["ok", "note", "missing"]
 
@@ -53,6 +55,7 @@ def run_checks(store: Path) -> Iterator[Finding]:
         ("Slurm", slurm),
         ("cluster profiles", profiles),
         ("store", lambda: writable(store)),
+        ("who may write the store", lambda: private(store)),
         ("free space and inodes", lambda: space(store)),
     ):
         try:
@@ -218,6 +221,30 @@ def writable(store: Path) -> Finding:
     except OSError as error:
         return Finding("", "missing", f"{store}: {error.strerror}", remedy)
     return Finding("", "ok", str(store.resolve()) if place == store.resolve() else f"{store.resolve()} can be made")
+
+
+def private(store: Path) -> Finding:
+    """Others who may write a store can make its user run code: what to take from them, and what they may keep."""
+    if not store.exists():
+        return Finding("", "ok", "it is not there yet")
+    store = store.resolve()
+    folders = [path for kind in ("runs", "sweeps", "jobs") for path in sorted(store.glob(f"{kind}/*")) if path.is_dir()]
+    shared = [path for path in (store, store / "runs", store / "sweeps", store / "jobs") if risk(path) is not None]
+    open_to_all = [path for path in shared if risk(path, is_shared=True) is not None]
+    risky = [(path, found) for path in folders if (found := first_risk(path, names.EXECUTED, levels=0))]
+    if open_to_all:
+        reason = risk(open_to_all[0], is_shared=True)
+        remedy = f"chmod o-w {open_to_all[0]}, or set DUAL_STORE to a folder of your own"
+        return Finding("", "missing", f"{open_to_all[0]} {reason}: others can exchange your runs", remedy)
+    if risky:
+        path, reason = risky[0][1]
+        more = f" (and {len(risky) - 1} more)" if len(risky) > 1 else ""
+        remedy = "resume, submit and sweep run nothing from there without --trust; for your own: chmod -R go-w"
+        return Finding("", "note", f"{path} {reason}{more}", remedy)
+    if shared:
+        remedy = "without the sticky bit (chmod +t) they can exchange your runs: share it with those whom you trust"
+        return Finding("", "note", f"{shared[0]} {risk(shared[0])}", remedy)
+    return Finding("", "ok", "nobody else")
 
 
 def space(store: Path) -> Finding:

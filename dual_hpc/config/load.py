@@ -65,7 +65,7 @@ def validate(tree: Mapping[str, Any]) -> RunConfig:
 
 def save_config(config: RunConfig, path: Path) -> None:
     """Write the resolved configuration as YAML (keys in schema order)."""
-    path.write_text(write_yaml(config.model_dump(mode="json")), encoding="utf-8")
+    write_atomically(path, write_yaml(config.model_dump(mode="json")))
 
 
 def update_config(path: Path, changes: Mapping[str, Mapping[str, Any]]) -> None:

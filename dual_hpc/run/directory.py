@@ -28,6 +28,7 @@ from dual_hpc.atomic import write_atomically
 from dual_hpc.config import RunConfig, config_hash, load_config, mutable_changes, save_config, update_config
 from dual_hpc.config.validation_errors import first_reason
 from dual_hpc.errors import EnvironmentFault, UserError
+from dual_hpc.ownership import keep_others_out
 from dual_hpc.regular_file import read_bytes
 from dual_hpc.run import jsonl, names
 
@@ -119,6 +120,8 @@ class RunDir:
         try:
             for folder in FOLDERS:
                 (run.path / folder).mkdir(parents=True, exist_ok=True)
+            for own in (run.path, run.logs):  # nobody else puts there what a job runs
+                keep_others_out(own)
             save_config(config, run.config_file)
             run._write_identity(RunIdentity(name=config.name, code_version=code_version, plugins=dict(plugins or {})))
         except OSError as error:

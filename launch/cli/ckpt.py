@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from launch.cli.run_arguments import add_run, existing_run
+from launch.cli.run_arguments import add_run, add_trust, existing_run
 
 if TYPE_CHECKING:
     from dual_hpc.run.directory import RunDir
@@ -34,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keep", type=int, metavar="N", help="prune: how many of the newest to keep (default 1)")
     parser.add_argument("--step", type=int, metavar="N", help="export: of which checkpoint (default: the newest)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="export: a new folder (default: in the run's export/)")
+    add_trust(parser)
     parser.add_argument("--ranks", type=int, metavar="N", help="convert: number of ranks that will load it")
 
 
@@ -131,8 +132,10 @@ def _prune_locked(run: RunDir, keep: int) -> int:
 
 
 def _export(run: RunDir, args: argparse.Namespace) -> int:
+    from dual_hpc.plugins import load_plugins
     from dual_hpc.training.export import export_checkpoint
 
+    load_plugins(run.config().plugins, run.code, args.trust)
     print(export_checkpoint(run.path, args.step, args.out))
     return 0
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launch.cli.plugin_argument import add_plugin_argument
+from launch.cli.run_arguments import add_trust
 
 if TYPE_CHECKING:
     from dual_hpc.evaluation.result import EvaluationResult
@@ -41,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--noise", type=Path, metavar="DIR", help="noise recordings for --robustness, such as MUSAN")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the report of --model")
     add_plugin_argument(parser)
+    add_trust(parser)
     parser.add_argument("--json", action="store_true", help="every number as JSON instead of a table")
 
 
@@ -83,6 +85,7 @@ def evaluate(args: argparse.Namespace) -> EvaluationResult:
     found = find_run(args.run_name, args.store) if args.model is None else None
 
     from dual_hpc.evaluation import run as evaluation
+    from dual_hpc.plugins import load_plugins
 
     seed = (args.seed or 0) if args.robustness else None
     subsets = evaluation.ALL_SUBSETS if args.all_subsets else tuple(args.subsets.split(","))
@@ -93,6 +96,7 @@ def evaluate(args: argparse.Namespace) -> EvaluationResult:
         if args.out is not None:
             evaluation.write_reports(args.out, args.split, result)
         return result
+    load_plugins(found.config().plugins, found.code, args.trust)
     result = evaluation.evaluate_run(
         found.path, args.split, args.checkpoint, subsets, robustness_seed=seed, noise=args.noise
     )

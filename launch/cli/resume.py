@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from launch.cli.run_arguments import add_run, existing_run
+from launch.cli.run_arguments import add_run, add_trust, existing_run
 
 EXAMPLES = """\
 examples:
@@ -17,6 +17,7 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run(parser)
     parser.add_argument("--new-code", action="store_true", help="use the current code instead of the run's own")
+    add_trust(parser)
     parser.add_argument("--json", action="store_true", help="print what was submitted as one JSON object")
     what = "another job size, time or partition (launch.*), or a setting that does not change results (as checkpoint.*)"
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help=what)
@@ -34,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"{found.path.name} is finished; `dual-hpc evaluate {found.path.name}` scores it")
     plan, profile = plan_resumption(found, args.overrides)
     find_jobs_to_wait_for(plan.config)
-    job = submit(plan, profile, new_code=args.new_code)
+    job = submit(plan, profile, new_code=args.new_code, trust=args.trust)
     if args.json:
         print(json_line({"run": plan.path.name, "path": str(plan.path), "job_id": job.job_id, "profile": profile.name}))
     else:

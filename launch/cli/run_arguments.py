@@ -27,6 +27,7 @@ def add_run_arguments(parser: argparse.ArgumentParser, existing: bool = True) ->
     parser.add_argument(
         "overrides", nargs="*", metavar="KEY=VALUE", help="any setting, as in training.epochs=5 or name=trial"
     )
+    add_trust(parser)
     parser.add_argument("--settings", nargs=0, action=_Settings, help="list every setting with its default, and exit")
 
 
@@ -43,6 +44,13 @@ def planned_run(args: argparse.Namespace, *further: str) -> PlannedRun:
     from launch.runs.plan import plan_run
 
     return plan_run(args.config or args.preset, args.run, [*args.overrides, *further], args.shards)
+
+
+def add_trust(parser: argparse.ArgumentParser) -> None:
+    """The argument without which nothing of somebody else's run directory is run."""
+    from dual_hpc.ownership import TRUST
+
+    parser.add_argument("--trust", action="store_true", help=TRUST)
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:

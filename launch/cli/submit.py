@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     find_jobs_to_wait_for(plan.config)
     if args.dry_run:
         return dry_run(plan, profile)
-    job = submit(plan, profile, new_code=args.new_code)
+    job = submit(plan, profile, new_code=args.new_code, trust=args.trust)
     if args.json:
         print(json_line({"run": plan.path.name, "path": str(plan.path), "job_id": job.job_id, "profile": profile.name}))
     else:
@@ -108,7 +108,8 @@ def submit_verb(args: argparse.Namespace) -> int:
     if args.dry_run:
         return dry_run_command(args, config, profile)
     check_machine(profile)
-    jobs, job = submit_command(run_in_job, args.command, args.tasks, config, profile, plugins_of(verb, parsed, store))
+    plugins = plugins_of(verb, parsed, store)
+    jobs, job = submit_command(run_in_job, args.command, args.tasks, config, profile, plugins, args.trust)
     if args.json:
         print(json_line({"job": job.name, "path": str(job.path), "job_ids": jobs, "profile": profile.name}))
         return 0

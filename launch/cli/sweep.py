@@ -101,7 +101,7 @@ def existing(args: argparse.Namespace) -> int:
         print(change_parallel(sweep, args.parallel))
         return 0
     if args.evaluate:
-        evaluate(sweep)
+        evaluate(sweep, args.trust)
     return show(sweep, args.json)
 
 
@@ -167,7 +167,7 @@ def submit(sweep: SweepDir, plans: Sequence[PlannedRun], profile: Profile, args:
 
     parallel = args.parallel or default_parallel(profile)
     if profile.executor == "slurm":
-        jobs = submit_array(sweep, plans, profile, parallel, args.new_code)
+        jobs = submit_array(sweep, plans, profile, parallel, args.new_code, args.trust)
         if args.json:
             submitted = dict(zip((plan.path.name for plan in plans), jobs, strict=True))
             print(json_line({"sweep": sweep.sweep.name, "path": str(sweep.path), "jobs": submitted}))
@@ -175,7 +175,11 @@ def submit(sweep: SweepDir, plans: Sequence[PlannedRun], profile: Profile, args:
         print(f"sweep {sweep.path}\njobs {jobs[0]}{f' to {jobs[-1]}' if len(jobs) > 1 else ''} ({profile.name})")
         return 0
     print(f"sweep {sweep.path}", file=sys.stderr, flush=True)
-    run_locally(sweep, plans, profile, parallel, lambda line: print(line, file=sys.stderr, flush=True), args.new_code)
+
+    def say(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    run_locally(sweep, plans, profile, parallel, say, args.new_code, args.trust)
     return show(sweep, args.json, must_finish=True)
 
 
@@ -200,11 +204,12 @@ def resubmit(sweep: SweepDir, args: argparse.Namespace) -> int:
     return code
 
 
-def evaluate(sweep: SweepDir) -> None:
+def evaluate(sweep: SweepDir, trust: bool = False) -> None:
     """Score the finished members that have no test report yet."""
     import sys
 
     from dual_hpc.evaluation.run import evaluate_run
+    from dual_hpc.plugins import load_plugins
     from launch.cli.evaluate import track
     from launch.sweeps.results import UNSCORED, incomplete, rows_of
 
@@ -212,6 +217,7 @@ def evaluate(sweep: SweepDir) -> None:
     for run in sweep.runs():
         if left.get(run.path.name) == UNSCORED:
             print(f"{run.path.name}: evaluating", file=sys.stderr, flush=True)
+            load_plugins(run.config().plugins, run.code, trust)
             evaluate_run(run.path)
             if run.config().tracking.enabled:
                 track(run)

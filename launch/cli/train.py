@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     from launch.runs.submit import submit_here
 
     plan = planned_run(args, "launch.profile=local")
-    job = submit_here(plan)
+    job = submit_here(plan, args.trust)
     print(f"run {plan.path}", flush=True)
     if job is not None:
         follow(plan.open(), job)

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from dual_hpc.errors import UserError
+from dual_hpc.ownership import keep_others_out
 from dual_hpc.plugins import OWN as PACKAGES
 from dual_hpc.plugins import plugin_sources
 from dual_hpc.regular_file import read_bytes
@@ -80,6 +81,7 @@ def write_archive(run: Path, root: Path = ROOT, plugins: Iterable[str] = (), rep
         packed.comment = code_version(root).encode()
     unfinished = path.with_name(f".{CODE_ARCHIVE}.tmp")
     unfinished.write_bytes(content.getvalue())
+    keep_others_out(unfinished)
     keep_previous(path, content.getvalue())
     unfinished.replace(path)
     return path

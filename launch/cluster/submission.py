@@ -11,6 +11,7 @@ from typing import Any
 from submitit import Job
 
 from dual_hpc.errors import EnvironmentFault
+from dual_hpc.ownership import keep_others_out
 from launch.cluster.client import PATIENCE, SlurmSilent
 from launch.cluster.executor import PatientExecutor
 from launch.cluster.sbatch import python_command
@@ -43,7 +44,10 @@ def submit_jobs(
     what = "the job" if len(calls) == 1 else f"the array of {len(calls)} jobs"
     try:
         with without_allocation(), executor.batch():
-            return [executor.submit(function, *args) for function, args in calls]
+            jobs = [executor.submit(function, *args) for function, args in calls]
+        for job in jobs:  # whoever changes one decides what the job runs
+            keep_others_out(job.paths.submitted_pickle)
+        return jobs
     except SlurmSilent as error:
         raise EnvironmentFault(f"{what} was not submitted: {error}; try again later") from error
     except EnvironmentFault as error:

@@ -21,6 +21,7 @@ from dual_hpc.atomic import write_atomically
 from dual_hpc.config.schema import LaunchConfig
 from dual_hpc.config.validation_errors import first_reason
 from dual_hpc.errors import UserError
+from dual_hpc.ownership import keep_others_out
 from dual_hpc.regular_file import read_bytes
 from dual_hpc.run import jsonl
 from launch.records.readable import folders_with, partition
@@ -84,6 +85,8 @@ class JobDir:
                 except FileExistsError:
                     continue
                 (path / "logs").mkdir()
+                for folder in (path, path / "logs"):
+                    keep_others_out(folder)
                 return cls(path)
         except OSError as error:
             raise UserError(f"store: {jobs} cannot be made: {error.strerror}; set DUAL_STORE or store=") from error

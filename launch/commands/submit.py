@@ -14,6 +14,7 @@ from dual_hpc.config.schema import RunConfig
 from dual_hpc.data.format.index import INDEX_NAME
 from dual_hpc.errors import UserError
 from dual_hpc.modality import Modality
+from dual_hpc.ownership import require_own
 from launch.cluster.code_archive import code_files, code_version, write_archive
 from launch.cluster.profiles import Profile
 from launch.cluster.request import check, check_array, cpus_per_rank
@@ -131,19 +132,24 @@ def submit_command(
     config: RunConfig,
     profile: Profile,
     plugins: Sequence[str] = (),
+    trust: bool = False,
 ) -> tuple[list[str], JobDir]:
     """Submit a checked command; each task works in this folder with this code.
 
     Args:
         plugins: modules whose source goes with the code; see `plugins_of`.
+        trust: also where others can exchange what lies in the store.
 
     Returns:
         The job ids, and the folder of the job, with its logs.
 
     Raises:
+        UserError: the store can be written by everybody.
         EnvironmentFault: Slurm refused the job; nothing is left of it.
     """
-    job = JobDir.make(Path(config.store).absolute(), words[0])
+    store = Path(config.store).absolute()
+    require_own(store / "jobs" / words[0], trust=trust)
+    job = JobDir.make(store, words[0])
     try:
         write_archive(job.path, plugins=plugins)
         parameters = sbatch_parameters(profile, config.launch, job.path, sys.executable)

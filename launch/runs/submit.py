@@ -15,6 +15,7 @@ from submitit import Job
 from dual_hpc.config.schema import LaunchConfig
 from dual_hpc.errors import UserError
 from dual_hpc.locks import file_lock
+from dual_hpc.ownership import keep_others_out, require_own
 from dual_hpc.plugins import plugin_hashes
 from dual_hpc.run import names
 from dual_hpc.run.directory import RunDir
@@ -32,16 +33,19 @@ from launch.runs.plan import PlannedRun
 from launch.runs.status import has_finished, run_statuses
 
 
-def submit(plan: PlannedRun, profile: Profile, new_code: bool = False) -> Job[Any]:
+def submit(plan: PlannedRun, profile: Profile, new_code: bool = False, trust: bool = False) -> Job[Any]:
     """Start the training of a run as one job. What is refused, here or by Slurm, leaves no new run directory.
 
     Args:
         new_code: use the current code; otherwise a run keeps the code that it was first submitted with.
+        trust: also where others own or may write the run directory.
 
     Raises:
-        UserError: the request does not fit the profile, there is no Slurm here, or a job works on the run already.
+        UserError: the request does not fit the profile, there is no Slurm here, a job works on the run already, or the
+            run directory is not the user's alone.
         EnvironmentFault: Slurm refused the job.
     """
+    require_own(plan.path, names.EXECUTED, trust)
     request = plan.config.launch
     check(request, profile)
     check_precision(plan.config, profile)
@@ -71,7 +75,7 @@ def record_plugins(run: RunDir, plugins: Sequence[str]) -> None:
         print(f"dual-hpc: plugin {name} has changed since the run began; its jobs use it as it is now", file=sys.stderr)
 
 
-def submit_here(plan: PlannedRun) -> Job[Any] | None:
+def submit_here(plan: PlannedRun, trust: bool = False) -> Job[Any] | None:
     """Start the training of a run on this machine with the code as it is now; None where it is finished already.
 
     Raises:
@@ -80,7 +84,7 @@ def submit_here(plan: PlannedRun) -> Job[Any] | None:
     if is_finished(plan.path):
         plan.open()
         return None
-    return submit(plan, load_profile("local"), new_code=True)
+    return submit(plan, load_profile("local"), new_code=True, trust=trust)
 
 
 def submit_local(run: RunDir, request: LaunchConfig, profile: Profile) -> Job[Any]:
@@ -93,6 +97,7 @@ def submit_local(run: RunDir, request: LaunchConfig, profile: Profile) -> Job[An
         python=python_command(sys.executable, run.path.absolute()),
     )
     job = executor.submit(train_rank, str(run.path.absolute()))
+    keep_others_out(job.paths.submitted_pickle)
     submissions.record(run.path, submissions.Entry(event="submit", job_id=job.job_id, request=request, profile=profile))
     return job
 

@@ -14,7 +14,9 @@ from typing import Any
 from submitit.local.local import LocalJob
 
 from dual_hpc.errors import DualError, UserError
+from dual_hpc.ownership import keep_others_out, require_own
 from dual_hpc.regular_file import read_bytes
+from dual_hpc.run import names
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.names import CODE_ARCHIVE
 from launch.cluster.code_archive import code_files, keep_previous, write_archive
@@ -53,6 +55,16 @@ def check_members(plans: Sequence[PlannedRun], profile: Profile) -> None:
     code_files()
 
 
+def require_own_folders(sweep: SweepDir, plans: Sequence[PlannedRun], trust: bool) -> None:
+    """Refuse a sweep, or members, in whose folders others decide what is run; see `dual_hpc.ownership`.
+
+    Raises:
+        UserError: names the first, unless `trust`.
+    """
+    for path in (sweep.path, *(plan.path for plan in plans)):
+        require_own(path, names.EXECUTED, trust)
+
+
 def open_members(sweep: SweepDir, plans: Sequence[PlannedRun], new_code: bool = False) -> list[RunDir]:
     """The run directories of these members, with the code of the sweep in each.
 
@@ -63,7 +75,9 @@ def open_members(sweep: SweepDir, plans: Sequence[PlannedRun], new_code: bool = 
         UserError: a job of one of them waits or runs, or it is finished.
     """
     require_no_active_job([plan.path for plan in plans])
-    (sweep.path / "logs").mkdir(parents=True, exist_ok=True)
+    (sweep.path / names.LOGS).mkdir(parents=True, exist_ok=True)
+    for path in (sweep.path, sweep.path / names.LOGS):
+        keep_others_out(path)
     plugins = list(dict.fromkeys(name for plan in plans for name in plan.config.plugins))
     packs = new_code or not (sweep.path / CODE_ARCHIVE).exists()
     archive = write_archive(sweep.path, plugins=plugins if packs else (), replace=new_code)
@@ -92,7 +106,12 @@ def _share(archive: Path, path: Path) -> None:
 
 
 def submit_array(
-    sweep: SweepDir, plans: Sequence[PlannedRun], profile: Profile, parallel: int, new_code: bool = False
+    sweep: SweepDir,
+    plans: Sequence[PlannedRun],
+    profile: Profile,
+    parallel: int,
+    new_code: bool = False,
+    trust: bool = False,
 ) -> list[str]:
     """One array with a task per plan, at most `parallel` of them at a time; a single plan is a plain job.
 
@@ -102,9 +121,10 @@ def submit_array(
         The job ids, in the order of `plans`.
 
     Raises:
-        UserError: the request does not fit the profile.
+        UserError: the request does not fit the profile, or others may write a folder.
         EnvironmentFault: Slurm refused the array.
     """
+    require_own_folders(sweep, plans, trust)
     check_members(plans, profile)
     request = plans[0].config.launch
     with transactional_dirs([sweep.path, *(plan.path for plan in plans)]):
@@ -124,6 +144,7 @@ def run_locally(
     parallel: int,
     say: Callable[[str], None],
     new_code: bool = False,
+    trust: bool = False,
 ) -> None:
     """Train the members on this machine, `parallel` at a time, and wait for all of them.
 
@@ -131,9 +152,10 @@ def run_locally(
     more; a second one kills them.
 
     Raises:
-        UserError: the request does not fit the profile.
+        UserError: the request does not fit the profile, or others may write a folder.
         KeyboardInterrupt: after Ctrl-C, when the members that ran have ended.
     """
+    require_own_folders(sweep, plans, trust)
     check_members(plans, profile)
     with transactional_dirs([sweep.path, *(plan.path for plan in plans)]):
         waiting = deque(open_members(sweep, plans, new_code))

@@ -14,6 +14,7 @@ from dual_hpc.config import load_config
 from dual_hpc.errors import UserError
 from dual_hpc.plugins import load_plugins, plugin_hashes, plugin_sources
 from dual_hpc.registry import Registry
+from tests.unit.other_user import STRANGER, needs_root
 
 
 @pytest.fixture
@@ -140,3 +141,17 @@ def test_sources_import_from_an_archive_without_their_folder(lab: Path, tmp_path
         env={**os.environ, "PYTHONPATH": str(root)},
     )
     assert done.stdout == "7\n", done.stderr
+
+
+@needs_root
+def test_a_plugin_is_not_taken_from_an_archive_of_others_unless_trusted(lab: Path, tmp_path: Path) -> None:
+    archive = tmp_path / "run" / "code.zip"
+    archive.parent.mkdir()
+    with zipfile.ZipFile(archive, "w") as packed:
+        packed.writestr("theirs.py", "WORD = 'run'\n")
+    os.chown(archive, STRANGER, STRANGER)
+    with pytest.raises(UserError, match=f"code.zip belongs to user {STRANGER}, .* --trust"):
+        load_plugins(["theirs"], archive)
+    assert "theirs" not in sys.modules
+    load_plugins(["theirs"], archive, trust=True)
+    assert sys.modules["theirs"].WORD == "run"

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from launch.cluster.code_archive import ROOT
 from launch.cluster.profiles import profile_names
-from launch.doctor import profiles, space, writable
+from launch.doctor import private, profiles, space, writable
+from tests.unit.other_user import STRANGER, needs_root
 
 
 def test_a_store_that_does_not_exist_is_checked_and_not_made(tmp_path: Path) -> None:
@@ -53,3 +54,37 @@ def test_every_profile_is_listed_with_its_description() -> None:
     finding = profiles()
     assert [line.split(": ")[0] for line in finding.found.splitlines()] == profile_names()
     assert "jean-zay-h100: Jean Zay (IDRIS), H100, four per node" in finding.found
+
+
+def test_a_store_that_others_can_write_is_told(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    assert private(store).state == "ok" and not store.exists()
+    (store / "runs" / "mine").mkdir(parents=True)
+    assert (private(store).state, private(store).found) == ("ok", "nobody else")
+    (store / "runs").chmod(0o777)
+    finding = private(store)
+    assert finding.state == "missing" and finding.remedy.startswith(f"chmod o-w {store / 'runs'}")
+    (store / "runs").chmod(0o1777)
+    assert private(store).state == "note"
+    (store / "runs").chmod(0o755)
+    (store / "runs" / "mine").chmod(0o777)
+    finding = private(store)
+    assert (finding.state, finding.found) == ("note", f"{store / 'runs' / 'mine'} can be written by everybody")
+    assert "--trust" in finding.remedy
+
+
+@needs_root
+def test_a_store_of_a_project_is_a_note(tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    os.chown(tmp_path / "runs", 0, STRANGER)
+    (tmp_path / "runs").chmod(0o2775)
+    before = os.getgroups()
+    os.setgroups([*before, STRANGER])
+    try:
+        finding = private(tmp_path)
+    finally:
+        os.setgroups(before)
+    assert (finding.state, finding.found) == (
+        "note",
+        f"{tmp_path / 'runs'} can be written by the group {STRANGER}",
+    )
