@@ -15,9 +15,10 @@ from shards.faces import FaceTracker, haar_detector
 from shards.observed import UNKNOWN
 from shards.options import PackOptions
 from shards.plan import Planned, Source, shown
-from shards.source_checks import different_lengths, may_be_cut, unnamed
+from shards.source_checks import different_lengths, may_be_cut, unnamed, unread
 from shards.writer import Sample
 
+_SLOWEST = Fraction(5)  # pictures per second: fewer would move the changes of a slide show or a GIF
 _TOLERANCE = 0.5  # seconds by which annotations and media may disagree before it is said
 
 
@@ -51,13 +52,13 @@ def build_sample(planned: Planned, root: Path, options: PackOptions) -> Sample:
         choices["audio_layout"] = "+".join(named) or f"{len(sound.audio.channels)} channels"
         choices |= recorded(heard, "audio")
     if planned.video is not None and (picture := infos[planned.video.path]).video is not None:
-        rate = min(picture.video.fps, Fraction(options.max_fps)).limit_denominator(1001)
+        rate = min(max(picture.video.fps, _SLOWEST), Fraction(options.max_fps)).limit_denominator(1001)
         seen = Findings()
         members[VIDEO], count = _video(planned, planned.video, picture, rate, options, choices, seen)
         choices |= recorded(seen, "video")
         fps = round(float(rate), 6)
         stored["video"] = count / float(rate)
-        if count == 1:
+        if seen.pictures == 1:
             choices["single_picture"] = "true"
         sources["video"] = shown(planned.video.path, root)
     if not members:
@@ -65,6 +66,7 @@ def build_sample(planned: Planned, root: Path, options: PackOptions) -> Sample:
         assert source is not None, "a plan names audio or video"
         raise UnreadableMedia(f"{shown(source.path, root)}: holds neither the audio nor the video it is named for")
     choices |= unnamed(planned, infos, stored) | different_lengths(planned, infos, stored)
+    choices |= unread(planned, infos, stored, options.max_seconds)
     if "cut_from" not in choices and may_be_cut(planned, infos, stored, options.max_seconds):
         choices["cut_from"] = UNKNOWN
     if planned.text:
@@ -123,7 +125,11 @@ def _video(
     height, width = first[1].shape[:2]
     box = speaker_box(width, height, side, options.picture_rows)
     rows, columns = slice(box.top, box.top + box.height), slice(box.left, box.left + box.width)
-    pictures = (picture[rows, columns] for picture in constant_rate(chain([first], frames), start, rate))
+
+    def until() -> float:
+        return min(findings.shown_until, end, info.duration or end)
+
+    pictures = (picture[rows, columns] for picture in constant_rate(chain([first], frames), start, rate, until))
     stored = stored_size(box.width, box.height, options)
     if options.faces:
         tracker = FaceTracker(haar_detector())

@@ -8,7 +8,7 @@ processor with other vector instructions, may round some pixels differently: one
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 
 import av
@@ -34,11 +34,16 @@ def encode_flac(wave: NDArray[np.float32]) -> bytes:
     return buffer.getvalue()
 
 
-def constant_rate(pictures: Iterable[tuple[float, Picture]], start: float, fps: Fraction) -> Iterator[Picture]:
+def constant_rate(
+    pictures: Iterable[tuple[float, Picture]], start: float, fps: Fraction, until: Callable[[], float] = lambda: 0.0
+) -> Iterator[Picture]:
     """Pictures at a constant rate: number k is the one shown at start + k / fps, so gaps repeat and excess is dropped.
 
     A first picture that comes late is shown from the beginning, so that the rest stays in step with its audio. Half a
     picture of tolerance keeps a source of that very rate as it is, whatever its time stamps were rounded to.
+
+    Args:
+        until: asked at the end: seconds up to which the last picture is shown.
     """
     step, count = 1.0 / float(fps), 0
     held: Picture | None = None
@@ -49,6 +54,9 @@ def constant_rate(pictures: Iterable[tuple[float, Picture]], start: float, fps: 
         held = picture
     if held is not None:
         yield held
+        while start + (count + 1.5) * step <= until():
+            yield held
+            count += 1
 
 
 def encode_mp4(pictures: Iterable[Picture], fps: Fraction, size: tuple[int, int], crf: int) -> tuple[bytes, int]:

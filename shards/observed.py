@@ -13,6 +13,7 @@ SHORT = 0.2  # seconds below which a sample is hardly an utterance
 _ODD = {
     "ends_early": "have media that end before the annotated end (see their option `ends_early`, seconds)",
     "annotated_seconds": "have media whose length differs from the annotation's by more than a second",
+    "header_seconds": "have a file whose header says more than a second more than could be read",
     "audio_seconds": "have audio and video whose lengths differ by more than a second",
     "single_picture": "have a video of a single picture",
     "unused_audio": "have a video file with sound that the corpus does not name as its audio; it is not packed",
@@ -89,6 +90,8 @@ def _oddities(meta: Utterance, options: Mapping[str, str], rare: Sequence[str]) 
         found.append(f"lasts {meta.duration:.3f} s, less than {SHORT} s")
     if "annotated_seconds" in of:
         found.append(f"its file lasts {of['source_seconds']} s, its annotation says {of['annotated_seconds']} s")
+    if "header_seconds" in of:
+        found.append(f"its file's header says {of['header_seconds']} s, {meta.duration:.3f} s could be read")
     if "ends_early" in of:
         found.append(f"its media end {of['ends_early']} s before the annotated end")
     if "audio_seconds" in of:

@@ -40,6 +40,19 @@ def may_be_cut(planned: Planned, infos: Infos, stored: Stored, max_seconds: floa
     )
 
 
+def unread(planned: Planned, infos: Infos, stored: Stored, max_seconds: float) -> dict[str, str]:
+    """How much less of whole files was read than their headers promise, as of a file that lost its end."""
+    for path, info in infos.items():
+        held = [kind for kind in ("audio", "video") if getattr(info, kind) is not None]
+        sources = [getattr(planned, kind) for kind in held]
+        if any(s is None or s.path != path or s.start is not None or s.end is not None for s in sources):
+            continue  # the rest may be in what nobody asked for
+        read = max((stored.get(kind, 0.0) for kind in held), default=0.0)
+        if min(info.duration, max_seconds) - read > DIFFERENT:
+            return {"header_seconds": f"{info.duration:.3f}"}
+    return {}
+
+
 def different_lengths(planned: Planned, infos: Infos, stored: Stored) -> dict[str, str]:
     """Lengths that differ although they should not: of a file and its annotation, of the sound and its pictures."""
     found: dict[str, str] = {}

@@ -118,6 +118,8 @@ def describe(findings: Findings) -> list[str]:
         notes.append("its audio channels are each other's opposite: their mix is almost silent")
     if findings.concealed:
         notes.append(f"{findings.concealed} damaged frames were concealed by the decoder")
+    if findings.pictures == 1:
+        notes.append("its video is a single picture")
     if findings.resized:
         notes.append(f"{findings.resized} pictures have another size than the first and were scaled")
     return notes

@@ -26,6 +26,7 @@ from dual_hpc.data.decoding.timestamps import (
     decoding_delay,
     may_be_misstamped,
     on_one_clock,
+    shown_seconds,
     stamped_in_decoding_order,
 )
 from dual_hpc.data.decoding.wave_header import excess
@@ -85,6 +86,8 @@ class Findings:
     restarts: int = 0  # times that the file's clock starts again
     concealed: int = 0  # damaged pictures that the decoder patched up from their neighbours
     resized: int = 0  # pictures of another size than the first
+    pictures: int = 0  # that were given
+    shown_until: float = 0.0  # seconds at which the last of them ends, as far as it says
     cancelled: bool = False  # the channels are each other's opposite: their mix is (almost) silent
 
 
@@ -228,7 +231,9 @@ def decoded(
                 continue  # an index that lies: read everything
             reached = 0.0
             for seconds, frame in frames if first is None else chain([first], frames):
-                reached = seconds + (frame.samples / frame.sample_rate if kind == "audio" else 0.0)
+                reached = seconds + (
+                    frame.samples / frame.sample_rate if kind == "audio" else shown_seconds(frame, findings.container)
+                )
                 findings.restarts = max(findings.restarts, clock.restarts)
                 yield seconds, frame
             declared = _declared(path, container, stream)

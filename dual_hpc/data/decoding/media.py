@@ -13,9 +13,17 @@ import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
-from dual_hpc.data.decoding.container import MAX_SIDE, SEEK_LEAD, Findings, UnreadableMedia, decoded, naming
+from dual_hpc.data.decoding.container import (
+    MAX_SIDE,
+    SEEK_LEAD,
+    Findings,
+    UnreadableMedia,
+    decoded,
+    naming,
+)
 from dual_hpc.data.decoding.downmix import Mixer, channel_names, channel_samples
 from dual_hpc.data.decoding.sound_timeline import SoundTimeline
+from dual_hpc.data.decoding.timestamps import shown_seconds
 from dual_hpc.errors import UserError
 
 Channels = str | int  # "downmix", "center", or the number of a channel
@@ -87,31 +95,30 @@ def iter_frames(
     scale, convert = VideoReformatter(), VideoReformatter()
     held: tuple[float, Any] | None = None
     native: tuple[int, int] | None = None  # size of the first picture
-    last, given = 0.0, 0
+    last = 0.0
     with naming(path):
         for seconds, frame in decoded(path, "video", begin, end, findings):
             findings.concealed += bool(frame.is_corrupt)
             native = native or (frame.width, frame.height)
             findings.resized += native != (frame.width, frame.height)
-            last = seconds
             if end is not None and seconds >= end:
                 break
+            last, findings.shown_until = seconds, seconds + shown_seconds(frame, findings.container)
             if seconds <= begin + 1e-6:
                 held = (seconds, frame)
                 continue
             if held is not None:
+                findings.pictures += 1
                 yield held[0], _rgb(held[1], size, native, scale, convert)
-                held, given = None, given + 1
-            yield seconds, _rgb(frame, size, native, scale, convert)
-            given += 1
-        if held is not None and (end is None or end > begin):
-            # A stretch that lies after the stream's end must not be answered with its last picture.
-            if given == 0 and last + SEEK_LEAD < begin:
                 held = None
-            else:
-                yield held[0], _rgb(held[1], size, native, scale, convert)
-                given += 1
-    if not given:
+            findings.pictures += 1
+            yield seconds, _rgb(frame, size, native, scale, convert)
+        # A stretch that lies after the stream's end must not be answered with its last picture.
+        is_there = max(last + SEEK_LEAD, findings.shown_until) >= begin
+        if held is not None and is_there and (end is None or end > begin):
+            findings.pictures += 1
+            yield held[0], _rgb(held[1], size, native, scale, convert)
+    if not findings.pictures:
         raise UnreadableMedia(f"{path}: no picture between {begin:.3f} s and {_said(end)}")
 
 

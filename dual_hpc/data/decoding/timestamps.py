@@ -14,6 +14,7 @@ _BACKWARD = 0.5  # seconds; more is a clock that started again, less is overlap
 _FORWARD = 3600.0  # seconds; more is another clock, in formats whose clock may change; less is a gap
 _MAY_CHANGE_CLOCK = 0x0200  # AVFMT_TS_DISCONT: broadcast formats (mpegts, mpeg), which are cut and joined anywhere
 _LONGEST_DELAY = 40  # packets that a decoder may hold back (H.264: 16 pictures, in two fields each)
+_STORES_DURATIONS = frozenset({"gif", "mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"})  # of each picture
 _LOOKED_AT = 64  # packets, to see whether they are stamped in the order of showing
 
 
@@ -120,3 +121,12 @@ def decoding_delay(container: Any, stream: Any) -> int:
         if count > _LONGEST_DELAY:
             break
     return 0
+
+
+def shown_seconds(frame: Any, container: str) -> float:
+    """How long a picture is shown; 0 where the container (ffmpeg's name) does not store that for each picture.
+
+    In others ffmpeg reckons: in AVI that is cut off the last picture lasts up to the end that the header tells.
+    """
+    stored = container in _STORES_DURATIONS and frame.duration and frame.time_base
+    return max(0.0, float(frame.duration * frame.time_base)) if stored else 0.0

@@ -12,6 +12,7 @@ import av
 import numpy as np
 import pytest
 import soundfile
+from PIL import Image
 
 from dual_hpc.data.decoding import container
 from dual_hpc.data.decoding.container import UnreadableMedia
@@ -255,3 +256,48 @@ def test_gaps_in_time_stamps_are_silent_and_recorded(tmp_path: Path) -> None:
 def test_metadata_of_older_shards_do_not_say_what_was_clipped() -> None:
     meta = Utterance(key="k", corpus="c", dialogue="d", utterance=0, speaker="s", duration=1.0)
     assert meta.clipped is None and "clipped" not in meta.model_dump(exclude_none=True)
+
+
+def test_less_than_a_header_promises_is_told(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    with av.open(str(tmp_path / "a.mkv"), "w") as file:
+        stream = file.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for _ in range(100):
+            picture = rng.integers(0, 255, (48, 64, 3), np.uint8)
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        file.mux(stream.encode())
+    assert "header_seconds" not in build(tmp_path / "a.mkv").meta.options
+    (tmp_path / "a.mkv").write_bytes((tmp_path / "a.mkv").read_bytes()[: (tmp_path / "a.mkv").stat().st_size // 2])
+    meta = build(tmp_path / "a.mkv").meta
+    assert meta.duration < 3.0 and float(meta.options["header_seconds"]) == pytest.approx(4.0, abs=0.1)
+    assert any("whose header says more than a second more" in note for note in observed([meta]))
+
+
+def write_gif(path: Path, millis: Sequence[int]) -> Path:
+    """Grey pictures that are shown for these times; number k is as bright as 60 k."""
+    first, *rest = [Image.fromarray(np.full((48, 64, 3), 60 * k, np.uint8)) for k in range(len(millis))]
+    first.save(path, save_all=True, append_images=rest, duration=list(millis))
+    return path
+
+
+@pytest.mark.parametrize("millis", [[2000], [500, 5000], [100, 100, 100], [3000, 40]])
+def test_the_last_picture_counts_for_as_long_as_it_is_shown(tmp_path: Path, millis: list[int]) -> None:
+    sample = build(write_gif(tmp_path / "a.gif", millis))
+    assert sample.meta.duration == pytest.approx(sum(millis) / 1000, abs=0.2)
+    assert (sample.meta.options.get("single_picture") == "true") == (len(millis) == 1)
+    shown = np.repeat(np.arange(len(millis)), millis)[:: round(1000 / (sample.meta.fps or 1))]
+    wrong = sum(abs(level - 60 * k) > 12 for level, k in zip(pictures(sample), shown, strict=False))
+    assert wrong <= len(millis) - 1
+
+
+def test_a_single_picture_of_unknown_length_is_called_that(tmp_path: Path) -> None:
+    sample = build(write_gif(tmp_path / "a.gif", [0]))
+    assert sample.meta.options["single_picture"] == "true" and sample.meta.duration < 0.2
+
+
+def test_a_stretch_of_a_still_picture_is_that_picture(tmp_path: Path) -> None:
+    path = write_gif(tmp_path / "a.gif", [5000])
+    assert build(path, start=3.0, end=4.0).meta.duration == pytest.approx(1.0, abs=0.11)
+    with pytest.raises(UnreadableMedia, match="no picture between"):
+        build(path, start=7.0, end=8.0)

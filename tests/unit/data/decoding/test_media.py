@@ -210,6 +210,21 @@ def test_truncated_files_are_refused(tmp_path: Path) -> None:
         list(iter_frames(avi))
 
 
+def test_an_mp4_that_lost_its_end_is_not_taken_for_one_whose_last_picture_is_long(tmp_path: Path) -> None:
+    path, rng = tmp_path / "a.mp4", np.random.default_rng(0)
+    with av.open(str(path), "w", options={"movflags": "faststart"}) as file:
+        stream = file.add_stream("mpeg4", rate=25, options={"g": "10"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for _ in range(150):
+            picture = rng.integers(0, 255, (48, 64, 3), np.uint8)
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        file.mux(stream.encode())
+    assert len(list(iter_frames(path))) == 150
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(UnreadableMedia, match=r"is truncated, its video ends at 2\.\d+ s of 6\.00 s"):
+        list(iter_frames(path))
+
+
 def test_flipped_bits_never_raise_anything_but_unreadable_media(tmp_path: Path) -> None:
     rng = random.Random(1)
     whole = write_clip(tmp_path / "a.mp4", 20, tone(440, 0.7)).read_bytes()
