@@ -258,6 +258,11 @@ class LaunchConfig(Section):
         description="wait until these have ended: names of runs, sweeps or jobs, or job ids in quotes",
     )
     mail: str | None = Field(None, description="address that Slurm writes to when a job ends, fails or is requeued")
+    notify: str | None = Field(
+        None,
+        description="command that is started when the run has finished, stopped or failed for good, with DUAL_NAME, "
+        "DUAL_RUN, DUAL_STATE and DUAL_MESSAGE in its environment",
+    )
     extra: dict[str, bool | int | str] = Field(
         default_factory=dict, description="further options of sbatch, as {exclusive: true, licenses: matlab}"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dual_hpc.config.schema import LaunchConfig, RunConfig
 from dual_hpc.errors import UserError
 from launch.cluster.profiles import Limits, Profile
-from launch.cluster.wishes import check_wishes
+from launch.cluster.wishes import check_notify, check_wishes
 
 
 def resolve_choice(requested: str | None, offered: dict[str, Limits], setting: str, cluster: str) -> str | None:
@@ -29,6 +29,7 @@ def check(request: LaunchConfig, profile: Profile) -> None:
     Raises:
         UserError: the first error, naming the setting to change.
     """
+    check_notify(request)
     if profile.executor == "local":
         if request.nodes > 1:
             raise UserError(f"launch.nodes={request.nodes}: {profile.name} is one machine; set launch.nodes=1")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shlex
+import shutil
 from collections.abc import Sequence
 
 from dual_hpc.config.schema import LaunchConfig
@@ -53,6 +55,20 @@ def check_wishes(request: LaunchConfig, profile: Profile) -> None:
             raise UserError(f"launch.extra: {option} is set by {f'launch.{own}' if own else 'launch.* or the profile'}")
         if isinstance(value, str) and not value.isprintable():
             raise UserError(f"launch.extra: {option} holds characters that sbatch would not take")
+
+
+def check_notify(request: LaunchConfig) -> None:
+    """Refuse a command that could not be started when the run ends.
+
+    Raises:
+        UserError: see above.
+    """
+    try:
+        words = shlex.split(request.notify or "true")
+    except ValueError as error:
+        raise UserError(f"launch.notify={request.notify!r}: {error}") from error
+    if not words or shutil.which(words[0]) is None:
+        raise UserError(f"launch.notify={request.notify!r}: there is no program {' '.join(words[:1])!r} here")
 
 
 _OWN_SETTING = {

@@ -21,8 +21,10 @@ from submitit.local.local import LocalExecutor, LocalJob, LocalJobEnvironment
 from dual_hpc.errors import UserError
 from dual_hpc.locks import try_lock
 from dual_hpc.run.names import rank_log
+from launch.job.notify import notify
 from launch.job.ports import free_port
-from launch.records.failures import Failure, record
+from launch.records import submissions
+from launch.records.failures import Failure, read, record, root_cause
 
 GRACE = 5.0  # seconds that the other ranks have to record their errors after one has failed
 LOCK = "controller.lock"
@@ -133,7 +135,16 @@ def _without_scheduler(environment: dict[str, str]) -> dict[str, str]:
     return {key: value for key, value in environment.items() if not key.startswith(("SLURM_", "PMI_", "PMIX_"))}
 
 
+def _notify_failure(run: Path, controller: Controller) -> None:
+    """A rank that failed cannot: it may have been killed. Rank 0 does so at a good end."""
+    requested = submissions.last_request(submissions.read(run))
+    if requested is not None and any(code != 0 for code in controller.exit_codes):
+        cause = root_cause(read(controller.folder, str(controller.pid)))
+        notify(requested[0].notify, run, "failed", cause.message if cause is not None else "")
+
+
 def main(folder: str) -> int:
     controller = Controller(Path(folder))
     controller.run()
+    _notify_failure(Path(folder).parent, controller)
     return 1 if any(code != 0 for code in controller.exit_codes) else 0

@@ -20,6 +20,7 @@ from dual_hpc.run.names import rank_log
 from dual_hpc.run.this_job import JOB_ID, restart_count
 from launch.cluster.profiles import Profile
 from launch.job import train_rank
+from launch.job.notify import notify
 from launch.job.ports import port_of
 from launch.job.preflight import BadNode, check_node, this_node
 from launch.job.rendezvous import check_all_reduce, open_store, reachable_address, use_loopback, wait_for_all_ranks
@@ -64,6 +65,9 @@ def run_rank(run_dir: str) -> str:
             if job.global_rank == 0:
                 requeue_or_chain(Path(run_dir), job.job_id, restart_count(), train_rank)
             exit_now(0)
+        if ended != STOPPED and job.global_rank == 0:
+            requested = submissions.last_request(submissions.read(Path(run_dir)))
+            notify(requested[0].notify if requested is not None else None, Path(run_dir), str(ended))
         return str(ended)
     except BaseException as error:
         traceback.print_exc()

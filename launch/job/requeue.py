@@ -20,6 +20,7 @@ from dual_hpc.run import names
 from dual_hpc.training.stop_requests import end_time
 from launch.cluster import client, job_facts
 from launch.cluster.job_facts import JobFacts
+from launch.job.notify import notify
 from launch.job.slurm_job import RankFunction, submit_slurm
 from launch.records import failures, submissions
 from launch.records.log_markers import JOB_END_MARKER
@@ -151,6 +152,9 @@ def requeue_or_chain(
         decision = Decision("leave", f"could not continue: {error}")
         submissions.record(run, submissions.Entry(event="leave", job_id=job_id, cause=decision.cause, step=step))
     print(f"{JOB_END_MARKER}: {decision.cause}; {_CONSEQUENCE[decision.action]}", file=sys.stderr, flush=True)
+    if decision.action == "leave" and decision.cause not in (REQUEUED_BY_SLURM, "cancelled"):
+        state = "stopped" if decision.cause == submissions.BY_USER else "failed"
+        notify(request.notify, run, state, root.message if root is not None and failed else decision.cause)
     return decision
 
 

@@ -15,6 +15,7 @@ from launch.cluster.client import clean_environment
 from launch.cluster.sbatch import python_command
 from launch.cluster.state import State
 from launch.job.stacks import signal_ranks
+from launch.records import submissions
 from launch.runs.status import RunStatus
 
 STEP_SECONDS = 120.0
@@ -61,7 +62,9 @@ def collect_stacks(run: RunDir, status: RunStatus) -> dict[str, str]:
         signal_ranks(job_id)
     else:
         python = shlex.split(python_command(sys.executable, run.path))
-        words = ["srun", f"--jobid={job_id}", "--overlap", "--ntasks-per-node=1"]
+        requested = submissions.last_request(submissions.read(run.path))
+        nodes = requested[0].nodes if requested is not None else 1
+        words = ["srun", f"--jobid={job_id}", "--overlap", f"--nodes={nodes}", f"--ntasks={nodes}"]
         _run_step([*words, *python, "-m", "launch.job.stacks", job_id])
     time.sleep(_WRITING)
     found = {}

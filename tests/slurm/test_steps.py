@@ -13,7 +13,9 @@ pytestmark = [pytest.mark.slurm, pytest.mark.timeout(900)]
 
 def test_shell_and_stacks_reach_every_node_and_a_killed_rank_is_named(cluster: Any) -> None:
     needs_namespaces()
-    run = cluster.submit("visited", "training.max_steps=4000")
+    run = cluster.submit(
+        "visited", "training.max_steps=4000", "checkpoint.every_steps=100000"
+    )  # so it is not continued
     cluster.until("it trains", lambda: step_of(run) >= 1)
     second = cluster.nodes(run)[1]
     assert cluster.dual("shell", "visited", "--node", second, "--", "hostname").strip() == second

@@ -17,6 +17,9 @@ H100 = {"account": "abc@h100", "ranks_per_node": 4}
     [
         ("local", {"nodes": 2}, "launch.nodes"),
         ("local", {"after": ["trial"]}, "launch.after: local has no queue"),
+        ("local", {"notify": "gone-1 x"}, "launch.notify='gone-1 x': there is no program 'gone-1'"),
+        ("dev", {"notify": "echo 'a"}, "launch.notify=.*No closing quotation"),
+        ("dev", {"notify": "  "}, "launch.notify=' '"),
         ("dev", {"nodelist": "n1; rm"}, "launch.nodelist='n1; rm' .* write it as n1,n"),
         ("dev", {"exclude": "n1\n#SBATCH --uid=0"}, "launch.exclude="),
         ("dev", {"memory": "64 GB"}, "launch.memory='64 GB' .* write it as 64G, of one node"),

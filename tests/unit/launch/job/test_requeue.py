@@ -232,3 +232,25 @@ def test_a_slurm_that_does_not_answer_leaves_the_run_where_it_is(run: Path, monk
     monkeypatch.setattr(job_facts, "facts", silent)
     assert requeue_or_chain(run, "7", 0, work) == Decision("leave", "could not continue: scontrol does not answer")
     assert submissions.read(run)[-1].event == "leave"
+
+
+def test_the_user_is_notified_when_a_run_does_not_go_on_and_only_then(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str | None, str, str]] = []
+    monkeypatch.setattr(requeue, "notify", lambda command, run, state, message: told.append((command, state, message)))
+    asked = Entry(event="submit", job_id="7", request=LaunchConfig(notify="ntfy x"), profile=Profile(name="dev"))
+    submissions.record(run, asked)
+    Controller(monkeypatch, RUNNING)
+    requeue_or_chain(run, "7", 0, work)
+    assert told == []
+    failed(run, "boom")
+    requeue_or_chain(run, "7", 0, work, failed=True)
+    (run / "STOP").touch()
+    monkeypatch.setattr(requeue.names, "STOP_FILE", "STOP")
+    requeue_or_chain(run, "7", 0, work)
+    assert told == [("ntfy x", "failed", "boom"), ("ntfy x", "stopped", submissions.BY_USER)]
+    Controller(monkeypatch, replace(RUNNING, restarts=1))
+    (run / "STOP").unlink()
+    requeue_or_chain(run, "7", 0, work)
+    assert len(told) == 2, "Slurm has requeued it"
