@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dual_hpc.data.format.index import ShardIndex
+from dual_hpc.data.format.members import FEATURES
 from dual_hpc.errors import UserError
 from dual_hpc.printable import printable
 from shards.corpora import corpus_of
@@ -34,7 +35,13 @@ def overview(index: ShardIndex, key: str | None = None) -> str:
     counts = corpus_of(index.corpus).count(metas)
     width = max(map(len, counts))
     lines += [f"  {printable(group):<{width}} {count:>6}" for group, count in counts.items()]
-    lacking = [f"{count} samples without {name}" for name, count in without(metas).items() if count]
+    missing = without(metas)
+    if index.kind == "features":  # of modalities that the media have, an encoder may have been left out
+        missing = {
+            f"features of {name}": sum(f"{name}{FEATURES}" not in sample.members for _, sample in samples)
+            for name in missing
+        }
+    lacking = [f"{count} samples without {name}" for name, count in missing.items() if count]
     noted = [*lacking, *observed(metas)]
     lines += ["", *map(printable, noted)] if noted else []
     lines += ["", "options: " + ", ".join(f"{name}={printable(value)}" for name, value in index.options.items()), ""]

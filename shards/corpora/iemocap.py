@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from dual_hpc.errors import UserError
 from shards.corpora.corpus import Corpus
-from shards.corpora.media import MediaFiles, search, tell_ignored
+from shards.corpora.media import MediaFiles, search, tell_broken_links, tell_ignored
 from shards.corpora.text import TextFiles, clean_line, corpus_root, files_below
 from shards.plan import Plan, Planned, Source
 
@@ -95,7 +95,8 @@ def read(source: Path, *, encoding: str | None = None) -> Plan:
     _tell_unlabelled(plan, texts.keys() - labelled, unreadable)
     files.tell()
     tell_ignored(plan, [found.media[key] for key in sorted(used) if key in found.media], "utterances or dialogues")
-    _tell_media(plan, found.media, found.unknown)
+    tell_broken_links(plan, found.broken)
+    _tell_media(plan, found.unknown)
     return plan
 
 
@@ -110,7 +111,7 @@ def _tell_unlabelled(plan: Plan, transcribed: set[str], unreadable: list[tuple[s
         plan.skip(key, "is transcribed, but no label line that can be read names it", utterance=key)
 
 
-def _tell_media(plan: Plan, media: dict[str, MediaFiles], unknown: list[Path]) -> None:
+def _tell_media(plan: Plan, unknown: list[Path]) -> None:
     """Sound that had to be taken from the video, and media whose names say nothing."""
     videos = sum(planned.audio is not None and planned.audio == planned.video for planned in plan.utterances)
     if videos:

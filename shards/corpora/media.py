@@ -55,6 +55,7 @@ class Folder(Generic[Key]):
     media: dict[Key, MediaFiles]
     unknown: list[Path]  # media that are named like nothing of the corpus
     others: list[Path]  # all else, in order
+    broken: list[Path]  # links of media to nothing
 
 
 def search(root: Path, key_of: Callable[[str], Key | None], preferred: Sequence[str] = ()) -> Folder[Key]:
@@ -65,7 +66,8 @@ def search(root: Path, key_of: Callable[[str], Key | None], preferred: Sequence[
         preferred: regular expressions of folders from `root`; files in the first are better than those in the next,
             and the latter better than those elsewhere. Otherwise fewer folders are better, then names in order.
     """
-    found = Folder[Key](root, {}, [], [])
+    links: list[Path] = []
+    found = Folder[Key](root, {}, [], [], [])
     folders = [re.compile(rf"{pattern}(/|$)") for pattern in preferred]
 
     def rank(path: Path) -> tuple[int, int, str]:
@@ -73,7 +75,7 @@ def search(root: Path, key_of: Callable[[str], Key | None], preferred: Sequence[
         place = next((n for n, folder in enumerate(folders) if folder.match(inside)), len(folders))
         return place, inside.count("/"), path.as_posix()
 
-    for path in files_below(root):
+    for path in files_below(root, links):
         suffix = path.suffix.lower()
         if suffix not in AUDIO_SUFFIXES and suffix not in VIDEO_SUFFIXES:
             found.others.append(path)
@@ -82,6 +84,7 @@ def search(root: Path, key_of: Callable[[str], Key | None], preferred: Sequence[
         else:
             files = found.media.setdefault(key, MediaFiles())
             (files.audio if suffix in AUDIO_SUFFIXES else files.video).append(path)
+    found.broken += [link for link in links if link.suffix.lower() in AUDIO_SUFFIXES | VIDEO_SUFFIXES]
     for files in found.media.values():
         files.audio.sort(key=rank)
         files.video.sort(key=rank)
@@ -98,6 +101,15 @@ def _set_sound_apart(root: Path, files: MediaFiles) -> None:
     if any(not is_sound(path) for path in files.video):
         files.audio += [path for path in files.video if is_sound(path)]
         files.video = [path for path in files.video if not is_sound(path)]
+
+
+def tell_broken_links(plan: Plan, links: Sequence[Path]) -> None:
+    """Note media that are only links to nothing."""
+    if links:
+        plan.notes.append(
+            f"{len(links)} media files are links to nothing, as of a data set whose content was not fetched "
+            f"(the first: {plan.shown(links[0])})"
+        )
 
 
 def tell_ignored(plan: Plan, chosen: Iterable[MediaFiles], what: str) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from dual_hpc.errors import UserError
 from dual_hpc.evaluation.protocols.meld import MELD7
 from shards.corpora.corpus import Corpus
-from shards.corpora.media import MediaFiles, tell_ignored, tell_sound_apart
+from shards.corpora.media import MediaFiles, tell_broken_links, tell_ignored, tell_sound_apart
 from shards.corpora.meld_clips import ARCHIVES, SPLITS, Clip, Clips, find_clips
 from shards.corpora.meld_twins import PLAIN, choose_twins
 from shards.corpora.text import TextFiles, clean_line, corpus_root, parse_csv
@@ -153,6 +153,7 @@ def _planned(row: Row, clip: Clip, files: MediaFiles) -> Planned | None:
 
 
 def _tell_strays(plan: Plan, clips: Clips) -> None:
+    tell_broken_links(plan, clips.broken)
     lost = [path for clip, files in clips.of("").items() for path in (*files.audio, *files.video)]
     if lost:
         plan.notes.append(

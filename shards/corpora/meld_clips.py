@@ -49,6 +49,7 @@ class Clips:
     media: dict[Clip, MediaFiles]
     unknown: list[Path]  # media that are not named like clips
     others: list[Path]  # files that are no media
+    broken: list[Path]  # links of media to nothing
 
     def of(self, split: str) -> dict[Clip, MediaFiles]:
         """Clips of a split, twins included; of "" those that lie in no split's folder."""
@@ -66,7 +67,7 @@ def find_clips(root: Path) -> Clips:
         place for split, name in SPLITS.items() for place in (f"{split}/{name}$", f"{name}$", f"{split}$", f"{split}")
     ]
     found = search(root, clip_of, preferred)
-    return Clips(found.media, found.unknown, found.others)
+    return Clips(found.media, found.unknown, found.others, found.broken)
 
 
 def clip_of(path: str) -> Clip | None:

@@ -41,11 +41,11 @@ class TextFiles:
             raise UserError(f"{path}: {found}")
         try:
             text, remarks = decode(data, self._encoding)
-        except LookupError as error:
-            raise UserError(f"--encoding: there is no encoding {self._encoding!r}; utf-8 and gbk are two") from error
         except UnicodeError as error:
             line = data[: getattr(error, "start", 0)].count(b"\n") + 1
             raise UserError(f"--encoding: line {line} of {path} is not {self._encoding}; give another one") from error
+        except (LookupError, ValueError) as error:
+            raise UserError(f"--encoding: there is no encoding {self._encoding!r}; utf-8 and gbk are two") from error
         for remark in remarks:
             files = self._remarks.setdefault((remark.what, remark.is_guess), [])
             files.append((self._plan.shown(path), remark.example))
@@ -87,10 +87,13 @@ def parse_csv(path: Path, text: str) -> tuple[list[str], Iterator[tuple[int, lis
     return [name.strip() for name in header], lines
 
 
-def files_below(folder: Path) -> Iterator[Path]:
+def files_below(folder: Path, broken: list[Path] | None = None) -> Iterator[Path]:
     """Regular files, in order; none that is hidden, like `._*` AppleDouble files, and no pipe, which would never end.
 
     Links are followed, for a lab's folders may lie on several disks; one that leads back to where it lies is not.
+
+    Args:
+        broken: gets the links to nothing that lie there.
     """
     visited: set[str] = set()
     for here, folders, names in os.walk(folder, followlinks=True):
@@ -100,8 +103,13 @@ def files_below(folder: Path) -> Iterator[Path]:
         visited.add(real)
         folders.sort()
         for name in sorted(names):
-            if not name.startswith(".") and os.path.isfile(os.path.join(here, name)):
-                yield Path(here, name)
+            path = os.path.join(here, name)
+            if name.startswith("."):
+                continue
+            if os.path.isfile(path):
+                yield Path(path)
+            elif broken is not None and os.path.islink(path) and not os.path.exists(path):
+                broken.append(Path(path))
 
 
 def corpus_root(source: Path, names: tuple[str, ...]) -> Path:

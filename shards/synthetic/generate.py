@@ -172,7 +172,7 @@ def _summary(corpus: str, out: Path, plan_path: Path, planned: Iterable[Planned]
         utterances=len(planned),
         files=len(files),
         bytes=sum(sizes.values()),
-        seconds=round(sum(p.duration for p in planned), 3),
+        seconds=round(sum(p.duration for p in planned if p.quirk != "absent"), 3),
         labels=dict(Counter(p.label for p in planned).most_common()),
         quirks=dict(Counter(p.quirk for p in planned if p.quirk)),
     )

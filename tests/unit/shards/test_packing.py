@@ -101,6 +101,33 @@ def test_any_number_of_workers_or_tasks_gives_the_same_bytes(
     assert files(packed_iemocap) == files(tmp_path / "two") == files(tmp_path / "array")
 
 
+def test_a_task_says_what_it_has_done_and_nothing_of_others(
+    iemocap: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = [
+        "pack",
+        "iemocap",
+        str(iemocap),
+        "--out",
+        str(tmp_path / "out"),
+        "--video-size",
+        "24",
+        "--shard-samples",
+        "2",
+    ]
+    assert main([*argv, "--array-index", "1", "--array-count", "2"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith(
+        f"task 1 (of 0 to 1) has packed its shards into {tmp_path / 'out'}; those of other tasks are "
+    )
+    assert len(list((tmp_path / "out").glob("*.tar"))) == 1
+    assert main([*argv, "--array-index", "0", "--array-count", "2"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("packed 4 of 5 utterances of iemocap into ")
+    differing = (tmp_path / "out" / "report.md").read_text().count("**") // 2
+    assert f"counts differ from the published ones in {differing} groups" in said
+
+
 def test_a_finished_pack_is_not_repeated_and_not_replaced(iemocap: Path, packed_iemocap: Path, tmp_path: Path) -> None:
     first = read_report(shutil.copytree(packed_iemocap, tmp_path / "out"))
     stamp = (tmp_path / "out" / "index.json").stat().st_mtime_ns

@@ -34,6 +34,15 @@ def test_a_manifest_under_any_name_is_counted_by_split_and_label() -> None:
     assert corpus_of("mine") is CORPORA.get("manifest") and corpus_of("meld").title == "MELD"
 
 
+def test_an_option_that_a_corpus_does_not_take_is_refused(tmp_path: Path) -> None:
+    for options in ({"test_twins": "final"}, {"nonsense": "x"}):
+        with pytest.raises(UserError, match="IEMOCAP does not take it; leave it out"):
+            read_corpus("iemocap", tmp_path, **options)
+    with pytest.raises(UserError, match="there is no encoding"):
+        (tmp_path / "m.csv").write_text("audio,label\na.wav,x\n")
+        read_corpus("manifest", tmp_path / "m.csv", encoding="a\0b")
+
+
 def test_an_unknown_corpus_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="corpus: there is no corpus 'iemocapp'; did you mean 'iemocap'"):
         read_corpus("iemocapp", tmp_path)

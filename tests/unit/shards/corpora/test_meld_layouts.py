@@ -133,6 +133,19 @@ def test_clips_of_no_split_odd_names_and_second_tables_are_told(
     assert {p.fields["label"] for p in plan.utterances} == {"joy"}
 
 
+def test_links_to_content_that_was_not_fetched_are_told(tmp_path: Path, put: Callable[[str, Path], Path]) -> None:
+    write(tmp_path / "MELD", put, None, "{split}/{official}/*.mp4")
+    clip = tmp_path / "MELD/dev/dev_splits_complete/dia3_utt2.mp4"
+    clip.unlink()
+    clip.symlink_to("../../.git/annex/objects/x")
+    plan = reader.read(tmp_path / "MELD")
+    assert [skip.reason for skip in plan.skips] == ["dia3_utt2: the clip is absent"]
+    assert plan.notes == [
+        "1 media files are links to nothing, as of a data set whose content was not fetched "
+        "(the first: dev/dev_splits_complete/dia3_utt2.mp4)"
+    ]
+
+
 def test_a_split_that_was_not_unpacked_is_named(meld: Path) -> None:
     shutil.rmtree(meld / "train")
     (meld / "train_sent_emo.csv").unlink()
