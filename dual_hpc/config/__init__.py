@@ -3,6 +3,7 @@
 from dual_hpc.config.identity import (
     ENVIRONMENT,
     config_hash,
+    differences,
     first_change,
     immutable_settings,
     may_change,
@@ -15,6 +16,7 @@ __all__ = [
     "ENVIRONMENT",
     "RunConfig",
     "config_hash",
+    "differences",
     "first_change",
     "immutable_settings",
     "load_config",

@@ -36,6 +36,18 @@ def immutable_settings(config: RunConfig) -> dict[str, Any]:
     return {key: value for key, value in result_settings(config).items() if not _is_location(key)}
 
 
+def differences(config: RunConfig, wanted: RunConfig) -> list[str]:
+    """The settings that decide the result in which two configurations differ: "optim.lr=0.001, not 0.0003"."""
+    before, after = result_settings(config), result_settings(wanted)
+    keys = [key for key in dict.fromkeys([*before, *after]) if before.get(key) != after.get(key)]
+    return [f"{key}={_short(before.get(key))}, not {_short(after.get(key))}" for key in keys]
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
 def first_change(began: Mapping[str, Any], config: RunConfig) -> str | None:
     """The first immutable setting that is not what it was when the run began, as a message; None if all are.
 

@@ -25,7 +25,15 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dual_hpc.atomic import write_atomically
-from dual_hpc.config import RunConfig, config_hash, load_config, mutable_changes, save_config, update_config
+from dual_hpc.config import (
+    RunConfig,
+    config_hash,
+    differences,
+    load_config,
+    mutable_changes,
+    save_config,
+    update_config,
+)
 from dual_hpc.config.validation_errors import first_reason
 from dual_hpc.errors import EnvironmentFault, UserError
 from dual_hpc.ownership import keep_others_out
@@ -112,9 +120,11 @@ class RunDir:
             if config_hash(run.config()) != config_hash(config):
                 # Not remade even if nothing was trained yet: a job that waits in a queue may be about to read it.
                 empty = "" if run.segments() else " (nothing was trained there yet: its folder may be removed)"
+                found = differences(run.config(), config)
+                more = f" and {len(found) - 3} more" if len(found) > 3 else ""
                 raise UserError(
-                    f"name: the run {run.path} exists with another configuration; give this one another name=..., "
-                    f"or use the saved config.yaml to continue it{empty}"
+                    f"name: the run {run.path} exists with another configuration ({'; '.join(found[:3])}{more}); give "
+                    f"this one another name=..., or use the saved config.yaml to continue it{empty}"
                 )
             return run
         try:

@@ -122,6 +122,7 @@ def dry_run(plan: PlannedRun, profile: Profile) -> int:
     """Print the sbatch file on standard output, and what it may cost on standard error."""
     from launch.cluster.request import check, check_precision, cost_estimate
     from launch.cluster.sbatch import sbatch_text
+    from launch.records.submissions import continuations_allowed
 
     request = plan.config.launch
     check(request, profile)
@@ -130,7 +131,7 @@ def dry_run(plan: PlannedRun, profile: Profile) -> int:
         print(f"{request.ranks_per_node} processes on this machine would train {plan.path}")
         return 0
     print(sbatch_text(profile, request, plan.path, sys.executable), end="")
-    print(f"# {cost_estimate(request, profile)}", file=sys.stderr)
+    print(f"# {cost_estimate(request, profile, 1, continuations_allowed(request))}", file=sys.stderr)
     return 0
 
 

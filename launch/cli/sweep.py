@@ -140,6 +140,7 @@ def dry_run(sweep: SweepDir, plans: Sequence[PlannedRun], profile: Profile, args
 
     from launch.cluster.request import check, check_array, cost_estimate
     from launch.cluster.sbatch import sbatch_text
+    from launch.records.submissions import continuations_allowed
 
     request = plans[0].config.launch
     check(request, profile)
@@ -149,7 +150,8 @@ def dry_run(sweep: SweepDir, plans: Sequence[PlannedRun], profile: Profile, args
         print(sbatch_text(profile, request, sweep.path, sys.executable, len(plans), parallel), end="")
     for member in sweep.sweep.members:
         print(f"# {member.name}: {shlex.join(member.overrides)}", file=sys.stderr)
-    print(f"# {len(plans)} runs, {parallel} at a time; {cost_estimate(request, profile, len(plans))}", file=sys.stderr)
+    price = cost_estimate(request, profile, len(plans), continuations_allowed(request))
+    print(f"# {len(plans)} runs, {parallel} at a time; {price}", file=sys.stderr)
     return 0
 
 

@@ -80,13 +80,19 @@ def check_array(members: int, request: LaunchConfig, profile: Profile) -> None:
             raise UserError(f"{members} jobs: {name} allows {most} jobs of one user at once; submit fewer{remedy}")
 
 
-def cost_estimate(request: LaunchConfig, profile: Profile, jobs: int = 1) -> str:
-    """The largest possible cost of `jobs` jobs, as text."""
-    if not profile.has_gpus:
-        cores = request.nodes * request.ranks_per_node * cpus_per_rank(request, profile)
-        return f"at most {cores * request.hours * jobs:g} core-hours, no GPU"
-    gpus = request.nodes * request.ranks_per_node * jobs
-    return f"at most {gpus * request.hours:g} GPU-hours, and as much for each continuation"
+def cost_estimate(request: LaunchConfig, profile: Profile, jobs: int = 1, continuations: int = 0) -> str:
+    """The largest possible cost of `jobs` jobs, as text.
+
+    Args:
+        continuations: how often each may be continued at its time limit.
+    """
+    ranks = request.nodes * request.ranks_per_node * jobs
+    amount = ranks if profile.has_gpus else ranks * cpus_per_rank(request, profile)
+    unit = "GPU-hours" if profile.has_gpus else "core-hours"
+    price = f"at most {amount * request.hours:g} {unit}{'' if profile.has_gpus else ', no GPU'}"
+    if not continuations:
+        return price
+    return f"{price}; with all {continuations} continuations {amount * request.hours * (1 + continuations):g}"
 
 
 def _check_size(request: LaunchConfig, profile: Profile) -> None:

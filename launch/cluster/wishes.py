@@ -63,8 +63,10 @@ def check_notify(request: LaunchConfig) -> None:
     Raises:
         UserError: see above.
     """
+    if request.notify is None:
+        return
     try:
-        words = shlex.split(request.notify or "true")
+        words = shlex.split(request.notify)
     except ValueError as error:
         raise UserError(f"launch.notify={request.notify!r}: {error}") from error
     if not words or shutil.which(words[0]) is None:

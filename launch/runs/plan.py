@@ -20,6 +20,7 @@ from dual_hpc.run import names
 from dual_hpc.run.directory import RunDir
 from launch.cluster.code_archive import code_version
 from launch.cluster.profiles import Profile, load_profile, profile_path
+from launch.cluster.request import check
 from launch.records import submissions
 
 if TYPE_CHECKING:
@@ -62,8 +63,8 @@ def plan_run(source: str | None, run: str | None, overrides: Sequence[str], shar
     if run is not None:
         if shards:
             raise UserError(f"--shards: {OWN_CONFIGURATION}")
-        check_may_change(overrides)
         existing = find_run(run)
+        check_may_change(overrides, existing)
         return PlannedRun(existing.path, load_config(existing.config_file, overrides))
     if source is None:
         raise UserError("nothing to train: give --preset NAME, --config FILE or --run NAME")
@@ -89,6 +90,8 @@ def plan_config(config: RunConfig, shards: Sequence[str] = ()) -> PlannedRun:
     config.data.shards = [str(Path(folder).absolute()) for folder in chosen]
     check_store(Path(config.store))
     check_store_path(Path(config.store))
+    # Before the data: a size that the cluster does not have may not divide the batch either.
+    check(config.launch, load_profile(config.launch.profile))
     check_data(config)
     check_encoders(config)
     return PlannedRun(runs_dir(Path(config.store)) / config.name, config)
@@ -100,7 +103,7 @@ def plan_resumption(run: RunDir, overrides: Sequence[str]) -> tuple[PlannedRun, 
     Raises:
         UserError: an override would decide another result, or the run was never submitted.
     """
-    check_may_change(overrides)
+    check_may_change(overrides, run)
     asked = submissions.last_request(submissions.read(run.path))
     if asked is None:
         raise UserError(f"{run.path.name} was never submitted; use `dual-hpc submit --run {run.path.name}`")
@@ -116,13 +119,14 @@ def plan_resumption(run: RunDir, overrides: Sequence[str]) -> tuple[PlannedRun, 
     return PlannedRun(run.path, config), profile
 
 
-def check_may_change(overrides: Sequence[str]) -> None:
-    """Refuse overrides that would change the results of a run that has begun.
+def check_may_change(overrides: Sequence[str], run: RunDir) -> None:
+    """Refuse overrides that would change the results of a run that has begun; what it has already may be repeated.
 
     Raises:
         UserError: names the first.
     """
-    refused = [override for override in overrides if not may_change(override.partition("=")[0].strip())]
+    decisive = [override for override in overrides if not may_change(override.partition("=")[0].strip())]
+    refused = [override for override in decisive if load_config(run.config_file, [override]) != run.config()]
     if refused:
         raise UserError(f"{refused[0]}: {OWN_CONFIGURATION}")
 

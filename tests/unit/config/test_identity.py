@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from dual_hpc.config import (
     RunConfig,
     config_hash,
+    differences,
     first_change,
     immutable_settings,
     load_config,
@@ -95,3 +96,10 @@ def test_the_first_setting_that_is_not_what_it_was_is_named() -> None:
         before = immutable_settings(load_config(None, ["store=s"]))
         assert (first_change(json.loads(json.dumps(before)), other) or "").startswith(said)
     assert first_change({}, PLAIN) is None  # a checkpoint of an earlier version
+
+
+def test_the_settings_in_which_two_configurations_differ_are_named() -> None:
+    one = load_config("demo", ["optim.lr=0.001"])
+    other = load_config("demo", ["optim.lr=0.002", "launch.hours=3", "data.workers=1", "model.use_text=false"])
+    assert differences(one, other) == ["model.use_text=true, not false", "optim.lr=0.001, not 0.002"]
+    assert differences(one, one) == []

@@ -221,3 +221,12 @@ def test_status_says_what_the_jobs_of_a_run_have_used(
     slurm.rows = row
     assert main(["status", "trial"]) == 0
     assert "used      8.00 core-hours, 0.50 h in the queue" in capfd.readouterr().out
+
+
+def test_an_override_that_repeats_what_a_run_has_is_allowed(store: Path) -> None:
+    run = RunDir.open(store / "runs" / "trial")
+    same = [f"optim.lr={run.config().optim.lr}", "name=trial", "launch.hours=3"]
+    plan, _ = plan_resumption(run, same)
+    assert plan.config.launch.hours == 3
+    with pytest.raises(UserError, match=r"optim.lr=0.5: a run continues with its own configuration"):
+        plan_resumption(run, [*same, "optim.lr=0.5"])

@@ -7,7 +7,7 @@ import pytest
 from dual_hpc.config.schema import LaunchConfig
 from dual_hpc.errors import UserError
 from launch.cluster.profiles import load_profile
-from launch.cluster.request import check, check_array
+from launch.cluster.request import check, check_array, cost_estimate
 
 H100 = {"account": "abc@h100", "ranks_per_node": 4}
 
@@ -79,3 +79,13 @@ def test_more_jobs_than_a_user_may_have_are_refused_with_the_qos_that_takes_them
 )
 def test_a_right_request_passes(profile: str, request_: dict) -> None:
     check(LaunchConfig(**request_), load_profile(profile))
+
+
+def test_the_price_is_told_with_all_continuations() -> None:
+    request = LaunchConfig(**H100, nodes=2, hours=20)
+    h100 = load_profile("jean-zay-h100")
+    assert cost_estimate(request, h100) == "at most 160 GPU-hours"
+    assert cost_estimate(request, h100, 3, 10) == "at most 480 GPU-hours; with all 10 continuations 5280"
+    dev = LaunchConfig(nodes=2, cpus_per_rank=2, hours=1)
+    assert cost_estimate(dev, load_profile("dev")) == "at most 4 core-hours, no GPU"
+    assert cost_estimate(dev, load_profile("dev"), 1, 2).endswith("; with all 2 continuations 12")
