@@ -144,7 +144,7 @@ def describe(audit: Audit) -> str:
     lines += [f"{v.dialogue:<22} {v.left:>6.2f} {v.right:>6.2f}  {v.named_side}" for v in audit.votes]
     lines += [f"unreadable: {reason}" for reason in audit.unreadable]
     if not audit.dialogues and not audit.votes:
-        return "no dialogue can be asked: the audit needs turns with audio and with a stretch of the dialogue's video"
+        return "no dialogue can be asked; the audit needs turns of a second and more, with audio, in a dialogue's video"
     votes = f"left {audit.for_left}, right {len(audit.votes) - audit.for_left}, p = {audit.p:.2g}"
     silent = audit.dialogues - len(audit.votes)
     if silent > 0:

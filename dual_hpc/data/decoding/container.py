@@ -100,7 +100,7 @@ def probe(path: str | Path) -> MediaInfo:
     with opened(path) as container:
         audio, video = _stream(container, path, "audio"), _stream(container, path, "video")
         if audio is None and video is None:
-            raise UnreadableMedia(f"{path}: holds neither audio nor video")
+            raise UnreadableMedia(f"{path}: holds neither audio nor video that can be read")
         return MediaInfo(
             duration=_declared_seconds(container),
             audio=None if audio is None else AudioInfo(audio.rate, tuple(c.name for c in audio.layout.channels)),

@@ -9,6 +9,8 @@ import av
 import numpy as np
 import pytest
 
+from dual_hpc.errors import UserError
+from shards.corpora.meld import seconds_of
 from shards.synthetic import generate, meld
 from shards.synthetic.meld_plan import DEFECTS, Row, plan
 
@@ -20,8 +22,8 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def table(root: Path, split: str) -> list[dict[str, str]]:
-    with open(meld.csv_path(root, split, short=False), encoding="utf-8", newline="") as file:
+def table(root: Path, split: str, short: bool = False) -> list[dict[str, str]]:
+    with open(meld.csv_path(root, split, short), encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
@@ -115,3 +117,37 @@ def test_the_short_layout_has_a_folder_per_split(tmp_path: Path) -> None:
     names = {p.name for p in (tmp_path / "MELD").iterdir() if not p.name.startswith("._")}
     assert names == {"train", "dev", "test", "train_sent_emo.csv", "dev_sent_emo.csv", "test_sent_emo.csv"}
     assert list((tmp_path / "MELD/train").glob("dia*_utt*.mp4"))
+
+
+def test_the_twins_are_those_of_annotated_rows_and_not_the_same_clip(corpus: Path) -> None:
+    folder = corpus / meld.OFFICIAL["test"]
+    rows = {f"dia{row['Dialogue_ID']}_utt{row['Utterance_ID']}" for row in table(corpus, "test")}
+    twins = [path.stem.removeprefix("final_videos_test") for path in folder.glob("final_videos_test*.mp4")]
+    assert len(twins) == 4 and set(twins) <= rows
+
+
+def test_clips_that_are_cut_wrongly_are_longer_than_their_annotation(tmp_path: Path) -> None:
+    rows = plan(400, 0, True, False, True)
+    meld.write_annotations(tmp_path, False, rows, quirks=True, encoded_twice=False)
+    wrong = {(r.split, str(r.dialogue), str(r.utterance)): r for r in rows if r.planned.quirk == "long"}
+    assert len(wrong) == 3
+    for (split, dialogue, utterance), row in wrong.items():
+        line = next(
+            line
+            for line in table(tmp_path, split)
+            if (line["Dialogue_ID"], line["Utterance_ID"]) == (dialogue, utterance)
+        )
+        assert seconds_of(line) == pytest.approx(3.0) and row.planned.duration > 20
+
+
+def test_sound_may_lie_in_a_folder_of_its_own(tmp_path: Path) -> None:
+    generate("meld", tmp_path / "MELD", 40, layout="separate", media="tiny", progress=False)
+    videos = sorted((tmp_path / "MELD/train/video").glob("*.mp4"))
+    sounds = sorted((tmp_path / "MELD/train/audio").glob("*.wav"))
+    assert [path.stem for path in videos] == [path.stem for path in sounds] and len(videos) == len(
+        table(tmp_path / "MELD", "train", short=True)
+    )
+    with av.open(str(videos[0])) as container:
+        assert container.streams.video and not container.streams.audio
+    with pytest.raises(UserError, match="layout: iemocap has sound and pictures in folders of their own"):
+        generate("iemocap", tmp_path / "IEMOCAP", 40, layout="separate", media="tiny", progress=False)
