@@ -2,18 +2,19 @@
 
 A `UserError` is the user's to fix and says which setting, file or argument to change. An `EnvironmentFault` is the
 machine's: a full disk, a lost node, a store that cannot be written. Both are one line, printable whatever they
-quote, and without advice of libraries to turn a protection off; the trace goes to the log.
+quote, without passwords, and without advice of libraries to turn a protection off; the trace goes to the log.
 """
 
 from __future__ import annotations
 
+from dual_hpc.credentials import without_secrets
 from dual_hpc.printable import printable
 from dual_hpc.unsafe_advice import without_unsafe_advice
 
 
 def one_line(text: object, limit: int | None = None) -> str:
     """An error, or what another program says, as one printable line; at most `limit` characters of it."""
-    return printable(without_unsafe_advice(str(text)), limit)
+    return printable(without_secrets(without_unsafe_advice(str(text))), limit)
 
 
 class DualError(Exception):

@@ -9,7 +9,7 @@ from dual_hpc.config.identity import (
     may_change,
     mutable_changes,
 )
-from dual_hpc.config.load import load_config, preset_names, save_config, update_config, validate
+from dual_hpc.config.load import load_config, preset_names, require_no_secret, save_config, update_config, validate
 from dual_hpc.config.schema import RunConfig
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "may_change",
     "mutable_changes",
     "preset_names",
+    "require_no_secret",
     "save_config",
     "update_config",
     "validate",

@@ -14,6 +14,7 @@ from dual_hpc.config.paths import default_store, expand
 from dual_hpc.config.schema import RunConfig
 from dual_hpc.config.validation_errors import explain
 from dual_hpc.config.yaml_text import read_yaml, write_yaml
+from dual_hpc.credentials import HIDDEN, first_secret, shown_value, without_secrets_in_argument
 from dual_hpc.errors import UserError
 from dual_hpc.modality import Modality
 from dual_hpc.regular_file import read_text
@@ -41,7 +42,8 @@ def load_config(source: str | Path | None = None, overrides: Iterable[str] = ())
         try:
             value = read_yaml(text)
         except ValueError as error:
-            raise UserError(f"{key.strip()}: {text!r} is not a YAML value ({error})") from error
+            said = f"{key.strip()}: {shown_value(key.strip(), repr(text))} is not a YAML value ({error})"
+            raise UserError(said) from None if HIDDEN in said else error
         _put(tree, keys, value, override)
     config = validate(tree)
     config.data.shards = [expand(folder, "data.shards") for folder in config.data.shards]
@@ -58,9 +60,29 @@ def validate(tree: Mapping[str, Any]) -> RunConfig:
     try:
         config = RunConfig.model_validate(tree)
     except ValidationError as error:
-        raise UserError(explain(error)) from error
+        said = explain(error)
+        shows = HIDDEN in said or without_secrets_in_argument(str(error)) != str(error)
+        raise UserError(said) from None if shows else error  # whose own message quotes the values
     check_model(config.model)
     return config
+
+
+def require_no_secret(config: RunConfig) -> None:
+    """Refuse a configuration that would write a password or a token into the run's folder, MLflow and logs.
+
+    Raises:
+        UserError: names the setting, not what it holds.
+    """
+    found = first_secret(config.model_dump(mode="json"))
+    if found is None:
+        return
+    key, what = found
+    if key == "tracking.uri":
+        raise UserError(
+            f"{key}: {what} stands in the address and would be written into the run; leave it out and set "
+            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, in the environment"
+        )
+    raise UserError(f"{key}: {what} would be written into the run; leave it out and keep it in the environment")
 
 
 def save_config(config: RunConfig, path: Path) -> None:

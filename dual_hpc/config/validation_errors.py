@@ -9,6 +9,7 @@ from typing import get_args
 from pydantic import BaseModel, ValidationError
 
 from dual_hpc.config.schema import RunConfig
+from dual_hpc.credentials import shown_value
 
 _TEXT = 60  # characters of a wrong value that are shown
 
@@ -26,7 +27,7 @@ def explain(error: ValidationError, section: type[BaseModel] = RunConfig) -> str
     if first["type"] == "extra_forbidden":
         return f"{where}: unknown key; {_advice(location, section)}"
     message = first["msg"].removeprefix("Value error, ")
-    got = repr(first["input"])
+    got = shown_value(where, repr(first["input"]))
     shown = got if len(got) <= _TEXT else f"{got[:_TEXT]}..."
     if first["type"] == "string_type" and isinstance(first["input"], (bool, int, float)):
         message += """: put it in quotes, '"..."' in a shell"""

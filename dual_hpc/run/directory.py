@@ -31,6 +31,7 @@ from dual_hpc.config import (
     differences,
     load_config,
     mutable_changes,
+    require_no_secret,
     save_config,
     update_config,
 )
@@ -112,7 +113,7 @@ class RunDir:
         `run.json` is written last: a directory without it was never submitted and is made again.
 
         Raises:
-            UserError: a run of another configuration exists there.
+            UserError: a run of another configuration exists there, or the configuration holds a password.
             EnvironmentFault: the folder cannot be written.
         """
         run = cls(path)
@@ -127,6 +128,7 @@ class RunDir:
                     f"this one another name=..., or use the saved config.yaml to continue it{empty}"
                 )
             return run
+        require_no_secret(config)
         try:
             for folder in FOLDERS:
                 (run.path / folder).mkdir(parents=True, exist_ok=True)

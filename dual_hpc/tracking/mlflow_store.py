@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 from dual_hpc.config import RunConfig
 from dual_hpc.config.paths import mlflow_uri
@@ -73,7 +74,7 @@ class Store:
 
 def store_of(config: RunConfig) -> Store:
     """The store a run is tracked in: `tracking.uri`, or the sqlite database of `store`."""
-    uri = config.tracking.uri or mlflow_uri(Path(config.store))
+    uri = _without_login(config.tracking.uri) or mlflow_uri(Path(config.store))
     if uri.startswith(_SQLITE):
         if {"?", "%"} & set(uri):  # they mean something in an address: another file would be written
             setting = "tracking.uri" if config.tracking.uri else "store"
@@ -84,6 +85,18 @@ def store_of(config: RunConfig) -> Store:
     raise UserError(
         f"tracking.uri: {uri!r} is neither sqlite:///FILE nor http(s)://HOST; leave it empty for the store's"
     )
+
+
+def _without_login(uri: str) -> str:
+    """The address without user and password, which go where MLflow looks for them: only older runs have any there."""
+    parts = urlsplit(uri)
+    if parts.scheme not in ("http", "https") or "@" not in parts.netloc:
+        return uri
+    login, _, host = parts.netloc.rpartition("@")
+    user, _, password = login.partition(":")
+    for name, value in (("USERNAME", user), ("PASSWORD", password)):
+        os.environ.setdefault(f"MLFLOW_TRACKING_{name}", unquote(value))
+    return parts._replace(netloc=host).geturl()
 
 
 def experiment_id(client: MlflowClient, store: Store, name: str) -> str:

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dual_hpc.credentials import without_secrets
 from dual_hpc.regular_file import LARGE, read_bytes, read_text
 from dual_hpc.run.directory import RunDir, RunIdentity
 from dual_hpc.run.journal import Point, points, read, replay
@@ -84,7 +85,7 @@ def _find_or_create(client: MlflowClient, store: Store, run: RunDir) -> Any:
     if mlflow_run is None:
         mlflow_run = _create(client, experiment_id(client, store, config.tracking.experiment), run, identity)
     # Also of a run that is there: a sync may have ended between the two. MLflow never changes a parameter.
-    wanted = flatten(config.model_dump(mode="json"))
+    wanted = {key: without_secrets(value) for key, value in flatten(config.model_dump(mode="json")).items()}
     params = [Param(key, value) for key, value in wanted.items() if key not in mlflow_run.data.params]
     for some in _chunks(params, 100):
         client.log_batch(mlflow_run.info.run_id, params=some)
@@ -159,7 +160,7 @@ def _log_reports(client: MlflowClient, run_id: str, run: RunDir, title: str) -> 
         time_ms = file.stat().st_mtime_ns // 1_000_000
         found = report_metrics(file.stem, read_bytes(file))
         _log_points(client, run_id, [Point(key, 0, value, time_ms, 0) for key, value in found.items()])
-    client.log_artifact(run_id, str(run.config_file))
+    client.log_text(run_id, without_secrets(run.config_file.read_text(encoding="utf-8")), run.config_file.name)
     if any(run.reports.glob("*")):
         client.log_artifacts(run_id, str(run.reports), "reports")
 

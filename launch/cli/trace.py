@@ -8,6 +8,7 @@ import time
 import traceback
 from pathlib import Path
 
+from dual_hpc.credentials import without_secrets, without_secrets_in_argument
 from dual_hpc.printable import printable, printable_lines
 
 LIMIT = 1 << 20  # bytes; an older log is replaced
@@ -25,13 +26,15 @@ def keep_trace() -> str:
     Returns:
         Where the trace can be read.
     """
-    what = printable(" ".join(sys.argv))
-    entry = f"--- {time.strftime('%Y-%m-%dT%H:%M:%S%z')} {what}\n{printable_lines(traceback.format_exc())}"
+    what = printable(" ".join(map(without_secrets_in_argument, sys.argv)))
+    trace = printable_lines(without_secrets(traceback.format_exc()))
+    entry = f"--- {time.strftime('%Y-%m-%dT%H:%M:%S%z')} {what}\n{trace}"
     try:
         path = log_path()
         path.parent.mkdir(parents=True, exist_ok=True)
         mode = "a" if not path.exists() or path.stat().st_size < LIMIT else "w"
         with open(path, mode, encoding="utf-8") as file:
+            os.fchmod(file.fileno(), 0o600)
             file.write(entry)
     except (OSError, RuntimeError, ValueError):  # also: no home folder, or a name that no file can have
         print(entry, file=sys.stderr)

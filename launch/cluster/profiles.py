@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 import slurm
 from dual_hpc.config.paths import expand
 from dual_hpc.config.yaml_text import read_yaml
+from dual_hpc.credentials import first_secret, secret_in_shell_line
 from dual_hpc.errors import UserError
 from dual_hpc.regular_file import read_text
 
@@ -143,9 +144,23 @@ def load_profile(source: str) -> Profile:
     if not isinstance(tree, dict):
         raise UserError(f"launch.profile: {path} must be a mapping")
     try:
-        return Profile.model_validate({"name": path.stem, **tree})
+        profile = Profile.model_validate({"name": path.stem, **tree})
     except ValidationError as error:
         raise UserError(f"launch.profile: {path.name}: {_explain(error)}") from error
+    if key := _secret(profile):
+        raise UserError(
+            f"launch.profile: {path.name}: {key} holds a password or a token, which would be written into every run; "
+            "export it in the shell that submits, from where jobs inherit it, or read it from a file in a setup line"
+        )
+    return profile
+
+
+def _secret(profile: Profile) -> str | None:
+    """The key that holds a password or a token; None where none does."""
+    if any(map(secret_in_shell_line, profile.setup)):
+        return "setup"
+    found = first_secret(profile.model_dump(mode="json", exclude={"setup"}))
+    return found[0] if found else None
 
 
 def _explain(error: ValidationError) -> str:

@@ -61,6 +61,7 @@ class RankExecutor(LocalExecutor):
             "MASTER_PORT": str(free_port()),
         }
         with open(self.logs / "controller.log", "ab") as log:
+            os.fchmod(log.fileno(), 0o600)
             # A session of its own: Ctrl-C and the end of the terminal reach the command, which decides what they mean.
             process = subprocess.Popen(
                 [sys.executable, "-m", "launch.local", str(self.folder)],

@@ -7,6 +7,7 @@ import ctypes
 import os
 import signal
 import socket
+import stat
 import sys
 import traceback
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 from submitit import JobEnvironment
 from submitit.helpers import TorchDistributedEnvironment
 
+from dual_hpc.credentials import without_secrets
 from dual_hpc.errors import DualError, one_line
 from dual_hpc.run.names import rank_log
 from dual_hpc.run.this_job import JOB_ID, restart_count
@@ -70,7 +72,7 @@ def run_rank(run_dir: str) -> str:
             notify(requested[0].notify if requested is not None else None, Path(run_dir), str(ended))
         return str(ended)
     except BaseException as error:
-        traceback.print_exc()
+        sys.stderr.write(without_secrets(traceback.format_exc()))
         code = exit_code_of(error)
         message = str(error) if isinstance(error, DualError) else f"{type(error).__name__}: {error}"
         with contextlib.suppress(OSError):  # a full disk must not keep the rank; its log has the trace
@@ -139,9 +141,16 @@ def set_environment(job: JobEnvironment) -> None:
 
 
 def redirect_output(log: Path) -> None:
-    """Everything this process and its children write goes to `log`: a pipe to srun loses what comes at the end."""
+    """Everything this process and its children write goes to `log`: a pipe to srun loses what comes at the end.
+
+    Nobody else reads it, nor what was written before: libraries may log what only this user should see.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
-    file = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    file = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    os.fchmod(file, 0o600)
+    for before in (1, 2):
+        if stat.S_ISREG(os.fstat(before).st_mode):
+            os.fchmod(before, 0o600)
     sys.stdout.flush()
     sys.stderr.flush()
     os.dup2(file, 1)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dual_hpc.config import load_config, may_change
+from dual_hpc.config import load_config, may_change, require_no_secret
 from dual_hpc.config.paths import default_store, runs_dir
 from dual_hpc.config.schema import RunConfig
 from dual_hpc.errors import UserError
@@ -78,8 +78,9 @@ def plan_config(config: RunConfig, shards: Sequence[str] = ()) -> PlannedRun:
         shards: folders that replace `data.shards`.
 
     Raises:
-        UserError: its data are missing or unusable, or its store cannot be written.
+        UserError: its data are missing or unusable, its store cannot be written, or it holds a password.
     """
+    require_no_secret(config)
     config = config.model_copy(deep=True)
     load_plugins(config.plugins)
     check_names(config.model)
