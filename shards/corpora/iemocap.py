@@ -81,10 +81,11 @@ def read(source: Path, *, encoding: str | None = None) -> Plan:
                 continue
             rows += 1
             key = row[3]
+            is_again = key in labelled
             labelled.add(key)
             planned = _planned(row, path.stem, found.media, texts)
             if isinstance(planned, str):
-                plan.skip(where, planned, utterance=key)
+                plan.skip(where, planned, utterance=None if is_again else key)
             elif key in used:
                 plan.skip(where, f"{key} occurs twice; the first is taken", utterance=None)
             else:
