@@ -102,7 +102,7 @@ def _shard_faults(
             for sample in shard.samples:
                 where = f"{shard.name}/{sample.meta.key}"
                 found = _sample_faults(file, size, sample, damaged)
-                # decord may end the process at a damaged video: only what is proven to be as it was packed.
+                # A decoder may end the process at a damaged video: only what is proven to be as it was packed.
                 if decoders is not None and not found and VIDEO in sample.crc32:
                     try:
                         decoders.add(_decoder_of(file, sample))

@@ -6,7 +6,6 @@ All use the project's own decoding and collation, so only reading, ordering and 
 from __future__ import annotations
 
 import json
-import os
 import sys
 import types
 from collections.abc import Callable, Iterator
@@ -60,12 +59,6 @@ def decode_limit(folder: Path) -> Batches:
     while True:
         for first in range(0, len(clips) - BATCH + 1, BATCH):
             yield [decoder(*clip) for clip in clips[first : first + BATCH]]
-
-
-def decode_limit_on_one_core(folder: Path) -> Batches:
-    """The same, tied to one core: decord's threads then wake each other at less cost."""
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    return decode_limit(folder)
 
 
 def webdataset(folder: Path) -> Batches:
@@ -163,7 +156,6 @@ def _forever(loader: Any) -> Batches:
 CONTESTANTS: dict[str, Callable[[Path], Batches]] = {
     "ours": ours,
     "decode limit": decode_limit,
-    "decode limit, one core": decode_limit_on_one_core,
     "webdataset": webdataset,
     "loose files": loose_files,
     "loose files, spawned": loose_files_spawned,

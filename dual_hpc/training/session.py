@@ -99,7 +99,6 @@ class Session:
         state = self.state
         state.step, state.loader, state.score = state.step + 1, self.loader.state_dict(), None
         self._share_bad_samples(report.bad_samples)
-        self._check_decoders()
         state.validation_pending = self.schedule.validates(state.step)
         state.skipped += not report.applied
         self.reporter.step(state.step, self.schedule.total_steps, report.losses["loss"])
@@ -222,11 +221,6 @@ class Session:
             self.state.bad_samples = bad_samples.state_dict()
             self.reporter.warn("bad_samples", self.state.step, f"{len(bad_samples)} samples cannot be decoded so far")
         bad_samples.check()
-
-    def _check_decoders(self) -> None:
-        """Warn, once, of a video decoder that has failed on all of this rank's videos."""
-        if (message := self.loader.decoders.warning()) is not None:
-            self.reporter.warn("decoders", self.state.step, message, decoders=self.loader.decoders.as_dict())
 
     def _handle_non_finite(self, report: StepReport) -> None:
         """Count consecutive non-finite steps; at `training.non_finite_limit` roll back, or stop.

@@ -70,8 +70,6 @@ def run(args: argparse.Namespace) -> int:
         print(f"{fault.where}: {fault.reason}")
     if decoders.as_dict():
         print(f"videos by the decoder that training will use: {decoders}")
-    if (warning := decoders.warning()) is not None:
-        print(f"WARNING: {warning}")
     size = f"{total} samples in {len(index.shards)} shards"
     print(f"{args.folder}: {size} by its index, {len(faults) or 'no'} {'fault' if len(faults) == 1 else 'faults'}")
     return 1 if faults else 0

@@ -1,7 +1,7 @@
 """Open a media file and take its frames with their times (PyAV): any container, also a damaged one.
 
-Sources are decoded in order, from the key frame before the wanted stretch, and placed by their own time stamps (decord
-returns wrong frames, silently, on AVI with B-frames; `timestamps.py` says which stamps cannot be taken as they are).
+Sources are decoded in order, from the key frame before the wanted stretch, and placed by their own time stamps
+(`timestamps.py` says which cannot be taken as they are).
 All times are seconds from the beginning of the container, where its earliest stream starts.
 """
 

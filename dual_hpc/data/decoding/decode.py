@@ -1,21 +1,22 @@
-"""Members of a sample -> arrays: flac by libsndfile, mp4 by decord, PyAV where decord cannot or fails.
+"""Members of a sample -> arrays: flac by libsndfile, mp4 by PyAV.
 
-Only the frames of the time grid are decoded to RGB, at the size that training uses: the whole frame is scaled to a
-square, which loses nothing at its edges and distorts every clip of a corpus alike.
+Shards may come from anybody, and a video decoder is where a file can do harm: PyAV's wheels carry a current FFmpeg.
+Only the frames of the time grid become RGB, at the size that training uses: the whole frame is scaled to a square,
+which loses nothing at its edges and distorts every clip of a corpus alike.
 """
 
 from __future__ import annotations
 
 import io
 from contextlib import suppress
-from functools import lru_cache
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dual_hpc.data.decoding.decoder_counts import DECORD, FALLBACK, PYAV
-from dual_hpc.data.decoding.grid import audio_samples, frame_times, frames_at
+from dual_hpc.data.decoding.decoder_counts import PYAV
+from dual_hpc.data.decoding.grid import audio_samples, frame_times
 from dual_hpc.data.format.members import AUDIO_RATE
 from dual_hpc.errors import UserError
 
@@ -27,9 +28,8 @@ class DecodeError(UserError):
 def load_decoders() -> None:
     """Import the decoders: it takes long on a cold parallel file system, and must not count as decoding a sample."""
     with suppress(Exception):  # a missing one is reported by name when it is used
+        import av  # noqa: F401
         import soundfile  # noqa: F401
-
-        _decord()
 
 
 def decode_audio(flac: bytes, max_seconds: float) -> NDArray[np.float32]:
@@ -55,7 +55,7 @@ def decode_video(mp4: bytes, duration: float, video_hz: float, max_seconds: floa
     """The frames [F, size, size, 3], RGB, displayed at (k + 0.5) / video_hz.
 
     Raises:
-        DecodeError: neither decoder reads it.
+        DecodeError: not readable, or without frames.
     """
     return decode_pictures(mp4, duration, video_hz, max_seconds, size)[0]
 
@@ -66,29 +66,12 @@ def decode_pictures(
     """`decode_video`, and which decoder it was (`decoder_counts.py`).
 
     Raises:
-        DecodeError: neither decoder reads it.
+        DecodeError: not readable, or without frames.
     """
-    times = frame_times(duration, video_hz, max_seconds)
-    decoder = PYAV
-    if decord_gives(size):
-        try:
-            return _by_decord(mp4, times, size), DECORD
-        except Exception:  # decord raises its own, untyped errors; PyAV then decides
-            decoder = FALLBACK
     try:
-        return _by_pyav(mp4, times, size), decoder
-    except Exception as error:
+        return _by_pyav(mp4, frame_times(duration, video_hz, max_seconds), size), PYAV
+    except Exception as error:  # FFmpeg's errors are of many kinds
         raise DecodeError(f"video: {_line(error)}") from error
-
-
-def decord_gives(size: int) -> bool:
-    """False for the few sides of a square picture that decord 0.6 cannot give, whatever the video: 16, 24, 48, 72 ...
-
-    Its rows are padded to a multiple of 32 pixels of 3 bytes. Where that happens to be a multiple of the side, it takes
-    the quotient for the number of colours, and finds that the picture has not the size that it expects.
-    """
-    padded = 3 * (-(-size // 32) * 32)
-    return padded % size != 0 or padded == 3 * size
 
 
 def decode_text(text: bytes) -> str:
@@ -134,49 +117,35 @@ def load_array(npy: bytes) -> NDArray[Any]:
     return array
 
 
-@lru_cache(maxsize=1)
-def _decord() -> Any:
-    import decord
-
-    decord.logging.set_level(decord.logging.QUIET)
-    return decord
-
-
-def _by_decord(mp4: bytes, times: NDArray[np.float64], size: int) -> NDArray[np.uint8]:
-    decord = _decord()
-    reader = decord.VideoReader(io.BytesIO(mp4), ctx=decord.cpu(0), width=size, height=size, num_threads=1)
-    if not len(reader):
-        raise ValueError("no frames")
-    spans = reader.get_frame_timestamp(range(len(reader)))  # [frames, 2]: from, to
-    if spans[0, 0] < -1.0:  # what decord reports when B-frames confuse its seeking
-        raise ValueError("implausible time stamps")
-    frames: NDArray[np.uint8] = reader.get_batch(frames_at(times, spans[:, 0] - spans[0, 0]).tolist()).asnumpy()
-    return frames
-
-
 def _by_pyav(mp4: bytes, times: NDArray[np.float64], size: int) -> NDArray[np.uint8]:
-    from fractions import Fraction
+    """The last frame that appeared at each of the times, counted from the first frame: u8 [len(times), size, size, 3].
 
+    Frames are decoded in order, each that is shown is scaled once, all on the calling thread: workers are processes.
+    """
     import av
+    from av.video.reformatter import VideoReformatter
 
-    frames: list[NDArray[np.uint8]] = []
+    frames = np.empty((len(times), size, size, 3), np.uint8)
+    scaler, shown = VideoReformatter(), 0
     held: Any = None
     with av.open(io.BytesIO(mp4), "r") as container:
         stream = container.streams.video[0]
+        stream.codec_context.thread_count = 1
         first: Fraction | None = None
         for frame in container.decode(stream):
             stamp = Fraction(frame.pts or 0) * Fraction(frame.time_base or 1)
             first = stamp if first is None else first
-            while len(frames) < len(times) and held is not None and float(stamp - first) > times[len(frames)] + 1e-6:
-                frames.append(held.reformat(size, size, "rgb24").to_ndarray())
+            until = shown + int(np.searchsorted(times[shown:] + 1e-6, float(stamp - first), side="left"))
+            if held is not None and until > shown:
+                frames[shown:until] = scaler.reformat(held, size, size, "rgb24", threads=1).to_ndarray()
+                shown = until
             held = frame
-            if len(frames) == len(times):
-                break
-    if held is None:
-        raise ValueError("no frames")
-    while len(frames) < len(times):
-        frames.append(held.reformat(size, size, "rgb24").to_ndarray())
-    return np.stack(frames)
+            if shown == len(times):
+                return frames
+        if held is None:
+            raise ValueError("no frames")
+        frames[shown:] = scaler.reformat(held, size, size, "rgb24", threads=1).to_ndarray()
+    return frames
 
 
 def _line(error: Exception) -> str:

@@ -21,9 +21,3 @@ def frame_times(duration: float, video_hz: float, max_seconds: float) -> NDArray
     count = max(1, math.ceil(seconds * video_hz - 0.5 - 1e-6))
     times: NDArray[np.float64] = (np.arange(count, dtype=np.float64) + 0.5) / video_hz
     return times
-
-
-def frames_at(times: NDArray[np.float64], starts: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Index of the frame displayed at each time, given when each frame appears (ascending); ends are repeated."""
-    shown = np.searchsorted(starts, times + 1e-6, side="right") - 1
-    return np.clip(shown, 0, len(starts) - 1).astype(np.int64)

@@ -16,13 +16,11 @@ import socket
 import sys
 import threading
 import traceback
-from contextlib import nullcontext
 from typing import Any
 
 from dual_hpc.data.decoding.decode import load_decoders
 from dual_hpc.data.decoding.decoder import DecodeConfig, Sample, SampleDecoder
 from dual_hpc.data.decoding.decoder_counts import count
-from dual_hpc.data.decoding.pin_to_core import pin_to_core
 from dual_hpc.data.format.reader import SampleReader
 from dual_hpc.data.layout import contents, lay_out
 from dual_hpc.data.workers.activity import DECODING, IDLE, READING, Status
@@ -86,7 +84,6 @@ def _decode(
     channel: socket.socket, decoder: SampleDecoder, decode_config: DecodeConfig, status: Status, ready: queue.Queue[Any]
 ) -> None:
     """Decode what has been read, row by row, and deliver it, micro-batch by micro-batch."""
-    placement = nullcontext if decode_config.features else pin_to_core
     samples: list[Sample] = []
     while True:
         item = ready.get()
@@ -95,8 +92,7 @@ def _decode(
             continue
         job, row, members = item
         status.decoding(job.number, row, DECODING)
-        with placement():
-            samples.append(decoder.decode(job.rows[row], members))
+        samples.append(decoder.decode(job.rows[row], members))
         status.decoding(job.number, row, IDLE)
         if len(samples) == len(job.rows):
             _deliver(channel, job.number, samples, decode_config)

@@ -23,25 +23,25 @@ from dual_hpc.data.format.sample import AUDIO_RATE, Utterance
 
 FPS = 25
 
-# Stands before the real decord in the workers' path: some damaged files make a decoder crash or spin, and which do
-# depends on its version. Everything else it refuses, and PyAV decodes, as with a file that decord cannot read.
-DANGEROUS_DECORD = """
-import ctypes, time
-import av  # here, before the clock of a sample runs: where the machine is busy it takes longer than a test's timeout
-class logging:
-    QUIET = 0
-    @staticmethod
-    def set_level(level): pass
-def cpu(number): return None
-def VideoReader(file, **options):
-    data = file.read()
+# Stands before the real PyAV in the workers' path: some damaged files make a decoder crash or spin, and which do
+# depends on its version. Everything else is opened as ever.
+DANGEROUS_AV = """
+import ctypes, importlib, sys, time
+from pathlib import Path
+sys.path.remove(str(Path(__file__).parent))
+del sys.modules["av"]
+av = importlib.import_module("av")
+really_open = av.open
+def dangerous_open(file, *words, **options):
+    data = file.getvalue()
     if data == b"CRASH":
         ctypes.string_at(0)
     if data == b"HANG":
         time.sleep(1000)
     if data.endswith(b"SLOW"):
         time.sleep(2)
-    raise RuntimeError("refused")
+    return really_open(file, *words, **options)
+av.open = dangerous_open
 """
 
 
@@ -179,7 +179,7 @@ def folder(tmp_path: Path, media: Callable[[float], Clip]) -> Path:
 
 @pytest.fixture
 def dangerous(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Workers decode with `DANGEROUS_DECORD`."""
+    """Workers decode with `DANGEROUS_AV`."""
     (tmp_path / "path").mkdir()
-    (tmp_path / "path" / "decord.py").write_text(DANGEROUS_DECORD)
+    (tmp_path / "path" / "av.py").write_text(DANGEROUS_AV)
     monkeypatch.syspath_prepend(str(tmp_path / "path"))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dual_hpc.data.decoding.decoder_counts import DECORD, DecoderCounts
+from dual_hpc.data.decoding.decoder_counts import PYAV, DecoderCounts
 from dual_hpc.data.format.index import Shard, read_index
 from dual_hpc.errors import UserError
 from launch.cli.main import main
@@ -195,4 +195,4 @@ def test_a_changed_index_is_one_line(
 def test_verification_says_which_decoder_training_will_use(packed: Path, capsys: pytest.CaptureFixture[str]) -> None:
     videos = sum("mp4" in sample.members for shard in read_index(packed).shards for sample in shard.samples)
     counts = DecoderCounts()
-    assert verify(packed, decoders=counts) == [] and counts.as_dict() == {DECORD: videos}
+    assert verify(packed, decoders=counts) == [] and counts.as_dict() == {PYAV: videos}

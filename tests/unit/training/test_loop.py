@@ -11,7 +11,7 @@ import torch
 
 from dual_hpc.checkpoint import select
 from dual_hpc.checkpoint.manifest import load
-from dual_hpc.data.decoding.decoder_counts import FALLBACK
+from dual_hpc.data.decoding.decoder_counts import PYAV
 from dual_hpc.errors import EnvironmentFault, UserError
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.journal import read, replay
@@ -226,13 +226,8 @@ def test_more_bad_samples_than_the_limit_end_the_run_and_fewer_are_remembered(ru
         Job(make_run(run.path.parent / "other"), loader).train()
 
 
-def test_a_decoder_that_always_fails_is_a_warning_once_and_the_counts_stand_at_the_end_of_the_job(run: RunDir) -> None:
+def test_how_many_videos_each_decoder_has_decoded_stands_at_the_end_of_the_job(run: RunDir) -> None:
     job = Job(run)
-    job.loader.before = {
-        2: lambda: job.loader.decoders.add({FALLBACK: 30}),
-        4: lambda: job.loader.decoders.add({FALLBACK: 2}),
-    }
+    job.loader.before = {step: lambda: job.loader.decoders.add({PYAV: 15}) for step in (2, 4)}
     assert job.train() == FINISHED
-    warnings = [step for step, _ in events(run, "decoders")]
-    assert warnings == [2]
-    assert [fields["decoders"] for _, fields in events(run, "end")] == [{FALLBACK: 32}]
+    assert [fields["decoders"] for _, fields in events(run, "end")] == [{PYAV: 30}]

@@ -22,7 +22,7 @@ from dual_hpc.data.loader import EvalLoader, TrainLoader
 from dual_hpc.data.workers.activity import DECODING
 from dual_hpc.data.workers.pool import Timeouts, WorkerPool
 from dual_hpc.errors import EnvironmentFault
-from tests.unit.data.conftest import DANGEROUS_DECORD, Clip, augment_all, settings, write_shards
+from tests.unit.data.conftest import DANGEROUS_AV, Clip, augment_all, settings, write_shards
 
 pytestmark = pytest.mark.slow
 
@@ -102,7 +102,7 @@ def test_a_decoder_that_hangs_is_ended_and_its_stack_is_shown(
 
 def test_decoders_that_take_long_to_load_are_no_samples_fault(tmp_path: Path, media: Any, dangerous: None) -> None:
     slow = "import time; time.sleep(2.5)\n"
-    (tmp_path / "path" / "decord.py").write_text(slow + DANGEROUS_DECORD)
+    (tmp_path / "path" / "av.py").write_text(slow + DANGEROUS_AV)
     pool = WorkerPool(1, DecodeConfig(settings()), 4, Timeouts(report=0.5, decode=1.5))
     assert failures(pool, requests(write_shards(tmp_path / "s", [[media(0.3)]]))) == [{}]
 
@@ -226,7 +226,7 @@ def test_working_workers_have_loaded_decoders_but_neither_torch_nor_pydantic(fol
     with open(f"/proc/{pid}/maps") as file:
         loaded = file.read()
     loader.close()
-    assert "decord" in loaded and not any(f"/{name}" in loaded for name in ("torch", "pydantic_core", "_yaml"))
+    assert "libavcodec" in loaded and not any(f"/{name}" in loaded for name in ("torch", "pydantic_core", "_yaml"))
 
 
 def test_workers_go_when_their_parent_is_killed(folder: Path) -> None:
