@@ -7,15 +7,15 @@ STAMP := $(VENV)/.installed
 export MLFLOW_DISABLE_TELEMETRY := true
 export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: setup demo test quick lint unit docs kernels-offline slurm slurm-long slurm-matrix clean chaos torture
+.PHONY: setup demo test quick lint unit docs kernels-offline slurm slurm-long slurm-matrix clean chaos torture versions lock audit
 
 setup: $(STAMP)
 
-# constraints.txt pins every package to the version that was tested; `pip install .` takes the newest that fit.
-$(STAMP): pyproject.toml constraints.txt
+# constraints.txt pins every package to the version that was tested, requirements/*.txt to the hashes of its files;
+# `pip install .` takes the newest that fit. HASHES=no: the same versions, of a build whose hashes are not known.
+$(STAMP): pyproject.toml constraints.txt $(wildcard requirements/*.txt)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip "setuptools>=77,<81" wheel
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,docs,kernels,faces]"
+	$(BIN)/python -m requirements.install $(if $(filter no,$(HASHES)),--no-hashes)
 	touch $@
 
 demo: $(STAMP)
@@ -26,7 +26,7 @@ test: $(STAMP) lint docs unit
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy $(addprefix -p ,dual_hpc launch shards slurm tests)
+	$(BIN)/mypy $(addprefix -p ,dual_hpc launch shards slurm tests requirements)
 
 # What one runs between two edits: under three minutes on two cores. QUICK=tests/kernels is another folder's share.
 QUICK := tests/unit
@@ -68,6 +68,23 @@ bench-%: $(STAMP)
 
 chaos: $(STAMP)
 	$(BIN)/python -m benchmarks.chaos --kills $(or $(N),20)
+
+# Installs and tries every Python that is advertised and that `python3.X` finds: minutes and gigabytes for each.
+versions:
+	$(PYTHON) -m requirements.versions
+
+# After a change of constraints.txt: the hashes that the registry has of each version.
+lock: $(VENV)/tools/.installed
+	$(VENV)/tools/bin/python -m requirements.lock
+
+# Known advisories of the pinned versions; fails as well where they cannot be read.
+audit: $(VENV)/tools/.installed
+	$(VENV)/tools/bin/python -m requirements.audit
+
+$(VENV)/tools/.installed: requirements/tools.txt
+	$(PYTHON) -m venv $(VENV)/tools
+	$(VENV)/tools/bin/python -m pip install --quiet --no-deps --require-hashes --requirement requirements/tools.txt
+	touch $@
 
 clean:
 	rm -rf demo site .pytest_cache .mypy_cache .ruff_cache .hypothesis

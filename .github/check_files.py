@@ -7,15 +7,11 @@ from __future__ import annotations
 
 import json
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
 import yaml
-
-try:
-    import tomllib
-except ModuleNotFoundError:  # Python 3.10
-    tomllib = None  # type: ignore[assignment]
 
 LARGEST = 1_000_000  # bytes
 
@@ -39,7 +35,7 @@ def problem(path: Path) -> str | None:
 def _readers() -> dict[str, Callable[[str], object]]:
     readers: dict[str, Callable[[str], object]] = {suffix: yaml.safe_load for suffix in (".yaml", ".yml", ".cff")}
     readers |= {".json": json.loads, ".ipynb": json.loads}
-    return readers if tomllib is None else {**readers, ".toml": tomllib.loads}
+    return {**readers, ".toml": tomllib.loads}
 
 
 def main(names: list[str]) -> int:

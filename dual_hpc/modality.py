@@ -7,10 +7,10 @@ the command line.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from enum import Enum
+from enum import StrEnum
 
 
-class Modality(str, Enum):
+class Modality(StrEnum):
     """A modality; its value is its name in settings (`use_audio`), reports and feature shards.
 
     Attributes:
@@ -30,9 +30,6 @@ class Modality(str, Enum):
         member._value_ = value
         member.raw_key, member.raw_length_key = raw_key, raw_length_key
         return member
-
-    def __str__(self) -> str:
-        return str.__str__(self)
 
     @property
     def letter(self) -> str:

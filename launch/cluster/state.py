@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import Enum
+from enum import StrEnum
 
 
-class State(str, Enum):
+class State(StrEnum):
     """What `runs`, `status` and `why` call the state of a run, of a command's job, of its tasks, and of a sweep."""
 
     # Nothing has begun.
@@ -34,9 +34,6 @@ class State(str, Enum):
     MISSING = "missing"  # its folder is gone
     UNREADABLE = "unreadable"  # its files are damaged, or nobody may read them
     UNKNOWN = "unknown"  # Slurm uses a word that is not in the table
-
-    def __str__(self) -> str:
-        return self.value
 
     def __format__(self, form: str) -> str:
         return format(self.value, form)
