@@ -45,7 +45,8 @@ class Audit:
         for name, pin in pins.items():
             entry = entries.get(name, {"skip_reason": reason})
             if "vulns" not in entry:
-                self.unread[f"{pin.name} {pin.version}"] = str(entry.get("skip_reason", reason))
+                said = str(entry.get("skip_reason", reason))
+                self.unread[f"{pin.name} {pin.version}"] = said.removesuffix(f": {name} ({pin.version})")
                 continue
             self.read += 1
             for one in entry["vulns"]:

@@ -41,6 +41,11 @@ def test_what_was_not_read_is_counted_named_and_a_failure(report: Any, unread: i
     assert f"ADVISORIES NOT READ of {unread} packages" in str(made) and reason in str(made)
 
 
+def test_reasons_that_differ_in_the_name_alone_are_one_line() -> None:
+    made = audit([{"name": name, "skip_reason": f"not found on the index: {name} (1.0)"} for name in PINS])
+    assert str(made).splitlines()[-1] == "  a 1.0, b-c 1.0: not found on the index"
+
+
 def test_open_advisories_are_named_with_what_mends_them() -> None:
     made = audit([HOLE, CLEAN[1]])
     assert made.exit_code == OPEN
