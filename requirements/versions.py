@@ -114,6 +114,7 @@ def tried(version: str, python: str, folder: Path, no_hashes: bool) -> Trial:
             ROOT,
             [inside, "-m", "requirements.install", "--source", str(source), *(["--no-hashes"] if no_hashes else [])],
         ),
+        "pip check": (work, [inside, "-m", "pip", "check"]),
         "import every module": (work, [inside, "-c", _IMPORT_ALL, *PACKAGES]),
         "dual-hpc --help": (work, [str(environment / "bin" / "dual-hpc"), "--help"]),
         "the demo in small": (work, [inside, "-m", "launch.demo", *demo]),
