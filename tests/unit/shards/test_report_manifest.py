@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import struct
+import tarfile
 from pathlib import Path
 
 import av
@@ -230,3 +231,41 @@ def test_an_encoding_that_is_given_is_no_guess(
     assert "--encoding: line 2 of" in capsys.readouterr().err
     assert main([*argv, "--encoding", "nonsense"]) == 2
     assert "--encoding: there is no encoding 'nonsense'" in capsys.readouterr().err
+
+
+def test_inspect_shows_where_in_the_tar_each_member_lies(
+    packed: tuple[Path, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, _ = packed
+    for key in ("well", "no_video", "short"):
+        assert main(["inspect", str(out), "--sample", key]) == 0
+        said = capsys.readouterr().out
+        (shard,) = [path for path in out.glob("*.tar") if f"{path.name}/{key}\n" in said]
+        with tarfile.open(shard) as tar:
+            members = {m.name: (m.size, m.offset_data) for m in tar if m.name.startswith(f"{key}.")}
+        listed = re.findall(r"^  \.(\w+): (\d+) bytes at (\d+)$", said, re.MULTILINE)
+        assert {f"{key}.{extension}": (int(size), int(at)) for extension, size, at in listed} == members
+
+
+def test_inspect_counts_groups_and_bytes(packed: tuple[Path, str], capsys: pytest.CaptureFixture[str]) -> None:
+    out, _ = packed
+    assert main(["inspect", str(out)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    groups = dict(line.rsplit(maxsplit=1) for line in lines if line.startswith("  no split "))
+    sad = 3  # no_text, no_video, no_audio
+    assert groups == {"  no split 高兴": str(PACKED - sad), "  no split 悲伤": str(sad)}
+    tars = list(out.glob("*.tar"))
+    size = sum(path.stat().st_size for path in tars) / 1e6
+    assert lines[1].startswith(f"{PACKED} samples in {len(tars)} shards, {size:.1f} MB, ")
+    assert main(["inspect", str(out), "--verify"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    videos = PACKED - 3
+    assert re.fullmatch(rf"videos by the decoder that training will use: \w+ {videos}", lines[0])
+    assert lines[1] == f"{out}: {PACKED} samples in {len(tars)} shards by its index, no faults"
+    damaged = tars[0].read_bytes()
+    tars[0].write_bytes(damaged[:-1] + b"\1")
+    try:
+        assert main(["inspect", str(out), "--verify"]) == 1
+        assert "by its index, 1 fault" in capsys.readouterr().out
+    finally:
+        tars[0].write_bytes(damaged)
