@@ -19,6 +19,7 @@ examples:
   dual-hpc submit --preset iemocap4 --profile my-cluster.yaml launch.nodes=2 launch.ranks_per_node=8 --dry-run
   dual-hpc submit --preset demo --shards shards/iemocap --wait     # the local profile: processes on this machine
   dual-hpc submit --run trial-2                                    # continue a run in a new job
+  dual-hpc submit --preset iemocap4 --profile my-cluster.yaml --then evaluate
   dual-hpc submit --profile my-cluster.yaml --tasks 8 -- pack meld $DSDIR/MELD --out $SCRATCH/shards/meld
   dual-hpc submit --profile jean-zay-v100 launch.account=abc@v100 launch.hours=1 -- evaluate trial-2
   dual-hpc submit --preset iemocap4 --profile my-cluster.yaml 'launch.after=[pack-1]' launch.memory=64G
@@ -34,6 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--wait", action="store_true", help="show the progress until the job ends; exit code 3 if it was stopped before"
     )
+    parser.add_argument(
+        "--then", choices=["evaluate"], help="also submit `evaluate RUN`, as a job of one rank that waits for the run"
+    )
     parser.add_argument("--dry-run", action="store_true", help="print what would be submitted, and submit nothing")
     parser.add_argument("--tasks", type=int, default=1, metavar="N", help="tasks that share the command after --")
     parser.add_argument("--clean", action="store_true", help="refuse to submit code that is not committed")
@@ -46,6 +50,7 @@ def run(args: argparse.Namespace) -> int:
     from dual_hpc.printable import json_line
     from launch.cli.ended import report_end
     from launch.cli.targets import find_jobs_to_wait_for
+    from launch.cli.then_evaluate import check_then, submit_evaluation
     from launch.cluster.code_archive import refuse_changes
     from launch.cluster.profiles import load_profile
     from launch.runs.follow import follow
@@ -60,6 +65,8 @@ def run(args: argparse.Namespace) -> int:
     plan = planned_run(args, *([f"launch.profile={args.profile}"] if args.profile else []))
     profile = load_profile(plan.config.launch.profile)
     find_jobs_to_wait_for(plan.config)
+    if args.then:
+        check_then(plan, profile)
     if args.dry_run:
         return dry_run(plan, profile)
     job = submit(plan, profile, new_code=args.new_code, trust=args.trust)
@@ -67,6 +74,8 @@ def run(args: argparse.Namespace) -> int:
         print(json_line({"run": plan.path.name, "path": str(plan.path), "job_id": job.job_id, "profile": profile.name}))
     else:
         print(f"run {plan.path}\njob {job.job_id} ({profile.name})", flush=True)
+    if args.then:
+        print(submit_evaluation(plan, profile, job.job_id), file=sys.stderr, flush=True)
     if args.wait:
         follow(plan.open(), job)
         return report_end(plan.path)
@@ -91,8 +100,8 @@ def submit_verb(args: argparse.Namespace) -> int:
 
     if args.preset or args.config or args.run or args.shards:
         raise UserError("--preset, --config, --run and --shards are for training; a command has its options after --")
-    if args.wait or args.new_code:
-        raise UserError("--wait and --new-code are for training; `dual-hpc logs NAME -f` follows a command")
+    if args.wait or args.new_code or args.then:
+        raise UserError("--wait, --then and --new-code are for training; `dual-hpc logs NAME -f` follows a command")
     refused = [word for word in args.overrides if not word.startswith(("launch.", "store="))]
     if refused:
         raise UserError(f"{refused[0]}: before -- write only launch.* and store=; settings of a verb come after it")

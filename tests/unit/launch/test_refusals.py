@@ -147,6 +147,10 @@ WRONG = [
     (("--profile", "dev", "--tasks", "2"), "--tasks is for a command"),
     (("--profile", "dev", "--tasks", "two"), "--tasks"),
     (("--profile", "dev", "--nodes", "2"), "--nodes"),
+    (("--profile", "dev", "--then", "predict"), "--then"),
+    (("--profile", "local", "--then", "evaluate"), "--then: local has no queue"),
+    (("--profile", "dev", "launch.nodes=7"), "dev has 4"),  # which do not divide the batch either
+    (("--profile", "dev", "launch.after=[gone]"), "there is no run, sweep or job 'gone'"),
 ]
 
 
