@@ -17,11 +17,12 @@ from submitit import JobEnvironment
 from submitit.helpers import TorchDistributedEnvironment
 
 from dual_hpc.credentials import without_secrets
-from dual_hpc.errors import DualError, one_line
+from dual_hpc.errors import DualError
 from dual_hpc.run.names import rank_log
 from dual_hpc.run.this_job import JOB_ID, restart_count
 from launch.cluster.profiles import Profile
 from launch.job import train_rank
+from launch.job.failure_message import failure_message
 from launch.job.notify import notify
 from launch.job.ports import port_of
 from launch.job.preflight import BadNode, check_node, this_node
@@ -74,7 +75,6 @@ def run_rank(run_dir: str) -> str:
     except BaseException as error:
         sys.stderr.write(without_secrets(traceback.format_exc()))
         code = exit_code_of(error)
-        message = str(error) if isinstance(error, DualError) else f"{type(error).__name__}: {error}"
         with contextlib.suppress(OSError):  # a full disk must not keep the rank; its log has the trace
             failures.record(
                 logs,
@@ -82,7 +82,7 @@ def run_rank(run_dir: str) -> str:
                     job_id=job.job_id,
                     rank=job.global_rank,
                     host=socket.gethostname(),
-                    message=one_line(message),
+                    message=failure_message(error),
                     exit_code=code,
                     restart_count=restart_count(),
                     bad_nodes=error.nodes if isinstance(error, BadNode) else [],

@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from dual_hpc.run import jsonl, names
 
+LOST_PEER = "the connection to another rank was lost"  # how the message of a failure begins that others have caused
+
 
 class Failure(BaseModel):
     """A rank's failure; that of a killed rank is recorded by its controller."""
@@ -42,6 +44,17 @@ def root_cause(failures: Iterable[Failure]) -> Failure | None:
     """The failure that caused the others.
 
     A bad node comes first, then a killed rank: its peers see a broken connection and report it before the controller
-    has noticed. Then a user's mistake (exit code 2), then the earliest.
+    has noticed. Then a user's mistake (exit code 2), then the earliest that is not itself a lost connection.
     """
-    return min(failures, key=lambda f: (not f.bad_nodes, not f.killed, f.exit_code != 2, f.time, f.rank), default=None)
+    return min(
+        failures,
+        key=lambda f: (
+            not f.bad_nodes,
+            not f.killed,
+            f.exit_code != 2,
+            f.message.startswith(LOST_PEER),
+            f.time,
+            f.rank,
+        ),
+        default=None,
+    )

@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dual_hpc.run.names import FAILURES
-from launch.records.failures import Failure, read, record, root_cause
+from launch.records.failures import LOST_PEER, Failure, read, record, root_cause
 
 
 def failure(rank: int, time: float, exit_code: int = 1, killed: bool = False, job_id: str = "7") -> Failure:
@@ -44,3 +44,10 @@ def test_the_restart_count_keeps_its_written_name(tmp_path: Path) -> None:
     text = (tmp_path / FAILURES).read_text()
     assert '"incarnation":2' in text and "restart_count" not in text
     assert read(tmp_path, "7") == [failure]
+
+
+def test_a_lost_connection_is_not_the_cause_where_anything_else_failed_though_it_was_noticed_first() -> None:
+    lost = failure(0, 1.0).model_copy(update={"message": f"{LOST_PEER}: it has ended"})
+    cause = root_cause([lost, failure(1, 2.0)])
+    assert cause is not None and cause.rank == 1
+    assert root_cause([lost]) is lost
