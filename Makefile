@@ -7,7 +7,8 @@ STAMP := $(VENV)/.installed
 export MLFLOW_DISABLE_TELEMETRY := true
 export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: setup demo test quick lint unit docs kernels-offline slurm slurm-long slurm-matrix clean chaos torture versions lock audit
+.PHONY: setup demo test quick lint unit docs kernels-offline slurm slurm-long slurm-matrix clean chaos corrupt torture \
+	versions lock audit
 
 setup: $(STAMP)
 
@@ -62,6 +63,10 @@ slurm-matrix: $(STAMP)
 # Beeps and numbered pictures in every container, codec, layout, offset and gap that PyAV writes; minutes.
 torture: $(STAMP)
 	$(BIN)/python -m tests.media.torture
+
+# Files of every kind that the product reads, damaged in every way: refused in a line, without waiting, none believed.
+corrupt: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.corruption.sweep --cases $(or $(N),2000)
 
 bench-%: $(STAMP)
 	$(BIN)/python -m benchmarks.$*

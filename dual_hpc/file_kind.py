@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+_LARGE = 1 << 34  # bytes; a smaller file is searched in seconds, and may lie on tape
 _HEAD = 512  # bytes that are looked at
 _LFS = b"version https://git-lfs"
 _ANNEX = b"/annex/objects/"
@@ -38,6 +39,17 @@ def stand_in(path: str | Path) -> str | None:
     except (OSError, ValueError):
         return None
     return placeholder(path)
+
+
+def unwritten(path: str | Path) -> str | None:
+    """As `stand_in`, of a large file that is almost only holes: decoders search all of them for the next frame."""
+    try:
+        found = Path(path).stat()
+    except (OSError, ValueError):
+        return None
+    if found.st_size < _LARGE or found.st_blocks * 512 > found.st_size // 100:
+        return None
+    return f"holds nothing in almost all of its {found.st_size:,} bytes: a download or copy was cut off"
 
 
 def placeholder(path: str | Path) -> str | None:

@@ -7,9 +7,11 @@ Every refusal is an `OSError` whose `strerror` says what is there, like that of 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -92,10 +94,10 @@ def first_irregular(folder: str | os.PathLike[str]) -> str | None:
         return None
     for entry in entries:
         try:
-            mode = entry.stat().st_mode
+            found = entry.stat()
         except OSError:  # a link to nothing, or a circle of links: it fails at once when it is opened
             continue
-        if (kind := _KINDS.get(stat.S_IFMT(mode))) is not None:
+        if not stat.S_ISDIR(found.st_mode) and (kind := _kind(found)) is not None:
             return f"{entry.name} is {kind}"
     return None
 
@@ -103,6 +105,23 @@ def first_irregular(folder: str | os.PathLike[str]) -> str | None:
 def _check(found: os.stat_result, name: str) -> None:
     if stat.S_ISDIR(found.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
-    if not stat.S_ISREG(found.st_mode):
-        kind = _KINDS.get(stat.S_IFMT(found.st_mode), "something else")
+    if (kind := _kind(found)) is not None:
         raise OSError(errno.EINVAL, f"is {kind}, not a file", name)
+
+
+def _kind(found: os.stat_result) -> str | None:
+    """What something is that is neither a folder nor a file whose content lies somewhere."""
+    if stat.S_ISREG(found.st_mode):
+        return "one of the kernel's" if found.st_dev in _kernel_devices() else None
+    return _KINDS.get(stat.S_IFMT(found.st_mode), "something else")
+
+
+@lru_cache(maxsize=1)
+def _kernel_devices() -> frozenset[int]:
+    """The file systems whose files call themselves regular, and may be read without an end (`/proc/kmsg`)."""
+    found = set()
+    for place in ("/proc", "/sys"):
+        with contextlib.suppress(OSError):
+            if os.stat(place).st_dev != os.stat("/").st_dev:
+                found.add(os.stat(place).st_dev)
+    return frozenset(found)

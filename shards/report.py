@@ -11,10 +11,11 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from dual_hpc.atomic import write_atomically
 from dual_hpc.data.format.index import ShardIndex
 from dual_hpc.errors import UserError
-from dual_hpc.json_text import parse_json
 from dual_hpc.printable import markdown_cell
 from dual_hpc.regular_file import read_bytes
 from shards.corpora import corpus_of
@@ -47,6 +48,9 @@ class Report:
     def lost(self) -> int:
         """Utterances that are left out."""
         return self.expected - self.packed
+
+
+_STORED = TypeAdapter(Report)
 
 
 def make_report(index: ShardIndex, skips: list[Skip], notes: list[str]) -> Report:
@@ -96,12 +100,8 @@ def read_report(folder: Path) -> Report:
         UserError: it was removed or changed.
     """
     try:
-        stored = parse_json(read_bytes(folder / JSON_NAME))
-        skipped = [Skip(**skip) for skip in stored.pop("skipped")]
-        to_look_at = [Skip(**sample) for sample in stored.pop("named", [])]
-        differences = {group: (pair[0], pair[1]) for group, pair in stored.pop("differences").items()}
-        return Report(**stored, skipped=skipped, named=to_look_at, differences=differences)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        return _STORED.validate_json(read_bytes(folder / JSON_NAME))
+    except (OSError, ValueError) as error:  # a ValidationError is one
         raise UserError(
             f"{folder / JSON_NAME}: is missing or was changed; the shards in the folder are complete"
         ) from error

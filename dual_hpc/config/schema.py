@@ -34,11 +34,21 @@ class Section(BaseModel):
         holder = get_origin(kind) or kind
         if value is None and isinstance(holder, type) and issubclass(holder, Section | str | list | dict):
             return {} if issubclass(holder, Section) else holder()
+        if isinstance(value, str) and ("\0" in value or not _is_unicode(value)):
+            raise ValueError("input should be text, without NUL and without half of a surrogate pair")
         if isinstance(value, bool) and {int, float} & {kind, *get_args(kind)}:
             raise ValueError("input should be a number")
         if isinstance(value, (int, float)) and _LARGEST < abs(value) < math.inf:
             raise ValueError(f"input should be at most {_LARGEST:,}")
         return value
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class AugmentConfig(Section):

@@ -121,10 +121,13 @@ class ShardDataset:
         raise UserError(f"data.shards: every {extension} is damaged; run `dual-hpc extract` again")
 
     def texts(self, numbers: Sequence[int]) -> list[str]:
-        """Transcripts of the samples, read from their shards; empty where a sample has none."""
+        """Transcripts of the samples, read from their shards; empty where a sample has none, or a damaged one."""
         with SampleReader() as reader:
-            read = (reader.read(self.ref(number), {TEXT}) for number in numbers)
-            return [members.get(TEXT, b"").decode("utf-8", errors="replace").strip() for members in read]
+            return [self._text(reader, self.ref(number)) for number in numbers]
+
+    def _text(self, reader: SampleReader, ref: SampleRef) -> str:
+        data = reader.read(ref, {TEXT}).get(TEXT, b"")
+        return data.decode("utf-8", errors="replace").strip() if is_intact(ref, TEXT, data) else ""
 
     def _read(self) -> list[ShardIndex]:
         indexes = [read_index(folder) for folder in self.folders]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from dual_hpc.evaluation.metrics import HEADLINE, METRICS, Scores
 from dual_hpc.evaluation.result import EvaluationResult, SubsetResult
 from dual_hpc.evaluation.tables import percent, subset_name, table
 from dual_hpc.modality import ALL_MODALITIES, Modality
+from dual_hpc.picture import png
 from dual_hpc.printable import markdown_cell
 
 _FEW = 10  # dialogues, or utterances of a speaker, below which a number promises too much
@@ -26,9 +26,7 @@ def write_report(folder: Path, name: str, result: EvaluationResult) -> list[Path
     write_atomically(folder / f"{name}.md", markdown(result))
     picture = folder / f"{name}.png"
     matrices = {subset_name(key): one.scores for key, one in result.subsets.items()}
-    drawn = io.BytesIO()
-    confusion_figure(matrices, result.classes).savefig(drawn, format="png", dpi=130)
-    write_atomically(picture, drawn.getvalue())
+    write_atomically(picture, png(confusion_figure(matrices, result.classes)))
     return [folder / f"{name}.json", folder / f"{name}.md", picture]
 
 

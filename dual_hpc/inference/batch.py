@@ -39,3 +39,5 @@ def _record(predictor: Predictor, clip: Clip) -> dict[str, Any]:
         return predictor.predict(clip.path, clip.text, clip.start, clip.end).to_json()
     except DualError as error:
         return {"input": str(clip.path), "error": one_line(error)}
+    except (OSError, ValueError, MemoryError) as error:  # of this clip; the others are still answered
+        return {"input": str(clip.path), "error": one_line(f"{clip.path}: {type(error).__name__}: {error}", 500)}

@@ -6,6 +6,7 @@ with the same functions: the grid, the sample and the collation are training's o
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -20,6 +21,7 @@ from dual_hpc.data.decoding.decoder import Sample
 from dual_hpc.data.decoding.grid import audio_samples, frame_times
 from dual_hpc.data.decoding.media import iter_frames, read_audio
 from dual_hpc.data.format.sample import AUDIO_RATE
+from dual_hpc.errors import UserError
 from dual_hpc.inference.requests import Clip
 from dual_hpc.modality import Modality
 
@@ -58,10 +60,10 @@ def prepare(clip: Clip, settings: Preprocessing) -> Prepared:
 
     Raises:
         UnreadableMedia: no stream of it can be read.
+        UserError: its text is not valid Unicode.
     """
-    if clip.path.exists() and not clip.path.is_file():
-        # Before anything opens it: a pipe without a writer would be waited for without an end.
-        kind = "folder" if clip.path.is_dir() else "pipe or device"
+    if os.path.exists(clip.path) and not os.path.isfile(clip.path):
+        kind = "folder" if os.path.isdir(clip.path) else "pipe or device"
         raise UnreadableMedia(f"{clip.path}: is a {kind}, no media file")
     info = probe(clip.path)
     faults: list[str] = []
@@ -84,7 +86,7 @@ def prepare(clip: Clip, settings: Preprocessing) -> Prepared:
             faults.append(str(error))
     if not wave.size and frames is None:
         raise UnreadableMedia(faults[0] if faults else f"{clip.path}: holds neither audio nor video")
-    text = (clip.text or "").strip() or None
+    text = _valid(clip.text or "", clip).strip() or None
     wave, notes = wave[: audio_samples(settings.max_seconds)], describe(findings)
     if clipped := int(np.count_nonzero(np.abs(wave) > 1.0)):
         notes.append(f"{clipped} audio samples are beyond full scale and were clipped, as in packing")
@@ -103,6 +105,16 @@ def prepare(clip: Clip, settings: Preprocessing) -> Prepared:
     if seconds > settings.max_seconds:
         prepared.warnings.append(f"only the first {settings.max_seconds:g} of {seconds:.1f} seconds are used")
     return prepared
+
+
+def _valid(text: str, clip: Clip) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise UserError(
+            f"{clip.path}: its text is not valid Unicode: character {error.start + 1} is half of a surrogate pair"
+        ) from error
+    return text
 
 
 def describe(findings: Findings) -> list[str]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dual_hpc.credentials import without_secrets
+from dual_hpc.picture import png
 from dual_hpc.regular_file import LARGE, read_bytes, read_text
 from dual_hpc.run.directory import RunDir, RunIdentity
 from dual_hpc.run.journal import Point, points, read, replay
@@ -155,7 +156,7 @@ def _log_reports(client: MlflowClient, run_id: str, run: RunDir, title: str) -> 
     curves = replay(read(run.journal))
     if curves:
         run.reports.mkdir(exist_ok=True)
-        training_curves(curves, title).savefig(run.reports / "training_curves.png", dpi=130)
+        (run.reports / "training_curves.png").write_bytes(png(training_curves(curves, title)))
     for file in sorted(run.reports.glob("*.json")):
         time_ms = file.stat().st_mtime_ns // 1_000_000
         found = report_metrics(file.stem, read_bytes(file))

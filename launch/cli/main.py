@@ -73,7 +73,8 @@ class OneLineParser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; returns its exit code, see `exit_code`."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    return exit_code(lambda: _run(arguments), arguments)
+    # No record of a store could name a file whose name is not UTF-8; `predict` only reads it.
+    return exit_code(lambda: _run(arguments), [] if arguments[:1] == ["predict"] else arguments)
 
 
 def _run(arguments: list[str]) -> int:

@@ -30,6 +30,7 @@ KINDS = {
     "zero": (_link("/dev/zero"), "device"),
     "terminal": (_link("/dev/tty"), "device"),
     "null": (_link("/dev/null"), "device"),
+    "kernel": (_link("/proc/kmsg"), "kernel"),
     "folder": (Path.mkdir, "directory"),
     "loop": (_link("it"), "symbolic links"),
     "dangling": (_link("nothing"), "No such file"),
@@ -75,6 +76,8 @@ def test_a_folder_that_others_read_is_looked_through(tmp_path: Path) -> None:
     (tmp_path / "config.json").touch()
     (tmp_path / "dangling").symlink_to("nothing")
     assert first_irregular(tmp_path) is None and first_irregular(tmp_path / "none") is None
+    (tmp_path / "vocab.txt").symlink_to("/proc/kmsg")
+    assert first_irregular(tmp_path) == "vocab.txt is one of the kernel's"
     os.mkfifo(tmp_path / "tokenizer.json")
     assert first_irregular(tmp_path) == "tokenizer.json is a named pipe"
 

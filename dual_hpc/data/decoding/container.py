@@ -31,7 +31,7 @@ from dual_hpc.data.decoding.timestamps import (
 )
 from dual_hpc.data.decoding.wave_header import excess
 from dual_hpc.errors import UserError, one_line
-from dual_hpc.file_kind import other_kind, stand_in
+from dual_hpc.file_kind import other_kind, stand_in, unwritten
 from dual_hpc.regular_file import regular_descriptor
 
 # Containers of audio and video only. ffmpeg also "plays" text files (tty), play lists and scripts that name other
@@ -137,6 +137,8 @@ def opened(path: str | Path) -> Iterator[Any]:
     """
     with naming(path):
         os.close(regular_descriptor(path))
+        if (found := unwritten(path)) is not None:
+            raise UnreadableMedia(f"{path}: {found}")
         # "file:" keeps a name like "a:b" from being read as a protocol.
         options = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
         with av.open(f"file:{path}", options=options, metadata_errors="replace") as container:

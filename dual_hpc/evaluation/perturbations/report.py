@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Mapping
 from itertools import groupby
@@ -15,6 +14,8 @@ from dual_hpc.evaluation.perturbations.perturbation import Perturbation
 from dual_hpc.evaluation.perturbations.suite import Curve, Robustness
 from dual_hpc.evaluation.tables import subset_name, table
 from dual_hpc.palette import COLOURS
+from dual_hpc.picture import png
+from dual_hpc.printable import markdown_cell
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,9 +30,7 @@ def write_robustness(
     content = {"about": dict(about), "majority": dict(majority), "robustness": robustness.to_json()}
     write_atomically(folder / f"{name}.json", json.dumps(content, ensure_ascii=False, indent=2) + "\n")
     write_atomically(folder / f"{name}.md", robustness_markdown(robustness, about, majority))
-    drawn = io.BytesIO()
-    robustness_figure(robustness, majority).savefig(drawn, format="png", dpi=130)
-    write_atomically(folder / f"{name}.png", drawn.getvalue())
+    write_atomically(folder / f"{name}.png", png(robustness_figure(robustness, majority)))
 
 
 def curve_metrics() -> dict[str, Metric]:
@@ -41,7 +40,7 @@ def curve_metrics() -> dict[str, Metric]:
 
 def robustness_markdown(robustness: Robustness, about: Mapping[str, Any], majority: Mapping[str, float]) -> str:
     """Tables of the metrics by level of each perturbation."""
-    subject = about.get("run") or about.get("model")
+    subject = markdown_cell(about.get("run") or about.get("model"))
     metrics = curve_metrics()
     shares = ", ".join(metric.title for metric in metrics.values() if metric.percent)
     trivial = ", ".join(f"{m.title} {m.format(majority[name])}" for name, m in metrics.items() if name in majority)

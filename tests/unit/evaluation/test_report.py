@@ -165,3 +165,23 @@ def test_the_class_prior_scores_the_sum_of_squared_shares():
 @pytest.mark.parametrize(("subset", "name"), [("av", "{A,V}"), ("tva", "{A,V,T}"), ("t", "{T}")])
 def test_subsets_are_written_in_one_order(subset, name):
     assert subset_name(subset) == name
+
+
+FOREIGN = "a\x1b[31m$x_1$ $\\frac{ | <script>\u202e 日本 " + "long " * 100
+
+
+def test_foreign_labels_speakers_and_names_do_nothing_to_a_report_or_a_picture(tmp_path, recwarn):
+    truth, names = [0, 1, 2, 0], [FOREIGN, "fear", "anger"]
+    utterances = {
+        f"u{n:02d}": Utterance(key=f"u{n:02d}", corpus="m", dialogue="d", utterance=n, speaker=FOREIGN, duration=1.0)
+        for n in range(4)
+    }
+    found = {"av": predictions([0, 1, 1, 0], truth)}
+    report = assemble({"run": f"r|{FOREIGN}", "split": "test"}, names, [2, 1, 1], found, utterances)
+    write_report(tmp_path, "test", report)
+    text = (tmp_path / "test.md").read_text()
+    assert not [c for c in text if not c.isprintable() and c != "\n"] and "<script>" not in text
+    for table in text.split("\n\n"):
+        cells = {line.replace("\\|", "").count("|") for line in table.splitlines() if table.startswith("| ")}
+        assert len(cells) <= 1, table
+    assert (tmp_path / "test.png").stat().st_size and not [w for w in recwarn if "Glyph" in str(w.message)]

@@ -98,6 +98,24 @@ def test_a_name_that_is_no_text_comes_back_as_it_was(
     assert [os.path.basename(os.fsencode(json.loads(line)["input"])) for line in lines] == names
 
 
+def test_one_odd_line_costs_one_answer(predictor: Any, clips: Path, tmp_path: Path) -> None:
+    """Texts that are not Unicode, names that no file can have, and pieces beyond every clock."""
+    shutil.copy(clips / "sound.wav", tmp_path / "a.wav")
+    odd = [
+        *('{"input": "a.wav", "text": "half \\ud800"}', '{"input": "\\ud800.wav"}', '{"input": "a\\u0000.wav"}'),
+        *(f'{{"input": "{"x" * 5000}.wav"}}', '{"input": "a.wav", "start": 1e300}', '{"input": "a.wav", "end": 1e400}'),
+        *("[" * 100_000, "1" * 5_000, '{"input": "a.wav", "text": "\\u001b[31m\\u202e"}'),
+    ]
+    good = '{"input": "a.wav", "text": "so it goes"}'
+    (tmp_path / "batch.jsonl").write_text("\n".join([good, *odd, good]) + "\n")
+    out, errors = io.StringIO(), io.StringIO()
+    assert answer_all(predictor, read_requests([tmp_path / "batch.jsonl"]), out, errors) == 2
+    records = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert len(records) == len(odd) + 2 and "error" not in records[0] and records[0] == records[-1]
+    assert [("error" in record) for record in records[1:-1]] == [True] * 8 + [False]
+    assert all(c.isprintable() or c == "\n" for c in errors.getvalue())
+
+
 def test_a_batch_without_faults_exits_with_zero(predictor: Any, clips: Path) -> None:
     out, errors = io.StringIO(), io.StringIO()
     assert answer_all(predictor, [Clip(clips / "sound.wav")], out, errors) == 0

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[4]
 LATIN = os.fsdecode(b"caf\xe9.wav")
 
 
-@pytest.mark.parametrize("verb", [*VERBS, *ALIASES, "nonsense", "--help"])
+@pytest.mark.parametrize("verb", [*(verb for verb in VERBS if verb != "predict"), *ALIASES, "nonsense", "--help"])
 @pytest.mark.parametrize("place", [[LATIN], ["--store", LATIN], ["a", f"name={LATIN}"]])
 def test_a_word_that_is_not_utf8_is_refused_in_one_line(
     verb: str, place: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -26,6 +26,30 @@ def test_a_word_that_is_not_utf8_is_refused_in_one_line(
     assert main([verb, *place]) == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and "caf\\udce9.wav" in said and "UTF-8" in said
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--input", LATIN, "--model", "nowhere"],
+        ["--input", "a.wav", "--model", LATIN],
+        ["--input", "a.wav", "--model", ".", "--text", LATIN],
+        ["--input", "a.wav", "--model", ".", "--output", f"{LATIN}/{LATIN}"],
+        [LATIN],
+    ],
+)
+def test_predict_takes_such_names_and_refuses_what_it_cannot_use(
+    words: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.wav").touch()
+    try:
+        assert main(["predict", *words]) == 2
+    except SystemExit as left:  # argparse
+        assert left.code == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "internal" not in said
 
 
 @pytest.mark.parametrize("module", ["launch.local", "launch.aftermath", "launch.demo", "launch.cli.main"])
