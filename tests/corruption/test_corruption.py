@@ -47,7 +47,7 @@ BAD = {
     "internal": replace(BEFORE, codes=[1], errors=["dual-hpc: error: internal error: KeyError"]),
     "escape": replace(BEFORE, outs=["\x1b[31m"]),
     "advice": replace(BEFORE, codes=[2], errors=["set weights_only=False"]),
-    "silence": replace(BEFORE, codes=[2]),
+    "silence": replace(BEFORE, codes=[2], outs=[""]),
     "another answer": replace(BEFORE, outs=["happy 0.5"], changed=True),
     "unnoticed": replace(BEFORE, changed=True),
 }

@@ -49,7 +49,9 @@ def store(root: Path) -> None:
     sweep = SweepDir(folder(root, "cv"), grid("cv", ["seeds=0..1"]))
     request = load_config("demo", ["launch.profile=dev"]).launch
     for number, name in enumerate(["good", "odd", *(run.path.name for run in sweep.runs())]):
-        run = RunDir.create(root / "runs" / name, load_config("demo", [f"name={name}", f"store={root}"]))
+        run = RunDir.create(
+            root / "runs" / name, load_config("demo", [f"name={name}", f"store={root}", "tracking.enabled=false"])
+        )
         entry = submissions.Entry(event="submit", job_id=str(number), request=request, profile=load_profile("dev"))
         submissions.record(run.path, entry)
         run.append_segment(Segment(event="start", job_id=str(number)))
