@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from launch.cli.run_arguments import add_trust
+
 if TYPE_CHECKING:
     from dual_hpc.errors import DualError
 
@@ -18,6 +20,7 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", nargs="*", metavar="RUN", help="runs by name or folder (default: all of the store)")
     parser.add_argument("--store", metavar="DIR", help="default: $DUAL_STORE, else a folder in $SCRATCH or $WORK")
+    add_trust(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -29,6 +32,7 @@ def run(args: argparse.Namespace) -> int:
 
     from dual_hpc.config.paths import default_store, runs_dir
     from dual_hpc.errors import EnvironmentFault, UserError
+    from dual_hpc.plugins import find_plugins
     from dual_hpc.printable import unwrapped
     from dual_hpc.run import names
     from dual_hpc.run.directory import RunDir
@@ -44,6 +48,8 @@ def run(args: argparse.Namespace) -> int:
     ended = ended_states(found)
     for one in track(found, "sync", console=console, disable=len(found) < 2 or not sys.stderr.isatty()):
         try:
+            if args.trust:
+                find_plugins(one.config().plugins, one.code, trust=True)
             sync(one, state=ended.get(one.path))
         except Exception as error:  # MLflow's clients raise exceptions of any kind
             failed.append(_named(one.path.name, error))

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import py_compile
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import hypothesis.strategies as st
 import pytest
+from hypothesis import given
 
 from launch import bootstrap
 
@@ -218,6 +222,49 @@ def test_code_that_nobody_uses_is_removed_and_code_in_use_is_not(packed: Path, t
         user.communicate()
     bootstrap.remove_unused(str(code.parent))
     assert not code.exists() and code.parent.exists()
+
+
+FILES = {"__main__.py": b"1", "a/__init__.py": b"", "a/b/c.py": b"WORD = 1", "a/d.yaml": b"x: 1", "e.py": b"2"}
+PLACES = (*FILES, "a", "a/b", "a/b/extra.py", "a/__pycache__/d.pyc", "json.py", "a/b/c.py/inner", "new/package/x.py")
+DONE = ("write", "remove", "link", "folder", "mode")
+CHANGES = st.tuples(st.sampled_from(DONE), st.sampled_from(PLACES), st.binary())
+
+
+def _change(folder: Path, what: str, place: str, content: bytes) -> None:
+    path = folder / place
+    with contextlib.suppress(OSError):
+        if not path.parent.resolve().is_relative_to(folder):
+            return  # through a link that an earlier change has made
+        if what == "mode":
+            path.chmod(0o000 if path.is_file() else 0o700)
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        path.unlink(missing_ok=True)
+        if what == "write":
+            path.write_bytes(content)
+        if what == "link":
+            path.symlink_to(folder.parent / "away")
+        if what == "folder":
+            path.mkdir()
+
+
+@given(st.lists(CHANGES, max_size=12))
+def test_whatever_was_done_to_a_folder_it_holds_the_archive_again(changes: list[tuple[str, str, bytes]]) -> None:
+    with tempfile.TemporaryDirectory() as base:
+        folder, away = Path(base).resolve() / "code", Path(base).resolve() / "away"
+        away.mkdir()
+        (away / "kept.txt").write_text("mine")
+        folder.mkdir()
+        bootstrap.restore(FILES, str(folder))
+        for change in changes:
+            _change(folder, *change)
+        bootstrap.restore(FILES, str(folder))
+        found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if not path.is_dir()}
+        assert {name: path.read_bytes() for name, path in found.items()} == FILES
+        assert not any(path.is_symlink() for path in found.values())
+        assert [path.name for path in away.iterdir()] == ["kept.txt"]
 
 
 def test_names_that_lead_out_of_the_folder_are_refused(archive: Path, tmp_path: Path) -> None:

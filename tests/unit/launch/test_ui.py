@@ -95,6 +95,9 @@ def test_its_user_sees_runs_and_artifacts_by_the_printed_address(
     where = {"run_uuid": run_id, "path": "config.yaml"}
     got = browser.get(f"http://127.0.0.1:{port}/get-artifact", params=where, timeout=60)
     assert got.content == tracked.config_file.read_bytes()
+    before = sorted(tracked.path.parents[1].rglob("*.txt"))
+    upload = browser.put(f"http://127.0.0.1:{port}/api/2.0/mlflow-artifacts/artifacts/a.txt", data=b"x", timeout=60)
+    assert upload.status_code >= 400 and sorted(tracked.path.parents[1].rglob("*.txt")) == before
     assert list(folder.iterdir()) == []  # nothing is written where it was started
 
 
