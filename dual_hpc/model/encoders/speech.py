@@ -12,6 +12,7 @@ from torch import nn
 from dual_hpc.errors import UserError
 from dual_hpc.model.encoders.base import Context, Encoder, EncoderKind
 from dual_hpc.model.encoders.frozen_norm import freeze_batch_norms
+from dual_hpc.model.encoders.level import normalize_level
 from dual_hpc.model.encoders.masked_norm import MaskedGroupNorm
 from dual_hpc.model.encoders.pretrained import Architecture, complete_config, input_settings, load_weights, new_backbone
 from dual_hpc.model.masking import blank, pad_steps, prefix_mask
@@ -38,14 +39,21 @@ class SpeechEncoder(Encoder):
         config: complete configuration of that model.
         normalize: bring each utterance to zero mean and unit variance over its valid samples, as most of these models
             were trained (`do_normalize` of their feature extractor).
+        level_first: before that, bring it to the level of a good recording. transformers adds 1e-7 to the variance,
+            which makes soft recordings (below -50 dBFS) softer still. Models written before are without.
     """
 
     def __init__(
-        self, architecture: Architecture, config: dict[str, Any], sample_rate: int, normalize: bool = True
+        self,
+        architecture: Architecture,
+        config: dict[str, Any],
+        sample_rate: int,
+        normalize: bool = True,
+        level_first: bool = True,
     ) -> None:
         super().__init__()
         self.backbone = new_backbone(architecture, {**config, **FIXED})
-        self.normalize = normalize
+        self.normalize, self.level_first = normalize, level_first
         self.output_size = self.backbone.config.hidden_size
         self.rate_hz = sample_rate / math.prod(self.backbone.config.conv_stride)
         self.convolutions = list(zip(self.backbone.config.conv_kernel, self.backbone.config.conv_stride, strict=True))
@@ -70,7 +78,7 @@ class SpeechEncoder(Encoder):
         waveform = pad_steps(waveform.float(), self.shortest)
         waveform = blank(waveform, prefix_mask(lengths, waveform.shape[1]))
         if self.normalize:
-            waveform = standardize(waveform, lengths)
+            waveform = standardize(normalize_level(waveform, lengths) if self.level_first else waveform, lengths)
         heard = lengths.clamp_min(self.shortest)
         norm = getattr(self.backbone.feature_extractor.conv_layers[0], "layer_norm", None)
         if isinstance(norm, MaskedGroupNorm):
@@ -101,11 +109,16 @@ class SpeechKind(EncoderKind):
                 f"{setting}: {section.path} was trained on audio of {rate} Hz ({extractor.file}), shards hold "
                 f"{sample_rate} Hz"
             )
-        return {"config": config, "normalize": bool(extractor.values.get("do_normalize", True))}
+        level_first = context.written is None or bool(context.written.get("level_first", False))
+        return {
+            "config": config,
+            "normalize": bool(extractor.values.get("do_normalize", True)),
+            **({"level_first": True} if level_first else {}),
+        }
 
     def build(self, spec: dict[str, Any], preprocessing: dict[str, Any]) -> SpeechEncoder:
-        normalize = spec.get("normalize", True)
-        return SpeechEncoder(self.architecture, spec["config"], preprocessing["sample_rate"], normalize)
+        normalize, level_first = spec.get("normalize", True), spec.get("level_first", False)
+        return SpeechEncoder(self.architecture, spec["config"], preprocessing["sample_rate"], normalize, level_first)
 
     def load(self, encoder: Any, path: str, setting: str) -> None:
         load_weights(self.architecture, encoder.backbone, path, setting)

@@ -15,15 +15,18 @@ from dual_hpc.config.schema import EncoderConfig, ModelConfig
 from dual_hpc.errors import UserError
 from dual_hpc.model import DualConfig, build_model, load_model, save_model
 from dual_hpc.model.encoders.base import Context, Encoder, OwnEncoder
-from tests.unit.model.conftest import LABELS, PREPROCESSING
+from tests.unit.model.conftest import LABELS, PREPROCESSING, SPEECH
 
 RUN_MODEL: dict[str, Any] = {"hidden_size": 16, "num_heads": 2, "use_text": False, "use_video": False}
 
 
+@pytest.mark.parametrize("encoders", ["light", "wav2vec2-vit-roberta", "hubert", "wavlm"])
 @given(st.lists(st.floats(-40, 20), min_size=7, max_size=7))
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_logits_do_not_depend_on_the_gain_of_each_clip(make_model: Any, make_batch: Any, decibels: list[float]) -> None:
-    model, batch = make_model(), make_batch()
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_logits_do_not_depend_on_the_gain_of_each_clip(
+    make_model: Any, make_batch: Any, encoders: str, decibels: list[float]
+) -> None:
+    model, batch = make_model(encoders), make_batch()
     gains = 10 ** (torch.tensor(decibels) / 20)
     with torch.no_grad():
         plain = model(**batch).logits
@@ -62,6 +65,36 @@ def test_a_run_goes_on_with_the_encoder_that_it_began_with(written: dict[str, An
     assert model.audio_encoder.normalize is expected
     chosen = ModelConfig.model_validate({**RUN_MODEL, "audio": {"config": {"normalize": not expected}}})
     assert build_model(chosen, LABELS, PREPROCESSING, None, None, written).audio_encoder.normalize is not expected
+
+
+def test_a_speech_model_that_was_written_before_keeps_its_answers(
+    make_model: Any, make_batch: Any, tokenizer: Any, tmp_path: Path
+) -> None:
+    model = make_model("hubert")
+    save_model(model, tokenizer, tmp_path)
+    written = json.loads((tmp_path / "config.json").read_text())
+    assert written["audio"].pop("level_first") is True
+    (tmp_path / "config.json").write_text(json.dumps(written))
+    earlier, soft = load_model(tmp_path)[0], make_batch()
+    soft["waveform"] *= 0.01
+    assert not earlier.audio_encoder.level_first
+    model.audio_encoder.level_first = False
+    with torch.no_grad():
+        assert torch.equal(earlier(**soft).logits, model(**soft).logits)
+        model.audio_encoder.level_first = True
+        assert not torch.allclose(earlier(**soft).logits, model(**soft).logits, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [(None, True), ({}, False), ({"audio": {}}, False), ({"audio": {"level_first": True}}, True)],
+)
+def test_a_run_goes_on_with_the_speech_model_that_it_began_with(written: Any, expected: bool) -> None:
+    section = {"kind": "wav2vec2", "config": SPEECH}
+    config = ModelConfig.model_validate({**RUN_MODEL, "audio": section})
+    model = build_model(config, LABELS, PREPROCESSING, None, None, written)
+    assert model.audio_encoder.level_first is expected
+    assert model.config.audio.get("level_first", False) is expected
 
 
 def test_a_setting_that_was_added_has_a_meaning_where_it_is_absent() -> None:

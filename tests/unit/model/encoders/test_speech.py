@@ -7,6 +7,7 @@ from typing import Any
 import torch
 import transformers
 
+from dual_hpc.model.encoders.level import normalize_level
 from dual_hpc.model.encoders.pretrained import Architecture
 from dual_hpc.model.encoders.speech import SpeechEncoder, standardize
 
@@ -39,6 +40,15 @@ def test_the_shortest_clip_still_makes_a_frame() -> None:
     assert encoder.shortest == 400
     _, lengths = encoder(torch.randn(4, 720), torch.tensor([0, 1, 400, 720]))
     assert lengths.tolist() == [0, 1, 1, 2]
+
+
+def test_a_soft_recording_is_what_transformers_makes_of_a_good_one() -> None:
+    extractor = transformers.Wav2Vec2FeatureExtractor(do_normalize=True)
+    wave = 0.1 * torch.randn(8_000)
+    expected = torch.tensor(extractor(wave.numpy(), sampling_rate=16_000).input_values[0])
+    for gain in (1.0, 0.01, 0.001):
+        soft = normalize_level(gain * wave.unsqueeze(0), torch.tensor([8_000]))
+        torch.testing.assert_close(standardize(soft, torch.tensor([8_000]))[0], expected, atol=1e-4, rtol=1e-4)
 
 
 def test_standardising_ignores_padding() -> None:
