@@ -50,6 +50,8 @@ def build_sample(planned: Planned, root: Path, options: PackOptions) -> Sample:
         # Plain PCM names no channels; its number says as much.
         named = [c for c in sound.audio.channels if c != "NONE"]
         choices["audio_layout"] = "+".join(named) or f"{len(sound.audio.channels)} channels"
+        if options.audio == "center" and "FC" not in named and (len(named) > 1 or len(sound.audio.channels) == 2):
+            choices["no_center"] = "true"
         choices |= recorded(heard, "audio")
     if planned.video is not None and (picture := infos[planned.video.path]).video is not None:
         rate = min(max(picture.video.fps, _SLOWEST), Fraction(options.max_fps)).limit_denominator(1001)

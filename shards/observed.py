@@ -20,6 +20,7 @@ _ODD = {
     "unused_video": "have an audio file with pictures that the corpus does not name as its video; they are not packed",
     "no_audio_in_source": "have a file named for its audio that holds none",
     "no_video_in_source": "have a file named for its video that holds none",
+    "no_center": "have no front centre channel, which --audio center asks for; their channels were mixed",
     "concealed": "have damaged frames that the decoder concealed (see their option `concealed`)",
     "audio_silence": "have gaps in their audio, which are silent (see their option `audio_silence`, seconds)",
     "audio_overlap": "have audio time stamps that overlap; the overlap was cut (see their option `audio_overlap`)",

@@ -58,7 +58,9 @@ def pack(
     plan = read_corpus(corpus, source, name, **(choices or {}))
     if not plan.utterances:
         first = f" (the first: {plan.skips[0].where}: {plan.skips[0].reason})" if plan.skips else ""
-        raise UserError(f"source: {source} holds nothing that can be packed; {len(plan.skips)} entries left out{first}")
+        told = "".join(f"; {note}" for note in plan.notes[:3])
+        left = f"{len(plan.skips)} entries left out{first}{told}"
+        raise UserError(f"source: {source} holds nothing that can be packed; {left}")
     groups = cut(shuffled(plan.utterances), options.shard_samples)
     identity = fingerprint(plan, options)
     state = PackState(out)

@@ -42,6 +42,8 @@ def read(source: Path, *, encoding: str | None = None, test_twins: str | None = 
         UserError: no such folder, no annotation in it, or one that is not a MELD annotation.
     """
     root = corpus_root(source, ("MELD.Raw", "MELD"))
+    if any((source / f"{split}_sent_emo.csv").is_file() for split in SPLITS):
+        root = source.absolute()  # annotations beside the folder of the release, not in it
     plan = Plan(NAME, root)
     clips = find_clips(root)
     texts = TextFiles(plan, encoding)

@@ -130,6 +130,14 @@ def test_the_choice_of_channels_is_obeyed_and_recorded(tmp_path: Path, choice: s
     assert sample.meta.options["audio"] == choice and sample.meta.options["audio_layout"].startswith("FL+FR+FC+LFE")
 
 
+@pytest.mark.parametrize(("channels", "is_told"), [(1, False), (2, True), (6, False)])
+def test_a_centre_channel_that_is_not_there_is_told(tmp_path: Path, channels: int, is_told: bool) -> None:
+    soundfile.write(tmp_path / "a.flac", np.full((1600, channels), 0.1), 16_000)
+    meta = build(audio=tmp_path / "a.flac", options=replace(SMALL, audio="center")).meta
+    assert ("no_center" in meta.options) == is_told
+    assert "no_center" not in build(audio=tmp_path / "a.flac").meta.options
+
+
 def test_a_single_sample_is_sound_and_one_that_resampling_loses_is_a_reason(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", np.array([0.1]), 16_000)
     assert soundfile.info(io.BytesIO(build(audio=tmp_path / "a.wav").members[AUDIO])).frames == 1

@@ -21,6 +21,7 @@ RECORDED = {  # option of a sample -> words of the sentence about it
     "unused_video": "pictures that the corpus does not name",
     "no_audio_in_source": "a file named for its audio that holds none",
     "no_video_in_source": "a file named for its video that holds none",
+    "no_center": "no front centre channel",
     "concealed": "damaged frames that the decoder concealed",
     "audio_silence": "gaps in their audio",
     "audio_overlap": "audio time stamps that overlap",

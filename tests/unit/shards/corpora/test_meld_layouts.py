@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from dual_hpc.errors import UserError
 from shards.corpora import meld as reader
 from shards.corpora.meld_clips import Clip, clip_of
+from shards.packing import pack
 from shards.plan import Plan
 from tests.unit.shards.conftest import MELD_HEADER
 
@@ -131,6 +133,23 @@ def test_clips_of_no_split_odd_names_and_second_tables_are_told(
         "(the first: train/train_splits/dia0_utt0_dup1.mp4)",
     ]
     assert {p.fields["label"] for p in plan.utterances} == {"joy"}
+
+
+def test_annotations_beside_the_folder_of_the_release_are_found(meld: Path) -> None:
+    expected = len(reader.read(meld).utterances)
+    for table in meld.glob("*_sent_emo.csv"):
+        table.rename(meld.parent / table.name)
+    plan = reader.read(meld.parent)
+    assert len(plan.utterances) == expected > 0
+    assert all(plan.shown(p.audio.path).startswith("MELD.Raw/") for p in plan.utterances if p.audio)
+
+
+def test_clips_in_folders_that_name_no_split_are_told_where_nothing_is_left(
+    tmp_path: Path, put: Callable[[str, Path], Path]
+) -> None:
+    write(tmp_path / "MELD", put, None, "clips/*.mp4")
+    with pytest.raises(UserError, match=r"nothing that can be packed; .*; 3 clips lie in no folder named after a"):
+        pack("meld", tmp_path / "MELD", tmp_path / "out")
 
 
 def test_links_to_content_that_was_not_fetched_are_told(tmp_path: Path, put: Callable[[str, Path], Path]) -> None:
