@@ -29,7 +29,7 @@ from launch.job.preflight import BadNode, check_node, this_node
 from launch.job.rendezvous import check_all_reduce, open_store, reachable_address, use_loopback, wait_for_all_ranks
 from launch.job.requeue import requeue_or_chain
 from launch.job.stacks import listen_for_stacks
-from launch.records import failures, submissions
+from launch.records import failures, reserved, submissions
 from launch.records.log_markers import JOB_START_MARKER
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ def run_rank(run_dir: str) -> str:
     set_environment(job)
     redirect_output(log)
     listen_for_stacks()
+    if job.global_rank == 0:
+        reserved.reserve(logs, job.num_tasks)
     print(
         f"{JOB_START_MARKER} {job.job_id}, restart {restart_count()}: rank {job.global_rank} on {this_node()}",
         flush=True,

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dual_hpc.run import jsonl, names
+from launch.records import reserved
 
 LOST_PEER = "the connection to another rank was lost"  # how the message of a failure begins that others have caused
+
+_SHORT = 800  # characters of a message that fit into reserved room
 
 
 class Failure(BaseModel):
@@ -31,13 +35,25 @@ class Failure(BaseModel):
 
 
 def record(logs: Path, failure: Failure) -> None:
-    """Append one failure."""
-    jsonl.append(logs / names.FAILURES, failure)
+    """Append one failure; on a full disk, write it where the job has reserved room.
+
+    Raises:
+        OSError: neither is possible.
+    """
+    try:
+        jsonl.append(logs / names.FAILURES, failure)
+    except OSError:
+        short = failure.model_copy(update={"message": failure.message[:_SHORT]})
+        reserved.write(logs, failure.rank, short)
 
 
 def read(logs: Path, job_id: str) -> list[Failure]:
     """The failures of one job, in the order written."""
-    return [failure for failure in jsonl.read(logs / names.FAILURES, Failure) if failure.job_id == job_id]
+    found = jsonl.read(logs / names.FAILURES, Failure)
+    for slot in reserved.read(logs):
+        with contextlib.suppress(ValidationError):
+            found.append(Failure.model_validate_json(slot))
+    return [failure for failure in found if failure.job_id == job_id]
 
 
 def root_cause(failures: Iterable[Failure]) -> Failure | None:
