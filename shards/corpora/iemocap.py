@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,43 +62,57 @@ def read(source: Path, *, encoding: str | None = None) -> Plan:
     found = search(root, _media_key, _PREFERRED)
     files = TextFiles(plan, encoding)
     texts = _transcriptions(root, plan, files)
-    labelled: set[str] = set()
-    unreadable: list[tuple[str, int]] = []  # dialogue, and number of the skip of a line that cannot be read
-    used: set[str] = set()  # what is planned, and its dialogues
+    seen = _Seen()
     for path in labels:
-        if not _DIALOGUE.match(path.stem):
+        if _DIALOGUE.match(path.stem):
+            _read_labels(plan, path, files.read(path), found.media, texts, seen)
+        else:
             plan.skip(plan.shown(path), "the file's name is not a dialogue of IEMOCAP", utterance=None)
-            continue
-        said, rows = len(unreadable), 0
-        for line, text in enumerate(files.read(path).split("\n"), 1):
-            if not text.startswith("["):  # the header's bracket comes after a percent sign
-                continue
-            where = f"{plan.shown(path)}:{line}"
-            row = _LABEL.match(text.rstrip("\r"))
-            if row is None:
-                unreadable.append((path.stem, len(plan.skips)))
-                plan.skip(where, f"is not a label line ({clean_line(text)[:60]!r})", utterance=where)
-                continue
-            rows += 1
-            key = row[3]
-            is_again = key in labelled
-            labelled.add(key)
-            planned = _planned(row, path.stem, found.media, texts)
-            if isinstance(planned, str):
-                plan.skip(where, planned, utterance=None if is_again else key)
-            elif key in used:
-                plan.skip(where, f"{key} occurs twice; the first is taken", utterance=None)
-            else:
-                plan.utterances.append(planned)
-                used |= {key, path.stem}
-        if not rows and len(unreadable) == said:
-            plan.skip(plan.shown(path), "holds no label line", utterance=None)
-    _tell_unlabelled(plan, texts.keys() - labelled, unreadable)
+    _tell_unlabelled(plan, texts.keys() - seen.labelled, seen.unreadable)
     files.tell()
-    tell_ignored(plan, [found.media[key] for key in sorted(used) if key in found.media], "utterances or dialogues")
+    used = sorted(seen.planned | {str(planned.fields["dialogue"]) for planned in plan.utterances})
+    tell_ignored(plan, [found.media[key] for key in used if key in found.media], "utterances or dialogues")
     tell_broken_links(plan, found.broken)
     _tell_media(plan, found.unknown)
     return plan
+
+
+@dataclass
+class _Seen:
+    """What the label files have told so far."""
+
+    labelled: set[str] = field(default_factory=set)  # keys of utterances
+    planned: set[str] = field(default_factory=set)
+    unreadable: list[tuple[str, int]] = field(default_factory=list)  # dialogue, and number of the skip, of each line
+
+
+def _read_labels(
+    plan: Plan, path: Path, content: str, media: dict[str, MediaFiles], texts: dict[str, str], seen: _Seen
+) -> None:
+    """Plan the utterances of a label file: of each block the first line."""
+    lines = 0
+    for number, text in enumerate(content.split("\n"), 1):
+        if not text.startswith("["):  # the header's bracket comes after a percent sign
+            continue
+        lines += 1
+        where = f"{plan.shown(path)}:{number}"
+        row = _LABEL.match(text.rstrip("\r"))
+        if row is None:
+            seen.unreadable.append((path.stem, len(plan.skips)))
+            plan.skip(where, f"is not a label line ({clean_line(text)[:60]!r})", utterance=where)
+            continue
+        key = row[3]
+        planned = _planned(row, path.stem, media, texts)
+        if isinstance(planned, str):
+            plan.skip(where, planned, utterance=None if key in seen.labelled else key)
+        elif key in seen.planned:
+            plan.skip(where, f"{key} occurs twice; the first is taken", utterance=None)
+        else:
+            plan.utterances.append(planned)
+            seen.planned.add(key)
+        seen.labelled.add(key)
+    if not lines:
+        plan.skip(plan.shown(path), "holds no label line", utterance=None)
 
 
 def _tell_unlabelled(plan: Plan, transcribed: set[str], unreadable: list[tuple[str, int]]) -> None:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shards.corpora.encoding import decode, guess
+from shards.corpora.encoding import decode
+from shards.corpora.encoding_guess import guess
 
 TEXTS = {
     "gb18030": [
@@ -113,7 +114,9 @@ def test_chinese_text_is_read_rightly_or_told(text: str, encoding: str) -> None:
 def test_a_given_encoding_is_obeyed_unless_a_mark_says_otherwise() -> None:
     assert decode("高兴".encode("gbk"), "gbk") == ("高兴", [])
     assert decode("高兴".encode("utf-8-sig"), "gbk")[0] == "高兴"
-    (remark,) = decode("é".encode(), "cp1252")[1]
+    assert decode("高兴".encode(), "utf-8") == ("高兴", [])
+    assert decode("it\x92s".encode(), "utf-8")[0] == "it\u2019s"
+    remark = decode("é".encode(), "cp1252")[1][-1]
     assert remark.what == "is UTF-8 too, but was read as cp1252, as --encoding says"
     with pytest.raises(UnicodeDecodeError):
         decode(b"\xff", "utf-8")
