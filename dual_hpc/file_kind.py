@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from dual_hpc.regular_file import open_regular
+
 _LARGE = 1 << 34  # bytes; a smaller file is searched in seconds, and may lie on tape
 _HEAD = 512  # bytes that are looked at
 _LFS = b"version https://git-lfs"
@@ -58,7 +60,7 @@ def placeholder(path: str | Path) -> str | None:
         if not Path(path).is_file():
             return None
         size = Path(path).stat().st_size
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             head = file.read(_HEAD)
     except (OSError, ValueError):
         return None
@@ -79,7 +81,7 @@ def other_kind(path: str | Path) -> str | None:
     try:
         if not Path(path).is_file():
             return None
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             head = file.read(_HEAD)
     except (OSError, ValueError):
         return None

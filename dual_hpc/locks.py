@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dual_hpc.errors import EnvironmentFault
+from dual_hpc.json_text import parse_json
 
 POLL_SECONDS = 0.1
 _BUSY = (errno.EAGAIN, errno.EACCES)
@@ -118,7 +119,7 @@ def write_owner(descriptor: int) -> None:
 def read_owner(descriptor: int) -> LockOwner:
     """Who wrote its name into the open lock file; a folder, an empty or a damaged file names nobody."""
     try:
-        found = json.loads(os.pread(descriptor, 4096, 0) or b"{}")
+        found = parse_json(os.pread(descriptor, 4096, 0) or b"{}")
         host, pid = (found.get("host"), found.get("pid")) if isinstance(found, dict) else (None, None)
     except (OSError, ValueError):
         return LockOwner()

@@ -12,6 +12,7 @@ import atexit
 import hashlib
 import importlib
 import importlib.util
+import io
 import os
 import shutil
 import sys
@@ -23,7 +24,7 @@ from pathlib import Path
 from dual_hpc.errors import UserError, one_line
 from dual_hpc.ownership import require_own
 from dual_hpc.registry import during_plugin
-from dual_hpc.regular_file import read_bytes
+from dual_hpc.regular_file import SMALL, read_bytes
 from dual_hpc.source_files import check_is_inside, is_leftover, is_secret
 
 OWN = ("dual_hpc", "launch", "shards", "slurm")  # packages of the project, which a code archive holds as well
@@ -229,12 +230,23 @@ def _imports(place: str, path: Path) -> Iterator[str]:
 
 
 def _unpack(archive: Path) -> None:
-    """Extract the plugins of an archive to a folder on Python's path; it is removed when this process ends."""
+    """Extract the plugins of an archive to a folder on Python's path; it is removed when this process ends.
+
+    Raises:
+        UserError: it is damaged, or its files would fill the disk.
+    """
     folder = tempfile.mkdtemp(prefix="dual-hpc-plugins-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    with zipfile.ZipFile(archive) as packed:
-        foreign = [name for name in packed.namelist() if "/" in name and name.split("/")[0] not in OWN]
-        foreign += [name for name in packed.namelist() if name.endswith(".py") and "/" not in name]
-        packed.extractall(folder, [name for name in foreign if name != "__main__.py"])
+    try:
+        with zipfile.ZipFile(io.BytesIO(read_bytes(archive))) as packed:
+            if sum(entry.file_size for entry in packed.infolist()) > SMALL:
+                raise UserError(f"plugins: {archive} holds more than {SMALL >> 20} MiB, which no code has")
+            foreign = [name for name in packed.namelist() if "/" in name and name.split("/")[0] not in OWN]
+            foreign += [name for name in packed.namelist() if name.endswith(".py") and "/" not in name]
+            packed.extractall(folder, [name for name in foreign if name != "__main__.py"])
+    except UserError:
+        raise
+    except Exception as error:  # zipfile and its decompressors have one for each way to be damaged
+        raise UserError(f"plugins: {archive} is not a readable code archive ({one_line(error, 200)})") from error
     sys.path.append(folder)
     importlib.invalidate_caches()

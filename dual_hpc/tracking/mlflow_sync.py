@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dual_hpc.credentials import without_secrets
+from dual_hpc.errors import EnvironmentFault
 from dual_hpc.picture import png
-from dual_hpc.regular_file import LARGE, read_bytes, read_text
+from dual_hpc.regular_file import LARGE, first_irregular, read_bytes, read_text
 from dual_hpc.run.directory import RunDir, RunIdentity
 from dual_hpc.run.journal import Point, points, read, replay
 from dual_hpc.tracking.mlflow_format import ENDED, flatten, jobs_of, mlflow_name, report_metrics, status_of, with_best
@@ -161,7 +162,9 @@ def _log_reports(client: MlflowClient, run_id: str, run: RunDir, title: str) -> 
         time_ms = file.stat().st_mtime_ns // 1_000_000
         found = report_metrics(file.stem, read_bytes(file))
         _log_points(client, run_id, [Point(key, 0, value, time_ms, 0) for key, value in found.items()])
-    client.log_text(run_id, without_secrets(run.config_file.read_text(encoding="utf-8")), run.config_file.name)
+    client.log_text(run_id, without_secrets(read_text(run.config_file)), run.config_file.name)
+    if (irregular := first_irregular(run.reports)) is not None:
+        raise EnvironmentFault(f"{run.reports}/{irregular}, not a file")  # MLflow would wait for it
     if any(run.reports.glob("*")):
         client.log_artifacts(run_id, str(run.reports), "reports")
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 
 from dual_hpc.errors import EnvironmentFault, UserError, one_line
+from dual_hpc.regular_file import open_regular
 from dual_hpc.run.directory import RunDir
 from launch.cluster.client import clean_environment
 from launch.cluster.sbatch import python_command
@@ -69,7 +70,7 @@ def collect_stacks(run: RunDir, status: RunStatus) -> dict[str, str]:
     time.sleep(_WRITING)
     found = {}
     for log, size in before.items():
-        with open(log, "rb") as file:
+        with open_regular(log) as file:
             file.seek(size)
             found[log.name] = file.read().decode(errors="replace")
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,6 +112,16 @@ def _pack_state(folder: str) -> Read:
     return read
 
 
+def _plugin(archive: str) -> Read:
+    def read() -> str:
+        from dual_hpc.plugins import load_plugins
+
+        load_plugins(["plugged"], Path(archive))
+        return str(sys.modules["plugged"].ANSWER)
+
+    return read
+
+
 def _report(folder: str) -> Read:
     def read() -> str:
         from launch.cli.pack import summary
@@ -159,6 +170,7 @@ SUBJECTS = (
         Subject("store", f"{RUN}/{name}", (_mlflow_form("test_best.json", RUN),))
         for name in ("config.yaml", "journal.jsonl", "reports/test_best.json")
     ),
+    Subject("store", f"{RUN}/code.zip", (_plugin(f"{RUN}/code.zip"),)),
     *(Subject("store", f"{JOB}/{name}", _OF_JOB, _REST) for name in ("job.json", "tasks.jsonl", "logs/task_0000.log")),
     Subject("store", "sweeps/cv/sweep.json", (_ALL, _SWEEP, ("status", "cv", "--store", ".")), _REST),
     *(

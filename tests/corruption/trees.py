@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,8 @@ def store(root: Path) -> None:
         commit.save(
             run.checkpoints, SingleProcess(), _tensors, step=3, zero_stage=0, precision="fp32", state={"step": 3}
         )
+        with zipfile.ZipFile(run.path / "code.zip", "w") as code:
+            code.writestr("plugged/__init__.py", "ANSWER = 42\n")
         (run.path / "lease.json").write_text(
             '{"token": "a", "job_id": "9", "incarnation": 0, "machine": "m", "pid": 1, "born": "1"}'
         )

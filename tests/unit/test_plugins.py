@@ -155,3 +155,17 @@ def test_a_plugin_is_not_taken_from_an_archive_of_others_unless_trusted(lab: Pat
     assert "theirs" not in sys.modules
     load_plugins(["theirs"], archive, trust=True)
     assert sys.modules["theirs"].WORD == "run"
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"noise" * 100])
+def test_an_archive_that_is_damaged_is_named(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "code.zip").write_bytes(content)
+    with pytest.raises(UserError, match=r"code\.zip is not a readable code archive"):
+        load_plugins(["nowhere_at_all"], tmp_path / "code.zip", trust=True)
+
+
+def test_an_archive_that_would_fill_the_disk_is_not_unpacked(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "code.zip", "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("nowhere_at_all/__init__.py", b"\n" * (300 << 20))
+    with pytest.raises(UserError, match="more than 256 MiB"):
+        load_plugins(["nowhere_at_all"], tmp_path / "code.zip", trust=True)

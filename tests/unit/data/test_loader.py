@@ -231,3 +231,12 @@ def test_resuming_far_away_needs_no_replay(folder: Path) -> None:
     loader = make(folder, state=state)
     assert len(set(keys(next(iter(loader))))) == 4
     assert loader.state_dict()["samples_consumed"] == 4 * 10**12 + 4
+
+
+def test_a_damaged_text_is_no_text(tmp_path: Path, media: Any) -> None:
+    folder = write_shards(tmp_path / "shards", [[media(0.2), media(0.3)]], sums=True)
+    path = folder / "shard-00000.tar"
+    data = path.read_bytes()
+    at = data.index(b"so it goes")
+    path.write_bytes(data[:at] + b"SO" + data[at + 2 :])
+    assert ShardDataset([folder]).texts([0, 1]) == ["", "so it goes"]

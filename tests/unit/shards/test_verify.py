@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import random
 import shutil
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from dual_hpc.data.decoding.decoder_counts import PYAV, DecoderCounts
 from dual_hpc.data.format.index import Shard, read_index
 from dual_hpc.errors import UserError
 from launch.cli.main import main
+from shards.report import read_report
 from shards.verify import verify
 
 
@@ -196,3 +198,18 @@ def test_verification_says_which_decoder_training_will_use(packed: Path, capsys:
     videos = sum("mp4" in sample.members for shard in read_index(packed).shards for sample in shard.samples)
     counts = DecoderCounts()
     assert verify(packed, decoders=counts) == [] and counts.as_dict() == {PYAV: videos}
+
+
+@pytest.mark.timeout(60)
+def test_a_shard_of_a_terabyte_of_nothing_is_not_hashed(packed: Path) -> None:
+    os.truncate(packed / "shard-00000.tar", 10**12)
+    faults = [(fault.where, fault.reason) for fault in verify(packed)]
+    assert ("shard-00000.tar", f"has {10**12} bytes instead of") in [(w, r.rpartition(" ")[0]) for w, r in faults]
+
+
+@pytest.mark.parametrize("change", [{"bytes": "x"}, {"skipped": 3}, {"counts": {"a": []}}, {"differences": [1]}])
+def test_a_report_of_other_types_is_refused(change: dict[str, object], packed: Path) -> None:
+    path = packed / "report.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(UserError, match="was changed"):
+        read_report(packed)
