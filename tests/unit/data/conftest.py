@@ -26,7 +26,7 @@ FPS = 25
 # Stands before the real PyAV in the workers' path: some damaged files make a decoder crash or spin, and which do
 # depends on its version. Everything else is opened as ever.
 DANGEROUS_AV = """
-import ctypes, importlib, sys, time
+import ctypes, importlib, os, sys, time
 from pathlib import Path
 sys.path.remove(str(Path(__file__).parent))
 del sys.modules["av"]
@@ -42,6 +42,12 @@ def dangerous_open(file, *words, **options):
         time.sleep(2)
     return really_open(file, *words, **options)
 av.open = dangerous_open
+open_file = os.open
+def silent_open(path, *words, **options):
+    if os.path.exists(os.fsdecode(path) + ".silent"):
+        time.sleep(1000)
+    return open_file(path, *words, **options)
+os.open = silent_open
 """
 
 
