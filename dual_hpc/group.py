@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import wait
 from typing import Protocol, TypeVar
 
+from dual_hpc.background import in_thread
+from dual_hpc.heartbeat import beats, relay
+
 T = TypeVar("T")
+TICK_SECONDS = 1.0  # between two messages of a rank that still works
 
 
 class Group(Protocol):
@@ -33,3 +39,27 @@ class SingleProcess:
     def broadcast(self, value: T) -> T:
         """The value itself."""
         return value
+
+
+def gather_results(group: Group, work: Callable[[], T], tick: float = TICK_SECONDS) -> list[T]:
+    """Run `work`, which calls no collective, on every rank, and gather what it returns. Collective.
+
+    Ranks need not take equally long: those that are done exchange a message with the others every `tick` seconds, so
+    that no collective times out while a rank still works, and the progress of one (`heartbeat`) is that of all.
+
+    Raises:
+        Whatever `work` raises on this rank: the other ranks are told nothing.
+    """
+    if group.size == 1:
+        return [work()]
+    future = in_thread(work)
+    counts: list[int] = []
+    while True:
+        wait([future], timeout=tick)
+        done = future.done()
+        answers = group.all_gather((done, future.result() if done else None, beats()))
+        if all(ended for ended, _, _ in answers):
+            return [value for _, value, _ in answers]  # type: ignore[misc]
+        if (now := [count for _, _, count in answers]) != counts:
+            counts = now
+            relay()

@@ -23,11 +23,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from dual_hpc.atomic import write_atomically
 from dual_hpc.checkpoint import manifest as manifests
 from dual_hpc.checkpoint.digest import FileDigest
-from dual_hpc.checkpoint.manifest import Manifest
+from dual_hpc.checkpoint.flush import flush_folder
+from dual_hpc.checkpoint.manifest import BadManifest, Manifest
 from dual_hpc.errors import EnvironmentFault
-from dual_hpc.group import Group
+from dual_hpc.group import Group, gather_results
+from dual_hpc.heartbeat import beat
 from dual_hpc.run import names
 
 # Writes one rank's files into a folder; returns their digests by relative path. May raise OSError.
@@ -82,6 +85,29 @@ def save(
     return final
 
 
+def replace_state(
+    folder: Path, group: Group, state: dict[str, Any], check_ownership: Callable[[], None] = lambda: None
+) -> None:
+    """Write another training state into the manifest of a committed checkpoint; its files stay. Collective.
+
+    Raises:
+        EnvironmentFault: on every rank, if rank 0 cannot write it, or the checkpoint is not the one that was committed.
+    """
+
+    def replace() -> None:
+        try:
+            before = manifests.load(folder)
+        except BadManifest as error:
+            raise EnvironmentFault(f"{folder.name}: {error}") from error
+        check_ownership()
+        write_atomically(folder / names.MANIFEST, manifests.dump(before.model_copy(update={"state": state})))
+        flush_folder(folder)
+
+    step = names.step_of(folder)
+    assert step is not None, "only a committed checkpoint has a state to replace"
+    on_all_ranks(group, lambda: replace() if group.rank == 0 else None, step)
+
+
 def failpoint(name: str) -> None:
     """Called as "made", "written", "manifest" and "renamed" in the course of a save; tests replace it to fail there."""
 
@@ -100,18 +126,21 @@ def remove_unfinished(root: Path) -> None:
         with contextlib.suppress(OSError):  # another process was faster
             os.rename(folder, renamed)  # first, so that a zombie that still writes there cannot publish it
             _delete(renamed)
+            beat()
 
 
 def on_all_ranks(group: Group, act: Callable[[], Any], step: int, undo: Path | None = None) -> list[Any]:
     """Run `act` on every rank and raise on all of them if it failed on one: none must wait for a rank that failed."""
-    value, failure = None, None
-    try:
-        value = act()
-    except OSError as error:
-        failure = f"rank {group.rank}: {error.strerror or error}"
-    except EnvironmentFault as error:
-        failure = f"rank {group.rank}: {error}"
-    answers = group.all_gather((value, failure))
+
+    def attempt() -> tuple[Any, str | None]:
+        try:
+            return act(), None
+        except OSError as error:
+            return None, f"rank {group.rank}: {error.strerror or error}"
+        except EnvironmentFault as error:
+            return None, f"rank {group.rank}: {error}"
+
+    answers = gather_results(group, attempt)
     failures = [failure for _, failure in answers if failure]
     if failures:
         if undo is not None and group.rank == 0:
@@ -131,7 +160,7 @@ def _unique_name(folder: Path) -> Path:
 
 
 def _publish(temporary: Path, final: Path, content: Manifest, check_ownership: Callable[[], None]) -> None:
-    _write_durably(temporary / names.MANIFEST, manifests.dump(content))
+    write_atomically(temporary / names.MANIFEST, manifests.dump(content))
     for folder in sorted({(temporary / name).parent for name in content.files} | {temporary}):
         flush_folder(folder)
     failpoint("manifest")
@@ -164,19 +193,3 @@ def _delete(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink()
-
-
-def _write_durably(path: Path, text: str) -> None:
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def flush_folder(folder: Path) -> None:
-    """Flush the names in a folder to the disk: a file survives a crash of its node only together with its name."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -6,6 +6,7 @@ data and the few DeepSpeed classes named here, and only if the manifest lists th
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, cast
@@ -17,8 +18,10 @@ from deepspeed.runtime.checkpoint_engine.checkpoint_engine import CheckpointEngi
 from dual_hpc.checkpoint.digest import FileDigest, HashingWriter
 from dual_hpc.checkpoint.manifest import Manifest
 from dual_hpc.errors import EnvironmentFault
+from dual_hpc.heartbeat import beat
 
 FOLDER = "deepspeed"
+_PIECE = 1 << 26
 
 
 def write_file(content: Any, path: Path) -> FileDigest:
@@ -91,9 +94,20 @@ class VerifiedFiles(CheckpointEngine):
             raise EnvironmentFault(f"{path} is not verified by a checkpoint's manifest and is not read")
         try:
             with torch.serialization.safe_globals(_expected_classes()):
-                return torch.load(path, map_location=map_location, weights_only=True, mmap=mmap)
+                if mmap:
+                    return torch.load(path, map_location=map_location, weights_only=True, mmap=True)
+                with io.BufferedReader(_ReadInPieces(path)) as file:
+                    return torch.load(file, map_location=map_location, weights_only=True)
         except Exception as error:
             raise EnvironmentFault(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+
+
+class _ReadInPieces(io.FileIO):
+    """A file that is read in pieces, each of them a sign of progress: a tensor alone may be of many gigabytes."""
+
+    def readinto(self, buffer: Any) -> int | None:
+        beat()
+        return super().readinto(memoryview(buffer)[:_PIECE])
 
 
 def _expected_classes() -> list[Any]:

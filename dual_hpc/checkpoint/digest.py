@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 from pathlib import Path
 from typing import BinaryIO
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from dual_hpc.checkpoint.flush import flush_file
+from dual_hpc.heartbeat import beat
 from dual_hpc.regular_file import open_regular
 
 _CHUNK = 1 << 22
@@ -46,6 +47,7 @@ class HashingWriter:
             raise
         self._digest.update(data)
         self._bytes += written
+        beat()
         return written
 
     def flush(self) -> None:
@@ -56,7 +58,7 @@ class HashingWriter:
         """Flush to the disk, close, and return the digest of what was written."""
         try:
             self._file.flush()
-            os.fsync(self._file.fileno())
+            flush_file(self._file.fileno())
         finally:
             self._file.close()
         return FileDigest(bytes=self._bytes, sha256=self._digest.hexdigest())
@@ -78,6 +80,7 @@ def hash_file(path: Path) -> FileDigest:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
             size += len(chunk)
+            beat()
     return FileDigest(bytes=size, sha256=digest.hexdigest())
 
 

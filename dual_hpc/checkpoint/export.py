@@ -15,8 +15,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from dual_hpc.checkpoint.commit import flush_folder
+from dual_hpc.checkpoint.flush import flush_folder, flush_tree
 from dual_hpc.errors import EnvironmentFault
+from dual_hpc.heartbeat import beat
 from dual_hpc.run.names import step_folder
 
 
@@ -37,6 +38,7 @@ def gather_weights(module: nn.Module, rank: int) -> dict[str, torch.Tensor]:
                     weights[name] = _to_host(parameter.detach())
         elif rank == 0:
             weights[name] = _to_host(value.detach())
+        beat()
     return weights
 
 
@@ -54,7 +56,7 @@ def publish(root: Path, name: str, step: int, write: Callable[[Path], Any]) -> P
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir()
             write(temporary)
-            _flush(temporary)
+            flush_tree(temporary)
             os.rename(temporary, final)
         link = root / f".{name}.tmp"
         link.unlink(missing_ok=True)
@@ -71,15 +73,6 @@ def publish(root: Path, name: str, step: int, write: Callable[[Path], Any]) -> P
             f"weights of step {step} were not exported to {root}: {error.strerror or error}"
         ) from error
     return root / name
-
-
-def _flush(folder: Path) -> None:
-    for path in (*folder.rglob("*"), folder):
-        if path.is_dir():
-            flush_folder(path)
-        else:
-            with open(path, "rb") as file:
-                os.fsync(file.fileno())
 
 
 def _remove_unlinked(root: Path) -> None:

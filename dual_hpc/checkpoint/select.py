@@ -9,7 +9,7 @@ from dual_hpc.checkpoint import manifest as manifests
 from dual_hpc.checkpoint.digest import find_damage
 from dual_hpc.checkpoint.manifest import BadManifest, Manifest
 from dual_hpc.errors import EnvironmentFault
-from dual_hpc.group import Group
+from dual_hpc.group import Group, gather_results
 from dual_hpc.run import names
 
 
@@ -105,6 +105,6 @@ def _verify(folder: Path, group: Group) -> tuple[Manifest | None, str]:
     if manifest is None:
         return None, reason or "unknown"
     share = sorted(manifest.files)[group.rank :: group.size]
-    mine = next((why for name in share if (why := find_damage(folder / name, manifest.files[name]))), None)
-    reasons = [why for why in group.all_gather(mine) if why]
+    damage = (find_damage(folder / name, manifest.files[name]) for name in share)
+    reasons = [why for why in gather_results(group, lambda: next(filter(None, damage), None)) if why]
     return (None, reasons[0]) if reasons else (manifest, "")

@@ -21,6 +21,7 @@ from dual_hpc.data.format.reader import SampleReader, SampleRef, is_intact
 from dual_hpc.data.format.sample import Utterance
 from dual_hpc.data.format.table import SampleTable, TableIndex
 from dual_hpc.errors import UserError
+from dual_hpc.heartbeat import beat
 
 
 class ShardSample(NamedTuple):
@@ -126,6 +127,7 @@ class ShardDataset:
             return [self._text(reader, self.ref(number)) for number in numbers]
 
     def _text(self, reader: SampleReader, ref: SampleRef) -> str:
+        beat()
         data = reader.read(ref, {TEXT}).get(TEXT, b"")
         return data.decode("utf-8", errors="replace").strip() if is_intact(ref, TEXT, data) else ""
 

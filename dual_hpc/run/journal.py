@@ -7,6 +7,7 @@ checkpoint are repeated: per (metric, step) the last writer wins.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -79,6 +80,12 @@ class Journal:
     def event(self, kind: str, step: int | None = None, **fields: Any) -> None:
         """Append something that happened: resumed, checkpoint, best, bad_sample, stopped ...; fields are plain data."""
         self._append({"t": _now(None), "step": step, "event": kind, "fields": fields})
+
+    def touch(self) -> None:
+        """Set the file's time: the run makes progress that takes long to give a line (a validation, slow steps)."""
+        if self._file >= 0:
+            with contextlib.suppress(OSError):
+                os.utime(self._file)
 
     def close(self) -> None:
         """Flush to the disk and close.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from dual_hpc.config import RunConfig
+from dual_hpc.heartbeat import beat
 from dual_hpc.model import build_model
 from dual_hpc.run.directory import RunDir
 from dual_hpc.training.data import TrainingData
@@ -33,15 +34,18 @@ def build_session(run: RunDir, config: RunConfig, world: World, check_ownership:
     data = TrainingData.open(config, world, run.tokenizer)
     config = data.config  # with the encoders and the preprocessing of its shards
     schedule = TrainingSchedule.of(config, len(data.train))
+    beat()
 
     seed_everything((config.seed,))
     written = written_description(run)
     model = build_model(config.model, data.labels, data.preprocessing(), data.class_counts, data.tokenizer, written)
     model_config = model.config
+    beat()
     check_ranks_agree(config, model, world)
     if world.rank == 0:
         write_description(run, model_config)
     engine = Engine(model, config, world.size, data.micro_batches())
+    beat()
 
     saver = Saver(run.checkpoints, config, engine, world, check_ownership, run.identity().run_id)
     resumed = saver.resume()
@@ -73,6 +77,7 @@ def build_session(run: RunDir, config: RunConfig, world: World, check_ownership:
         ),
         reporter=reporter,
         reports=run.reports,
+        saved=state.model_copy(deep=True) if resumed is not None else None,
         save_seconds=last_save_seconds(run.journal) if world.rank == 0 else 0.0,
     )
 

@@ -15,6 +15,7 @@ from dual_hpc.data.format.sample import AUDIO_RATE
 from dual_hpc.data.loader import EvalLoader, TrainLoader
 from dual_hpc.data.sampling.batching import BatchPartition
 from dual_hpc.evaluation.protocols import get_protocol
+from dual_hpc.group import gather_results
 from dual_hpc.model import build_tokenizer, load_tokenizer
 from dual_hpc.training.distributed import World
 from dual_hpc.training.shard_config import config_for_shards
@@ -119,15 +120,18 @@ def _tokenizer(config: RunConfig, world: World, shard_set: ShardDataset, train: 
     """Rank 0 makes it once per run, all ranks read the same files."""
     if not config.model.use_text or config.model.text.kind == "features":
         return None
-    failure: Exception | None = None
-    if world.rank == 0 and not any(folder.glob("*.json")):
-        try:
-            path = config.model.text.path
-            tokenizer = load_tokenizer(path) if path else build_tokenizer(shard_set.texts(train))
-            _save(tokenizer, folder)
-        except Exception as error:  # broadcast, because the other ranks would wait
-            failure = error
-    failure = world.broadcast(failure)
+
+    def attempt() -> Exception | None:
+        if world.rank == 0 and not any(folder.glob("*.json")):
+            try:
+                path = config.model.text.path
+                tokenizer = load_tokenizer(path) if path else build_tokenizer(shard_set.texts(train))
+                _save(tokenizer, folder)
+            except Exception as error:  # returned, because the other ranks would wait
+                return error
+        return None
+
+    failure = gather_results(world, attempt)[0]
     if failure is not None:
         raise failure
     return load_tokenizer(folder)

@@ -10,6 +10,7 @@ import torch
 
 from dual_hpc.checkpoint.export import gather_weights, publish
 from dual_hpc.errors import EnvironmentFault
+from dual_hpc.group import gather_results
 from dual_hpc.training.distributed import World
 from dual_hpc.training.engine import Engine
 
@@ -37,13 +38,16 @@ class Exporter:
             EnvironmentFault: on every rank, if rank 0 could not write them.
         """
         weights = gather_weights(self._engine.deepspeed.module, self._world.rank)
-        failure = None
-        if self._world.rank == 0:
-            try:
-                self._check_ownership()
-                publish(self.root, name, step, lambda folder: self._write(folder, weights))
-            except EnvironmentFault as error:
-                failure = error
-        failure = self._world.broadcast(failure)
+
+        def attempt() -> EnvironmentFault | None:
+            if self._world.rank == 0:
+                try:
+                    self._check_ownership()
+                    publish(self.root, name, step, lambda folder: self._write(folder, weights))
+                except EnvironmentFault as error:
+                    return error
+            return None
+
+        failure = gather_results(self._world, attempt)[0]
         if failure is not None:
             raise failure

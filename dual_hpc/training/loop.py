@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dual_hpc import heartbeat
 from dual_hpc.plugins import load_plugins
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.lease import hold_lease
@@ -51,7 +52,11 @@ def train(run_dir: Path) -> str:
         if world.broadcast(any(segment.reason == FINISHED for segment in run.segments())):
             return FINISHED
         watchdog = Watchdog(60 * config.training.hang_minutes, 60 * config.training.collective_timeout_minutes)
-        with hold_lease(run.path, world, job_id(), exit_now) as check_ownership, closing(watchdog):
+        with (
+            hold_lease(run.path, world, job_id(), exit_now) as check_ownership,
+            closing(watchdog),
+            heartbeat.on_beat(watchdog.progressed),
+        ):
             stop = StopRequests(signals, run.path, world.rank, os.environ, config.checkpoint.margin_seconds)
             watchdog.waiting()
             from dual_hpc.training.build import build_session
@@ -66,7 +71,8 @@ def run_session(session: Session, stop: StopRequests, watchdog: Watchdog) -> str
     """
     ended = FAILED
     try:
-        ended = training_loop(session, stop, watchdog)
+        with heartbeat.on_beat(session.reporter.progressed):
+            ended = training_loop(session, stop, watchdog)
         return ended
     finally:
         watchdog.waiting()
@@ -79,10 +85,10 @@ def training_loop(session: Session, stop: StopRequests, watchdog: Watchdog) -> s
     """Train to the last step of the schedule, or until a rank is asked to stop.
 
     Each step: take the next batch; make one update, in whose reduction the ranks also agree on who asks to stop or to
-    save; record it; validate if due; stop if asked; save if due. All ranks take the same branches, because every
-    condition here is either computed from the same numbers or agreed on.
+    save; record it; validate if due, after a save; stop if asked; save if due. All ranks take the same branches,
+    because every condition here is either computed from the same numbers or agreed on.
 
-    A stop interrupts a validation, saves the step, and leaves the validation pending: the next job does it first.
+    What interrupts a validation leaves it pending, of a step that is saved: the next job does it first.
 
     Returns:
         "finished": the weights of the last step are saved and exported as `last`. "stopped": the last step done is

@@ -17,6 +17,7 @@ from dual_hpc.tracking.synchroniser import Synchroniser
 from dual_hpc.training.distributed import World
 
 LINE_SECONDS = 15.0  # between two lines about progress
+TOUCH_SECONDS = 30.0  # between two signs of progress that others see: the time of the journal
 
 
 class Reporter:
@@ -37,7 +38,7 @@ class Reporter:
         self._run, self._world = run, world
         self._job_id = job_id()
         self._step = 0
-        self._last_line = 0.0
+        self._last_line = self._last_touch = 0.0
         self._reported_failure: str | None = None  # the journal's failure that was printed last
         if self.silent:
             return
@@ -62,6 +63,12 @@ class Reporter:
             self._last_line = time.monotonic()
             self._print(f"step {step}/{total_steps}  loss {loss:.4f}")
 
+    def validation(self, step: int, batches: int) -> None:
+        """A validation has done so many batches; a line about it now and then."""
+        if not self.silent and time.monotonic() - self._last_line > LINE_SECONDS:
+            self._last_line = time.monotonic()
+            self._print(f"step {step}: validation, {batches} batches so far")
+
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Write values that belong to a step."""
         if not self.silent:
@@ -83,6 +90,12 @@ class Reporter:
                 self._journal.event(kind, step, message=message, **fields)
                 self._watch_journal()
             self._print(f"WARNING: {message}")
+
+    def progressed(self) -> None:
+        """Something long has done a piece of its work: keep the journal from looking like that of a hang."""
+        if not self.silent and time.monotonic() - self._last_touch > TOUCH_SECONDS:
+            self._last_touch = time.monotonic()
+            self._journal.touch()
 
     def close(self, reason: str, model: Path | None = None, decoders: Mapping[str, int] | None = None) -> None:
         """The job ends: the segment, the last synchronisation.

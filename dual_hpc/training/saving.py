@@ -13,8 +13,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from dual_hpc.background import in_thread, inline
 from dual_hpc.checkpoint import commit, reshard, select
-from dual_hpc.checkpoint.background import in_thread, inline
 from dual_hpc.checkpoint.deepspeed_io import FOLDER, write_file
 from dual_hpc.checkpoint.digest import FileDigest
 from dual_hpc.checkpoint.manifest import BadManifest, Manifest
@@ -24,6 +24,7 @@ from dual_hpc.checkpoint.select import VerifiedCheckpoint
 from dual_hpc.config import RunConfig, first_change, immutable_settings
 from dual_hpc.errors import EnvironmentFault, UserError
 from dual_hpc.evaluation.metrics import selecting_metric
+from dual_hpc.group import gather_results
 from dual_hpc.run.names import step_folder
 from dual_hpc.training.distributed import World
 from dual_hpc.training.engine import Engine
@@ -51,13 +52,13 @@ class Saved:
     """A committed checkpoint.
 
     Attributes:
-        seconds: from the copy of the state to the commit.
+        seconds: from the copy of the state to the commit; None where only the training state was written again.
         prune_error: why old checkpoints could not be deleted; None if they were.
     """
 
     step: int
     folder: Path
-    seconds: float
+    seconds: float | None
     prune_error: str | None = None
 
 
@@ -106,6 +107,15 @@ class Saver:
         work = partial(self._commit, files, state.model_copy(deep=True), started)
         self._future = (in_thread if asynchronous else inline)(work)
 
+    def update(self, state: TrainingState) -> None:
+        """Write the training state of a step again, into its checkpoint: its validation is done. Collective.
+
+        If its save is still pending, this happens after it, and the two have one result.
+        """
+        before, state = self._future, state.model_copy(deep=True)
+        after_save = in_thread if self._config.checkpoint.asynchronous else inline
+        self._future = after_save(lambda: self._update(state, before.result() if before is not None else None))
+
     def wait(self) -> Saved:
         """Wait for the pending save.
 
@@ -123,8 +133,7 @@ class Saver:
             EnvironmentFault: there are checkpoints, but none of them is usable.
             UserError: it was written with other settings.
         """
-        if self._world.rank == 0:
-            commit.remove_unfinished(self._root)
+        gather_results(self._world, lambda: commit.remove_unfinished(self._root) if self._world.rank == 0 else None)
         checkpoint = select.latest_verified(self._root, self._world)
         if checkpoint is None:
             return None
@@ -166,12 +175,21 @@ class Saver:
             step=state.step,
             zero_stage=self._config.training.zero_stage,
             precision=self._config.training.precision,
-            state={**state.to_manifest(), SETTINGS: immutable_settings(self._config)},
+            state=self._manifest_state(state),
             run_id=self._run_id,
             check_ownership=self._check_ownership,
         )
         seconds = time.monotonic() - started
         return Saved(state.step, folder, seconds, self._prune(state.step) if self._world.rank == 0 else None)
+
+    def _update(self, state: TrainingState, saved: Saved | None) -> Saved:
+        folder = self._root / step_folder(state.step)
+        commit.replace_state(folder, self._group, self._manifest_state(state), self._check_ownership)
+        seconds = saved.seconds if saved is not None else None
+        return Saved(state.step, folder, seconds, self._prune(state.step) if self._world.rank == 0 else None)
+
+    def _manifest_state(self, state: TrainingState) -> dict[str, Any]:
+        return {**state.to_manifest(), SETTINGS: immutable_settings(self._config)}
 
     def _prune(self, saved: int) -> str | None:
         """Delete old checkpoints; why that failed, or None.

@@ -38,6 +38,7 @@ class Session:
         validation_loader: the validation split, once per iteration.
         class_count: number of classes.
         reports: the run's folder for reports.
+        saved: what the newest checkpoint holds, or will once it is committed; None where there is none.
         save_seconds: how long the run's last save took, from the copy to the commit; known to rank 0.
         clock: seconds.
     """
@@ -54,6 +55,7 @@ class Session:
     exporter: Exporter
     reporter: Reporter
     reports: Path
+    saved: TrainingState | None = None
     save_seconds: float = 0.0
     clock: Callable[[], float] = time.monotonic
 
@@ -109,15 +111,20 @@ class Session:
     def validate_if_pending(self, stop_asked: Callable[[], bool]) -> bool:
         """Score the validation split if it is due; weights with the best score so far are exported as `best`.
 
+        The step is saved before, because a validation takes long: a job that ends in it, however it ends, has lost no
+        step. Afterwards its checkpoint gets the score.
+
         Returns:
             False if a rank was asked to stop meanwhile; the validation is pending then.
         """
         if not self.state.validation_pending:
             return True
         state, config = self.state, self.config
+        if not self._is_saved and not state.non_finite_steps:
+            self.save(final=False)
         try:
             found = validate(
-                self.engine.deepspeed, self.validation_loader, config, self.class_count, self.world, stop_asked
+                self.engine.deepspeed, self._validation_batches(), config, self.class_count, self.world, stop_asked
             )
         except Interrupted:
             return False
@@ -126,6 +133,8 @@ class Session:
         if is_better(state.score, state.best_score, selecting_metric(config.training.select_by).higher_is_better):
             self._export_best(state.score)
         state.validation_pending = False
+        if self._is_saved:
+            self.save(final=False)
         return True
 
     def save_if_due(self, asked: bool) -> None:
@@ -134,10 +143,10 @@ class Session:
         self._save_due = self._save_due or self.schedule.saves(step) or asked
         if saves_now(self._save_due, bool(self.state.non_finite_steps), last):
             self.save(final=last)
-            self._save_due = False
 
     def save(self, final: bool) -> None:
-        """Save this step. A failure is only reported, unless it is the `final` save of this job.
+        """Save this step, or of a step that is saved what has changed. A failure is only reported, unless it is the
+        `final` save of this job.
 
         Returns when the checkpoint is committed if it is the final one or `checkpoint.asynchronous` is off, else as
         soon as the training can go on.
@@ -145,10 +154,16 @@ class Session:
         Raises:
             EnvironmentFault: the final save failed.
         """
-        self.wait_for_save()
-        self.saver.start(self.state)
-        self._saved_at = self.clock()
-        if final or not self.config.checkpoint.asynchronous:
+        wait = final or not self.config.checkpoint.asynchronous
+        if wait or not self._is_saved:
+            self.wait_for_save()  # the one before, which may have been this step's own
+        if not self._is_saved:
+            self.saver.start(self.state)
+            self._saved_at, self._save_due = self.clock(), False
+        elif self.saved != self.state:
+            self.saver.update(self.state)
+        self.saved = self.state.model_copy(deep=True)
+        if wait:
             self.wait_for_save(final)
 
     def poll_save(self) -> None:
@@ -163,13 +178,15 @@ class Session:
         try:
             saved = self.saver.wait()
         except EnvironmentFault as error:
+            self.saved = None
             if final:
                 raise
             message = f"{error}; training goes on, earlier checkpoints are kept"
             self.reporter.warn("checkpoint_failed", self.state.step, message)
             return
-        self.save_seconds = saved.seconds
-        self.reporter.event("checkpoint", saved.step, folder=saved.folder.name, seconds=round(saved.seconds, 3))
+        if saved.seconds is not None:
+            self.save_seconds = saved.seconds
+            self.reporter.event("checkpoint", saved.step, folder=saved.folder.name, seconds=round(saved.seconds, 3))
         if saved.prune_error:
             self.reporter.warn("checkpoint_kept", saved.step, saved.prune_error)
 
@@ -198,6 +215,11 @@ class Session:
         self.validation_loader.close()
         model = self.exporter.root / "best" if finished else None
         self.reporter.close(reason, model=model, decoders=self.loader.decoders.as_dict())
+
+    @property
+    def _is_saved(self) -> bool:
+        """True if this step has a checkpoint, or will have it once the pending save is done."""
+        return self.saved is not None and self.saved.step == self.state.step
 
     def _clock_asks_for_save(self) -> bool:
         """On rank 0 only: clocks differ, so one rank asks for all."""
@@ -254,6 +276,11 @@ class Session:
         message = f"{len(steps)} steps in a row were not finite: back to the weights of step {restored}"
         self.reporter.warn("rollback", step, f"{message}; steps and data continue after step {step}", to=restored)
         state.rolled_back, state.non_finite_steps = restored, {}
+
+    def _validation_batches(self) -> Iterator[dict[str, Any]]:
+        for number, batch in enumerate(self.validation_loader):
+            self.reporter.validation(self.state.step, number)
+            yield batch
 
     def _export_best(self, score: float) -> None:
         """A failure is only reported: `export/best` keeps the best so far, and the next better weights are exported."""

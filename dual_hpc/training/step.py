@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from dual_hpc.heartbeat import beat
 from dual_hpc.training.distributed import World
 from dual_hpc.training.engine import Engine
 
@@ -75,6 +76,7 @@ def train_step(
         losses[number] = torch.stack([_value(output, name, world.device) for name in family.losses])
         if number + 1 < len(batches):
             engine.deepspeed.step()
+        beat()  # in the first steps, which compile
     non_finite = ~torch.isfinite(losses).all(dim=1)
     flags = torch.tensor([requests.stop, requests.save, requests.bad_samples], dtype=torch.float64, device=world.device)
     agreed = world.all_reduce_sum(torch.cat([losses.mean(dim=0), non_finite.sum()[None].double(), flags])).tolist()

@@ -12,6 +12,7 @@ from torch import nn
 from dual_hpc.config.schema import RunConfig
 from dual_hpc.data.modality_mask import mask_except
 from dual_hpc.evaluation.predictions import predict_views
+from dual_hpc.heartbeat import beat
 from dual_hpc.modality import Modality, format_subset
 from dual_hpc.model.family import FAMILIES
 from dual_hpc.training.distributed import World
@@ -62,6 +63,7 @@ def _until_stop(
         if world.all_reduce_sum(torch.tensor([float(stop_asked())], device=world.device)).item():
             raise Interrupted
         yield batch
+        beat()
 
 
 def selection_score(found: Mapping[str, float], config: RunConfig) -> float:

@@ -7,35 +7,59 @@ from __future__ import annotations
 
 import faulthandler
 import sys
+import threading
+import time
 
 WARMUP_STEPS = 3  # the first steps compile kernels, fill caches and open files
+RESTART_SECONDS = 1.0  # at most so often do pieces of long work restart the timer, which costs a thread
 
 
 class Watchdog:
     """A timer that every step restarts; when it runs out, it ends the process (exit code 1).
 
+    What takes longer than a step (start, first steps, validation, checkpoints, exports) is never timed as a whole:
+    each piece of it (`dual_hpc.heartbeat`) restarts the timer, so that only what makes no progress is a hang.
+
     Args:
         seconds: for one step, its data included, after the first `WARMUP_STEPS`.
-        long_seconds: for everything else: start, first steps, validation, checkpoints.
+        long_seconds: for one piece of everything else.
     """
 
     def __init__(self, seconds: float, long_seconds: float) -> None:
         self._seconds, self._long = min(seconds, long_seconds), long_seconds
         self._steps = 0
+        self._pieces_count = False  # in a settled step they do not: other ranks wait for it
+        self._started = 0.0
+        self._lock = threading.Lock()
 
     def stepping(self) -> None:
         """A step begins."""
         self._steps += 1
-        self._start(self._seconds if self._steps > WARMUP_STEPS else self._long)
+        settled = self._steps > WARMUP_STEPS
+        self._start(self._seconds if settled else self._long, pieces_count=not settled)
 
     def waiting(self) -> None:
         """Something begins that may take longer than a step."""
-        self._start(self._long)
+        self._start(self._long, pieces_count=True)
+
+    def progressed(self) -> None:
+        """A piece of what takes longer than a step is done; called in any thread, as often as there are pieces."""
+        with self._lock:
+            if self._pieces_count and time.monotonic() - self._started > min(RESTART_SECONDS, self._long / 10):
+                self._restart(self._long)
 
     def close(self) -> None:
         """Stop the timer."""
-        faulthandler.cancel_dump_traceback_later()
+        with self._lock:
+            self._pieces_count = False
+            faulthandler.cancel_dump_traceback_later()
 
-    def _start(self, seconds: float) -> None:
+    def _start(self, seconds: float, *, pieces_count: bool) -> None:
+        with self._lock:
+            self._pieces_count = pieces_count
+            self._restart(seconds)
+
+    def _restart(self, seconds: float) -> None:
+        self._started = time.monotonic()
         # The real standard error: the launcher has redirected its descriptor to the run's logs.
         faulthandler.dump_traceback_later(seconds, exit=True, file=sys.__stderr__ or 2)

@@ -6,6 +6,7 @@ import os
 import time
 from pathlib import Path
 
+from dual_hpc.checkpoint import select
 from dual_hpc.regular_file import open_regular
 from dual_hpc.run.directory import RunDir
 from launch.cluster.slurm import Scheduler, available, with_accounting
@@ -22,7 +23,11 @@ TIMEOUT = "Timeout ("  # how Python's watchdog begins: see dual_hpc/training/wat
 
 
 def collect_evidence(run: RunDir, scheduler: Scheduler) -> Evidence:
-    """Everything about a run: its records, its failures, its log and Slurm."""
+    """Everything about a run: its records, its failures, its log, its checkpoints and Slurm.
+
+    Raises:
+        EnvironmentFault: its folder cannot be read.
+    """
     now = time.time()
     status = run_statuses([run], scheduler, now, tolerant=True)[0]
     progress = RunProgress()
@@ -41,6 +46,7 @@ def collect_evidence(run: RunDir, scheduler: Scheduler) -> Evidence:
         past=with_accounting(status.slurm, scheduler.accounts([job_id]).get(job_id)) if job_id and asks else None,
         failures=newest_failures(run, history),
         hung=[log.stem for log in logs if hung(log)],
+        checkpoint=max(select.steps(run.checkpoints), default=None),
         last_words=last_line(run.logs / "rank_0000.log") or last_line(run.logs / f"{job_id}_0_log.out"),
         srun=read_srun_output(tail(run.logs / f"{job_id}_0_log.out", 2000)),
         full=next((line for log in logs for line in since_start(log) if FULL.search(line)), "")[:200],

@@ -26,7 +26,7 @@ class Evidence:
     Attributes:
         saved: the newest job wrote a checkpoint when it was asked to stop.
         step, total: optimiser steps done, and of the whole run (None before training has written it).
-        silent_seconds: since its journal grew last.
+        silent_seconds: since it made progress last, as its journal shows.
         past: accounting's view of its newest job, with the states before Slurm restarted it.
         failures: what its ranks wrote when they failed, since they were started last.
         hung: the ranks that the watchdog ended.
@@ -35,6 +35,7 @@ class Evidence:
         full: the first line, in any rank's log, that says that a disk or quota was full.
         store, free_bytes: the folder of the runs, and what is free on its file system.
         now: Unix seconds.
+        checkpoint: step of its newest checkpoint; None where there is none.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Evidence:
     store: str = ""
     free_bytes: int | None = None
     now: float = 0.0
+    checkpoint: int | None = None
 
     @property
     def at(self) -> str:
@@ -61,7 +63,10 @@ class Evidence:
 
     @property
     def resume(self) -> str:
-        return f"`dual-hpc resume {self.name}` continues from the last checkpoint"
+        """What resuming would do; it promises no checkpoint that is not there."""
+        if self.checkpoint is None:
+            return f"`dual-hpc resume {self.name}` begins again at step 0: it has no checkpoint yet"
+        return f"`dual-hpc resume {self.name}` continues after step {self.checkpoint}, its newest checkpoint"
 
     @property
     def read_logs(self) -> str:

@@ -22,7 +22,7 @@ class RunRecords:
     Attributes:
         history: what was asked of it, and what its jobs did to be continued.
         failures: of its newest job's ranks, since they started last.
-        silent_seconds: since it wrote anything.
+        silent_seconds: since it made progress last.
     """
 
     segments: Sequence[Segment] = ()

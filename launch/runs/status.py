@@ -157,7 +157,7 @@ def controller_lives(run: RunDir) -> bool:
 
 
 def seconds_since_update(run: RunDir, now: float) -> float:
-    """Seconds since the run wrote to its journal, or was made."""
+    """Seconds since the run last made progress, as the time of its journal says (`Journal.touch`), or was made."""
     touched: Path = run.journal if run.journal.exists() else run.identity_file
     return max(0.0, now - touched.stat().st_mtime)
 

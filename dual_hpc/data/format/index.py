@@ -18,6 +18,7 @@ from dual_hpc.atomic import write_atomically
 from dual_hpc.data.format.sample import Utterance
 from dual_hpc.errors import EnvironmentFault, UserError
 from dual_hpc.file_kind import other_kind, stand_in
+from dual_hpc.heartbeat import beat
 from dual_hpc.regular_file import LARGE, read_bytes
 
 FORMAT_VERSION = 1
@@ -104,6 +105,7 @@ def read_index(folder: str | Path, form: type[Any] = ShardIndex, setting: str = 
         raise UserError(f"{setting}: {_why_no_index(folder)}")
     try:
         index = form.model_validate_json(read_bytes(path, LARGE))
+        beat()
     except OSError as error:
         raise EnvironmentFault(f"{setting}: cannot read {path}: {error.strerror}") from error
     except ValidationError as error:

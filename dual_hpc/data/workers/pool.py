@@ -25,6 +25,7 @@ from dual_hpc.data.workers.crash_policy import CrashCounter, cause_of
 from dual_hpc.data.workers.protocol import DUMP_SIGNAL, IGNORED, Job, Result, WorkerError
 from dual_hpc.data.workers.transfer import map_memfd, receive, send
 from dual_hpc.errors import EnvironmentFault
+from dual_hpc.heartbeat import beat
 
 log = logging.getLogger(__name__)
 
@@ -163,6 +164,8 @@ class WorkerPool:
             worker.process.kill()
         for thread, activity in enumerate(activities):
             if activity != worker.seen[thread] or activity.phase == IDLE or activity.job not in worker.jobs:
+                if activity != worker.seen[thread]:
+                    beat()  # another sample is read or decoded
                 worker.seen[thread], worker.stuck[thread] = activity, 0.0
                 continue
             worker.stuck[thread] += waited

@@ -10,6 +10,7 @@ from dual_hpc.data.decoding.decoder import DecodeConfig, Request, SampleDecoder
 from dual_hpc.data.decoding.decoder_counts import count
 from dual_hpc.data.format.reader import SampleReader
 from dual_hpc.data.workers.pool import WorkerPool
+from dual_hpc.heartbeat import beat
 
 
 class BatchSource(Protocol):
@@ -33,6 +34,7 @@ class InProcess:
                 extensions = self._decoder.members_to_read(request)
                 members = self._reader.read(request.ref, extensions) if request.ref and extensions else {}
                 samples.append(self._decoder.decode(request, members))
+                beat()
             failures = {row: sample.failure for row, sample in enumerate(samples) if sample.failure is not None}
             arrays = collate(samples, self._config.settings.image_size, self._config.features)
             decoders = count(sample.video_decoder for sample in samples)

@@ -251,5 +251,6 @@ def make_session(run: RunDir, loader: Loader | None = None, **parts: Any) -> Ses
         "exporter": Exporter(run.exports, engine, world, write, lambda: None),
         "reporter": reporter,
         "reports": run.reports,
+        "saved": state.model_copy(deep=True) if resumed is not None else None,
     }
     return Session(**{**made, **parts})

@@ -73,7 +73,9 @@ def test_a_run_trains_all_steps_saves_the_last_and_exports_it(run: RunDir) -> No
     assert job.train() == FINISHED
     assert list(replay(read(run.journal))["train/loss"]) == [1, 2, 3, 4, 5, 6]
     assert validated(run) == [3, 6]  # at the end of every epoch
-    assert select.steps(run.checkpoints) == [2, 4, 6] and saved_state(run, 6)["owes_validation"] is False
+    assert select.steps(run.checkpoints) == [2, 3, 4, 6]  # every second, and those that are validated
+    for step in (3, 6):
+        assert saved_state(run, step)["owes_validation"] is False and saved_state(run, step)["score"] is not None
     last = torch.load(run.exports / "last" / "weights.pt")
     assert {name: value.flatten().tolist() for name, value in last.items()} == job.engine.weights()
     assert (run.exports / "best").is_dir() and [step for step, _ in events(run, "end")] == [STEPS]
@@ -94,7 +96,7 @@ def test_a_stop_in_the_middle_of_an_epoch_saves_that_step_and_the_next_job_ends_
     job = Job(run, loader)
     loader.before[5] = job.signal
     assert job.train() == STOPPED
-    assert select.steps(run.checkpoints) == [2, 4, 5] and events(run, "stop") == [(5, {"reason": "SIGTERM"})]
+    assert select.steps(run.checkpoints) == [2, 3, 4, 5] and events(run, "stop") == [(5, {"reason": "SIGTERM"})]
     assert not (run.exports / "last").exists() and run.segments()[-1].reason == STOPPED
 
     job = Job(run)
@@ -142,7 +144,8 @@ def test_the_deadline_does_not_interrupt_a_pending_validation_but_a_signal_does(
 
 
 def test_a_save_is_due_by_the_clock(tmp_path: Path) -> None:
-    run = make_run(tmp_path / "run", "checkpoint.every_steps=100", "checkpoint.every_minutes=4")
+    rarely = ("checkpoint.every_steps=100", "training.validate_every=100")
+    run = make_run(tmp_path / "run", *rarely, "checkpoint.every_minutes=4")
     now = [0.0]
 
     def minute() -> None:
@@ -182,7 +185,7 @@ def test_too_many_non_finite_steps_end_the_run_with_an_error_and_a_report(tmp_pa
     run = make_run(tmp_path / "run", "training.non_finite_limit=2")
     with pytest.raises(UserError, match=r"not finite in 2 steps in a row; samples: k4_0"):
         Job(run, Loader(non_finite=(4, 5))).train()
-    assert select.steps(run.checkpoints) == [2]
+    assert select.steps(run.checkpoints) == [2, 3]
     assert (run.reports / "non_finite-5.json").exists() and run.segments()[-1].reason == FAILED
 
 

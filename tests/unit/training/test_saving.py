@@ -99,7 +99,39 @@ def test_the_state_at_the_start_of_a_save_is_written_while_the_training_changes_
     found = select.latest_verified(tmp_path, SingleProcess())
     assert found is not None and saving._state_of(found) == TrainingState(step=3)
     assert found.manifest.run_id == "f" * 32
-    assert gate.thread == "checkpoint" and not one.pending and saved.seconds > 0
+    assert gate.thread == "background" and not one.pending and saved.seconds > 0
+
+
+@pytest.mark.parametrize("asynchronous", [True, False])
+def test_the_score_of_a_step_is_added_to_its_checkpoint_whether_that_is_pending_or_committed(
+    tmp_path: Path, gate: Gate, asynchronous: bool
+) -> None:
+    one = saver(tmp_path, Engine(), asynchronous=asynchronous, keep_last=1, keep_best=1)
+    if not asynchronous:
+        gate.open.set()
+    for step, score in ((3, 0.9), (4, 0.2)):
+        one.start(TrainingState(step=step, validation_pending=True))
+        if step == 4:
+            one.wait()
+        one.update(TrainingState(step=step, score=score))
+        gate.open.set()
+        saved = one.wait()
+        assert saved.step == step and (saved.seconds is None) == (step == 4)
+        found = select.latest_verified(tmp_path, SingleProcess())
+        assert found is not None and saving._state_of(found) == TrainingState(step=step, score=score)
+        assert weight(saved.folder) == 0 and not list(saved.folder.glob(".*"))
+    assert select.steps(tmp_path) == [3, 4]  # the best and the last
+
+
+def test_a_score_that_cannot_be_written_is_a_failure_and_the_checkpoint_stays_as_it_was(tmp_path: Path) -> None:
+    one = saver(tmp_path, Engine())
+    folder = save(one, TrainingState(step=3, validation_pending=True))
+    (folder / ".manifest.json.tmp").mkdir()
+    one.update(TrainingState(step=3, score=0.5))
+    with pytest.raises(EnvironmentFault, match="checkpoint of step 3 was not saved"):
+        one.wait()
+    found = select.latest_verified(tmp_path, SingleProcess())
+    assert found is not None and saving._state_of(found) == TrainingState(step=3, validation_pending=True)
 
 
 def test_a_synchronous_save_is_done_when_start_returns(tmp_path: Path, gate: Gate) -> None:

@@ -129,6 +129,13 @@ def test_every_end_has_its_sentence_and_its_advice(found: Diagnosis, state: str,
     assert found.as_json()["cause"] == state
 
 
+def test_a_checkpoint_is_promised_only_where_there_is_one() -> None:
+    for job in (slurm("TIMEOUT"), slurm("CANCELLED"), slurm("NODE_FAIL"), slurm("OUT_OF_MEMORY"), slurm("FAILED")):
+        without, with_one = explained(job=job, hung=["rank_0000"]), explained(job=job, checkpoint=9)
+        assert "begins again at step 0: it has no checkpoint" in without.advice
+        assert "continues after step 9" in with_one.advice
+
+
 def test_a_cause_may_be_finer_than_the_state() -> None:
     hangs = [
         explained(LEFT, job=slurm("FAILED"), hung=["rank_0000"]),

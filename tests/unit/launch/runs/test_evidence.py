@@ -6,8 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+from dual_hpc.config import load_config
+from dual_hpc.run.directory import RunDir
+from launch.cluster.slurm import Scheduler
 from launch.records.log_markers import JOB_END_MARKER, JOB_START_MARKER
-from launch.runs.evidence import free_bytes, hung, last_line, since_start
+from launch.runs.evidence import collect_evidence, free_bytes, hung, last_line, since_start
 
 HANG = """
 import sys
@@ -50,3 +53,12 @@ def test_a_full_disk_is_found_in_the_log_of_any_rank_of_the_last_start(tmp_path:
         file.write(f"{JOB_START_MARKER} 7\nfine\n")
     assert since_start(log)[-1] == "fine" and not [line for line in since_start(log) if FULL.search(line)]
     assert free_bytes(tmp_path) and free_bytes(tmp_path / "gone") is None
+
+
+def test_the_newest_checkpoint_is_that_of_the_folder_and_not_of_the_journal(tmp_path: Path) -> None:
+    run = RunDir.create(tmp_path / "run", load_config("demo", [f"store={tmp_path}"]))
+    run.journal.write_text('{"t": 1, "step": 12, "event": "checkpoint", "fields": {"folder": "step_00000012"}}\n')
+    assert collect_evidence(run, Scheduler()).checkpoint is None
+    for name in ("step_00000003", "step_00000009", "step_00000012.abc.tmp"):
+        (run.checkpoints / name).mkdir()
+    assert collect_evidence(run, Scheduler()).checkpoint == 9

@@ -13,7 +13,7 @@ T = TypeVar("T")
 def in_thread(function: Callable[[], T]) -> Future[T]:
     """Run `function` in a daemon thread: unlike an executor's, it does not delay the end of the process."""
     future: Future[T] = Future()
-    threading.Thread(target=_run, args=(future, function), name="checkpoint", daemon=True).start()
+    threading.Thread(target=_run, args=(future, function), name="background", daemon=True).start()
     return future
 
 
