@@ -7,17 +7,20 @@ export/best -> step_00000120      moved by an atomic replace
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from dual_hpc.checkpoint.flush import flush_folder, flush_tree
 from dual_hpc.errors import EnvironmentFault
+from dual_hpc.flush import flush_folder, flush_tree
 from dual_hpc.heartbeat import beat
+from dual_hpc.model_manifest import same_files
 from dual_hpc.run.names import step_folder
 
 
@@ -43,28 +46,34 @@ def gather_weights(module: nn.Module, rank: int) -> dict[str, torch.Tensor]:
 
 
 def publish(root: Path, name: str, step: int, write: Callable[[Path], Any]) -> Path:
-    """Write the weights of `step` once and link `name` to them (rank 0); exports without a link are deleted.
+    """Write the weights of `step` and link `name` to them (rank 0); exports without a link are deleted.
+
+    Where the step was exported before (best and last may be the same one, and a resumed run may repeat one), the same
+    files are left as they are; other ones, such as damaged ones, are replaced for every name that is linked to them.
+    Whatever interrupts it, each name leads to a complete export, the former or the new one.
 
     Raises:
         EnvironmentFault: disk full or not writable. The export that `name` was linked to is unchanged.
     """
-    final = root / step_folder(step)
-    temporary = final.with_name(final.name + ".tmp")
+    temporary = root / f"{step_folder(step)}.tmp"
     try:
         root.mkdir(parents=True, exist_ok=True)
-        if not final.is_dir():  # best and last may be the same step, and a resumed run may repeat one
-            shutil.rmtree(temporary, ignore_errors=True)
-            temporary.mkdir()
-            write(temporary)
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir()
+        write(temporary)
+        former = _exports_of(root, step)
+        same = next((folder for folder in former if same_files(folder, temporary)), None)
+        if same is not None:
+            shutil.rmtree(temporary)
+            final = same
+        else:
             flush_tree(temporary)
+            final = _unused_name(root, step)
             os.rename(temporary, final)
-        link = root / f".{name}.tmp"
-        link.unlink(missing_ok=True)
-        link.symlink_to(final.name)
-        if (root / name).is_dir() and not (root / name).is_symlink():  # the run was copied by a tool that follows links
-            shutil.rmtree(root / name)
-        flush_folder(root)  # before the link, which must not survive a crash without its target
-        os.replace(link, root / name)
+            flush_folder(root)  # before the links, which must not survive a crash without their target
+        others = [entry.name for entry in root.iterdir() if _is_name(entry) and entry.resolve() in former]
+        for each in dict.fromkeys((name, *others)):
+            _link(root, each, final.name)
         flush_folder(root)  # before the former target is deleted
         _remove_unlinked(root)
     except OSError as error:
@@ -75,11 +84,43 @@ def publish(root: Path, name: str, step: int, write: Callable[[Path], Any]) -> P
     return root / name
 
 
+def _exports_of(root: Path, step: int) -> list[Path]:
+    """The folders of a step that was exported before: its own name, and those of files that replaced others."""
+    own = step_folder(step)
+    found = (path for path in root.resolve().glob(f"{own}*") if re.fullmatch(rf"{own}(\.\d+)?", path.name))
+    return sorted(path for path in found if path.is_dir())
+
+
+def _unused_name(root: Path, step: int) -> Path:
+    """step_00000120, or with .1 ... where a former export, to which names are linked, has that."""
+    suffixes = chain([""], (f".{number}" for number in count(1)))
+    names = (root / f"{step_folder(step)}{suffix}" for suffix in suffixes)
+    return next(name for name in names if not os.path.lexists(name))
+
+
+def _link(root: Path, name: str, target: str) -> None:
+    """Let `name` lead to a folder, from one moment to the next."""
+    link, there = root / f".{name}.tmp", root / name
+    link.unlink(missing_ok=True)
+    link.symlink_to(target)
+    copied = there.is_dir() and not there.is_symlink()  # the run was copied by a tool that follows links
+    aside = root / f"step_of_{name}.tmp"  # deleted with what has no link
+    if copied:
+        shutil.rmtree(aside, ignore_errors=True)
+        os.rename(there, aside)
+    os.replace(link, there)
+
+
 def _remove_unlinked(root: Path) -> None:
-    linked = {os.readlink(entry) for entry in root.iterdir() if entry.is_symlink()}
+    linked = {os.readlink(entry) for entry in root.iterdir() if _is_name(entry)}
     for folder in root.glob("step_*"):
         if folder.name not in linked:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_name(entry: Path) -> bool:
+    """True for best and last; a hidden link was left by a killed `_link`."""
+    return entry.is_symlink() and not entry.name.startswith(".")
 
 
 def _to_host(value: torch.Tensor) -> torch.Tensor:

@@ -14,6 +14,7 @@ from dual_hpc.inference.served_request import check_request
 from dual_hpc.model import load_model
 from dual_hpc.model.encoders.pretrained import read_json
 from dual_hpc.model.family import FAMILIES, recorded_plugins
+from dual_hpc.model_manifest import check_files
 from dual_hpc.plugins import load_plugins
 
 
@@ -24,10 +25,15 @@ class ServedModel(PythonModel):
     _skip_type_hint_validation = True
 
     def load_context(self, context: Any) -> None:
-        """Read the safetensors of the logged model, after the plugins that were logged with it."""
+        """Read the safetensors of the logged model, after the plugins that were logged with it.
+
+        Raises:
+            EnvironmentFault: a file is not as it was logged.
+        """
         folder = Path(context.artifacts["model"])
+        check_files(folder)  # before its config.json says what is imported
         load_plugins(recorded_plugins(read_json(folder, "config.json", "model")))
-        self.model, _ = load_model(folder)
+        self.model, _ = load_model(folder, verified=True)
         self.inputs = FAMILIES.get(self.model.config.model_type).inputs
 
     # `model_input` has no annotation: MLflow would take one for a schema of its own, against the logged signature.

@@ -13,6 +13,7 @@ from dual_hpc.model.encoders.registry import ENCODERS, FEATURES, MODALITIES
 from dual_hpc.model.losses.registry import LOSSES
 from dual_hpc.model.preprocessing import DEFAULTS, preprocessing_mistake
 from dual_hpc.model.torchaudio_stub import install
+from dual_hpc.model_manifest import KEY
 
 install()
 
@@ -87,6 +88,7 @@ class EmotionConfig(PreTrainedConfig):
             self.options = dict(options)
         if plugins:
             self.plugins = list(plugins)
+        kwargs.pop(KEY, None)  # of the folder that it was read from; another folder has no manifest yet
         if labels is not None:
             kwargs["id2label"] = dict(enumerate(labels))
             kwargs["label2id"] = {label: number for number, label in enumerate(labels)}

@@ -20,6 +20,7 @@ from dual_hpc.model.encoders.registry import MODALITIES
 from dual_hpc.model.load_errors import LOAD_ERRORS, load_error_text, offline, without_report
 from dual_hpc.model.losses.classification import classification_loss
 from dual_hpc.model.self_contained import adapter_in, bytes_of_weights, first_danger
+from dual_hpc.model_manifest import check_files
 from dual_hpc.regular_file import first_irregular
 
 from transformers import PreTrainedModel  # isort: skip  (after the torchaudio stub)
@@ -65,7 +66,10 @@ class EmotionModel(PreTrainedModel):
         Raises:
             UserError: the directory holds another model, lacks its weights, or has a configuration that makes no
                 model or weights that do not fit it.
+            EnvironmentFault: a file is not as it was saved.
         """
+        if not options.pop("verified", False):  # `load_model` has looked at the tokenizer's files as well
+            check_files(folder)
         content = read_json(Path(folder), "config.json", "model")
         own: Any = cls.config_class
         if (kind := content.get("model_type")) != own.model_type:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from dual_hpc.model.encoders.pretrained import read_json
 from dual_hpc.model.encoders.registry import ENCODERS, MODALITIES
 from dual_hpc.model.family import family_of, recorded_plugins
 from dual_hpc.model.tokenizer import load_tokenizer
+from dual_hpc.model_manifest import CONFIG, check_files, write_manifest
 
 if TYPE_CHECKING:
     from dual_hpc.model.emotion_config import EmotionConfig
@@ -17,24 +19,40 @@ if TYPE_CHECKING:
 
 
 def save_model(model: EmotionModel, tokenizer: Any, folder: str | Path) -> None:
-    """Write a model that `load_model` reads, tokenizer included (None where the model has no text encoder)."""
+    """Write a model that `load_model` reads, tokenizer included (None where the model has no text encoder).
+
+    `manifest.json`, which proves its files, comes last.
+
+    Raises:
+        OSError, SafetensorError: it cannot be written.
+    """
+    folder = Path(folder)
     model.save_pretrained(folder)
     if tokenizer is not None:
         tokenizer.save_pretrained(folder)
+    for weights in folder.glob("*.safetensors"):  # safetensors makes them for their owner alone
+        shutil.copymode(folder / CONFIG, weights)
+    write_manifest(folder)
 
 
-def load_model(folder: str | Path) -> tuple[EmotionModel, Any]:
+def load_model(folder: str | Path, *, verified: bool = False) -> tuple[EmotionModel, Any]:
     """The model of a directory in evaluation mode, and its tokenizer (None if it does not read text).
 
     The directory alone never causes an import: a model that a plugin registers needs that plugin to be loaded before.
 
+    Args:
+        verified: the caller has checked its files (`dual_hpc.model_manifest`), which reads each of them once.
+
     Raises:
         UserError: the directory holds something else, or is incomplete.
+        EnvironmentFault: a file is not as it was saved.
     """
+    if not verified:
+        check_files(folder)
     content = read_json(Path(folder), "config.json", "model")
     family = family_of(content, folder)
     _check_encoders(content, folder)
-    model = family.model_class.from_pretrained(folder)
+    model = family.model_class.from_pretrained(folder, verified=True)
     return model.eval(), load_tokenizer(folder) if model.config.reads_words else None
 
 

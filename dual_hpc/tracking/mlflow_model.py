@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from dual_hpc.errors import UserError
 from dual_hpc.json_text import parse_json
+from dual_hpc.model_manifest import check_files
 from dual_hpc.plugins import copy_sources, find_plugins
 from dual_hpc.regular_file import open_regular, read_bytes
 from dual_hpc.source_files import source_files
@@ -39,7 +40,11 @@ def log_model(
         folder: config.json, model.safetensors and the tokenizer; called step_N by a run.
         name: under which MLflow shows it; it takes no dots.
         archive: the code archive of the run, for plugins that are not found elsewhere any more.
+
+    Raises:
+        EnvironmentFault: a file is not as it was saved.
     """
+    check_files(folder)
     digest = _sha256(folder / "model.safetensors")
     if client.get_run(run_id).data.tags.get(MODEL_TAG) == digest:
         return
@@ -58,7 +63,7 @@ def log_model(
             copy_package(Path(code))
             mlflow.pyfunc.log_model(
                 name=name.replace(".", "_"),
-                step=int(folder.name.removeprefix("step_")) if re.fullmatch(r"step_\d+", folder.name) else 0,
+                step=int(found[1]) if (found := re.fullmatch(r"step_(\d+)(\.\d+)?", folder.name)) else 0,
                 python_model=str(_CODE),
                 code_paths=list(map(str, copy_sources(plugins, Path(code)))),
                 artifacts={"model": str(folder)},

@@ -16,13 +16,16 @@ from safetensors import SafetensorError
 
 from dual_hpc.atomic import write_atomically
 from dual_hpc.checkpoint import select
+from dual_hpc.checkpoint.commit import rename_into_place
 from dual_hpc.checkpoint.manifest import BadManifest, Manifest
 from dual_hpc.checkpoint.manifest import load as load_manifest
 from dual_hpc.errors import EnvironmentFault, UserError
+from dual_hpc.flush import flush_folder, flush_tree
 from dual_hpc.group import SingleProcess
 from dual_hpc.model import EmotionConfig, load_tokenizer, read_description, save_model
 from dual_hpc.model.encoders.pretrained import read_json
 from dual_hpc.model.family import FAMILIES, family_of
+from dual_hpc.model_manifest import same_files
 from dual_hpc.plugins import load_plugins
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.names import step_folder
@@ -89,7 +92,8 @@ def export_checkpoint(run_dir: str | Path, step: int | None = None, out: str | P
 
     Args:
         step: of a committed checkpoint; None for the latest verified one.
-        out: a folder that does not exist yet; None for `export/checkpoint-STEP` in the run directory.
+        out: a folder that does not exist yet; None for `export/checkpoint-STEP` in the run directory, which is left as
+            it is where it holds the same, and replaced where it is damaged or was changed.
 
     Returns:
         The folder.
@@ -106,7 +110,7 @@ def export_checkpoint(run_dir: str | Path, step: int | None = None, out: str | P
     load_plugins(run.config().plugins, run.code)
     folder, manifest = _checkpoint(run, step)
     final = Path(out) if out is not None else run.exports / f"checkpoint-{manifest.step}"
-    if final.exists():
+    if out is not None and final.exists():
         raise UserError(f"--out: {final} exists; name another folder, or remove it")
     config = _description(run)
     tokenizer = load_tokenizer(run.tokenizer) if config.reads_words else None
@@ -124,7 +128,12 @@ def export_checkpoint(run_dir: str | Path, step: int | None = None, out: str | P
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         write_model(temporary, config, weights, tokenizer)
-        os.rename(temporary, final)
+        if final.is_dir() and same_files(final, temporary):
+            shutil.rmtree(temporary)
+            return final
+        flush_tree(temporary)
+        rename_into_place(temporary, final)
+        flush_folder(final.parent)
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
         raise EnvironmentFault(f"{final} cannot be written: {error.strerror or error}") from error

@@ -16,12 +16,12 @@ from pydantic import ValidationError
 from dual_hpc.background import in_thread, inline
 from dual_hpc.checkpoint import commit, reshard, select
 from dual_hpc.checkpoint.deepspeed_io import FOLDER, write_file
-from dual_hpc.checkpoint.digest import FileDigest
 from dual_hpc.checkpoint.manifest import BadManifest, Manifest
 from dual_hpc.checkpoint.manifest import load as load_manifest
 from dual_hpc.checkpoint.retention import steps_to_delete
 from dual_hpc.checkpoint.select import VerifiedCheckpoint
 from dual_hpc.config import RunConfig, first_change, immutable_settings
+from dual_hpc.digest import FileDigest
 from dual_hpc.errors import EnvironmentFault, UserError
 from dual_hpc.evaluation.metrics import selecting_metric
 from dual_hpc.group import gather_results

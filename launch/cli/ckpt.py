@@ -1,4 +1,4 @@
-"""`dual-hpc ckpt ls|verify|prune|export|convert RUN`: list, verify, prune, export or convert a run's checkpoints."""
+"""`dual-hpc ckpt ls|verify|prune|export|convert|accept`: a run's checkpoints, and the models that came of them."""
 
 from __future__ import annotations
 
@@ -16,20 +16,23 @@ if TYPE_CHECKING:
 EXAMPLES = """\
 examples:
   dual-hpc ckpt ls trial-2
-  dual-hpc ckpt verify trial-2               # hashes every file; exit code 1 if one is damaged
+  dual-hpc ckpt verify trial-2               # hashes every file, also of its models; exit code 1 if one is damaged
+  dual-hpc ckpt verify model/                # the same of a saved model
   dual-hpc ckpt prune trial-2 --keep 1       # also removes what killed saves and conversions have left
   dual-hpc ckpt export trial-2 --out model/  # the newest one's weights, for `dual-hpc predict --model model/`
   dual-hpc ckpt export trial-2 --step 120
   dual-hpc ckpt convert trial-2 --ranks 8    # ahead of a job with 8 ranks, which would do it itself
+  dual-hpc ckpt accept model/                # after changing a file of a saved model on purpose: record it as it is
 
 A checkpoint holds what a training needs to continue. export/best and export/last in the run's folder hold weights
-alone; the training writes them, and pruning never deletes them.
+alone; the training writes them, and pruning never deletes them. Whoever reads a saved model checks all of its files
+against its manifest.json first.
 """
 OPTIONS = {"keep": "prune", "step": "export", "out": "export", "ranks": "convert"}  # option -> the action it is for
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=("ls", "verify", "prune", "export", "convert"))
+    parser.add_argument("action", choices=("ls", "verify", "prune", "export", "convert", "accept"))
     add_run(parser)
     parser.add_argument("--keep", type=int, metavar="N", help="prune: how many of the newest to keep (default 1)")
     parser.add_argument("--step", type=int, metavar="N", help="export: of which checkpoint (default: the newest)")
@@ -44,6 +47,10 @@ def run(args: argparse.Namespace) -> int:
     for option, action in OPTIONS.items():
         if getattr(args, option) is not None and args.action != action:
             raise UserError(f"--{option}: is an option of `ckpt {action}`, not of `ckpt {args.action}`")
+    if (model := _saved_model(args)) is not None:
+        return _verify_model(model, str(model)) if args.action == "verify" else _accept(model)
+    if args.action == "accept":
+        raise UserError(f"ckpt accept: {args.run_name} is not the folder of a saved model (it needs a config.json)")
     found = existing_run(args)
     actions = {"ls": _list, "verify": _verify, "prune": _prune, "export": _export, "convert": _convert}
     return actions[args.action](found, args)
@@ -85,7 +92,43 @@ def _verify(run: RunDir, args: argparse.Namespace) -> int:
             continue  # a running job has deleted it meanwhile
         damaged += bool(reasons)
         print(f"{folder.name}  {'DAMAGED: ' + '; '.join(reasons) if reasons else 'verified'}", flush=True)
+    for name in sorted(run.exports.glob("*")):
+        if name.is_dir() and not name.name.startswith("step_") and name.suffix != ".tmp":
+            damaged += _verify_model(name, f"{run.exports.name}/{name.name}")
     return 1 if damaged else 0
+
+
+def _saved_model(args: argparse.Namespace) -> Path | None:
+    """The folder of a saved model, for the actions that take one in place of a run."""
+    folder = Path(args.run_name)
+    return folder if args.action in ("verify", "accept") and (folder / "config.json").is_file() else None
+
+
+def _verify_model(folder: Path, name: str) -> int:
+    """Print whether a saved model is proven; 1 if it is damaged."""
+    from dual_hpc.model_manifest import MANIFEST, damage_of
+
+    reasons = damage_of(folder)
+    if reasons is None:
+        print(f"{name}  not verified: no {MANIFEST} (saved by an earlier version?)")
+        return 0
+    print(f"{name}  {'DAMAGED: ' + '; '.join(reasons) if reasons else 'verified'}", flush=True)
+    return 1 if reasons else 0
+
+
+def _accept(folder: Path) -> int:
+    from dual_hpc.errors import EnvironmentFault
+    from dual_hpc.model_manifest import MANIFEST, damage_of, write_manifest
+
+    reasons = damage_of(folder)
+    try:
+        write_manifest(folder.resolve())
+    except OSError as error:
+        raise EnvironmentFault(f"{folder / MANIFEST} cannot be written: {error.strerror}") from error
+    for reason in reasons or ():
+        print(f"accepted: {reason}")
+    print(f"{folder}  {'verified before' if reasons == [] else 'recorded as it is'}")
+    return 0
 
 
 @contextmanager

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 import pytest
 
 from dual_hpc.checkpoint import commit, select
-from dual_hpc.checkpoint.digest import FileDigest, HashingWriter
 from dual_hpc.checkpoint.manifest import load
+from dual_hpc.digest import FileDigest, HashingWriter
 from dual_hpc.errors import EnvironmentFault
 from dual_hpc.group import SingleProcess
 

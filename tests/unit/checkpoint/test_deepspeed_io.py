@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from dual_hpc.checkpoint.deepspeed_io import VerifiedFiles, write_file
-from dual_hpc.checkpoint.digest import FileDigest, hash_file
 from dual_hpc.checkpoint.manifest import Manifest
+from dual_hpc.digest import FileDigest, hash_file
 from dual_hpc.errors import EnvironmentFault
 
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from dual_hpc.checkpoint import commit, select
-from dual_hpc.checkpoint.digest import FileDigest, HashingWriter
 from dual_hpc.config import load_config
+from dual_hpc.digest import FileDigest, HashingWriter
 from dual_hpc.group import SingleProcess
+from dual_hpc.model_manifest import write_manifest
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.lease import Lease
 from launch.cli import main as command
@@ -113,3 +114,41 @@ def test_a_mistake_is_one_line_that_names_what_to_change(
     assert code == 2
     complaint = capsys.readouterr().err
     assert complaint.count("\n") == 1 and said.format(run=run.path) in complaint
+
+
+def saved_model(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text('{"model_type": "dual"}')
+    (folder / "model.safetensors").write_bytes(b"weights")
+    write_manifest(folder)
+    return folder
+
+
+def test_the_models_of_a_run_are_verified_with_its_checkpoints(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
+    saved_model(run.exports / "step_00000009")
+    (run.exports / "best").symlink_to("step_00000009")
+    saved_model(run.exports / "checkpoint-6")
+    assert ckpt(run, "verify") == 0
+    said = capsys.readouterr().out
+    assert "export/best  verified" in said and "export/checkpoint-6  verified" in said and said.count("verified") == 5
+    (run.exports / "best" / "model.safetensors").write_bytes(b"WEIGHTS")
+    assert ckpt(run, "verify") == 1
+    assert "export/best  DAMAGED: model.safetensors has other content" in capsys.readouterr().out
+
+
+def test_a_saved_model_is_verified_and_a_change_on_purpose_is_accepted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = saved_model(tmp_path / "model")
+    assert command.main(["ckpt", "verify", str(folder)]) == 0
+    (folder / "config.json").write_text('{"model_type": "dual", "temperature": 2, "manifest": "manifest.json"}')
+    assert command.main(["ckpt", "verify", str(folder)]) == 1
+    assert command.main(["ckpt", "accept", str(folder)]) == 0
+    said = capsys.readouterr().out
+    assert "DAMAGED: config.json" in said and "accepted: config.json has" in said
+    assert command.main(["ckpt", "verify", str(folder)]) == 0
+
+
+def test_only_a_saved_model_can_be_accepted(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ckpt(run, "accept") == 2
+    assert "not the folder of a saved model" in capsys.readouterr().err

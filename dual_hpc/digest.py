@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from dual_hpc.checkpoint.flush import flush_file
+from dual_hpc.flush import flush_file
 from dual_hpc.heartbeat import beat
 from dual_hpc.regular_file import open_regular
 
