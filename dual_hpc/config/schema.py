@@ -204,14 +204,16 @@ class TrainingConfig(Section):
         "stop",
         description="such steps are skipped; at the limit stop, or go back, once, to an earlier checkpoint's weights",
     )
-    collective_timeout_minutes: float = Field(10.0, gt=0, le=1e6)
+    collective_timeout_minutes: float = Field(
+        10.0, gt=0, le=1e6, description="for a batch of a validation, or another piece of long work"
+    )
     hang_minutes: float = Field(3.0, gt=0, description="a step that takes longer, the first ones apart, ends the job")
 
 
 class CheckpointConfig(Section):
     """When to save and which checkpoints to keep. Weights alone outlive them: `export/best` and `export/last`."""
 
-    every_steps: int = Field(0, ge=0, description="0 means once per epoch")
+    every_steps: int = Field(0, ge=0, description="0 means once per epoch; a step that is validated is saved as well")
     every_minutes: float = Field(20.0, gt=0)
     asynchronous: bool = Field(
         True, description="write in the background, from a copy in host memory; false: no copy, training waits"
