@@ -89,7 +89,7 @@ def file_lock(path: Path, seconds: float = math.inf, *, required: bool = True) -
         try:
             is_folder = path.is_dir()
             descriptor = os.open(
-                path, os.O_RDONLY if is_folder else os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o644
+                path, os.O_RDONLY if is_folder else os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o666
             )
             stack.callback(os.close, descriptor)
             _wait(descriptor, path, seconds)

@@ -37,7 +37,7 @@ class Lock:
 
     def __enter__(self) -> Lock:
         while True:
-            self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+            self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
             try:
                 self._acquire()
             except BaseException:
