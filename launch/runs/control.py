@@ -65,7 +65,7 @@ def _record_stop(run: RunDir, status: RunStatus, left_queue: bool) -> str:
     cause = submissions.QUEUED if left_queue else None
     submissions.record(run.path, submissions.Entry(event="stop", job_id=job_id, cause=cause))
     if status.local:
-        _signal_controller(job_id, signal.SIGTERM)
+        _signal_controller(run, job_id, signal.SIGTERM)
     if left_queue:
         return f"job {job_id} has left the queue"
     begins = status.slurm_silent or status.state is State.QUEUED
@@ -101,7 +101,7 @@ def cancel_runs(members: Sequence[Member]) -> list[str]:
         raise
     for run, status in members:
         job_id = _job_of(run, status)
-        if status.local and not _signal_controller(job_id, signal.SIGKILL):
+        if status.local and not _signal_controller(run, job_id, signal.SIGKILL):
             run.stop_file.unlink(missing_ok=True)
             raise UserError(f"{run.path.name} is trained on another machine: cancel it there, or `dual-hpc stop` it")
         submissions.record(run.path, submissions.Entry(event="cancel", job_id=job_id))
@@ -125,13 +125,17 @@ def _scancel(jobs: Sequence[str], *options: str) -> bool:
     return True
 
 
-def _signal_controller(job_id: str, number: signal.Signals) -> bool:
-    """Send a signal to a local job; False where the process is not one: the store may be another machine's."""
+def _signal_controller(run: RunDir, job_id: str, number: signal.Signals) -> bool:
+    """Send a signal to the local job of a run; False where the process is not its: the store may be another machine's.
+
+    Its id may be used again, and who wrote it there may be somebody else.
+    """
     try:
         words = Path(f"/proc/{job_id}/cmdline").read_bytes().split(b"\0")
     except OSError:
         return False
-    if b"launch.local" not in words:
+    folder = words[words.index(b"launch.local") + 1] if b"launch.local" in words[:-1] else b""
+    if not folder or Path(os.fsdecode(folder)).resolve() != run.logs.resolve():
         return False
     os.kill(int(job_id), number)
     return True
