@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from launch.cli.plugin_argument import add_plugin_argument
-from launch.cli.task_arguments import add_task_arguments, array_of
+from launch.cli.task_arguments import add_task_arguments, array_of, share_done
 
 EXAMPLES = """\
 examples:
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     encoders = encoders_of_model(args.model) if config is None else encoders_of_config(config)
     index = extract(args.folder, args.out, encoders, args.dtype, args.batch, args.workers, array, args.progress)
     if index is None:
-        print(f"task {array[0]} of {array[1]} is done; other tasks still work on {args.out}")
+        print(share_done(array, args.out))
         return 0
     samples = sum(len(shard.samples) for shard in index.shards)
     size = sum(shard.bytes for shard in index.shards)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launch.cli.plugin_argument import add_plugin_argument
-from launch.cli.task_arguments import add_task_arguments, array_of
+from launch.cli.task_arguments import add_task_arguments, array_of, share_done
 
 if TYPE_CHECKING:
     from shards.options import PackOptions
@@ -112,10 +112,7 @@ def run(args: argparse.Namespace) -> int:
         choices=choices,
     )
     if report is None:
-        print(
-            f"task {array[0]} (of 0 to {array[1] - 1}) has packed its shards into {out}; those of other tasks are "
-            "missing yet, and the last task writes the report"
-        )
+        print(share_done(array, out))
     else:
         print(summary(report, out))
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from dual_hpc.errors import UserError
 
@@ -16,6 +17,14 @@ def add_task_arguments(parser: argparse.ArgumentParser) -> None:
         "--array-count", type=int, default=1, metavar="N", help="tasks that fill the same folder (default 1)"
     )
     parser.add_argument("--progress", action=argparse.BooleanOptionalAction, help="a bar (default: on a terminal)")
+
+
+def share_done(array: tuple[int, int], out: Path) -> str:
+    """What a task says that has done its share, when shards of others are missing: nothing is known of those tasks."""
+    return (
+        f"task {array[0]} (of 0 to {array[1] - 1}) has written its shards into {out}; those of other tasks are missing "
+        "yet, and the last task writes the index"
+    )
 
 
 def array_of(args: argparse.Namespace) -> tuple[int, int]:

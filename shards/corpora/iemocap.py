@@ -220,7 +220,7 @@ def _transcriptions(root: Path, plan: Plan, files: TextFiles) -> dict[str, str]:
         plan.notes.append(f"{malformed} lines of the transcriptions are not turns and are ignored")
     if differing:
         plan.notes.append(
-            f"{len(differing)} utterances are transcribed twice in different words; the first is packed "
+            f"{len(differing)} utterances are transcribed twice in different words; the first is taken "
             f"(the first: {min(differing)})"
         )
     return texts

@@ -118,7 +118,7 @@ def test_a_task_says_what_it_has_done_and_nothing_of_others(
     assert main([*argv, "--array-index", "1", "--array-count", "2"]) == 0
     said = capsys.readouterr().out
     assert said.startswith(
-        f"task 1 (of 0 to 1) has packed its shards into {tmp_path / 'out'}; those of other tasks are "
+        f"task 1 (of 0 to 1) has written its shards into {tmp_path / 'out'}; those of other tasks are "
     )
     assert len(list((tmp_path / "out").glob("*.tar"))) == 1
     assert main([*argv, "--array-index", "0", "--array-count", "2"]) == 0
@@ -237,6 +237,29 @@ def test_the_command_says_in_one_line_what_to_change(tmp_path: Path, capsys: pyt
         (["meld", str(tmp_path / "empty"), "--name", "../mine"], "--name: meld does not take it, only manifest"),
     ]:
         assert main(["pack", *argv, "--out", str(tmp_path / "out")]) == 2
+        error = capsys.readouterr().err
+        assert expected in error and error.count("\n") == 1
+
+
+def test_an_archive_or_a_picture_given_as_a_corpus_is_called_that(
+    packed_meld: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tar = next(packed_meld.glob("*.tar"))
+    sheet = packed_meld / "contact_sheet.png"
+    for argv, expected in [
+        (["pack", "meld", str(tar)], f"source: {tar} is a tar archive; unpack it and give the folder"),
+        (["pack", "manifest", str(tar)], f"{tar}: is a tar archive"),
+        (["pack", "manifest", str(sheet)], f"{sheet}: is a PNG picture"),
+        (
+            ["inspect", str(tar)],
+            f"folder: {tar} is a tar archive, not a folder of shards; give its folder {packed_meld}",
+        ),
+        (
+            ["inspect", str(packed_meld.parent)],
+            f"folder: {packed_meld.parent} has no index.json, but folders in it have",
+        ),
+    ]:
+        assert main([*argv, *(["--out", str(tmp_path / "out")] if argv[0] == "pack" else [])]) == 2
         error = capsys.readouterr().err
         assert expected in error and error.count("\n") == 1
 

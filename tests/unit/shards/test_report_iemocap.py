@@ -89,7 +89,7 @@ def test_every_sentence_of_the_report_counts_what_is_there(packed: Path) -> None
         r"(\d+) samples without text": 1,  # F001
         r"(\d+) transcribed turns with an XX id were never scored and are ignored": 2,
         r"(\d+) lines of the transcriptions are not turns and are ignored": 1,
-        r"(\d+) utterances are transcribed twice in different words; the first is packed \(the first: (\w+)\)": (
+        r"(\d+) utterances are transcribed twice in different words; the first is taken \(the first: (\w+)\)": (
             *(1, "Ses01M_script01_1b_F012"),
         ),
         r"\S+/transcriptions/(\w+)\.txt is not UTF-8 and was read as cp1252, which is a guess: line (\d) reads .*": (
