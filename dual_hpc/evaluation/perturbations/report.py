@@ -116,7 +116,7 @@ def _draw(
         axis.axhline(metric.factor * majority, color="#888888", linestyle="--", linewidth=0.8, label="majority")
     axis.set_xticks(places, ["clean", *(_tick(level, curves[0]) for level in perturbation.levels)], fontsize=8)
     axis.set_title(perturbation.title, fontsize=10)
-    axis.set_xlabel(perturbation.unit, fontsize=9)
+    axis.set_xlabel(f"{perturbation.unit}, samples clipped" if curves[0].clipped else perturbation.unit, fontsize=9)
     axis.set_ylabel(f"{metric.title}, %" if metric.percent else metric.title, fontsize=9)
     if metric.percent:
         axis.set_ylim(0, 100)
@@ -125,7 +125,7 @@ def _draw(
 
 
 def _tick(level: float, curve: Curve) -> str:
-    return f"{level:g}" + (f"\n{100 * curve.clipped[level]:.2g} % clipped" if curve.clipped else "")
+    return f"{level:g}" + (f"\n{100 * curve.clipped[level]:.2g} %" if curve.clipped else "")
 
 
 def by_perturbation(robustness: Robustness) -> list[tuple[Perturbation, list[Curve]]]:

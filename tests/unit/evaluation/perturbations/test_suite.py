@@ -116,7 +116,8 @@ def test_what_a_gain_clips_stands_beside_the_scores(result):
     text = robustness_markdown(result.robustness, result.about, {"ua": 0.25})
     assert f"| samples clipped, % |  | {100 * shares[0]:.2g} |" in text
     panel = next(a for a in robustness_figure(result.robustness, {}).axes if a.get_title() == "louder audio")
-    assert panel.get_xticklabels()[-1].get_text() == f"30\n{100 * shares[-1]:.2g} % clipped"
+    assert panel.get_xticklabels()[-1].get_text() == f"30\n{100 * shares[-1]:.2g} %"
+    assert panel.get_xlabel() == "dB louder, samples clipped"
 
 
 def test_nothing_to_perturb_is_said(result):
