@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, count
 from pathlib import Path
+from typing import BinaryIO
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -31,6 +32,7 @@ class Clip:
     end: float | None = None
 
 
+_LONGEST = 1 << 20  # bytes of a line
 _SHAPE = 'is not JSON like {"input": "clip.mp4", "text": "..."}'
 
 
@@ -99,10 +101,15 @@ def _manifest(manifest: Path) -> Iterator[Clip | BadRequest]:
         yield from _lines(lines, str(manifest), manifest.parent)
 
 
-def _lines(lines: Iterable[bytes], name: str, folder: Path) -> Iterator[Clip | BadRequest]:
-    for number, raw in enumerate(lines, start=1):
+def _lines(lines: BinaryIO, name: str, folder: Path) -> Iterator[Clip | BadRequest]:
+    for number in count(1):
+        if not (raw := lines.readline(_LONGEST)):
+            return
         if not raw.strip():
             continue
+        if len(raw) == _LONGEST and not raw.endswith(b"\n"):
+            yield BadRequest(f"{name}:{number}", f"is longer than {_LONGEST:,} bytes; what follows is not read")
+            return
         try:
             line = _Line.model_validate(parse_json(raw))
         except ValidationError as error:

@@ -187,8 +187,8 @@ SUBJECTS = (
     Subject("shards", "features/shard-00000.tar", (_samples("features"),), proven=True),
     Subject("shards", "unfinished/.pack/00000.json", (_pack_state("unfinished"),)),
     *(
-        Subject("model", f"model/{name}", ((*_PREDICT, "clips/tone.wav", "--text", "so it goes"),))
-        for name in ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+        Subject("model", f"model/{name}", ((*_PREDICT, "clips/tone.wav", "--text", "so it goes"),), proven=True)
+        for name in ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "manifest.json")
     ),
     *(
         Subject("model", f"clips/{name}", ((*_PREDICT, f"clips/{name}"), (*_PREDICT, "clips")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 from typing import Any
 
@@ -96,3 +97,12 @@ def test_what_asks_for_nothing_is_refused(tmp_path: Path, name: str, text: str |
         (folder / name).touch()
     with pytest.raises(UserError, match=r"--input|--text"):
         read_requests([folder / name], text)
+
+
+@pytest.mark.timeout(30)
+def test_a_manifest_of_one_endless_line_is_not_read_to_its_end(tmp_path: Path) -> None:
+    manifest = tmp_path / "a.jsonl"
+    manifest.write_text('{"input": "a.wav"}\n')
+    os.truncate(manifest, 10**12)
+    first, second = read_requests([manifest])
+    assert isinstance(first, Clip) and isinstance(second, BadRequest) and "longer" in second.reason

@@ -11,6 +11,7 @@ import pytest
 from dual_hpc.errors import UserError
 from dual_hpc.model import load_model, save_model
 from dual_hpc.model.preprocessing import DEFAULTS, preprocessing_mistake
+from dual_hpc.model_manifest import write_manifest
 
 _VALUES: dict[str, list[Any]] = {
     "sample_rate": [0, -1, 8_000, "16000", None, True, 1e9, float("nan")],
@@ -55,6 +56,7 @@ def test_a_scale_of_images_that_cannot_be_is_refused(scale: Any, make_model: Any
     config = json.loads((tmp_path / "config.json").read_text())
     config["video"]["scale"] = scale
     (tmp_path / "config.json").write_text(json.dumps(config))
+    write_manifest(tmp_path)
     if scale == []:  # as if there were none
         load_model(tmp_path)
         return
@@ -69,5 +71,6 @@ def test_classes_that_are_not_numbered_or_named_are_refused(labels: Any, make_mo
     save_model(make_model(use_text=False), None, tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps({**config, "id2label": labels}))
+    write_manifest(tmp_path)
     with pytest.raises(UserError):
         load_model(tmp_path)
