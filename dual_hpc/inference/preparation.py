@@ -179,9 +179,9 @@ def _pictures(
 def scale(picture: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     """The whole RGB picture [H, W, 3] as a square [size, size, 3].
 
-    Training's decoder scales before it turns YUV into RGB, so colour is coarser than brightness; scaling RGB
-    directly would show the model sharper colours than it learned from.
+    As training's decoder does it: from YUV, whose colour is coarser than its brightness, in one step; scaling RGB would
+    show the model sharper colours than it learned from.
     """
     frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-    frame = frame.reformat(size, size, "yuv420p", interpolation=Interpolation.BILINEAR)
-    return np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
+    frame = frame.reformat(format="yuv420p", interpolation=Interpolation.AREA)
+    return np.asarray(frame.reformat(size, size, "rgb24").to_ndarray(), dtype=np.uint8)
