@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 export MLFLOW_DISABLE_TELEMETRY := true
 export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: setup demo test quick lint unit docs kernels-offline slurm slurm-long slurm-matrix clean chaos corrupt torture \
+.PHONY: setup demo test quick lint unit docs kernels-offline slurm slurm-long slurm-matrix clean chaos corrupt torture faults \
 	versions lock audit
 
 setup: $(STAMP)
@@ -67,6 +67,11 @@ torture: $(STAMP)
 # Files of every kind that the product reads, damaged in every way: refused in a line, without waiting, none believed.
 corrupt: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.corruption.sweep --cases $(or $(N),2000)
+
+# A fault of the disk at every call of a run's life; KINDS=all tries every kind at each.
+faults: $(STAMP)
+	FAULTS_EVERY=$(or $(EVERY),1) FAULTS_KINDS=$(or $(KINDS),one) OMP_NUM_THREADS=1 \
+		$(BIN)/pytest -q -s --timeout 0 tests/faults
 
 bench-%: $(STAMP)
 	$(BIN)/python -m benchmarks.$*

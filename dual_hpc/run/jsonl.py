@@ -17,7 +17,7 @@ def append(path: Path, record: BaseModel) -> None:
     """Add one line, and flush it to the disk.
 
     One write, so that processes do not cut each other's lines. Where the disk takes only a part of it, the whole line
-    is written again on a line of its own; the part is left, and is skipped by `read`.
+    is written again, once, on a line of its own; the part is left, and is skipped by `read`.
 
     Raises:
         OSError: it cannot be written (a full disk, a quota). The lines before and after it stay readable.
@@ -27,9 +27,11 @@ def append(path: Path, record: BaseModel) -> None:
     try:
         check_regular(file, path)
         data = b"\n" + line if _ends_in_a_torn_line(file) else line
-        while data:
-            rest = data[os.write(file, data) :]
-            data = b"\n" + line if len(rest) > 1 else rest
+        rest = data[os.write(file, data) :]
+        if len(rest) > 1:
+            rest = b"\n" + line
+        while rest:  # in parts, if it must be: a disk that never takes a whole line would else be asked for ever
+            rest = rest[os.write(file, rest) :]
         os.fsync(file)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error

@@ -187,7 +187,13 @@ SUBJECTS = (
     Subject("shards", "features/shard-00000.tar", (_samples("features"),), proven=True),
     Subject("shards", "unfinished/.pack/00000.json", (_pack_state("unfinished"),)),
     *(
-        Subject("model", f"model/{name}", ((*_PREDICT, "clips/tone.wav", "--text", "so it goes"),), proven=True)
+        Subject(
+            "model",
+            f"model/{name}",
+            ((*_PREDICT, "clips/tone.wav", "--text", "so it goes"),),
+            proven=True,
+            noticed=True,
+        )
         for name in ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "manifest.json")
     ),
     *(

@@ -13,12 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dual_hpc.config.schema import ModelConfig
 from dual_hpc.errors import EnvironmentFault, UserError
 from dual_hpc.inference.predictor import Predictor
 from dual_hpc.inference.served_model import ServedModel
-from dual_hpc.model import DualConfig, DualForEmotionClassification, build_tokenizer, load_model, save_model
+from dual_hpc.model import DualForEmotionClassification, build_model, build_tokenizer, load_model, save_model
 from dual_hpc.model_manifest import KEY, MANIFEST, check_files, damage_of, write_manifest
 from dual_hpc.tracking.mlflow_model import log_model
+from tests.unit.conftest import PREPROCESSING
 
 
 def save(folder: Path, seed: int = 0) -> Path:
@@ -26,9 +28,9 @@ def save(folder: Path, seed: int = 0) -> Path:
     import torch
 
     torch.manual_seed(seed)
-    settings: dict[str, Any] = {"labels": ["calm", "cross"], "hidden_size": 16, "num_heads": 2}
-    model = DualForEmotionClassification(DualConfig(**settings))
-    save_model(model, build_tokenizer([f"word{seed} " * 2, "fine fine"]), folder)
+    tokenizer = build_tokenizer([f"word{seed} " * 2, "fine fine"])
+    small = ModelConfig(hidden_size=16, num_heads=2, residual_layers=1, decoder_layers=1, use_video=False)
+    save_model(build_model(small, ["calm", "cross"], PREPROCESSING, None, tokenizer), tokenizer, folder)
     return folder
 
 

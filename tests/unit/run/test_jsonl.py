@@ -50,6 +50,16 @@ def test_a_record_that_the_disk_takes_in_parts_is_there_once(
     assert [note.text for note in read(path, Note)] == ["before", text, "after"]
 
 
+def test_a_disk_that_never_takes_a_whole_line_is_not_asked_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, write = tmp_path / "notes.jsonl", os.write
+    monkeypatch.setattr(os, "write", lambda file, data: write(file, data[: (len(data) + 1) // 2]))
+    for text in ("one", "two"):
+        append(path, Note(text=text))
+    assert [note.text for note in read(path, Note)] == ["one", "two"] and path.stat().st_size < 200
+
+
 @pytest.fixture
 def limited(tmp_path: Path) -> Iterator[Path]:
     """A file that a process may let grow to 120 bytes; it holds one record of 40 bytes."""

@@ -1,0 +1,53 @@
+"""Whatever call of a run's life the disk fails at, every record is there or reported, and the next job goes on.
+
+A shim between the process and the C library (`shim.c`) counts the calls below the run's store and lets one of them
+fail: no space, no quota, an error of the device, or a short write. `make faults` tries every call.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+EVERY, KINDS = os.environ.get("FAULTS_EVERY", "23"), os.environ.get("FAULTS_KINDS", "one")
+
+
+@pytest.fixture(scope="module")
+def lives(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """What became of each life; the first is undisturbed."""
+    if shutil.which("gcc") is None:
+        pytest.skip("the shim needs gcc")
+    root = tmp_path_factory.mktemp("faults")
+    library, source = root / "shim.so", Path(__file__).with_name("shim.c")
+    subprocess.run(["gcc", "-shared", "-fPIC", "-O1", str(source), "-o", str(library), "-ldl"], check=True)
+    command = [sys.executable, "-m", "tests.faults.life", str(library), str(root), EVERY, KINDS]
+    environ = {**os.environ, "LD_PRELOAD": str(library), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environ)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+
+
+def test_the_shim_sees_the_calls_of_python_torch_and_safetensors(lives: list[dict[str, Any]]) -> None:
+    whole, *others = lives
+    assert whole["problems"] == [] and whole["error"] is None and whole["calls"] > 150
+    struck = [one for one in others if one.get("failed")]
+    assert len(struck) == len(others) > 0
+
+
+def test_records_are_there_or_reported_and_the_next_job_goes_on(lives: list[dict[str, Any]]) -> None:
+    bad = [one for one in lives if one["problems"]]
+    assert not bad, json.dumps(bad[:5], indent=1)
+    print(f"{len(lives) - 1} lives, {sum(one['error'] is not None for one in lives)} ended with an error")
+
+
+def test_what_ends_a_job_names_what_could_not_be_written(lives: list[dict[str, Any]]) -> None:
+    for one in lives:
+        if one["error"] is not None:
+            assert any(word in one["error"] for word in ("/", "checkpoint of step", "weights of step")), one
