@@ -14,6 +14,7 @@ from dual_hpc.data.dataset import ShardDataset
 from dual_hpc.data.format.sample import AUDIO_RATE
 from dual_hpc.data.loader import EvalLoader, TrainLoader
 from dual_hpc.data.sampling.batching import BatchPartition
+from dual_hpc.errors import EnvironmentFault
 from dual_hpc.evaluation.protocols import get_protocol
 from dual_hpc.group import gather_results
 from dual_hpc.model import build_tokenizer, load_tokenizer
@@ -138,8 +139,18 @@ def _tokenizer(config: RunConfig, world: World, shard_set: ShardDataset, train: 
 
 
 def _save(tokenizer: Any, folder: Path) -> None:
+    """Write a tokenizer's files.
+
+    Raises:
+        EnvironmentFault: they cannot be written.
+    """
     temporary = folder.with_name(folder.name + ".tmp")
     shutil.rmtree(temporary, ignore_errors=True)
-    tokenizer.save_pretrained(temporary)
-    folder.mkdir(exist_ok=True)
-    os.replace(temporary, folder)  # replaces the empty folder that `RunDir.create` made
+    try:
+        tokenizer.save_pretrained(temporary)
+        folder.mkdir(exist_ok=True)
+        os.replace(temporary, folder)  # replaces the empty folder that `RunDir.create` made
+    except Exception as error:
+        if not isinstance(error, OSError) and type(error) is not Exception:  # what the library makes of a full disk
+            raise
+        raise EnvironmentFault(f"{folder} cannot be written: {error}") from error

@@ -47,7 +47,10 @@ def write_model(folder: Path, config: EmotionConfig, weights: dict[str, torch.Te
     ordinary.load_state_dict(weights)
     try:
         save_model(ordinary, tokenizer, folder)
-    except SafetensorError as error:  # it hides the error of a failed write
+    except Exception as error:
+        if not isinstance(error, SafetensorError) and type(error) is not Exception:
+            raise
+        # The libraries of the weights and of the tokenizer hide the error of a failed write in their own.
         raise OSError(f"writing {folder.name} failed: {error}") from error
 
 

@@ -75,7 +75,6 @@ class Words:
 
     def write(self, folder: Path, weights: dict[str, torch.Tensor]) -> None:
         write_model(folder, self.model.config, self.model.state_dict(), self.tokenizer)
-        torch.save(weights, folder / "weights.pth")
 
 
 def live(folder: Path, model: Words) -> None:
