@@ -136,6 +136,7 @@ def _mlflow_form(report: str, folder: str) -> Read:
     """What goes to MLflow, without a server."""
 
     def read() -> str:
+        from dual_hpc.regular_file import read_bytes
         from dual_hpc.run import journal
         from dual_hpc.run.directory import RunDir
         from dual_hpc.tracking.figures import training_curves
@@ -145,7 +146,7 @@ def _mlflow_form(report: str, folder: str) -> Read:
         training_curves(journal.replay(journal.read(run.journal)), run.path.name)
         flatten(run.config().model_dump(mode="json"))
         file = Path(folder) / "reports" / report
-        return str(report_metrics(file.stem, file.read_bytes() if file.is_file() else b""))
+        return str(report_metrics(file.stem, read_bytes(file)))
 
     return read
 
