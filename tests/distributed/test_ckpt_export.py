@@ -29,7 +29,7 @@ def test_an_exported_checkpoint_predicts_and_equals_the_trained_weights(
     start_ranks("train", 2, run.path).check()
     newest, older = tmp_path / "newest", tmp_path / "older"
     assert command.main(["ckpt", "export", str(run.path), "--out", str(newest)]) == 0
-    assert command.main(["ckpt", "export", str(run.path), "--step", "2", "--out", str(older)]) == 0
+    assert command.main(["ckpt", "export", str(run.path), "--step", "3", "--out", str(older)]) == 0
     assert capsys.readouterr().out.split() == [str(newest), str(older)]
 
     trained = DualForEmotionClassification.from_pretrained(run.exports / "last").state_dict()
