@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from dual_hpc.atomic import write_atomically
 from dual_hpc.config.consistency import check_model
-from dual_hpc.config.paths import default_store, expand
+from dual_hpc.config.paths import default_store, expand, storable
 from dual_hpc.config.schema import RunConfig
 from dual_hpc.config.validation_errors import explain
 from dual_hpc.config.yaml_text import read_yaml, write_yaml
@@ -47,7 +47,7 @@ def load_config(source: str | Path | None = None, overrides: Iterable[str] = ())
         _put(tree, keys, value, override)
     config = validate(tree)
     config.data.shards = [expand(folder, "data.shards") for folder in config.data.shards]
-    config.store = expand(config.store, "store") if config.store else str(default_store())
+    config.store = expand(config.store, "store") if config.store else storable(str(default_store()), "store")
     for name in Modality:
         encoder = getattr(config.model, name)
         if encoder.path:

@@ -34,6 +34,21 @@ def expand(text: str, setting: str, environ: Mapping[str, str] | None = None) ->
     path = os.path.expanduser(_VARIABLE.sub(value, text))
     if path.startswith("~"):
         raise UserError(f"{setting}: the home folder {path.split('/')[0]} does not exist (value {text!r})")
+    return storable(path, setting)
+
+
+def storable(path: str, setting: str) -> str:
+    """The path as it is, if a configuration can hold it.
+
+    Raises:
+        UserError: it is not UTF-8 text.
+    """
+    try:
+        path.encode()
+    except UnicodeEncodeError as error:
+        raise UserError(
+            f"{setting}: the path {path} is not UTF-8: rename the folder, or work in another one"
+        ) from error
     return path
 
 

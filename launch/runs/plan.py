@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dual_hpc.config import load_config, may_change, require_no_secret
-from dual_hpc.config.paths import default_store, runs_dir
+from dual_hpc.config.paths import default_store, runs_dir, storable
 from dual_hpc.config.schema import RunConfig
 from dual_hpc.errors import UserError
 from dual_hpc.model.names import check_names
@@ -85,10 +85,10 @@ def plan_config(config: RunConfig, shards: Sequence[str] = ()) -> PlannedRun:
     load_plugins(config.plugins)
     check_names(config.model)
     # The working directory of the job, or of the next command, is not this one.
-    config.store = str(Path(config.store).absolute())
+    config.store = storable(str(Path(config.store).absolute()), "store")
     config.launch.profile = str(profile_path(config.launch.profile) or config.launch.profile)
     chosen = shards or config.data.shards or default_shards(config)
-    config.data.shards = [str(Path(folder).absolute()) for folder in chosen]
+    config.data.shards = [storable(str(Path(folder).absolute()), "data.shards") for folder in chosen]
     check_store(Path(config.store))
     check_store_path(Path(config.store))
     # Before the data: a size that the cluster does not have may not divide the batch either.

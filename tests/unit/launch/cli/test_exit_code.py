@@ -100,3 +100,19 @@ def test_without_a_home_folder_the_trace_goes_to_standard_error(
 
     assert exit_code(fail, []) == 2
     assert capsys.readouterr().err.endswith("dual-hpc: error: a is wrong\n")
+
+
+@pytest.mark.parametrize("where", ["folder", "DUAL_STORE"])
+@pytest.mark.parametrize("verb", [["runs"], ["train", "--preset", "demo", "--shards", "s"], ["sweep", "--show", "a"]])
+def test_a_folder_that_is_not_utf8_costs_one_line(
+    where: str, verb: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd = tmp_path / LATIN
+    odd.mkdir()
+    monkeypatch.setenv("XDG_STATE_HOME", str(odd))
+    monkeypatch.delenv("DUAL_STORE", raising=False)
+    monkeypatch.chdir(odd if where == "folder" else tmp_path)
+    if where == "DUAL_STORE":
+        monkeypatch.setenv("DUAL_STORE", str(odd))
+    code, said = main(verb), capsys.readouterr().err
+    assert (code, said.count("\n")) in ((0, 0), (2, 1)) and "internal" not in said
