@@ -19,19 +19,23 @@ import pytest
 EVERY, KINDS = os.environ.get("FAULTS_EVERY", "23"), os.environ.get("FAULTS_KINDS", "one")
 
 
-@pytest.fixture(scope="module")
-def lives(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    """What became of each life; the first is undisturbed."""
+def with_faults(root: Path, module: str, every: str) -> list[dict[str, Any]]:
+    """What a module that is run with the shim says of each case."""
     if shutil.which("gcc") is None:
         pytest.skip("the shim needs gcc")
-    root = tmp_path_factory.mktemp("faults")
     library, source = root / "shim.so", Path(__file__).with_name("shim.c")
     subprocess.run(["gcc", "-shared", "-fPIC", "-O1", str(source), "-o", str(library), "-ldl"], check=True)
-    command = [sys.executable, "-m", "tests.faults.life", str(library), str(root), EVERY, KINDS]
+    command = [sys.executable, "-m", module, str(library), str(root), every, KINDS]
     environ = {**os.environ, "LD_PRELOAD": str(library), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, env=environ)
     assert done.returncode == 0, done.stderr[-4000:]
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+
+
+@pytest.fixture(scope="module")
+def lives(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """What became of each life; the first is undisturbed."""
+    return with_faults(tmp_path_factory.mktemp("faults"), "tests.faults.life", EVERY)
 
 
 def test_the_shim_sees_the_calls_of_python_torch_and_safetensors(lives: list[dict[str, Any]]) -> None:
@@ -51,3 +55,12 @@ def test_what_ends_a_job_names_what_could_not_be_written(lives: list[dict[str, A
     for one in lives:
         if one["error"] is not None:
             assert any(word in one["error"] for word in ("/", "checkpoint of step", "weights of step")), one
+
+
+def test_a_sync_with_mlflow_that_the_disk_interrupts_is_made_whole_by_the_next(tmp_path: Path) -> None:
+    every = os.environ.get("FAULTS_EVERY", "120")
+    cases = with_faults(tmp_path, "tests.faults.tracking", every)
+    assert [one["error"] for one in cases if "at" not in one] == [None, None], "undisturbed"
+    assert len(cases) > 4 and any(one["error"] for one in cases)
+    bad = [one for one in cases if one["problems"]]
+    assert not bad, json.dumps(bad[:5], indent=1)
