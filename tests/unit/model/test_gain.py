@@ -15,6 +15,7 @@ from dual_hpc.config.schema import EncoderConfig, ModelConfig
 from dual_hpc.errors import UserError
 from dual_hpc.model import DualConfig, build_model, load_model, save_model
 from dual_hpc.model.encoders.base import Context, Encoder, OwnEncoder
+from dual_hpc.model_manifest import KEY, MANIFEST
 from tests.unit.model.conftest import LABELS, PREPROCESSING, SPEECH
 
 RUN_MODEL: dict[str, Any] = {"hidden_size": 16, "num_heads": 2, "use_text": False, "use_video": False}
@@ -34,6 +35,14 @@ def test_logits_do_not_depend_on_the_gain_of_each_clip(
     torch.testing.assert_close(changed, plain, atol=2e-5, rtol=1e-4)
 
 
+def as_before(folder: Path) -> dict[str, Any]:
+    """The configuration of a saved model, whose manifest is taken away: such models had none."""
+    written = json.loads((folder / "config.json").read_text())
+    del written[KEY]
+    (folder / MANIFEST).unlink()
+    return dict(written)
+
+
 def test_an_exported_model_carries_the_setting(make_model: Any, tokenizer: Any, tmp_path: Path) -> None:
     save_model(make_model(), tokenizer, tmp_path)
     assert json.loads((tmp_path / "config.json").read_text())["audio"]["config"]["normalize"] is True
@@ -46,7 +55,7 @@ def test_a_model_that_was_exported_before_keeps_its_answers(
 ) -> None:
     earlier = make_model(audio={"kind": "logmel", "config": {"channels": 16, "blocks": 1, "normalize": False}})
     save_model(earlier, tokenizer, tmp_path)
-    written = json.loads((tmp_path / "config.json").read_text())
+    written = as_before(tmp_path)
     del written["audio"]["config"]["normalize"]
     (tmp_path / "config.json").write_text(json.dumps(written))
     again, _ = load_model(tmp_path)
@@ -72,7 +81,7 @@ def test_a_speech_model_that_was_written_before_keeps_its_answers(
 ) -> None:
     model = make_model("hubert")
     save_model(model, tokenizer, tmp_path)
-    written = json.loads((tmp_path / "config.json").read_text())
+    written = as_before(tmp_path)
     assert written["audio"].pop("level_first") is True
     (tmp_path / "config.json").write_text(json.dumps(written))
     earlier, soft = load_model(tmp_path)[0], make_batch()
