@@ -17,10 +17,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
-from dual_hpc.atomic import write_atomically
-from dual_hpc.digest import FileDigest, find_damage, hash_file
 from dual_hpc.errors import EnvironmentFault, UserError
-from dual_hpc.regular_file import read_bytes
+from dual_hpc.files.atomic import write_atomically
+from dual_hpc.files.digest import FileDigest, find_damage, hash_file
+from dual_hpc.files.regular_file import read_bytes
 
 MANIFEST = "manifest.json"
 CONFIG = "config.json"

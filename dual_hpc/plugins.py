@@ -22,10 +22,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from dual_hpc.errors import UserError, one_line
-from dual_hpc.ownership import require_own
+from dual_hpc.files.ownership import require_own
+from dual_hpc.files.regular_file import SMALL, read_bytes
+from dual_hpc.files.source_files import check_is_inside, is_leftover, is_secret
 from dual_hpc.registry import during_plugin
-from dual_hpc.regular_file import SMALL, read_bytes
-from dual_hpc.source_files import check_is_inside, is_leftover, is_secret
 
 OWN = ("dual_hpc", "launch", "shards", "slurm")  # packages of the project, which a code archive holds as well
 

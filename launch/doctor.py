@@ -18,7 +18,7 @@ from typing import Literal
 
 import dual_hpc
 from dual_hpc.errors import one_line
-from dual_hpc.ownership import first_risk, risk
+from dual_hpc.files.ownership import first_risk, risk
 from dual_hpc.plugins import OWN
 from dual_hpc.run import names
 

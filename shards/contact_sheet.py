@@ -9,11 +9,11 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from dual_hpc.atomic import write_atomically
 from dual_hpc.data.format.index import ShardIndex
 from dual_hpc.data.format.sample import VIDEO, Utterance
+from dual_hpc.files.atomic import write_atomically
+from dual_hpc.files.regular_file import open_regular
 from dual_hpc.printable import printable
-from dual_hpc.regular_file import open_regular
 
 _TILE, _COLUMNS, _ROWS, _CAPTION = 128, 8, 5, 24  # pixels, tiles, tiles, pixels
 _GAP = 2  # pixels around a picture

@@ -16,8 +16,8 @@ from pathlib import Path
 from types import TracebackType
 
 from dual_hpc.errors import UserError
-from dual_hpc.locks import LockOwner, read_owner, try_lock, write_owner
-from dual_hpc.regular_file import regular_descriptor
+from dual_hpc.files.locks import LockOwner, read_owner, try_lock, write_owner
+from dual_hpc.files.regular_file import regular_descriptor
 
 _BEAT = 15.0  # seconds between touches
 _PATIENCE = 75.0  # seconds for which a lock of another host is watched: some beats, and a file system's cache

@@ -14,11 +14,11 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from dual_hpc.atomic import write_atomically
 from dual_hpc.data.format.index import INDEX_NAME, UNFINISHED, Shard, ShardIndex, read_index
 from dual_hpc.errors import EnvironmentFault, UserError
-from dual_hpc.json_text import parse_json
-from dual_hpc.regular_file import read_bytes
+from dual_hpc.files.atomic import write_atomically
+from dual_hpc.files.json_text import parse_json
+from dual_hpc.files.regular_file import read_bytes
 from shards.lock import Lock, LockHeld, first_held_lock
 
 

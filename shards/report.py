@@ -13,11 +13,11 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from dual_hpc.atomic import write_atomically
 from dual_hpc.data.format.index import ShardIndex
 from dual_hpc.errors import UserError
+from dual_hpc.files.atomic import write_atomically
+from dual_hpc.files.regular_file import read_bytes
 from dual_hpc.printable import markdown_cell
-from dual_hpc.regular_file import read_bytes
 from shards.corpora import corpus_of
 from shards.observed import named, observed, without
 from shards.plan import Skip

@@ -21,7 +21,7 @@ from dual_hpc.data.decoding.decoder_counts import DecoderCounts, count
 from dual_hpc.data.format.index import INDEX_NAME, IndexedSample, Shard, ShardIndex, dataset_id, read_index
 from dual_hpc.data.format.sample import AUDIO, AUDIO_RATE, FEATURES, META, TEXT, VIDEO
 from dual_hpc.errors import UserError, one_line
-from dual_hpc.json_text import parse_json
+from dual_hpc.files.json_text import parse_json
 from shards.layout import extraction_fingerprint
 from shards.plan import Skip
 from shards.report import JSON_NAME, read_report

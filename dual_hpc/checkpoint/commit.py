@@ -23,12 +23,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dual_hpc.atomic import write_atomically
 from dual_hpc.checkpoint import manifest as manifests
 from dual_hpc.checkpoint.manifest import BadManifest, Manifest
-from dual_hpc.digest import FileDigest
 from dual_hpc.errors import EnvironmentFault
-from dual_hpc.flush import flush_folder
+from dual_hpc.files.atomic import write_atomically
+from dual_hpc.files.digest import FileDigest
+from dual_hpc.files.flush import flush_folder
 from dual_hpc.group import Group, gather_results
 from dual_hpc.heartbeat import beat
 from dual_hpc.run import names

@@ -16,8 +16,8 @@ from deepspeed.runtime.checkpoint_engine import CheckpointCommitInfo
 from deepspeed.runtime.checkpoint_engine.checkpoint_engine import CheckpointEngine
 
 from dual_hpc.checkpoint.manifest import Manifest
-from dual_hpc.digest import FileDigest, HashingWriter
 from dual_hpc.errors import EnvironmentFault
+from dual_hpc.files.digest import FileDigest, HashingWriter
 from dual_hpc.heartbeat import beat
 
 FOLDER = "deepspeed"

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from dual_hpc.errors import EnvironmentFault
-from dual_hpc.flush import flush_folder, flush_tree
+from dual_hpc.files.flush import flush_folder, flush_tree
 from dual_hpc.heartbeat import beat
 from dual_hpc.model_manifest import same_files
 from dual_hpc.run.names import step_folder

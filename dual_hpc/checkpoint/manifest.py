@@ -13,9 +13,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from dual_hpc.digest import FileDigest
-from dual_hpc.json_text import parse_json
-from dual_hpc.regular_file import read_bytes
+from dual_hpc.files.digest import FileDigest
+from dual_hpc.files.json_text import parse_json
+from dual_hpc.files.regular_file import read_bytes
 from dual_hpc.run import names
 
 FORMAT_VERSION = 1

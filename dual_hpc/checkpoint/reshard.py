@@ -10,8 +10,8 @@ from pathlib import Path
 
 from dual_hpc.checkpoint import commit, select
 from dual_hpc.checkpoint.select import VerifiedCheckpoint
-from dual_hpc.digest import FileDigest, hash_file
 from dual_hpc.errors import EnvironmentFault
+from dual_hpc.files.digest import FileDigest, hash_file
 from dual_hpc.group import Group
 from dual_hpc.run import names
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from dual_hpc.checkpoint import manifest as manifests
 from dual_hpc.checkpoint.manifest import BadManifest, Manifest
-from dual_hpc.digest import find_damage
 from dual_hpc.errors import EnvironmentFault
+from dual_hpc.files.digest import find_damage
 from dual_hpc.group import Group, gather_results
 from dual_hpc.run import names
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from dual_hpc.atomic import write_atomically
 from dual_hpc.config.consistency import check_model
 from dual_hpc.config.paths import default_store, expand, storable
 from dual_hpc.config.schema import RunConfig
@@ -16,8 +15,9 @@ from dual_hpc.config.validation_errors import explain
 from dual_hpc.config.yaml_text import read_yaml, write_yaml
 from dual_hpc.credentials import HIDDEN, first_secret, shown_value, without_secrets_in_argument
 from dual_hpc.errors import UserError
+from dual_hpc.files.atomic import write_atomically
+from dual_hpc.files.regular_file import read_text
 from dual_hpc.modality import Modality
-from dual_hpc.regular_file import read_text
 
 PRESETS = Path(__file__).parent / "presets"
 

@@ -6,11 +6,11 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from dual_hpc.atomic import write_atomically
 from dual_hpc.evaluation.figures import confusion_figure
 from dual_hpc.evaluation.metrics import HEADLINE, METRICS, Scores
 from dual_hpc.evaluation.result import EvaluationResult, SubsetResult
 from dual_hpc.evaluation.tables import percent, subset_name, table
+from dual_hpc.files.atomic import write_atomically
 from dual_hpc.modality import ALL_MODALITIES, Modality
 from dual_hpc.picture import png
 from dual_hpc.printable import markdown_cell

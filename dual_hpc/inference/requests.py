@@ -12,8 +12,8 @@ from typing import BinaryIO
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from dual_hpc.errors import UserError
-from dual_hpc.json_text import parse_json
-from dual_hpc.regular_file import open_regular
+from dual_hpc.files.json_text import parse_json
+from dual_hpc.files.regular_file import open_regular
 
 
 @dataclass(frozen=True)

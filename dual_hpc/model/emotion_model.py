@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from dual_hpc.errors import UserError
-from dual_hpc.file_kind import first_placeholder
+from dual_hpc.files.file_kind import first_placeholder
+from dual_hpc.files.regular_file import first_irregular
 from dual_hpc.model.emotion_config import EmotionConfig
 from dual_hpc.model.encoders.base import Encoder
 from dual_hpc.model.encoders.describe import build_encoder
@@ -21,7 +22,6 @@ from dual_hpc.model.load_errors import LOAD_ERRORS, load_error_text, offline, wi
 from dual_hpc.model.losses.classification import classification_loss
 from dual_hpc.model.self_contained import adapter_in, bytes_of_weights, first_danger
 from dual_hpc.model_manifest import check_files
-from dual_hpc.regular_file import first_irregular
 
 from transformers import PreTrainedModel  # isort: skip  (after the torchaudio stub)
 

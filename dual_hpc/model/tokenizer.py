@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from dual_hpc.errors import UserError
-from dual_hpc.file_kind import first_placeholder
+from dual_hpc.files.file_kind import first_placeholder
+from dual_hpc.files.regular_file import first_irregular
 from dual_hpc.model.load_errors import offline
 from dual_hpc.model.torchaudio_stub import install
-from dual_hpc.regular_file import first_irregular
 
 install()
 

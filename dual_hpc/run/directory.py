@@ -24,7 +24,6 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from dual_hpc.atomic import write_atomically
 from dual_hpc.config import (
     RunConfig,
     config_hash,
@@ -37,8 +36,9 @@ from dual_hpc.config import (
 )
 from dual_hpc.config.validation_errors import first_reason
 from dual_hpc.errors import EnvironmentFault, UserError
-from dual_hpc.ownership import keep_others_out
-from dual_hpc.regular_file import read_bytes
+from dual_hpc.files.atomic import write_atomically
+from dual_hpc.files.ownership import keep_others_out
+from dual_hpc.files.regular_file import read_bytes
 from dual_hpc.run import jsonl, names
 
 FOLDERS = (names.CHECKPOINTS, names.LOGS, names.REPORTS, names.TOKENIZER)

@@ -19,8 +19,8 @@ from types import TracebackType
 from typing import Any
 
 from dual_hpc.errors import EnvironmentFault
-from dual_hpc.json_text import parse_json
-from dual_hpc.regular_file import LARGE, check_regular, read_bytes
+from dual_hpc.files.json_text import parse_json
+from dual_hpc.files.regular_file import LARGE, check_regular, read_bytes
 
 
 @dataclass(frozen=True)

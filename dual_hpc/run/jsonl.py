@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from dual_hpc.regular_file import LARGE, check_regular, read_bytes
+from dual_hpc.files.regular_file import LARGE, check_regular, read_bytes
 
 Record = TypeVar("Record", bound=BaseModel)
 

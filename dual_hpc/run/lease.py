@@ -5,8 +5,8 @@ cannot be ended from here, but they can be kept from publishing: the job that ta
 (fencing), and a holder checks for its own token before every commit, metric and export. Between that check and a
 checkpoint's rename `dual_hpc.checkpoint.commit` protects the run: the new job first removes unfinished checkpoints.
 
-A file lock (`dual_hpc.locks`) would not do: not every shared file system keeps locks between nodes, and a lock that is
-held by a lost node would have to be broken without its holder noticing.
+A file lock (`dual_hpc.files.locks`) would not do: not every shared file system keeps locks between nodes, and a lock
+that is held by a lost node would have to be broken without its holder noticing.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dual_hpc.errors import DualError, EnvironmentFault, UserError
+from dual_hpc.files.regular_file import read_bytes
 from dual_hpc.group import Group
-from dual_hpc.regular_file import read_bytes
 from dual_hpc.run import names
 from dual_hpc.run.this_job import restart_count
 

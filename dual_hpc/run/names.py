@@ -24,7 +24,7 @@ TOKENIZER = "tokenizer"
 FAILURES = "failures.jsonl"  # in logs/
 MANIFEST = "manifest.json"  # in the folder of each committed checkpoint
 
-# What a job, or a command that submits one, runs or reads instructions from; see dual_hpc.ownership.
+# What a job, or a command that submits one, runs or reads instructions from; see dual_hpc.files.ownership.
 EXECUTED = (CODE_ARCHIVE, CONFIG, IDENTITY, SUBMISSIONS, LOGS, f"{LOGS}/*_submitted.pkl", "sweep.json")
 
 _STEP_FOLDER = re.compile(r"^step_(\d{8,})$")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from dual_hpc.json_text import parse_json
+from dual_hpc.files.json_text import parse_json
 from dual_hpc.printable import printable
 from dual_hpc.run.directory import Segment
 from dual_hpc.run.journal import Entry

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dual_hpc.errors import UserError
-from dual_hpc.json_text import parse_json
+from dual_hpc.files.json_text import parse_json
+from dual_hpc.files.regular_file import open_regular, read_bytes
+from dual_hpc.files.source_files import source_files
 from dual_hpc.model_manifest import check_files
 from dual_hpc.plugins import copy_sources, find_plugins
-from dual_hpc.regular_file import open_regular, read_bytes
-from dual_hpc.source_files import source_files
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -20,7 +20,7 @@ from urllib.parse import unquote, urlsplit
 from dual_hpc.config import RunConfig
 from dual_hpc.config.paths import mlflow_uri
 from dual_hpc.errors import EnvironmentFault, UserError
-from dual_hpc.locks import LocksUnsupported, file_lock
+from dual_hpc.files.locks import LocksUnsupported, file_lock
 from dual_hpc.tracking.mlflow_schema import check_tables
 
 if TYPE_CHECKING:

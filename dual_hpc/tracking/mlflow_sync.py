@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from dual_hpc.credentials import without_secrets
 from dual_hpc.errors import EnvironmentFault
+from dual_hpc.files.regular_file import LARGE, first_irregular, read_bytes, read_text
 from dual_hpc.picture import png
-from dual_hpc.regular_file import LARGE, first_irregular, read_bytes, read_text
 from dual_hpc.run.directory import RunDir, RunIdentity
 from dual_hpc.run.journal import Point, points, read, replay
 from dual_hpc.tracking.mlflow_format import ENDED, flatten, jobs_of, mlflow_name, report_metrics, status_of, with_best

@@ -14,13 +14,13 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
-from dual_hpc.atomic import write_atomically
 from dual_hpc.checkpoint import select
 from dual_hpc.checkpoint.commit import rename_into_place
 from dual_hpc.checkpoint.manifest import BadManifest, Manifest
 from dual_hpc.checkpoint.manifest import load as load_manifest
 from dual_hpc.errors import EnvironmentFault, UserError
-from dual_hpc.flush import flush_folder, flush_tree
+from dual_hpc.files.atomic import write_atomically
+from dual_hpc.files.flush import flush_folder, flush_tree
 from dual_hpc.group import SingleProcess
 from dual_hpc.model import EmotionConfig, load_tokenizer, read_description, save_model
 from dual_hpc.model.encoders.pretrained import read_json

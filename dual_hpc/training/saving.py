@@ -21,9 +21,9 @@ from dual_hpc.checkpoint.manifest import load as load_manifest
 from dual_hpc.checkpoint.retention import steps_to_delete
 from dual_hpc.checkpoint.select import VerifiedCheckpoint
 from dual_hpc.config import RunConfig, first_change, immutable_settings
-from dual_hpc.digest import FileDigest
 from dual_hpc.errors import EnvironmentFault, UserError
 from dual_hpc.evaluation.metrics import selecting_metric
+from dual_hpc.files.digest import FileDigest
 from dual_hpc.group import gather_results
 from dual_hpc.run.names import step_folder
 from dual_hpc.training.distributed import World

@@ -59,7 +59,7 @@ def follow(log: Callable[[], Path], position: int, active: Callable[[], bool]) -
     import sys
     import time
 
-    from dual_hpc.regular_file import open_regular
+    from dual_hpc.files.regular_file import open_regular
 
     decoder, path = codecs.getincrementaldecoder("utf-8")("replace"), log()
     while True:

@@ -48,7 +48,7 @@ def planned_run(args: argparse.Namespace, *further: str) -> PlannedRun:
 
 def add_trust(parser: argparse.ArgumentParser) -> None:
     """The argument without which nothing of somebody else's run directory is run."""
-    from dual_hpc.ownership import TRUST
+    from dual_hpc.files.ownership import TRUST
 
     parser.add_argument("--trust", action="store_true", help=TRUST)
 

@@ -9,12 +9,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from dual_hpc.errors import UserError
-from dual_hpc.ownership import keep_others_out
+from dual_hpc.files.ownership import keep_others_out
+from dual_hpc.files.regular_file import read_bytes
+from dual_hpc.files.source_files import git, is_hidden, is_secret, source_files
 from dual_hpc.plugins import OWN as PACKAGES
 from dual_hpc.plugins import plugin_sources
-from dual_hpc.regular_file import read_bytes
 from dual_hpc.run.names import CODE_ARCHIVE, PREVIOUS_CODE
-from dual_hpc.source_files import git, is_hidden, is_secret, source_files
 
 ROOT = Path(__file__).resolve().parents[2]
 LARGEST = 16 << 20  # bytes of one file; what is larger is data, and every run would carry it
@@ -97,7 +97,7 @@ def keep_previous(path: Path, new: bytes) -> None:
 
 
 def code_files(root: Path = ROOT) -> list[str]:
-    """What the archive holds; see `dual_hpc.source_files`. A link to a file of the tree becomes that file.
+    """What the archive holds; see `dual_hpc.files.source_files`. A link to a file of the tree becomes that file.
 
     Raises:
         UserError: a file is too large to be code, a link leads nowhere, to a folder or out of the tree, or a submodule

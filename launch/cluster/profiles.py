@@ -17,7 +17,7 @@ from dual_hpc.config.paths import expand
 from dual_hpc.config.yaml_text import read_yaml
 from dual_hpc.credentials import first_secret, secret_in_shell_line
 from dual_hpc.errors import UserError
-from dual_hpc.regular_file import read_text
+from dual_hpc.files.regular_file import read_text
 
 FOLDER = Path(slurm.__file__).parent / "profiles"
 

@@ -11,7 +11,7 @@ from typing import Any
 from submitit import Job
 
 from dual_hpc.errors import EnvironmentFault
-from dual_hpc.ownership import keep_others_out
+from dual_hpc.files.ownership import keep_others_out
 from launch.cluster.client import PATIENCE, SlurmSilent
 from launch.cluster.executor import PatientExecutor
 from launch.cluster.sbatch import python_command

@@ -17,12 +17,12 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from dual_hpc.atomic import write_atomically
 from dual_hpc.config.schema import LaunchConfig
 from dual_hpc.config.validation_errors import first_reason
 from dual_hpc.errors import UserError
-from dual_hpc.ownership import keep_others_out
-from dual_hpc.regular_file import read_bytes
+from dual_hpc.files.atomic import write_atomically
+from dual_hpc.files.ownership import keep_others_out
+from dual_hpc.files.regular_file import read_bytes
 from dual_hpc.run import jsonl
 from launch.records.readable import folders_with, partition
 

@@ -13,8 +13,8 @@ from dual_hpc.config import load_config
 from dual_hpc.config.schema import RunConfig
 from dual_hpc.data.format.index import INDEX_NAME
 from dual_hpc.errors import UserError
+from dual_hpc.files.ownership import require_own
 from dual_hpc.modality import Modality
-from dual_hpc.ownership import require_own
 from launch.cluster.code_archive import code_files, code_version, write_archive
 from launch.cluster.profiles import Profile
 from launch.cluster.request import check, check_array, cpus_per_rank

@@ -19,7 +19,7 @@ from submitit.local.local import Controller as _Controller
 from submitit.local.local import LocalExecutor, LocalJob, LocalJobEnvironment
 
 from dual_hpc.errors import UserError
-from dual_hpc.locks import try_lock
+from dual_hpc.files.locks import try_lock
 from dual_hpc.run.names import rank_log
 from launch.job.notify import notify
 from launch.job.ports import free_port

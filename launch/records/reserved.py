@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from dual_hpc.regular_file import regular_descriptor
+from dual_hpc.files.regular_file import regular_descriptor
 
 NAME = "failures.reserved"
 SLOT = 2048  # bytes per rank

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from dual_hpc.checkpoint import select
-from dual_hpc.regular_file import open_regular
+from dual_hpc.files.regular_file import open_regular
 from dual_hpc.run.directory import RunDir
 from launch.cluster.slurm import Scheduler, available, with_accounting
 from launch.cluster.state import State

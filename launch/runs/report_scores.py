@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dual_hpc.json_text import parse_json
-from dual_hpc.regular_file import read_bytes
+from dual_hpc.files.json_text import parse_json
+from dual_hpc.files.regular_file import read_bytes
 
 REPORT = "test_best.json"  # what `dual-hpc evaluate RUN` writes
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dual_hpc.errors import EnvironmentFault
-from dual_hpc.locks import LocksUnsupported, try_lock
-from dual_hpc.regular_file import regular_descriptor
+from dual_hpc.files.locks import LocksUnsupported, try_lock
+from dual_hpc.files.regular_file import regular_descriptor
 from dual_hpc.run.directory import RunDir
 from launch.cluster.job_record import SlurmJob
 from launch.cluster.slurm import LOOK_PATIENCE, Scheduler, available

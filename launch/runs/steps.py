@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 
 from dual_hpc.errors import EnvironmentFault, UserError, one_line
-from dual_hpc.regular_file import open_regular
+from dual_hpc.files.regular_file import open_regular
 from dual_hpc.run.directory import RunDir
 from launch.cluster.client import clean_environment
 from launch.cluster.sbatch import python_command

@@ -14,8 +14,8 @@ from submitit import Job
 
 from dual_hpc.config.schema import LaunchConfig
 from dual_hpc.errors import UserError
-from dual_hpc.locks import file_lock
-from dual_hpc.ownership import keep_others_out, require_own
+from dual_hpc.files.locks import file_lock
+from dual_hpc.files.ownership import keep_others_out, require_own
 from dual_hpc.plugins import plugin_hashes
 from dual_hpc.run import names
 from dual_hpc.run.directory import RunDir

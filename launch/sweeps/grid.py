@@ -12,10 +12,10 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from dual_hpc.atomic import write_atomically
 from dual_hpc.config.validation_errors import first_reason
 from dual_hpc.errors import UserError
-from dual_hpc.regular_file import read_bytes
+from dual_hpc.files.atomic import write_atomically
+from dual_hpc.files.regular_file import read_bytes
 from dual_hpc.run.directory import RunDir
 
 REPLICATES = ("data.test_fold", "seed")  # members that differ in nothing else are repetitions of one experiment

@@ -9,8 +9,8 @@ from typing import Any
 
 from rich.table import Table
 
-from dual_hpc.atomic import write_atomically
 from dual_hpc.evaluation.tables import table as markdown_table
+from dual_hpc.files.atomic import write_atomically
 from dual_hpc.printable import markdown_cell, printable
 from launch.sweeps.grid import SweepDir
 from launch.sweeps.results import (

@@ -14,8 +14,8 @@ from typing import Any
 from submitit.local.local import LocalJob
 
 from dual_hpc.errors import DualError, UserError
-from dual_hpc.ownership import keep_others_out, require_own
-from dual_hpc.regular_file import read_bytes
+from dual_hpc.files.ownership import keep_others_out, require_own
+from dual_hpc.files.regular_file import read_bytes
 from dual_hpc.run import names
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.names import CODE_ARCHIVE
@@ -56,7 +56,7 @@ def check_members(plans: Sequence[PlannedRun], profile: Profile) -> None:
 
 
 def require_own_folders(sweep: SweepDir, plans: Sequence[PlannedRun], trust: bool) -> None:
-    """Refuse a sweep, or members, in whose folders others decide what is run; see `dual_hpc.ownership`.
+    """Refuse a sweep, or members, in whose folders others decide what is run; see `dual_hpc.files.ownership`.
 
     Raises:
         UserError: names the first, unless `trust`.

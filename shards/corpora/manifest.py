@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dual_hpc.errors import UserError
-from dual_hpc.json_text import parse_json
+from dual_hpc.files.json_text import parse_json
 from shards.corpora.corpus import Corpus
 from shards.corpora.media import AUDIO_SUFFIXES, VIDEO_SUFFIXES
 from shards.corpora.text import TextFiles, clean_line, parse_csv

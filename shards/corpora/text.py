@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dual_hpc.errors import UserError
-from dual_hpc.file_kind import other_kind, placeholder
-from dual_hpc.regular_file import read_bytes
+from dual_hpc.files.file_kind import other_kind, placeholder
+from dual_hpc.files.regular_file import read_bytes
 from shards.corpora.encoding import decode
 from shards.plan import Plan
 

@@ -136,7 +136,7 @@ def _mlflow_form(report: str, folder: str) -> Read:
     """What goes to MLflow, without a server."""
 
     def read() -> str:
-        from dual_hpc.regular_file import read_bytes
+        from dual_hpc.files.regular_file import read_bytes
         from dual_hpc.run import journal
         from dual_hpc.run.directory import RunDir
         from dual_hpc.tracking.figures import training_curves

@@ -18,7 +18,7 @@ from dual_hpc.config import load_config
 from dual_hpc.config.load import PRESETS
 from dual_hpc.config.schema import ModelConfig
 from dual_hpc.data.format.index import read_index
-from dual_hpc.digest import FileDigest
+from dual_hpc.files.digest import FileDigest
 from dual_hpc.group import SingleProcess
 from dual_hpc.model import build_model, build_tokenizer, save_model
 from dual_hpc.run.directory import RunDir, Segment

@@ -31,8 +31,8 @@ from dual_hpc.data.decoding.timestamps import (
 )
 from dual_hpc.data.decoding.wave_header import excess
 from dual_hpc.errors import UserError, one_line
-from dual_hpc.file_kind import other_kind, stand_in, unwritten
-from dual_hpc.regular_file import regular_descriptor
+from dual_hpc.files.file_kind import other_kind, stand_in, unwritten
+from dual_hpc.files.regular_file import regular_descriptor
 
 # Containers of audio and video only. ffmpeg also "plays" text files (tty), play lists and scripts that name other
 # files or hosts (hls, concat, dash): with this list no file from a corpus can make it open a second one.

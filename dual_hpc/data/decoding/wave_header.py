@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dual_hpc.regular_file import open_regular
+from dual_hpc.files.regular_file import open_regular
 
 # Written where the size was not known yet, because the file went through a pipe or its writer died: ffmpeg 0xFFFFFFFF,
 # sox 0x7FFFF024, others 2000000036, 0x80000024, 0x7FFFFFFF or nothing.

@@ -14,12 +14,12 @@ from typing import Annotated, Any, Literal, TypeVar, overload
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from dual_hpc.atomic import write_atomically
 from dual_hpc.data.format.sample import Utterance
 from dual_hpc.errors import EnvironmentFault, UserError
-from dual_hpc.file_kind import other_kind, stand_in
+from dual_hpc.files.atomic import write_atomically
+from dual_hpc.files.file_kind import other_kind, stand_in
+from dual_hpc.files.regular_file import LARGE, read_bytes
 from dual_hpc.heartbeat import beat
-from dual_hpc.regular_file import LARGE, read_bytes
 
 FORMAT_VERSION = 1
 INDEX_NAME = "index.json"

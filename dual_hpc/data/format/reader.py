@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 
 from dual_hpc.errors import EnvironmentFault, UserError
-from dual_hpc.regular_file import regular_descriptor
+from dual_hpc.files.regular_file import regular_descriptor
 
 _BLOCK = 512  # a tar header
 _NAME_BYTES = 100  # its name field

@@ -8,11 +8,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dual_hpc.atomic import write_atomically
 from dual_hpc.evaluation.metrics import METRICS, Metric, Scores
 from dual_hpc.evaluation.perturbations.perturbation import Perturbation
 from dual_hpc.evaluation.perturbations.suite import Curve, Robustness
 from dual_hpc.evaluation.tables import subset_name, table
+from dual_hpc.files.atomic import write_atomically
 from dual_hpc.palette import COLOURS
 from dual_hpc.picture import png
 from dual_hpc.printable import markdown_cell

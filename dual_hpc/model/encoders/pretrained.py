@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from dual_hpc.errors import UserError
-from dual_hpc.file_kind import first_placeholder, stand_in
-from dual_hpc.json_text import parse_json
+from dual_hpc.files.file_kind import first_placeholder, stand_in
+from dual_hpc.files.json_text import parse_json
+from dual_hpc.files.regular_file import first_irregular, read_bytes
 from dual_hpc.model.load_errors import CONFIG_ERRORS, LOAD_ERRORS, load_error_text, offline, without_report
 from dual_hpc.model.self_contained import adapter_in, bytes_of_weights, first_danger
 from dual_hpc.model.torchaudio_stub import install
-from dual_hpc.regular_file import first_irregular, read_bytes
 
 install()
 

@@ -12,7 +12,7 @@ import pytest
 
 from dual_hpc.checkpoint import commit
 from dual_hpc.config import load_config
-from dual_hpc.digest import FileDigest, HashingWriter
+from dual_hpc.files.digest import FileDigest, HashingWriter
 from dual_hpc.group import SingleProcess
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.journal import Journal

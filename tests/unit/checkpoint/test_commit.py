@@ -12,8 +12,8 @@ import pytest
 
 from dual_hpc.checkpoint import commit, select
 from dual_hpc.checkpoint.manifest import load
-from dual_hpc.digest import FileDigest, HashingWriter
 from dual_hpc.errors import EnvironmentFault
+from dual_hpc.files.digest import FileDigest, HashingWriter
 from dual_hpc.group import SingleProcess
 
 T = TypeVar("T")

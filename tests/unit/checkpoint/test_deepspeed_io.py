@@ -12,8 +12,8 @@ import torch
 
 from dual_hpc.checkpoint.deepspeed_io import VerifiedFiles, write_file
 from dual_hpc.checkpoint.manifest import Manifest
-from dual_hpc.digest import FileDigest, hash_file
 from dual_hpc.errors import EnvironmentFault
+from dual_hpc.files.digest import FileDigest, hash_file
 
 
 class Malice:

@@ -11,8 +11,8 @@ import pytest
 
 from dual_hpc.checkpoint import commit, select
 from dual_hpc.checkpoint.manifest import BadManifest, Manifest, dump, load
-from dual_hpc.digest import FileDigest, HashingWriter, hash_file
 from dual_hpc.errors import EnvironmentFault
+from dual_hpc.files.digest import FileDigest, HashingWriter, hash_file
 from dual_hpc.group import SingleProcess
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from dual_hpc.config import load_config
 from dual_hpc.config.schema import LaunchConfig
-from dual_hpc.ownership import first_risk
+from dual_hpc.files.ownership import first_risk
 from dual_hpc.run import names
 from dual_hpc.run.directory import RunDir
 from launch.cli import main as command

@@ -12,8 +12,8 @@ import torch
 
 from dual_hpc.checkpoint import commit
 from dual_hpc.config import load_config
-from dual_hpc.digest import FileDigest, HashingWriter
 from dual_hpc.errors import EnvironmentFault, UserError
+from dual_hpc.files.digest import FileDigest, HashingWriter
 from dual_hpc.group import SingleProcess
 from dual_hpc.model import DualConfig, DualForEmotionClassification, load_model
 from dual_hpc.run.directory import RunDir

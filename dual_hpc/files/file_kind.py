@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from dual_hpc.regular_file import open_regular
+from dual_hpc.files.regular_file import open_regular
 
 _LARGE = 1 << 34  # bytes; a smaller file is searched in seconds, and may lie on tape
 _HEAD = 512  # bytes that are looked at

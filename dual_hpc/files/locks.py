@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dual_hpc.errors import EnvironmentFault
-from dual_hpc.json_text import parse_json
+from dual_hpc.files.json_text import parse_json
 
 POLL_SECONDS = 0.1
 _BUSY = (errno.EAGAIN, errno.EACCES)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dual_hpc import flush
+from dual_hpc.files import flush
 from dual_hpc.heartbeat import beats
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dual_hpc.atomic import write_atomically
+from dual_hpc.files.atomic import write_atomically
 
 
 @pytest.mark.parametrize("content", ["é\n", b"\x00\xff", ""])

@@ -9,9 +9,9 @@ from typing import BinaryIO
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from dual_hpc.flush import flush_file
+from dual_hpc.files.flush import flush_file
+from dual_hpc.files.regular_file import open_regular
 from dual_hpc.heartbeat import beat
-from dual_hpc.regular_file import open_regular
 
 _CHUNK = 1 << 22
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dual_hpc.errors import UserError
-from dual_hpc.ownership import first_risk, keep_others_out, require_own
+from dual_hpc.files.ownership import first_risk, keep_others_out, require_own
 from dual_hpc.run import names
 from tests.unit.other_user import STRANGER, needs_root
 

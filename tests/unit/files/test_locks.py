@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from dual_hpc.locks import LocksUnsupported, LockTimeout, file_lock, read_owner, try_lock
+from dual_hpc.files.locks import LocksUnsupported, LockTimeout, file_lock, read_owner, try_lock
 
 _HOLD = """
 import sys
 from pathlib import Path
-from dual_hpc.locks import file_lock
+from dual_hpc.files.locks import file_lock
 with file_lock(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

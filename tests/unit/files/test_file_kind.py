@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from dual_hpc.data.decoding.container import UnreadableMedia, probe
-from dual_hpc.file_kind import other_kind
+from dual_hpc.files.file_kind import other_kind
 
 
 def picture(form: str) -> bytes:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from dual_hpc.json_text import parse_json
-from dual_hpc.regular_file import first_irregular, open_regular, read_bytes, read_text
+from dual_hpc.files.json_text import parse_json
+from dual_hpc.files.regular_file import first_irregular, open_regular, read_bytes, read_text
 
 
 def _fifo(path: Path) -> None:
