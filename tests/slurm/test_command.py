@@ -20,6 +20,7 @@ def test_two_tasks_pack_one_data_set(cluster: Any) -> None:
     assert read_index(out).dataset_id == read_index(cluster.shards).dataset_id
 
 
+@pytest.mark.slow
 def test_an_evaluation_waits_for_the_end_of_its_run_also_where_it_is_requeued(cluster: Any) -> None:
     run = cluster.submit("scored", "launch.nodes=1", "training.max_steps=20", "--then", "evaluate")
     cluster.until("it trains", lambda: step_of(run) >= 1)

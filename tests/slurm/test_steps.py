@@ -8,7 +8,7 @@ import pytest
 
 from tests.slurm.observe import needs_namespaces, step_of
 
-pytestmark = [pytest.mark.slurm, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def test_shell_and_stacks_reach_every_node_and_a_killed_rank_is_named(cluster: Any) -> None:
