@@ -120,7 +120,8 @@ class PackState:
     def read(self, number: int) -> FinishedShard | None:
         """The record of a finished shard; None while it is not finished."""
         try:
-            record = FinishedShard.model_validate({"shard": None, **parse_json(read_bytes(self._path(number)))})
+            tree = parse_json(read_bytes(self._path(number)))
+            record = FinishedShard.model_validate({"shard": None, **tree} if isinstance(tree, dict) else tree)
         except (OSError, ValueError):
             return None
         if record.shard is not None:
