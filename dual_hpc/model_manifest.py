@@ -15,11 +15,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dual_hpc.errors import EnvironmentFault, UserError
 from dual_hpc.files.atomic import write_atomically
-from dual_hpc.files.digest import FileDigest, find_damage, hash_file
+from dual_hpc.files.digest import FileDigest, FileDigests, find_damage, hash_file
+from dual_hpc.files.json_text import parse_json
 from dual_hpc.files.regular_file import read_bytes
 
 MANIFEST = "manifest.json"
@@ -38,16 +39,8 @@ class Manifest(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     format_version: int = FORMAT_VERSION
-    files: dict[str, FileDigest]
+    files: FileDigests
     digest: str
-
-    @field_validator("files")
-    @classmethod
-    def _stay_inside(cls, files: dict[str, FileDigest]) -> dict[str, FileDigest]:
-        for name in files:
-            if name.startswith("/") or ".." in Path(name).parts or "\0" in name:
-                raise ValueError(f"{name} is outside the model's folder")
-        return files
 
 
 def write_manifest(folder: Path) -> None:
@@ -123,8 +116,8 @@ def _files(folder: Path, hidden: bool = False) -> Iterator[str]:
 
 def _config(folder: Path) -> dict[str, Any] | None:
     try:
-        content = json.loads(read_bytes(folder / CONFIG))
-    except (OSError, ValueError, RecursionError):
+        content = parse_json(read_bytes(folder / CONFIG))
+    except (OSError, ValueError):
         return None
     return content if isinstance(content, dict) else None
 

@@ -195,7 +195,7 @@ def _around(name: str, root: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _is_taken(path: Path, package: Path) -> bool:
-    """False for what is no part of a package: hidden files, keys, Python's leftovers.
+    """False for what is not part of a package: hidden files, keys, Python's leftovers.
 
     Raises:
         UserError: it is a link out of the package.

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from pathlib import Path
-from typing import BinaryIO
+from typing import Annotated, BinaryIO
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from dual_hpc.files.flush import flush_file
 from dual_hpc.files.regular_file import open_regular
@@ -23,6 +23,17 @@ class FileDigest(BaseModel):
 
     bytes: int = Field(ge=0)
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
+
+
+def _stay_inside(files: dict[str, FileDigest]) -> dict[str, FileDigest]:
+    for name in files:
+        if name.startswith("/") or ".." in Path(name).parts or "\0" in name:
+            raise ValueError(f"{name} is outside the folder")
+    return files
+
+
+# What a manifest lists: path relative to its folder, and never out of it, -> digest.
+FileDigests = Annotated[dict[str, FileDigest], AfterValidator(_stay_inside)]
 
 
 class HashingWriter:

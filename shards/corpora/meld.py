@@ -130,7 +130,7 @@ def _read_split(
 
 
 def _planned(row: Row, clip: Clip, files: MediaFiles) -> Planned | None:
-    """The utterance of a row; None if there is no file of it."""
+    """The utterance of a row; None if it has no file."""
     if files.sound is None:
         return None
     fields = {

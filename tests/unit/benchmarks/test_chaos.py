@@ -22,7 +22,7 @@ RANKS = 2
 
 @pytest.fixture
 def chaos(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The module, which is no part of the installed packages."""
+    """The module, which is not part of the installed packages."""
     monkeypatch.syspath_prepend(str(Path(__file__).parents[3]))
     import benchmarks.chaos
 

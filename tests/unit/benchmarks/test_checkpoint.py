@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The module, which is no part of the installed packages."""
+    """The module, which is not part of the installed packages."""
     monkeypatch.syspath_prepend(str(Path(__file__).parents[3]))
     import benchmarks.checkpoint.__main__ as main
 
