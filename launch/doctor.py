@@ -8,7 +8,6 @@ import importlib.util
 import os
 import platform
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 import dual_hpc
-from dual_hpc.errors import one_line
+from dual_hpc.errors import EnvironmentFault, one_line
 from dual_hpc.files.ownership import first_risk, risk
 from dual_hpc.plugins import OWN
 from dual_hpc.run import names
@@ -185,12 +184,17 @@ def slurm() -> Finding:
             "no sbatch",
             "jobs run here with the profile local; slurm/devcluster/up starts a Slurm on this machine",
         )
-    answer = subprocess.run(["sinfo", "--noheader", "--format=%P %D"], capture_output=True, text=True, timeout=20)
-    if answer.returncode != 0:
-        message = (answer.stderr.strip().splitlines() or ["sinfo fails"])[0][:120]
-        return Finding("", "note", message, "check that slurmctld runs and that SLURM_CONF names its configuration")
+    from launch.cluster.client import call
+    from launch.cluster.slurm import MARK
+
+    try:
+        answer = call(["sinfo", "--noheader", f"--format={MARK}|%P|%D"], patience=0)
+    except EnvironmentFault as error:
+        remedy = "check that slurmctld runs and that SLURM_CONF names its configuration"
+        return Finding("", "note", str(error)[:160], remedy)
     account = shutil.which("sacct") is not None
-    partitions = ", ".join(f"{name} ({nodes})" for name, nodes in map(str.split, answer.stdout.splitlines()))
+    rows = (line.split("|") for line in answer.splitlines() if line.startswith(f"{MARK}|"))
+    partitions = ", ".join(f"{name} ({nodes})" for _, name, nodes, *_ in rows)
     return Finding("", "ok", f"partitions (nodes): {partitions}; sacct {'yes' if account else 'no'}")
 
 

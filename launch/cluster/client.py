@@ -1,4 +1,4 @@
-"""Call one of Slurm's commands: the one place that does.
+"""Call one of Slurm's commands: the one place that does, but for the srun of a shell that its user types into.
 
 A controller that is busy or restarts answers the next call, so an answer that may be another one next time is asked for
 again, for as long as the caller can wait. The user's own variables (`SQUEUE_FORMAT`, `SACCT_FORMAT` ...) would change

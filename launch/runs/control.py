@@ -37,7 +37,11 @@ def stop_runs(members: Sequence[Member]) -> list[str]:
     """
     for run, status in members:
         _job_of(run, status)
-    asked = [submissions.stop_asked(submissions.read(run.path)) for run, _ in members]
+    # A job that waits is removed even if it was asked before: Slurm may not have answered then.
+    asked = [
+        None if status.state is State.QUEUED else submissions.stop_asked(submissions.read(run.path))
+        for run, status in members
+    ]
     for run, _ in members:
         _ask_to_stop(run)
     removed = _tell_slurm([status for (_, status), at in zip(members, asked, strict=True) if at is None])

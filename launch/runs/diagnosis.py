@@ -38,7 +38,7 @@ def diagnose(e: Evidence) -> Diagnosis:
     if not e.status.slurm_silent or found.state not in (State.SUBMITTED, State.RUNNING, State.SILENT):
         return found
     sentence = f"Slurm does not answer, so whether job {e.status.job_id} runs is not known; the run"
-    sentence += f" last wrote {_ago(e.silent_seconds)} ago, {e.at}"
+    sentence += f" last wrote {_duration(e.silent_seconds)} ago, {e.at}"
     return replace(found, sentence=sentence, advice="ask again when Slurm answers; `dual-hpc stop` works without it")
 
 
@@ -60,10 +60,10 @@ def _moment(moment: float, now: float) -> str:
     """ "at 14:05, in 2.2 hours"; of another day with the date."""
     there, here = time.localtime(moment), time.localtime(now)
     form = "%H:%M" if there[:3] == here[:3] else "%Y-%m-%d %H:%M"
-    return f"at {time.strftime(form, there)}" + (f", in {_ago(moment - now)}" if moment > now else "")
+    return f"at {time.strftime(form, there)}" + (f", in {_duration(moment - now)}" if moment > now else "")
 
 
-def _ago(seconds: float) -> str:
+def _duration(seconds: float) -> str:
     """ "40 s", "12 minutes", "3.5 hours"."""
     if seconds < 120:
         return f"{seconds:.0f} s"
@@ -95,8 +95,7 @@ def _queued(e: Evidence) -> Diagnosis:
 
 def _running(e: Evidence) -> Diagnosis:
     if e.silent_seconds > SILENT_SECONDS:
-        minutes = f"{e.silent_seconds / 60:.0f} minutes"
-        sentence = f"job {e.status.job_id} runs but has written nothing for {minutes} {e.at}"
+        sentence = f"job {e.status.job_id} runs but has written nothing for {_duration(e.silent_seconds)} {e.at}"
         return Diagnosis(State.RUNNING, sentence, e.read_logs, "hang")
     return Diagnosis(State.RUNNING, f"job {e.status.job_id} runs, {e.at}{_interruptions(e)}")
 
@@ -162,7 +161,7 @@ def _preempted(e: Evidence) -> Diagnosis:
 
 
 def _silent(e: Evidence) -> Diagnosis:
-    sentence = f"no job of it is known, and it has written nothing for {e.silent_seconds / 60:.0f} minutes {e.at}"
+    sentence = f"no job of it is known, and it has written nothing for {_duration(e.silent_seconds)} {e.at}"
     return Diagnosis(State.SILENT, f"{sentence}{e.quote}", e.read_logs)
 
 

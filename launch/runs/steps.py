@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import os
 import shlex
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
 
-from dual_hpc.errors import EnvironmentFault, UserError, one_line
+from dual_hpc.errors import UserError
 from dual_hpc.files.regular_file import open_regular
 from dual_hpc.run.directory import RunDir
-from launch.cluster.client import clean_environment
+from launch.cluster.client import call
 from launch.cluster.sbatch import python_command
 from launch.cluster.state import State
 from launch.job.stacks import signal_ranks
 from launch.records import submissions
 from launch.runs.status import RunStatus
 
-STEP_SECONDS = 120.0
 _WRITING = 2.0  # seconds that ranks get to print
 
 
@@ -66,7 +64,7 @@ def collect_stacks(run: RunDir, status: RunStatus) -> dict[str, str]:
         requested = submissions.last_request(submissions.read(run.path))
         nodes = requested[0].nodes if requested is not None else 1
         words = ["srun", f"--jobid={job_id}", "--overlap", f"--nodes={nodes}", f"--ntasks={nodes}"]
-        _run_step([*words, *python, "-m", "launch.job.stacks", job_id])
+        call([*words, *python, "-m", "launch.job.stacks", job_id], patience=0)
     time.sleep(_WRITING)
     found = {}
     for log, size in before.items():
@@ -74,18 +72,6 @@ def collect_stacks(run: RunDir, status: RunStatus) -> dict[str, str]:
             file.seek(size)
             found[log.name] = file.read().decode(errors="replace")
     return found
-
-
-def _run_step(words: Sequence[str]) -> None:
-    try:
-        done = subprocess.run(
-            words, capture_output=True, text=True, errors="replace", timeout=STEP_SECONDS, check=False,
-            env=clean_environment(os.environ),
-        )  # fmt: skip
-    except subprocess.TimeoutExpired as error:
-        raise EnvironmentFault(f"srun did not start a step within {STEP_SECONDS:.0f} s") from error
-    if done.returncode:
-        raise EnvironmentFault(f"srun: {one_line(done.stderr, 300) or f'exit code {done.returncode}'}")
 
 
 def _running_job(run: RunDir, status: RunStatus) -> str:

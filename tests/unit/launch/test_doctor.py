@@ -7,9 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from launch.cluster import client
 from launch.cluster.code_archive import ROOT
 from launch.cluster.profiles import profile_names
-from launch.doctor import private, profiles, space, writable
+from launch.doctor import private, profiles, slurm, space, writable
 from tests.unit.other_user import STRANGER, needs_root
 
 
@@ -88,3 +91,25 @@ def test_a_store_of_a_project_is_a_note(tmp_path: Path) -> None:
         "note",
         f"{tmp_path / 'runs'} can be written by the group {STRANGER}",
     )
+
+
+def test_slurm_is_asked_as_everywhere_foreign_lines_and_a_silent_controller_are_no_crash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def program(name: str, script: str) -> None:
+        (tmp_path / name).write_text(f"#!/bin/bash\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setenv("SINFO_FORMAT", "%P")
+    program("sbatch", "exit 1")
+    rows = (
+        'form="${@: -1}"; form="${form#--format=}"; for p in main gpu; do r="${form/\\%P/$p}"; echo "${r/\\%D/4}"; done'
+    )
+    program("sinfo", f"echo CLUSTER: jz; echo; echo 'maintenance | on | Monday'; {rows}")
+    assert slurm().found.startswith("partitions (nodes): main (4), gpu (4); sacct ")
+    program("sinfo", "echo 'slurm_load_partitions: Unable to contact slurm controller' >&2; exit 1")
+    assert slurm().state == "note" and "Unable to contact" in slurm().found
+    monkeypatch.setattr(client, "CALL_SECONDS", 0.2)
+    program("sinfo", "exec sleep 60")
+    assert slurm().state == "note" and "took more than" in slurm().found

@@ -211,3 +211,16 @@ def test_slurm_is_not_asked_about_runs_that_have_finished(run: RunDir) -> None:
     run.append_segment(Segment(event="end", job_id="7", reason="finished"))
     (found,) = run_statuses([run], Scheduler(0, silent), 0.0)
     assert found.state is State.FINISHED and not found.slurm_silent and not found.active
+
+
+def test_a_job_that_still_waits_is_removed_by_a_second_stop_when_slurm_answers_again(
+    run: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[list[str]] = []
+    monkeypatch.setattr(control, "call", lambda words: calls.append(list(words)))
+    (found,) = run_statuses([run], Scheduler(0, silent), 0.0, tolerant=True)
+    control.stop_runs([(run, found)])
+    assert calls == []
+    (found,) = run_statuses([run], answering("7|PENDING|Priority|\n"), 0.0)
+    assert control.stop_runs([(run, found)]) == ["job 7 has left the queue"]
+    assert calls == [["scancel", "--quiet", "--state=PENDING", "7"]]
