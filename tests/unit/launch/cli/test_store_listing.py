@@ -182,6 +182,7 @@ def test_a_sweep_is_stopped_and_cancelled_as_a_whole_waiting_members_first(
     assert capfd.readouterr().out.count("was asked to stop at") == 1
     cancelled = [words for words in calls if words[0] == "scancel"]
     assert cancelled == [["scancel", "--quiet", "--state=PENDING", "7_1"]], "what runs gets no second signal"
+    calls.clear()
     assert main(["cancel", "cv"]) == 0
     assert [words for words in calls if words[0] == "scancel"] == [["scancel", "--quiet", "7_1", "7_0"]]
     RunDir.create(store / "runs" / "cv", load_config("demo", ["name=cv"]))
