@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import wait
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from dual_hpc.background import in_thread
 from dual_hpc.errors import EnvironmentFault, UserError
+from dual_hpc.training.device import bind_device
+from dual_hpc.training.environment import remove_overrides, set_heartbeat
 
 if TYPE_CHECKING:
     import torch
 
 T = TypeVar("T")
 _REQUIRED = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+CONTACT_GRACE = 60.0  # seconds that torch's own limits come earlier: they name what is missing
 GLOO_TIMEOUT_MINUTES = 60.0  # long, because one rank's slow disk delays no training
 
 
@@ -81,31 +86,55 @@ def init_distributed(timeout_minutes: float) -> Iterator[World]:
     """Join the process group that the launcher's environment describes, and leave it if no error occurred.
 
     Raises:
-        UserError: a variable of the rendezvous is missing.
+        UserError: a variable of the rendezvous is missing, or this node has fewer GPUs than ranks.
+        EnvironmentFault: the ranks do not reach each other in time.
     """
     missing = [name for name in _REQUIRED if name not in os.environ]
     if missing:
         raise UserError(f"{', '.join(missing)} not set: training is started by `dual-hpc train` or `dual-hpc submit`")
+    for line in remove_overrides():
+        print(line, flush=True)
+    set_heartbeat(timeout_minutes)
     import torch
     import torch.distributed as dist
 
-    cuda = torch.cuda.is_available()
-    if not cuda:
-        os.environ["DS_ACCELERATOR"] = "cpu"
+    device = bind_device()
+    cuda = device.type == "cuda"
     import deepspeed
 
-    # Otherwise DeepSpeed compiles it for half a minute at the first start on a CPU; gloo does the same work.
-    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
-    device = torch.device("cpu")
-    if cuda:
-        # A task that Slurm has bound to one GPU sees a single device, whatever its local rank.
-        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
-        torch.cuda.set_device(device)
-    deepspeed.init_distributed(
-        dist_backend="nccl" if cuda else "gloo", timeout=timedelta(minutes=timeout_minutes), verbose=False
-    )
+    if not cuda:
+        # Otherwise DeepSpeed compiles it for half a minute at the first start; gloo does the same work. Not with a GPU,
+        # where it would not be compiled, and asking for this table probes for each of DeepSpeed's compilers.
+        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+
+    def join() -> None:
+        if cuda:
+            torch.cuda.set_device(device)  # of this thread
+        deepspeed.init_distributed(
+            dist_backend="nccl" if cuda else "gloo", timeout=timedelta(minutes=timeout_minutes), verbose=False
+        )
+        dist.all_reduce(torch.zeros(1, device=device))  # where NCCL connects
+
+    first_contact(join, 60 * timeout_minutes + CONTACT_GRACE)
     yield World(dist.get_rank(), dist.get_world_size(), device)
     dist.destroy_process_group()  # not after an error: it can hang if another rank has ended
+
+
+def first_contact(connect: Callable[[], T], seconds: float) -> T:
+    """Call `connect`, in which the ranks connect to each other; no time limit of torch holds for how NCCL does that.
+
+    Raises:
+        EnvironmentFault: it takes longer. Its thread goes on, so that this process should end.
+        Whatever `connect` raises.
+    """
+    future = in_thread(connect)
+    if not wait([future], timeout=seconds).done:
+        raise EnvironmentFault(
+            f"network: the ranks did not connect within {seconds:.0f} s; set NCCL_SOCKET_IFNAME, GLOO_SOCKET_IFNAME or "
+            "NCCL_IB_HCA in the `environment` of the profile to what connects the nodes (NCCL_DEBUG=INFO shows what "
+            "NCCL selects)"
+        )
+    return future.result()
 
 
 def seed_everything(parts: Sequence[int]) -> None:

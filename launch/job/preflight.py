@@ -1,30 +1,23 @@
-"""Checks of the node a rank runs on, in the job, before training begins; a bad node is named and excluded."""
+"""Checks of the node a rank runs on, in the job, before training begins.
+
+What is wrong is this node's (`BadNode`: the next job avoids it, see `requeue.py`), the installation's, which fails on
+any such node (`WrongInstallation`), or the user's (`UserError`).
+"""
 
 from __future__ import annotations
 
 import errno
 import os
 import socket
-from collections.abc import Sequence
 from pathlib import Path
 
-from dual_hpc.errors import EnvironmentFault, one_line
+from dual_hpc.errors import EnvironmentFault
+from launch.job.gpu_check import gpu_problem
+from launch.job.node_faults import BadNode
 
 SHARED_MEMORY = 64 << 20  # bytes free in /dev/shm: batches of the data workers, NCCL's buffers
 STORE_BYTES = 1 << 30
 STORE_INODES = 1_000
-
-
-class BadNode(EnvironmentFault):
-    """These nodes fail their checks; other nodes may pass them.
-
-    Attributes:
-        nodes: as the scheduler names them.
-    """
-
-    def __init__(self, problem: str, nodes: Sequence[str]) -> None:
-        super().__init__(f"node {problem}")
-        self.nodes = list(nodes)
 
 
 def this_node() -> str:
@@ -41,11 +34,13 @@ def check_node(run: Path, wants_gpu: bool, cores: int | None) -> None:
 
     Raises:
         BadNode: with the first thing that is wrong.
+        WrongInstallation: torch or the driver does not fit the GPU.
+        UserError: the node has fewer GPUs than ranks.
         EnvironmentFault: the store is full, which another node would not change.
     """
     check_store(run)
-    if (problem := shared_memory() or affinity(cores) or (device() if wants_gpu else None)) is not None:
-        raise BadNode(f"{this_node()}: {problem}", [this_node()])
+    if (problem := shared_memory() or affinity(cores) or (gpu_problem() if wants_gpu else None)) is not None:
+        raise _bad(problem)
 
 
 def check_store(run: Path) -> None:
@@ -61,7 +56,7 @@ def check_store(run: Path) -> None:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise EnvironmentFault(f"store: {run} cannot be written: {error.strerror}") from error
-        raise BadNode(f"{this_node()}: {run} cannot be written: {error.strerror}", [this_node()]) from error
+        raise _bad(f"{run} cannot be written: {error.strerror}") from error
     usage = os.statvfs(run)
     if usage.f_bavail * usage.f_frsize < STORE_BYTES:
         raise EnvironmentFault(f"store: less than {STORE_BYTES >> 30} GB are free on the file system of {run}")
@@ -84,15 +79,5 @@ def affinity(cores: int | None) -> str | None:
     return f"this rank is bound to {allowed} of its {cores} cores; was --cpus-per-task passed to srun?"
 
 
-def device() -> str | None:
-    """What is wrong with the GPU (absent, or wrong results); None if nothing."""
-    import torch
-
-    if not torch.cuda.is_available():
-        return f"no GPU is visible (CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES', 'not set')})"
-    try:
-        here = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
-        product = float((torch.ones(256, 256, device=here) @ torch.ones(256, 256, device=here)).sum())
-    except RuntimeError as error:
-        return f"its GPU fails: {one_line(error, 200)}"
-    return None if product == 256.0**3 else f"its GPU gives wrong results: {product:g} instead of {256**3}"
+def _bad(problem: str) -> BadNode:
+    return BadNode(f"{this_node()}: {problem}", [this_node()], problem)

@@ -20,14 +20,18 @@ from dual_hpc.credentials import without_secrets
 from dual_hpc.errors import DualError
 from dual_hpc.run.names import rank_log
 from dual_hpc.run.this_job import JOB_ID, restart_count
+from dual_hpc.training.environment import remove_overrides, reported
 from launch.cluster.profiles import Profile
 from launch.job import train_rank
 from launch.job.failure_message import failure_message
+from launch.job.gpu_check import describe_device, gpu_identity
+from launch.job.node_faults import BadNode, WrongInstallation
 from launch.job.notify import notify
 from launch.job.ports import port_of
-from launch.job.preflight import BadNode, check_node, this_node
+from launch.job.preflight import check_node, this_node
 from launch.job.rendezvous import check_all_reduce, open_store, reachable_address, use_loopback, wait_for_all_ranks
 from launch.job.requeue import requeue_or_chain
+from launch.job.roll_call import Report
 from launch.job.stacks import listen_for_stacks
 from launch.records import failures, reserved, submissions
 from launch.records.log_markers import JOB_START_MARKER
@@ -51,6 +55,8 @@ def run_rank(run_dir: str) -> str:
     log = logs / rank_log(job.global_rank)
     set_environment(job)
     redirect_output(log)
+    for line in remove_overrides():
+        print(line, flush=True)
     listen_for_stacks()
     if job.global_rank == 0:
         reserved.reserve(logs, job.num_tasks)
@@ -88,6 +94,7 @@ def run_rank(run_dir: str) -> str:
                     exit_code=code,
                     restart_count=restart_count(),
                     bad_nodes=error.nodes if isinstance(error, BadNode) else [],
+                    installation=isinstance(error, WrongInstallation),
                     log=str(log),
                 ),
             )
@@ -97,21 +104,31 @@ def run_rank(run_dir: str) -> str:
 def rendezvous(job: JobEnvironment, run: Path) -> Store:
     """Check this node and wait for all ranks; returns the store that they share.
 
+    A rank that finds its node unfit says so there and waits: only all reports together show whose fault it is.
+
     Raises:
         BadNode: a node fails its checks, or does not answer.
+        WrongInstallation: torch or the driver does not fit nodes of this kind.
+        UserError: a node has fewer GPUs than ranks.
         EnvironmentFault: the store is full, or the network between the nodes fails.
     """
     nodes = [job.hostnames[rank * job.num_nodes // job.num_tasks] for rank in range(job.num_tasks)]
     requested = submissions.last_request(submissions.read(run))
     profile = requested[1] if requested is not None else Profile()
+    problem = ""
     if job.cluster == "slurm":
         allocated = os.environ.get("SLURM_CPUS_PER_TASK")
-        check_node(run, profile.has_gpus, int(allocated) if allocated else None)
+        try:
+            check_node(run, profile.has_gpus, int(allocated) if allocated else None)
+        except BadNode as error:
+            problem = error.problem
+    report = Report(problem, "" if problem else gpu_identity())
     address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
     store = open_store(nodes, job.global_rank, address, port, profile.answer_seconds)
-    wait_for_all_ranks(store, nodes, job.global_rank, profile.answer_seconds)
+    wait_for_all_ranks(store, nodes, job.global_rank, profile.answer_seconds, report)
     if job.cluster == "slurm":
         check_all_reduce(store, job.global_rank, job.num_tasks, profile.answer_seconds)
+    print(describe_device(), *reported(), sep="\n  ", flush=True)
     return store
 
 

@@ -14,14 +14,19 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from dual_hpc.errors import EnvironmentFault, one_line
+from dual_hpc.training.device import rank_device
+from dual_hpc.training.distributed import first_contact
+from launch.job.node_faults import BadNode
 from launch.job.ports import LOOPBACK
-from launch.job.preflight import BadNode
+from launch.job.roll_call import Report, Verdict, judge
 
 if TYPE_CHECKING:
     from torch.distributed import Store
 
 GRACE = 30.0  # seconds that the others wait longer than rank 0, which decides
 POLL_SECONDS = 0.2
+NOTHING_WRONG = Report()
+BLOCKING_WAIT = "TORCH_NCCL_BLOCKING_WAIT"
 
 
 def open_store(nodes: Sequence[str], rank: int, address: str, port: int, seconds: float) -> Store:
@@ -70,26 +75,32 @@ def listen(address: str, port: int) -> socket.socket | None:
     return listener
 
 
-def wait_for_all_ranks(store: Store, nodes: Sequence[str], rank: int, seconds: float) -> None:
-    """Wait until every rank has reached this point.
+def wait_for_all_ranks(
+    store: Store, nodes: Sequence[str], rank: int, seconds: float, own: Report = NOTHING_WRONG
+) -> None:
+    """Wait until every rank has reached this point, and hear what rank 0 concludes from their reports.
+
+    Args:
+        own: this rank's.
 
     Raises:
-        BadNode: nodes of which a rank did not answer within `seconds`.
+        BadNode: nodes of which a rank did not answer within `seconds`, or found its node unfit.
+        UserError: two ranks were given the same GPU.
     """
     here = [f"here/{peer}" for peer in range(len(nodes))]
-    store.set(here[rank], "")
+    store.set(here[rank], own.text())
     if rank == 0:
         deadline = time.monotonic() + seconds
         while not store.check(here) and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
-        silent = sorted({node for key, node in zip(here, nodes, strict=True) if not store.check([key])})
-        store.set("silent", json.dumps(silent))
+        reports = [Report(**json.loads(store.get(key))) if store.check([key]) else None for key in here]
+        store.set("verdict", judge(nodes, reports, seconds).text())
     try:
-        silent = json.loads(store.get("silent"))
+        verdict = Verdict(**json.loads(store.get("verdict")))
     except RuntimeError as error:
-        raise BadNode(f"{nodes[0]} does not answer any more", [nodes[0]]) from error
-    if silent:
-        raise BadNode(f"{', '.join(silent)}: no answer within {seconds:.0f} s", silent)
+        raise BadNode(f"{nodes[0]}: does not answer any more", [nodes[0]]) from error
+    if (fault := verdict.error()) is not None:
+        raise fault
 
 
 def check_all_reduce(store: Store, rank: int, size: int, seconds: float) -> None:
@@ -101,27 +112,34 @@ def check_all_reduce(store: Store, rank: int, size: int, seconds: float) -> None
     import torch
     import torch.distributed as dist
 
-    backend, device = "gloo", torch.device("cpu")
-    if torch.cuda.is_available():
-        backend, device = "nccl", torch.device("cuda", int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
-        torch.cuda.set_device(device)
-    blocking = os.environ.get("TORCH_NCCL_BLOCKING_WAIT")
-    os.environ["TORCH_NCCL_BLOCKING_WAIT"] = "1"  # so that a timeout raises instead of ending the process
-    try:
+    device = rank_device()
+    backend = "nccl" if device.type == "cuda" else "gloo"
+
+    def reduce() -> list[float]:
+        if device.type == "cuda":
+            torch.cuda.set_device(device)  # of this thread
         dist.init_process_group(
             *(backend, None, timedelta(seconds=seconds), size, rank), store=dist.PrefixStore("preflight", store)
         )
         total = torch.full((1 << 16,), float(rank + 1), device=device)
         dist.all_reduce(total)
-        found, expected = total.unique().tolist(), size * (size + 1) / 2
+        found: list[float] = total.unique().tolist()
         dist.destroy_process_group()
+        return found
+
+    blocking = os.environ.get(BLOCKING_WAIT)
+    os.environ[BLOCKING_WAIT] = "1"  # so that a timeout raises instead of ending the process
+    try:
+        found, expected = first_contact(reduce, seconds + GRACE), size * (size + 1) / 2
+    except EnvironmentFault:
+        raise
     except RuntimeError as error:
         raise EnvironmentFault(f"network: a first all-reduce over {backend} failed: {_first_line(error)}") from error
     finally:
         if blocking is None:
-            del os.environ["TORCH_NCCL_BLOCKING_WAIT"]
+            del os.environ[BLOCKING_WAIT]
         else:
-            os.environ["TORCH_NCCL_BLOCKING_WAIT"] = blocking
+            os.environ[BLOCKING_WAIT] = blocking
     if found != [expected]:
         raise EnvironmentFault(f"network: a first all-reduce over {backend} gave {found[:4]} instead of {expected:g}")
 

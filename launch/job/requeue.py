@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -28,6 +28,8 @@ from launch.records.log_markers import JOB_END_MARKER
 # What srun returns for a rank that a signal to stop has killed.
 ENDED_BY_SIGNAL = {128 + signal.SIGUSR2, 128 + signal.SIGTERM}
 REQUEUED_BY_SLURM = "requeued by Slurm"
+SINGLE_NODES = 3  # jobs of one node whose node was bad, after which the others count as bad
+WRONG_INSTALLATION = "wrong installation"
 MARGIN = 120.0  # seconds: `sbatch --signal` may come up to 60 s early
 SHORTEST_PATIENCE, LONGEST_PATIENCE, END_MARGIN = 10.0, 900.0, 15.0  # seconds
 
@@ -51,7 +53,9 @@ class Policy:
         continuations_used, continuations_allowed: those after a preemption are not counted.
         stop_asked: a user has asked the run to stop.
         bad_node: a node failed a rank's check; the next job avoids it.
+        every_node_bad: all nodes of the job did: others would, too.
         user_error: a rank failed for a reason that only the user can remove.
+        wrong_installation: what is installed fits no node.
         newest_step: the newest checkpoint now.
         last_failure_step: the newest checkpoint when the run was continued after its last failure.
     """
@@ -63,7 +67,9 @@ class Policy:
     continuations_allowed: int
     stop_asked: bool = False
     bad_node: bool = False
+    every_node_bad: bool = False
     user_error: bool = False
+    wrong_installation: bool = False
     newest_step: int = 0
     last_failure_step: int = 0
 
@@ -79,6 +85,8 @@ def decide(facts: JobFacts, policy: Policy, failed: bool = False) -> Decision:
         return Decision("leave", submissions.BY_USER)
     if policy.user_error:
         return Decision("leave", "user error")
+    if policy.wrong_installation:
+        return Decision("leave", WRONG_INSTALLATION)
     if facts.restarts > policy.restart_count:
         return Decision("leave", REQUEUED_BY_SLURM)
     if facts.state == "COMPLETING":
@@ -91,6 +99,8 @@ def decide(facts: JobFacts, policy: Policy, failed: bool = False) -> Decision:
         cause = "preempted" if facts.preempted else broken if failed else "time limit" if near else "signal"
     else:
         return Decision("leave", facts.state.lower() or "unknown to Slurm")
+    if cause == "bad node" and policy.every_node_bad:
+        return Decision("leave", submissions.EVERY_NODE_BAD)
     if cause == "failure" and policy.newest_step <= policy.last_failure_step:
         return Decision("leave", "failure without a new checkpoint")
     if cause != "preempted" and policy.continuations_used >= policy.continuations_allowed:
@@ -131,7 +141,9 @@ def requeue_or_chain(
         continuations_allowed=submissions.continuations_allowed(request),
         stop_asked=(run / names.STOP_FILE).exists(),
         bad_node=bool(bad),
+        every_node_bad=every_node_bad(bad, request.nodes, entries, step),
         user_error=failed and root is not None and root.exit_code == 2,
+        wrong_installation=failed and any(f.installation for f in reported),
         newest_step=step,
         last_failure_step=submissions.last_failure_step(entries),
     )
@@ -156,6 +168,22 @@ def requeue_or_chain(
         state = "stopped" if decision.cause == submissions.BY_USER else "failed"
         notify(request.notify, run, state, root.message if root is not None and failed else decision.cause)
     return decision
+
+
+def every_node_bad(bad: Collection[str], nodes: int, entries: Sequence[submissions.Entry], step: int) -> bool:
+    """Whether all nodes of this job are bad, so that the fault is hardly theirs: other nodes would fail as well.
+
+    A job of a single node says little about the others: there it is the third in a row, with no step saved between.
+
+    Args:
+        bad: nodes that failed a check in this job.
+        nodes: of this job.
+        entries: what happened before.
+        step: the newest checkpoint.
+    """
+    if len(set(bad)) < nodes:
+        return False
+    return nodes > 1 or submissions.bad_nodes_in_a_row(entries, step) >= SINGLE_NODES - 1
 
 
 def requeue(job_id: str, restart_count: int, patience: float) -> None:

@@ -18,7 +18,12 @@ _SHORT = 800  # characters of a message that fit into reserved room
 
 
 class Failure(BaseModel):
-    """A rank's failure; that of a killed rank is recorded by its controller."""
+    """A rank's failure; that of a killed rank is recorded by its controller.
+
+    Attributes:
+        bad_nodes: those that the next job avoids.
+        installation: what is installed fits no node, so that no further job is submitted.
+    """
 
     model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
 
@@ -30,6 +35,7 @@ class Failure(BaseModel):
     killed: bool = False
     restart_count: int = Field(0, alias="incarnation")  # keeps its written name (contract 11)
     bad_nodes: list[str] = Field(default_factory=list)
+    installation: bool = False
     log: str
     time: float = Field(default_factory=time.time)
 
@@ -59,12 +65,14 @@ def read(logs: Path, job_id: str) -> list[Failure]:
 def root_cause(failures: Iterable[Failure]) -> Failure | None:
     """The failure that caused the others.
 
-    A bad node comes first, then a killed rank: its peers see a broken connection and report it before the controller
-    has noticed. Then a user's mistake (exit code 2), then the earliest that is not itself a lost connection.
+    What is installed comes first, then a bad node, then a killed rank: its peers see a broken connection and report it
+    before the controller has noticed. Then a user's mistake (exit code 2), then the earliest that is not itself a lost
+    connection.
     """
     return min(
         failures,
         key=lambda f: (
+            not f.installation,
             not f.bad_nodes,
             not f.killed,
             f.exit_code != 2,

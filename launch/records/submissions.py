@@ -20,6 +20,7 @@ from launch.cluster.profiles import Profile
 
 QUEUED = "in the queue"  # cause of a stop: the job had not started
 CTRL_C = "Ctrl-C"  # cause of a stop: the command that follows a local job was interrupted
+EVERY_NODE_BAD = "every node fails its checks"  # why a job does not continue
 BY_USER = "stopped by the user"  # why a stopped job does not continue itself
 
 
@@ -95,6 +96,17 @@ def continuations_used(entries: list[Entry]) -> int:
         if entry.event == "submit":
             count = 0
         elif entry.event in ("requeue", "chain") and entry.cause != "preempted":
+            count += 1
+    return count
+
+
+def bad_nodes_in_a_row(entries: Sequence[Entry], step: int) -> int:
+    """How often the run was continued because of a bad node, up to now, since it saved this step."""
+    count = 0
+    for entry in reversed(since_submit(entries)):
+        if entry.event in ("requeue", "chain"):
+            if entry.cause != "bad node" or entry.step != step:
+                break
             count += 1
     return count
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 
 from launch.cluster.state import State
+from launch.records.failures import Failure
+from launch.records.submissions import EVERY_NODE_BAD
 from launch.runs.findings import FULL, Diagnosis, Evidence, place
 
 _OFTEN = {
@@ -29,7 +31,7 @@ def why_failed(e: Evidence) -> Diagnosis:
     if killed is not None:
         return _killed(e, f"task {killed.tasks} on {killed.node}", killed.signal)
     if e.root_cause is not None:
-        return Diagnosis(State.FAILED, f"failed {e.at}: {e.root_cause.message}{place(e)}", e.read_logs)
+        return _told(e, e.root_cause)
     if e.past is not None and e.past.exit_code == CANNOT_OPEN_LOG:
         sentence = f"its first node could not open the job's log {e.at}: {e.store} is not there, or full{place(e)}"
         return Diagnosis(State.FAILED, sentence, f"check the node ({e.past.nodes}); {e.resume}", "store")
@@ -41,6 +43,19 @@ def why_failed(e: Evidence) -> Diagnosis:
     if last is not None and last.event == "leave":
         return Diagnosis(State.FAILED, f"ended {e.at}: {last.cause}{e.quote}", e.resume)
     return unexplained(e)
+
+
+def _told(e: Evidence, cause: Failure) -> Diagnosis:
+    """What a rank said, and why no other job was submitted where the nodes or what is installed are at fault."""
+    last = e.history[-1] if e.history else None
+    if cause.installation:
+        sentence = f"failed {e.at}: {cause.message}{place(e)}; no node was excluded"
+        advice = f"`dual-hpc doctor` on such a node shows torch, GPU and driver; after the installation {e.resume}"
+        return Diagnosis(State.FAILED, sentence, advice, "installation")
+    if cause.bad_nodes and last is not None and last.event == "leave" and last.cause == EVERY_NODE_BAD:
+        sentence = f"failed {e.at}: {cause.message}; as every node fails, no further one was tried"
+        return Diagnosis(State.FAILED, sentence, e.read_logs, "bad nodes")
+    return Diagnosis(State.FAILED, f"failed {e.at}: {cause.message}{place(e)}", e.read_logs)
 
 
 def unexplained(e: Evidence) -> Diagnosis:

@@ -25,19 +25,32 @@ def idle() -> int:
 def test_a_node_without_shared_memory_is_excluded(cluster: Any) -> None:
     needs_namespaces()
     cluster.until("all nodes are free", lambda: idle() == 4)  # Slurm takes the first ones then
-    for name in ("n1", "n2"):
-        shared_memory(name, "1m")
+    shared_memory("n1", "1m")
     try:
         run = cluster.submit("picky", "training.max_steps=2")
         cluster.finish(run)
     finally:
+        shared_memory("n1", "2g")
+    (chained,) = [entry for entry in submissions.read(run.path) if entry.event == "chain"]
+    assert (chained.cause, chained.bad_nodes) == ("bad node", ["n1"])
+    assert "n1" not in cluster.nodes(run)
+    assert cluster.why("picky")["cause"] == "finished"
+
+
+def test_where_every_node_of_a_job_is_unfit_none_is_excluded(cluster: Any) -> None:
+    needs_namespaces()
+    cluster.until("all nodes are free", lambda: idle() == 4)
+    for name in ("n1", "n2"):
+        shared_memory(name, "1m")
+    try:
+        run = cluster.submit("hopeless", "training.max_steps=2")
+        cluster.until("it is given up", lambda: submissions.read(run.path)[-1].event == "leave")
+    finally:
         for name in ("n1", "n2"):
             shared_memory(name, "2g")
-    chained = [entry for entry in submissions.read(run.path) if entry.event == "chain"]
-    assert {entry.cause for entry in chained} == {"bad node"} and len(chained) <= 2
-    assert set(chained[-1].bad_nodes) == {"n1", "n2"}
-    assert not {"n1", "n2"} & set(cluster.nodes(run))
-    assert cluster.why("picky")["cause"] == "finished"
+    assert submissions.read(run.path)[-1].cause == submissions.EVERY_NODE_BAD
+    found = cluster.why("hopeless")
+    assert found["cause"] == "bad nodes" and "node n1, n2: /dev/shm has only" in found["sentence"]
 
 
 def test_a_silent_node_is_named_and_the_job_goes_on_without_it(cluster: Any, tmp_path: Path) -> None:

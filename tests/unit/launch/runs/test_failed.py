@@ -11,6 +11,7 @@ from launch.cluster.job_record import SlurmJob, Usage
 from launch.cluster.state import State
 from launch.records.failures import Failure
 from launch.records.srun_output import KilledTasks, SrunOutput
+from launch.records.submissions import EVERY_NODE_BAD, Entry
 from launch.runs.diagnosis import diagnose
 from launch.runs.findings import Diagnosis, Evidence
 from launch.runs.status import RunStatus
@@ -70,3 +71,15 @@ def test_a_node_without_the_store_is_named() -> None:
     assert found.cause == "store" and "/store/runs" in found.sentence and "n3" in found.sentence
     line = "slurm_script: line 17: module: command not found"
     assert line in why(srun=SrunOutput(None, line)).sentence
+
+
+def test_an_installation_and_nodes_that_are_all_bad_are_told_with_what_follows() -> None:
+    wrong = failure("installation: torch 2.13.0+cpu is a build for the CPU").model_copy(update={"installation": True})
+    killed = failure("killed by SIGKILL").model_copy(update={"killed": True})
+    found = why(failures=[killed, wrong])
+    assert found.cause == "installation" and "torch 2.13.0+cpu" in found.sentence
+    assert "no node was excluded" in found.sentence and "dual-hpc doctor" in found.advice
+    bad = failure("node n1, n2: /dev/shm has only 1 MB free").model_copy(update={"bad_nodes": ["n1", "n2"]})
+    given_up = [Entry(event="leave", job_id="7", cause=EVERY_NODE_BAD)]
+    assert why(failures=[bad], history=given_up).cause == "bad nodes"
+    assert "no further one" not in why(failures=[bad]).sentence
