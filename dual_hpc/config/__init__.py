@@ -9,12 +9,21 @@ from dual_hpc.config.identity import (
     may_change,
     mutable_changes,
 )
-from dual_hpc.config.load import load_config, preset_names, require_no_secret, save_config, update_config, validate
+from dual_hpc.config.load import (
+    as_before,
+    load_config,
+    preset_names,
+    require_no_secret,
+    save_config,
+    update_config,
+    validate,
+)
 from dual_hpc.config.schema import RunConfig
 
 __all__ = [
     "ENVIRONMENT",
     "RunConfig",
+    "as_before",
     "config_hash",
     "differences",
     "first_change",

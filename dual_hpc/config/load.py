@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from dual_hpc.config.added import BEFORE, missing_settings
 from dual_hpc.config.consistency import check_model
 from dual_hpc.config.paths import default_store, expand, storable
 from dual_hpc.config.schema import RunConfig
@@ -34,6 +35,8 @@ def load_config(source: str | Path | None = None, overrides: Iterable[str] = ())
         UserError: unknown preset, unreadable file, unknown key (the nearest known key is named) or bad value.
     """
     tree: dict[str, Any] = {} if source is None else _read(source)
+    for section, name in missing_settings(tree):
+        tree[section][name] = BEFORE[section, name]
     for override in overrides:
         key, sep, text = override.partition("=")
         keys = key.strip().split(".")
@@ -83,6 +86,18 @@ def require_no_secret(config: RunConfig) -> None:
             "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, in the environment"
         )
     raise UserError(f"{key}: {what} would be written into the run; leave it out and keep it in the environment")
+
+
+def as_before(config: RunConfig, path: Path) -> RunConfig:
+    """The configuration, with what a run's file lacks as the run has it: asked for or not, it was no choice then.
+
+    Args:
+        path: of the run's configuration.
+    """
+    config = config.model_copy(deep=True)
+    for section, name in missing_settings(_read(path)):
+        setattr(getattr(config, section), name, BEFORE[section, name])
+    return config
 
 
 def save_config(config: RunConfig, path: Path) -> None:

@@ -194,6 +194,11 @@ class TrainingConfig(Section):
     epochs: int = Field(20, ge=1)
     max_steps: int | None = Field(None, ge=1, description="stop here even if epochs remain")
     precision: Precision = "bf16"
+    gradient_dtype: Literal["fp32", "same"] = Field(
+        "fp32",
+        description="in which gradients are summed over micro-batches and ranks; same: as precision, in half the "
+        "memory, with an error that grows with their number",
+    )
     zero_stage: Literal[0, 1, 2, 3] = 1
     validate_every: int = Field(0, ge=0, description="steps; 0 means once per epoch")
     log_every: int = Field(5, ge=1, description="steps")

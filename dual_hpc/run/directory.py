@@ -26,6 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dual_hpc.config import (
     RunConfig,
+    as_before,
     config_hash,
     differences,
     load_config,
@@ -118,6 +119,7 @@ class RunDir:
         """
         run = cls(path)
         if run.identity_file.exists():
+            config = as_before(config, run.config_file)
             if config_hash(run.config()) != config_hash(config):
                 # Not remade even if nothing was trained yet: a job that waits in a queue may be about to read it.
                 empty = "" if run.segments() else " (nothing was trained there yet: its folder may be removed)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import Any
 
 import torch
@@ -10,36 +11,13 @@ from torch import nn
 
 from dual_hpc.checkpoint.deepspeed_io import VerifiedFiles
 from dual_hpc.checkpoint.host_copy import host_copy
-from dual_hpc.config.schema import OptimConfig, Precision, RunConfig
+from dual_hpc.config.schema import OptimConfig, RunConfig
 from dual_hpc.errors import UserError
 from dual_hpc.model.family import FAMILIES
+from dual_hpc.training.deepspeed_config import deepspeed_config, needs_manual_clipping, sums_in_fp32
+from dual_hpc.training.gradient_sums import allocate_gradients, sum_in_fp32
+from dual_hpc.training.loss_scale import LossScale
 from dual_hpc.training.optimizer import GuardedAdamW, parameter_groups
-
-
-def deepspeed_config(config: RunConfig, world_size: int, accumulation: int) -> dict[str, Any]:
-    """DeepSpeed's own configuration, derived from the run's; there is nothing else to set.
-
-    Args:
-        accumulation: micro-batches per optimizer step and rank.
-    """
-    precision, stage = config.training.precision, config.training.zero_stage
-    return {
-        "train_batch_size": config.data.global_batch,
-        "train_micro_batch_size_per_gpu": config.data.global_batch // (world_size * accumulation),
-        "gradient_accumulation_steps": accumulation,
-        "gradient_clipping": 0.0 if needs_manual_clipping(precision, stage) else config.optim.clip_norm,
-        "zero_allow_untested_optimizer": True,
-        "zero_optimization": {"stage": stage},
-        "bf16": {"enabled": precision == "bf16"},
-        "fp16": {"enabled": precision == "fp16"},
-        "data_types": {"buffer_dtype": "fp32"},
-        "steps_per_print": None,
-    }
-
-
-def needs_manual_clipping(precision: Precision, stage: int) -> bool:
-    """True where DeepSpeed uses the optimizer unwrapped: it then reports no gradient norm and checks nothing."""
-    return precision == "fp32" and stage == 0
 
 
 class Engine:
@@ -68,33 +46,53 @@ class Engine:
         groups = parameter_groups(model.named_parameters(), optim, self.family.encoders)
         self.peak_lrs = [group["lr"] for group in groups]
         self.optimizer = _adamw(groups, optim)
+        trainable = sum(parameter.numel() for group in groups for parameter in group["params"])
+        device_type = get_accelerator().device_name()
         self.deepspeed, *_ = deepspeed.initialize(
             model=model,
             optimizer=self.optimizer,
-            config=deepspeed_config(config, world_size, accumulation),
+            config=deepspeed_config(config, world_size, accumulation, trainable, device_type),
             dist_init_required=False,
         )
-        if config.training.zero_stage == 3:
+        stage = config.training.zero_stage
+        if sums_in_fp32(config):
+            sum_in_fp32(self.deepspeed, stage)
+        self._allocates_gradients = sums_in_fp32(config) and stage == 0
+        if stage == 3:
             _clear_padding(self.deepspeed.optimizer, self.deepspeed.global_rank)
+        self.loss_scale = LossScale(self.deepspeed)
         self.accumulation = accumulation
         self.files = VerifiedFiles()
         self.deepspeed.checkpoint_engine = self.files
         self.deepspeed._copy_recovery_script = lambda path: None  # a checkpoint holds data, no program
         self._own_norm: float | None = None
-        if needs_manual_clipping(config.training.precision, config.training.zero_stage):
+        self._scale, self._was_smallest = 1.0, True  # of the loss, in the last step
+        if needs_manual_clipping(config.training.precision, stage):
             self.optimizer.before_step = lambda: self._clip(optim.clip_norm)
+
+    def backward(self, loss: torch.Tensor) -> None:
+        """Add the gradient of one micro-batch."""
+        self.deepspeed.backward(self.loss_scale.scale(loss))
 
     def finish_step(self, apply: bool) -> bool:
         """Apply the accumulated gradients, or drop them; True if the weights changed."""
         self.optimizer.skip = not apply
+        self.loss_scale.allow_smallest()
+        self._scale, self._was_smallest = self.loss_scale.value, self.loss_scale.is_smallest
         self.deepspeed.step()
+        if self._allocates_gradients:
+            allocate_gradients(self.deepspeed)
         overflow = bool(getattr(self.deepspeed.optimizer, "overflow", False))
         return not (self.optimizer.skip or overflow)
 
     def grad_norm(self) -> float:
         """Global gradient norm of the last step, before clipping; infinite or NaN if it overflowed."""
         norm = self._own_norm if self._own_norm is not None else self.deepspeed.get_global_grad_norm()
-        return float("nan") if norm is None else float(norm)
+        return float("nan") if norm is None else self.loss_scale.unscale(float(norm), self._scale)
+
+    def gradient_is_finite(self) -> bool:
+        """False if the gradient of the last step was infinite or NaN, and no smaller loss scale can change that."""
+        return math.isfinite(self.grad_norm()) or not self._was_smallest
 
     def checkpoint_files(self, folder: str, copy: bool) -> dict[str, Any]:
         """The content of this rank's files of a checkpoint, by path relative to `folder`; collective.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -34,7 +33,7 @@ class StepReport:
     Attributes:
         losses: mean over the global batch, by the names of the model family.
         applied: False if the update was skipped (non-finite loss or gradient, fp16 overflow).
-        finite: False if a loss or, outside fp16, a gradient was not finite.
+        finite: False if a loss or a gradient was not finite; in fp16 a gradient at the smallest loss scale.
         stop, save: a rank asked for it.
         bad_samples: sum over the ranks of how many samples each knows that cannot be decoded.
         suspect_keys: of a non-finite step, the keys of the micro-batches with a non-finite loss over all ranks; all
@@ -72,7 +71,7 @@ def train_step(
     losses = torch.zeros(len(batches), len(family.losses), dtype=torch.float64, device=world.device)
     for number, batch in enumerate(batches):
         output = engine.deepspeed(**inputs(batch, family.inputs, world.device))
-        engine.deepspeed.backward(output.loss)
+        engine.backward(output.loss)
         losses[number] = torch.stack([_value(output, name, world.device) for name in family.losses])
         if number + 1 < len(batches):
             engine.deepspeed.step()
@@ -84,8 +83,7 @@ def train_step(
 
     applied = engine.finish_step(apply=not non_finite_batches)
     grad_norm = engine.grad_norm()
-    overflow_is_normal = engine.deepspeed.fp16_enabled()
-    finite = not non_finite_batches and (overflow_is_normal or math.isfinite(grad_norm))
+    finite = not non_finite_batches and engine.gradient_is_finite()
     suspect_keys: list[str] = []
     if not finite:
         candidates = zip(batches, non_finite.tolist(), strict=True)

@@ -18,7 +18,7 @@ from dual_hpc.run.journal import read, replay
 from tests.distributed.history import samples
 
 pytestmark = [pytest.mark.distributed, pytest.mark.timeout(1800)]
-CASES = ("0:bf16", "1:fp32", "2:bf16", "3:fp32", "3:bf16")
+CASES = ("0:bf16", "1:fp32", "1:bf16", "2:bf16", "3:fp32", "3:bf16")
 SIZES = (2, 1, 3, 2)
 
 

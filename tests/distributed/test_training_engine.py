@@ -10,11 +10,11 @@ import pytest
 
 pytestmark = [pytest.mark.distributed, pytest.mark.timeout(1800)]
 STAGES = (0, 1, 2, 3)
-RESUMED = ("0:fp32", "1:bf16", "2:fp32", "3:fp32", "3:bf16")
-POISONED = ("0:fp32", "1:fp32", "2:bf16", "3:fp32", "3:bf16")
+RESUMED = ("0:fp32", "0:bf16", "1:bf16", "2:fp32", "2:bf16", "3:fp32", "3:bf16")
+POISONED = ("0:fp32", "0:bf16", "1:fp32", "1:bf16", "2:bf16", "3:fp32", "3:bf16")
 JOBS = (
     *(f"curve:{stage}:fp32" for stage in STAGES),
-    *(f"curve:{case}" for case in ("1:bf16", "3:bf16")),
+    *(f"curve:{case}" for case in ("0:bf16", "1:bf16", "2:bf16", "3:bf16")),
     *(f"halves:{case}" for case in RESUMED),
     *(f"poisoned:{case}" for case in POISONED),
     "failing_disk:2:fp32",

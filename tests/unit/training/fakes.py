@@ -95,8 +95,14 @@ class Engine:
             self.deepspeed.optimizer.step()
         return apply
 
+    def backward(self, loss: torch.Tensor) -> None:
+        self.deepspeed.backward(loss)
+
     def grad_norm(self) -> float:
         return 1.0
+
+    def gradient_is_finite(self) -> bool:
+        return True
 
     def checkpoint_files(self, folder: str, copy: bool) -> dict[str, Any]:
         optimizer = self.deepspeed.optimizer.state_dict()["state"]
