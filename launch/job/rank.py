@@ -27,6 +27,7 @@ from launch.job.failure_message import failure_message
 from launch.job.gpu_check import describe_device, gpu_identity
 from launch.job.node_faults import BadNode, WrongInstallation
 from launch.job.notify import notify
+from launch.job.old_logs import remove_of_earlier_jobs
 from launch.job.ports import port_of
 from launch.job.preflight import check_node, this_node
 from launch.job.rendezvous import check_all_reduce, open_store, reachable_address, use_loopback, wait_for_all_ranks
@@ -60,6 +61,7 @@ def run_rank(run_dir: str) -> str:
     listen_for_stacks()
     if job.global_rank == 0:
         reserved.reserve(logs, job.num_tasks)
+        remove_of_earlier_jobs(logs, job.job_id)
     print(
         f"{JOB_START_MARKER} {job.job_id}, restart {restart_count()}: rank {job.global_rank} on {this_node()}",
         flush=True,
