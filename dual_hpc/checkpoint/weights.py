@@ -8,12 +8,12 @@ the result equals an export by the running training, bit for bit.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
-from dual_hpc.checkpoint.repartition import Read, find_name, slice_concatenated
+from dual_hpc.checkpoint.repartition import Read, find_name
 from dual_hpc.errors import EnvironmentFault
 
 _TRAINED_IN = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -51,16 +51,15 @@ def _gather_zero3(read: Read, names: Sequence[str], ranks: int, trained_in: torc
         offset = 0
         for name, shape in shapes.items():
             size = math.ceil(math.prod(shape) / ranks)
-            pieces = (flat[group][offset : offset + size] for flat in masters)
-            found[name] = _full(pieces, shape).to(trained_in)
+            found[name] = _full([flat[group][offset : offset + size] for flat in masters], shape).to(trained_in)
             offset += size
     for name, shape in (first["frozen_param_shapes"] or {}).items():
-        found[name] = _full((model["frozen_param_fragments"][name] for model in models), shape)
+        found[name] = _full([model["frozen_param_fragments"][name] for model in models], shape)
     for name, other in (first["shared_params"] or {}).items():
         found[name] = found[other]
     return found
 
 
-def _full(pieces: Iterable[torch.Tensor], shape: Any) -> torch.Tensor:
-    total = math.prod(shape)
-    return slice_concatenated([piece.flatten() for piece in pieces], total, 0, total).reshape(tuple(shape))
+def _full(pieces: Sequence[torch.Tensor], shape: Any) -> torch.Tensor:
+    """A parameter from all its partitions, of equal size, the last of which end with padding."""
+    return torch.cat([piece.flatten() for piece in pieces])[: math.prod(shape)].reshape(tuple(shape))
