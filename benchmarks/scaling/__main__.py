@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import record
-from benchmarks.scaling import checkpoints, data, job
+from benchmarks.scaling import checkpoints, data, job, metadata
 
 RANKS = (8, 32, 128, 512)
+UTTERANCES = (10**4, 10**5)
 SAMPLES = (10**5, 10**6, 10**7, 10**8, 10**9)
 
 
@@ -25,10 +26,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scaling", description=__doc__)
     parser.add_argument("--ranks", type=int, nargs="+", default=RANKS, metavar="N")
     parser.add_argument("--samples", type=int, nargs="+", default=SAMPLES, metavar="N")
+    parser.add_argument("--utterances", type=int, nargs="+", default=UTTERANCES, metavar="N")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch, "checkpoints")
         rows = [
+            *measured("metadata of samples", args.utterances, metadata.opening),
             *measured("order of samples", args.samples, data.order),
             *measured("a rank's share of a step", args.ranks, data.partition),
             *measured("wait for all ranks", args.ranks, job.roll_call),

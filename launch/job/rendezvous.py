@@ -71,7 +71,7 @@ def listen(address: str, port: int) -> socket.socket | None:
     except OSError:
         listener.close()
         raise
-    listener.listen(1024)
+    listener.listen(socket.SOMAXCONN)
     return listener
 
 
