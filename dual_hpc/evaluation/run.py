@@ -47,12 +47,14 @@ def evaluate_run(
     device: str | None = None,
     robustness_seed: int | None = None,
     noise: Path | None = None,
+    out: Path | None = None,
 ) -> EvaluationResult:
     """Evaluate a run's exported weights on its own shards and write `reports/SPLIT_CHECKPOINT.{json,md,png}`.
 
     Args:
         checkpoint: "best" (chosen on validation) or "last".
         robustness_seed, noise: as for `evaluate`; the suite's files are `reports/SPLIT_CHECKPOINT_robustness.*`.
+        out: a folder for the report instead of the run's `reports/`.
 
     Raises:
         UserError: no run, no such export, no such split.
@@ -67,7 +69,7 @@ def evaluate_run(
         raise UserError(f"the run {run.path} has no exported weights {checkpoint!r}; there are: {names}")
     about = {"run": run.path.name, "checkpoint": f"{checkpoint} ({model_dir.resolve().name})"}
     result = evaluate(model_dir, config.data, split, subsets, device, about, robustness_seed, noise)
-    write_reports(run.reports, f"{split}_{checkpoint}", result)
+    write_reports(out or run.reports, f"{split}_{checkpoint}", result)
     return result
 
 

@@ -34,10 +34,34 @@ def require_own(folder: Path, files: Iterable[str] = (), trust: bool = False) ->
     if trust or (found := first_risk(folder, files)) is None:
         return
     path, reason = found
-    raise UserError(
-        f"{path} {reason}, and what lies there would run in your name: make it yours alone (`chmod -R go-w`), copy the "
-        "run to a folder of your own, or add --trust"
-    )
+    if not is_others(path):
+        remedy = "make it yours alone (`chmod -R go-w`), copy the run to a folder of your own"
+    elif path in folder.resolve().parents:
+        remedy = f"ask {owner(path)} for `chmod g+w {path}` where you share a group, set store= to a folder of your own"
+    else:
+        remedy = "choose another name=..., copy the run to a folder of your own"
+    raise UserError(f"{path} {reason}, and what lies there would run in your name: {remedy}, or add --trust")
+
+
+def owner(path: Path) -> str:
+    """The name of the user whose file or folder it is."""
+    try:
+        return _user(path.stat().st_uid)
+    except OSError:
+        return "its owner"
+
+
+def is_others(path: Path) -> bool:
+    """True if it is there and belongs to another user."""
+    try:
+        return path.stat().st_uid != os.geteuid()
+    except OSError:
+        return False
+
+
+def is_writable(path: Path) -> bool:
+    """Whether this user may write a file, or add to a folder, that exists."""
+    return os.access(path, os.W_OK | os.X_OK if path.is_dir() else os.W_OK)
 
 
 def first_risk(folder: Path, files: Iterable[str] = (), levels: int = LEVELS) -> tuple[Path, str] | None:

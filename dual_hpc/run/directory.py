@@ -134,8 +134,8 @@ class RunDir:
         try:
             for folder in FOLDERS:
                 (run.path / folder).mkdir(parents=True, exist_ok=True)
-            for own in (run.path, run.logs):  # nobody else puts there what a job runs
-                keep_others_out(own)
+            for own in ("", names.CHECKPOINTS, names.LOGS, names.TOKENIZER):  # into reports/ colleagues may evaluate
+                keep_others_out(run.path / own)
             save_config(config, run.config_file)
             run._write_identity(RunIdentity(name=config.name, code_version=code_version, plugins=dict(plugins or {})))
         except OSError as error:

@@ -10,7 +10,7 @@ import logging
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -21,12 +21,15 @@ from dual_hpc.config import RunConfig
 from dual_hpc.config.paths import mlflow_uri
 from dual_hpc.errors import EnvironmentFault, UserError
 from dual_hpc.files.locks import LocksUnsupported, file_lock
+from dual_hpc.files.ownership import is_writable, owner
+from dual_hpc.files.umask import share
 from dual_hpc.tracking.mlflow_schema import check_tables
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _SQLITE = "sqlite:///"
+ARTIFACTS = "mlartifacts"
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Store:
     @property
     def artifacts(self) -> str | None:
         """Artifact root for new experiments: next to the database; a server decides for itself."""
-        return None if self.database is None else (self.database.parent / "mlartifacts").as_uri()
+        return None if self.database is None else (self.database.parent / ARTIFACTS).as_uri()
 
     @contextmanager
     def client(self, run: Path | None = None, timeout: float = 60.0) -> Iterator[MlflowClient]:
@@ -61,6 +64,7 @@ class Store:
         _import_mlflow()  # takes seconds; nobody should wait for the lock meanwhile
         if self.database is not None:
             self.database.parent.mkdir(parents=True, exist_ok=True)
+            _check_writable(self.database)
             lock: AbstractContextManager[None] = _database_lock(self.database, timeout)
         else:
             lock = nullcontext() if run is None else file_lock(run / ".sync.lock", timeout, required=False)
@@ -139,7 +143,26 @@ def _create(database: Path) -> None:
         leftover.unlink()
     fresh = database.with_suffix(f".{uuid.uuid4().hex}.fresh")  # MLflow keeps a connection to each name it has met
     _client(f"{_SQLITE}{fresh}").search_experiments(max_results=1)
+    share(fresh)  # sqlite never lets a group write
     os.replace(fresh, database)
+    for folder in (database.parent / ARTIFACTS, database.parent / ARTIFACTS / "models"):
+        with suppress(FileExistsError):
+            folder.mkdir()
+            share(folder)
+
+
+def _check_writable(database: Path) -> None:
+    """Refuse a database that this user may not write: MLflow would print pages about it.
+
+    Raises:
+        EnvironmentFault: names its owner, and what to ask for.
+    """
+    for path in (database.parent, database, _lock_file(database)):
+        if path.exists() and not is_writable(path):
+            raise EnvironmentFault(
+                f"{path} cannot be written by you: ask {owner(path)} for `chmod g+w {path}`, or set tracking.uri to "
+                "another database"
+            )
 
 
 def _client(uri: str) -> MlflowClient:
@@ -165,11 +188,19 @@ def _import_mlflow() -> ModuleType:
     return mlflow
 
 
+def _lock_file(database: Path) -> Path:
+    return database.with_suffix(".lock")
+
+
 @contextmanager
 def _database_lock(database: Path, timeout: float) -> Iterator[None]:
     with ExitStack() as stack:
         try:
-            stack.enter_context(file_lock(database.with_suffix(".lock"), timeout))
+            is_new = not _lock_file(database).exists()
+            stack.enter_context(file_lock(_lock_file(database), timeout))
+            if is_new:
+                with suppress(OSError):  # a colleague was faster
+                    share(_lock_file(database))
         except LocksUnsupported as error:
             raise EnvironmentFault(
                 f"{error}, so no sqlite store may be written there; set tracking.uri to a server, or sync from a "

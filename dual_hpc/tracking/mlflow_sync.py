@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from dual_hpc.credentials import without_secrets
 from dual_hpc.errors import EnvironmentFault
+from dual_hpc.files.atomic import write_atomically
 from dual_hpc.files.regular_file import LARGE, first_irregular, read_bytes, read_text
 from dual_hpc.picture import png
 from dual_hpc.run.directory import RunDir, RunIdentity
@@ -157,7 +158,7 @@ def _log_reports(client: MlflowClient, run_id: str, run: RunDir, title: str) -> 
     curves = replay(read(run.journal))
     if curves:
         run.reports.mkdir(exist_ok=True)
-        (run.reports / "training_curves.png").write_bytes(png(training_curves(curves, title)))
+        write_atomically(run.reports / "training_curves.png", png(training_curves(curves, title)))
     for file in sorted(run.reports.glob("*.json")):
         time_ms = file.stat().st_mtime_ns // 1_000_000
         found = report_metrics(file.stem, read_bytes(file))

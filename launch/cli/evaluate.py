@@ -19,9 +19,11 @@ examples:
   dual-hpc evaluate store/runs/trial-2 --checkpoint last --split validation --json
   dual-hpc evaluate trial-2 --all-subsets                # every combination of audio, video and text
   dual-hpc evaluate trial-2 --robustness                 # also under noise, dropped frames, word errors ...
+  dual-hpc evaluate /work/ana/store/runs/hers --out report/   # a colleague's run
   dual-hpc evaluate --model exported/ --shards shards/mine --protocol all --split all --out report/
 
-A run's report is also written to its reports/ folder and shown in MLflow.
+A run's report is also written to its reports/ folder and shown in MLflow; that of a colleague's run where --out says,
+or into its reports/ folder if its user's umask allows it, and in MLflow at that user's next `sync`.
 """
 
 
@@ -40,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--robustness", action="store_true", help="also scores under perturbations of the inputs")
     parser.add_argument("--seed", type=int, metavar="N", help="random seed of --robustness (default 0)")
     parser.add_argument("--noise", type=Path, metavar="DIR", help="noise recordings for --robustness, such as MUSAN")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the report of --model")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the report (default: that of the run)")
     add_plugin_argument(parser)
     add_trust(parser)
     parser.add_argument("--json", action="store_true", help="every number as JSON instead of a table")
@@ -67,8 +69,10 @@ def evaluate(args: argparse.Namespace) -> EvaluationResult:
     """The typed result of what the arguments name."""
     from dual_hpc.config import load_config
     from dual_hpc.errors import UserError
+    from dual_hpc.files.ownership import is_others
     from launch.cli.model_argument import model_folder
     from launch.runs.plan import find_run
+    from launch.runs.report_place import report_folder
 
     if (args.run_name is None) == (args.model is None):
         raise UserError("name a RUN, or give --model DIR with --shards and --protocol")
@@ -76,13 +80,14 @@ def evaluate(args: argparse.Namespace) -> EvaluationResult:
         raise UserError("--shards and --protocol need --model: a run is scored on its own shards")
     if args.model is not None and not (args.shards and args.protocol):
         raise UserError("--model needs --shards DIR and --protocol NAME to know what to score it on")
-    if args.out is not None and (args.model is None or (args.out.exists() and not args.out.is_dir())):
-        raise UserError("--out is a folder for the report of --model; a run's report goes to its reports/ folder")
+    if args.out is not None and args.out.exists() and not args.out.is_dir():
+        raise UserError(f"--out: {args.out} is not a folder")
     if args.seed is not None and not args.robustness:
         raise UserError("--seed needs --robustness: nothing else is random")
     if args.noise is not None and not args.robustness:
         raise UserError("--noise needs --robustness")
     found = find_run(args.run_name, args.store) if args.model is None else None
+    place = report_folder(found, args.out) if found is not None else None
 
     from dual_hpc.evaluation import run as evaluation
     from dual_hpc.plugins import load_plugins
@@ -98,9 +103,9 @@ def evaluate(args: argparse.Namespace) -> EvaluationResult:
         return result
     load_plugins(found.config().plugins, found.code, args.trust)
     result = evaluation.evaluate_run(
-        found.path, args.split, args.checkpoint, subsets, robustness_seed=seed, noise=args.noise
+        found.path, args.split, args.checkpoint, subsets, robustness_seed=seed, noise=args.noise, out=place
     )
-    if found.config().tracking.enabled:
+    if args.out is None and not is_others(found.path) and found.config().tracking.enabled:
         track(found)
     return result
 

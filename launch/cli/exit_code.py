@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from dual_hpc.errors import DualError, UserError, one_line
+from dual_hpc.files.ownership import is_others, owner
 from dual_hpc.printable import printable_output
 from launch.cli.trace import keep_trace
 
@@ -38,13 +40,19 @@ def exit_code(command: Callable[[], int | None], words: Sequence[str]) -> int:
             return _report(f"a name or text that is not valid Unicode cannot be used: {text}", UserError.exit_code)
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
-            return _report(f"{where}{error.strerror or error}", 1)
+            whose = f" (it belongs to {owner(Path(error.filename))})" if _is_denied(error) else ""
+            return _report(f"{where}{error.strerror or error}{whose}", 1)
         except MemoryError:
             return _report("this machine has not enough memory for it", 1)
         except Exception as error:
             trace = keep_trace()
             reason = one_line(error, 1000)
             return _report(f"internal error: {type(error).__name__}: {reason} (trace in {trace})", 1, trace_kept=True)
+
+
+def _is_denied(error: OSError) -> bool:
+    """True where a file or folder of another user may not be used."""
+    return isinstance(error, PermissionError) and isinstance(error.filename, str) and is_others(Path(error.filename))
 
 
 def _check_words(words: Sequence[str]) -> None:

@@ -110,7 +110,7 @@ def submit_new(args: argparse.Namespace) -> int:
     from launch.cli.targets import find_jobs_to_wait_for
     from launch.cluster.profiles import load_profile
     from launch.sweeps.parent_run import PARENT_TAG, SWEEP_TAG, delete_parent_run, make_parent_run
-    from launch.sweeps.plan import plan_sweep
+    from launch.sweeps.plan import config_of, plan_sweep
     from launch.sweeps.submit import check_members
 
     overrides = [*args.overrides, *([f"launch.profile={args.profile}"] if args.profile else [])]
@@ -128,7 +128,9 @@ def submit_new(args: argparse.Namespace) -> int:
             plan.config.tracking.tags |= {SWEEP_TAG: sweep.sweep.name} | ({PARENT_TAG: parent} if parent else {})
         return submit(sweep, plans, profile, args)
     except BaseException:
-        if parent is not None and not sweep.path.exists():
+        # A sweep of this name may have come into being meanwhile, with a parent of its own.
+        made = config_of(sweep)
+        if parent is not None and (made is None or made.tracking.tags.get(PARENT_TAG) != parent):
             delete_parent_run(config, parent)
         raise
 
@@ -213,16 +215,19 @@ def evaluate(sweep: SweepDir, trust: bool = False) -> None:
     from dual_hpc.evaluation.run import evaluate_run
     from dual_hpc.plugins import load_plugins
     from launch.cli.evaluate import track
+    from launch.runs.report_place import report_folder
     from launch.sweeps.results import UNSCORED, incomplete, rows_of
 
     left = incomplete(rows_of(sweep))
-    for run in sweep.runs():
-        if left.get(run.path.name) == UNSCORED:
-            print(f"{run.path.name}: evaluating", file=sys.stderr, flush=True)
-            load_plugins(run.config().plugins, run.code, trust)
-            evaluate_run(run.path)
-            if run.config().tracking.enabled:
-                track(run)
+    unscored = [run for run in sweep.runs() if left.get(run.path.name) == UNSCORED]
+    for run in unscored:
+        report_folder(run)
+    for run in unscored:
+        print(f"{run.path.name}: evaluating", file=sys.stderr, flush=True)
+        load_plugins(run.config().plugins, run.code, trust)
+        evaluate_run(run.path)
+        if run.config().tracking.enabled:
+            track(run)
 
 
 def show(sweep: SweepDir, as_json: bool, must_finish: bool = False) -> int:
@@ -252,14 +257,17 @@ def show(sweep: SweepDir, as_json: bool, must_finish: bool = False) -> int:
 
 
 def save_table(sweep: SweepDir, rows: Sequence[Row]) -> None:
-    """Write the table; a store that cannot be written, or an MLflow that cannot be reached, costs a warning."""
+    """Write the table, but for a colleague's; a full store, or an MLflow that cannot be reached, costs a warning."""
     import sys
 
     from dual_hpc.errors import one_line
+    from dual_hpc.files.ownership import is_others, is_writable
     from launch.sweeps import report
     from launch.sweeps.parent_run import log_to_mlflow
     from launch.sweeps.plan import config_of
 
+    if is_others(sweep.path) and not is_writable(sweep.path):
+        return
     try:
         report.write(sweep, rows)
         config = config_of(sweep)

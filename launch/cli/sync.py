@@ -32,6 +32,7 @@ def run(args: argparse.Namespace) -> int:
 
     from dual_hpc.config.paths import default_store, runs_dir
     from dual_hpc.errors import EnvironmentFault, UserError
+    from dual_hpc.files.ownership import is_others, is_writable, owner
     from dual_hpc.plugins import find_plugins
     from dual_hpc.printable import unwrapped
     from dual_hpc.run import names
@@ -43,6 +44,14 @@ def run(args: argparse.Namespace) -> int:
     store = Path(args.store) if args.store else default_store()
     there = sorted(path.parent for path in runs_dir(store).glob(f"*/{names.IDENTITY}"))
     found = [find_run(name, args.store) for name in args.runs] if args.runs else [RunDir(path) for path in there]
+    theirs = {run.path: owner(run.path) for run in found if is_others(run.path) and not is_writable(run.path)}
+    if theirs and args.runs:
+        path, whose = next(iter(theirs.items()))
+        raise UserError(f"{path.name} is a run of {whose}, and cannot be written by you: only {whose} can sync it")
+    if theirs:
+        whose = ", ".join(sorted(set(theirs.values())))
+        print(f"dual-hpc: note: runs of colleagues ({len(theirs)}) are left to them: {whose}", file=sys.stderr)
+    found = [run for run in found if run.path not in theirs]
     failed: list[DualError] = []
     console = Console(file=unwrapped(sys.stderr))
     ended = ended_states(found)

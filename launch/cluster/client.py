@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from dual_hpc.errors import EnvironmentFault, one_line
+from dual_hpc.files.umask import user_umask
 
 PATIENCE = 60.0  # seconds that a command of a user waits for Slurm
 CALL_SECONDS = 60.0  # of one call; Slurm's own time-out is 10 s, on many clusters up to 60 s
@@ -76,11 +77,18 @@ def retry(
 
 
 def _once(words: Sequence[str]) -> str:
-    # What sbatch inherits is the job's environment.
+    # What sbatch inherits is the job's environment, and its umask.
     environ = dict(os.environ) if words[0] == "sbatch" else clean_environment(os.environ)
     try:
         done = subprocess.run(
-            words, capture_output=True, text=True, errors="replace", timeout=CALL_SECONDS, env=environ, check=False
+            words,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=CALL_SECONDS,
+            env=environ,
+            umask=user_umask(),
+            check=False,
         )
     except subprocess.TimeoutExpired as error:
         raise SlurmSilent(f"Slurm does not answer ({words[0]} took more than {CALL_SECONDS:.0f} s)") from error

@@ -53,6 +53,7 @@ class PatientExecutor(SlurmExecutor):
     def _submit_command(self, command: str) -> Job[Any]:
         mark = uuid.uuid4().hex
         file = JobPaths.get_first_id_independent_folder(self.folder) / f".submission_file_{mark}.sh"
+        file.touch(0o644)  # a group that may write it would decide what is submitted
         file.write_text(self._make_submission_file_text(command, mark))
         try:
             job_id = sbatch(file, self._patience)

@@ -22,6 +22,7 @@ from launch.cluster.sbatch import sbatch_parameters
 from launch.cluster.submission import submit_jobs
 from launch.commands.job_dir import JobDescription, JobDir
 from launch.runs.plan import check_encoders, check_store, check_store_path, find_run
+from launch.runs.report_place import report_folder
 from launch.sweeps.grid import SweepDir
 from shards.corpora import CORPORA
 
@@ -76,13 +77,14 @@ def check_work(verb: str, args: argparse.Namespace, store: Path) -> None:
         if (args.run_name is None) == (args.model is None):
             raise UserError("evaluate what? Name a RUN, or give --model DIR with --shards and --protocol")
         if args.run_name is not None:
-            find_run(args.run_name, args.store or str(store))
+            report_folder(find_run(args.run_name, args.store or str(store)), args.out)
         _check_model(args.model)
         _check_shards(args.shards)
     if verb == "sweep":
         if not args.evaluate:
             raise UserError("after --, sweep needs --evaluate NAME; `dual-hpc sweep` itself submits a new sweep")
-        SweepDir.open(Path(args.store) if args.store else store, args.evaluate)
+        for run in SweepDir.open(Path(args.store) if args.store else store, args.evaluate).runs():
+            report_folder(run)
     if verb in PARALLEL_VERBS:
         if args.out is not None:
             check_store(args.out.absolute())

@@ -18,6 +18,7 @@ from submitit.helpers import TorchDistributedEnvironment
 
 from dual_hpc.credentials import without_secrets
 from dual_hpc.errors import DualError
+from dual_hpc.files.umask import keep_new_files_private
 from dual_hpc.run.names import rank_log
 from dual_hpc.run.this_job import JOB_ID, restart_count
 from dual_hpc.training.environment import remove_overrides, reported
@@ -51,6 +52,7 @@ def run_rank(run_dir: str) -> str:
         As `dual_hpc.training.loop.train`: "finished" or "stopped".
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2, signal.SIGTERM})  # until the training handles them
+    keep_new_files_private()
     job = JobEnvironment()
     logs = Path(run_dir) / "logs"
     log = logs / rank_log(job.global_rank)

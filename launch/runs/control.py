@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dual_hpc.errors import EnvironmentFault, UserError
+from dual_hpc.files.ownership import is_others, owner
 from dual_hpc.run.directory import RunDir
 from launch.cluster.client import call
 from launch.cluster.slurm import Scheduler
@@ -42,8 +43,7 @@ def stop_runs(members: Sequence[Member]) -> list[str]:
         None if status.state is State.QUEUED else submissions.stop_asked(submissions.read(run.path))
         for run, status in members
     ]
-    for run, _ in members:
-        _ask_to_stop(run)
+    _ask_to_stop([run for run, _ in members])
     removed = _tell_slurm([status for (_, status), at in zip(members, asked, strict=True) if at is None])
     return [
         _record_stop(run, status, status.job_id in removed)
@@ -67,7 +67,10 @@ def _tell_slurm(statuses: Sequence[RunStatus]) -> set[str]:
 def _record_stop(run: RunDir, status: RunStatus, left_queue: bool) -> str:
     job_id = _job_of(run, status)
     cause = submissions.QUEUED if left_queue else None
-    submissions.record(run.path, submissions.Entry(event="stop", job_id=job_id, cause=cause))
+    try:
+        submissions.record(run.path, submissions.Entry(event="stop", job_id=job_id, cause=cause))
+    except OSError as error:  # a full disk, a file of a colleague's; the stop file is enough
+        log.warning("%s cannot be written: %s; the stop file is there", error.filename, error.strerror)
     if status.local:
         _signal_controller(run, job_id, signal.SIGTERM)
     if left_queue:
@@ -93,9 +96,7 @@ def cancel_runs(members: Sequence[Member]) -> list[str]:
         _job_of(run, status)
     jobs = [job for run, one in members if not one.local for job in submissions.jobs(submissions.read(run.path))]
     left = [job.job_id for job in Scheduler().jobs(jobs).values() if job.active]
-    made = [run for run, _ in members if not run.stop_file.exists()]
-    for run in made:
-        _ask_to_stop(run)  # so that no job continues itself meanwhile
+    made = _ask_to_stop([run for run, _ in members])  # so that no job continues itself meanwhile
     try:
         if left:
             call(["scancel", "--quiet", *left])
@@ -107,16 +108,33 @@ def cancel_runs(members: Sequence[Member]) -> list[str]:
         job_id = _job_of(run, status)
         if status.local and not _signal_controller(run, job_id, signal.SIGKILL):
             run.stop_file.unlink(missing_ok=True)
-            raise UserError(f"{run.path.name} is trained on another machine: cancel it there, or `dual-hpc stop` it")
+            raise UserError(
+                f"{run.path.name} is trained on another machine, or by a colleague: cancel it there, as its user, or "
+                "`dual-hpc stop` it"
+            )
         submissions.record(run.path, submissions.Entry(event="cancel", job_id=job_id))
     return [f"job {status.job_id} is cancelled" for _, status in members]
 
 
-def _ask_to_stop(run: RunDir) -> None:
-    try:
-        run.stop_file.touch()
-    except OSError as error:
-        raise UserError(f"{run.stop_file} cannot be written: {error.strerror}; ask the owner of the run") from error
+def _ask_to_stop(runs: Sequence[RunDir]) -> list[RunDir]:
+    """Make the stop file of each run, or of none; those that had none before.
+
+    Raises:
+        UserError: one is a colleague's, or its folder cannot be written.
+    """
+    made = []
+    for run in runs:
+        try:
+            run.stop_file.touch(0o644, exist_ok=False)
+            made.append(run)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            for asked in made:
+                asked.stop_file.unlink(missing_ok=True)
+            ask = f"; ask {owner(run.path)}, whose run it is" if is_others(run.path) else ""
+            raise UserError(f"{run.stop_file} cannot be written: {error.strerror}{ask}") from error
+    return made
 
 
 def _scancel(jobs: Sequence[str], *options: str) -> bool:
@@ -141,7 +159,10 @@ def _signal_controller(run: RunDir, job_id: str, number: signal.Signals) -> bool
     folder = words[words.index(b"launch.local") + 1] if b"launch.local" in words[:-1] else b""
     if not folder or Path(os.fsdecode(folder)).resolve() != run.logs.resolve():
         return False
-    os.kill(int(job_id), number)
+    try:
+        os.kill(int(job_id), number)
+    except PermissionError:  # a colleague's
+        return False
     return True
 
 

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from dual_hpc.checkpoint import select
+from dual_hpc.files.ownership import is_others, is_writable, owner
 from dual_hpc.files.regular_file import open_regular
 from dual_hpc.run.directory import RunDir
 from launch.cluster.slurm import Scheduler, available, with_accounting
@@ -48,8 +49,9 @@ def collect_evidence(run: RunDir, scheduler: Scheduler) -> Evidence:
         hung=[log.stem for log in logs if hung(log)],
         checkpoint=max(select.steps(run.checkpoints), default=None),
         last_words=last_line(run.logs / "rank_0000.log") or last_line(run.logs / f"{job_id}_0_log.out"),
-        srun=read_srun_output(tail(run.logs / f"{job_id}_0_log.out", 2000)),
+        srun=read_srun_output(tail_if_allowed(run.logs / f"{job_id}_0_log.out", 2000)),
         full=next((line for log in logs for line in since_start(log) if FULL.search(line)), "")[:200],
+        owner=owner(run.path) if is_others(run.path) and not is_writable(run.path) else "",
         store=str(run.path.parent),
         free_bytes=free_bytes(run.path),
         now=now,
@@ -72,17 +74,25 @@ def hung(log: Path) -> bool:
 
 def since_start(log: Path) -> list[str]:
     """The lines of a rank's log since it was started last; of a long one, its end."""
-    lines = tail(log, 1 << 18)
+    lines = tail_if_allowed(log, 1 << 18)
     begin = max((number for number, line in enumerate(lines) if line.startswith(JOB_START_MARKER)), default=0)
     return lines[begin:]
 
 
 def last_line(log: Path) -> str:
     """The last line of a log that the work itself wrote, cut to 200 characters."""
-    for line in reversed(tail(log, 20)):
+    for line in reversed(tail_if_allowed(log, 20)):
         if line.strip() and not line.startswith(("srun:", JOB_END_MARKER)):
             return line.strip()[:200]
     return ""
+
+
+def tail_if_allowed(path: Path, count: int) -> list[str]:
+    """As `tail`; nothing of a log that only another user can read."""
+    try:
+        return tail(path, count)
+    except PermissionError:
+        return []
 
 
 def tail(path: Path, count: int) -> list[str]:

@@ -33,6 +33,7 @@ class Evidence:
         last_words: the last line of rank 0's log.
         srun: what srun says of processes that say nothing.
         full: the first line, in any rank's log, that says that a disk or quota was full.
+        owner: the user whose run it is, where it is not this one's; only they can read its logs and resume it.
         store, free_bytes: the folder of the runs, and what is free on its file system.
         now: Unix seconds.
         checkpoint: step of its newest checkpoint; None where there is none.
@@ -51,6 +52,7 @@ class Evidence:
     last_words: str = ""
     srun: SrunOutput = field(default_factory=SrunOutput)
     full: str = ""
+    owner: str = ""
     store: str = ""
     free_bytes: int | None = None
     now: float = 0.0
@@ -64,12 +66,15 @@ class Evidence:
     @property
     def resume(self) -> str:
         """What resuming would do; it promises no checkpoint that is not there."""
+        command = f"`dual-hpc resume {self.name}`" + (f" of {self.owner}, whose run it is," if self.owner else "")
         if self.checkpoint is None:
-            return f"`dual-hpc resume {self.name}` begins again at step 0: it has no checkpoint yet"
-        return f"`dual-hpc resume {self.name}` continues after step {self.checkpoint}, its newest checkpoint"
+            return f"{command} begins again at step 0: it has no checkpoint yet"
+        return f"{command} continues after step {self.checkpoint}, its newest checkpoint"
 
     @property
     def read_logs(self) -> str:
+        if self.owner:
+            return f"only {self.owner} can read its logs; {self.resume}"
         return f"read `dual-hpc logs {self.name}`; {self.resume}"
 
     @property

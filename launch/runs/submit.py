@@ -56,6 +56,7 @@ def submit(plan: PlannedRun, profile: Profile, new_code: bool = False, trust: bo
     if new_code or not (plan.path / CODE_ARCHIVE).exists():
         plugin_files(plan.config.plugins)
     with transactional_dirs([plan.path]):
+        require_own(plan.path, names.EXECUTED, trust)  # a colleague may have taken the name meanwhile
         require_no_active_job([plan.path])
         run = plan.open()
         run.take_settings(plan.config)
@@ -155,7 +156,7 @@ def transactional_dirs(paths: Sequence[Path]) -> Iterator[None]:
         fresh: list[Path] = []
         try:
             for path in paths:
-                if _make(path):
+                if _make(path, 0o755):  # a run is its user's alone; what is above it, the umask decides
                     fresh.append(path)
             yield
         except BaseException:
@@ -164,10 +165,10 @@ def transactional_dirs(paths: Sequence[Path]) -> Iterator[None]:
             raise
 
 
-def _make(path: Path) -> bool:
+def _make(path: Path, mode: int = 0o777) -> bool:
     """True if the folder was not there."""
     try:
-        path.mkdir(parents=True)
+        path.mkdir(mode, parents=True)
     except FileExistsError:
         if not path.is_dir():
             raise UserError(f"store: {path} exists and is not a folder") from None

@@ -128,6 +128,7 @@ def submit_array(
     check_members(plans, profile)
     request = plans[0].config.launch
     with transactional_dirs([sweep.path, *(plan.path for plan in plans)]):
+        require_own_folders(sweep, plans, trust)  # a colleague may have taken a name meanwhile
         open_members(sweep, plans, new_code)
         parameters = sbatch_parameters(profile, request, sweep.path, sys.executable) | {"array_parallelism": parallel}
         jobs = submit_jobs([(train_rank, (str(plan.path),)) for plan in plans], sweep.path, parameters)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -32,3 +36,14 @@ def as_other_user(work: Callable[[], object]) -> str:
         said = pipe.read()
     os.waitpid(child, 0)
     return said
+
+
+@contextmanager
+def open_folder() -> Iterator[Path]:
+    """A folder that every user can look into, which those of pytest are not; what is run there must be imported."""
+    folder = Path(tempfile.mkdtemp(prefix="dual-open-"))
+    try:
+        folder.chmod(0o755)
+        yield folder
+    finally:
+        shutil.rmtree(folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -117,3 +118,18 @@ def test_the_umask_of_a_shared_store_gives_nobody_a_run(tmp_path: Path) -> None:
     keep_others_out(tmp_path / "a")
     keep_others_out(tmp_path / "gone")
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o644
+
+
+@needs_root
+def test_the_remedy_is_that_of_the_place(run: Path, in_project: None) -> None:
+    """A colleague's run is not made one's own by chmod, and a folder of the store that is not shared has an owner."""
+    ask = f"ask user {STRANGER} for `chmod g+w {run.parent}`"
+    for place, remedy in ((run, "choose another name="), (run.parent, ask)):
+        os.chown(place, STRANGER, PROJECT)
+        with pytest.raises(UserError, match=re.escape(remedy)) as caught:
+            require_own(run, names.EXECUTED)
+        assert "chmod -R" not in str(caught.value)
+        os.chown(place, 0, 0)
+    run.chmod(0o777)
+    with pytest.raises(UserError, match="chmod -R go-w"):
+        require_own(run, names.EXECUTED)

@@ -14,6 +14,7 @@ from dual_hpc.config import load_config
 from dual_hpc.errors import EnvironmentFault, UserError
 from dual_hpc.run.journal import Journal
 from dual_hpc.tracking.mlflow_store import Store, experiment_id, newest_experiment, store_of
+from tests.unit.other_user import as_other_user, needs_root, open_folder
 from tests.unit.tracking.runs import history, make_run
 
 pytestmark = pytest.mark.slow
@@ -114,3 +115,36 @@ def test_a_path_that_an_address_cannot_hold_is_refused_before_another_file_is_wr
     with pytest.raises(UserError, match=r"path with \? or %"):
         store_of(config)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("umask", [0o002, 0o027])
+def test_the_database_is_shared_as_the_user_s_umask_says_also_by_a_job_whose_run_is_not(
+    umask: int, tmp_path: Path
+) -> None:
+    """sqlite makes files that no group can write; a job takes that right from all that it makes."""
+    program = (
+        "import sys; from pathlib import Path\n"
+        "from dual_hpc.files.umask import keep_new_files_private; from dual_hpc.tracking.mlflow_store import Store\n"
+        "keep_new_files_private(); database = Path(sys.argv[1])\n"
+        "with Store(f'sqlite:///{database}', database).client() as client: client.create_experiment('a')\n"
+    )
+    subprocess.run([sys.executable, "-c", program, tmp_path / "mlflow.db"], check=True, umask=umask)
+    rights = {"mlflow.db": 0o666, "mlflow.lock": 0o666, "mlartifacts": 0o777, "mlartifacts/models": 0o777}
+    assert {name: (tmp_path / name).stat().st_mode & 0o777 for name in rights} == {
+        name: mode & ~umask for name, mode in rights.items()
+    }
+
+
+@needs_root
+def test_a_database_that_only_its_owner_may_write_is_refused_in_one_line() -> None:
+    with open_folder() as folder:
+        database = folder / "mlflow.db"
+        with Store(f"sqlite:///{database}", database).client():
+            pass
+
+        def write() -> None:
+            refused = pytest.raises(EnvironmentFault, match=r"cannot be written by you: ask root for `chmod g.w ")
+            with refused, Store(f"sqlite:///{database}", database).client():
+                pass
+
+        assert as_other_user(write) == "None"

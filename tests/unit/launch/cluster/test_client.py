@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -135,3 +138,18 @@ def test_the_users_own_variables_do_not_reach_slurms_commands() -> None:
     theirs = {"SQUEUE_FORMAT": "%i", "SACCT_FORMAT": "JobID", "SQUEUE_STATES": "PD", "SLURM_TIME_FORMAT": "relative"}
     kept = {"SLURM_CONF": "/c", "SLURM_CLUSTERS": "jz", "SLURM_JWT": "t", "HOME": "/h", "SBATCH_ACCOUNT": "a"}
     assert clean_environment(theirs | kept) == kept
+
+
+@pytest.mark.parametrize("umask", [0o002, 0o027])
+def test_a_job_that_a_job_submits_gets_the_umask_of_its_user(umask: int, tmp_path: Path) -> None:
+    (tmp_path / "sbatch").write_text("#!/bin/sh\numask\n")
+    (tmp_path / "sbatch").chmod(0o755)
+    program = (
+        "from dual_hpc.files.umask import keep_new_files_private; keep_new_files_private()\n"
+        "from launch.cluster.client import call; print(call(['sbatch'], 0).strip())"
+    )
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, umask=umask, env=environment
+    )
+    assert int(done.stdout, 8) == umask

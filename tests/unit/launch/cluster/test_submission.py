@@ -118,3 +118,16 @@ def test_a_job_whose_submission_was_killed_says_so_and_ends(tmp_path: Path) -> N
         assert done.returncode == 1 and "was killed before it could record it" in done.stderr and not done.stdout
         (logs / f"{name}_submitted.pkl").touch()
         assert subprocess.run(job, env=os.environ | variables, capture_output=True, check=True).stdout == b"begun\n"
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_nobody_else_can_write_what_is_submitted_whatever_the_umask(count: int, tmp_path: Path, sbatch: Path) -> None:
+    (sbatch / "sbatch").write_text(f'#!/bin/sh\nstat -c %a "$1" > {tmp_path}/mode; echo "Submitted batch job 7"\n')
+    before = os.umask(0)
+    try:
+        submit_jobs([(print, (number,)) for number in range(count)], tmp_path, parameters(tmp_path))
+    finally:
+        os.umask(before)
+    assert (tmp_path / "mode").read_text().strip() == "644"
+    files = [path for path in (tmp_path / "logs").iterdir() if path.suffix in (".pkl", ".sh")]
+    assert len(files) > count and [path.name for path in files if path.stat().st_mode & 0o022] == []

@@ -6,11 +6,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from dual_hpc.config import load_config
 from dual_hpc.run.directory import RunDir
 from launch.cluster.slurm import Scheduler
+from launch.records import submissions
 from launch.records.log_markers import JOB_END_MARKER, JOB_START_MARKER
+from launch.runs.diagnosis import diagnose
 from launch.runs.evidence import collect_evidence, free_bytes, hung, last_line, since_start
+from tests.unit.other_user import as_other_user, needs_root, open_folder
 
 HANG = """
 import sys
@@ -62,3 +67,22 @@ def test_the_newest_checkpoint_is_that_of_the_folder_and_not_of_the_journal(tmp_
     for name in ("step_00000003", "step_00000009", "step_00000012.abc.tmp"):
         (run.checkpoints / name).mkdir()
     assert collect_evidence(run, Scheduler()).checkpoint == 9
+
+
+@needs_root
+def test_a_colleague_is_told_what_can_be_known_without_the_logs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Logs are their user's alone (contract 7), and so is resuming the run (contract 4)."""
+    monkeypatch.setenv("PATH", "/nowhere")
+    with open_folder() as store:
+        run = RunDir.create(store / "runs" / "hers", load_config("demo", [f"store={store}"]))
+        (run.logs / "rank_0000.log").write_text("secret\n")
+        (run.logs / "rank_0000.log").chmod(0o600)
+        submissions.record(run.path, submissions.Entry(event="submit", job_id="7"))
+        mine = diagnose(collect_evidence(run, Scheduler()))
+        theirs = as_other_user(lambda: diagnose(collect_evidence(run, Scheduler())).as_json())
+        assert "secret" not in theirs and f"'state': '{mine.state}'" in theirs
+        evidence = as_other_user(lambda: collect_evidence(run, Scheduler()).read_logs)
+        assert evidence.startswith(
+            "only root can read its logs; `dual-hpc resume hers` of root, whose run it is, begins"
+        )
+        assert as_other_user(lambda: collect_evidence(run, Scheduler()).last_words) == ""
