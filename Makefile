@@ -10,13 +10,21 @@ export NO_MKDOCS_2_WARNING := 1
 .PHONY: setup demo test quick lint unit docs kernels-offline slurm slurm-long slurm-matrix clean chaos corrupt torture faults \
 	versions lock audit
 
+# TORCH=cu130 (CUDA 13), cu126 (CUDA 12.6: V100, drivers before 580) or cpu is the build of torch; the word is remembered.
+# Without one it is what pip takes on this machine. `dual-hpc doctor` says which one this GPU and driver need.
+TORCH ?= $(shell cat $(VENV)/.torch 2>/dev/null)
+ifneq ($(strip $(TORCH)),$(strip $(shell cat $(VENV)/.torch 2>/dev/null)))
+.PHONY: $(STAMP)
+endif
+
 setup: $(STAMP)
 
 # constraints.txt pins every package to the version that was tested, requirements/*.txt to the hashes of its files;
 # `pip install .` takes the newest that fit. HASHES=no: the same versions, of a build whose hashes are not known.
 $(STAMP): pyproject.toml constraints.txt $(wildcard requirements/*.txt)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m requirements.install $(if $(filter no,$(HASHES)),--no-hashes)
+	$(BIN)/python -m requirements.install $(if $(TORCH),--torch $(TORCH)) $(if $(filter no,$(HASHES)),--no-hashes)
+	$(if $(TORCH),echo $(TORCH) >$(VENV)/.torch)
 	touch $@
 
 demo: $(STAMP)

@@ -39,13 +39,18 @@ class Finding:
     remedy: str = ""
 
 
-def run_checks(store: Path) -> Iterator[Finding]:
-    """Run all checks; yields each finding as soon as it is known (importing torch and DeepSpeed takes seconds)."""
+def run_checks(store: Path, profile: str | None = None) -> Iterator[Finding]:
+    """Run all checks; yields each finding as soon as it is known (importing torch and DeepSpeed takes seconds).
+
+    Args:
+        profile: the cluster whose GPUs torch must have code for; None: all are told.
+    """
     for what, check in (
         ("python", python),
         ("own packages", own_packages),
         ("torch", torch),
         ("device", device),
+        ("GPUs of clusters", lambda: gpu_of_profiles(profile)),
         ("DeepSpeed", deepspeed),
         ("transformers", transformers),
         ("video encoding and decoding", video),
@@ -94,23 +99,75 @@ def torch() -> Finding:
     release = tuple(int(part) for part in torch.__version__.split("+")[0].split(".")[:2])
     if release < (2, 11):
         return Finding("", "missing", torch.__version__, "install torch 2.11 to 2.13")
-    return Finding("", "ok", f"{torch.__version__}, gloo {'yes' if torch.distributed.is_gloo_available() else 'no'}")
+    cuda = torch.version.cuda
+    build = f"CUDA {cuda} ({' '.join(architectures())})" if cuda else "the CPU"
+    gloo = "yes" if torch.distributed.is_gloo_available() else "no"
+    return Finding("", "ok", f"{torch.__version__}, for {build}, gloo {gloo}")
+
+
+def architectures() -> list[str]:
+    """What the installed torch holds code for, as "sm_90", also where there is no GPU; empty of a build for the CPU."""
+    import torch
+
+    flags = getattr(torch._C, "_cuda_getArchFlags", lambda: None)() if torch.version.cuda else None
+    return torch.cuda.get_arch_list() or (flags or "").split()
 
 
 def device() -> Finding:
+    """The GPU, its driver, and whether this build of torch is for them."""
     import torch
 
+    from launch.cluster.gpu_facts import gpu_facts
+    from launch.cluster.torch_build import build_for, installation_fault
+
+    facts = gpu_facts()
+    about = installation_fault(
+        torch.__version__, torch.version.cuda, architectures(), facts.name, facts.architecture, facts.driver
+    )
+    word = build_for(facts.driver, facts.architecture)
     if torch.cuda.is_available():
         names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-        product = float((torch.ones(64, 64, device="cuda") @ torch.ones(64, 64, device="cuda")).sum())
-        state: State = "ok" if product == 64.0**3 else "missing"
-        return Finding(
-            "",
-            state,
-            f"{len(names)} x {names[0]}",
-            "" if state == "ok" else "the GPU gives wrong results: use another one",
-        )
+        found = f"{len(names)} x {names[0]}, {facts.architecture or 'sm_?'}, driver {facts.driver or 'not known'}"
+        if about is None:
+            product = float((torch.ones(64, 64, device="cuda") @ torch.ones(64, 64, device="cuda")).sum())
+            about = None if product == 64.0**3 else "the GPU gives wrong results: use another one"
+        return Finding("", "missing" if about else "ok", f"{found}; its build of torch: TORCH={word}", about or "")
+    if facts.count:
+        about = about or _why_not_available()
+        found = f"{facts.count} GPU(s) that torch cannot use: {about}"
+        return Finding("", "missing", found, f"make setup TORCH={word}" if word else "a newer driver")
     return Finding("", "note", f"no CUDA device; {len(os.sched_getaffinity(0))} cores", "training runs on the CPU")
+
+
+def _why_not_available() -> str:
+    import torch
+
+    try:
+        torch.cuda.init()
+    except (RuntimeError, AssertionError) as error:
+        return one_line(error, 200)
+    return f"CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES')}"
+
+
+def gpu_of_profiles(name: str | None) -> Finding:
+    """Whether the installed torch, which jobs use, holds code for the GPUs of a cluster, without a name of each one."""
+    from launch.cluster.profiles import load_profile, profile_names
+    from launch.cluster.torch_build import build_for, has_code
+
+    here, fit, lacking = architectures(), [], []
+    for profile in [load_profile(one) for one in ([name] if name else profile_names())]:
+        wanted = profile.gpu_architecture
+        if wanted is None:
+            continue
+        if has_code(here, wanted):
+            fit.append(f"{profile.name} ({wanted})")
+        else:
+            lacking.append(f"{profile.name} ({wanted}): make setup TORCH={build_for(None, wanted)}")
+    if not fit and not lacking:
+        return Finding("", "ok", "no profile names one" if name is None else f"{name} names none (gpu_architecture)")
+    found = f"this torch runs on {', '.join(fit)}" if fit else "this torch runs on none of them"
+    state: State = ("missing" if name else "note") if lacking else "ok"
+    return Finding("", state, found, "\n".join(lacking))
 
 
 def deepspeed() -> Finding:

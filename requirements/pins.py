@@ -15,6 +15,8 @@ LOCK = FOLDER / "lock.txt"  # all of constraints.txt but those and torch
 TORCH = FOLDER / "torch.txt"  # torch as the registry has it, with the libraries of CUDA that it needs
 TOOLS = FOLDER / "tools.txt"  # what makes these files and audits them; in an environment of its own
 BUILD_NAMES = ("pip", "setuptools", "wheel")
+# Builds of torch: the word of `make setup TORCH=...`, and the label of its version ("": the registry's, for CUDA 13).
+BUILDS = {"cu130": "", "cu126": "cu126", "cpu": "cpu"}
 
 _PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s;\\]+)")
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})\b")

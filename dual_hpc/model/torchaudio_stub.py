@@ -1,8 +1,8 @@
 """torchaudio without its compiled extension, which is never needed here.
 
-torchaudio's wheels are built against CUDA; with a CPU build of torch the compiled part cannot load and the whole
-package fails to import, and with it the wav2vec 2.0 classes of transformers. Nothing used here is compiled, so where
-torch has no CUDA the extension is replaced by a stub before the first import. Import this module before transformers.
+torchaudio's wheels are built for one version of CUDA; with a torch for another one, or for the CPU, the compiled part
+cannot load, the whole package fails to import, and with it the wav2vec 2.0 classes of transformers. Nothing compiled is
+used here, so a stub always takes the extension's place. Import this module before transformers.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ _EXTENSION = "torchaudio._extension"
 
 
 def install() -> None:
-    """Register the stub where it is needed; harmless to repeat, and without torchaudio nothing happens."""
-    if torch.version.cuda is not None or "torchaudio" in sys.modules or _EXTENSION in sys.modules:
+    """Register the stub; harmless to repeat, and without torchaudio nothing happens."""
+    if "torchaudio" in sys.modules or _EXTENSION in sys.modules:
         return
     if importlib.util.find_spec("torchaudio") is None:
         return

@@ -10,6 +10,7 @@ EXAMPLES = """\
 examples:
   dual-hpc doctor
   dual-hpc doctor --store $SCRATCH/dual_hpc
+  dual-hpc doctor --profile jean-zay-v100
   dual-hpc doctor --json | jq -r 'select(.state == "missing") | .remedy'
 
 Exit code 1 if something that dual-hpc needs is missing.
@@ -18,6 +19,7 @@ Exit code 1 if something that dual-hpc needs is missing.
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--store", metavar="DIR", help="default: $DUAL_STORE, else a folder in $SCRATCH or $WORK")
+    parser.add_argument("--profile", metavar="NAME", help="fail unless torch has code for the GPUs of this cluster")
     add_plugin_argument(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object per line instead of a table")
 
@@ -34,12 +36,15 @@ def run(args: argparse.Namespace) -> int:
     from dual_hpc.config.paths import default_store
     from dual_hpc.printable import json_line, unwrapped
     from launch.cli.terminal import print_table
+    from launch.cluster.profiles import load_profile
     from launch.doctor import Finding, run_checks
 
+    if args.profile:
+        load_profile(args.profile)
     store = Path(args.store) if args.store else default_store()
     findings: list[Finding] = []
     with Console(file=unwrapped(sys.stderr)).status("checking") as status:
-        for finding in run_checks(store):
+        for finding in run_checks(store, args.profile):
             findings.append(finding)
             status.update(f"checked {finding.what}")
     code = 1 if any(finding.state == "missing" for finding in findings) else 0

@@ -22,6 +22,8 @@ from dual_hpc.files.regular_file import read_text
 FOLDER = Path(slurm.__file__).parent / "profiles"
 
 Variable = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+Architecture = Annotated[str, StringConstraints(pattern=r"^sm_\d{2,3}$")]
+GpuRequest = Literal["gpus-per-node", "gres", "gpus", "gpus-per-task", "none"]
 Option = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z-]*$")]
 # sbatch options that come from the request, from other keys of a profile, or from submitit.
 RESERVED_OPTIONS = frozenset(
@@ -75,6 +77,10 @@ class Profile(BaseModel):
     account_suffix: str | None = Field(None, description="what an account must end in here, as in xxx@v100")
     account_required: bool = False
     gpus_per_node: int = Field(0, ge=0)
+    gpu_request: GpuRequest = Field(
+        "gpus-per-node", description="how sbatch is asked for GPUs; none: whoever gets a node has all of its GPUs"
+    )
+    gpu_architecture: Architecture | None = Field(None, description="of its GPUs, as sm_90, for `doctor`")
     cpus_per_node: int = Field(1, ge=1)
     cpus_per_gpu: int | None = Field(None, ge=1, description="cores that come with one GPU (CPU nodes: with one rank)")
     bf16: bool = Field(True, description="its GPUs compute in bfloat16")

@@ -18,6 +18,7 @@ from launch.cluster.wishes import wished_options
 
 # `scancel --full` and some sites signal the batch script as well, which would die of it and take the job along.
 TRAP = "trap : USR2"
+_PARAMETERS = ("gpus-per-node", "gpus-per-task", "gres", "mem-per-cpu", "mem", "exclude")  # that submitit knows
 PICKLE_SECONDS = 300  # that a job waits for the file with what it is to call
 
 
@@ -40,11 +41,11 @@ def sbatch_parameters(
     """
     cpus = cpus_per_rank(request, profile)
     wishes = wished_options(request, profile, avoid)
-    parameter = {"gpus-per-node": "gpus_per_node", "mem-per-cpu": "mem_per_cpu", "mem": "mem", "exclude": "exclude"}
+    parameter = {option: option.replace("-", "_") for option in _PARAMETERS}
     offered = {key: value for key, value in profile.extra.items() if not (request.memory and key.startswith("mem"))}
     wished = {key: value for key, value in wishes.items() if key not in parameter and value is not None}
     further = offered | request.extra | wished
-    options: dict[str, Any] = {key: value for key, value in further.items() if value is not False}
+    options: dict[str, Any] = {k: v for k, v in further.items() if v is not False and not (k == "gres" and k in wishes)}
     if profile.hint:
         options["hint"] = profile.hint
     options["requeue" if profile.requeue else "no-requeue"] = True
@@ -54,7 +55,7 @@ def sbatch_parameters(
         "nodes": request.nodes,
         "ntasks_per_node": request.ranks_per_node,
         "cpus_per_task": cpus,
-        **{submitits: wishes[ours] for ours, submitits in parameter.items()},
+        **{submitits: wishes.get(ours) for ours, submitits in parameter.items()},
         "partition": resolve_choice(request.partition, profile.partitions, "launch.partition", profile.name),
         "qos": resolve_choice(request.qos, profile.qos, "launch.qos", profile.name),
         "constraint": request.constraint or profile.constraint,

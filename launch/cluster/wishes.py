@@ -47,6 +47,14 @@ def check_wishes(request: LaunchConfig, profile: Profile) -> None:
             raise UserError(f"launch.{name}={value!r} is not a valid Slurm value{hint}")
     if request.gpu_type and not profile.has_gpus:
         raise UserError(f"launch.gpu_type={request.gpu_type}: {profile.name} has no GPUs; leave it out")
+    if request.gpu_type and profile.gpu_request == "none":
+        raise UserError(
+            f"launch.gpu_type={request.gpu_type}: {profile.name} gives whole nodes, without being asked for GPUs; "
+            "choose them by launch.partition or launch.constraint"
+        )
+    for where, extra in (("launch.extra", request.extra), (f"extra of the profile {profile.name}", profile.extra)):
+        if profile.has_gpus and (option := next((o for o, v in extra.items() if _asks_for_gpus(o, v)), None)):
+            raise UserError(f"{where}: {option} is written by the profile, in the form that its `gpu_request` names")
     for option, value in request.extra.items():
         if not re.fullmatch(r"[a-z][a-z-]*", option, re.ASCII):
             raise UserError(f"launch.extra: {option!r} is not a long option of sbatch, as in extra={{exclusive: true}}")
@@ -92,17 +100,33 @@ _OWN_SETTING = {
 }
 
 
+def gpu_options(request: LaunchConfig, profile: Profile) -> dict[str, str | int]:
+    """The option of sbatch that asks for one GPU per rank, in the form of the cluster; empty where there is none."""
+    ranks, kind = request.ranks_per_node, f"{request.gpu_type}:" if request.gpu_type else ""
+    if not profile.has_gpus or profile.gpu_request == "none":
+        return {}
+    if profile.gpu_request == "gres":
+        others = profile.extra.get("gres"), request.extra.get("gres")
+        return {"gres": ",".join([f"gpu:{kind}{ranks}", *(str(one) for one in others if one)])}
+    count = {"gpus-per-node": ranks, "gpus": ranks * request.nodes, "gpus-per-task": 1}[profile.gpu_request]
+    return {profile.gpu_request: f"{kind}{count}" if kind else count}
+
+
+def _asks_for_gpus(option: str, value: object) -> bool:
+    named = option in ("gpus", "gpus-per-node", "gpus-per-task", "gpus-per-socket")
+    return named or (option == "gres" and "gpu" in str(value).split(":"))
+
+
 def wished_options(request: LaunchConfig, profile: Profile, avoid: Sequence[str] = ()) -> dict[str, object]:
     """Options of sbatch, by their long names; None: not given.
 
     Args:
         avoid: nodes that failed an earlier job of the run.
     """
-    gpus = request.ranks_per_node if profile.has_gpus else None
     excluded = [*([request.exclude] if request.exclude else []), *avoid]
     per_cpu = f"{profile.memory_per_cpu_mb}MB" if profile.memory_per_cpu_mb and not request.memory else None
     return {
-        "gpus-per-node": f"{request.gpu_type}:{gpus}" if gpus and request.gpu_type else gpus,
+        **gpu_options(request, profile),
         "mem": request.memory,
         "mem-per-cpu": per_cpu,
         "exclude": ",".join(excluded) or None,

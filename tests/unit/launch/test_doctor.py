@@ -12,7 +12,9 @@ import pytest
 from launch.cluster import client
 from launch.cluster.code_archive import ROOT
 from launch.cluster.profiles import profile_names
-from launch.doctor import private, profiles, slurm, space, writable
+from launch.doctor import device, gpu_of_profiles, private, profiles, slurm, space, writable
+from launch.doctor import torch as torch_finding
+from tests.unit.launch.job.pretended_gpu import Node
 from tests.unit.other_user import STRANGER, needs_root
 
 
@@ -113,3 +115,36 @@ def test_slurm_is_asked_as_everywhere_foreign_lines_and_a_silent_controller_are_
     monkeypatch.setattr(client, "CALL_SECONDS", 0.2)
     program("sinfo", "exec sleep 60")
     assert slurm().state == "note" and "took more than" in slurm().found
+
+
+@pytest.fixture
+def gpu_node(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Node:
+    return Node(monkeypatch, tmp_path)
+
+
+def test_a_gpu_that_fits_is_told_with_its_driver_and_build(gpu_node: Node) -> None:
+    found = device()
+    assert (found.state, found.remedy) == ("ok", "")
+    assert found.found == "4 x NVIDIA H100, sm_90, driver 580.65.06; its build of torch: TORCH=cu130"
+    assert "for CUDA 13.0 (sm_75 sm_80 sm_86 sm_90 sm_100 sm_120)" in torch_finding().found
+
+
+def test_a_gpu_that_torch_cannot_use_is_told_with_the_build_that_can(gpu_node: Node) -> None:
+    gpu_node.torch("2.13.0+cpu", None)
+    gpu_node.gpus(0)
+    found = device()
+    assert found.state == "missing" and "4 GPU(s) that torch cannot use: torch 2.13.0+cpu is a build for" in found.found
+    assert found.remedy == "make setup TORCH=cu130"
+    gpu_node.nvidia_smi("Tesla V100, 7.0, 535.104")
+    gpu_node.torch("2.13.0+cu130", "13.0")
+    assert device().remedy == "make setup TORCH=cu126" and "needs NVIDIA driver 580" in device().found
+    gpu_node.nvidia_smi("Tesla V100, 7.0, 470.57")
+    assert device().remedy == "a newer driver"
+
+
+def test_the_architectures_of_torch_are_held_against_those_of_the_profiles(gpu_node: Node) -> None:
+    found = gpu_of_profiles(None)
+    assert found.state == "note" and found.found == "this torch runs on jean-zay-a100 (sm_80), jean-zay-h100 (sm_90)"
+    assert found.remedy == "jean-zay-v100 (sm_70): make setup TORCH=cu126"
+    assert gpu_of_profiles("jean-zay-v100").state == "missing"
+    assert gpu_of_profiles("jean-zay-h100").state == "ok" and gpu_of_profiles("dev").state == "ok"

@@ -17,6 +17,24 @@ def test_behind_the_door_torchaudio_has_its_filters() -> None:
     assert filters.shape == (513, 80) and filters.sum(0).gt(0).all()
 
 
+@pytest.mark.parametrize("cuda", ["12.6"])
+def test_the_audio_encoders_are_built_whatever_cuda_torch_is_made_for(cuda: str) -> None:
+    program = (
+        "import torch\n"
+        f"torch.version.cuda = {cuda!r}  # torchaudio's compiled part would refuse any but its own\n"
+        "from dual_hpc.model.encoders.describe import build_encoder\n"
+        "for kind in ('hubert', 'wavlm', 'wav2vec2'):\n"
+        "    config = {'num_hidden_layers': 1, 'hidden_size': 32, 'intermediate_size': 32, 'num_attention_heads': 2}\n"
+        "    build_encoder('audio', {'kind': kind, 'config': config}, {'sample_rate': 16000})\n"
+        "encoder = build_encoder('audio', {'kind': 'logmel', 'config': {}}, {'sample_rate': 16000})\n"
+        "encoder(torch.randn(1, 800), torch.tensor([800]))\n"
+        "import torchaudio\n"
+        "assert not torchaudio._extension._IS_TORCHAUDIO_EXT_AVAILABLE\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+
+
 def test_without_torchaudio_only_the_logmel_encoder_is_lost() -> None:
     program = (
         "import importlib.util, sys, torch\n"
