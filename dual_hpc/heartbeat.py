@@ -6,11 +6,13 @@ One channel per process, because what works (hashing a file, reading an index, a
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 _listeners: list[Callable[[], None]] = []
 _count = 0
+_waiting_since: float | None = None
 
 
 def beat() -> None:
@@ -29,6 +31,23 @@ def relay() -> None:
 def beats() -> int:
     """How many pieces this process has done: a number that grows while it makes progress."""
     return _count
+
+
+@contextmanager
+def waiting_for_data() -> Iterator[None]:
+    """Around a wait for the data that this process needs next, whose makers are watched elsewhere."""
+    global _waiting_since
+    _waiting_since = time.monotonic()
+    try:
+        yield
+    finally:
+        _waiting_since = None
+
+
+def data_wait_seconds() -> float | None:
+    """How long this process has been waiting for data; None if it does not."""
+    since = _waiting_since
+    return None if since is None else time.monotonic() - since
 
 
 @contextmanager

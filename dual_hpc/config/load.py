@@ -20,6 +20,7 @@ from dual_hpc.files.atomic import write_atomically
 from dual_hpc.files.regular_file import read_text
 from dual_hpc.modality import Modality
 
+AUTO = "auto"  # a value that settings which were numbers once may have, and then their default
 PRESETS = Path(__file__).parent / "presets"
 
 
@@ -108,14 +109,18 @@ def save_config(config: RunConfig, path: Path) -> None:
 def update_config(path: Path, changes: Mapping[str, Mapping[str, Any]]) -> None:
     """Set values in a saved configuration, and leave its other keys as they are.
 
-    A run's archived code may be older than the code that calls this, and refuses keys that it does not know.
+    A run's archived code may be older than the code that calls this, and refuses keys that it does not know; and
+    "auto", where it only knows numbers: that is written as a missing key, which means auto, or what was the default.
 
     Args:
         changes: section -> key -> value.
     """
     tree = _read(path)
     for section, values in changes.items():
-        tree.setdefault(section, {}).update(values)
+        written = tree.setdefault(section, {})
+        written.update({key: value for key, value in values.items() if value != AUTO})
+        for key in [key for key, value in values.items() if value == AUTO]:
+            written.pop(key, None)
     write_atomically(path, write_yaml(tree))
 
 

@@ -71,6 +71,13 @@ class AugmentConfig(Section):
     drop_text: float = Field(0.3, ge=0, le=1)
 
 
+def _workers(value: Any) -> Any:
+    digits = isinstance(value, str) and value.isdigit()
+    if value == "auto" or digits or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+        return int(value) if digits else value
+    raise ValueError("input should be 'auto' or the number of data workers, 0 or more")
+
+
 class DataConfig(Section):
     """Which shards, which protocol and fold, and how a sample becomes tensors."""
 
@@ -88,7 +95,11 @@ class DataConfig(Section):
     max_tokens: int = Field(64, ge=2)
     global_batch: int = Field(32, ge=1, description="samples per optimiser step over all ranks: fixed for a run")
     micro_batch: int = Field(8, ge=1, description="largest number of samples per rank and forward pass")
-    workers: int = Field(2, ge=0, description="data workers per rank; 0: a clip that crashes its decoder ends the rank")
+    workers: Annotated[Literal["auto"] | int, BeforeValidator(_workers)] = Field(
+        "auto",
+        description="data workers per rank; auto: from the cores of the rank; 0: a clip that crashes its decoder ends "
+        "the rank, and nothing is loaded ahead",
+    )
     read_ahead: int = Field(4, ge=1, description="samples per worker that are read before they are decoded")
     shuffle_window: int = Field(8, ge=1, description="shards that are shuffled together")
     bad_sample_limit: int = Field(20, ge=0, description="undecodable samples tolerated before the run stops")

@@ -24,7 +24,7 @@ def to_batch(
     """The arrays of `collate`, and with them
 
     input_ids, attention_mask i64 [B,L]; labels i64 [B], -100 for none and for blank rows; keys list[str], empty for
-    padding rows; valid bool [B], False for blank rows. Host memory is pinned where there is a CUDA device.
+    padding rows; valid bool [B], False for blank rows.
     """
     drop = None
     if token_drop_prob:
@@ -37,6 +37,4 @@ def to_batch(
     blank = [row.ref is None or i in micro_batch.failures for i, row in enumerate(rows)]
     tensors["labels"] = torch.tensor([NO_LABEL if b else row.label for b, row in zip(blank, rows, strict=True)])
     tensors["valid"] = ~torch.tensor(blank)
-    if torch.cuda.is_available():
-        tensors = {name: tensor.pin_memory() for name, tensor in tensors.items()}
     return {**tensors, "keys": [row.ref.key if row.ref else "" for row in micro_batch.rows]}

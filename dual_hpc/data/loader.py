@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
+import itertools
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from dual_hpc.data.bad_samples import BadSamples
@@ -16,6 +19,7 @@ from dual_hpc.data.collate import MicroBatch
 from dual_hpc.data.dataset import ShardDataset
 from dual_hpc.data.decoding.decoder import DecodeConfig, Request
 from dual_hpc.data.decoding.decoder_counts import DecoderCounts
+from dual_hpc.data.feed import Feed
 from dual_hpc.data.sampling.batching import BatchPartition, evaluation_batches
 from dual_hpc.data.sampling.bucketing import BucketedSampler, padding_waste
 from dual_hpc.data.sampling.sampler import StreamSampler
@@ -31,8 +35,10 @@ log = logging.getLogger(__name__)
 class TrainLoader:
     """An endless stream of optimiser steps.
 
-    Iterating yields, per step, a list of micro-batches: equally many, of equal size, on every rank. A new iteration
-    continues where the last one stopped. `state_dict()` counts what was yielded, not what workers prepare ahead.
+    Each has `accumulation` micro-batches: equally many, of equal size, on every rank. Iterating yields them as one list
+    per step; `micro_batches` yields them one by one, so that a step begins with its first. A new iteration continues
+    where the last one stopped, and ends it. `state_dict()` counts the steps that were yielded whole, not what is
+    prepared ahead.
 
     Args:
         dataset: the data.
@@ -42,6 +48,7 @@ class TrainLoader:
         tokenizer: a transformers tokenizer; None leaves text out.
         seed: of the run.
         state: what `state_dict()` returned, on any number of ranks.
+        device: where batches go; None leaves them in host memory.
 
     Raises:
         UserError: the state belongs to other data or another batch, or the ranks do not divide the global batch.
@@ -59,10 +66,10 @@ class TrainLoader:
         rank: int = 0,
         world_size: int = 1,
         state: dict[str, Any] | None = None,
+        device: torch.device | None = None,
     ):
         self._selection = Selection(dataset, numbers, labels)
-        self._tokenizer, self._max_tokens = tokenizer, config.max_tokens
-        self._seed, self._rank = seed, rank
+        self._rank, self._seed = rank, seed
         self._partition = BatchPartition(config.global_batch, world_size, config.micro_batch)
         if rank == 0 and self._partition.advice is not None:
             log.warning(self._partition.advice)
@@ -82,14 +89,21 @@ class TrainLoader:
             self._consumed = resume_position(state, self._state())
         self.bad_samples = BadSamples(config.bad_sample_limit)
         self.decoders = DecoderCounts()
-        self._token_drop = augment.token_drop_prob if augment is not None and augment.enabled else 0.0
         self._lengths: list[NDArray[np.float32]] = []  # of the last step's micro-batches
+        token_drop = augment.token_drop_prob if augment is not None and augment.enabled else 0.0
+        make = _batch_maker(tokenizer, config.max_tokens, token_drop, seed)
         decode_config = DecodeConfig(config, augment, seed, dataset.features())
         self._source = open_source(decode_config, config.workers, config.read_ahead)
+        self._feed = Feed(self._source, make, device)
 
     def __len__(self) -> int:
         """Samples per epoch."""
         return len(self._selection)
+
+    @property
+    def accumulation(self) -> int:
+        """Micro-batches of a step."""
+        return self._partition.micro_batches
 
     @property
     def padding(self) -> float:
@@ -101,20 +115,31 @@ class TrainLoader:
         return self._state().to_dict()
 
     def __iter__(self) -> Iterator[list[Batch]]:
-        micro_batches = self._source.run(self._requests(self._consumed))
+        micro_batches = self.micro_batches()
+        while True:
+            yield list(itertools.islice(micro_batches, self.accumulation))
+
+    def micro_batches(self) -> Iterator[Batch]:
+        """Endless: `accumulation` of them for each step; a step counts as consumed with its last."""
+        arguments = (self._partition, self._rank, self._sampler, self._selection, self.bad_samples)
+        made = self._feed.run(_requests(self._consumed, *arguments))
         while True:
             self.bad_samples.check()
-            yield self._step(micro_batches)
+            lengths = []
+            for left in reversed(range(self.accumulation)):
+                micro_batch, batch = next(made)
+                self.bad_samples.extend(micro_batch)
+                self.decoders.add(micro_batch.decoders)
+                lengths.append(micro_batch.arrays["durations"])
+                del micro_batch
+                if not left:
+                    self._lengths = lengths
+                    self._consumed += self._partition.global_batch
+                yield batch
 
     def close(self) -> None:
         """End the workers."""
-        self._source.close()
-
-    def _step(self, micro_batches: Iterator[MicroBatch]) -> list[Batch]:
-        self._lengths = []
-        step = [self._finish(next(micro_batches)) for _ in range(self._partition.micro_batches)]
-        self._consumed += self._partition.global_batch
-        return step
+        self._feed.close()
 
     def _state(self) -> LoaderState:
         return LoaderState(
@@ -126,21 +151,33 @@ class TrainLoader:
             order=self._sampler.order_version,
         )
 
-    def _requests(self, start: int) -> Iterator[list[Request]]:
-        while True:
-            for positions in self._partition.positions(start, self._rank):
-                epochs, slots = self._sampler.locate(positions)
-                yield [
-                    self._selection.request(slot, epoch, self.bad_samples)
-                    for epoch, slot in zip(epochs.tolist(), slots.tolist(), strict=True)
-                ]
-            start += self._partition.global_batch
 
-    def _finish(self, micro_batch: MicroBatch) -> Batch:
-        self.bad_samples.extend(micro_batch)
-        self.decoders.add(micro_batch.decoders)
-        self._lengths.append(micro_batch.arrays["durations"])
-        return to_batch(micro_batch, self._tokenizer, self._max_tokens, self._token_drop, self._seed)
+def _requests(
+    start: int,
+    partition: BatchPartition,
+    rank: int,
+    sampler: StreamSampler | BucketedSampler,
+    selection: Selection,
+    bad_samples: BadSamples,
+) -> Iterator[list[Request]]:
+    """What a rank reads from position `start` on, by micro-batch. No method: the thread that asks for them must not
+    keep a loader alive that nobody has closed."""
+    while True:
+        for positions in partition.positions(start, rank):
+            epochs, slots = sampler.locate(positions)
+            yield [
+                selection.request(slot, epoch, bad_samples)
+                for epoch, slot in zip(epochs.tolist(), slots.tolist(), strict=True)
+            ]
+        start += partition.global_batch
+
+
+def _batch_maker(
+    tokenizer: Tokenizer | None, max_tokens: int, token_drop_prob: float = 0.0, seed: int = 0
+) -> Callable[[MicroBatch], Batch]:
+    """`to_batch` with a tokenizer of its own: one of transformers cannot be used by two threads at once."""
+    arguments = (copy.deepcopy(tokenizer), max_tokens, token_drop_prob, seed)
+    return lambda micro_batch: to_batch(micro_batch, *arguments)
 
 
 class EvalLoader:
@@ -148,7 +185,7 @@ class EvalLoader:
 
     Padding rows, which fill up the last batches, have `valid` False and an empty key; a sample that cannot be decoded
     has `valid` False and keeps its key. Samples come in ascending length, so little is padded. Each iteration
-    starts from the beginning.
+    starts from the beginning, and ends the one before.
 
     Args: as for `TrainLoader`; `batch_size` is rows per rank and batch.
     """
@@ -163,33 +200,39 @@ class EvalLoader:
         rank: int = 0,
         world_size: int = 1,
         batch_size: int | None = None,
+        device: torch.device | None = None,
     ):
         self._selection = Selection(dataset, numbers, labels)
         self._by_length = self._selection.durations.argsort(kind="stable")
-        self._tokenizer, self._max_tokens = tokenizer, config.max_tokens
         size = batch_size if batch_size is not None else config.micro_batch
         self._batches = evaluation_batches(len(self._selection), rank, world_size, size)
         self.bad_samples = BadSamples(config.bad_sample_limit)
         self.decoders = DecoderCounts()
         decode_config = DecodeConfig(config, features=dataset.features())
         self._source = open_source(decode_config, config.workers, config.read_ahead)
+        self._feed = Feed(self._source, _batch_maker(tokenizer, config.max_tokens), device)
 
     def __len__(self) -> int:
         """Batches, the same on every rank."""
         return len(self._batches)
 
     def __iter__(self) -> Iterator[Batch]:
-        for micro_batch in self._source.run(self._requests()):
+        made = self._feed.run(_evaluation_requests(self._batches, self._selection, self._by_length, self.bad_samples))
+        for micro_batch, batch in made:
             self.bad_samples.extend(micro_batch)
             self.decoders.add(micro_batch.decoders)
             self.bad_samples.check()
-            yield to_batch(micro_batch, self._tokenizer, self._max_tokens)
+            del micro_batch
+            yield batch
 
     def close(self) -> None:
         """End the workers."""
-        self._source.close()
+        self._feed.close()
 
-    def _requests(self) -> Iterator[list[Request]]:
-        for indices, padding_rows in self._batches:
-            rows = [self._selection.request(slot, 0, self.bad_samples) for slot in self._by_length[indices].tolist()]
-            yield rows + [Request(None)] * padding_rows
+
+def _evaluation_requests(
+    batches: Iterable[tuple[Any, int]], selection: Selection, by_length: NDArray[np.int64], bad_samples: BadSamples
+) -> Iterator[list[Request]]:
+    for indices, padding_rows in batches:
+        rows = [selection.request(slot, 0, bad_samples) for slot in by_length[indices].tolist()]
+        yield rows + [Request(None)] * padding_rows

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 
 class DecodeSettings(Protocol):
@@ -24,7 +24,7 @@ class LoaderSettings(DecodeSettings, Protocol):
     max_tokens: int
     global_batch: int
     micro_batch: int
-    workers: int
+    workers: int | Literal["auto"]
     read_ahead: int
     shuffle_window: int
     bad_sample_limit: int

@@ -100,6 +100,7 @@ class TrainingData:
             self.world.rank,
             self.world.size,
             state,
+            self.world.device,
         )
 
     def validation_loader(self) -> EvalLoader:
@@ -114,6 +115,7 @@ class TrainingData:
             world.rank,
             world.size,
             data.micro_batch,
+            world.device,
         )
 
 

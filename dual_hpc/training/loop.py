@@ -15,6 +15,7 @@ from dual_hpc.plugins import load_plugins
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.lease import hold_lease
 from dual_hpc.run.this_job import job_id
+from dual_hpc.training.data_stall import PATIENCE_SECONDS, DataStalls, open_counter
 from dual_hpc.training.distributed import init_distributed
 from dual_hpc.training.stop_requests import StopRequests
 from dual_hpc.training.stopping import exit_now, stop_signals
@@ -47,7 +48,8 @@ def train(run_dir: Path) -> str:
     os.environ.setdefault("TORCH_EXTENSIONS_DIR", str(run.path / ".torch_extensions"))  # another job's lock blocks us
     with (
         stop_signals(60 * config.checkpoint.give_up_minutes) as signals,
-        init_distributed(config.training.collective_timeout_minutes) as world,
+        # A rank may wait for data for so long, and the others for it; the watchdog notices hangs before.
+        init_distributed(max(config.training.collective_timeout_minutes, PATIENCE_SECONDS / 60)) as world,
     ):
         if world.broadcast(any(segment.reason == FINISHED for segment in run.segments())):
             return FINISHED
@@ -55,6 +57,7 @@ def train(run_dir: Path) -> str:
         with (
             hold_lease(run.path, world, job_id(), exit_now) as check_ownership,
             closing(watchdog),
+            closing(DataStalls(watchdog, 10 * config.training.hang_minutes, open_counter(world.size))),
             heartbeat.on_beat(watchdog.progressed),
         ):
             stop = StopRequests(signals, run.path, world.rank, os.environ, config.checkpoint.margin_seconds)
@@ -107,7 +110,7 @@ def training_loop(session: Session, stop: StopRequests, watchdog: Watchdog) -> s
 
         watchdog.stepping()
         batch = session.next_batch()
-        report = session.update(batch, stop=stop.reason() is not None)
+        report = session.update(batch, lambda: stop.reason() is not None)
         session.record(report)
 
         watchdog.waiting()

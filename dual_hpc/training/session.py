@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import Any
 
 from dual_hpc.config import RunConfig
 from dual_hpc.data.loader import EvalLoader, TrainLoader
+from dual_hpc.data.workers.count import cores_of_rank
 from dual_hpc.errors import EnvironmentFault
 from dual_hpc.evaluation.metrics import selecting_metric
 from dual_hpc.run.directory import write_json
@@ -20,9 +22,11 @@ from dual_hpc.training.exporter import Exporter
 from dual_hpc.training.memory import peak_memory
 from dual_hpc.training.non_finite import format_keys, next_action, non_finite_error
 from dual_hpc.training.optimizer import set_learning_rates
+from dual_hpc.training.phase_times import REST, PhaseTimes
 from dual_hpc.training.reporter import Reporter
 from dual_hpc.training.saving import Saver
 from dual_hpc.training.schedule import TrainingSchedule, is_better, lr_factor, save_by_clock, saves_now
+from dual_hpc.training.slow_data import SlowDataWarning
 from dual_hpc.training.state import TrainingState
 from dual_hpc.training.step import RankRequests, StepReport, train_step
 from dual_hpc.training.validation import Interrupted, selection_score, validate
@@ -59,14 +63,18 @@ class Session:
     save_seconds: float = 0.0
     clock: Callable[[], float] = time.monotonic
 
-    _batches: Iterator[list[dict[str, Any]]] = field(init=False)
+    _micro_batches: Iterator[dict[str, Any]] = field(init=False)
+    _times: PhaseTimes = field(init=False)
+    _slow_data: SlowDataWarning = field(init=False)
     _learning_rate: float = field(init=False, default=0.0)
     _logged: tuple[float, int] = field(init=False)  # when and at which step metrics were logged
     _saved_at: float = field(init=False)
     _save_due: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
-        self._batches = iter(self.loader)
+        self._micro_batches = self.loader.micro_batches()
+        self._times = PhaseTimes.on(self.world.device)
+        self._slow_data = SlowDataWarning(self.config, cores_of_rank())
         self._saved_at = self.clock()
         self._logged = (self._saved_at, self.state.step)
 
@@ -75,22 +83,27 @@ class Session:
         """True after the last step of the schedule."""
         return self.state.step >= self.schedule.total_steps
 
-    def next_batch(self) -> list[dict[str, Any]]:
-        """The micro-batches of the next step. Seeds every generator before, from (seed, step, rank)."""
+    def next_batch(self) -> Iterator[dict[str, Any]]:
+        """The micro-batches of the next step, as they come. Seeds every generator before, from (seed, step, rank)."""
         seed_everything((self.config.seed, self.state.step + 1, self.world.rank))
-        return next(self._batches)
+        self._times.end(REST)
+        return itertools.islice(self._micro_batches, self.loader.accumulation)
 
-    def update(self, batch: list[dict[str, Any]], stop: bool) -> StepReport:
+    def update(self, batch: Iterator[dict[str, Any]], stop_asked: Callable[[], bool]) -> StepReport:
         """Make one optimizer step, and learn what the ranks ask for.
 
         Args:
-            stop: this rank is asked to stop.
+            batch: what `next_batch` returned.
+            stop_asked: True once this rank is asked to stop.
         """
         factor = lr_factor(self.state.step + 1, self.schedule.total_steps, self.config.optim)
         optimizer = self.engine.deepspeed.optimizer
         self._learning_rate = set_learning_rates(optimizer, self.engine.peak_lrs, factor)
-        requests = RankRequests(stop, self._clock_asks_for_save(), len(self.loader.bad_samples))
-        return train_step(self.engine, batch, self.world, requests)
+
+        def ask() -> RankRequests:
+            return RankRequests(stop_asked(), self._clock_asks_for_save(), len(self.loader.bad_samples))
+
+        return train_step(self.engine, batch, self.world, ask, self._times)
 
     def record(self, report: StepReport) -> None:
         """Advance the training state by one step, and write down what happened in it.
@@ -128,6 +141,7 @@ class Session:
             )
         except Interrupted:
             return False
+        self._times.end("validation")
         self.reporter.metrics(state.step, found)
         state.score = selection_score(found, config)
         if is_better(state.score, state.best_score, selecting_metric(config.training.select_by).higher_is_better):
@@ -154,6 +168,7 @@ class Session:
         Raises:
             EnvironmentFault: the final save failed.
         """
+        self._times.end(REST)
         wait = final or not self.config.checkpoint.asynchronous
         if wait or not self._is_saved:
             self.wait_for_save()  # the one before, which may have been this step's own
@@ -165,6 +180,7 @@ class Session:
         self.saved = self.state.model_copy(deep=True)
         if wait:
             self.wait_for_save(final)
+        self._times.end("save_stall")
 
     def poll_save(self) -> None:
         """Report the pending save if it is done."""
@@ -305,6 +321,10 @@ class Session:
             "epoch": self.schedule.epoch(step),
             "samples_per_second": steps * self.schedule.global_batch / seconds,
             "padding": self.loader.padding,
+            **self._times.shares(),
             **peak_memory(self.world.device),
         }
         self.reporter.metrics(step, losses | {f"train/{name}": value for name, value in values.items()})
+        warning = self._slow_data.after_interval(values["data_wait"])
+        if warning is not None:
+            self.reporter.warn("slow_data", step, warning)

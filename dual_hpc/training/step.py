@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 from dual_hpc.heartbeat import beat
 from dual_hpc.training.distributed import World
 from dual_hpc.training.engine import Engine
+from dual_hpc.training.phase_times import PhaseTimes
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,11 @@ def inputs(batch: Mapping[str, Any], names: Sequence[str], device: torch.device)
 
 
 def train_step(
-    engine: Engine, batches: Sequence[Mapping[str, Any]], world: World, requests: RankRequests
+    engine: Engine,
+    batches: Iterable[Mapping[str, Any]],
+    world: World,
+    ask: Callable[[], RankRequests],
+    times: PhaseTimes,
 ) -> StepReport:
     """Forward, backward, agree, update. Collective.
 
@@ -64,31 +69,42 @@ def train_step(
     agreeing costs no further message. It comes after the last backward pass and before the update.
 
     Args:
-        batches: this rank's micro-batches.
+        batches: this rank's micro-batches, as many as the engine accumulates; each is taken when the one before is
+            done, and dropped afterwards.
+        ask: what this rank asks for; called once, after the last backward pass.
     """
-    assert len(batches) == engine.accumulation, "the loader and DeepSpeed disagree about the micro-batches of a step"
-    family = engine.family
-    losses = torch.zeros(len(batches), len(family.losses), dtype=torch.float64, device=world.device)
+    family, count = engine.family, engine.accumulation
+    losses = torch.zeros(count, len(family.losses), dtype=torch.float64, device=world.device)
+    keys: list[list[str]] = []
     for number, batch in enumerate(batches):
+        times.end("data_wait")
+        keys.append(batch["keys"])
         output = engine.deepspeed(**inputs(batch, family.inputs, world.device))
+        times.end("forward")
         engine.backward(output.loss)
         losses[number] = torch.stack([_value(output, name, world.device) for name in family.losses])
-        if number + 1 < len(batches):
+        if number + 1 < count:
             engine.deepspeed.step()
+        times.end("backward")
         beat()  # in the first steps, which compile
+        del batch, output
+    assert len(keys) == count, "the loader and DeepSpeed disagree about the micro-batches of a step"
     non_finite = ~torch.isfinite(losses).all(dim=1)
+    requests = ask()
     flags = torch.tensor([requests.stop, requests.save, requests.bad_samples], dtype=torch.float64, device=world.device)
     agreed = world.all_reduce_sum(torch.cat([losses.mean(dim=0), non_finite.sum()[None].double(), flags])).tolist()
     means, (non_finite_batches, stop, save, bad_samples) = agreed[: len(family.losses)], agreed[len(family.losses) :]
+    times.end("rank_wait")
 
     applied = engine.finish_step(apply=not non_finite_batches)
     grad_norm = engine.grad_norm()
+    times.end("optimizer")
     finite = not non_finite_batches and engine.gradient_is_finite()
     suspect_keys: list[str] = []
     if not finite:
-        candidates = zip(batches, non_finite.tolist(), strict=True)
-        mine = [key for batch, bad in candidates if bad or not non_finite_batches for key in batch["keys"]]
-        suspect_keys = [key for keys in world.all_gather(mine) for key in keys]
+        candidates = zip(keys, non_finite.tolist(), strict=True)
+        mine = [key for some, bad in candidates if bad or not non_finite_batches for key in some]
+        suspect_keys = [key for some in world.all_gather(mine) for key in some]
     return StepReport(
         losses={name: value / world.size for name, value in zip(family.losses, means, strict=True)},
         grad_norm=grad_norm,

@@ -21,7 +21,7 @@ class Watchdog:
     each piece of it (`dual_hpc.heartbeat`) restarts the timer, so that only what makes no progress is a hang.
 
     Args:
-        seconds: for one step, its data included, after the first `WARMUP_STEPS`.
+        seconds: for one step after the first `WARMUP_STEPS`, without the time that it waits for data (`data_stall.py`).
         long_seconds: for one piece of everything else.
     """
 
@@ -30,6 +30,7 @@ class Watchdog:
         self._steps = 0
         self._pieces_count = False  # in a settled step they do not: other ranks wait for it
         self._started = 0.0
+        self._limit: float | None = None  # of what runs now; None before the first and after the last
         self._lock = threading.Lock()
 
     def stepping(self) -> None:
@@ -48,10 +49,20 @@ class Watchdog:
             if self._pieces_count and time.monotonic() - self._started > min(RESTART_SECONDS, self._long / 10):
                 self._restart(self._long)
 
+    def seconds(self) -> float:
+        """How long the timer has been running."""
+        return time.monotonic() - self._started
+
+    def excuse(self) -> None:
+        """What the process has waited for so far was no hang: the timer begins again."""
+        with self._lock:
+            if self._limit is not None:
+                self._restart(self._limit)
+
     def close(self) -> None:
         """Stop the timer."""
         with self._lock:
-            self._pieces_count = False
+            self._pieces_count, self._limit = False, None
             faulthandler.cancel_dump_traceback_later()
 
     def _start(self, seconds: float, *, pieces_count: bool) -> None:
@@ -60,6 +71,6 @@ class Watchdog:
             self._restart(seconds)
 
     def _restart(self, seconds: float) -> None:
-        self._started = time.monotonic()
+        self._started, self._limit = time.monotonic(), seconds
         # The real standard error: the launcher has redirected its descriptor to the run's logs.
         faulthandler.dump_traceback_later(seconds, exit=True, file=sys.__stderr__ or 2)

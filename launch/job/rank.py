@@ -17,6 +17,7 @@ from submitit import JobEnvironment
 from submitit.helpers import TorchDistributedEnvironment
 
 from dual_hpc.credentials import without_secrets
+from dual_hpc.data.workers.count import CORES
 from dual_hpc.errors import DualError
 from dual_hpc.files.umask import keep_new_files_private
 from dual_hpc.run.names import rank_log
@@ -144,7 +145,7 @@ def exit_now(code: int) -> NoReturn:
 
 
 def set_environment(job: JobEnvironment) -> None:
-    """RANK, LOCAL_RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT, DUAL_JOB_ID, and as many threads as this rank has cores.
+    """RANK, LOCAL_RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT, DUAL_JOB_ID; this rank's cores, and as many threads.
 
     CUDA_VISIBLE_DEVICES stays as Slurm set it: submitit would overwrite it with the local rank, which on a shared node
     may be another job's device.
@@ -156,6 +157,7 @@ def set_environment(job: JobEnvironment) -> None:
         cores = max(1, len(os.sched_getaffinity(0)) // exported.local_world_size)
     else:
         cores = int(os.environ.get("SLURM_CPUS_PER_TASK") or len(os.sched_getaffinity(0)))
+    os.environ[CORES] = str(cores)
     if job.num_nodes == 1:
         use_loopback()
     else:

@@ -10,8 +10,10 @@ from dual_hpc.checkpoint import manifest, select
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.journal import read, replay
 from dual_hpc.run.names import step_folder
+from dual_hpc.training.phase_times import PHASES
 
-TIMES = ("train/samples_per_second", "train/host_memory_gb")  # the only curves that two equal runs differ in
+# The only curves that two equal runs differ in.
+TIMES = ("train/samples_per_second", "train/host_memory_gb", *(f"train/{phase}" for phase in PHASES))
 
 
 def samples(run: RunDir) -> tuple[int, dict[int, list[str]]]:

@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
@@ -56,7 +57,7 @@ class _Worker:
 
 
 class WorkerPool:
-    """`count` worker processes; started at the first use.
+    """`count` worker processes; started at the first use. All methods but `interrupt` belong to one thread at a time.
 
     Args:
         setup: how samples are decoded.
@@ -64,11 +65,14 @@ class WorkerPool:
     """
 
     def __init__(self, count: int, decode_config: DecodeConfig, read_ahead: int, timeouts: Timeouts | None = None):
-        self._count, self._config, self._read_ahead = count, decode_config, read_ahead
+        self.workers, self._config, self._read_ahead = count, decode_config, read_ahead
         self._in_flight = count * _JOBS_PER_WORKER
         self._timeouts = timeouts or Timeouts()
         self._workers: list[_Worker] = []
         self._selector = selectors.DefaultSelector()
+        self._interrupted = threading.Event()
+        self._wake, self._woken = socket.socketpair()
+        self._selector.register(self._woken, selectors.EVENT_READ)
         self._next_job = 0
         self._crashes = CrashCounter()
 
@@ -77,12 +81,14 @@ class WorkerPool:
         return [worker.process.pid for worker in self._workers]
 
     def run(self, batches: Iterator[list[Request]]) -> Iterator[MicroBatch]:
-        """The batches made of the requests, in order. Results of a run that was abandoned are dropped.
+        """The batches made of the requests, in order, until it is interrupted. Results of a run that was abandoned
+        are dropped.
 
         Raises:
             UserError, EnvironmentFault: as the reader raises, or workers die one after the other.
         """
-        while len(self._workers) < self._count:
+        self._interrupted.clear()
+        while len(self._workers) < self.workers:
             self._start()
         first = self._next_job  # older numbers belong to an abandoned run
         next_result = first
@@ -103,8 +109,15 @@ class WorkerPool:
                 for number, batch in self._wait():
                     if number >= first:
                         done[number] = batch
+                if self._interrupted.is_set():
+                    return
             yield done.pop(next_result)
             next_result += 1
+
+    def interrupt(self) -> None:
+        """Called in another thread: end the present run, even while it waits for a worker."""
+        self._interrupted.set()
+        self._wake.send(b"\0")
 
     def close(self) -> None:
         """End the workers: they exit when their socket closes; one that is stuck is killed."""
@@ -128,6 +141,9 @@ class WorkerPool:
         tick = min(1.0, self._timeouts.report / 4)
         events = self._selector.select(timeout=tick)
         for key, _ in events:
+            if key.data is None:
+                self._woken.recv(64)
+                continue
             worker: _Worker = key.data
             try:
                 number, batch = self._collect(worker)
@@ -207,7 +223,7 @@ class WorkerPool:
             worker = self._spawn()
         except OSError as error:
             raise EnvironmentFault(
-                f"cannot start data worker {len(self._workers) + 1} of {self._count}: {error.strerror}; "
+                f"cannot start data worker {len(self._workers) + 1} of {self.workers}: {error.strerror}; "
                 "lower data.workers or raise the limit"
             ) from error
         self._workers.append(worker)

@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Literal, Protocol
 
 from dual_hpc.data.collate import MicroBatch, collate
 from dual_hpc.data.decoding.decoder import DecodeConfig, Request, SampleDecoder
 from dual_hpc.data.decoding.decoder_counts import count
 from dual_hpc.data.format.reader import SampleReader
+from dual_hpc.data.workers.count import cores_of_rank, worker_count
 from dual_hpc.data.workers.pool import WorkerPool
 from dual_hpc.heartbeat import beat
 
 
 class BatchSource(Protocol):
-    """Makes micro-batches from requests, in order."""
+    """Makes micro-batches from requests, in order.
+
+    Attributes:
+        workers: processes that it works in, which a thread should keep busy.
+    """
+
+    workers: int
 
     def run(self, batches: Iterator[list[Request]]) -> Iterator[MicroBatch]: ...
+
+    def interrupt(self) -> None:
+        """Called in another thread: the run ends soon, whatever it waits for."""
 
     def close(self) -> None: ...
 
 
 class InProcess:
     """No workers: reads and decodes on demand. A decoder that crashes ends the process."""
+
+    workers = 0
 
     def __init__(self, decode_config: DecodeConfig):
         self._config, self._decoder, self._reader = decode_config, SampleDecoder(decode_config), SampleReader()
@@ -40,10 +52,14 @@ class InProcess:
             decoders = count(sample.video_decoder for sample in samples)
             yield MicroBatch(rows, arrays, [sample.text for sample in samples], failures, decoders)
 
+    def interrupt(self) -> None:
+        """Nothing runs while nobody waits for it."""
+
     def close(self) -> None:
         self._reader.close()
 
 
-def open_source(decode_config: DecodeConfig, workers: int, read_ahead: int) -> BatchSource:
+def open_source(decode_config: DecodeConfig, workers: int | Literal["auto"], read_ahead: int) -> BatchSource:
     """A pool of worker processes, or this process if `workers` is 0."""
-    return WorkerPool(workers, decode_config, read_ahead) if workers else InProcess(decode_config)
+    count = worker_count(workers, cores_of_rank(), bool(decode_config.features))
+    return WorkerPool(count, decode_config, read_ahead) if count else InProcess(decode_config)

@@ -23,6 +23,7 @@ from dual_hpc.training import step as steps
 from dual_hpc.training.distributed import World, init_distributed
 from dual_hpc.training.engine import Engine
 from dual_hpc.training.optimizer import parameter_groups
+from dual_hpc.training.phase_times import PhaseTimes
 
 SAMPLES = 256
 
@@ -124,7 +125,7 @@ def overflowing(world: World, stage: int) -> dict[str, object]:
     batch = {"waveform": torch.ones(SAMPLES // world.size, 4), "keys": [f"key{world.rank}"]}
     reports: list[steps.StepReport] = []
     while len(reports) < 40 and (not reports or reports[-1].finite):
-        reports.append(steps.train_step(engine, [batch], world, steps.RankRequests()))
+        reports.append(steps.train_step(engine, [batch], world, steps.RankRequests, PhaseTimes.on(world.device)))
     same = all(torch.equal(a, b) for a, b in zip(before, engine.deepspeed.module.parameters(), strict=True))
     return {"step": len(reports), "applied": reports[-1].applied, "keys": reports[-1].suspect_keys, "kept": same}
 

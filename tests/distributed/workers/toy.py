@@ -19,6 +19,7 @@ from dual_hpc.training import step as steps
 from dual_hpc.training.distributed import World, init_distributed, seed_everything
 from dual_hpc.training.engine import Engine
 from dual_hpc.training.optimizer import set_learning_rates
+from dual_hpc.training.phase_times import PhaseTimes
 from dual_hpc.training.saving import Saver
 from dual_hpc.training.state import TrainingState
 
@@ -94,7 +95,8 @@ class Session:
             seed_everything((0, step, self.world.rank))
             set_learning_rates(self.engine.deepspeed.optimizer, self.engine.peak_lrs, 1 / step)
             data = batches(step, self.world, self.accumulation, (poison or {}).get(step))
-            reports.append(steps.train_step(self.engine, data, self.world, steps.RankRequests()))
+            times = PhaseTimes.on(self.world.device)
+            reports.append(steps.train_step(self.engine, data, self.world, steps.RankRequests, times))
             self.state.step = step
         return reports
 

@@ -65,8 +65,14 @@ def note_samples(file: Path) -> None:
         seed(parts)
 
     def stepping(engine: Any, batches: Any, *rest: Any) -> Any:
-        report = train_step(engine, batches, *rest)
-        keys = [key for batch in batches for key in batch["keys"]]
+        keys: list[str] = []
+
+        def noted() -> Iterator[Any]:
+            for batch in batches:
+                keys.extend(batch["keys"])
+                yield batch
+
+        report = train_step(engine, noted(), *rest)
         with open(file, "a") as lines:
             lines.write(json.dumps({"step": number, "keys": keys}) + "\n")
         return report

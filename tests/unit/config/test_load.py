@@ -114,5 +114,17 @@ def test_trainable_layers_are_all_none_or_a_number() -> None:
     assert tuple(load_config(None, [f"model.audio.trainable={n}"]).model.audio.trainable for n in wanted) == wanted
 
 
+@pytest.mark.parametrize(("said", "workers"), [("auto", "auto"), ("0", 0), ("12", 12), ("'3'", 3)])
+def test_data_workers_are_auto_or_a_number(said: str, workers: str | int) -> None:
+    assert load_config(None, [f"data.workers={said}"]).data.workers == workers
+    assert load_config(None).data.workers == "auto"
+
+
+@pytest.mark.parametrize("said", ["-1", "many", "true", "1.5", "", "[2]", "5000000000"])
+def test_other_data_workers_are_refused_by_name(said: str) -> None:
+    with pytest.raises(UserError, match=r"data\.workers"):
+        load_config(None, [f"data.workers={said}"])
+
+
 def test_the_last_override_wins() -> None:
     assert load_config("demo", ["seed=1", "seed=2"]).seed == 2

@@ -121,34 +121,6 @@ def test_padding_is_reported(folder: Path) -> None:
     assert loader.padding == pytest.approx(float(1 - durations.sum() / (2 * durations.max(1).values.sum())), abs=1e-5)
 
 
-@pytest.mark.parametrize("device", [False, True])
-def test_memory_is_pinned_where_there_is_a_device_and_only_there(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, device: bool
-) -> None:
-    # A stand-in: pinning needs a driver; the test below has one. What is asked for does not.
-    pinned = []
-
-    def pin_memory(tensor: torch.Tensor) -> torch.Tensor:
-        pinned.append(tensor)
-        return tensor
-
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: device)
-    monkeypatch.setattr(torch.Tensor, "pin_memory", pin_memory)
-    batch = next(iter(EvalLoader(ShardDataset([folder]), range(4), range(4), settings(), None, batch_size=4)))
-    tensors = [value for value in batch.values() if isinstance(value, torch.Tensor)]
-    assert len(tensors) >= 9 and len(pinned) == (len(tensors) if device else 0)
-    assert all(any(tensor is one for one in pinned) == device for tensor in tensors)
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_pinned_batches_are_what_they_were(folder: Path) -> None:
-    batch = next(iter(EvalLoader(ShardDataset([folder]), range(4), range(4), settings(), None, batch_size=4)))
-    for value in batch.values():
-        if isinstance(value, torch.Tensor):
-            assert value.is_pinned() and torch.equal(value.to("cuda", non_blocking=True).cpu(), value)
-
-
 def test_padding_that_nobody_writes_takes_no_memory() -> None:
     def resident() -> int:
         with open("/proc/self/statm") as file:

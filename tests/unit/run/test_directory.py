@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -127,3 +128,17 @@ def test_new_values_add_no_keys_that_the_archived_code_does_not_know(tmp_path: P
     wanted.checkpoint.asynchronous = not config.checkpoint.asynchronous  # asked for by name: then it is written
     run.take_settings(wanted)
     assert run.config().checkpoint == wanted.checkpoint
+
+
+def test_auto_is_written_so_that_code_which_only_knows_numbers_can_read_it(tmp_path: Path, config: RunConfig) -> None:
+    run = RunDir.create(tmp_path / "run", config)
+
+    def written() -> dict[str, Any]:
+        data: dict[str, Any] = yaml.safe_load(run.config_file.read_text())["data"]
+        return data
+
+    run.take_settings(load_config(run.config_file, ["data.workers=3"]))
+    assert written()["workers"] == 3
+    run.take_settings(load_config(run.config_file, ["data.workers=auto", "data.read_ahead=9"]))
+    assert "workers" not in written() and written()["read_ahead"] == 9
+    assert run.config().data.workers == "auto"

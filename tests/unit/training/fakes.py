@@ -162,9 +162,9 @@ class BadSamples:
 
 
 class Loader:
-    """Endless batches, one per step; `before[n]` is called before the batch of step n, `non_finite` names steps."""
+    """Endless steps of one micro-batch; `before[n]` is called before that of step n, `non_finite` names steps."""
 
-    padding = 0.0
+    padding, accumulation = 0.0, 1
 
     def __init__(self, before: dict[int, Callable[[], Any]] | None = None, non_finite: tuple[int, ...] = ()) -> None:
         self.before, self.non_finite = before or {}, non_finite
@@ -172,11 +172,11 @@ class Loader:
         self.decoders = DecoderCounts()
         self.step, self.closed = 0, False
 
-    def __iter__(self) -> Iterator[list[dict[str, Any]]]:
+    def micro_batches(self) -> Iterator[dict[str, Any]]:
         while True:
             self.step += 1
             self.before.get(self.step, lambda: None)()
-            yield [batch(self.step, float("inf") if self.step in self.non_finite else 1.0)]
+            yield batch(self.step, float("inf") if self.step in self.non_finite else 1.0)
 
     def state_dict(self) -> dict[str, Any]:
         return {"step": self.step}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from dual_hpc.run.directory import RunDir
 from dual_hpc.run.journal import read, replay
 from dual_hpc.run.names import step_folder
 from dual_hpc.training.loop import FAILED, FINISHED, STOPPED, run_session
+from dual_hpc.training.phase_times import PHASES, HostCuts, PhaseTimes
 from dual_hpc.training.stop_requests import StopRequests
 from dual_hpc.training.stopping import StopFlag
 from tests.unit.training.fakes import Loader, ValidationLoader, Watchdog, make_run, make_session
@@ -227,6 +229,42 @@ def test_more_bad_samples_than_the_limit_end_the_run_and_fewer_are_remembered(ru
     loader.before = {2: lambda: loader.bad_samples.merge(["a", "b", "c"])}
     with pytest.raises(UserError, match="bad_sample_limit"):
         Job(make_run(run.path.parent / "other"), loader).train()
+
+
+def test_where_the_time_goes_is_in_the_journal_and_slow_data_are_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(PhaseTimes, "on", lambda device: PhaseTimes(HostCuts(lambda: now[0])))
+
+    def pass_time(seconds: float) -> Callable[[], None]:
+        return lambda: now.__setitem__(0, now[0] + seconds)
+
+    run = make_run(tmp_path / "timed", "data.workers=0")
+    job = Job(run, Loader({step: pass_time(3) for step in (1, 3, 4, 5)}), validation_loader=ValidationLoader())
+    job.validation_loader.between = pass_time(1)
+    finish, start = job.engine.finish_step, job.session.saver.start
+
+    def slow_update(apply: bool) -> bool:
+        pass_time(1)()
+        return bool(finish(apply))
+
+    def slow_save(state: Any) -> None:
+        pass_time(2)()
+        start(state)
+
+    job.engine.finish_step, job.session.saver.start = slow_update, slow_save  # type: ignore[method-assign]
+    assert job.train() == FINISHED
+    curves = replay(read(run.journal))
+    shares = {phase: [curves[f"train/{phase}"][step] for step in range(1, STEPS + 1)] for phase in PHASES}
+    # Of step n and of what came after step n - 1: saves of steps 2, 3 (then validated) and 4.
+    assert shares["data_wait"] == pytest.approx([3 / 4, 0, 3 / 6, 3 / 7, 3 / 6, 0])
+    assert shares["optimizer"] == pytest.approx([1 / 4, 1, 1 / 6, 1 / 7, 1 / 6, 1])
+    assert shares["save_stall"] == pytest.approx([0, 0, 2 / 6, 2 / 7, 2 / 6, 0])
+    assert shares["validation"] == pytest.approx([0, 0, 0, 1 / 7, 0, 0])
+    assert not any(shares["forward"] + shares["backward"] + shares["rank_wait"])
+    assert [step for step, _ in events(run, "slow_data")] == [3]
+    assert "data.workers" in events(run, "slow_data")[0][1]["message"]
 
 
 def test_how_many_videos_each_decoder_has_decoded_stands_at_the_end_of_the_job(run: RunDir) -> None:
