@@ -255,7 +255,14 @@ def main() -> None:
         run(sys.argv[1:])
         return
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2, signal.SIGTERM})
-    code = unpack(sys.argv[0])
+    try:
+        code = unpack(sys.argv[0])
+    except zipfile.BadZipFile:
+        sys.exit(f"dual-hpc: {sys.argv[0]} is damaged; `dual-hpc resume RUN --new-code` makes another")
+    except OSError as error:  # the job's batch script, and `why`, look for this line
+        node = os.environ.get("SLURMD_NODENAME") or os.uname().nodename
+        where = f"{error.filename}: " if error.filename else ""
+        sys.exit(f"dual-hpc: node {node}: no place for the code of the run: {where}{error.strerror or error}")
     others = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = f"{code}{os.pathsep}{others}" if others else code
     os.execv(sys.executable, [sys.executable, "-u", os.path.join(code, "__main__.py"), *sys.argv[1:]])

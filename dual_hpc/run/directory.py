@@ -68,7 +68,10 @@ class RunIdentity(BaseModel):
 class Segment(BaseModel):
     """One line of `segments.jsonl`: a job that began or ended its work on the run.
 
-    Keys of other versions are ignored: earlier ones wrote `hosts` and `details` as well.
+    Keys of other versions are ignored: earlier ones wrote `details` as well.
+
+    Attributes:
+        hosts: the nodes of the job, in the order of its ranks, each once; written when it begins.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -78,6 +81,7 @@ class Segment(BaseModel):
     time: float = Field(default_factory=time.time)
     step: int = 0
     world_size: int | None = None
+    hosts: list[str] = Field(default_factory=list)
     reason: str | None = Field(None, description="why it ended: finished, deadline, preempted, failed ...")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Mapping
 
 JOB_ID = "DUAL_JOB_ID"  # set by the launcher: an array's member is "123_4", a local job its controller's process id
@@ -16,3 +17,8 @@ def job_id(environ: Mapping[str, str] = os.environ) -> str:
 def restart_count(environ: Mapping[str, str] = os.environ) -> int:
     """How often Slurm has started this job again: 0 the first time."""
     return int(environ.get("SLURM_RESTART_COUNT") or 0)
+
+
+def node_name(environ: Mapping[str, str] = os.environ) -> str:
+    """The name of this node; a scheduler's may differ from the host's."""
+    return environ.get("SLURMD_NODENAME") or socket.gethostname()

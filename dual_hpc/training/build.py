@@ -8,6 +8,7 @@ from dual_hpc.config import RunConfig
 from dual_hpc.heartbeat import beat
 from dual_hpc.model import build_model
 from dual_hpc.run.directory import RunDir
+from dual_hpc.run.this_job import node_name
 from dual_hpc.training.data import TrainingData
 from dual_hpc.training.distributed import World, seed_everything
 from dual_hpc.training.engine import Engine
@@ -53,7 +54,7 @@ def build_session(run: RunDir, config: RunConfig, world: World, check_ownership:
     loader = data.train_loader(state.loader)
     loader.bad_samples.load_state_dict(state.bad_samples)
 
-    reporter = Reporter(run, config, world, check_ownership)
+    reporter = Reporter(run, config, world, check_ownership, world.all_gather(node_name()))
     zero_stage = config.training.zero_stage
     reporter.start(state.step, schedule.total_steps, samples=schedule.samples, zero_stage=zero_stage)
     if resumed is not None:

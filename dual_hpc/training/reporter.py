@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +31,22 @@ class Reporter:
         silent: True on ranks other than 0.
     """
 
-    def __init__(self, run: RunDir, config: RunConfig, world: World, check_ownership: Callable[[], None]) -> None:
-        """`check_ownership` raises once another job has taken over the run."""
+    def __init__(
+        self,
+        run: RunDir,
+        config: RunConfig,
+        world: World,
+        check_ownership: Callable[[], None],
+        hosts: Sequence[str] = (),
+    ) -> None:
+        """
+        Args:
+            check_ownership: raises once another job has taken over the run.
+            hosts: the node of each rank.
+        """
         self.silent = world.rank != 0
         self._check_ownership = check_ownership
-        self._run, self._world = run, world
+        self._run, self._world, self._hosts = run, world, list(dict.fromkeys(hosts))
         self._job_id = job_id()
         self._step = 0
         self._last_line = self._last_touch = 0.0
@@ -141,6 +152,7 @@ class Reporter:
             job_id=self._job_id,
             step=self._step,
             world_size=self._world.size,
+            hosts=self._hosts if event == "start" else [],
             reason=reason,
         )
         try:

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from dual_hpc.errors import UserError
-    from launch.runs.evidence import tail
+    from launch.records.job_output import tail
 
     if args.rank < 0 or args.lines < 0:
         raise UserError("--rank, --lines: must be 0 or more")

@@ -94,12 +94,21 @@ def table_of_runs(rows: Sequence[RunSummary]) -> Table:
             printable(row.name),
             row.state,
             f"{row.step}/{row.total or '?'}",
-            *("" if value is None else f"{value:.3f}" for value in (row.loss, row.ua_av, row.ua_avt, row.test_ua)),
+            *("" if value is None else f"{value:.3f}" for value in (row.loss, row.ua_av, row.ua_avt)),
+            score(row),
             printable(" ".join(filter(None, (row.job_id, row.slurm_state and row.slurm_state.lower())))),
             str(row.segments),
             "" if row.age_seconds is None else f"{_age(row.age_seconds)} ago",
         )
     return table
+
+
+def score(row: RunSummary) -> str:
+    """ "0.643 [0.612, 0.671]": the test's, with its 95 % interval."""
+    if row.test_ua is None:
+        return ""
+    bounds = "" if row.test_ua_interval is None else " [{:.3f}, {:.3f}]".format(*row.test_ua_interval)
+    return f"{row.test_ua:.3f}{bounds}"
 
 
 def table_of_jobs(jobs: Sequence[CommandStatus]) -> Table:

@@ -37,15 +37,20 @@ class Usage:
         )
 
     def __str__(self) -> str:
-        """ "1.2 GPU-hours, 12 core-hours, 0.3 h in the queue, peak memory 3.1 of 4.0 GB"; "" where nothing is known."""
+        """ "1.2 GPU-hours, 12 core-hours, 0.3 h in the queue, peak memory 3.1 GB of 4.0 GB"; "" if unknown."""
         if not self.seconds:
             return ""
         parts = [f"{self.gpu_seconds / 3600:.2f} GPU-hours"] if self.gpu_seconds else []
         parts += [f"{self.core_seconds / 3600:.2f} core-hours", f"{self.waited / 3600:.2f} h in the queue"]
         if self.peak_memory:
-            of = f" of {self.memory / 2**30:.1f}" if self.memory else ""
-            parts.append(f"peak memory {self.peak_memory / 2**30:.1f}{of} GB")
+            of = f" of {memory_text(self.memory)}" if self.memory else ""
+            parts.append(f"peak memory {memory_text(self.peak_memory)}{of}")
         return ", ".join(parts)
+
+
+def memory_text(size: float) -> str:
+    """Bytes as "3.1 GB", or "80 MB"."""
+    return f"{size / 2**30:.1f} GB" if size >= 2**30 else f"{size / 2**20:.0f} MB"
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Iterator, Mapping
 
+from dual_hpc.errors import UserError
 from dual_hpc.run.this_job import JOB_ID
 
 # Which cluster is asked, and as whom.
@@ -41,6 +42,17 @@ def without_allocation() -> Iterator[None]:
         yield
     finally:
         os.environ.update(hidden)
+
+
+def check_cluster(environ: Mapping[str, str]) -> None:
+    """Refuse to submit to whichever of several clusters: a job's number means nothing without its cluster.
+
+    Raises:
+        UserError: the shell names several.
+    """
+    named = environ.get("SLURM_CLUSTERS", "")
+    if "," in named or named == "all":
+        raise UserError(f"SLURM_CLUSTERS={named}: a run is on one cluster; export the name of one")
 
 
 def unused_options(environ: Mapping[str, str]) -> str:

@@ -15,7 +15,7 @@ from dual_hpc.files.ownership import keep_others_out
 from launch.cluster.client import PATIENCE, SlurmSilent
 from launch.cluster.executor import PatientExecutor
 from launch.cluster.sbatch import python_command
-from launch.cluster.shell_environment import unused_options, without_allocation
+from launch.cluster.shell_environment import check_cluster, unused_options, without_allocation
 
 # A function and its arguments, which a job calls in each of its processes.
 Call = tuple[Callable[..., object], tuple[object, ...]]
@@ -35,8 +35,10 @@ def submit_jobs(
         The jobs, with their ids, in the order of `calls`.
 
     Raises:
+        UserError: the shell names several clusters.
         EnvironmentFault: Slurm refused them, or does not answer; none was submitted.
     """
+    check_cluster(os.environ)
     executor = PatientExecutor(folder / "logs", python_command(sys.executable, folder), patience)
     executor.update_parameters(**parameters)
     if unused := unused_options(os.environ):

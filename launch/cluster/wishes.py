@@ -34,6 +34,9 @@ _EXAMPLES = {
 }
 
 
+_CLUSTERS = frozenset(["cluster", "clusters"])
+
+
 def check_wishes(request: LaunchConfig, profile: Profile) -> None:
     """Refuse what sbatch would not understand, and what another setting decides.
 
@@ -55,6 +58,11 @@ def check_wishes(request: LaunchConfig, profile: Profile) -> None:
     for where, extra in (("launch.extra", request.extra), (f"extra of the profile {profile.name}", profile.extra)):
         if profile.has_gpus and (option := next((o for o, v in extra.items() if _asks_for_gpus(o, v)), None)):
             raise UserError(f"{where}: {option} is written by the profile, in the form that its `gpu_request` names")
+    if not _CLUSTERS.isdisjoint([*request.extra, *profile.extra]):
+        raise UserError(
+            "launch.extra: clusters: `status` would not know a job of another cluster; export SLURM_CLUSTERS=NAME "
+            "instead, wherever you submit, look and stop"
+        )
     for option, value in request.extra.items():
         if not re.fullmatch(r"[a-z][a-z-]*", option, re.ASCII):
             raise UserError(f"launch.extra: {option!r} is not a long option of sbatch, as in extra={{exclusive: true}}")

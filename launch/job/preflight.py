@@ -9,24 +9,22 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 
 from dual_hpc.errors import EnvironmentFault
+from dual_hpc.run.this_job import node_name
 from launch.job.gpu_check import gpu_problem
 from launch.job.node_faults import BadNode
 
 SHARED_MEMORY = 64 << 20  # bytes free in /dev/shm: batches of the data workers, NCCL's buffers
+TEMPORARY = 16 << 20  # bytes free where TMPDIR is: compiled kernels, caches of libraries
 STORE_BYTES = 1 << 30
 STORE_INODES = 1_000
 
 
-def this_node() -> str:
-    """The name of this node; a scheduler's may differ from the host's."""
-    return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
-
-
 def check_node(run: Path, wants_gpu: bool, cores: int | None) -> None:
-    """Check the device, the cores, /dev/shm and the store.
+    """Check the device, the cores, /dev/shm, the folder for temporary files and the store.
 
     Args:
         wants_gpu: the cluster profile has GPUs.
@@ -39,7 +37,8 @@ def check_node(run: Path, wants_gpu: bool, cores: int | None) -> None:
         EnvironmentFault: the store is full, which another node would not change.
     """
     check_store(run)
-    if (problem := shared_memory() or affinity(cores) or (gpu_problem() if wants_gpu else None)) is not None:
+    problem = shared_memory() or temporary_folder() or affinity(cores) or (gpu_problem() if wants_gpu else None)
+    if problem is not None:
         raise _bad(problem)
 
 
@@ -71,6 +70,22 @@ def shared_memory(folder: str = "/dev/shm") -> str | None:
     return f"{folder} has only {free >> 20} MB free" if free < SHARED_MEMORY else None
 
 
+def temporary_folder(environ: Mapping[str, str] = os.environ) -> str | None:
+    """What is wrong with the folder for temporary files; None if nothing.
+
+    One that is not there is not used: a job that was submitted from within another inherits the other's TMPDIR.
+    """
+    named = [environ.get(name, "") for name in ("TMPDIR", "TEMP", "TMP")]
+    folder = next((name for name in named if name and os.path.isdir(name)), "/tmp")
+    usage = os.statvfs(folder)
+    free = usage.f_bavail * usage.f_frsize
+    if free < TEMPORARY:
+        return f"{folder}, the folder for temporary files (TMPDIR), has only {free >> 20} MB free"
+    if usage.f_files and not usage.f_favail:
+        return f"{folder}, the folder for temporary files (TMPDIR), has no inode free"
+    return None
+
+
 def affinity(cores: int | None) -> str | None:
     """What is wrong with the cores that this process may use; None if nothing."""
     allowed = len(os.sched_getaffinity(0))
@@ -80,4 +95,4 @@ def affinity(cores: int | None) -> str | None:
 
 
 def _bad(problem: str) -> BadNode:
-    return BadNode(f"{this_node()}: {problem}", [this_node()], problem)
+    return BadNode(f"{node_name()}: {problem}", [node_name()], problem)

@@ -21,17 +21,17 @@ from dual_hpc.data.workers.count import CORES
 from dual_hpc.errors import DualError
 from dual_hpc.files.umask import keep_new_files_private
 from dual_hpc.run.names import rank_log
-from dual_hpc.run.this_job import JOB_ID, restart_count
+from dual_hpc.run.this_job import JOB_ID, node_name, restart_count
 from dual_hpc.training.environment import remove_overrides, reported
 from launch.cluster.profiles import Profile
 from launch.job import train_rank
-from launch.job.failure_message import failure_message
+from launch.job.failure_message import failure_message, full_of_this_node
 from launch.job.gpu_check import describe_device, gpu_identity
 from launch.job.node_faults import BadNode, WrongInstallation
 from launch.job.notify import notify
 from launch.job.old_logs import remove_of_earlier_jobs
 from launch.job.ports import port_of
-from launch.job.preflight import check_node, this_node
+from launch.job.preflight import check_node
 from launch.job.rendezvous import check_all_reduce, open_store, reachable_address, use_loopback, wait_for_all_ranks
 from launch.job.requeue import requeue_or_chain
 from launch.job.roll_call import Report
@@ -66,7 +66,7 @@ def run_rank(run_dir: str) -> str:
         reserved.reserve(logs, job.num_tasks)
         remove_of_earlier_jobs(logs, job.job_id)
     print(
-        f"{JOB_START_MARKER} {job.job_id}, restart {restart_count()}: rank {job.global_rank} on {this_node()}",
+        f"{JOB_START_MARKER} {job.job_id}, restart {restart_count()}: rank {job.global_rank} on {node_name()}",
         flush=True,
     )
     if job.cluster == "local":
@@ -87,7 +87,8 @@ def run_rank(run_dir: str) -> str:
         return str(ended)
     except BaseException as error:
         sys.stderr.write(without_secrets(traceback.format_exc()))
-        code = exit_code_of(error)
+        code, full = exit_code_of(error), full_of_this_node(error, Path(run_dir))
+        bad_nodes = error.nodes if isinstance(error, BadNode) else [node_name()] if full is not None else []
         with contextlib.suppress(OSError):  # a full disk must not keep the rank; its log has the trace
             failures.record(
                 logs,
@@ -95,10 +96,10 @@ def run_rank(run_dir: str) -> str:
                     job_id=job.job_id,
                     rank=job.global_rank,
                     host=socket.gethostname(),
-                    message=failure_message(error),
+                    message=f"node {node_name()}: {full}" if full is not None else failure_message(error),
                     exit_code=code,
                     restart_count=restart_count(),
-                    bad_nodes=error.nodes if isinstance(error, BadNode) else [],
+                    bad_nodes=bad_nodes,
                     installation=isinstance(error, WrongInstallation),
                     log=str(log),
                 ),

@@ -23,7 +23,9 @@ from launch.cluster.job_facts import JobFacts
 from launch.job.notify import notify
 from launch.job.slurm_job import RankFunction, submit_slurm
 from launch.records import failures, submissions
+from launch.records.job_output import read_job_output
 from launch.records.log_markers import JOB_END_MARKER
+from launch.records.srun_output import SrunOutput
 
 # What srun returns for a rank that a signal to stop has killed.
 ENDED_BY_SIGNAL = {128 + signal.SIGUSR2, 128 + signal.SIGTERM}
@@ -52,7 +54,7 @@ class Policy:
         signal_seconds: how long before the time limit the job is warned.
         continuations_used, continuations_allowed: those after a preemption are not counted.
         stop_asked: a user has asked the run to stop.
-        bad_node: a node failed a rank's check; the next job avoids it.
+        bad_node: a node failed a rank's check, or lacks something; the next job avoids it.
         every_node_bad: all nodes of the job did: others would, too.
         user_error: a rank failed for a reason that only the user can remove.
         wrong_installation: what is installed fits no node.
@@ -130,9 +132,12 @@ def requeue_or_chain(
     request, profile = asked
     reported = [f for f in failures.read(run / names.LOGS, job_id) if f.restart_count == restart_count]
     root = failures.root_cause(reported)
-    failed = failed and (bool(reported) or exit_code not in ENDED_BY_SIGNAL)
+    output = read_job_output(run, entries, job_id) if failed else SrunOutput()
+    # srun's code is the highest of all tasks, those that it has ended itself included.
+    failed = failed and (bool(reported) or output.failed or exit_code not in ENDED_BY_SIGNAL)
     step = newest_checkpoint(run)
-    bad = sorted({node for f in reported for node in f.bad_nodes})
+    bad = sorted({*output.unfit, *(node for f in reported for node in f.bad_nodes)})
+    known = {*bad, *submissions.bad_nodes(entries)}
     policy = Policy(
         restart_count=restart_count,
         may_requeue=profile.requeue,
@@ -150,7 +155,7 @@ def requeue_or_chain(
     patience = patience_of_job(os.environ, time.time())
     try:
         decision = decide(job_facts.facts(job_id, patience), policy, failed)
-        avoid = sorted({*bad, *submissions.bad_nodes(entries)})
+        avoid = sorted(known)
         entry = submissions.Entry(
             event=decision.action, job_id=job_id, cause=decision.cause, step=step, bad_nodes=avoid
         )
@@ -161,7 +166,7 @@ def requeue_or_chain(
         if decision.action == "requeue":
             requeue(job_id, restart_count, patience)
     except DualError as error:
-        decision = Decision("leave", f"could not continue: {error}")
+        decision = Decision("leave", f"{submissions.REFUSED}: {error}")
         submissions.record(run, submissions.Entry(event="leave", job_id=job_id, cause=decision.cause, step=step))
     print(f"{JOB_END_MARKER}: {decision.cause}; {_CONSEQUENCE[decision.action]}", file=sys.stderr, flush=True)
     if decision.action == "leave" and decision.cause not in (REQUEUED_BY_SLURM, "cancelled"):

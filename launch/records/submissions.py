@@ -21,6 +21,7 @@ from launch.cluster.profiles import Profile
 QUEUED = "in the queue"  # cause of a stop: the job had not started
 CTRL_C = "Ctrl-C"  # cause of a stop: the command that follows a local job was interrupted
 EVERY_NODE_BAD = "every node fails its checks"  # why a job does not continue
+REFUSED = "could not continue"  # how the cause of a job begins that Slurm did not let continue itself
 BY_USER = "stopped by the user"  # why a stopped job does not continue itself
 
 
@@ -33,7 +34,8 @@ class Entry(BaseModel):
         job_id: as the scheduler knows it (an array's member is "123_4"); a local job's is its controller's pid.
         cause: why a job continues itself or does not; of a stop, QUEUED or CTRL_C.
         step: the newest checkpoint at that moment; 0 without one.
-        bad_nodes: those that a continuation must avoid.
+        bad_nodes: those that the job, or of a job that leaves the next one, must avoid.
+        logs: the folder with Slurm's logs of the job, where it is not that of the run.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -44,6 +46,7 @@ class Entry(BaseModel):
     cause: str | None = None
     step: int = 0
     bad_nodes: list[str] = Field(default_factory=list)
+    logs: str | None = None
     request: LaunchConfig | None = None
     profile: Profile | None = None
 
@@ -141,10 +144,10 @@ def is_cancelled(entries: list[Entry]) -> bool:
 
 
 def bad_nodes(entries: list[Entry]) -> list[str]:
-    """The nodes that failed their checks since the user's last submission."""
+    """The nodes that were not fit since the user's last submission, and those that it avoided itself."""
     found: list[str] = []
     for entry in entries:
-        found = [] if entry.event == "submit" else [*found, *entry.bad_nodes]
+        found = [*([] if entry.event == "submit" else found), *entry.bad_nodes]
     return sorted(set(found))
 
 

@@ -8,8 +8,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from dual_hpc.errors import one_line
 from launch.cluster.accounting import seconds_of
-from launch.cluster.job_record import Usage
+from launch.cluster.job_record import Usage, memory_text
 from launch.cluster.state import State
 from launch.records import submissions
 from launch.runs.failed import unexplained, why_failed
@@ -86,11 +87,11 @@ def _submitted(e: Evidence) -> Diagnosis:
 def _queued(e: Evidence) -> Diagnosis:
     reason = e.status.slurm.reason if e.status.slurm is not None else ""
     start = seconds_of(e.status.slurm.start) if e.status.slurm is not None else None
-    expected = f"; Slurm expects it to begin {_moment(start, e.now)}" if start is not None else ""
+    advice = advice_of_waiting(reason, e.name, e.status.job_id or "", f"`dual-hpc resume {e.name} launch.KEY=...`")
+    expected = f"; Slurm expects it to begin {_moment(start, e.now)}" if start is not None and not advice else ""
     sentence = f"job {e.status.job_id} waits in the queue" + (f" ({reason})" if reason else "")
     sentence += expected + _interruptions(e)
-    again = f"`dual-hpc resume {e.name} launch.KEY=...`"
-    return Diagnosis(State.QUEUED, sentence, advice_of_waiting(reason, e.name, e.status.job_id or "", again))
+    return Diagnosis(State.QUEUED, sentence, advice)
 
 
 def _running(e: Evidence) -> Diagnosis:
@@ -120,14 +121,22 @@ def _stopped(e: Evidence) -> Diagnosis:
     by = _command_used(e.history, "stop") if asked else "a signal"
     if last is not None and last.event == "stop" and last.cause == submissions.QUEUED:
         return Diagnosis(State.STOPPED, f"removed from the queue by {by} {e.at}", e.resume)
-    saved = f"{e.at}, and saved" if e.saved else f"{e.at}, before it could save"
-    return Diagnosis(State.STOPPED, f"stopped by {by} {saved}", e.resume)
+    saved = f"{e.at}, and saved" if e.saved or _is_saved(e) else f"{e.at}, before it could save"
+    # A job that wanted to go on: Slurm refused it, or did not answer in time.
+    refused = last is not None and last.event == "leave" and (last.cause or "").startswith(submissions.REFUSED)
+    why = f"; {last.cause}" if refused and last is not None else ""
+    return Diagnosis(State.STOPPED, f"stopped by {by} {saved}{why}", e.resume)
+
+
+def _is_saved(e: Evidence) -> bool:
+    """True where the disk has the step that the journal ends with, whatever the job managed to write about it."""
+    return e.checkpoint is not None and e.checkpoint >= e.step
 
 
 def _user_error(e: Evidence) -> Diagnosis:
     message = e.root_cause.message if e.root_cause is not None else ""
     if "not finite" in message:
-        sentence = f"the loss was not finite {e.at}: {message}"
+        sentence = f"the loss was not finite {e.at}: {one_line(message, 240)}"
         return Diagnosis(State.USER_ERROR, sentence, "lower optim.lr, or look at these samples", "NaN")
     advice = "change that setting and submit it under another name=..., or resume where it is one of launch.*"
     return Diagnosis(State.USER_ERROR, f"refused {e.at}: {message}", advice)
@@ -135,11 +144,11 @@ def _user_error(e: Evidence) -> Diagnosis:
 
 def _out_of_memory(e: Evidence) -> Diagnosis:
     used = e.past.usage if e.past is not None else Usage()
-    peak = f"; its largest process used {used.peak_memory / 2**30:.1f} GB" if used.peak_memory else ""
-    limit = f"; the job had {used.memory / 2**30:.1f} GB per node" if used.memory else ""
+    peak = f"; its largest process used {memory_text(used.peak_memory)}" if used.peak_memory else ""
+    limit = f"; the job had {memory_text(used.memory)} per node" if used.memory else ""
     advice = (
-        "lower data.micro_batch or data.workers, or ask for more launch.cpus_per_rank (memory comes with cores); "
-        f"then {e.resume}"
+        "lower data.micro_batch or data.workers, or ask for more: launch.memory, or launch.cpus_per_rank where memory "
+        f"comes with cores; then {e.resume}"
     )
     return Diagnosis(State.OUT_OF_MEMORY, f"a process ran out of memory {e.at}{place(e)}{limit}{peak}", advice)
 
@@ -152,8 +161,10 @@ def _node_failure(e: Evidence) -> Diagnosis:
 
 def _out_of_time(e: Evidence) -> Diagnosis:
     spent = submissions.continuations_used(list(e.history))
-    sentence = f"the time limit ended it {e.at} after {spent} continuations"
-    return Diagnosis(State.OUT_OF_TIME, sentence, f"{e.resume} (launch.hours= for more)")
+    each = e.allocations.sentence()
+    sentence = f"the time limit ended it {e.at} after {spent} continuations" + (f"; {each}" if each else "")
+    more = "ask for more launch.hours=" if e.allocations.too_short else "launch.hours= for more"
+    return Diagnosis(State.OUT_OF_TIME, sentence, f"{e.resume} ({more})")
 
 
 def _preempted(e: Evidence) -> Diagnosis:
@@ -207,7 +218,15 @@ def _interruptions(e: Evidence) -> str:
             if entry.event == "requeue" and entry.job_id == e.status.job_id and state in restarts:
                 restarts.remove(state)
                 break
-    told = Counter(f"{entry.event} after {entry.cause}" for entry in own)
+    told = Counter(_continuation(entry, own[:number]) for number, entry in enumerate(own))
     told += Counter(f"restarted by Slurm after {state.lower()}" for state in restarts)
     texts = (f"{text} ({count} times)" if count > 1 else text for text, count in told.items())
-    return f"; so far: {', '.join(texts)}" if told else ""
+    each = e.allocations.sentence() if any(entry.cause == "time limit" for entry in own) else ""
+    return f"; so far: {', '.join([*texts, *([each] if each else [])])}" if told else ""
+
+
+def _continuation(entry: submissions.Entry, before: Sequence[submissions.Entry]) -> str:
+    """ "requeue after time limit", "chain after bad node (n4)": the node that was not known before."""
+    known = {node for other in before for node in other.bad_nodes}
+    nodes = [node for node in entry.bad_nodes if node not in known]
+    return f"{entry.event} after {entry.cause}" + (f" ({', '.join(nodes)})" if nodes else "")

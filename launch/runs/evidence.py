@@ -8,13 +8,13 @@ from pathlib import Path
 
 from dual_hpc.checkpoint import select
 from dual_hpc.files.ownership import is_others, is_writable, owner
-from dual_hpc.files.regular_file import open_regular
 from dual_hpc.run.directory import RunDir
 from launch.cluster.slurm import Scheduler, available, with_accounting
 from launch.cluster.state import State
 from launch.records import submissions
+from launch.records.job_output import output_of, read_job_output, tail_if_allowed
 from launch.records.log_markers import JOB_END_MARKER, JOB_START_MARKER
-from launch.records.srun_output import read_srun_output
+from launch.runs.allocations import ended_allocations
 from launch.runs.findings import FULL, Evidence
 from launch.runs.progress import RunProgress
 from launch.runs.state import RunRecords
@@ -34,13 +34,13 @@ def collect_evidence(run: RunDir, scheduler: Scheduler) -> Evidence:
     progress = RunProgress()
     progress.update(run.journal)
     job_id, history = status.job_id, submissions.read(run.path)
-    logs = sorted(run.logs.glob("rank_*.log"))
+    logs, segments = sorted(run.logs.glob("rank_*.log")), run.segments()
     asks = job_id is not None and not status.local and available()
     return Evidence(
         name=run.path.name,
         status=status,
         history=history,
-        saved=RunRecords(run.segments(), history).own_end is State.STOPPED,
+        saved=RunRecords(segments, history).own_end is State.STOPPED,
         step=progress.step,
         total=progress.total,
         silent_seconds=seconds_since_update(run, now),
@@ -48,8 +48,9 @@ def collect_evidence(run: RunDir, scheduler: Scheduler) -> Evidence:
         failures=newest_failures(run, history),
         hung=[log.stem for log in logs if hung(log)],
         checkpoint=max(select.steps(run.checkpoints), default=None),
-        last_words=last_line(run.logs / "rank_0000.log") or last_line(run.logs / f"{job_id}_0_log.out"),
-        srun=read_srun_output(tail_if_allowed(run.logs / f"{job_id}_0_log.out", 2000)),
+        last_words=last_line(run.logs / "rank_0000.log") or last_line(output_of(run.path, history, job_id)),
+        srun=read_job_output(run.path, history, job_id),
+        allocations=ended_allocations(segments, history, progress.step, active=status.active),
         full=next((line for log in logs for line in since_start(log) if FULL.search(line)), "")[:200],
         owner=owner(run.path) if is_others(run.path) and not is_writable(run.path) else "",
         store=str(run.path.parent),
@@ -80,27 +81,12 @@ def since_start(log: Path) -> list[str]:
 
 
 def last_line(log: Path) -> str:
-    """The last line of a log that the work itself wrote, cut to 200 characters."""
+    """The last line of a log that the work itself wrote, cut to 200 characters.
+
+    Without half a character, where its writer was killed.
+    """
     for line in reversed(tail_if_allowed(log, 20)):
-        if line.strip() and not line.startswith(("srun:", JOB_END_MARKER)):
-            return line.strip()[:200]
+        seen = line.strip().strip("\ufffd").strip()
+        if seen and not seen.startswith(("srun:", JOB_END_MARKER)):
+            return seen[:200]
     return ""
-
-
-def tail_if_allowed(path: Path, count: int) -> list[str]:
-    """As `tail`; nothing of a log that only another user can read."""
-    try:
-        return tail(path, count)
-    except PermissionError:
-        return []
-
-
-def tail(path: Path, count: int) -> list[str]:
-    """The last `count` lines of a file; only its last 256 KiB are read."""
-    try:
-        with open_regular(path) as file:
-            size = file.seek(0, 2)
-            file.seek(max(0, size - (1 << 18)))
-            return file.read().decode(errors="replace").splitlines()[-count:]
-    except FileNotFoundError:
-        return []

@@ -6,13 +6,16 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from launch.cluster.hostlist import expand_hosts
 from launch.cluster.job_record import SlurmJob
 from launch.cluster.state import State
 from launch.records import failures, submissions
 from launch.records.failures import Failure
 from launch.records.srun_output import SrunOutput
+from launch.runs.allocations import Allocations
 from launch.runs.status import RunStatus
 
+CANNOT_OPEN_LOG = "0:53"  # how Slurm ends a job whose log it cannot open on its first node
 # The words of the C library, and of the check of the store before training.
 FULL = re.compile(
     r"no space left on device|disk quota exceeded|less than .* are free on the file system", re.IGNORECASE
@@ -37,6 +40,7 @@ class Evidence:
         store, free_bytes: the folder of the runs, and what is free on its file system.
         now: Unix seconds.
         checkpoint: step of its newest checkpoint; None where there is none.
+        allocations: what each of its jobs has done since the user submitted it last.
     """
 
     name: str
@@ -57,6 +61,7 @@ class Evidence:
     free_bytes: int | None = None
     now: float = 0.0
     checkpoint: int | None = None
+    allocations: Allocations = field(default_factory=Allocations)
 
     @property
     def at(self) -> str:
@@ -76,6 +81,16 @@ class Evidence:
         if self.owner:
             return f"only {self.owner} can read its logs; {self.resume}"
         return f"read `dual-hpc logs {self.name}`; {self.resume}"
+
+    @property
+    def unfit(self) -> dict[str, str]:
+        """The nodes that keep its newest job from working, each with what is wrong with it."""
+        cause = self.root_cause
+        found = dict.fromkeys(cause.bad_nodes, cause.message) if cause is not None else {}
+        if self.past is not None and self.past.exit_code == CANNOT_OPEN_LOG and self.past.nodes:
+            problem = f"the job's log cannot be opened there: {self.store} is not there, or full"
+            found |= dict.fromkeys(expand_hosts(self.past.nodes)[:1], problem)
+        return found or dict(self.srun.unfit)
 
     @property
     def root_cause(self) -> Failure | None:

@@ -44,13 +44,19 @@ class RunRecords:
 
 
 def run_state(
-    records: RunRecords, slurm: SlurmJob | None = None, *, local_alive: bool = False, slurm_answers: bool = False
+    records: RunRecords,
+    slurm: SlurmJob | None = None,
+    *,
+    local_alive: bool = False,
+    local_dead: bool = False,
+    slurm_answers: bool = False,
 ) -> State:
     """One word for the state of a run.
 
     Args:
         slurm: the newest job as Slurm knows it; None for a local one, or where Slurm does not know it.
         local_alive: processes on this machine work on the run.
+        local_dead: they did, and do not any more.
         slurm_answers: Slurm was asked for the newest job; then what it does not know is lost.
     """
     last = records.segments[-1] if records.segments else None
@@ -60,7 +66,7 @@ def run_state(
         return slurm.as_state()
     if local_alive:
         return State.RUNNING
-    return _ended(records, slurm) or _untold(records, slurm_answers)
+    return _ended(records, slurm) or (State.FAILED if local_dead else _untold(records, slurm_answers))
 
 
 def _ended(records: RunRecords, slurm: SlurmJob | None) -> State | None:

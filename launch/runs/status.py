@@ -12,7 +12,8 @@ from pathlib import Path
 from dual_hpc.errors import EnvironmentFault
 from dual_hpc.files.locks import LocksUnsupported, try_lock
 from dual_hpc.files.regular_file import regular_descriptor
-from dual_hpc.run.directory import RunDir
+from dual_hpc.run.directory import RunDir, Segment
+from dual_hpc.run.this_job import node_name
 from launch.cluster.job_record import SlurmJob
 from launch.cluster.slurm import LOOK_PATIENCE, Scheduler, available
 from launch.cluster.state import State
@@ -156,6 +157,12 @@ def controller_lives(run: RunDir) -> bool:
         os.close(file)
 
 
+def began_here(segments: Sequence[Segment], job_id: str | None) -> bool:
+    """True if this job began to train on this machine: another machine may hold the lock of its controller."""
+    last = segments[-1] if segments else None
+    return last is not None and last.event == "start" and last.job_id == job_id and last.hosts == [node_name()]
+
+
 def seconds_since_update(run: RunDir, now: float) -> float:
     """Seconds since the run last made progress, as the time of its journal says (`Journal.touch`), or was made."""
     touched: Path = run.journal if run.journal.exists() else run.identity_file
@@ -179,7 +186,9 @@ def _run_status(run: RunDir, history: list[submissions.Entry], answer: SlurmAnsw
     silent = asked and slurm is None and (answer.silent or answer.accounting_silent)
     active = controller_lives(run) if local else slurm is not None and slurm.active
     failed = [] if active else newest_failures(run, history)
-    records = RunRecords(run.segments(), history, failed, seconds_since_update(run, now))
+    segments = run.segments()
+    records = RunRecords(segments, history, failed, seconds_since_update(run, now))
     knows = asked and answer.available and not silent
-    state = run_state(records, slurm, local_alive=local and active, slurm_answers=knows)
+    dead = local and not active and began_here(segments, job_id)
+    state = run_state(records, slurm, local_alive=local and active, local_dead=dead, slurm_answers=knows)
     return RunStatus(state, job_id, slurm, local, active, silent, records.silent_seconds)

@@ -12,7 +12,7 @@ from launch.cluster.slurm import Scheduler, available
 from launch.cluster.state import State
 from launch.records import submissions
 from launch.runs.progress import RunProgress
-from launch.runs.report_scores import read_test_scores
+from launch.runs.report_scores import read_test_interval, read_test_scores
 from launch.runs.status import RunStatus, is_local, seconds_since_update
 
 
@@ -22,7 +22,9 @@ class RunSummary:
 
     Attributes:
         test_ua: UA without text on the test split; None before `dual-hpc evaluate` has scored it.
+        test_ua_interval: its 95 % interval, where the report has one.
         age_seconds: since it wrote anything; None where its folder is gone.
+        nodes: of its newest job; as the job itself wrote them where Slurm does not say.
     """
 
     name: str
@@ -40,13 +42,15 @@ class RunSummary:
     slurm_state: str | None
     slurm_reason: str | None
     nodes: str | None
+    test_ua_interval: tuple[float, float] | None = None
 
 
 def summarize(run: RunDir, status: RunStatus, now: float) -> RunSummary:
     """Read the journal and the segments of a run; `now` in Unix seconds."""
     progress = RunProgress()
     progress.update(run.journal)
-    slurm = status.slurm
+    slurm, segments = status.slurm, run.segments()
+    hosts = next((one.hosts for one in reversed(segments) if one.event == "start"), [])
     return RunSummary(
         name=run.path.name,
         path=str(run.path),
@@ -57,12 +61,13 @@ def summarize(run: RunDir, status: RunStatus, now: float) -> RunSummary:
         ua_av=progress.metrics.get("val/av/ua"),
         ua_avt=progress.metrics.get("val/avt/ua"),
         test_ua=read_test_scores(run.reports).get("av", {}).get("ua"),
-        segments=sum(segment.event == "start" for segment in run.segments()),
+        segments=sum(segment.event == "start" for segment in segments),
         age_seconds=seconds_since_update(run, now),
         job_id=status.job_id,
         slurm_state=slurm.state if slurm else None,
         slurm_reason=slurm.reason if slurm else None,
-        nodes=slurm.nodes if slurm else None,
+        nodes=slurm.nodes if slurm else ",".join(hosts) or None,
+        test_ua_interval=read_test_interval(run.reports, "av", "ua"),
     )
 
 

@@ -17,6 +17,7 @@ from dual_hpc.run.directory import RunDir
 from dual_hpc.run.names import rank_log
 from launch.cluster.slurm import LOOK_PATIENCE, WATCHER_SECONDS, Scheduler
 from launch.records import submissions
+from launch.records.job_output import output_of
 from launch.runs.control import cancel_runs, stop_runs
 from launch.runs.diagnosis import diagnose
 from launch.runs.evidence import collect_evidence
@@ -139,8 +140,8 @@ class RunTarget:
 
         def path() -> Path:
             own = self.run.logs / rank_log(rank)
-            job_id = submissions.last_job(submissions.read(self.run.path))
-            slurm = self.run.logs / f"{job_id}_{rank}_log.out"
+            history = submissions.read(self.run.path)
+            slurm = output_of(self.run.path, history, submissions.last_job(history), rank)
             return slurm if slurm.exists() and not own.exists() else own
 
         return LogSource(path, active)

@@ -133,7 +133,8 @@ def submit_array(
         parameters = sbatch_parameters(profile, request, sweep.path, sys.executable) | {"array_parallelism": parallel}
         jobs = submit_jobs([(train_rank, (str(plan.path),)) for plan in plans], sweep.path, parameters)
         for plan, job in zip(plans, jobs, strict=True):
-            entry = submissions.Entry(event="submit", job_id=job.job_id, request=request, profile=profile)
+            logs = str((sweep.path / names.LOGS).absolute())
+            entry = submissions.Entry(event="submit", job_id=job.job_id, request=request, profile=profile, logs=logs)
             submissions.record(plan.path, entry)
     return [job.job_id for job in jobs]
 

@@ -19,7 +19,7 @@ def becomes(cluster: Any, name: str, cause: str) -> None:
 
 
 def test_ends_that_a_job_brings_about_itself(cluster: Any, tmp_path: Path) -> None:
-    cluster.submit("greedy", *ALONE, profile(tmp_path, "small", 'extra: {"mem-per-cpu": "40M"}'))
+    cluster.submit("greedy", *ALONE, profile(tmp_path, "small", "memory_per_cpu_mb: 40"))
     edited = cluster.submit("mistaken").config_file  # what can be refused before the job is
     edited.write_text(re.sub(r"global_batch: \d+", "global_batch: 9", edited.read_text()))
     cluster.submit("divergent", *ALONE, "optim.lr=4e9", "optim.warmup_fraction=0", "training.non_finite_limit=2")

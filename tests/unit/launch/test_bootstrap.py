@@ -20,6 +20,7 @@ import pytest
 from hypothesis import given
 
 from launch import bootstrap
+from launch.records.log_markers import UNFIT_NODE
 
 # What a rank does: first it is deaf, then submitit installs handlers that must never run, then the work listens.
 RANK = """
@@ -277,3 +278,21 @@ def test_a_signal_of_the_first_moments_is_neither_lost_nor_deadly(archive: Path)
     environment = {**os.environ, "TMPDIR": str(archive.parent), "PYTHONPATH": str(Path(__file__).parents[3])}
     done = subprocess.run([sys.executable, archive, "-c", RANK], capture_output=True, text=True, env=environment)
     assert (done.returncode, done.stdout) == (0, "SIGUSR2\n"), done.stderr
+
+
+def test_a_node_without_a_place_for_the_code_is_named_in_one_line(tmp_path: Path) -> None:
+    """`launch.records.srun_output` looks for this line."""
+    blocked = tmp_path / "blocked.zip"
+    source = (
+        Path(bootstrap.__file__)
+        .read_text()
+        .replace('if __name__ == "__main__":', 'node_folders = lambda: iter(())\nif __name__ == "__main__":')
+    )
+    with zipfile.ZipFile(blocked, "w") as file:
+        file.writestr("__main__.py", source)
+    named = {**os.environ, "SLURMD_NODENAME": "n4"}
+    done = subprocess.run([sys.executable, blocked, "-c", ""], capture_output=True, text=True, env=named)
+    assert done.returncode == 1
+    assert (
+        done.stderr.startswith(f"{UNFIT_NODE} n4: no place for the code of the run: ") and done.stderr.count("\n") == 1
+    )

@@ -116,6 +116,8 @@ WRONG = [
     ((*A100, "launch.cpus_per_rank=9"), "launch.cpus_per_rank=9"),
     ((*V100, "launch.ranks_per_node=1", "launch.cpus_per_rank=40"), "charges more"),
     (("--profile", "dev", "launch.nodes=5", "data.global_batch=20"), "dev has 4"),
+    (("--profile", "dev", "launch.extra={clusters: other}"), "export SLURM_CLUSTERS=NAME"),
+    (("--profile", "dev", "launch.nodes=7"), "launch.nodes=7: dev has 4"),  # which does not divide the batch either
     (("--profile", "dev", "launch.cpus_per_rank=5"), "launch.cpus_per_rank=5"),
     (("--profile", "local", "launch.nodes=2"), "launch.nodes=2"),
     ((*PREPOST, "launch.cpus_per_rank=49"), "launch.cpus_per_rank=49"),

@@ -111,3 +111,14 @@ def test_a_new_job_knows_from_the_journal_how_long_a_save_takes(run: RunDir) -> 
     owner.event("checkpoint", 9, folder="step_00000009")  # of an earlier version
     owner.close("stopped")
     assert last_save_seconds(run.journal) == 31.0
+
+
+def test_the_nodes_of_all_ranks_are_in_the_segment_that_begins(run: RunDir) -> None:
+    world = World(0, 4, torch.device("cpu"))
+    owner = Reporter(run, run.config(), world, Lease().check, ["n2", "n2", "n1", "n1"])
+    owner.start(0, 10)
+    owner.close("stopped")
+    assert [segment.hosts for segment in run.segments()] == [["n2", "n1"], []]
+    with open(run.segments_file, "a") as file:  # as earlier versions wrote it
+        file.write('{"event":"start","job_id":"9","time":1.0,"step":0}\n')
+    assert run.segments()[-1].hosts == []

@@ -19,6 +19,7 @@ from launch.cluster.profiles import load_profile
 from launch.cluster.slurm import Scheduler
 from launch.records import submissions
 from launch.runs import control, status
+from launch.runs.evidence import collect_evidence
 from launch.sweeps.grid import SweepDir, folder, grid
 from tests.unit.launch.fake_slurm import squeue
 
@@ -125,6 +126,21 @@ def test_logs_shows_what_slurm_has_of_a_rank_that_could_not_begin(
     assert main(["logs", "odd", "-n", "2"]) == 0 and capfd.readouterr().out == "98\n99\n"
     assert main(["logs", "odd", "-n", "0"]) == 0 and capfd.readouterr().out == ""
     assert main(["logs", "odd", "--rank", "3"]) == 2 and "logs of 0 to 0" in capfd.readouterr().err
+
+
+def test_what_slurm_has_of_a_sweeps_member_lies_in_the_folder_of_the_sweep(
+    store: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run, sweep = store / "runs" / "odd", store / "sweeps" / "odds" / "logs"
+    sweep.mkdir(parents=True)
+    entry = submissions.Entry(event="submit", job_id="7_1", profile=load_profile("dev"), logs=str(sweep))
+    submissions.record(run, entry)
+    (sweep / "7_1_0_log.out").write_text("dual-hpc: module load cuda/99 failed\n")
+    assert main(["logs", "odd"]) == 0 and "cuda/99" in capfd.readouterr().out
+    assert "cuda/99" in collect_evidence(RunDir(run), Scheduler(0, lambda words: "")).srun.unstarted
+    submissions.record(run, submissions.Entry(event="chain", job_id="8", profile=load_profile("dev")))
+    (run / "logs" / "8_0_log.out").write_text("its own\n")
+    assert main(["logs", "odd"]) == 0 and capfd.readouterr().out == "its own\n"
 
 
 def test_following_prints_every_byte_once_and_ends_with_the_job(

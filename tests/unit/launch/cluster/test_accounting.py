@@ -28,7 +28,7 @@ def test_usage_is_of_all_starts_and_the_exit_codes_are_of_the_last() -> None:
     assert (used.seconds, used.waited, used.core_seconds, used.gpu_seconds) == (5400, 1800, 5400 * 8, 5400 * 2)
     assert (used.memory, used.peak_memory) == (8 * 2**30, 3 * 2**30)
     assert job.step_exits == ("1:0", "0:9") and job.earlier == ("REQUEUED",)
-    assert str(used) == "3.00 GPU-hours, 12.00 core-hours, 0.50 h in the queue, peak memory 3.0 of 8.0 GB"
+    assert str(used) == "3.00 GPU-hours, 12.00 core-hours, 0.50 h in the queue, peak memory 3.0 GB of 8.0 GB"
     assert str(parse_accounting(ROWS)["8"].usage) == ""
 
 

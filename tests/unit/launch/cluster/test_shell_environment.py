@@ -6,7 +6,14 @@ import os
 
 import pytest
 
-from launch.cluster.shell_environment import CONNECTION, THREADS, unused_options, without_allocation
+from dual_hpc.errors import UserError
+from launch.cluster.shell_environment import (
+    CONNECTION,
+    THREADS,
+    check_cluster,
+    unused_options,
+    without_allocation,
+)
 
 
 def test_nothing_of_the_submitting_job_or_of_the_shells_options_reaches_sbatch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -26,3 +33,12 @@ def test_options_that_are_not_used_are_named_with_the_setting_to_write() -> None
         "SLURM_ACCOUNT is not used (write launch.account)"
     )
     assert unused_options({"SLURM_JWT": "t"}) == "" == unused_options(shell | {"SLURM_JOB_ID": "7"})
+
+
+def test_a_run_is_on_one_cluster() -> None:
+    for names in ("", "jz"):
+        check_cluster({"SLURM_CLUSTERS": names})
+    check_cluster({})
+    for names in ("a,b", "all"):
+        with pytest.raises(UserError, match=f"SLURM_CLUSTERS={names}: a run is on one cluster"):
+            check_cluster({"SLURM_CLUSTERS": names})

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from pathlib import Path
+
 import pytest
 
 from dual_hpc.errors import UserError
-from launch.job.failure_message import failure_message
+from launch.job.failure_message import failure_message, full_of_this_node
 
 
 @pytest.mark.parametrize(
@@ -28,3 +32,23 @@ def test_other_errors_are_what_they_are() -> None:
     assert failure_message(UserError("optim.lr: no\nnumber")) == "optim.lr: no number"
     assert failure_message(ValueError("connection closed by peer")) == "ValueError: connection closed by peer"
     assert failure_message(RuntimeError("shape [3] is invalid")) == "RuntimeError: shape [3] is invalid"
+
+
+def full(path: str, number: int = errno.ENOSPC) -> OSError:
+    return OSError(number, os.strerror(number), path)
+
+
+def test_what_is_full_on_one_node_is_told_from_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, here = tmp_path, "/dev/shm/torch_42"
+    if store.stat().st_dev == Path("/dev/shm").stat().st_dev:
+        pytest.skip("the temporary folder is /dev/shm")
+    assert full_of_this_node(full(here), store) == f"{here}: No space left on device"
+    assert full_of_this_node(full(here, errno.EDQUOT), store) == f"{here}: Disk quota exceeded"
+    wrapped = RuntimeError("a kernel cannot be compiled")
+    wrapped.__cause__ = full(here)
+    assert full_of_this_node(wrapped, store) == f"{here}: No space left on device"
+    assert full_of_this_node(full(str(store / "checkpoints" / "x")), store) is None, "the store, which all nodes share"
+    assert full_of_this_node(full("/tmp/x"), Path("/tmp")) is None, "a store in the same file system"
+    assert full_of_this_node(full(here, errno.EIO), store) is None and full_of_this_node(ValueError(), store) is None
+    other = OSError(errno.ENOSPC, "No space left on device")
+    assert full_of_this_node(other, store) is None, "nobody says where"

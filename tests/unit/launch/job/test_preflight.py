@@ -11,7 +11,7 @@ import pytest
 
 from dual_hpc.errors import EnvironmentFault
 from launch.job import preflight
-from launch.job.preflight import BadNode, affinity, check_node, shared_memory
+from launch.job.preflight import BadNode, affinity, check_node, shared_memory, temporary_folder
 from launch.records.failures import Failure, root_cause
 
 
@@ -54,6 +54,20 @@ def test_missing_shared_memory_and_cores_are_named(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     assert "bound to 1 of its 4 cores" in str(affinity(4))
     assert affinity(1) is None and affinity(None) is None
+
+
+def test_a_full_folder_for_temporary_files_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert temporary_folder({"TMPDIR": str(tmp_path)}) is None
+    monkeypatch.setattr(preflight, "TEMPORARY", 1 << 60)
+    assert f"{tmp_path}, the folder for temporary files (TMPDIR), has only" in str(
+        temporary_folder({"TMPDIR": str(tmp_path)})
+    )
+    gone = {"TMPDIR": str(tmp_path / "gone"), "TMP": str(tmp_path)}
+    assert str(temporary_folder(gone)).startswith(f"{tmp_path}, "), "that of another job, which nobody uses"
+    assert str(temporary_folder({})).startswith("/tmp, ")
+    (tmp_path / "logs").mkdir()
+    with pytest.raises(BadNode, match="folder for temporary files"):
+        check_node(tmp_path, wants_gpu=False, cores=None)
 
 
 def test_a_bad_node_is_the_cause_of_what_its_peers_saw() -> None:

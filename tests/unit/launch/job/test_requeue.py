@@ -254,3 +254,35 @@ def test_the_user_is_notified_when_a_run_does_not_go_on_and_only_then(
     (run / "STOP").unlink()
     requeue_or_chain(run, "7", 0, work)
     assert len(told) == 2, "Slurm has requeued it"
+
+
+def srun_said(run: Path, batch: str, **tasks: str) -> None:
+    """What a job's batch script and its tasks have printed."""
+    (run / "logs" / "7_0_log.out").write_text(batch)
+    for task, text in tasks.items():
+        (run / "logs" / f"7_{task.removeprefix('task')}_log.out").write_text(text)
+
+
+LACKS = "slurmstepd-n4: error: execve(): /env/bin/python: No such file or directory\n"
+ENDED = """srun: error: n4: task 1: Exited with exit code 2
+srun: launch/slurm: _step_signal: Terminating StepId=7.0
+srun: error: n3: task 0: Terminated
+"""
+
+
+def test_a_node_without_the_environment_is_avoided_and_taken_for_no_signal(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """srun returns 143, the code of the tasks that it has ended itself."""
+    Controller(monkeypatch, RUNNING)
+    chained: list[list[str]] = []
+    monkeypatch.setattr(requeue, "submit_slurm", lambda *args: chained.append(args[4].bad_nodes))
+    asked = Entry(event="submit", job_id="7", request=LaunchConfig(nodes=2), profile=Profile(name="dev"))
+    submissions.record(run, asked)
+    srun_said(run, ENDED, task1=LACKS)
+    assert requeue_or_chain(run, "7", 0, work, failed=True, exit_code=143) == Decision("chain", "bad node")
+    assert chained == [["n4"]]
+    srun_said(run, ENDED, task1="Traceback\n")
+    assert requeue_or_chain(run, "7", 0, work, failed=True, exit_code=143).action == "leave", (
+        "it failed, and saved nothing"
+    )

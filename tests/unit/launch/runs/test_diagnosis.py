@@ -13,7 +13,8 @@ from dual_hpc.run.directory import Segment
 from launch.cluster.job_record import SlurmJob, Usage
 from launch.cluster.state import ACTIVE, State
 from launch.records.failures import Failure
-from launch.records.submissions import BY_USER, CTRL_C, QUEUED, Entry
+from launch.records.submissions import BY_USER, CTRL_C, QUEUED, REFUSED, Entry
+from launch.runs.allocations import Allocations
 from launch.runs.diagnosis import diagnose
 from launch.runs.findings import Diagnosis, Evidence
 from launch.runs.state import RunRecords, run_state
@@ -208,3 +209,49 @@ def test_a_waiting_job_says_when_slurm_expects_it_to_begin() -> None:
 def test_out_of_memory_says_what_the_job_had_and_what_its_largest_process_used() -> None:
     job = replace(slurm("OUT_OF_MEMORY"), usage=Usage(seconds=60, memory=4 * 2**30, peak_memory=3.5 * 2**30))
     assert "the job had 4.0 GB per node; its largest process used 3.5 GB" in explained(job=job).sentence
+
+
+def test_a_time_limit_that_is_too_short_is_told_while_the_run_goes_on_and_at_its_end() -> None:
+    limit, short = asked("requeue", "time limit"), Allocations(2, 6, 20, 120)
+    gone_on = explained(limit, limit, job=slurm("RUNNING"), allocations=short).sentence
+    assert gone_on.endswith(
+        "requeue after time limit (2 times), 3 steps per allocation, of which starting up took 92 %"
+    )
+    ended = explained(limit, job=slurm("TIMEOUT"), allocations=short)
+    assert "after 1 continuations; 3 steps per allocation" in ended.sentence and "ask for more" in ended.advice
+    enough = explained(limit, job=slurm("TIMEOUT"), allocations=replace(short, training_seconds=230)).advice
+    assert "ask for more" not in enough and "launch.hours= for more" in enough
+
+
+def test_a_bad_node_is_named_where_the_run_has_left_it() -> None:
+    left = [
+        Entry(event="chain", job_id="8", cause="bad node", bad_nodes=["n1"]),
+        Entry(event="chain", job_id="9", cause="bad node", bad_nodes=["n1", "n4"]),
+        Entry(event="requeue", job_id="9", cause="time limit", bad_nodes=["n1", "n4"]),
+    ]
+    told = explained(*left, job=slurm("RUNNING")).sentence.partition("so far: ")[2]
+    assert told == "chain after bad node (n1), chain after bad node (n4), requeue after time limit"
+
+
+def test_a_job_that_slurm_did_not_let_continue_says_so() -> None:
+    left = asked("leave", f"{REFUSED}: scontrol: Requested operation is presently disabled")
+    found = explained(left, segments=[START, STOP], job=slurm("COMPLETED"))
+    assert found.state is State.STOPPED and found.sentence.endswith("presently disabled")
+
+
+def test_a_long_list_of_samples_does_not_fill_the_screen() -> None:
+    message = f"training.non_finite_limit: loss not finite; samples: {', '.join(map(str, range(1000)))}"
+    found = explained(job=slurm("FAILED"), failures=[failure(message, 2)])
+    assert len(found.sentence) < 320 and "samples: 0, 1, 2" in found.sentence
+
+
+def test_a_job_that_never_begins_is_not_expected_to() -> None:
+    held = SlurmJob("7", "PENDING", "JobHeldUser", start="2026-11-26T14:12:00")
+    assert "expects" not in explained(job=held).sentence
+
+
+def test_the_disk_is_looked_at_before_it_is_said_that_nothing_was_saved() -> None:
+    """A job that was killed between its last save and its last record."""
+    for checkpoint, said in ((12, "at step 12 of 40, and saved"), (9, "before it could save"), (None, "before it")):
+        found = explained(TOLD, job=slurm("FAILED"), checkpoint=checkpoint)
+        assert found.state is State.STOPPED and said in found.sentence

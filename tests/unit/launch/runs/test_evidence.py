@@ -44,6 +44,10 @@ def test_the_last_words_are_the_last_line_that_says_something(tmp_path: Path) ->
     assert last_line(log) == "" and not hung(log)
     log.write_bytes(b"first\n" + "w\u00f6rter ".encode() * 100 + b"\xff\n\n \n")
     assert last_line(log).startswith("w\u00f6rter") and len(last_line(log)) == 200
+    log.write_bytes("done \u00e4".encode()[:-1])
+    assert last_line(log) == "done", "torn in the middle of a character"
+    log.write_bytes(b"epoch 1  10 %\repoch 1  90 %\r")
+    assert last_line(log) == "epoch 1  90 %"
     log.write_text(f"OSError: full\nsrun: error: n1: task 0: Exited with exit code 1\n{JOB_END_MARKER}: failure\n")
     assert last_line(log) == "OSError: full"
 

@@ -16,6 +16,7 @@ import pytest
 from dual_hpc.config import load_config
 from dual_hpc.errors import EnvironmentFault, UserError
 from dual_hpc.run.directory import RunDir, Segment
+from dual_hpc.run.this_job import node_name
 from launch.cluster.client import SlurmSilent
 from launch.cluster.profiles import load_profile
 from launch.cluster.slurm import Scheduler
@@ -92,6 +93,25 @@ def test_a_local_job_that_was_cancelled_before_its_first_step_is_not_called_stop
         entry = submissions.Entry(event=event, job_id="71", request=config.launch, profile=load_profile("local"))
         submissions.record(made.path, entry)
     assert run_statuses([made], answering(""), 0.0)[0].state == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("hosts", "state"), [([node_name()], State.FAILED), (["elsewhere"], State.RUNNING), ([], State.RUNNING)]
+)
+def test_a_local_controller_that_was_killed_on_this_machine_is_not_said_to_run(
+    tmp_path: Path, hosts: list[str], state: State
+) -> None:
+    config = load_config("demo", [f"store={tmp_path}"])
+    run = RunDir.create(tmp_path / "runs" / "demo", config)
+    entry = submissions.Entry(event="submit", job_id="7", request=config.launch, profile=load_profile("local"))
+    submissions.record(run.path, entry)
+    run.append_segment(Segment(event="start", job_id="7", hosts=hosts))
+    run.journal.touch()
+    (found,) = run_statuses([run], Scheduler(), time.time())
+    assert found.state is state
+    if state is State.FAILED:
+        why = diagnose(collect_evidence(run, Scheduler()))
+        assert why.state is State.FAILED and "process 7, which led it, has ended without a word" in why.sentence
 
 
 def test_what_does_not_run_can_be_neither_stopped_nor_cancelled(run: RunDir) -> None:
@@ -224,3 +244,24 @@ def test_a_job_that_still_waits_is_removed_by_a_second_stop_when_slurm_answers_a
     (found,) = run_statuses([run], answering("7|PENDING|Priority|\n"), 0.0)
     assert control.stop_runs([(run, found)]) == ["job 7 has left the queue"]
     assert calls == [["scancel", "--quiet", "--state=PENDING", "7"]]
+
+
+def test_slurm_is_asked_once_for_all_runs_and_accounting_once_for_those_that_have_ended(
+    run: RunDir, tmp_path: Path
+) -> None:
+    runs = [run]
+    for number in range(8, 20):
+        made = RunDir.create(tmp_path / "runs" / f"demo-{number}", run.config())
+        entry = submissions.Entry(event="submit", job_id=str(number), profile=load_profile("dev"))
+        submissions.record(made.path, entry)
+        runs.append(made)
+    asked: list[str] = []
+
+    def answer(words: Sequence[str]) -> str:
+        asked.append(words[0])
+        ended = "".join(f"{number}|TIMEOUT|None|n1\n" for number in range(10, 20))
+        return squeue("7|RUNNING|None|n1\n8|PENDING|Priority|\n" + ended) if words[0] == "squeue" else ""
+
+    found = run_statuses(runs, Scheduler(0, answer), 0.0)
+    assert [one.state.value for one in found] == ["running", "queued", "lost", *["out of time"] * 10]
+    assert asked == ["squeue", "sacct"]

@@ -1,0 +1,81 @@
+"""Every end of a run, brought about on the real Slurm: what `why` says, the state in `runs`, and MLflow's status.
+
+All of them are brought about first, several at a time, and then looked at as a user would: `make slurm-long`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from launch.cluster.state import ACTIVE, State
+from launch.runs.findings import Diagnosis
+from tests.slurm.ends import ENDS, End
+from tests.slurm.observe import needs_namespaces
+from tests.slurm.scene import Scene, mlflow_status
+
+pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(2400)]
+AT_ONCE = 4  # a job that starts takes a core for ten seconds
+SETTLING = 300.0  # seconds until accounting has it, and all jobs have gone on as far as they do
+
+
+@dataclass
+class Seen:
+    """What was found, by the name of the run.
+
+    Attributes:
+        broken: the ends that could not be brought about, and why.
+        said: by `why`.
+        listed: the states in `runs`.
+        tracked: the status of MLflow's run.
+    """
+
+    broken: dict[str, str] = field(default_factory=dict)
+    said: dict[str, Diagnosis] = field(default_factory=dict)
+    listed: dict[str, str] = field(default_factory=dict)
+    tracked: dict[str, str] = field(default_factory=dict)
+
+
+@pytest.fixture(scope="module")
+def seen(cluster: Any, tmp_path_factory: pytest.TempPathFactory) -> Seen:
+    needs_namespaces()
+    scene, found = Scene(cluster, tmp_path_factory.mktemp("ends")), Seen()
+
+    def make(end: End) -> None:
+        try:
+            end.make(scene)
+            scene.until(f"{end.name} is {end.state}", lambda: scene.why(end.name).state is end.state, SETTLING)
+        except Exception:
+            found.broken[end.name] = traceback.format_exc()
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(make, ENDS))
+    made = [end.name for end in ENDS if (cluster.store / "runs" / end.name).is_dir()]
+    found.said = {name: scene.why(name) for name in made}
+    rows = map(json.loads, scene.dual("runs", "--json").splitlines())
+    found.listed = {row["name"]: row["state"] for row in rows}
+    synced = [end.name for end in ENDS if end.mlflow and end.name in made]
+    scene.dual("sync", *synced)
+    found.tracked = {name: mlflow_status(scene.run(name)) for name in synced}
+    return found
+
+
+@pytest.mark.parametrize("end", ENDS, ids=lambda end: end.make.__name__)
+def test_every_end_is_explained_listed_and_tracked_as_what_it_was(seen: Seen, end: End) -> None:
+    assert end.name not in seen.broken, seen.broken[end.name]
+    why = seen.said[end.name]
+    assert all(re.search(word, why.sentence) for word in end.said), why.sentence
+    assert end.advised in why.advice and (why.advice or why.state in ACTIVE)
+    assert (why.state, seen.listed[end.name]) == (end.state, end.state.value)
+    assert seen.tracked.get(end.name, "") == end.mlflow
+
+
+def test_nobody_who_is_dead_runs_in_mlflow(seen: Seen) -> None:
+    dead = {end.name for end in ENDS if end.state not in (*ACTIVE, State.FINISHED) and end.mlflow}
+    assert {seen.tracked[name] for name in dead} == {"FAILED", "KILLED"}
