@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-BEFORE: dict[tuple[str, str], Any] = {("training", "gradient_dtype"): "same"}
+BEFORE: dict[tuple[str, str], Any] = {
+    ("training", "gradient_dtype"): "same",
+    ("training", "channels_last"): "never",
+}
 _SECTIONS = ("data", "augment", "model", "optim", "training", "checkpoint", "tracking", "launch")
 
 

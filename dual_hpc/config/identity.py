@@ -12,11 +12,12 @@ from dual_hpc.config.schema import CheckpointConfig, RunConfig
 # How a job is started and where its results are shown: given to every job again.
 ENVIRONMENT = ("launch", "tracking", "store")
 
-# How a run is saved, supplied with data and watched, by section: no number depends on it, so it may change.
+# How a run is saved, supplied with data, fitted into memory and watched, by section: no number depends on it, so it may
+# change.
 MUTABLE = {
     "checkpoint": tuple(CheckpointConfig.model_fields),
     "data": ("workers", "read_ahead", "bad_sample_limit"),
-    "training": ("log_every", "collective_timeout_minutes", "hang_minutes"),
+    "training": ("log_every", "collective_timeout_minutes", "hang_minutes", "activation_checkpointing"),
 }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from dual_hpc.config.added import BEFORE, missing_settings
-from dual_hpc.config.consistency import check_model
+from dual_hpc.config.consistency import check_model, check_training
 from dual_hpc.config.paths import default_store, expand, storable
 from dual_hpc.config.schema import RunConfig
 from dual_hpc.config.validation_errors import explain
@@ -68,6 +68,7 @@ def validate(tree: Mapping[str, Any]) -> RunConfig:
         shows = HIDDEN in said or without_secrets_in_argument(str(error)) != str(error)
         raise UserError(said) from None if shows else error  # whose own message quotes the values
     check_model(config.model)
+    check_training(config.training)
     return config
 
 

@@ -211,6 +211,17 @@ class TrainingConfig(Section):
         "memory, with an error that grows with their number",
     )
     zero_stage: Literal[0, 1, 2, 3] = 1
+    activation_checkpointing: Literal["none", "encoders", "all"] = Field(
+        "none",
+        description="keep only the inputs of layers and compute the rest again in the backward pass: of trained "
+        "encoders, or of the model's own blocks too; less memory, more time, the same gradients",
+    )
+    compile: Literal["none", "encoders"] = Field(
+        "none", description="torch.compile for encoders that are wholly frozen; not under ZeRO 3; needs a C compiler"
+    )
+    channels_last: Literal["auto", "always", "never"] = Field(
+        "auto", description="pictures of ResNet and ViT as GPUs convolve them fastest; auto: on a GPU"
+    )
     validate_every: int = Field(0, ge=0, description="steps; 0 means once per epoch")
     log_every: int = Field(5, ge=1, description="steps")
     select_by: str = Field("ua", description="ua, wa, weighted_f1, macro_f1, or a metric that a plugin registers")

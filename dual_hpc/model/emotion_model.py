@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -102,6 +103,10 @@ class EmotionModel(PreTrainedModel):
 
     def _init_weights(self, module: nn.Module) -> None:
         """Nothing: a model's own modules start as their constructors leave them, the encoders initialise themselves."""
+
+    def blocks(self) -> Sequence[nn.Module]:
+        """Parts above the encoders, none inside another, whose activations the backward pass may compute again."""
+        return []
 
     def sources(self, batch: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
         """Modality -> what its encoder takes of a batch: contents, and their lengths [B] or (token ids) their mask.

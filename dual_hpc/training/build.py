@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dual_hpc.config import RunConfig
 from dual_hpc.heartbeat import beat
 from dual_hpc.model import build_model
+from dual_hpc.model.execution import prepare_execution
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.this_job import node_name
 from dual_hpc.training.data import TrainingData
@@ -45,6 +46,7 @@ def build_session(run: RunDir, config: RunConfig, world: World, check_ownership:
     check_ranks_agree(config, model, world)
     if world.rank == 0:
         write_description(run, model_config)
+    prepare_execution(model, config.training, world.device.type)
     engine = Engine(model, config, world.size, data.micro_batches())
     beat()
 

@@ -15,6 +15,7 @@ POISONED = ("0:fp32", "0:bf16", "1:fp32", "1:bf16", "2:bf16", "3:fp32", "3:bf16"
 JOBS = (
     *(f"curve:{stage}:fp32" for stage in STAGES),
     *(f"curve:{case}" for case in ("0:bf16", "1:bf16", "2:bf16", "3:bf16")),
+    *(f"recomputed:{stage}:fp32" for stage in STAGES),
     *(f"halves:{case}" for case in RESUMED),
     *(f"poisoned:{case}" for case in POISONED),
     "failing_disk:2:fp32",
@@ -39,6 +40,11 @@ def test_every_stage_on_two_ranks_follows_one_rank_without_zero(results: dict[st
     assert shared["norms"] == pytest.approx(plain["norms"], rel=1e-5)
     for name, value in plain["weights"].items():
         assert shared["weights"][name] == pytest.approx(value, rel=1e-5, abs=1e-6), name
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_activations_computed_again_change_no_bit(results: dict[str, Any], stage: int) -> None:
+    assert results[f"recomputed:{stage}:fp32"] == results[f"curve:{stage}:fp32"]
 
 
 @pytest.mark.parametrize("case", RESUMED)

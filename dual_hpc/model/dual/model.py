@@ -64,6 +64,9 @@ class DualForEmotionClassification(EmotionModel):
         c = self.config
         return AlignmentLoss(c.alignment_temperature, c.learn_temperature, c.align_across_batch, c.kernels)
 
+    def blocks(self) -> list[nn.Module]:
+        return [*self.residual.layers, *self.decoder.layers]
+
     def forward(
         self,
         *,

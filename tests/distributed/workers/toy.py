@@ -15,6 +15,7 @@ from dual_hpc.checkpoint import deepspeed_io
 from dual_hpc.checkpoint.export import gather_weights
 from dual_hpc.config import RunConfig, validate
 from dual_hpc.errors import DualError
+from dual_hpc.model.execution import recompute
 from dual_hpc.training import step as steps
 from dual_hpc.training.distributed import World, init_distributed, seed_everything
 from dual_hpc.training.engine import Engine
@@ -79,12 +80,17 @@ def batches(step: int, world: World, accumulation: int, poison: float | None = N
 class Session:
     """One job."""
 
-    def __init__(self, root: Path, stage: int, precision: str, world: World, seed: int = 0) -> None:
+    def __init__(
+        self, root: Path, stage: int, precision: str, world: World, seed: int = 0, recomputed: bool = False
+    ) -> None:
         torch.manual_seed(seed)
+        model = Toy()
+        for module in (model.audio_encoder, model.norm) if recomputed else ():
+            recompute(module)
         self.config = config(stage, precision)
         self.world = world
         self.accumulation = 2
-        self.engine = Engine(Toy(), self.config, world.size, self.accumulation)
+        self.engine = Engine(model, self.config, world.size, self.accumulation)
         (root / "checkpoints").mkdir(parents=True, exist_ok=True)
         self.saver = Saver(root / "checkpoints", self.config, self.engine, world)
         self.state = TrainingState()
@@ -146,8 +152,13 @@ def curve8(root: Path, stage: int, precision: str, world: World) -> object:
     return steps_of(8, root, stage, precision, world)
 
 
-def steps_of(count: int, root: Path, stage: int, precision: str, world: World) -> object:
-    session = Session(root, stage, precision, world)
+def recomputed(root: Path, stage: int, precision: str, world: World) -> object:
+    """Six, with activations computed again in the backward pass."""
+    return steps_of(6, root, stage, precision, world, recomputed=True)
+
+
+def steps_of(count: int, root: Path, stage: int, precision: str, world: World, **options: bool) -> object:
+    session = Session(root, stage, precision, world, **options)
     reports = session.run(count)
     return {
         "losses": [r.losses["loss"] for r in reports],
@@ -230,7 +241,7 @@ def failing_disk(root: Path, stage: int, precision: str, world: World) -> object
     return {"answers": world.all_gather(answer), "left": sorted(p.name for p in (root / "checkpoints").iterdir())}
 
 
-SCENARIOS = {f.__name__: f for f in (curve, curve8, halves, elastic, poisoned, failing_disk)}
+SCENARIOS = {f.__name__: f for f in (curve, curve8, recomputed, halves, elastic, poisoned, failing_disk)}
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]), sys.argv[2:])

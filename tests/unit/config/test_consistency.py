@@ -12,9 +12,10 @@ from dual_hpc.errors import UserError
     ("overrides", "said"),
     [
         (["model.use_audio=false", "model.use_video=false", "model.use_text=false"], "are all off"),
+        (["training.compile=encoders", "training.zero_stage=3"], r"^training\.compile=encoders: ZeRO 3"),
     ],
 )
-def test_settings_that_make_no_model_together_are_refused_before_any_job(overrides: list[str], said: str) -> None:
+def test_settings_that_contradict_each_other_are_refused_before_any_job(overrides: list[str], said: str) -> None:
     with pytest.raises(UserError, match=said):
         load_config("demo", overrides)
 
