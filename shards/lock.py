@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 
 from dual_hpc.errors import UserError
+from dual_hpc.files.disk_error import naming
 from dual_hpc.files.locks import LockOwner, read_owner, try_lock, write_owner
 from dual_hpc.files.regular_file import regular_descriptor
 
@@ -48,7 +49,12 @@ class Lock:
                 if os.path.samestat(os.fstat(self._descriptor), os.stat(self.path)):
                     break
             os.close(self._descriptor)
-        write_owner(self._descriptor)
+        try:
+            with naming(self.path):
+                write_owner(self._descriptor)
+        except OSError:
+            os.close(self._descriptor)  # else this process holds it, and refuses its own next pack
+            raise
         self._thread = threading.Thread(target=self._beat, daemon=True)
         self._thread.start()
         return self

@@ -110,10 +110,15 @@ def _wait(descriptor: int, path: Path, seconds: float) -> None:
 
 
 def write_owner(descriptor: int) -> None:
-    """Write this process into the open lock file, for the messages of those who find it locked."""
+    """Write this process into the open lock file, for the messages of those who find it locked.
+
+    Raises:
+        OSError: it cannot be written whole; half a name is nobody's, and another host would take the lock for free.
+    """
     owner = json.dumps({"host": socket.gethostname(), "pid": os.getpid()}).encode()
     os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, owner, 0)
+    if os.pwrite(descriptor, owner, 0) < len(owner):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def read_owner(descriptor: int) -> LockOwner:

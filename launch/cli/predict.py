@@ -48,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
     import sys
 
     from dual_hpc.errors import UserError
+    from dual_hpc.files.disk_error import naming
     from dual_hpc.inference.batch import answer_all
     from dual_hpc.inference.predictor import Predictor
     from dual_hpc.inference.requests import read_requests
@@ -64,6 +65,8 @@ def run(args: argparse.Namespace) -> int:
         raise UserError("--input: the manifest names no clip")
     predictor = Predictor.from_pretrained(model_folder(args.model), device=args.device)
     with contextlib.ExitStack() as open_files:
+        if to_file:
+            open_files.enter_context(naming(args.output))
         out = open_files.enter_context(open(args.output, "w", encoding="utf-8")) if to_file else sys.stdout
         bar = open_files.enter_context(ProgressDisplay("predict", len(requests), shown=None if to_file else False))
         return answer_all(predictor, _counted(requests, bar), out, sys.stderr)

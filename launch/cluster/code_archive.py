@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from dual_hpc.errors import UserError
+from dual_hpc.files.disk_error import naming
 from dual_hpc.files.ownership import keep_others_out
 from dual_hpc.files.regular_file import read_bytes
 from dual_hpc.files.source_files import git, is_hidden, is_secret, source_files
@@ -80,7 +81,8 @@ def write_archive(run: Path, root: Path = ROOT, plugins: Iterable[str] = (), rep
             _add(packed, "uncommitted.diff", diff.encode(errors="surrogateescape"))
         packed.comment = code_version(root).encode()
     unfinished = path.with_name(f".{CODE_ARCHIVE}.tmp")
-    unfinished.write_bytes(content.getvalue())
+    with naming(path):
+        unfinished.write_bytes(content.getvalue())
     keep_others_out(unfinished)
     keep_previous(path, content.getvalue())
     unfinished.replace(path)

@@ -17,6 +17,7 @@ from submitit.core.utils import DelayedSubmission, JobPaths
 from submitit.slurm.slurm import SlurmExecutor
 
 from dual_hpc.errors import EnvironmentFault
+from dual_hpc.files.disk_error import naming
 from launch.cluster.client import call, retry
 from launch.cluster.slurm import MARK
 
@@ -54,7 +55,8 @@ class PatientExecutor(SlurmExecutor):
         mark = uuid.uuid4().hex
         file = JobPaths.get_first_id_independent_folder(self.folder) / f".submission_file_{mark}.sh"
         file.touch(0o644)  # a group that may write it would decide what is submitted
-        file.write_text(self._make_submission_file_text(command, mark))
+        with naming(file):
+            file.write_text(self._make_submission_file_text(command, mark))
         try:
             job_id = sbatch(file, self._patience)
         except BaseException:

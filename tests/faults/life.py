@@ -8,11 +8,8 @@ turn or with all of them.
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import errno
 import io
 import json
-import os
 import shutil
 import sys
 import traceback
@@ -38,30 +35,11 @@ from dual_hpc.training.loop import FINISHED, run_session
 from dual_hpc.training.stop_requests import StopRequests
 from dual_hpc.training.stopping import StopFlag
 from launch.records import failures, submissions
+from tests.faults.shim import Shim, in_child, strikes
 from tests.unit.conftest import LABELS, PREPROCESSING
 from tests.unit.training.fakes import Watchdog, make_run, make_session
 
-CODES = {"ENOSPC": errno.ENOSPC, "EDQUOT": errno.EDQUOT, "EIO": errno.EIO, "short": 0}
 STEPS = 6
-
-
-class Shim:
-    """The preloaded library."""
-
-    def __init__(self, library: str) -> None:
-        self._library = ctypes.CDLL(library)
-        self._library.fault_failed.restype = ctypes.c_char_p
-        self._library.fault_calls.restype = ctypes.c_long
-
-    def arm(self, below: Path, at: int, kind: str, lasting: bool) -> None:
-        """Let call `at` (0: none) below a folder fail, and with `lasting` all later ones."""
-        self._library.fault_arm(os.fsencode(below), ctypes.c_long(at), CODES[kind], int(lasting))
-
-    def disarm(self) -> tuple[int, str]:
-        """How many calls there were, and which one failed ("" if none did)."""
-        found = self._library.fault_calls(), self._library.fault_failed().decode()
-        self._library.fault_arm(b"", ctypes.c_long(0), 0, 0)
-        return found
 
 
 class Words:
@@ -161,32 +139,13 @@ def case(shim: Shim, folder: Path, model: Words, at: int, kind: str, lasting: bo
     return {"calls": calls, "failed": failed, "error": error, "problems": problems}
 
 
-def in_child(act: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """What `act` returns, in a forked child, so that no case sees the memory of another."""
-    reader, writer = os.pipe()
-    if (child := os.fork()) == 0:
-        os.close(reader)
-        with os.fdopen(writer, "w") as out:
-            json.dump(act(), out)
-        os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader) as found:
-        text = found.read()
-    os.waitpid(child, 0)
-    return dict(json.loads(text)) if text else {"problems": ["the process died"]}
-
-
 def main(library: str, folder: str, every: str, which: str) -> None:
-    """Each kind strikes once, or from that call on."""
     shim, root, model = Shim(library), Path(folder), Words()
     whole = in_child(partial(case, shim, root / "whole", model, 0, "EIO", False))
     print(json.dumps(whole), flush=True)
-    kinds = [(kind, lasting) for kind in CODES for lasting in (False, True)]
-    for number, at in enumerate(range(1, whole["calls"] + 1, int(every))):
-        chosen = kinds if which == "all" else [kinds[number % len(kinds)]]
-        for kind, lasting in chosen:
-            found = in_child(partial(case, shim, root / "case", model, at, kind, lasting))
-            print(json.dumps({"at": at, "kind": kind, "lasting": lasting, **found}), flush=True)
+    for at, kind, lasting in strikes(whole["calls"], int(every), which):
+        found = in_child(partial(case, shim, root / "case", model, at, kind, lasting))
+        print(json.dumps({"at": at, "kind": kind, "lasting": lasting, **found}), flush=True)
 
 
 if __name__ == "__main__":

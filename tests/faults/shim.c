@@ -10,39 +10,55 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <unistd.h>
 
-static char folder[PATH_MAX];
-static volatile long calls, at;     /* calls so far; the one that fails, 0: none */
-static volatile int error, lasting; /* errno, 0: a short write; whether all later calls fail as well */
-static char failed[PATH_MAX + 32];  /* the call that failed first, and its path */
+struct plan {
+    char folder[PATH_MAX];
+    volatile long calls, at;     /* calls so far; the one that fails, 0: none */
+    volatile int error, lasting; /* errno, 0: a short write; whether all later calls fail as well */
+    char failed[PATH_MAX + 32];  /* the call that failed first, and its path */
+};
+static struct plan own, *plan = &own;
+
+/* The workers of a process count with it: all of them map the file that FAULTS_SHARED names. */
+__attribute__((constructor)) static void share(void) {
+    const char *path = getenv("FAULTS_SHARED");
+    int file = path ? open(path, O_RDWR) : -1;
+    if (file < 0) return;
+    void *mapped = ftruncate(file, sizeof own) ? MAP_FAILED : mmap(NULL, sizeof own, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    close(file);
+    if (mapped != MAP_FAILED) plan = mapped;
+}
 
 void fault_arm(const char *below, long number, int code, int stays) {
-    snprintf(folder, sizeof folder, "%s", below);
-    calls = 0, error = code, lasting = stays, failed[0] = 0;
-    at = number;
+    snprintf(plan->folder, sizeof plan->folder, "%s", below);
+    plan->calls = 0, plan->error = code, plan->lasting = stays, plan->failed[0] = 0;
+    plan->at = number;
 }
-long fault_calls(void) { return calls; }
-const char *fault_failed(void) { return failed; }
+long fault_calls(void) { return plan->calls; }
+const char *fault_failed(void) { return plan->failed; }
 
-static int below(const char *path) { return folder[0] && path && !strncmp(path, folder, strlen(folder)); }
+static int below(const char *path) {
+    return plan->folder[0] && path && !strncmp(path, plan->folder, strlen(plan->folder));
+}
 
 /* Whether this call fails. A short write is asked for at calls that write only. */
 static int fails(const char *name, const char *path) {
     int saved = errno;
     if (!below(path)) { errno = saved; return 0; }
-    long number = __sync_add_and_fetch(&calls, 1);
-    int hit = at && (number == at || (lasting && number > at));
-    if (hit && !failed[0]) snprintf(failed, sizeof failed, "%s %s", name, path);
+    long number = __sync_add_and_fetch(&plan->calls, 1);
+    int hit = plan->at && (number == plan->at || (plan->lasting && number > plan->at));
+    if (hit && !plan->failed[0]) snprintf(plan->failed, sizeof plan->failed, "%s %s", name, path);
     errno = saved;
     return hit;
 }
 
 static int fd_fails(const char *name, int fd) {
     char link[64], path[PATH_MAX];
-    if (!folder[0]) return 0;
+    if (!plan->folder[0]) return 0;
     int saved = errno;
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     ssize_t size = readlink(link, path, sizeof path - 1);
@@ -53,14 +69,14 @@ static int fd_fails(const char *name, int fd) {
 }
 
 #define REAL(name) static __typeof__(&name) real; if (!real) real = (__typeof__(&name))dlsym(RTLD_NEXT, #name)
-#define REFUSE(value) do { errno = error ? error : ENOSPC; return value; } while (0)
+#define REFUSE(value) do { errno = plan->error ? plan->error : ENOSPC; return value; } while (0)
 
 /* Short: half of it, once; of one byte nothing can be left out, so the disk is full there. */
 #define WRITE(name, type, parameters, whole, half)                                     \
     ssize_t name parameters {                                                          \
         REAL(name);                                                                    \
         if (!fd_fails(#name, fd)) return whole;                                        \
-        if (error || size < 2) REFUSE(-1);                                             \
+        if (plan->error || size < 2) REFUSE(-1);                                       \
         return half;                                                                   \
     }
 WRITE(write, off_t, (int fd, const void *data, size_t size), real(fd, data, size), real(fd, data, size / 2))
@@ -70,7 +86,7 @@ WRITE(pwrite64, off64_t, (int fd, const void *data, size_t size, off64_t to), re
 #define CALL(type, name, parameters, test, arguments)                                  \
     type name parameters {                                                             \
         REAL(name);                                                                    \
-        if (test && error) REFUSE(-1);                                                 \
+        if (test && plan->error) REFUSE(-1);                                           \
         return real arguments;                                                         \
     }
 CALL(int, fsync, (int fd), fd_fails("fsync", fd), (fd))
@@ -86,7 +102,7 @@ CALL(int, link, (const char *from, const char *path), fails("link", path), (from
     int name(const char *path, int flags, ...) {                                       \
         REAL(name);                                                                    \
         va_list rest; va_start(rest, flags); mode_t mode = va_arg(rest, mode_t); va_end(rest); \
-        if ((flags & O_CREAT) && fails(#name, path) && error) REFUSE(-1);              \
+        if ((flags & O_CREAT) && fails(#name, path) && plan->error) REFUSE(-1);        \
         return real(path, flags, mode);                                                \
     }
 OPEN(open)
@@ -95,7 +111,7 @@ OPEN(open64)
     int name(int in, const char *path, int flags, ...) {                               \
         REAL(name);                                                                    \
         va_list rest; va_start(rest, flags); mode_t mode = va_arg(rest, mode_t); va_end(rest); \
-        if ((flags & O_CREAT) && fails(#name, path) && error) REFUSE(-1);              \
+        if ((flags & O_CREAT) && fails(#name, path) && plan->error) REFUSE(-1);        \
         return real(in, path, flags, mode);                                            \
     }
 OPENAT(openat)

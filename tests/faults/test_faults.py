@@ -1,7 +1,8 @@
-"""Whatever call of a run's life the disk fails at, every record is there or reported, and the next job goes on.
+"""Whatever call the disk fails at, every record is there or reported, and the next job or the same command goes on.
 
-A shim between the process and the C library (`shim.c`) counts the calls below the run's store and lets one of them
-fail: no space, no quota, an error of the device, or a short write. `make faults` tries every call.
+A shim between the process and the C library (`shim.c`) counts the calls below a folder, those of worker processes
+included, and lets one of them fail: no space, no quota, an error of the device, or a short write. `make faults` tries
+every call.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ def with_faults(root: Path, module: str, every: str) -> list[dict[str, Any]]:
     library, source = root / "shim.so", Path(__file__).with_name("shim.c")
     subprocess.run(["gcc", "-shared", "-fPIC", "-O1", str(source), "-o", str(library), "-ldl"], check=True)
     command = [sys.executable, "-m", module, str(library), str(root), every, KINDS]
-    environ = {**os.environ, "LD_PRELOAD": str(library), "OMP_NUM_THREADS": "1"}
+    (shared := root / "shared").touch()
+    environ = {**os.environ, "LD_PRELOAD": str(library), "FAULTS_SHARED": str(shared), "OMP_NUM_THREADS": "1"}
+    environ["XDG_STATE_HOME"] = str(root / "state")
     done = subprocess.run(command, capture_output=True, text=True, env=environ)
     assert done.returncode == 0, done.stderr[-4000:]
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
@@ -64,3 +67,15 @@ def test_a_sync_with_mlflow_that_the_disk_interrupts_is_made_whole_by_the_next(t
     assert len(cases) > 4 and any(one["error"] for one in cases)
     bad = [one for one in cases if one["problems"]]
     assert not bad, json.dumps(bad[:5], indent=1)
+
+
+@pytest.mark.parametrize(("command", "every", "least"), [("packing", "9", 50), ("evaluation", "5", 10)])
+def test_a_command_that_the_disk_interrupts_says_so_and_is_finished_by_the_same_command(
+    command: str, every: str, least: int, tmp_path: Path
+) -> None:
+    whole, *others = with_faults(tmp_path, f"tests.faults.{command}", os.environ.get("FAULTS_EVERY", every))
+    assert whole["problems"] == [] and whole["error"] is None and whole["calls"] >= least
+    assert any(one["error"] for one in others)
+    bad = [one for one in others if one["problems"]]
+    assert not bad, json.dumps(bad[:5], indent=1)
+    print(f"{command}: {len(others)} cases, {sum(one['error'] is not None for one in others)} ended with an error")

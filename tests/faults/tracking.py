@@ -19,7 +19,7 @@ from dual_hpc.run.directory import RunDir, Segment
 from dual_hpc.run.journal import Journal
 from dual_hpc.tracking.mlflow_store import store_of
 from dual_hpc.tracking.mlflow_sync import sync
-from tests.faults.life import CODES, Shim, in_child
+from tests.faults.shim import Shim, in_child, strikes
 
 POINTS = {step: 5.0 - step for step in range(1, 6)}
 
@@ -82,23 +82,18 @@ def case(shim: Shim, template: Path, folder: Path, at: int, kind: str, lasting: 
 
 
 def main(library: str, folder: str, every: str, which: str) -> None:
-    """With a database and without one, which MLflow then makes in thousands of calls, of which every 20th is enough.
-
-    Each kind strikes once, or from that call on.
-    """
+    """With a database and without one, which MLflow then makes in thousands of calls, of which every 20th is enough."""
     shim, root = Shim(library), Path(folder)
     (empty := root / "empty").mkdir()
     (made := root / "made").mkdir()
     in_child(partial(_make_database, made))
-    kinds = [(kind, lasting) for kind in CODES for lasting in (False, True)]
     for template, step in ((made, int(every)), (empty, 20 * int(every))):
         whole = in_child(partial(case, shim, template, root / "case", 0, "EIO", False))
         print(json.dumps({"template": template.name, **whole}), flush=True)
-        for number, at in enumerate(range(1, whole["calls"] + 1, step)):
-            for kind, lasting in kinds if which == "all" else [kinds[number % len(kinds)]]:
-                found = in_child(partial(case, shim, template, root / "case", at, kind, lasting))
-                words = {"template": template.name, "at": at, "kind": kind, "lasting": lasting}
-                print(json.dumps({**words, **found}), flush=True)
+        for at, kind, lasting in strikes(whole["calls"], step, which):
+            found = in_child(partial(case, shim, template, root / "case", at, kind, lasting))
+            words = {"template": template.name, "at": at, "kind": kind, "lasting": lasting}
+            print(json.dumps({**words, **found}), flush=True)
 
 
 def _make_database(folder: Path) -> dict[str, Any]:

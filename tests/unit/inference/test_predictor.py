@@ -183,6 +183,12 @@ def test_answers_written_beside_the_clips_are_no_clip_the_next_time(
         assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 1
 
 
+def test_an_output_on_a_full_disk_is_named(saved_model: Any, clips: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["predict", "--model", str(saved_model), "--input", str(clips / "sound.wav"), "--output", "/dev/full"]
+    assert main(words) == 1
+    assert capsys.readouterr().err == "dual-hpc: error: /dev/full: No space left on device\n"
+
+
 def test_an_output_of_a_dash_is_the_terminal(
     saved_model: Any, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
