@@ -36,8 +36,9 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     return flat
 
 
-# How a run ended that nobody works on, as `dual-hpc status` calls it; it may not have written its end itself.
-_DEAD = {
+# What a run is on which no job works now, as `dual-hpc status` calls it; it may not have written its end itself.
+_AT_REST = {
+    "queued": "SCHEDULED",
     **dict.fromkeys(("failed", "user error", "out of memory", "out of time", "node failure", "lost"), "FAILED"),
     **dict.fromkeys(("cancelled", "stopped", "preempted"), "KILLED"),
 }
@@ -47,10 +48,10 @@ def status_of(segments: Sequence[Segment], state: str | None = None) -> str:
     """MLflow's status of a run: the end of its last job decides; a job that will be continued leaves it scheduled.
 
     Args:
-        state: of a run that no job works on, as the launcher knows it: "failed", "cancelled" ...
+        state: of a run that no job works on now, as the launcher knows it: "failed", "cancelled", "queued" ...
     """
-    if state in _DEAD:
-        return _DEAD[state]
+    if state in _AT_REST:
+        return _AT_REST[state]
     if not segments:
         return "SCHEDULED"
     if segments[-1].event == "start":

@@ -43,7 +43,7 @@ def sync(run: RunDir, *, artifacts: bool = True, model: Path | None = None, stat
         artifacts: also the curves, the reports and the configuration.
         model: a saved model directory to log as an MLflow model, once per content. A finished run's best export is
             always logged.
-        state: of a run that no job works on, which may not have written its end: "failed", "cancelled" ...
+        state: of a run that no job works on now, which may not have written its end: "failed", "queued" ...
 
     Raises:
         Exception: whatever MLflow or the network raises; during training use `Synchroniser`, which only warns.

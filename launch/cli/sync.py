@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     from dual_hpc.run.directory import RunDir
     from dual_hpc.tracking.mlflow_sync import sync
     from launch.runs.plan import find_run
-    from launch.runs.status import ended_states
+    from launch.runs.status import states_at_rest
 
     store = Path(args.store) if args.store else default_store()
     there = sorted(path.parent for path in runs_dir(store).glob(f"*/{names.IDENTITY}"))
@@ -54,12 +54,12 @@ def run(args: argparse.Namespace) -> int:
     found = [run for run in found if run.path not in theirs]
     failed: list[DualError] = []
     console = Console(file=unwrapped(sys.stderr))
-    ended = ended_states(found)
+    resting = states_at_rest(found)
     for one in track(found, "sync", console=console, disable=len(found) < 2 or not sys.stderr.isatty()):
         try:
             if args.trust:
                 find_plugins(one.config().plugins, one.code, trust=True)
-            sync(one, state=ended.get(one.path))
+            sync(one, state=resting.get(one.path))
         except Exception as error:  # MLflow's clients raise exceptions of any kind
             failed.append(_named(one.path.name, error))
             if len(found) > 1:

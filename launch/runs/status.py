@@ -117,11 +117,12 @@ def readable_statuses(
         return partition(runs, lambda run: run_statuses([run], scheduler, now, tolerant)[0])
 
 
-def ended_states(runs: Sequence[RunDir]) -> dict[Path, str]:
-    """The states of those runs that no job works on, by their folders; unreadable ones are left out."""
+def states_at_rest(runs: Sequence[RunDir]) -> dict[Path, str]:
+    """The states of those runs that no job works on now, by their folders; unreadable ones are left out."""
     scheduler = Scheduler(interval=60, patience=LOOK_PATIENCE)
     found, _ = readable_statuses(runs, scheduler, time.time(), tolerant=True)
-    return {path: one.state.value for path, one in found.items() if not one.maybe_active}
+    resting = {path: one.state for path, one in found.items() if not one.maybe_active or one.state is State.QUEUED}
+    return {path: state.value for path, state in resting.items()}
 
 
 def has_finished(run: RunDir) -> bool:

@@ -299,5 +299,5 @@ ENDS = (
     End(held, State.QUEUED, (r"waits in the queue \(JobHeld\w+\)$",), Q, "scontrol release"),
     End(waits, State.QUEUED, (r"waits in the queue \(\w+\); Slurm expects it to begin at \d\d:\d\d",), Q),
     End(suspended, State.SUSPENDED, ("Slurm has suspended job",), "RUNNING"),
-    End(restarted, State.QUEUED, ("so far: restarted by Slurm after requeued$",), "", "scontrol release"),
+    End(restarted, State.QUEUED, ("so far: restarted by Slurm after requeued$",), Q, "scontrol release"),
 )

@@ -14,11 +14,13 @@ from typing import Any
 
 import pytest
 
+from dual_hpc.run.directory import RunDir
 from launch.cluster.state import ACTIVE, State
+from launch.records import submissions
 from launch.runs.findings import Diagnosis
 from tests.slurm.ends import ENDS, End
-from tests.slurm.observe import needs_namespaces
-from tests.slurm.scene import Scene, mlflow_status
+from tests.slurm.observe import needs_namespaces, slurm
+from tests.slurm.scene import LATER, Scene, mlflow_status
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(2400)]
 AT_ONCE = 4  # a job that starts takes a core for ten seconds
@@ -79,3 +81,12 @@ def test_every_end_is_explained_listed_and_tracked_as_what_it_was(seen: Seen, en
 def test_nobody_who_is_dead_runs_in_mlflow(seen: Seen) -> None:
     dead = {end.name for end in ENDS if end.state not in (*ACTIVE, State.FINISHED) and end.mlflow}
     assert {seen.tracked[name] for name in dead} == {"FAILED", "KILLED"}
+
+
+def test_a_node_that_was_not_fit_is_left_by_who_resumes(seen: Seen, cluster: Any) -> None:
+    assert "end-environment-not-there" in seen.said
+    cluster.dual("resume", "end-environment-not-there", "launch.nodelist=null", LATER)
+    run = RunDir.open(cluster.store / "runs" / "end-environment-not-there")
+    assert submissions.read(run.path)[-1].bad_nodes == ["n4"]
+    assert "ExcNodeList=n4" in slurm("scontrol", "show", "job", cluster.job(run))
+    cluster.dual("cancel", "end-environment-not-there")

@@ -17,6 +17,8 @@ from dual_hpc.config import load_config
 from dual_hpc.errors import EnvironmentFault, UserError
 from dual_hpc.run.directory import RunDir, Segment
 from dual_hpc.run.this_job import node_name
+from dual_hpc.tracking.mlflow_format import status_of
+from launch.cluster import slurm
 from launch.cluster.client import SlurmSilent
 from launch.cluster.profiles import load_profile
 from launch.cluster.slurm import Scheduler
@@ -26,7 +28,7 @@ from launch.records import submissions
 from launch.runs import control, status
 from launch.runs.diagnosis import diagnose
 from launch.runs.evidence import collect_evidence
-from launch.runs.status import RunStatus, controller_lives, run_statuses
+from launch.runs.status import RunStatus, controller_lives, run_statuses, states_at_rest
 from tests.unit.launch.fake_slurm import squeue
 
 
@@ -265,3 +267,13 @@ def test_slurm_is_asked_once_for_all_runs_and_accounting_once_for_those_that_hav
     found = run_statuses(runs, Scheduler(0, answer), 0.0)
     assert [one.state.value for one in found] == ["running", "queued", "lost", *["out of time"] * 10]
     assert asked == ["squeue", "sacct"]
+
+
+def test_a_run_that_waits_again_after_its_ranks_were_killed_does_not_run_in_mlflow(
+    run: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.append_segment(Segment(event="start", job_id="7"))
+    for queue, state, tracked in (("PENDING|Priority|", "queued", "SCHEDULED"), ("RUNNING|None|n1", None, "RUNNING")):
+        monkeypatch.setattr(slurm, "call", lambda words, patience, queue=queue: squeue(f"7|{queue}\n"))
+        found = states_at_rest([run]).get(run.path)
+        assert found == state and status_of(run.segments(), found) == tracked
