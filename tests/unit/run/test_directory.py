@@ -30,7 +30,7 @@ def test_the_same_command_again_takes_up_the_same_run(tmp_path: Path, config: Ru
 def test_another_launch_setting_continues_and_another_model_is_refused(tmp_path: Path, config: RunConfig) -> None:
     RunDir.create(tmp_path / "run", config)
     RunDir.create(tmp_path / "run", load_config("demo", [f"store={tmp_path}", "launch.hours=1"]))
-    with pytest.raises(UserError, match="name: the run"):
+    with pytest.raises(UserError, match=r"another configuration \(model\.use_sdm=true, not false\)"):
         RunDir.create(tmp_path / "run", load_config("demo", [f"store={tmp_path}", "model.use_sdm=false"]))
 
 
@@ -64,7 +64,7 @@ def test_segments_of_earlier_versions_are_read(tmp_path: Path, config: RunConfig
     run.segments_file.write_text(
         '{"event":"start","job_id":"12","time":1.5,"step":0,"world_size":2,"hosts":["n1"],"details":{"a":1}}\n'
     )
-    assert run.segments() == [Segment(event="start", job_id="12", time=1.5, world_size=2)]
+    assert run.segments() == [Segment(event="start", job_id="12", time=1.5, world_size=2, hosts=["n1"])]
 
 
 def test_segments_survive_a_torn_line(tmp_path: Path, config: RunConfig) -> None:
