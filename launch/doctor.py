@@ -132,6 +132,8 @@ def device() -> Finding:
             product = float((torch.ones(64, 64, device="cuda") @ torch.ones(64, 64, device="cuda")).sum())
             about = None if product == 64.0**3 else "the GPU gives wrong results: use another one"
         return Finding("", "missing" if about else "ok", f"{found}; its build of torch: TORCH={word}", about or "")
+    if facts.count and os.environ.get("CUDA_VISIBLE_DEVICES") == "":
+        return Finding("", "note", f"{facts.count} GPU(s), hidden by CUDA_VISIBLE_DEVICES", "training runs on the CPU")
     if facts.count:
         about = about or _why_not_available()
         found = f"{facts.count} GPU(s) that torch cannot use: {about}"

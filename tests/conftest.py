@@ -7,16 +7,12 @@ import random
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import hypothesis
 import numpy
 import pytest
 
-# Without a GPU the Triton kernels run in Triton's interpreter. It must be chosen before any test imports triton, also
-# one outside tests/kernels: hence here.
-if not Path("/dev/nvidia0").exists():
-    os.environ["TRITON_INTERPRET"] = "1"
+from tests.where import choose_device, only_gpu
 
 # A busy machine is slow, not wrong; and nobody's change must fail by another draw than the last one's. DUAL_EXPLORE=1
 # draws anew, which is how new cases are found.
@@ -33,11 +29,22 @@ def _seeded() -> None:
         torch.manual_seed(0)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose where this process computes, before any test imports torch or triton."""
+    choose_device(config.option.markexpr)
+
+
 def slurm_is_up() -> bool:
     """True if a controller answers; SLURM_CONF says which (the development cluster exports it)."""
     if shutil.which("sinfo") is None:
         return False
     return subprocess.run(["sinfo"], capture_output=True, timeout=60).returncode == 0
+
+
+@pytest.hookimpl(tryfirst=True)  # before a test's own reason, which this process cannot know
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("gpu") and not only_gpu(item.config.option.markexpr):
+        pytest.skip("on a GPU, in a process of its own: pytest -m gpu")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
