@@ -210,6 +210,12 @@ class TrainingConfig(Section):
         description="in which gradients are summed over micro-batches and ranks; same: as precision, in half the "
         "memory, with an error that grows with their number",
     )
+    tf32: bool = Field(
+        False, description="fp32 products on a GPU (A100 and later) round their factors to 10 bits, and are faster"
+    )
+    deterministic: bool = Field(
+        False, description="only algorithms that give the same bits each time, also on a GPU; slower there"
+    )
     zero_stage: Literal[0, 1, 2, 3] = 1
     activation_checkpointing: Literal["none", "encoders", "all"] = Field(
         "none",

@@ -30,6 +30,7 @@ from dual_hpc.evaluation.protocols import PROTOCOLS, SPLITS, Protocol, get_proto
 from dual_hpc.evaluation.report import write_report
 from dual_hpc.evaluation.result import EvaluationResult, assemble
 from dual_hpc.model import EmotionConfig, load_model
+from dual_hpc.model.arithmetic import arithmetic
 from dual_hpc.model.family import FAMILIES
 from dual_hpc.plugins import load_plugins
 from dual_hpc.progress import ProgressDisplay
@@ -135,7 +136,8 @@ def evaluate(
     views = {**_views(subsets, controls, reads), **(suite.views() if suite else {})}
     loader = EvalLoader(shard_set, numbers, labels, prepared, tokenizer, 0, 1, data.micro_batch)
     try:
-        found = predict_views(model, _with_progress(loader, split), views, where, inputs=inputs)
+        with arithmetic():
+            found = predict_views(model, _with_progress(loader, split), views, where, inputs=inputs)
     finally:
         loader.close()
     if not all(np.isfinite(one.probabilities).all() for one in found.values()):

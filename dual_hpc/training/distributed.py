@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from dual_hpc.background import in_thread
 from dual_hpc.errors import EnvironmentFault, UserError
 from dual_hpc.training.device import bind_device
-from dual_hpc.training.environment import remove_overrides, set_heartbeat
+from dual_hpc.training.environment import prepare_environment, set_heartbeat
 
 if TYPE_CHECKING:
     import torch
@@ -113,7 +113,7 @@ def init_distributed(timeout_minutes: float) -> Iterator[World]:
     missing = [name for name in _REQUIRED if name not in os.environ]
     if missing:
         raise UserError(f"{', '.join(missing)} not set: training is started by `dual-hpc train` or `dual-hpc submit`")
-    for line in remove_overrides():
+    for line in prepare_environment():
         print(line, flush=True)
     set_heartbeat(timeout_minutes)
     import torch

@@ -11,6 +11,8 @@ import os
 from collections.abc import Iterator, Mapping, MutableMapping
 from fnmatch import fnmatchcase
 
+WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
+REPEATABLE = (":4096:8", ":16:8")  # values with which cuBLAS gives the same result each time
 HEARTBEAT = "TORCH_NCCL_HEARTBEAT_TIMEOUT_SEC"
 _DEFAULT_HEARTBEAT = 480.0  # seconds, torch's own
 
@@ -81,11 +83,23 @@ REPORTED = (
 _PLACES = ("CUDA_HOME", "CUDA_PATH", "CUDA_ROOT", "CUDA_VERSION", "CUDA_CACHE_PATH", "CUDA_PKG_*", "NCCL_VERSION")
 
 
-def remove_overrides(environ: MutableMapping[str, str] = os.environ) -> list[str]:
-    """Remove what would override the run's settings; returns a line for each. To be called before torch is imported.
-
-    Most are read when a library is loaded, or when it first uses the device.
+def prepare_environment(environ: MutableMapping[str, str] = os.environ) -> list[str]:
+    """Remove what would override the run's settings, and set what `training.deterministic` needs; returns a line for
+    each variable that was another one. To be called before torch is imported: most are read once, when a library is
+    loaded or first uses the device.
     """
+    told = remove_overrides(environ)
+    if (workspace := environ.get(WORKSPACE)) not in REPEATABLE:
+        environ[WORKSPACE] = REPEATABLE[0]
+        if workspace is not None:
+            told.append(
+                f"{WORKSPACE}={workspace} of the environment is not used: it makes products differ in last digits"
+            )
+    return told
+
+
+def remove_overrides(environ: MutableMapping[str, str]) -> list[str]:
+    """The first part of `prepare_environment`."""
     told = []
     for name in sorted(environ):
         reason = next((why for pattern, why in REMOVED.items() if fnmatchcase(name, pattern)), None)

@@ -62,9 +62,11 @@ def train(run_dir: Path) -> str:
         ):
             stop = StopRequests(signals, run.path, world.rank, os.environ, config.checkpoint.margin_seconds)
             watchdog.waiting()
+            from dual_hpc.model.arithmetic import arithmetic
             from dual_hpc.training.build import build_session
 
-            return run_session(build_session(run, config, world, check_ownership), stop, watchdog)
+            with arithmetic(config.training.tf32, config.training.deterministic):
+                return run_session(build_session(run, config, world, check_ownership), stop, watchdog)
 
 
 def run_session(session: Session, stop: StopRequests, watchdog: Watchdog) -> str:

@@ -26,6 +26,8 @@ def failure_message(error: BaseException) -> str:
     if isinstance(error, DualError):
         return one_line(error)
     message = one_line(f"{type(error).__name__}: {error}")
+    if isinstance(error, RuntimeError) and "does not have a deterministic implementation" in message:
+        return f"training.deterministic: a part of the model has no such algorithm; set it to false ({message[:200]})"
     if isinstance(error, RuntimeError | OSError) and _PEER_GONE.search(message):
         return f"{LOST_PEER}: it has ended, or its network failed ({message[:200]})"
     return message

@@ -22,7 +22,7 @@ from dual_hpc.errors import DualError
 from dual_hpc.files.umask import keep_new_files_private
 from dual_hpc.run.names import rank_log
 from dual_hpc.run.this_job import JOB_ID, node_name, restart_count
-from dual_hpc.training.environment import remove_overrides, reported
+from dual_hpc.training.environment import prepare_environment, reported
 from launch.cluster.profiles import Profile
 from launch.job import train_rank
 from launch.job.failure_message import failure_message, full_of_this_node
@@ -59,7 +59,7 @@ def run_rank(run_dir: str) -> str:
     log = logs / rank_log(job.global_rank)
     set_environment(job)
     redirect_output(log)
-    for line in remove_overrides():
+    for line in prepare_environment():
         print(line, flush=True)
     listen_for_stacks()
     if job.global_rank == 0:

@@ -15,7 +15,7 @@ from launch.cluster.state import State
 from launch.records import submissions
 from launch.runs.failed import unexplained, why_failed
 from launch.runs.findings import Diagnosis, Evidence, place
-from launch.runs.state import SILENT_SECONDS
+from launch.runs.state import SILENT_SECONDS, is_gpu_out_of_memory
 
 # Reasons of a waiting job that waiting does not remove.
 _NEVER = frozenset(
@@ -143,6 +143,14 @@ def _user_error(e: Evidence) -> Diagnosis:
 
 
 def _out_of_memory(e: Evidence) -> Diagnosis:
+    if e.root_cause is not None and is_gpu_out_of_memory(e.root_cause):
+        sentence = f"a GPU ran out of memory {e.at}{place(e)}: {e.root_cause.message[:300]}"
+        advice = (
+            "submit it under another name=... with a lower data.micro_batch (the global batch stays), a higher "
+            "training.zero_stage or a lower data.max_seconds; or continue on more GPUs: launch.memory is the node's. "
+            f"{e.resume}"
+        )
+        return Diagnosis(State.OUT_OF_MEMORY, sentence, advice)
     used = e.past.usage if e.past is not None else Usage()
     peak = f"; its largest process used {memory_text(used.peak_memory)}" if used.peak_memory else ""
     limit = f"; the job had {memory_text(used.memory)} per node" if used.memory else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from launch.records import failures, submissions
 from launch.records.failures import Failure
 
 SILENT_SECONDS = 600.0
+_GPU_MEMORY = re.compile(r"OutOfMemoryError|CU(DA|BLAS|DNN|SOLVER).*(out of memory|ALLOC_FAILED)|NCCL.*out of memory")
 _OWN_ENDS = {"finished": State.FINISHED, "stopped": State.STOPPED, "failed": State.FAILED}
 
 
@@ -114,4 +116,10 @@ def _untold(records: RunRecords, slurm_answers: bool) -> State:
 
 def is_out_of_memory(failure: Failure) -> bool:
     """True if a rank says that it found no memory, on its GPU or its node."""
-    return any(words in failure.message for words in ("OutOfMemory", "MemoryError", "out of memory"))
+    found = any(words in failure.message for words in ("OutOfMemory", "MemoryError", "out of memory"))
+    return found or is_gpu_out_of_memory(failure)
+
+
+def is_gpu_out_of_memory(failure: Failure) -> bool:
+    """True if it was the memory of the GPU: more of the node's would not help."""
+    return _GPU_MEMORY.search(failure.message) is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dual_hpc.training.environment import HEARTBEAT, remove_overrides, reported, set_heartbeat
+from dual_hpc.training.environment import HEARTBEAT, prepare_environment, remove_overrides, reported, set_heartbeat
 
 
 @pytest.mark.parametrize(
@@ -48,6 +48,16 @@ def test_what_a_site_decides_stays_and_is_told() -> None:
     environ = {**kept, "CUDA_HOME": "/usr/local/cuda", "HOME": "/root"}
     assert remove_overrides(environ) == [] and kept.items() <= environ.items()
     assert list(reported(environ)) == [f"{name}={kept[name]}" for name in sorted(kept)]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "lines"),
+    [(None, ":4096:8", 0), (":16:8", ":16:8", 0), (":4096:8", ":4096:8", 0), (":0:0", ":4096:8", 1)],
+)
+def test_products_repeat_from_the_first_one(before: str | None, after: str, lines: int) -> None:
+    environ = {"DEEPSPEED_TIMEOUT": "1"} | ({"CUBLAS_WORKSPACE_CONFIG": before} if before else {})
+    assert len(prepare_environment(environ)) == 1 + lines
+    assert environ == {"CUBLAS_WORKSPACE_CONFIG": after}
 
 
 @pytest.mark.parametrize(("minutes", "seconds"), [(1.0, "480"), (10.0, "600"), (60.0, "3600")])

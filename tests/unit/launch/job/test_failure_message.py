@@ -34,6 +34,12 @@ def test_other_errors_are_what_they_are() -> None:
     assert failure_message(RuntimeError("shape [3] is invalid")) == "RuntimeError: shape [3] is invalid"
 
 
+def test_an_operation_without_a_deterministic_form_names_the_setting() -> None:
+    said = RuntimeError("cumsum_cuda_kernel does not have a deterministic implementation, but you set")
+    found = failure_message(said)
+    assert found.startswith("training.deterministic: ") and "set it to false (RuntimeError: cumsum_cuda" in found
+
+
 def full(path: str, number: int = errno.ENOSPC) -> OSError:
     return OSError(number, os.strerror(number), path)
 

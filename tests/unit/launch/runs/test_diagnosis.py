@@ -206,6 +206,25 @@ def test_a_waiting_job_says_when_slurm_expects_it_to_begin() -> None:
     assert "expects" not in explained(job=SlurmJob("7", "PENDING", "Priority", start="Unknown"), now=now).sentence
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79.11 GiB",
+        "AcceleratorError: CUDA error: out of memory",
+        "RuntimeError: CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "RuntimeError: cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+        "DistBackendError: NCCL error in: x.cpp:1, unhandled cuda error 'out of memory'",
+    ],
+)
+def test_the_memory_of_a_gpu_is_told_from_that_of_its_node(said: str) -> None:
+    found = explained(failures=[failure(said)])
+    assert found.state == State.OUT_OF_MEMORY and "a GPU ran out of memory" in found.sentence
+    assert "data.micro_batch" in found.advice and "training.zero_stage" in found.advice
+    host = explained(failures=[failure("MemoryError: 80 GiB")])
+    assert host.state == State.OUT_OF_MEMORY and "a process ran out" in host.sentence
+    assert "launch.memory" in host.advice and "data.workers" in host.advice
+
+
 def test_out_of_memory_says_what_the_job_had_and_what_its_largest_process_used() -> None:
     job = replace(slurm("OUT_OF_MEMORY"), usage=Usage(seconds=60, memory=4 * 2**30, peak_memory=3.5 * 2**30))
     assert "the job had 4.0 GB per node; its largest process used 3.5 GB" in explained(job=job).sentence
