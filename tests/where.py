@@ -21,4 +21,4 @@ def choose_device(expression: str, environ: MutableMapping[str, str] = os.enviro
     if only_gpu(expression):
         environ.pop("TRITON_INTERPRET", None)
     else:
-        environ |= {"TRITON_INTERPRET": "1", "CUDA_VISIBLE_DEVICES": ""}
+        environ.update({"TRITON_INTERPRET": "1", "CUDA_VISIBLE_DEVICES": ""})
