@@ -7,10 +7,11 @@ needs. Units are in the names or the comments.
 from __future__ import annotations
 
 import math
-import re
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+from dual_hpc.config.values import MicroBatch, ModuleName, TagName, TrainableLayers, WorkerCount
 
 Precision = Literal["fp32", "bf16", "fp16"]
 Subset = Literal["a", "v", "t", "av", "at", "vt", "avt"]
@@ -71,13 +72,6 @@ class AugmentConfig(Section):
     drop_text: float = Field(0.3, ge=0, le=1)
 
 
-def _workers(value: Any) -> Any:
-    digits = isinstance(value, str) and value.isdigit()
-    if value == "auto" or digits or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
-        return int(value) if digits else value
-    raise ValueError("input should be 'auto' or the number of data workers, 0 or more")
-
-
 class DataConfig(Section):
     """Which shards, which protocol and fold, and how a sample becomes tensors."""
 
@@ -94,8 +88,10 @@ class DataConfig(Section):
     image_size: int = Field(112, ge=16, description="side of the square picture, in pixels")
     max_tokens: int = Field(64, ge=2)
     global_batch: int = Field(32, ge=1, description="samples per optimiser step over all ranks: fixed for a run")
-    micro_batch: int = Field(8, ge=1, description="largest number of samples per rank and forward pass")
-    workers: Annotated[Literal["auto"] | int, BeforeValidator(_workers)] = Field(
+    micro_batch: MicroBatch = Field(
+        8, description="largest number of samples per rank and forward pass; auto: as many as fit into the GPU's memory"
+    )
+    workers: WorkerCount = Field(
         "auto",
         description="data workers per rank; auto: from the cores of the rank; 0: a clip that crashes its decoder ends "
         "the rank, and nothing is loaded ahead",
@@ -106,13 +102,6 @@ class DataConfig(Section):
     bucket_by_length: bool = False
 
 
-def _layers(value: Any) -> Any:
-    digits = isinstance(value, str) and value.isdigit()
-    if value in ("all", "none") or digits or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
-        return int(value) if digits else value
-    raise ValueError("input should be 'all', 'none' or the number of top layers to fine-tune")
-
-
 class EncoderConfig(Section):
     """One modality's encoder: `path` names a local pretrained directory; without it `config` describes a new one.
 
@@ -121,7 +110,7 @@ class EncoderConfig(Section):
 
     path: str | None = Field(None, description="folder of a pretrained encoder")
     config: dict[str, Any] = Field(default_factory=dict, description="of a new encoder, without path")
-    trainable: Annotated[Literal["all", "none"] | int, BeforeValidator(_layers)] = Field(
+    trainable: TrainableLayers = Field(
         "all", description="'all', 'none', or the number of top layers that are fine-tuned"
     )
     kind: str = ""
@@ -258,15 +247,6 @@ class CheckpointConfig(Section):
     give_up_minutes: float = Field(10.0, gt=0, le=30_000, description="a rank asked to stop exits after this time")
 
 
-def _tag_name(name: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_. -]{0,199}", name) or name.startswith("dual."):
-        raise ValueError("a tag is called by letters, digits and _-. and not dual.*")
-    return name
-
-
-TagName = Annotated[str, AfterValidator(_tag_name)]
-
-
 class TrackingConfig(Section):
     """Where MLflow is. Empty uri: sqlite inside the store, filled from the journal."""
 
@@ -312,15 +292,6 @@ class LaunchConfig(Section):
         default_factory=dict, description="further options of sbatch, as {exclusive: true, licenses: matlab}"
     )
     max_continuations: int = Field(10, ge=0)
-
-
-def _module_name(name: str) -> str:
-    if not all(part.isidentifier() for part in name.split(".")):
-        raise ValueError("a plugin is the dotted name of a Python module, as in mylab.emotion")
-    return name
-
-
-ModuleName = Annotated[str, AfterValidator(_module_name)]
 
 
 class RunConfig(Section):

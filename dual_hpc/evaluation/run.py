@@ -37,6 +37,7 @@ from dual_hpc.progress import ProgressDisplay
 from dual_hpc.run.directory import RunDir
 
 ALL_SUBSETS = ("a", "v", "t", "av", "at", "vt", "avt")
+_BATCH = 8  # samples per forward pass where the training took as many as fit: an evaluation keeps no activations
 _PREPROCESSING = ("image_size", "video_hz", "max_seconds", "max_tokens")
 
 
@@ -134,7 +135,8 @@ def evaluate(
         media = not model.config.reads_features
         suite = RobustnessSuite(able, media, Context(robustness_seed, tokenizer, prepared.max_tokens, recordings))
     views = {**_views(subsets, controls, reads), **(suite.views() if suite else {})}
-    loader = EvalLoader(shard_set, numbers, labels, prepared, tokenizer, 0, 1, data.micro_batch)
+    size = data.micro_batch or _BATCH
+    loader = EvalLoader(shard_set, numbers, labels, prepared, tokenizer, 0, 1, size)
     try:
         with arithmetic():
             found = predict_views(model, _with_progress(loader, split), views, where, inputs=inputs)

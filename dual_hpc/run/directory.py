@@ -100,6 +100,7 @@ class RunDir:
         self.reports = self.path / names.REPORTS
         self.tokenizer = self.path / names.TOKENIZER
         self.code = self.path / names.CODE_ARCHIVE
+        self.micro_batch = self.path / names.MICRO_BATCH
         self.stop_file = self.path / names.STOP_FILE
 
     def __repr__(self) -> str:

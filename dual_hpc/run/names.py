@@ -11,6 +11,7 @@ JOURNAL = "journal.jsonl"
 SEGMENTS = "segments.jsonl"
 SUBMISSIONS = "submissions.jsonl"
 LEASE = "lease.json"
+MICRO_BATCH = "micro_batch.jsonl"  # what `data.micro_batch: auto` came to, by kind of device and number of ranks
 CODE_ARCHIVE = "code.zip"
 PREVIOUS_CODE = "code.previous.zip"  # what CODE_ARCHIVE was before it was replaced by other code
 STOP_FILE = "stop"  # made by `dual-hpc stop`: save, end and do not continue; whoever submits the run again removes it

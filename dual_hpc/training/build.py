@@ -15,6 +15,7 @@ from dual_hpc.training.distributed import World, seed_everything
 from dual_hpc.training.engine import Engine
 from dual_hpc.training.export import write_description, write_model, written_description
 from dual_hpc.training.exporter import Exporter
+from dual_hpc.training.micro_batch import CudaMemory, with_micro_batch
 from dual_hpc.training.rank_agreement import check_ranks_agree
 from dual_hpc.training.reporter import Reporter, last_save_seconds
 from dual_hpc.training.saving import Resumed, Saver
@@ -46,11 +47,14 @@ def build_session(run: RunDir, config: RunConfig, world: World, check_ownership:
     check_ranks_agree(config, model, world)
     if world.rank == 0:
         write_description(run, model_config)
+    memory = CudaMemory(world.device) if world.device.type == "cuda" else None
+    settings, config = config, with_micro_batch(config, model, run.micro_batch, world, memory)
+    data.config = config
     prepare_execution(model, config.training, world.device.type)
     engine = Engine(model, config, world.size, data.micro_batches())
     beat()
 
-    saver = Saver(run.checkpoints, config, engine, world, check_ownership, run.identity().run_id)
+    saver = Saver(run.checkpoints, settings, engine, world, check_ownership, run.identity().run_id)
     resumed = saver.resume()
     state = resumed.state if resumed is not None else TrainingState()
     loader = data.train_loader(state.loader)

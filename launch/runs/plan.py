@@ -181,7 +181,7 @@ def check_data(config: RunConfig) -> None:
     selecting_metric(config.training.select_by)
     split_of(config)
     ranks = config.launch.nodes * config.launch.ranks_per_node
-    BatchPartition(config.data.global_batch, ranks, config.data.micro_batch)
+    BatchPartition(config.data.global_batch, ranks, config.data.micro_batch or 1)  # `auto` is not known yet
 
 
 def split_of(config: RunConfig) -> dict[str, list[int]]:
