@@ -12,6 +12,7 @@ from dual_hpc.config import RunConfig, load_config
 from dual_hpc.model import build_model
 from dual_hpc.training.distributed import World
 from dual_hpc.training.engine import Engine
+from dual_hpc.training.phase_times import PhaseTimes
 from dual_hpc.training.saving import Saver
 from dual_hpc.training.state import TrainingState
 from dual_hpc.training.step import RankRequests, train_step
@@ -50,7 +51,9 @@ class Subject:
 
     def step(self) -> None:
         """One optimiser step."""
-        train_step(self.engine, [noise(self.world.rank) for _ in range(ACCUMULATION)], self.world, RankRequests())
+        times = PhaseTimes.on(self.world.device)
+        batches = [noise(self.world.rank) for _ in range(ACCUMULATION)]
+        train_step(self.engine, batches, self.world, RankRequests, times)
         self.state.step += 1
 
 

@@ -132,10 +132,11 @@ def train(folder: Path) -> None:
         seed(parts)
 
     def stepping(engine: Any, batches: Any, *rest: Any) -> Any:
-        if number >= non_finite:
+        def damaged() -> Iterator[Any]:
             for batch in batches:
-                batch["waveform"] = batch["waveform"] * float("inf")
-        return real(engine, batches, *rest)
+                yield {**batch, "waveform": batch["waveform"] * float("inf")}
+
+        return real(engine, damaged() if number >= non_finite else batches, *rest)
 
     def failpoint(name: str) -> None:
         nonlocal saves
