@@ -83,7 +83,7 @@ def pack(
     return report
 
 
-def train(config: RunConfig, *, shards: Sequence[str | Path] = ()) -> RunDir:
+def train(config: RunConfig, *, shards: Sequence[str | Path] = (), trust: bool = False) -> RunDir:
     """Train on this machine, wait for the end, and return the run; a finished run is returned at once.
 
     The ranks are processes of their own, as many as `launch.ranks_per_node`. Ctrl-C saves a checkpoint and stops, and
@@ -98,9 +98,10 @@ def train(config: RunConfig, *, shards: Sequence[str | Path] = ()) -> RunDir:
     Args:
         config: as of `load_config`; it is not changed.
         shards: folders of shards that replace `data.shards`.
+        trust: continue a run whose directory others own or may write, which runs what they put there.
 
     Raises:
-        UserError: the configuration cannot be trained, or the store has another run of the same name.
+        UserError: the configuration cannot be trained, or the store has another run of the same name, or one of others.
         EnvironmentFault: a rank failed; the message names it, what it said last and its log.
     """
     from launch.runs.follow import follow
@@ -110,7 +111,7 @@ def train(config: RunConfig, *, shards: Sequence[str | Path] = ()) -> RunDir:
     here = config.model_copy(deep=True)
     here.launch.profile = "local"
     plan = plan_config(here, [str(folder) for folder in shards])
-    job = submit_here(plan)
+    job = submit_here(plan, trust)
     run = plan.open()
     if job is not None:
         follow(run, job)
@@ -125,6 +126,7 @@ def evaluate(
     subsets: Sequence[str] = ("av", "avt"),
     device: str | None = None,
     robustness_seed: int | None = None,
+    trust: bool = False,
 ) -> EvaluationResult:
     """Score a run's exported weights on its own shards, and write the report into its `reports/`.
 
@@ -142,15 +144,16 @@ def evaluate(
         subsets: modalities to score, strings of a, v and t; all from the same weights.
         device: torch's name; None takes a GPU where there is one.
         robustness_seed: also run the robustness suite, drawn from this seed.
+        trust: run the plugins that lie in the run's code archive though others own or may write it.
 
     Raises:
-        UserError: no run, no such weights, split or subset.
+        UserError: no run, no such weights, split or subset, or plugins of others.
     """
     from dual_hpc.evaluation.run import evaluate_run
     from dual_hpc.run.directory import RunDir
 
     path = run.path if isinstance(run, RunDir) else open_run(run).path
-    return evaluate_run(path, split, checkpoint, subsets, device, robustness_seed)
+    return evaluate_run(path, split, checkpoint, subsets, device, robustness_seed, trust=trust)
 
 
 def open_run(run: str | Path, store: str | Path | None = None) -> RunDir:

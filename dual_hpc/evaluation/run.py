@@ -50,6 +50,7 @@ def evaluate_run(
     robustness_seed: int | None = None,
     noise: Path | None = None,
     out: Path | None = None,
+    trust: bool = False,
 ) -> EvaluationResult:
     """Evaluate a run's exported weights on its own shards and write `reports/SPLIT_CHECKPOINT.{json,md,png}`.
 
@@ -57,13 +58,14 @@ def evaluate_run(
         checkpoint: "best" (chosen on validation) or "last".
         robustness_seed, noise: as for `evaluate`; the suite's files are `reports/SPLIT_CHECKPOINT_robustness.*`.
         out: a folder for the report instead of the run's `reports/`.
+        trust: take the plugins of the run's code archive though others own or may write it.
 
     Raises:
-        UserError: no run, no such export, no such split.
+        UserError: no run, no such export, no such split, plugins of others.
     """
     run = RunDir.open(run_dir)
     config = run.config()
-    load_plugins(config.plugins, run.code)
+    load_plugins(config.plugins, run.code, trust)
     model_dir = run.exports / checkpoint
     there = sorted(path.name for path in run.exports.glob("*"))
     if checkpoint not in there or not (model_dir / "config.json").is_file():

@@ -90,7 +90,6 @@ def evaluate(args: argparse.Namespace) -> EvaluationResult:
     place = report_folder(found, args.out) if found is not None else None
 
     from dual_hpc.evaluation import run as evaluation
-    from dual_hpc.plugins import load_plugins
 
     seed = (args.seed or 0) if args.robustness else None
     subsets = evaluation.ALL_SUBSETS if args.all_subsets else tuple(args.subsets.split(","))
@@ -101,9 +100,15 @@ def evaluate(args: argparse.Namespace) -> EvaluationResult:
         if args.out is not None:
             evaluation.write_reports(args.out, args.split, result)
         return result
-    load_plugins(found.config().plugins, found.code, args.trust)
     result = evaluation.evaluate_run(
-        found.path, args.split, args.checkpoint, subsets, robustness_seed=seed, noise=args.noise, out=place
+        found.path,
+        args.split,
+        args.checkpoint,
+        subsets,
+        robustness_seed=seed,
+        noise=args.noise,
+        out=place,
+        trust=args.trust,
     )
     if args.out is None and not is_others(found.path) and found.config().tracking.enabled:
         track(found)

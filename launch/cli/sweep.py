@@ -213,7 +213,6 @@ def evaluate(sweep: SweepDir, trust: bool = False) -> None:
     import sys
 
     from dual_hpc.evaluation.run import evaluate_run
-    from dual_hpc.plugins import load_plugins
     from launch.cli.evaluate import track
     from launch.runs.report_place import report_folder
     from launch.sweeps.results import UNSCORED, incomplete, rows_of
@@ -224,8 +223,7 @@ def evaluate(sweep: SweepDir, trust: bool = False) -> None:
         report_folder(run)
     for run in unscored:
         print(f"{run.path.name}: evaluating", file=sys.stderr, flush=True)
-        load_plugins(run.config().plugins, run.code, trust)
-        evaluate_run(run.path)
+        evaluate_run(run.path, trust=trust)
         if run.config().tracking.enabled:
             track(run)
 

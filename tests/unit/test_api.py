@@ -5,12 +5,17 @@ from __future__ import annotations
 import ast
 import doctest
 import inspect
+import sys
+import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 import dual_hpc
 from dual_hpc import api
+from dual_hpc.run.directory import RunDir
 
 FUNCTIONS = ("evaluate", "load_config", "open_run", "pack", "train")
 
@@ -58,3 +63,44 @@ def test_training_leaves_the_configuration_as_it_is(tmp_path: Path) -> None:
     with pytest.raises(dual_hpc.UserError, match="here"):
         dual_hpc.train(config)
     assert config.model_dump() == before
+
+
+def test_plugins_in_a_run_that_others_may_write_are_taken_only_with_trust(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(sys, "modules", dict(sys.modules))
+    run = RunDir.create(tmp_path / "store" / "runs" / "theirs", dual_hpc.load_config("demo", ["plugins=[theirs_only]"]))
+    with zipfile.ZipFile(run.code, "w") as packed:
+        packed.writestr("theirs_only.py", "WORD = 'run'\n")
+    run.code.chmod(0o666)
+    with pytest.raises(dual_hpc.UserError, match=r"code\.zip .* --trust"):
+        dual_hpc.evaluate(run)
+    assert "theirs_only" not in sys.modules
+    with pytest.raises(dual_hpc.UserError, match="no exported weights"):
+        dual_hpc.evaluate(run, trust=True)
+    assert sys.modules["theirs_only"].WORD == "run"
+
+
+def test_a_run_that_others_may_write_is_continued_only_with_trust(tmp_path: Path) -> None:
+    rows = ["id,audio,label,split"]
+    for number in range(8):
+        soundfile.write(tmp_path / f"{number}.wav", 0.3 * np.sin(np.arange(4_000) / 7), 16_000)
+        rows.append(f"c{number},{number}.wav,{('happy', 'sad')[number % 2]},{('train', 'test')[number // 4]}")
+    (tmp_path / "clips.csv").write_text("\n".join(rows) + "\n")
+    dual_hpc.pack("manifest", tmp_path / "clips.csv", tmp_path / "shards")
+    settings = [
+        f"store={tmp_path / 'store'}",
+        "name=theirs",
+        "data.protocol=all",
+        f"data.shards=[{tmp_path / 'shards'}]",
+    ]
+    settings += ["data.global_batch=2", "data.micro_batch=1", "launch.ranks_per_node=1"]
+    run = RunDir.create(tmp_path / "store" / "runs" / "theirs", dual_hpc.load_config("demo", [*settings, "seed=1"]))
+    run.path.chmod(0o777)
+    config = dual_hpc.load_config("demo", settings)
+    with pytest.raises(dual_hpc.UserError, match=r"runs/theirs .* --trust"):
+        dual_hpc.train(config)
+    with pytest.raises(dual_hpc.UserError, match="seed"):  # the next reason to refuse it
+        dual_hpc.train(config, trust=True)
+    assert not list(run.logs.iterdir())
