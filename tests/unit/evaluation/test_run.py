@@ -187,7 +187,7 @@ def test_a_model_in_a_folder_of_brackets_has_its_table(scored, saved_model, tmp_
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--out", "file"], "--out is a folder"),
+        (["--out", "file"], "--out: file is not a folder"),
         (["--seed", "3"], "--seed needs --robustness"),
         (["--model", "run"], "--model: run is a run; give one of its models, run/export/best"),
         (["--subsets", ""], "modalities ''"),
