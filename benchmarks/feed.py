@@ -143,8 +143,9 @@ def main() -> None:
         rows += compare("clips decoded", Path(folder) / "media" / "shards", peers, options.steps, options.rounds)
     note = (
         f"{WORKERS} workers, steps of {ACCUMULATION} micro-batches of {MICRO_BATCH}; medians of {options.rounds} "
-        f"rounds of {options.steps} steps. Computing is a sleep as long as loading alone takes in the same round, so 1.0 is "
-        f"the least. Load averages before and after: {before:.1f}, {os.getloadavg()[0]:.1f}, which disturb all alike."
+        f"rounds of {options.steps} steps. Computing is a sleep as long as loading alone takes in the same round, so "
+        f"1.0 is the least. Load averages before and after: {before:.1f}, {os.getloadavg()[0]:.1f}, which disturb all "
+        "alike."
     )
     print(record.write("feed", rows, note, rounds=options.rounds).with_suffix(".md").read_text())
 

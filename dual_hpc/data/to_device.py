@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from dual_hpc.data.batch import Batch
+from dual_hpc.host_values import known_on_host
 
 _COPIED = "copied"  # the key of the event in a batch on its way
 
@@ -31,7 +32,7 @@ class ToDevice:
         # A thread begins on device 0: pinning there would open a context on a device that is another rank's.
         with torch.cuda.stream(self._stream):
             # The allocator of pinned memory keeps the source until the copy is done.
-            moved = {name: self._moved(value) for name, value in batch.items()}
+            moved = {name: self._moved(name, value) for name, value in batch.items()}
             copied = torch.cuda.Event()
             copied.record(self._stream)
         return {**moved, _COPIED: copied}
@@ -47,5 +48,9 @@ class ToDevice:
                     value.record_stream(stream)  # its memory is given to no later copy while this stream uses it
         return batch
 
-    def _moved(self, value: Any) -> Any:
-        return value.pin_memory().to(self._device, non_blocking=True) if isinstance(value, torch.Tensor) else value
+    def _moved(self, name: str, value: Any) -> Any:
+        if not isinstance(value, torch.Tensor):
+            return value
+        moved = value.pin_memory().to(self._device, non_blocking=True)
+        small = value.dim() == 1 or name == "attention_mask"  # lengths, durations
+        return known_on_host(moved, value.tolist()) if small else moved

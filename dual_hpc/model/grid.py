@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 
+from dual_hpc.host_values import host_values
 from dual_hpc.model.masking import blank, full_precision, prefix_mask
 
 _ROUNDING = 1e-3  # of a step: 2.1 s in fp32 times 10 Hz is 21 steps, not 22
@@ -12,6 +15,11 @@ _ROUNDING = 1e-3  # of a step: 2.1 s in fp32 times 10 Hz is 21 steps, not 22
 def grid_lengths(durations: torch.Tensor, grid_hz: float) -> torch.Tensor:
     """Steps of each utterance, T_b = max(1, ceil(duration * grid_hz)): f32 [B] seconds -> i64 [B]."""
     return torch.ceil(durations.double() * grid_hz - _ROUNDING).clamp_min(1).long()
+
+
+def most_steps(durations: torch.Tensor, grid_hz: float) -> int:
+    """The largest of `grid_lengths`, without waiting for a device if the host knows the durations."""
+    return max(max(1, math.ceil(seconds * grid_hz - _ROUNDING)) for seconds in host_values(durations))
 
 
 def resample(

@@ -47,10 +47,17 @@ def alignment_loss(
     dtype = compute_dtype(a)
     wide = accumulator(dtype)
     with torch.autocast(a.device.type, enabled=False):
-        tau = torch.as_tensor(temperature, dtype=wide, device=a.device).reshape(())
+        tau = _as_scalar(temperature, wide, a.device)
         if chosen == "triton":
             from dual_hpc.kernels.alignment_loss.triton_alignment import alignment_loss_triton
 
             return alignment_loss_triton(a.to(dtype), v.to(dtype), lengths, tau, across_batch)
         implement = alignment_reference if chosen == "reference" else alignment_torch
         return implement(a.to(wide), v.to(wide), lengths, tau, across_batch)
+
+
+def _as_scalar(value: float | Tensor, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """A number is written by the device itself: a copy of it would make the host wait for the device."""
+    if isinstance(value, Tensor):
+        return value.to(device, dtype).reshape(())
+    return torch.full((), value, dtype=dtype, device=device)

@@ -15,7 +15,7 @@ from dual_hpc.model.dual.output import DualOutput
 from dual_hpc.model.dual.projection import AbsentModality, ModalityAlignment
 from dual_hpc.model.dual.residual import SentimentResidual
 from dual_hpc.model.emotion_model import WRONG_BATCH, EmotionModel
-from dual_hpc.model.grid import grid_lengths
+from dual_hpc.model.grid import grid_lengths, most_steps
 from dual_hpc.model.masking import prefix_mask
 
 from transformers import AutoModel  # isort: skip  (after the torchaudio stub)
@@ -101,7 +101,7 @@ class DualForEmotionClassification(EmotionModel):
             output_alignment: also return the similarity matrices.
         """
         lengths = grid_lengths(durations, self.config.grid_hz)
-        steps = int(lengths.max())
+        steps = most_steps(durations, self.config.grid_hz)
         sources = self.sources(
             {
                 **{"waveform": waveform, "waveform_lengths": waveform_lengths},

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import torch
 from torch import nn
-
-from dual_hpc.model.masking import full_precision
+from torch.nn import functional
 
 
 class FrozenBatchNorm(nn.Module):
@@ -26,12 +25,11 @@ class FrozenBatchNorm(nn.Module):
             self.register_buffer(name, buffer)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """[N, C, ...] -> the same shape; scale and shift are computed in fp32."""
-        with full_precision(x):
-            scale = self.weight.float() * torch.rsqrt(self.running_var.float() + self.eps)
-            shift = self.bias.float() - self.running_mean.float() * scale
-        shape = (1, -1, *(1,) * (x.dim() - 2))
-        return x * scale.to(x.dtype).view(shape) + shift.to(x.dtype).view(shape)
+        """[N, C, ...] -> the same shape and precision; one operation, computed in fp32 at least and rounded once."""
+        wide = torch.promote_types(x.dtype, torch.float32)
+        mean, variance = self.running_mean.to(wide), self.running_var.to(wide)
+        weight, bias = self.weight.to(wide), self.bias.to(wide)
+        return functional.batch_norm(x, mean, variance, weight, bias, training=False, eps=self.eps)
 
 
 def freeze_batch_norms(module: nn.Module) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from dual_hpc.errors import UserError
+from dual_hpc.model.constants import constant
 from dual_hpc.model.encoders.base import Context, Encoder, EncoderKind
 from dual_hpc.model.encoders.frames import encode_valid
 from dual_hpc.model.encoders.frozen_norm import freeze_batch_norms
@@ -60,7 +61,9 @@ class ImageEncoder(Encoder):
 
     def _encode(self, images: torch.Tensor) -> torch.Tensor:
         scaled = images.float() / 255
-        mean, std = (scaled.new_tensor(value).view(1, 3, 1, 1) for value in (self.mean, self.std))
+        mean, std = (
+            constant(tuple(values), scaled.dtype, scaled.device).view(1, 3, 1, 1) for values in (self.mean, self.std)
+        )
         layout = torch.channels_last if self.channels_last else torch.contiguous_format
         return self.pooled(((scaled - mean) / std).to(self.dtype, memory_format=layout))
 

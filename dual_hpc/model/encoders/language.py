@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from dual_hpc.errors import UserError
+from dual_hpc.host_values import host_values
 from dual_hpc.model.encoders.base import Context, Encoder, EncoderKind
 from dual_hpc.model.encoders.pretrained import Architecture, complete_config, load_weights, new_backbone
 from dual_hpc.model.masking import blank, pad_steps
@@ -35,12 +36,23 @@ class TextEncoder(Encoder):
         A sample without text is encoded as one padding token, so that its attention has something to look at; its
         mask stays empty.
         """
+        full = all(all(row) and row for row in host_values(attention_mask))
         mask = pad_steps(attention_mask, 1).bool()
         ids = pad_steps(input_ids, 1).masked_fill(~mask, self.padding)
         seen = mask.clone()
         seen[:, 0] = True
-        features = self.backbone(input_ids=ids, attention_mask=seen.long()).last_hidden_state
+        features = self.backbone(input_ids=ids, attention_mask=self._attention_mask(seen, full)).last_hidden_state
         return blank(features, mask), mask
+
+    def _attention_mask(self, seen: torch.Tensor, full: bool) -> torch.Tensor | None:
+        """What transformers makes of the mask bool [B, L], without its look at the values, which waits for the device.
+
+        Args:
+            full: nothing is padded.
+        """
+        if self.backbone.config._attn_implementation != "sdpa":
+            return seen.long()
+        return None if full else seen[:, None, None, :].expand(-1, -1, seen.shape[1], -1)
 
 
 class TextKind(EncoderKind):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch.nn import functional
 
+from dual_hpc.model.constants import constant
 from dual_hpc.model.losses.registry import LOSSES, LossSettings
 
 IGNORED = -100
@@ -51,7 +52,8 @@ def class_weighted(loss: torch.Tensor, target: torch.Tensor, settings: LossSetti
     """`loss` [B] times the weight of each sample's class, where weights are asked for."""
     if not settings.weighted or settings.class_counts is None:
         return loss
-    return loss * loss.new_tensor(class_weights(settings.class_counts))[target]
+    weights = tuple(class_weights(settings.class_counts))
+    return loss * constant(weights, loss.dtype, loss.device).index_select(0, target)
 
 
 def class_weights(counts: Sequence[int]) -> list[float]:

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from dual_hpc.data.to_device import ToDevice
+from dual_hpc.host_values import host_values
 
 CUDA = torch.device("cuda", 1)
 
@@ -72,6 +73,18 @@ def test_copies_run_on_a_stream_of_their_own_which_the_user_waits_for(monkeypatc
     handed_over = to_device.hand_over(on_its_way)
     assert device.log == [("compute waits",), ("used", "Compute"), ("used", "Compute")]
     assert handed_over.keys() == batch.keys() and handed_over["keys"] == ["a", "b"]
+
+
+def test_what_is_small_is_known_on_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    device, to_device = Device(monkeypatch), ToDevice(CUDA)
+    batch = {"frame_lengths": torch.tensor([3, 0]), "attention_mask": torch.eye(2), "frames": torch.ones(2, 2)}
+    handed_over = to_device.hand_over(to_device.copy(batch))
+    asked: list[torch.Tensor] = []
+    monkeypatch.setattr(torch.Tensor, "tolist", lambda tensor: asked.append(tensor) or [])
+    assert host_values(handed_over["frame_lengths"]) == [3, 0]
+    assert host_values(handed_over["attention_mask"]) == [[1.0, 0.0], [0.0, 1.0]]
+    host_values(handed_over["frames"])
+    assert len(asked) == 1 and device.stream == "compute"
 
 
 @pytest.mark.parametrize("where", [None, torch.device("cpu")])
