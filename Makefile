@@ -78,7 +78,7 @@ torture: $(STAMP)
 corrupt: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.corruption.sweep --cases $(or $(N),2000)
 
-# A fault of the disk at every call of a run's life, a pack, an evaluation; KINDS=all tries every kind at each.
+# A fault of the disk at every call of a run's life, a pack, an extraction, an evaluation; KINDS=all tries every kind at each.
 faults: $(STAMP)
 	FAULTS_EVERY=$(or $(EVERY),1) FAULTS_KINDS=$(or $(KINDS),one) OMP_NUM_THREADS=1 \
 		$(BIN)/pytest -q -s --timeout 0 tests/faults

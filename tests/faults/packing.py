@@ -34,15 +34,16 @@ def corpus(folder: Path) -> Path:
     return folder / "corpus.csv"
 
 
+def absent_shards(left: Contents) -> list[str]:
+    """Shards that the index names and that are not there as it names them; none without an index."""
+    shards = json.loads(left.get("index.json", b'{"shards": []}'))["shards"]
+    return [s["name"] for s in shards if hashlib.sha256(left.get(s["name"], b"")).hexdigest() != s["sha256"]]
+
+
 def accepted(left: Contents, whole: Contents) -> list[str]:
     """An index that names what is not there, or is not beside the report of what was left out."""
-    if "index.json" not in left:
-        return []
-    shards = json.loads(left["index.json"])["shards"]
-    found = [
-        shard["name"] for shard in shards if hashlib.sha256(left.get(shard["name"], b"")).hexdigest() != shard["sha256"]
-    ]
-    return found + [name for name in ("report.json", "report.md") if left.get(name) != whole[name]]
+    reports = ("report.json", "report.md") if "index.json" in left else ()
+    return absent_shards(left) + [name for name in reports if left.get(name) != whole[name]]
 
 
 def main(library: str, folder: str, every: str, which: str) -> None:

@@ -69,7 +69,9 @@ def test_a_sync_with_mlflow_that_the_disk_interrupts_is_made_whole_by_the_next(t
     assert not bad, json.dumps(bad[:5], indent=1)
 
 
-@pytest.mark.parametrize(("command", "every", "least"), [("packing", "9", 50), ("evaluation", "5", 10)])
+@pytest.mark.parametrize(
+    ("command", "every", "least"), [("packing", "9", 50), ("extraction", "17", 40), ("evaluation", "5", 10)]
+)
 def test_a_command_that_the_disk_interrupts_says_so_and_is_finished_by_the_same_command(
     command: str, every: str, least: int, tmp_path: Path
 ) -> None:
