@@ -8,7 +8,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export NO_MKDOCS_2_WARNING := 1
 
 .PHONY: setup demo test quick lint unit docs kernels-offline slurm slurm-long slurm-matrix clean chaos corrupt torture faults \
-	versions lock audit
+	versions lock audit gpu gpu-wheels
 
 # TORCH=cu130 (CUDA 13), cu126 (CUDA 12.6: V100, drivers before 580) or cpu is the build of torch; the word is remembered.
 # Without one it is what pip takes on this machine. `dual-hpc doctor` says which one this GPU and driver need.
@@ -85,6 +85,20 @@ faults: $(STAMP)
 
 bench-%: $(STAMP)
 	$(BIN)/python -m benchmarks.$*
+
+# What only a GPU can show, in ten minutes: make gpu SHARDS=DIR [FEATURES=DIR]; DEVICE=cpu rehearses it. See the script.
+gpu:
+	bash benchmarks/gpu.sh $(or $(SHARDS),$(error make gpu SHARDS=DIR: a folder of media shards)) $(FEATURES)
+
+# What a machine without network lacks beside torch, as wheels in gpu-wheels: make gpu-wheels FOR=3.12, then WHEELS=DIR.
+FOR ?= 3.12
+gpu-wheels: $(STAMP)
+	mkdir -p gpu-wheels
+	for package in pydantic pydantic_core annotated-types typing-inspection soundfile cffi pycparser av; do \
+		$(BIN)/python -m pip download --quiet --no-deps --only-binary :all: --python-version $(FOR) --dest gpu-wheels \
+			--constraint constraints.txt $$package || exit 1; done
+	DS_BUILD_OPS=0 $(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir gpu-wheels \
+		--constraint constraints.txt deepspeed hjson
 
 chaos: $(STAMP)
 	$(BIN)/python -m benchmarks.chaos --kills $(or $(N),20)

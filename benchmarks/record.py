@@ -38,11 +38,13 @@ def row(
     return {"case": case, "peer_name": peer_name, "unit": unit, **{k: float(f"{v:.4g}") for k, v in figures.items()}}
 
 
-def write(name: str, rows: list[dict[str, Any]], note: str = "", **details: Any) -> Path:
-    """Write the rows with the machine's kind, the command and the commit; returns the JSON file.
+def write(name: str, rows: list[dict[str, Any]], note: str = "", folder: Path | None = None, **details: Any) -> Path:
+    """Write the rows with the machine's kind, the command and the commit; returns the JSON file. May be called after
+    every case, so that nothing is lost with what comes later.
 
     Args:
         note: a sentence for the Markdown: what was held equal, what the machine was doing.
+        folder: None for `RESULTS`.
         details: further figures, for the JSON alone.
     """
     report = {
@@ -54,10 +56,16 @@ def write(name: str, rows: list[dict[str, Any]], note: str = "", **details: Any)
         "rows": rows,
         **details,
     }
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    path.with_suffix(".md").write_text(markdown(report), encoding="utf-8")
+    folder = folder or RESULTS
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.json"
+    for file, text in (
+        (path, json.dumps(report, indent=1, ensure_ascii=False) + "\n"),
+        (path.with_suffix(".md"), markdown(report)),
+    ):
+        unfinished = file.with_name(f".{file.name}")
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(file)
     return path
 
 
@@ -82,20 +90,32 @@ def markdown(report: dict[str, Any]) -> str:
 
 
 def machine() -> str:
-    """Kind of machine and how busy it is: processor, cores, load average of the last minute."""
+    """Kind of machine and how busy it is: processor, cores, GPU if this process used one, load of the last minute."""
     model = platform.processor() or platform.machine()
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model)
     except OSError:
         pass
-    return f"{model}, {os.cpu_count()} cores, no GPU used, load {os.getloadavg()[0]:.1f}"
+    return f"{model}, {os.cpu_count()} cores, {gpu_used()}, load {os.getloadavg()[0]:.1f}"
+
+
+def gpu_used() -> str:
+    """The GPU on which this process has computed."""
+    torch = sys.modules.get("torch")  # not imported for this alone
+    if torch is None or not torch.cuda.is_initialized():
+        return "no GPU used"
+    return f"{torch.cuda.get_device_name()} (CUDA {torch.version.cuda})"
 
 
 def commit() -> str:
-    """Short hash of the checkout, with "+dirty" where the tree has changes."""
+    """Short hash of the checkout, with "+dirty" where the tree has changes; "not known" of a copy, or without git."""
 
     def git(*words: str) -> str:
         return subprocess.run(["git", *words], capture_output=True, text=True, cwd=RESULTS.parent).stdout.strip()
 
-    return git("rev-parse", "--short=12", "HEAD") + ("+dirty" if git("status", "--porcelain") else "")
+    try:
+        found = git("rev-parse", "--short=12", "HEAD")
+        return found + ("+dirty" if git("status", "--porcelain") else "") if found else "not known"
+    except OSError:
+        return "not known"

@@ -1,8 +1,9 @@
 """`python -m benchmarks.kernels [--device cpu|cuda] [--seconds S] [--threads N]`: results/kernels.{json,md,svg}.
 
 No contestant is timed whose output or gradient is wrong. CPU times are processor time, which a busy machine disturbs
-least. A GPU's figures go to kernels_gpu.*, so that neither run overwrites the other. After `--minutes` no further case
-is begun, and one that takes two minutes ends the run: a kernel that waits for ever cannot be interrupted otherwise.
+least. A GPU's figures go to kernels_gpu.*, so that neither run overwrites the other, after every case, so that none is
+lost. After `--minutes` no further case is begun, and one that takes two minutes ends the run: a kernel that waits for
+ever cannot be interrupted otherwise.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import faulthandler
 import os
 import sys
 import time
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,6 +24,7 @@ from rich.progress import track
 from benchmarks import record
 from benchmarks.kernels import measure
 from benchmarks.kernels.contestants import Case, contestants
+from benchmarks.kernels.dispatch_rows import dispatch_rows
 from benchmarks.kernels.plot import plot
 
 ERRORS = Console(stderr=True)
@@ -39,13 +43,14 @@ CPU = [
 ]
 FULL = [("sdm", 16, 150, 128, torch.float32), ("sdm", 16, 300, 256, torch.float32)]  # pieces of time gain nothing here
 GPU = [
-    *(("sdm", 32, 1500, h, torch.bfloat16) for h in (64, 128, 256, 512, 1024)),
+    *(("sdm", 32, 1500, h, torch.bfloat16) for h in (128, 256, 512)),  # what decides most, first
     *(("sdm", 32, 1500, h, torch.float16) for h in (128, 256)),
     ("sdm", 128, 400, 256, torch.bfloat16),
     ("sdm", 32, 400, 256, torch.float32),
     *(("vdm", 32, 1500, d, torch.bfloat16) for d in (256, 512)),
     ("vdm", 64, 4000, 256, torch.bfloat16),
     *(("alignment", 32, t, 256, torch.bfloat16) for t in (400, 1500)),
+    *(("sdm", 32, 1500, h, torch.bfloat16) for h in (64, 1024)),
 ]
 
 
@@ -56,11 +61,13 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=6.0, help="time for the rounds of one case")
     parser.add_argument("--threads", type=int, default=1, help="threads on a CPU")
     parser.add_argument("--minutes", type=float, default=6.0, help="after which no further case is begun")
+    parser.add_argument("--out", type=Path, help="folder of the results (default: benchmarks/results)")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     on_gpu = options.device == "cuda"
     load = os.getloadavg()[0]
-    details = []
+    copy = f" {torch.cuda.get_device_name()}, copy {measure.copy_gbps():.0f} GB/s." if on_gpu else ""
+    details: list[dict[str, Any]] = []
     shapes = [Case(*shape, device=CUDA if on_gpu else "cpu") for shape in (GPU if on_gpu else CPU)]
     for case in shapes:
         if (peer := contestants(case).get("FlashRNN")) is not None:  # builds itself: no case's time, and no hang
@@ -77,15 +84,25 @@ def main() -> None:
             faulthandler.dump_traceback_later(HANGS, exit=True, file=sys.__stderr__)
         details.append(compare(case, options.seconds))
         faulthandler.cancel_dump_traceback_later()
+        write(details, late, options, load, copy)
         print(
             details[-1]["case"], {k: v.get("both", v) for k, v in details[-1]["contestants"].items()}, file=sys.stderr
         )
+    path, wrong = write(details, late, options, load, copy)
+    if find_spec("matplotlib") is not None:
+        plot([row for entry in details for row in rows_of(entry)], path.with_suffix(".svg"))
+    print(path.with_suffix(".md").read_text())
+    sys.exit(1 if wrong else 0)
+
+
+def write(
+    details: list[dict[str, Any]], late: list[str], options: argparse.Namespace, load: float, copy: str
+) -> tuple[Path, list[str]]:
+    """Write what has been measured so far; the JSON file, and who of ours was wrong."""
     rows = [row for entry in details for row in rows_of(entry)]
     wrong = [f"{e['case']}: {n}" for e in details for n in e["contestants"] if n in e["wrong"] and "dual_hpc" in n]
-    note = f"A forward and a backward, medians of rounds that contestants share; torch {torch.__version__}."
-    if on_gpu:
-        note += f" {torch.cuda.get_device_name()}, copy {measure.copy_gbps():.0f} GB/s."
-    else:
+    note = f"A forward and a backward, medians of rounds that contestants share; torch {torch.__version__}.{copy}"
+    if not copy:
         note += (
             f" Processor time, {options.threads} thread(s); load average {load:.1f} and then {os.getloadavg()[0]:.1f}."
             " GPU: not measured. The Triton kernels are tested in the interpreter and compiled offline, nothing more."
@@ -96,10 +113,12 @@ def main() -> None:
         note += f" Not begun after {options.minutes:g} minutes: {', '.join(late)}."
     if reasons := sorted({r for entry in details for r in absent(entry)}):
         note += f" Could not run: {'; '.join(reasons)}."
-    path = record.write("kernels_gpu" if on_gpu else "kernels", rows, note=note, cases=details)
-    plot(rows, path.with_suffix(".svg"))
-    print(path.with_suffix(".md").read_text())
-    sys.exit(1 if wrong else 0)
+    folder = options.out or record.RESULTS
+    found = []
+    if torch.cuda.is_available() and copy:
+        found = dispatch_rows(details, "sm_{}{}".format(*torch.cuda.get_device_capability()))
+    name = "kernels_gpu" if copy else "kernels"
+    return record.write(name, rows, note=note, folder=folder, cases=details, dispatch=found), wrong
 
 
 def compare(case: Case, seconds: float) -> dict[str, Any]:
@@ -129,7 +148,8 @@ def compare(case: Case, seconds: float) -> dict[str, Any]:
             found[name]["gbps"] = [
                 float(f"{moved * n / found[name][way][1] / 1e6:.4g}") for n, way in ((3, "forward"), (4, "backward"))
             ]
-    return {"case": str(case), "contestants": found, "wrong": wrong}
+    shape = (case.op, case.batch, case.steps, case.width, str(case.dtype))
+    return {"case": str(case), "shape": shape, "contestants": found, "wrong": wrong}
 
 
 def absent(entry: dict[str, Any]) -> list[str]:

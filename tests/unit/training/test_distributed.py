@@ -11,7 +11,7 @@ import torch
 import torch.distributed as dist
 
 from dual_hpc.errors import EnvironmentFault
-from dual_hpc.training.distributed import World
+from dual_hpc.training.distributed import World, first_contact
 
 
 @pytest.fixture
@@ -42,3 +42,20 @@ def test_ranks_that_cannot_connect_get_an_error_that_names_the_settings(
     monkeypatch.setattr(dist, "new_group", unreachable)
     with pytest.raises(EnvironmentFault, match=r"connectFullMesh.*GLOO_SOCKET_IFNAME.*checkpoint.asynchronous=false"):
         alone.new_gloo_group()
+
+
+def test_ranks_that_never_connect_end_in_time_with_the_settings_to_change() -> None:
+    never = threading.Event()
+    with pytest.raises(EnvironmentFault, match=r"did not connect within 0 s; set NCCL_SOCKET_IFNAME, .* NCCL_IB_HCA"):
+        first_contact(never.wait, 0.2)  # as ncclCommInitRank waits: nothing in torch ends it
+    never.set()
+
+
+def test_what_goes_wrong_while_connecting_is_raised_as_it_is() -> None:
+    assert first_contact(lambda: 3, 60) == 3
+
+    def refused() -> None:
+        raise KeyError("x")
+
+    with pytest.raises(KeyError, match="x"):
+        first_contact(refused, 60)

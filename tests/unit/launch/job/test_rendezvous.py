@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,8 @@ import pytest
 
 from dual_hpc.errors import EnvironmentFault
 from launch.job import rendezvous
+from launch.job.node_faults import BadNode
 from launch.job.ports import LOOPBACK, free_port
-from launch.job.preflight import BadNode
 from launch.job.rendezvous import (
     check_all_reduce,
     listen,
@@ -22,6 +23,7 @@ from launch.job.rendezvous import (
     use_loopback,
     wait_for_all_ranks,
 )
+from launch.job.roll_call import Report
 
 pytest.importorskip("torch")
 
@@ -131,3 +133,36 @@ def test_a_wrong_sum_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     store = open_store(["n1"], 0, LOOPBACK, free_port(), 60)
     with pytest.raises(EnvironmentFault, match=r"gave \[3.0\] instead of 1"):
         check_all_reduce(store, 0, 1, 60)
+
+
+def test_an_all_reduce_that_hangs_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch.distributed as dist
+
+    never = threading.Event()
+    monkeypatch.setattr(dist, "init_process_group", lambda *args, **more: never.wait())
+    monkeypatch.setattr(rendezvous, "GRACE", 0.1)
+    monkeypatch.delenv(rendezvous.BLOCKING_WAIT, raising=False)
+    store = open_store(["n1"], 0, LOOPBACK, free_port(), 60)
+    with pytest.raises(EnvironmentFault, match="network: the ranks did not connect"):
+        check_all_reduce(store, 0, 1, 0.1)
+    assert rendezvous.BLOCKING_WAIT not in os.environ
+    never.set()
+
+
+def test_every_rank_hears_what_one_has_found() -> None:
+    port, nodes = free_port(), ["n1", "n2"]
+    kept = []
+
+    def rank(number: int) -> BaseException | None:
+        store = open_store(nodes, number, LOOPBACK, port, 60)
+        kept.append(store)
+        try:
+            wait_for_all_ranks(store, nodes, number, 60, Report("its GPU is dark" if number == 1 else ""))
+        except EnvironmentFault as error:
+            return error
+        return None
+
+    with ThreadPoolExecutor(2) as pool:
+        said = list(pool.map(rank, range(2)))
+    assert [str(one) for one in said] == ["node n2: its GPU is dark"] * 2
+    assert all(isinstance(one, BadNode) and one.nodes == ["n2"] for one in said)
