@@ -168,6 +168,19 @@ def test_a_hang_ends_all_ranks_and_each_prints_its_stacks(
     assert "in passed" in hanging
 
 
+def test_storage_that_stalls_for_one_rank_is_a_hang_of_none(
+    make_run: Callable[..., RunDir], start_ranks: Callable[..., Any]
+) -> None:
+    settings = ("training.hang_minutes=0.1", "data.workers=1", "training.validate_every=100")  # six seconds
+    run = make_run("stalling", *settings)
+    ranks = start_ranks("train", 2, run.path, "stall:10", DIES="1")  # two micro-batches per step
+    assert [process.wait(timeout=300) for process in ranks.processes] == [0, 0]
+    assert run.segments()[-1].reason == "finished"
+    curves = replay(read(run.journal))
+    # Rank 0, which keeps the journal, waited for the other one, where it met it first.
+    assert curves["train/rank_wait"][5] + curves["train/backward"][5] > 0.5 > curves["train/data_wait"][5]
+
+
 def truncated(path: Path) -> None:
     os.truncate(path, path.stat().st_size // 2)
 

@@ -1,8 +1,9 @@
 """`train` as a launcher calls it: `train.py RUN [POINT]`; with POINT this rank kills itself there.
 
 POINT is a failpoint of the commit protocol, as `manifest:2` for the second time it is reached, or `step:7` before the
-seventh step; `hang:7` makes it sleep there instead, `signal:7` asks it to stop; `validating:2` asks in the second
-validation. SAMPLES in the environment names a folder; the keys of every step are written to samples-RANK.jsonl in it.
+seventh step; `hang:7` makes it sleep there instead, `stall:7` makes it wait 20 seconds for its seventh micro-batch,
+`signal:7` asks it to stop; `validating:2` asks in the second validation. SAMPLES in the environment names a folder; the
+keys of every step are written to samples-RANK.jsonl in it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 
 from dual_hpc.checkpoint import commit
 from dual_hpc.data.loader import EvalLoader
+from dual_hpc.data.run_ahead import RunAhead
 from dual_hpc.errors import DualError
 from dual_hpc.training import loop, session
 
@@ -34,7 +36,18 @@ def die_at(point: str) -> None:
         if left == 0:
             os.kill(os.getpid(), signal.SIGUSR2 if name in ("signal", "validating") else signal.SIGKILL)
 
-    if name in ("step", "hang", "signal"):
+    if name == "stall":
+        take = RunAhead.__next__
+
+        def taking(ahead: RunAhead[Any]) -> Any:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                time.sleep(20)
+            return take(ahead)
+
+        RunAhead.__next__ = taking  # type: ignore[method-assign]
+    elif name in ("step", "hang", "signal"):
         seed = session.seed_everything  # called once before every step
 
         def seeding(parts: object) -> None:
