@@ -79,13 +79,14 @@ def test_ranks_see_their_place_and_end_well(tmp_path: Path) -> None:
         from launch.job.rank import set_environment
 
         set_environment(JobEnvironment())
-        names = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+        names = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "DUAL_RANK_CORES")
         (Path(folder) / f"rank_{os.environ['RANK']}").write_text(" ".join(os.environ[name] for name in names))
 
     assert wait(start(tmp_path / "logs", rank)) == 0
     first, second = ((tmp_path / f"rank_{number}").read_text().split() for number in (0, 1))
     assert first[:3] == ["0", "0", "2"] and second[:3] == ["1", "1", "2"]
     assert first[3:] == second[3:] and first[3] == "127.0.0.1"
+    assert first[5] == str(max(1, len(os.sched_getaffinity(0)) // 2))  # the data workers of both share the machine
 
 
 def test_a_dead_rank_ends_the_job_and_is_named(tmp_path: Path, sleeper: Callable[[], None]) -> None:
