@@ -46,7 +46,7 @@ def die_at(point: str) -> None:
                 time.sleep(20)
             return take(ahead)
 
-        RunAhead.__next__ = taking  # type: ignore[method-assign]
+        RunAhead.__next__ = taking  # type: ignore[method-assign, assignment]
     elif name in ("step", "hang", "signal"):
         seed = session.seed_everything  # called once before every step
 
