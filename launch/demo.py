@@ -1,12 +1,14 @@
 """The whole workflow, by the commands that a user would type: `make demo`.
 
 Small synthetic corpora in the official layouts, shards, two ranks under DeepSpeed ZeRO, MLflow, evaluation, prediction.
+On this machine it computes on the CPU, so that it is the same everywhere.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import shlex
 import shutil
 import sys
@@ -30,6 +32,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--profile", default="local", help="where to train (default %(default)s)")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="as for `dual-hpc train`")
     args = parser.parse_args(argv)
+    if args.profile == "local":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # two ranks, and a machine with one GPU has none for the second
     return exit_code(lambda: _demo(args), sys.argv[1:] if argv is None else argv)
 
 

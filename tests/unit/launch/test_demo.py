@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,16 @@ def test_a_demonstration_killed_at_its_beginning_is_known_the_next_time(tmp_path
     (out / "corpora").mkdir()
     clear(out)
     assert names(out) == {".demo"}
+
+
+@pytest.mark.parametrize(("words", "visible"), [([], ""), (["--profile", "dev"], "0")])
+def test_its_two_ranks_do_not_ask_for_the_gpus_of_this_machine(
+    words: list[str], visible: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    main(["--out", str(tmp_path / "file"), *words])
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == visible
 
 
 def test_a_file_in_the_place_of_the_folder_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
