@@ -89,15 +89,19 @@ def markdown(report: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def machine() -> str:
-    """Kind of machine and how busy it is: processor, cores, GPU if this process used one, load of the last minute."""
+def machine(gpu: str | None = None) -> str:
+    """Kind of machine and how busy it is: processor, cores, GPU if this process used one, load of the last minute.
+
+    Args:
+        gpu: the name of the one that other processes used.
+    """
     model = platform.processor() or platform.machine()
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model)
     except OSError:
         pass
-    return f"{model}, {os.cpu_count()} cores, {gpu_used()}, load {os.getloadavg()[0]:.1f}"
+    return f"{model}, {os.cpu_count()} cores, {gpu or gpu_used()}, load {os.getloadavg()[0]:.1f}"
 
 
 def gpu_used() -> str:

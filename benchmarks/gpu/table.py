@@ -21,7 +21,7 @@ def main() -> int:
     out = Path(sys.argv[1])
     report = collect(out)
     text = markdown(report)
-    folders = [out, record.RESULTS] if ON_GPU else [out]
+    folders = [out, record.RESULTS] if ON_GPU and report["gpu"] else [out]
     for folder in folders:
         (folder / "gpu.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         (folder / "gpu.md").write_text(text, encoding="utf-8")
@@ -38,10 +38,13 @@ def collect(out: Path) -> dict[str, Any]:
         parts[name] = {"outcome": outcome(out / f"{name}.code", lines), "facts": read(out / f"{name}.jsonl")}
     kernels = next((path for path in (out / "kernels_gpu.json", out / "kernels.json") if path.exists()), None)
     found = json.loads(kernels.read_text(encoding="utf-8")) if kernels else {}
+    facts = {fact["what"]: fact["value"] for fact in parts["machine"]["facts"]}
+    gpu = facts.get("device") if ON_GPU else None
     of_kernels = {key: found.get(key, default) for key, default in (("note", ""), ("rows", []), ("dispatch", []))}
     return {
         "name": "gpu" if ON_GPU else "gpu, rehearsed without one",
-        "machine": record.machine(),
+        "gpu": gpu,
+        "machine": record.machine(gpu),
         "commit": record.commit(),
         "parts": parts,
         "kernels": of_kernels,

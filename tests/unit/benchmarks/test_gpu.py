@@ -48,6 +48,7 @@ def test_the_table_shows_every_part_also_those_that_failed_or_never_ran(tmp_path
         "memcheck": "not run: ",
     }
     text = table.markdown(report)
+    assert "cores, NVIDIA H100 | 80 GB, load" in text and "no GPU used" not in text
     assert "| machine | device | NVIDIA H100 \\| 80 GB  |" in text and "| sdm | 1 | 2 | nn.LSTM | ms | 2.00 |" in text
     assert "```python\nRow(1)\n```" in text and "World size 1" in text
 
