@@ -199,7 +199,7 @@ def code_missing(s: Scene) -> None:
 
 
 def suspended(s: Scene) -> None:
-    run = s.endless("end-suspended")
+    run = s.endless("end-suspended", "tracking.enabled=false")  # it may hold the lock of MLflow's database for ever
     slurm("scontrol", "suspend", s.job(run))
 
 
@@ -298,6 +298,6 @@ ENDS = (
     End(never_begins, State.QUEUED, (r"waits in the queue \(DependencyNeverSatisfied\)$",), Q, "will not begin"),
     End(held, State.QUEUED, (r"waits in the queue \(JobHeld\w+\)$",), Q, "scontrol release"),
     End(waits, State.QUEUED, (r"waits in the queue \(\w+\); Slurm expects it to begin at \d\d:\d\d",), Q),
-    End(suspended, State.SUSPENDED, ("Slurm has suspended job",), "RUNNING"),
+    End(suspended, State.SUSPENDED, ("Slurm has suspended job",), ""),
     End(restarted, State.QUEUED, ("so far: restarted by Slurm after requeued$",), Q, "scontrol release"),
 )
