@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 export MLFLOW_DISABLE_TELEMETRY := true
 export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: setup demo test quick lint unit docs kernels-offline slurm slurm-long slurm-matrix clean chaos corrupt torture faults \
+.PHONY: setup demo test quick lint unit docs kernels-offline slurm slurm-long slurm-night slurm-matrix clean chaos corrupt torture faults \
 	versions lock audit gpu gpu-wheels
 
 # TORCH=cu130 (CUDA 13), cu126 (CUDA 12.6: V100, drivers before 580) or cpu is the build of torch; the word is remembered.
@@ -82,6 +82,12 @@ corrupt: $(STAMP)
 faults: $(STAMP)
 	FAULTS_EVERY=$(or $(EVERY),1) FAULTS_KINDS=$(or $(KINDS),one) OMP_NUM_THREADS=1 \
 		$(BIN)/pytest -q -s --timeout 0 tests/faults
+
+# A night of a busy cluster in miniature: what happens to runs, and that they finish as if nothing had; `SEED=2 STEPS=60`.
+slurm-night: $(STAMP)
+	slurm/devcluster/up
+	trap slurm/devcluster/down EXIT; . $${TMPDIR:-/tmp}/devcluster/env && OMP_NUM_THREADS=1 $(BIN)/python \
+		-m tests.night.night --seed $(or $(SEED),1) --steps $(or $(STEPS),40) --minutes $(or $(MINUTES),40)
 
 bench-%: $(STAMP)
 	$(BIN)/python -m benchmarks.$*

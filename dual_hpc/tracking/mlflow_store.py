@@ -49,6 +49,21 @@ class Store:
         """Artifact root for new experiments: next to the database; a server decides for itself."""
         return None if self.database is None else (self.database.parent / ARTIFACTS).as_uri()
 
+    def check_writable(self) -> None:
+        """Refuse a database that this user may not write: MLflow would print pages about it.
+
+        Raises:
+            EnvironmentFault: names its owner, and what to ask for.
+        """
+        if self.database is None:
+            return
+        for path in (self.database.parent, self.database, _lock_file(self.database)):
+            if path.exists() and not is_writable(path):
+                raise EnvironmentFault(
+                    f"{path} cannot be written by you: ask {owner(path)} for `chmod g+w {path}`, or set tracking.uri "
+                    "to another database"
+                )
+
     @contextmanager
     def client(self, run: Path | None = None, timeout: float = 60.0) -> Iterator[MlflowClient]:
         """A client; for a sqlite store the only one at this time, for a server the only one of the run.
@@ -64,7 +79,7 @@ class Store:
         _import_mlflow()  # takes seconds; nobody should wait for the lock meanwhile
         if self.database is not None:
             self.database.parent.mkdir(parents=True, exist_ok=True)
-            _check_writable(self.database)
+            self.check_writable()
             lock: AbstractContextManager[None] = _database_lock(self.database, timeout)
         else:
             lock = nullcontext() if run is None else file_lock(run / ".sync.lock", timeout, required=False)
@@ -149,20 +164,6 @@ def _create(database: Path) -> None:
         with suppress(FileExistsError):
             folder.mkdir()
             share(folder)
-
-
-def _check_writable(database: Path) -> None:
-    """Refuse a database that this user may not write: MLflow would print pages about it.
-
-    Raises:
-        EnvironmentFault: names its owner, and what to ask for.
-    """
-    for path in (database.parent, database, _lock_file(database)):
-        if path.exists() and not is_writable(path):
-            raise EnvironmentFault(
-                f"{path} cannot be written by you: ask {owner(path)} for `chmod g+w {path}`, or set tracking.uri to "
-                "another database"
-            )
 
 
 def _client(uri: str) -> MlflowClient:

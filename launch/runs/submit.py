@@ -12,14 +12,15 @@ from typing import Any
 
 from submitit import Job
 
-from dual_hpc.config.schema import LaunchConfig
-from dual_hpc.errors import UserError
+from dual_hpc.config.schema import LaunchConfig, RunConfig
+from dual_hpc.errors import DualError, UserError
 from dual_hpc.files.locks import file_lock
 from dual_hpc.files.ownership import keep_others_out, require_own
 from dual_hpc.plugins import plugin_hashes
 from dual_hpc.run import names
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.names import CODE_ARCHIVE
+from dual_hpc.tracking.mlflow_store import store_of
 from launch.cluster.code_archive import code_files, plugin_files, write_archive
 from launch.cluster.hostlist import expand_hosts
 from launch.cluster.profiles import Profile, load_profile
@@ -58,6 +59,7 @@ def submit(plan: PlannedRun, profile: Profile, new_code: bool = False, trust: bo
     code_files()
     if new_code or not (plan.path / CODE_ARCHIVE).exists():
         plugin_files(plan.config.plugins)
+    warn_where_untracked(plan.config)
     with transactional_dirs([plan.path]):
         require_own(plan.path, names.EXECUTED, trust)  # a colleague may have taken the name meanwhile
         require_no_active_job([plan.path])
@@ -90,6 +92,16 @@ def nodes_to_avoid(run: RunDir, request: LaunchConfig) -> dict[str, str]:
     for node, problem in avoid.items():
         print(f"dual-hpc: note: {node} is avoided: {problem} (launch.nodelist={node} takes it)", file=sys.stderr)
     return avoid
+
+
+def warn_where_untracked(config: RunConfig) -> None:
+    """Say so where the jobs of a run could not write MLflow's database, as that of a colleague."""
+    if not config.tracking.enabled:
+        return
+    try:
+        store_of(config).check_writable()
+    except DualError as error:
+        print(f"dual-hpc: warning: {error}; the run is trained all the same, `dual-hpc sync` sends it", file=sys.stderr)
 
 
 def record_plugins(run: RunDir, plugins: Sequence[str]) -> None:

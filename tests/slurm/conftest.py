@@ -17,7 +17,7 @@ import pytest
 from dual_hpc.run.directory import RunDir
 from launch.job.requeue import newest_checkpoint
 from launch.records import submissions
-from tests.slurm.observe import ends, slurm
+from tests.slurm.observe import ends, nodes_of, slurm
 
 # The smallest DUAL, without randomness, so that two runs can be compared bit for bit.
 SMALLEST = (
@@ -102,8 +102,7 @@ class Cluster:
 
     def nodes(self, run: RunDir) -> list[str]:
         """The nodes of the run's newest job, also when it has ended."""
-        taken = slurm("squeue", "--noheader", "--states=all", f"--jobs={self.job(run)}", "--format=%N").strip()
-        return slurm("scontrol", "show", "hostnames", taken).split()
+        return nodes_of(self.job(run))
 
     def checkpoint(self, run: RunDir) -> int:
         """The step of the run's newest checkpoint."""

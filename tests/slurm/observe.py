@@ -44,6 +44,12 @@ def profile(folder: Path, name: str, *changes: str) -> str:
     return f"launch.profile={path}"
 
 
+def nodes_of(job: str) -> list[str]:
+    """The nodes of a job, also when it has ended."""
+    taken = slurm("squeue", "--noheader", "--states=all", f"--jobs={job}", "--format=%N").strip()
+    return slurm("scontrol", "show", "hostnames", taken).split() if taken else []
+
+
 @contextmanager
 def nodes_taken(partition: str) -> Iterator[None]:
     """Another user's job on all nodes."""

@@ -104,6 +104,7 @@ def test_both_train_stop_resume_and_score_and_neither_touches_the_other_s(cluste
     # Their own they can stop, resume and cancel.
     assert "saves and stops" in ben.dual("stop", "his")
     cluster.until("it stops", lambda: [reason for reason, _ in ends(his)] == ["stopped"])
+    cluster.until("its job ends", lambda: cluster.queue(his) not in ("RUNNING", "COMPLETING"))
     assert ana.name not in ben.dual("why", "his") and "stopped by `dual-hpc stop`" in ana.dual("why", "his")
     ben.dual("resume", "his")
     cluster.until("it goes on", lambda: step_of(his) > ends(his)[0][1])
@@ -176,10 +177,11 @@ def test_a_sweep_is_one_user_s_and_the_other_sees_its_table(cluster: Any, projec
     process = ben.start("sweep", "--show", "row")
     out, err = process.communicate(timeout=240)
     assert process.returncode == 0 and out.count("finished") == 2 and "warning" not in err
-    assert ana.name in ben.dual("sweep", "--evaluate", "row", code=2)
     assert "every member has finished" in ben.dual("sweep", "--resubmit", "row")
-    ana.dual("sweep", "--evaluate", "row")
-    assert json.loads(ben.dual("sweep", "--show", "row", "--json"))["scores"]
+    ben.dual("sweep", "--evaluate", "row")
+    assert (project.run("row.seed-0").reports / "test_best.json").owner() == ben.name
+    shown = json.loads(ana.dual("sweep", "--show", "row", "--json"))["scores"]
+    assert {name for name in shown if name != "validation"} and {one["runs"] for one in shown.values()} == {2}
 
 
 def test_a_store_that_is_not_shared_is_refused_before_a_job_is_made(project: Project) -> None:

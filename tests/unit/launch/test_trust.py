@@ -94,4 +94,5 @@ def test_a_new_run_is_its_user_s_alone_whatever_the_umask(tmp_path: Path) -> Non
     finally:
         os.umask(before)
     assert first_risk(run.path, names.EXECUTED, levels=0) is None
+    assert [place for place in (run.checkpoints, run.tokenizer) if place.stat().st_mode & 0o022] == []
     assert run.reports.stat().st_mode & 0o777 == 0o777  # colleagues evaluate it as well

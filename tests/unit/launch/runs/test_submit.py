@@ -23,9 +23,10 @@ from launch.job.on_failure import slurm_job_id
 from launch.records import submissions
 from launch.runs import evidence, status
 from launch.runs.plan import PlannedRun, plan_resumption
-from launch.runs.submit import nodes_to_avoid, record_plugins, transactional_dirs
+from launch.runs.submit import nodes_to_avoid, record_plugins, transactional_dirs, warn_where_untracked
 from launch.sweeps.grid import SweepDir, folder, grid
 from tests.unit.launch.fake_slurm import sacct, squeue
+from tests.unit.other_user import as_other_user, needs_root, open_folder
 
 
 def test_the_members_of_an_array_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,3 +169,17 @@ def test_a_node_that_was_not_fit_is_avoided_by_whoever_resumes(
     assert all(f"{node} is avoided: execve(): /env/bin/python" in said for node in avoided) and bool(said) == bool(
         avoided
     )
+
+
+@needs_root
+def test_a_user_whose_jobs_could_not_be_tracked_is_told_before_they_wait(capfd: pytest.CaptureFixture[str]) -> None:
+    with open_folder() as store:
+        (store / "mlflow.db").touch(0o644)
+        config = load_config("demo", [f"store={store}"])
+        assert as_other_user(lambda: warn_where_untracked(config)) == "None"
+        told = capfd.readouterr().err
+        assert told.count("\n") == 1 and f"ask root for `chmod g+w {store}`" in told and "dual-hpc sync" in told
+        store.chmod(0o777)
+        (store / "mlflow.db").chmod(0o666)
+        assert as_other_user(lambda: warn_where_untracked(config)) == "None"
+        assert capfd.readouterr().err == ""
