@@ -17,6 +17,7 @@ from pathlib import Path
 from dual_hpc.run.directory import RunDir
 from launch.cluster.state import State
 from launch.records import submissions
+from launch.runs.status import has_finished
 from tests.night.fleet import Fleet, lives, mount_small_disk, wait
 from tests.slurm.observe import continuations, is_in, node, nodes_of, slurm
 from tests.slurm.test_silent_slurm import failing
@@ -31,27 +32,34 @@ def job_of(run: RunDir) -> str:
 
 
 def again(fleet: Fleet, run: RunDir, before: int) -> Iterator[None]:
-    """Until the run trains again, by itself; a run may also have finished before what was done to it was noticed."""
+    """Until the run trains again or waits for it, by itself; it may also have finished before it noticed anything."""
     for _ in wait(f"{run.path.name} goes on"):
-        found = fleet.diagnose(run)
-        if lives(run) > before or found.state is State.FINISHED:
+        if lives(run) > before or has_finished(run) or fleet.queue.get(run.path.name) == "PENDING":
             return
-        if fleet.has_ended(run, found):
+        if (found := fleet.ended(run)) is not None:
             raise AssertionError(f"{run.path.name} ended by itself: {found.state}: {found.sentence}")
         yield
+
+
+def ask(fleet: Fleet, verb: str, run: RunDir) -> str:
+    """`dual-hpc stop` or `cancel`, unless the run has finished before it is asked."""
+    try:
+        return fleet.dual(verb, run.path)
+    except AssertionError:
+        if has_finished(run):
+            return ""
+        raise
 
 
 def ends(fleet: Fleet, run: RunDir, causes: Collection[str], words: str = "") -> Iterator[None]:
     """Until `why` gives one of these causes; then the run is resumed, and goes on."""
     before = lives(run)
     for _ in wait(f"{run.path.name} is {' or '.join(causes)}"):
-        found = fleet.diagnose(run)
-        if found.state is State.FINISHED:
+        if has_finished(run):
             return
-        if fleet.has_ended(run, found):
-            said = found.as_json()
-            if said["cause"] in causes and words in said["sentence"]:
-                break
+        found = fleet.ended(run)
+        if found is not None and found.as_json()["cause"] in causes and words in found.sentence:
+            break
         yield
     fleet.dual("resume", run.path)
     yield from again(fleet, run, before)
@@ -79,7 +87,10 @@ def time_limit(fleet: Fleet, run: RunDir, draw: random.Random) -> Iterator[None]
     for _ in wait("the limit is noticed"):
         if (len(continuations(run)) and continuations(run)[-1][0] == "requeue") or lives(run) > before:
             break
-        if fleet.diagnose(run).state is State.FINISHED:
+        if has_finished(run):
+            return
+        if (found := fleet.ended(run)) is not None and found.state is State.OUT_OF_TIME:
+            yield from ends(fleet, run, [found.as_json()["cause"]])  # too busy to save between warning and limit
             return
         yield
     slurm("scontrol", "update", f"JobId={job}", "TimeLimit=30")
@@ -87,14 +98,14 @@ def time_limit(fleet: Fleet, run: RunDir, draw: random.Random) -> Iterator[None]
 
 
 def stop(fleet: Fleet, run: RunDir, draw: random.Random) -> Iterator[None]:
-    fleet.dual("stop", run.path)
+    ask(fleet, "stop", run)
     yield from ends(fleet, run, ["stopped"], "`dual-hpc stop`")
 
 
 def stop_twice(fleet: Fleet, run: RunDir, draw: random.Random) -> Iterator[None]:
-    fleet.dual("stop", run.path)
-    said = fleet.dual("stop", run.path)
-    if "was asked to stop at" not in said:
+    ask(fleet, "stop", run)
+    said = ask(fleet, "stop", run)
+    if said and "was asked to stop at" not in said:
         raise AssertionError(f"a second stop says: {said}")
     yield from ends(fleet, run, ["stopped"], "`dual-hpc stop`")
 
@@ -110,19 +121,18 @@ def scancel_to_all(fleet: Fleet, run: RunDir, draw: random.Random) -> Iterator[N
 
 
 def cancel(fleet: Fleet, run: RunDir, draw: random.Random) -> Iterator[None]:
-    fleet.dual("cancel", run.path)
+    ask(fleet, "cancel", run)
     yield from ends(fleet, run, ["cancelled"], "`dual-hpc cancel`")
 
 
 def silent_sbatch(fleet: Fleet, run: RunDir, draw: random.Random) -> Iterator[None]:
     """The job that resumes a run is accepted by an sbatch that times out: there must be one job, not two or none."""
     before = lives(run)
-    fleet.dual("stop", run.path)
+    ask(fleet, "stop", run)
     for _ in wait(f"{run.path.name} is stopped"):
-        found = fleet.diagnose(run)
-        if found.state is State.FINISHED:
+        if has_finished(run):
             return
-        if found.state is State.STOPPED:
+        if (found := fleet.ended(run)) is not None and found.state is State.STOPPED:
             break
         yield
     programs = fleet.place / f"sbatch-{time.monotonic_ns()}"
@@ -142,10 +152,9 @@ def killed_rank(fleet: Fleet, run: RunDir, draw: random.Random) -> Iterator[None
     process = f"[_]_main__.py.*submitit.core._submit {run.logs}"  # srun's own words name code.zip instead
     node("exec", target, "sh", "-c", f"kill -9 $(pgrep -f '{process}' | head -1)")
     for _ in wait(f"{run.path.name} goes on or fails"):
-        found = fleet.diagnose(run)
-        if lives(run) > before or found.state is State.FINISHED:
+        if lives(run) > before or has_finished(run):
             return
-        if fleet.has_ended(run, found) and found.state is State.FAILED and found.cause == "killed":
+        if (found := fleet.ended(run)) is not None and found.cause == "killed":
             yield from ends(fleet, run, ["killed"], "killed by signal 9")
             return
         yield
@@ -201,7 +210,7 @@ def stranger(fleet: Fleet, run: RunDir, draw: random.Random) -> Iterator[None]:
         if words[0] == "touch" and done.returncode == 0:
             raise AssertionError("a stranger could write into a run")
     for _ in wait("nothing happens", 10):
-        if fleet.has_ended(run, fleet.diagnose(run)):
+        if fleet.ended(run) is not None:
             raise AssertionError(f"a stranger has ended {run.path.name}")
         yield
         if time.monotonic() % 3 < 1:
@@ -211,14 +220,14 @@ def stranger(fleet: Fleet, run: RunDir, draw: random.Random) -> Iterator[None]:
 def full_disk(fleet: Fleet, run: RunDir, draw: random.Random) -> Iterator[None]:
     """No room for the checkpoint of a run that is told to save; there is room again before it is resumed."""
     ballast = fleet.place / "small" / "ballast"
-    subprocess.run(["dd", "if=/dev/zero", f"of={ballast}", "bs=64K", "conv=fsync"], capture_output=True, check=False)
+    free = os.statvfs(ballast.parent)
+    subprocess.run(["fallocate", f"--length={free.f_bavail * free.f_bsize - 65536}", ballast], check=True)
     try:
         slurm("scancel", "--signal=USR2", job_of(run))
         for _ in wait(f"{run.path.name} has no room"):
-            found = fleet.diagnose(run)
-            if found.state is State.FINISHED:
+            if has_finished(run):
                 return
-            if fleet.has_ended(run, found) and found.cause == "full":
+            if (found := fleet.ended(run)) is not None and found.cause == "full":
                 break
             yield
     finally:

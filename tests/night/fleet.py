@@ -14,16 +14,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dual_hpc.run.directory import RunDir
+from launch.cluster.profiles import FOLDER
 from launch.cluster.slurm import Scheduler
 from launch.cluster.state import ACTIVE, State
 from launch.runs.diagnosis import diagnose
 from launch.runs.evidence import collect_evidence
 from launch.runs.findings import Diagnosis
+from launch.runs.status import has_finished
 from tests.slurm.conftest import SMALLEST
 from tests.slurm.observe import NODE, node, slurm, starts, step_of
 from tests.slurm.test_silent_slurm import failing
 
-MEGABYTES = 96  # of the small disk
+MEGABYTES = 1500  # of the small disk, of which next to nothing is ever written
 
 
 @dataclass
@@ -32,6 +34,7 @@ class Fleet:
 
     Attributes:
         steps: of each run.
+        queue: the states of the jobs that Slurm has, by the names of their runs; see `look`.
         busy: the runs that something is being done to.
     """
 
@@ -39,6 +42,7 @@ class Fleet:
     shards: Path
     steps: int
     runs: list[RunDir] = field(default_factory=list)
+    queue: dict[str, str] = field(default_factory=dict)
     busy: set[str] = field(default_factory=set)
 
     def dual(self, *words: object, path: Path | None = None, code: int = 0) -> str:
@@ -59,9 +63,13 @@ class Fleet:
         """A run of the smallest model; `small`: on the small disk."""
         store = self.place / ("small" if small else "store")
         every = f"checkpoint.every_steps={max(4, self.steps // 6)}"
-        length = (f"training.max_steps={self.steps}", "training.epochs=1000000", every, "launch.cpus_per_rank=4")
+        # All cores that Slurm has on a node, so that each has one job; but one thread, as they are not real ones.
+        dev = (FOLDER / "dev.yaml").read_text()
+        (self.place / "night.yaml").write_text(dev.replace("environment:", 'environment:\n  OMP_NUM_THREADS: "1"'))
+        length = (f"training.max_steps={self.steps}", "training.epochs=1000000", every)
+        place = (f"launch.profile={self.place}/night.yaml", "launch.cpus_per_rank=4", "launch.nodes=1")
         words = ("submit", "--preset", "demo", "--shards", self.shards, f"name={name}", f"store={store}")
-        self.dual(*words, *SMALLEST, *length, "launch.nodes=1", *overrides, path=path)
+        self.dual(*words, *SMALLEST, *length, *place, *overrides, path=path)
         self.runs.append(RunDir.open(store / "runs" / name))
         return self.runs[-1]
 
@@ -84,20 +92,27 @@ class Fleet:
         """One more run, where the others have finished before the night is over."""
         self.submit(f"night-{len(self.runs)}", "launch.partition=low")
 
+    def look(self) -> None:
+        """Ask Slurm what it has, once for all runs."""
+        lines = slurm("squeue", "--me", "--noheader", "--format=%j %T").splitlines()
+        self.queue = {name: state for name, _, state in (line.partition(" ") for line in lines)}
+
     def free(self) -> list[RunDir]:
         """Runs that train, are not nearly finished, and to which nothing is being done."""
         left = max(3, self.steps // 12)
         idle = [run for run in self.runs if run.path.name not in self.busy and 1 <= step_of(run) < self.steps - left]
-        running = slurm("squeue", "--me", "--noheader", "--states=RUNNING", "--format=%j").split()
-        return [run for run in idle if run.path.name in running]
+        return [run for run in idle if self.queue.get(run.path.name) == "RUNNING"]
 
     def diagnose(self, run: RunDir) -> Diagnosis:
         """What `dual-hpc why` says, without the seconds that its start takes."""
         return diagnose(collect_evidence(run, Scheduler(patience=60)))
 
-    def has_ended(self, run: RunDir, found: Diagnosis) -> bool:
-        """True if nothing goes on by itself."""
-        return found.state not in (*ACTIVE, State.SUBMITTED, State.FINISHED)
+    def ended(self, run: RunDir) -> Diagnosis | None:
+        """Why a run has ended without having finished; None where it has finished, or a job of it waits or runs."""
+        if run.path.name in self.queue or has_finished(run):
+            return None
+        found = self.diagnose(run)
+        return None if found.state in (*ACTIVE, State.SUBMITTED, State.FINISHED) else found
 
 
 def lives(run: RunDir) -> int:
@@ -128,8 +143,8 @@ def night_place() -> Iterator[Path]:
         yield place
     finally:
         for name in ("n1", "n2", "n3", "n4"):
-            subprocess.run([NODE, "exec", name, "umount", "--lazy", small], capture_output=True)
-        subprocess.run(["umount", "--lazy", small], capture_output=True)
+            subprocess.run([NODE, "exec", name, "umount", "--lazy", small], capture_output=True, check=False)
+        subprocess.run(["umount", "--lazy", small], capture_output=True, check=False)
 
 
 def mount_small_disk(place: Path, name: str) -> None:
@@ -140,7 +155,8 @@ def mount_small_disk(place: Path, name: str) -> None:
         text=True,
         check=True,
     ).stdout.split()[0]
-    node("exec", name, "mount", device, str(place / "small"))
+    # What was mounted here when the node was started is mounted there already.
+    node("exec", name, "sh", "-c", 'mountpoint -q "$1" || mount "$0" "$1"', device, str(place / "small"))
 
 
 def wait(what: str, seconds: float = 900) -> Iterator[None]:

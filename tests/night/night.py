@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dual_hpc.run.directory import RunDir
-from launch.cluster.state import State
+from launch.runs.status import has_finished
 from tests.night.events import ALONE, EVENTS, fits
 from tests.night.fleet import Fleet, lives, night_place
 from tests.night.verdict import violations, weights_digest
@@ -54,6 +55,7 @@ def happen(fleet: Fleet, kinds: list[str], draw: random.Random, seconds: float) 
     """Let it all happen; until all runs have finished, or the time is over."""
     begin, events, ended = time.monotonic(), list[UnderWay](), dict[str, float]()
     while time.monotonic() - begin < seconds:
+        fleet.look()
         active = [event for event in events if event.took is None]
         for event in active:
             advance(event, begin)
@@ -63,17 +65,16 @@ def happen(fleet: Fleet, kinds: list[str], draw: random.Random, seconds: float) 
         if kinds and len(active) < AT_ONCE:
             start_one(fleet, kinds, draw, events, begin)
         idle = [run for run in fleet.runs if run.path.name not in fleet.busy]
-        found = {run.path.name: fleet.diagnose(run) for run in idle}
         for run in idle:
-            if not fleet.has_ended(run, found[run.path.name]):
+            if (found := fleet.ended(run)) is None:
                 ended.pop(run.path.name, None)
             elif time.monotonic() - ended.setdefault(run.path.name, time.monotonic()) > LATE:
                 # Nothing was done to it: that it ended is wrong, whatever it says.
                 events.append(UnderWay("none", run, time.monotonic() - begin, iter(()), step_of(run), 0.0))
-                events[-1].failure = f"it is {found[run.path.name].state}: {found[run.path.name].sentence}"
+                events[-1].failure = f"it is {found.state}: {found.sentence}"
                 print(line(events[-1]), flush=True)
                 fleet.dual("resume", run.path)
-        done = all(one.state is State.FINISHED for one in found.values()) and not fleet.busy
+        done = all(map(has_finished, idle)) and not fleet.busy
         if done and not kinds:
             break
         if done:
@@ -117,7 +118,7 @@ def line(event: UnderWay) -> str:
 def references(fleet: Fleet) -> dict[int, str]:
     """The weights of undisturbed runs on one node and on two."""
     found = {nodes: fleet.submit(f"undisturbed-{nodes}", f"launch.nodes={nodes}") for nodes in (1, 2)}
-    while any(fleet.diagnose(run).state is not State.FINISHED for run in found.values()):
+    while not all(map(has_finished, found.values())):
         time.sleep(2)
     fleet.runs.clear()
     return {nodes: weights_digest(run) for nodes, run in found.items()}
@@ -167,6 +168,8 @@ def main() -> int:
     never = f"; never happened: {', '.join(kinds)}" if kinds else ""
     took = time.monotonic() - begin
     print(f"{len(events)} events of {seen} kinds, {len(fleet.runs)} runs, {took:.0f} s: {bad} violations{never}")
+    if not bad:
+        shutil.rmtree(place, ignore_errors=True)
     return 1 if bad else 0
 
 

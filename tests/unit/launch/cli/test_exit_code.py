@@ -12,6 +12,7 @@ import pytest
 from dual_hpc.errors import EnvironmentFault, UserError
 from launch.cli.exit_code import exit_code
 from launch.cli.main import ALIASES, VERBS, main
+from tests.unit.other_user import as_other_user, needs_root, open_folder
 
 ROOT = Path(__file__).resolve().parents[4]
 LATIN = os.fsdecode(b"caf\xe9.wav")
@@ -116,3 +117,18 @@ def test_a_folder_that_is_not_utf8_costs_one_line(
         monkeypatch.setenv("DUAL_STORE", str(odd))
     code, said = main(verb), capsys.readouterr().err
     assert (code, said.count("\n")) in ((0, 0), (2, 1)) and "internal" not in said
+
+
+@needs_root
+def test_what_only_a_colleague_may_read_is_named_with_its_owner(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_folder() as folder:
+        (folder / "state").mkdir()
+        (folder / "state").chmod(0o777)
+        monkeypatch.setenv("XDG_STATE_HOME", str(folder / "state"))
+        secret = folder / "rank_0000.log"
+        secret.write_text("secret")
+        secret.chmod(0o600)
+        assert as_other_user(lambda: exit_code(lambda: len(secret.read_text()), [])) == "1"
+        assert capfd.readouterr().err == f"dual-hpc: error: {secret}: Permission denied (it belongs to root)\n"
