@@ -31,7 +31,7 @@ def main() -> int:
 
 def collect(out: Path) -> dict[str, Any]:
     """Everything that the parts have left in their folder."""
-    parts = {}
+    parts: dict[str, dict[str, Any]] = {}
     for name in PARTS:
         log = out / f"{name}.log"
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
