@@ -59,10 +59,10 @@ def submit(plan: PlannedRun, profile: Profile, new_code: bool = False, trust: bo
     code_files()
     if new_code or not (plan.path / CODE_ARCHIVE).exists():
         plugin_files(plan.config.plugins)
-    warn_where_untracked(plan.config)
     with transactional_dirs([plan.path]):
         require_own(plan.path, names.EXECUTED, trust)  # a colleague may have taken the name meanwhile
         require_no_active_job([plan.path])
+        warn_where_untracked(plan.config)  # after all that refuses: a refusal is one line
         run = plan.open()
         run.take_settings(plan.config)
         run.logs.mkdir(parents=True, exist_ok=True)

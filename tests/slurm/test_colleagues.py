@@ -81,6 +81,8 @@ def writable_by_others(folder: Path) -> list[str]:
 def test_both_train_stop_resume_and_score_and_neither_touches_the_other_s(cluster: Any, project: Project) -> None:
     ana, ben = project.ana, project.ben
     hers = project.submit(ana, "hers")
+    # Who makes the database decides who may write it: his umask would leave it to him alone.
+    cluster.until("her run makes MLflow's database", (project.store / "mlflow.db").exists)
     his = project.submit(ben.with_umask(0o022), "his", "training.max_steps=100000", "training.epochs=1000000")
     cluster.until("both train", lambda: step_of(hers) >= 3 and step_of(his) >= 3)
 
