@@ -97,6 +97,10 @@ class Fleet:
         lines = slurm("squeue", "--me", "--noheader", "--format=%j %T").splitlines()
         self.queue = {name: state for name, _, state in (line.partition(" ") for line in lines)}
 
+    def has_jobs(self) -> bool:
+        """True while a job of these runs waits, runs or ends."""
+        return any(run.path.name in self.queue for run in self.runs)
+
     def free(self) -> list[RunDir]:
         """Runs that train, are not nearly finished, and to which nothing is being done."""
         left = max(3, self.steps // 12)

@@ -75,9 +75,9 @@ def happen(fleet: Fleet, kinds: list[str], draw: random.Random, seconds: float) 
                 print(line(events[-1]), flush=True)
                 fleet.dual("resume", run.path)
         done = all(map(has_finished, idle)) and not fleet.busy
-        if done and not kinds:
+        if done and not kinds and not fleet.has_jobs():  # a job that has finished its run still sends it to MLflow
             break
-        if done:
+        if done and kinds:
             fleet.add()
         time.sleep(1)
     return events
