@@ -15,7 +15,7 @@ import pytest
 from tests.where import choose_device, only_gpu
 
 # A busy machine is slow, not wrong; and nobody's change must fail by another draw than the last one's. DUAL_EXPLORE=1
-# draws anew, which is how new cases are found.
+# draws again, which is how new cases are found.
 hypothesis.settings.register_profile("dual", deadline=None, derandomize=os.environ.get("DUAL_EXPLORE") != "1")
 hypothesis.settings.load_profile("dual")
 

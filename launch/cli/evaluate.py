@@ -19,7 +19,7 @@ examples:
   dual-hpc evaluate store/runs/trial-2 --checkpoint last --split validation --json
   dual-hpc evaluate trial-2 --all-subsets                # every combination of audio, video and text
   dual-hpc evaluate trial-2 --robustness                 # also under noise, dropped frames, word errors ...
-  dual-hpc evaluate /work/ana/store/runs/hers --out report/   # a colleague's run
+  dual-hpc evaluate /shared/ana/store/runs/hers --out report/   # a colleague's run
   dual-hpc evaluate --model exported/ --shards shards/mine --protocol all --split all --out report/
 
 A run's report is also written to its reports/ folder and shown in MLflow; that of a colleague's run where --out says,

@@ -107,4 +107,4 @@ def _remedy(driver: str | None, architecture: str | None) -> str:
     word = build_for(driver, architecture)
     if word is None:
         return "none of the builds that are known here fits: the node needs a newer driver"
-    return f"install it anew with `make setup TORCH={word}`"
+    return f"reinstall it with `make setup TORCH={word}`"

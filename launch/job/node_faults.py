@@ -1,4 +1,4 @@
-"""Whose fault it is that a rank cannot begin: of some nodes, or of what is installed on all of them."""
+"""Why a rank cannot start: some nodes are bad, or the installation is wrong on all of them."""
 
 from __future__ import annotations
 

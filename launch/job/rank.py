@@ -110,7 +110,8 @@ def run_rank(run_dir: str) -> str:
 def rendezvous(job: JobEnvironment, run: Path) -> Store:
     """Check this node and wait for all ranks; returns the store that they share.
 
-    A rank that finds its node unfit says so there and waits: only all reports together show whose fault it is.
+    A rank that finds its node unfit says so there and waits: only all reports together show
+    whether it is the node or the installation.
 
     Raises:
         BadNode: a node fails its checks, or does not answer.

@@ -24,6 +24,7 @@ from tests.slurm.test_silent_slurm import failing
 
 Event = Callable[[Fleet, RunDir, random.Random], Iterator[None]]
 SILENCE = 20.0  # seconds for which the controller does not answer
+REFUSALS = 3  # of Slurm's own scancel, after which it is the cluster's fault
 ROOT = Path(os.environ.get("SLURM_CONF", "/nowhere/etc/slurm.conf")).parents[1]
 
 
@@ -41,12 +42,25 @@ def again(fleet: Fleet, run: RunDir, before: int) -> Iterator[None]:
         yield
 
 
+def scancel_job(run: RunDir, *options: str) -> None:
+    """Slurm's own command, given again where a controller that was silent a moment ago has refused it."""
+    for attempt in range(REFUSALS + 1):
+        try:
+            slurm("scancel", *options, job_of(run))
+            return
+        except subprocess.CalledProcessError:
+            if attempt == REFUSALS:
+                raise
+            time.sleep(5)
+
+
 def ask(fleet: Fleet, verb: str, run: RunDir) -> str:
-    """`dual-hpc stop` or `cancel`, unless the run has finished before it is asked."""
+    """`dual-hpc stop` or `cancel`; "" where it is refused because no job of the run is left when it is asked."""
     try:
         return fleet.dual(verb, run.path)
     except AssertionError:
-        if has_finished(run):
+        fleet.look()
+        if has_finished(run) or run.path.name not in fleet.queue:
             return ""
         raise
 
@@ -67,14 +81,14 @@ def ends(fleet: Fleet, run: RunDir, causes: Collection[str], words: str = "") ->
 
 def signal(fleet: Fleet, run: RunDir, draw: random.Random) -> Iterator[None]:
     before = lives(run)
-    slurm("scancel", "--signal=USR2", job_of(run))
+    scancel_job(run, "--signal=USR2")
     yield from again(fleet, run, before)
 
 
 def signal_to_all(fleet: Fleet, run: RunDir, draw: random.Random) -> Iterator[None]:
     """The batch script gets it as well."""
     before = lives(run)
-    slurm("scancel", "--full", "--signal=USR2", job_of(run))
+    scancel_job(run, "--full", "--signal=USR2")
     yield from again(fleet, run, before)
 
 
@@ -111,12 +125,12 @@ def stop_twice(fleet: Fleet, run: RunDir, draw: random.Random) -> Iterator[None]
 
 
 def scancel(fleet: Fleet, run: RunDir, draw: random.Random) -> Iterator[None]:
-    slurm("scancel", job_of(run))
+    scancel_job(run)
     yield from ends(fleet, run, ["cancelled"], "someone's scancel")
 
 
 def scancel_to_all(fleet: Fleet, run: RunDir, draw: random.Random) -> Iterator[None]:
-    slurm("scancel", "--full", job_of(run))
+    scancel_job(run, "--full")
     yield from ends(fleet, run, ["cancelled"])
 
 
@@ -190,7 +204,7 @@ def power_cut(fleet: Fleet, run: RunDir, draw: random.Random) -> Iterator[None]:
 def silence(fleet: Fleet, run: RunDir, draw: random.Random) -> Iterator[None]:
     """The controller does not answer while a run is told to go on in another start, and its user asks why."""
     before = lives(run)
-    slurm("scancel", "--signal=USR2", job_of(run))
+    scancel_job(run, "--signal=USR2")
     freeze = ["sh", "-c", f"kill -$0 $(cat {ROOT}/run/slurmctld.pid)"]
     node("exec", "head", *freeze, "STOP")
     try:
@@ -223,7 +237,7 @@ def full_disk(fleet: Fleet, run: RunDir, draw: random.Random) -> Iterator[None]:
     free = os.statvfs(ballast.parent)
     subprocess.run(["fallocate", f"--length={free.f_bavail * free.f_bsize - 65536}", ballast], check=True)
     try:
-        slurm("scancel", "--signal=USR2", job_of(run))
+        scancel_job(run, "--signal=USR2")
         for _ in wait(f"{run.path.name} has no room"):
             if has_finished(run):
                 return

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from benchmarks.scaling.ranks import ThreadGroup
 from dual_hpc.checkpoint import commit, select
 from dual_hpc.checkpoint.manifest import load
 from dual_hpc.errors import EnvironmentFault
@@ -24,31 +25,13 @@ class Killed(BaseException):
     """Simulates kill -9: nothing may catch it."""
 
 
-class Threads:
-    """A rank of a group whose ranks are threads."""
-
-    def __init__(self, rank: int, slots: list[Any], barrier: threading.Barrier) -> None:
-        self.rank, self.size = rank, len(slots)
-        self._slots, self._barrier = slots, barrier
-
-    def all_gather(self, value: T) -> list[T]:
-        self._slots[self.rank] = value
-        self._barrier.wait(600)
-        values = list(self._slots)
-        self._barrier.wait(600)
-        return values
-
-    def broadcast(self, value: T) -> T:
-        return self.all_gather(value)[0]
-
-
-def together(size: int, act: Callable[[Threads], T]) -> list[T | BaseException]:
+def together(size: int, act: Callable[[ThreadGroup], T]) -> list[T | BaseException]:
     slots, barrier = [None] * size, threading.Barrier(size)
     answers: list[Any] = [None] * size
 
     def rank(number: int) -> None:
         try:
-            answers[number] = act(Threads(number, slots, barrier))
+            answers[number] = act(ThreadGroup(number, slots, barrier))
         except BaseException as error:
             answers[number] = error
 
@@ -112,7 +95,7 @@ def test_a_kill_at_any_point_leaves_complete_checkpoints_only(
 def test_a_rank_that_cannot_write_abandons_the_checkpoint_on_all(tmp_path: Path) -> None:
     save(tmp_path, 3, SingleProcess())
 
-    def act(group: Threads) -> Path:
+    def act(group: ThreadGroup) -> Path:
         def full(folder: Path) -> dict[str, FileDigest]:
             raise OSError(28, "No space left on device")
 

@@ -146,7 +146,7 @@ def test_what_slurm_has_of_a_sweeps_member_lies_in_the_folder_of_the_sweep(
 def test_following_prints_every_byte_once_and_ends_with_the_job(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Also where a character is cut in two, and where the file is written anew."""
+    """Also where a character is cut in two, and where the file is written again."""
     from launch.cli.logs import follow
 
     log = tmp_path / "log"

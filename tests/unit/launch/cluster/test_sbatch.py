@@ -1,6 +1,6 @@
 """The sbatch text against golden files: read their differences before accepting them.
 
-DUAL_WRITE_GOLDEN=1 writes them anew.
+DUAL_WRITE_GOLDEN=1 writes them again.
 """
 
 from __future__ import annotations

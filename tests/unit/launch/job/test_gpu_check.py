@@ -1,4 +1,4 @@
-"""Whose fault it is that a rank cannot compute on its GPU: five kinds of nodes, five sentences, no job for nothing."""
+"""Bad node or wrong installation, where a rank cannot compute on its GPU: one message each, and no job for nothing."""
 
 from __future__ import annotations
 
