@@ -22,19 +22,17 @@ from dual_hpc.run.directory import RunDir
 from dual_hpc.run.names import CODE_ARCHIVE
 from dual_hpc.tracking.mlflow_store import store_of
 from launch.cluster.code_archive import code_files, plugin_files, write_archive
-from launch.cluster.hostlist import expand_hosts
 from launch.cluster.profiles import Profile, load_profile
 from launch.cluster.request import check, check_precision
 from launch.cluster.sbatch import python_command
-from launch.cluster.slurm import LOOK_PATIENCE, Scheduler
+from launch.cluster.slurm import Scheduler
 from launch.job import train_rank
 from launch.job.local_job import RankExecutor
 from launch.job.slurm_job import submit_slurm
 from launch.records import submissions
-from launch.runs.evidence import collect_evidence
-from launch.runs.failed import is_installation
 from launch.runs.plan import PlannedRun
 from launch.runs.status import has_finished, run_statuses
+from launch.runs.unfit_nodes import nodes_to_avoid
 
 
 def submit(plan: PlannedRun, profile: Profile, new_code: bool = False, trust: bool = False) -> Job[Any]:
@@ -72,26 +70,9 @@ def submit(plan: PlannedRun, profile: Profile, new_code: bool = False, trust: bo
         run.stop_file.unlink(missing_ok=True)
         if profile.executor == "local":
             return submit_local(run, request, profile)
-        avoid = nodes_to_avoid(run, request)
+        avoid = nodes_to_avoid([run], request)
         entry = submissions.Entry(event="submit", job_id="", bad_nodes=sorted(avoid))
         return submit_slurm(train_rank, run.path, request, profile, entry)
-
-
-def nodes_to_avoid(run: RunDir, request: LaunchConfig) -> dict[str, str]:
-    """The nodes that kept the newest job of a run from working, and why; told on standard error.
-
-    None where all nodes of that job did, as no others would be better, and none that the request names.
-    """
-    if not submissions.read(run.path):
-        return {}
-    found = collect_evidence(run, Scheduler(patience=LOOK_PATIENCE))
-    if is_installation(found):
-        return {}
-    wanted = expand_hosts(request.nodelist or "")
-    avoid = {node: problem for node, problem in found.unfit.items() if node not in wanted}
-    for node, problem in avoid.items():
-        print(f"dual-hpc: note: {node} is avoided: {problem} (launch.nodelist={node} takes it)", file=sys.stderr)
-    return avoid
 
 
 def warn_where_untracked(config: RunConfig) -> None:

@@ -35,6 +35,7 @@ from launch.runs.submit import (
     submit_local,
     transactional_dirs,
 )
+from launch.runs.unfit_nodes import nodes_to_avoid
 from launch.sweeps.grid import SweepDir
 
 
@@ -129,12 +130,15 @@ def submit_array(
     request = plans[0].config.launch
     with transactional_dirs([sweep.path, *(plan.path for plan in plans)]):
         require_own_folders(sweep, plans, trust)  # a colleague may have taken a name meanwhile
-        open_members(sweep, plans, new_code)
-        parameters = sbatch_parameters(profile, request, sweep.path, sys.executable) | {"array_parallelism": parallel}
+        avoid = sorted(nodes_to_avoid(open_members(sweep, plans, new_code), request))
+        parameters = sbatch_parameters(profile, request, sweep.path, sys.executable, avoid=avoid)
+        parameters |= {"array_parallelism": parallel}
         jobs = submit_jobs([(train_rank, (str(plan.path),)) for plan in plans], sweep.path, parameters)
         for plan, job in zip(plans, jobs, strict=True):
             logs = str((sweep.path / names.LOGS).absolute())
-            entry = submissions.Entry(event="submit", job_id=job.job_id, request=request, profile=profile, logs=logs)
+            entry = submissions.Entry(
+                event="submit", job_id=job.job_id, request=request, profile=profile, logs=logs, bad_nodes=avoid
+            )
             submissions.record(plan.path, entry)
     return [job.job_id for job in jobs]
 

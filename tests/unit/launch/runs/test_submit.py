@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,18 +13,14 @@ from dual_hpc.config.schema import LaunchConfig
 from dual_hpc.errors import UserError
 from dual_hpc.run.directory import RunDir
 from launch import aftermath
-from launch.cluster import slurm
-from launch.cluster.hostlist import expand_hosts
 from launch.cluster.profiles import load_profile
 from launch.cluster.sbatch import sbatch_text
 from launch.commands.submit import task_words
 from launch.job.on_failure import slurm_job_id
 from launch.records import submissions
-from launch.runs import evidence, status
 from launch.runs.plan import PlannedRun, plan_resumption
-from launch.runs.submit import nodes_to_avoid, record_plugins, transactional_dirs, warn_where_untracked
+from launch.runs.submit import record_plugins, transactional_dirs, warn_where_untracked
 from launch.sweeps.grid import SweepDir, folder, grid
-from tests.unit.launch.fake_slurm import sacct, squeue
 from tests.unit.other_user import as_other_user, needs_root, open_folder
 
 
@@ -126,49 +121,6 @@ def test_new_code_with_another_plugin_is_recorded_and_said(
     record_plugins(run, config.plugins)
     assert "plugin plugin_of_a_test has changed since the run began" in capsys.readouterr().err
     assert RunDir.open(run.path).identity().plugins["plugin_of_a_test"] != first
-
-
-@pytest.mark.parametrize(
-    ("batch", "nodes", "wanted", "avoided"),
-    [
-        ("n4", "n[3-4]", None, ["n4"]),
-        ("n4", "n4", None, ["n4"]),
-        ("n4", "n[3-4]", "n[4-5]", []),
-        ("n[3-4]", "n[3-4]", None, []),
-    ],
-)
-def test_a_node_that_was_not_fit_is_avoided_by_whoever_resumes(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    batch: str,
-    nodes: str,
-    wanted: str | None,
-    avoided: list[str],
-) -> None:
-    run = RunDir.create(tmp_path / "runs" / "demo", load_config("demo", [f"store={tmp_path}"]))
-    assert nodes_to_avoid(run, LaunchConfig()) == {}
-    submissions.record(run.path, submissions.Entry(event="submit", job_id="7", profile=load_profile("dev")))
-    (run.logs / "7_0_log.out").write_text(
-        "".join(f"slurmstepd-{node}: error: execve(): /env/bin/python: No such file\n" for node in expand_hosts(batch))
-        + "".join(
-            f"srun: error: {node}: task {0 if node == expand_hosts(nodes)[0] else 1}: Exited with exit code 2\n"
-            for node in expand_hosts(batch)
-        )
-    )
-    (run.logs / "7_1_log.out").write_text("slurmstepd-n4: error: execve(): /env/bin/python: No such file\n")
-
-    def answer(words: Sequence[str], patience: float) -> str:
-        return squeue(f"7|FAILED|None|{nodes}\n") if words[0] == "squeue" else sacct(f"7|FAILED|2:0|{nodes}")
-
-    for module in (slurm, evidence, status):
-        monkeypatch.setattr(module, "available", lambda: True)
-    monkeypatch.setattr(slurm, "call", answer)
-    assert list(nodes_to_avoid(run, LaunchConfig(nodelist=wanted))) == avoided
-    said = capsys.readouterr().err
-    assert all(f"{node} is avoided: execve(): /env/bin/python" in said for node in avoided) and bool(said) == bool(
-        avoided
-    )
 
 
 @needs_root
