@@ -30,6 +30,7 @@ from launch.job import train_rank
 from launch.job.local_job import RankExecutor
 from launch.job.slurm_job import submit_slurm
 from launch.records import submissions
+from launch.runs.archived_settings import refuse_unknown_settings
 from launch.runs.plan import PlannedRun
 from launch.runs.status import has_finished, run_statuses
 from launch.runs.unfit_nodes import nodes_to_avoid
@@ -62,6 +63,8 @@ def submit(plan: PlannedRun, profile: Profile, new_code: bool = False, trust: bo
         require_no_active_job([plan.path])
         warn_where_untracked(plan.config)  # after all that refuses: a refusal is one line
         run = plan.open()
+        if not new_code:
+            refuse_unknown_settings(run, plan.config)
         run.take_settings(plan.config)
         run.logs.mkdir(parents=True, exist_ok=True)
         if new_code or not (run.path / CODE_ARCHIVE).exists():

@@ -26,6 +26,7 @@ from launch.cluster.sbatch import sbatch_parameters
 from launch.cluster.submission import submit_jobs
 from launch.job import train_rank
 from launch.records import submissions
+from launch.runs.archived_settings import refuse_unknown_settings
 from launch.runs.follow import POLL_SECONDS, interrupt, local_outcome, terminated_as_interrupted
 from launch.runs.plan import PlannedRun
 from launch.runs.submit import (
@@ -85,6 +86,8 @@ def open_members(sweep: SweepDir, plans: Sequence[PlannedRun], new_code: bool = 
     runs = []
     for plan in plans:
         run = plan.open()
+        if not new_code:
+            refuse_unknown_settings(run, plan.config)
         run.take_settings(plan.config)
         run.stop_file.unlink(missing_ok=True)
         if new_code or not (run.path / CODE_ARCHIVE).exists():
