@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from dual_hpc.evaluation.perturbations.suite import Robustness
 from dual_hpc.evaluation.predictions import Predictions
 from dual_hpc.evaluation.protocols import dialogue_of
 from dual_hpc.modality import ALL_MODALITIES
+
+if TYPE_CHECKING:
+    from dual_hpc.evaluation.prediction_set import PredictionSet
 
 LEVEL = 0.95
 STYLES = {"scripted": True, "improvised": False}
@@ -60,6 +63,7 @@ class EvaluationResult:
         baselines: name -> metric -> value.
         controls: name -> result.
         robustness: curves under perturbations, where they were asked for.
+        predictions: of each utterance, which all of it follows from.
     """
 
     about: Mapping[str, Any]
@@ -68,6 +72,7 @@ class EvaluationResult:
     baselines: Mapping[str, Mapping[str, float]]
     controls: Mapping[str, ControlResult] = field(default_factory=dict)
     robustness: Robustness | None = None
+    predictions: PredictionSet | None = field(default=None, repr=False, compare=False)
 
     @property
     def absent(self) -> tuple[int, ...]:

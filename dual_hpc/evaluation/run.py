@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,12 +22,12 @@ from dual_hpc.errors import UserError
 from dual_hpc.evaluation.controls import CONTROLS, mismatched
 from dual_hpc.evaluation.perturbations import Context
 from dual_hpc.evaluation.perturbations.recorded_noise import Recordings
-from dual_hpc.evaluation.perturbations.report import write_robustness
 from dual_hpc.evaluation.perturbations.suite import RobustnessSuite
+from dual_hpc.evaluation.prediction_set import PredictionSet, RobustnessPlan, result_of
 from dual_hpc.evaluation.predictions import View, predict_views
 from dual_hpc.evaluation.protocols import PROTOCOLS, SPLITS, Protocol, get_protocol
-from dual_hpc.evaluation.report import write_report
-from dual_hpc.evaluation.result import EvaluationResult, assemble
+from dual_hpc.evaluation.report_files import write_reports
+from dual_hpc.evaluation.result import EvaluationResult
 from dual_hpc.model import EmotionConfig, load_model
 from dual_hpc.model.arithmetic import arithmetic
 from dual_hpc.model.family import FAMILIES
@@ -75,13 +74,6 @@ def evaluate_run(
     result = evaluate(model_dir, config.data, split, subsets, device, about, robustness_seed, noise)
     write_reports(out or run.reports, f"{split}_{checkpoint}", result)
     return result
-
-
-def write_reports(folder: Path, name: str, result: EvaluationResult) -> None:
-    """The report of a result, and that of the robustness suite where it was asked for, which no other overwrites."""
-    write_report(folder, name, result)
-    if result.robustness is not None:
-        write_robustness(folder, f"{name}_robustness", result.robustness, result.about, result.baselines["majority"])
 
 
 def evaluate(
@@ -158,17 +150,21 @@ def evaluate(
         "left_out": _left_out(protocol, utterances),
         "reads": reads,
         **({} if noise is None else {"noise": str(noise)}),
+        **({} if robustness_seed is None else {"robustness_seed": robustness_seed}),
     }
-    result = assemble(
-        facts,
-        classes,
-        model.config.class_counts or counts,
-        {subset: found[subset] for subset in subsets},
-        by_key,
-        found["t"] if "t" in reads and any(_has(meta, "t") for meta in by_key.values()) else None,
-        {name: (shown, found[name], found[shown]) for name, (shown, _) in controls.items()},
+    return result_of(
+        PredictionSet(
+            facts,
+            classes,
+            model.config.class_counts or counts,
+            by_key,
+            found,
+            list(dict.fromkeys(subsets)),
+            {name: shown for name, (shown, _) in controls.items()},
+            "t" in reads and any(_has(meta, "t") for meta in by_key.values()),
+            None if suite is None or robustness_seed is None else RobustnessPlan(robustness_seed, suite.planned()),
+        )
     )
-    return replace(result, robustness=suite.result(found, len(classes))) if suite else result
 
 
 def _has(meta: Utterance, letter: str) -> bool:

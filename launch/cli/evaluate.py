@@ -90,6 +90,7 @@ def evaluate(args: argparse.Namespace) -> EvaluationResult:
     place = report_folder(found, args.out) if found is not None else None
 
     from dual_hpc.evaluation import run as evaluation
+    from dual_hpc.evaluation.report_files import write_reports
 
     seed = (args.seed or 0) if args.robustness else None
     subsets = evaluation.ALL_SUBSETS if args.all_subsets else tuple(args.subsets.split(","))
@@ -98,7 +99,7 @@ def evaluate(args: argparse.Namespace) -> EvaluationResult:
         model = model_folder(args.model)
         result = evaluation.evaluate(model, data, args.split, subsets, robustness_seed=seed, noise=args.noise)
         if args.out is not None:
-            evaluation.write_reports(args.out, args.split, result)
+            write_reports(args.out, args.split, result)
         return result
     result = evaluation.evaluate_run(
         found.path,

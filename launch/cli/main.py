@@ -38,6 +38,7 @@ VERBS = {
     "ckpt": "list, verify, prune, export or convert a run's checkpoints",
     "sync": "copy what the runs have recorded to MLflow",
     "evaluate": "score a run or a model on labelled shards",
+    "report": "write the report of an evaluation again from its predictions, without the model",
     "predict": "predict the emotion of raw clips, as JSON",
     "ui": "open the MLflow interface of a store",
     "doctor": "check what this machine offers and what is missing",

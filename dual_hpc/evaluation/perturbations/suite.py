@@ -35,6 +35,58 @@ class Curve:
 
 
 @dataclass(frozen=True)
+class PlannedCurve:
+    """What a curve is made of, but for the answers; plain data, which are stored with them.
+
+    Attributes:
+        clipped: as for `Curve`.
+        missing: the modality is missing from a share of the utterances: no answers of its own.
+    """
+
+    perturbation: Perturbation
+    subset: str
+    clipped: Mapping[float, float] = field(default_factory=dict)
+    missing: bool = False
+
+    def answers(self, level: float, found: Mapping[str, Predictions], seed: int) -> Predictions:
+        """The answers at a level, from those by the name of the view."""
+        one = self.perturbation
+        if not self.missing:
+            return found[_name(one, level, self.subset)]
+        without = found[_without(self.subset, one.modality)]
+        return replace_share(found[self.subset], without, level / 100, seed, purpose=one.title)
+
+    @property
+    def conditions(self) -> list[str]:
+        """The names of the views that it needs."""
+        one = self.perturbation
+        if self.missing:
+            return [self.subset, _without(self.subset, one.modality)]
+        return [self.subset, *(_name(one, level, self.subset) for level in one.levels)]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        one = self.perturbation
+        about = {"title": one.title, "modality": one.modality, "unit": one.unit, "levels": list(one.levels)}
+        clipped = {"clipped": list(self.clipped.values())} if self.clipped else {}
+        return {**about, "subset": self.subset, "missing": self.missing, **clipped}
+
+    @classmethod
+    def from_json(cls, written: Mapping[str, Any]) -> PlannedCurve:
+        """What `to_json` has written.
+
+        Raises:
+            ValueError, KeyError, TypeError: it is something else.
+        """
+        title, modality, unit = (str(written[key]) for key in ("title", "modality", "unit"))
+        levels = tuple(float(level) for level in written["levels"])
+        clipped = dict(zip(levels, map(float, written.get("clipped", ())), strict=False))
+        # Without subsets: alike for all curves of one perturbation, which are grouped by it.
+        perturbation = Perturbation(title, modality, unit, levels, subsets=())
+        return cls(perturbation, str(written["subset"]), clipped, bool(written["missing"]))
+
+
+@dataclass(frozen=True)
 class Robustness:
     """All curves of one evaluation, and the seed of their draws."""
 
@@ -91,16 +143,22 @@ class RobustnessSuite:
                     views[_name(one, level, subset)] = partial(self._perturbed, one=one, level=level, subset=subset)
         return {**{subset: partial(mask_except, subset=subset) for subset in sorted(plain)}, **views}
 
+    def planned(self) -> list[PlannedCurve]:
+        """The curves that the answers to the `views` make; asked for when the views have been seen."""
+        return [
+            PlannedCurve(
+                one,
+                subset,
+                {level: self._clipped_share(one, subset, level) for level in one.levels if one.clipped},
+                missing=one.apply is None,
+            )
+            for one in self._perturbations
+            for subset in self._subsets(one)
+        ]
+
     def result(self, found: Mapping[str, Predictions], n_classes: int) -> Robustness:
         """The curves, from the answers to the `views`."""
-        curves = []
-        for one in self._perturbations:
-            for subset in self._subsets(one):
-                answers = {level: self._answers(one, level, subset, found) for level in one.levels}
-                points = {level: given.scores(n_classes) for level, given in answers.items()}
-                clipped = {level: self._clipped_share(one, subset, level) for level in one.levels if one.clipped}
-                curves.append(Curve(one, subset, found[subset].scores(n_classes), points, clipped))
-        return Robustness(self._context.seed, tuple(curves))
+        return curves_of(self.planned(), found, n_classes, self._context.seed)
 
     def _subsets(self, one: Perturbation) -> list[str]:
         """Its subsets, once each as the model sees them, of which something is left when the modality is taken away."""
@@ -121,11 +179,21 @@ class RobustnessSuite:
         clipped, samples = self._clipped.get((one.title, subset, level), (0, 0))
         return clipped / max(1, samples)
 
-    def _answers(self, one: Perturbation, level: float, subset: str, found: Mapping[str, Predictions]) -> Predictions:
-        if one.apply is not None:
-            return found[_name(one, level, subset)]
-        without = found[_without(subset, one.modality)]
-        return replace_share(found[subset], without, level / 100, self._context.seed, purpose=one.title)
+
+def curves_of(
+    planned: Sequence[PlannedCurve], found: Mapping[str, Predictions], n_classes: int, seed: int
+) -> Robustness:
+    """The curves of a suite, from the answers to its views, by name.
+
+    Args:
+        seed: of the draws; it says which utterances lack a missing modality.
+    """
+    curves = []
+    for curve in planned:
+        one = curve.perturbation
+        points = {level: curve.answers(level, found, seed).scores(n_classes) for level in one.levels}
+        curves.append(Curve(one, curve.subset, found[curve.subset].scores(n_classes), points, curve.clipped))
+    return Robustness(seed, tuple(curves))
 
 
 def _without(subset: str, modality: str) -> str:

@@ -10,7 +10,8 @@ import pytest
 
 from dual_hpc.evaluation.metrics import METRICS, selecting_metric
 from dual_hpc.evaluation.perturbations import PERTURBATIONS
-from dual_hpc.evaluation.run import evaluate, write_reports
+from dual_hpc.evaluation.report_files import write_reports
+from dual_hpc.evaluation.run import evaluate
 from dual_hpc.plugins import load_plugins
 from launch.cli.score_table import robustness_table, score_table
 from launch.sweeps.results import scores_on_test

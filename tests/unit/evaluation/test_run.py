@@ -131,7 +131,8 @@ def test_a_run_s_best_weights_are_reported_in_its_directory(saved_model, shards,
     result = evaluate_run(run.path)
     stored = json.loads((run.reports / "test_best.json").read_text())
     assert stored["subsets"]["av"]["ua"] == result.subsets["av"].scores.values["ua"]
-    assert sorted(path.name for path in run.reports.iterdir()) == ["test_best.json", "test_best.md", "test_best.png"]
+    written = sorted(path.name for path in run.reports.iterdir())
+    assert written == ["test_best.json", "test_best.md", "test_best.png", "test_best_predictions.jsonl"]
 
 
 def test_under_all_labels_that_the_model_does_not_know_are_left_out_and_named(saved_model, shards):
@@ -172,7 +173,8 @@ def scored(saved_model, shards, tmp_path, monkeypatch):
 def test_the_report_of_a_model_goes_where_it_is_asked_to(scored, tmp_path, capsys):
     for _ in range(2):  # the second time over the first
         assert scored("--out", "out é/sub", "--subsets", "a,at", "--robustness") == 0
-    expected = {f"validation{part}.{ending}" for part in ("", "_robustness") for ending in ("json", "md", "png")}
+    endings = (".json", ".md", ".png", "_predictions.jsonl")
+    expected = {f"validation{part}{ending}" for part in ("", "_robustness") for ending in endings}
     assert {path.name for path in (tmp_path / "out é/sub").iterdir()} == expected
     assert "robustness, seed 0" in capsys.readouterr().out
 

@@ -14,7 +14,8 @@ from dual_hpc.evaluation.perturbations.missing_modality import MISSING_MODALITY,
 from dual_hpc.evaluation.perturbations.report import robustness_figure, robustness_markdown
 from dual_hpc.evaluation.perturbations.suite import RobustnessSuite
 from dual_hpc.evaluation.predictions import Predictions
-from dual_hpc.evaluation.run import evaluate, write_reports
+from dual_hpc.evaluation.report_files import write_reports
+from dual_hpc.evaluation.run import evaluate
 from tests.unit.evaluation.test_run import data_of
 
 SOUND = ("white noise", "babble", "quieter audio", "louder audio")

@@ -1,0 +1,164 @@
+"""Predictions as a file of JSON lines, from which every number of a report is computed again.
+
+The first line says what was evaluated; each other line is one utterance, in the order of the keys:
+
+    {"format": 1, "about": {"run": ..., "protocol": ..., "split": ..., "dataset": ...}, "classes": [...], ...}
+    {"key": ..., "corpus": ..., "dialogue": ..., "speaker": ..., "label": "sad", "predictions": {"av": [0.1, ...], ...}}
+
+`predictions` has, by condition, one probability per class, in the order of `classes`; a condition that does not apply
+to an utterance is left out. Probabilities are written as the shortest decimals that are the same float32.
+`pandas.read_json(path, lines=True)[1:]` reads the utterances.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from dual_hpc.config.validation_errors import first_reason
+from dual_hpc.data.format.sample import Utterance
+from dual_hpc.errors import UserError
+from dual_hpc.evaluation.perturbations.suite import PlannedCurve
+from dual_hpc.evaluation.prediction_set import TEXT_ALONE, PredictionSet, RobustnessPlan
+from dual_hpc.evaluation.predictions import Predictions
+from dual_hpc.files.atomic import write_atomically
+from dual_hpc.files.regular_file import LARGE, read_bytes
+
+FORMAT = 1
+ENDING = "_predictions.jsonl"
+_UTTERANCE = ("key", "corpus", "split", "session", "dialogue", "utterance", "speaker", "scripted", "duration")
+
+
+class _Written(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class _Robustness(_Written):
+    seed: int
+    curves: list[dict[str, Any]]
+
+
+class _Header(_Written):
+    """The first line; `utterances` is how many lines follow."""
+
+    format: int
+    about: dict[str, Any]
+    classes: list[str] = Field(min_length=1)
+    class_counts: list[int]
+    subsets: list[str] = Field(min_length=1)
+    controls: dict[str, str] = Field(default_factory=dict)
+    text_alone: bool = False
+    robustness: _Robustness | None = None
+    conditions: list[str] = Field(min_length=1)
+    utterances: int = Field(ge=1)
+
+
+class _Row(_Written):
+    key: str
+    corpus: str
+    split: str | None = None
+    session: int | None = None
+    dialogue: str
+    utterance: int = 0
+    speaker: str
+    scripted: bool | None = None
+    duration: float = 1.0
+    label: str
+    predictions: dict[str, list[float]]
+
+
+def write_predictions(path: Path, predictions: PredictionSet) -> None:
+    """Write the file; it appears complete or not at all, and is the same bytes for the same predictions."""
+    write_atomically(path, "".join(f"{line}\n" for line in _lines(predictions)))
+
+
+def read_predictions(path: Path) -> PredictionSet:
+    """What was written.
+
+    Raises:
+        UserError: it cannot be read, is not such a file, or a part of it is missing.
+    """
+    try:
+        first, *lines = read_bytes(path, LARGE).splitlines() or [b""]
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+    try:
+        header = _Header.model_validate_json(first)
+        rows = [_Row.model_validate_json(line) for line in lines]
+        if header.format != FORMAT:
+            raise ValueError(f"it has format {header.format}, this version reads {FORMAT}")
+        if len(rows) != header.utterances or len({row.key for row in rows}) != len(rows):
+            raise ValueError(f"it has {len(rows)} utterances instead of {header.utterances}, or one twice")
+        return _predictions(header, rows)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        reason = first_reason(error) if isinstance(error, ValidationError) else str(error)[:160]
+        raise UserError(f"{path} is not a whole file of predictions ({reason}); evaluate again to write it") from error
+
+
+def _lines(predictions: PredictionSet) -> Iterable[str]:
+    keys = sorted({key for one in predictions.found.values() for key in one.keys})
+    plan = predictions.robustness
+    suite = {} if plan is None else {"seed": plan.seed, "curves": [curve.to_json() for curve in plan.curves]}
+    yield _json(
+        {
+            "format": FORMAT,
+            "about": dict(predictions.about),
+            "classes": list(predictions.classes),
+            "class_counts": [int(count) for count in predictions.class_counts],
+            "subsets": list(predictions.subsets),
+            "controls": dict(predictions.controls),
+            "text_alone": predictions.text_alone,
+            **({"robustness": suite} if suite else {}),
+            "conditions": list(predictions.found),
+            "utterances": len(keys),
+        }
+    )
+    places = {name: {key: row for row, key in enumerate(one.keys)} for name, one in predictions.found.items()}
+    for key in keys:
+        given = {name: place[key] for name, place in places.items() if key in place}
+        (label,) = {int(predictions.found[name].truth[row]) for name, row in given.items()}
+        meta = predictions.utterances[key].model_dump(include=set(_UTTERANCE))
+        known = {name: meta[name] for name in _UTTERANCE if meta[name] is not None}
+        answers = {name: _shares(predictions.found[name].probabilities[row]) for name, row in given.items()}
+        yield _json({**known, "label": predictions.classes[label], "predictions": answers})
+
+
+def _shares(row: Any) -> list[float]:
+    return [float(str(value)) for value in np.asarray(row, np.float32)]
+
+
+def _json(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, ensure_ascii=False, separators=(", ", ": "))
+
+
+def _predictions(header: _Header, rows: list[_Row]) -> PredictionSet:
+    numbers = {name: number for number, name in enumerate(header.classes)}
+    found = {}
+    for name in header.conditions:
+        having = [row for row in rows if name in row.predictions]
+        shares = [row.predictions[name] for row in having]
+        probabilities = np.array(shares, np.float32).reshape(len(having), len(header.classes))
+        if not np.isfinite(probabilities).all():
+            raise ValueError(f"the probabilities of {name} are not numbers")
+        truth = np.array([numbers[row.label] for row in having], np.int64)
+        found[name] = Predictions([row.key for row in having], truth, probabilities)
+    plan = header.robustness
+    named = {*header.subsets, *header.controls, *header.controls.values(), *([TEXT_ALONE] * header.text_alone)}
+    if missing := named - found.keys():
+        raise ValueError(f"the condition {min(missing)} is missing")
+    return PredictionSet(
+        header.about,
+        tuple(header.classes),
+        header.class_counts,
+        {row.key: Utterance(**row.model_dump(include=set(_UTTERANCE))) for row in rows},
+        found,
+        header.subsets,
+        header.controls,
+        header.text_alone,
+        None if plan is None else RobustnessPlan(plan.seed, [PlannedCurve.from_json(one) for one in plan.curves]),
+    )
