@@ -69,6 +69,7 @@ def test_a_preempted_run_goes_back_into_the_queue_and_loses_nothing(cluster: Any
     assert_undisturbed(run, cluster.reference())
 
 
+@pytest.mark.slow
 def test_a_signal_of_the_first_moments_is_heard_and_another_job_takes_over(cluster: Any, tmp_path: Path) -> None:
     """Where jobs may not be requeued; submitit's own handler would have tried that, and failed the job."""
     profile = tmp_path / "strict.yaml"
@@ -84,6 +85,7 @@ def test_a_signal_of_the_first_moments_is_heard_and_another_job_takes_over(clust
     assert_undisturbed(run, cluster.reference())
 
 
+@pytest.mark.slow
 def test_a_run_that_is_stopped_resumed_and_robbed_of_a_node_loses_only_steps(cluster: Any) -> None:
     run = cluster.submit("robbed")
     cluster.until("it trains", lambda: step_of(run) >= 3)

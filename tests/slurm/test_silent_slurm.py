@@ -10,7 +10,7 @@ import pytest
 
 from tests.slurm.observe import continuations, ends, slurm, starts, step_of
 
-pytestmark = [pytest.mark.slurm, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def failing(folder: Path, name: str, before: str) -> None:
