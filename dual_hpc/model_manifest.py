@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dual_hpc.errors import EnvironmentFault, UserError
 from dual_hpc.files.atomic import write_atomically
-from dual_hpc.files.digest import FileDigest, FileDigests, find_damage, hash_file
+from dual_hpc.files.digest import FileDigest, FileDigests, find_damage, find_damages, hash_file
 from dual_hpc.files.json_text import parse_json
 from dual_hpc.files.regular_file import read_bytes
 
@@ -74,7 +74,7 @@ def damage_of(folder: Path) -> list[str] | None:
         return [f"{MANIFEST} has format {manifest.format_version}, this version reads {FORMAT_VERSION}"]
     if data != _text(manifest.files).encode():
         return [f"{MANIFEST} is damaged"]
-    found = [why for name, digest in sorted(manifest.files.items()) if (why := find_damage(folder / name, digest))]
+    found = find_damages(folder, manifest.files)
     unknown = (name for name in _files(folder) if name not in manifest.files and Path(name).suffix in _LOADED)
     return found + [f"{name} was not saved with the model" for name in unknown]
 

@@ -18,7 +18,8 @@ from dual_hpc.files.json_text import parse_json
 from dual_hpc.files.regular_file import read_bytes
 from dual_hpc.run import names
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+READABLE = (1, 2)  # 1: the files have sha256; code that knows no other names the format instead of calling it damaged
 
 
 class Manifest(BaseModel):
@@ -71,8 +72,8 @@ def load(folder: Path) -> Manifest:
         raise BadManifest("its manifest is damaged") from error
     if digest != _digest(content):
         raise BadManifest("its manifest is damaged")
-    if content.get("format_version") != FORMAT_VERSION:
-        raise BadManifest(f"it has format {content.get('format_version')}, this version reads {FORMAT_VERSION}")
+    if content.get("format_version") not in READABLE:
+        raise BadManifest(f"it has format {content.get('format_version')}, this version reads up to {FORMAT_VERSION}")
     try:
         manifest = Manifest.model_validate(content)
     except ValidationError as error:

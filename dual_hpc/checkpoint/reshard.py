@@ -30,7 +30,7 @@ def reshard(checkpoint: VerifiedCheckpoint, cache: Path, group: Group, ranks: in
     manifest = checkpoint.manifest
     if manifest.world_size == ranks or manifest.zero_stage == 0:
         return checkpoint
-    digest = hash_file(checkpoint.folder / names.MANIFEST).sha256
+    digest = hash_file(checkpoint.folder / names.MANIFEST).hash
     root = cache / f"{digest[:16]}-{ranks}"
     try:
         found = select.latest_verified(root, group)

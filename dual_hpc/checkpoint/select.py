@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from dual_hpc.checkpoint import manifest as manifests
 from dual_hpc.checkpoint.manifest import BadManifest, Manifest
 from dual_hpc.errors import EnvironmentFault
-from dual_hpc.files.digest import find_damage
+from dual_hpc.files.digest import find_damages
 from dual_hpc.group import Group, gather_results
 from dual_hpc.run import names
+
+_OF_RANK = re.compile(r"zero_pp_rank_(\d+)_")
 
 
 @dataclass(frozen=True)
@@ -91,8 +95,7 @@ def verify(folder: Path) -> list[str]:
         manifest = manifests.load(folder)
     except BadManifest as error:
         return [str(error)]
-    found = (find_damage(folder / name, digest) for name, digest in sorted(manifest.files.items()))
-    return [reason for reason in found if reason]
+    return find_damages(folder, manifest.files)
 
 
 def _verify(folder: Path, group: Group) -> tuple[Manifest | None, str]:
@@ -104,7 +107,15 @@ def _verify(folder: Path, group: Group) -> tuple[Manifest | None, str]:
     manifest, reason = group.broadcast((manifest, reason))
     if manifest is None:
         return None, reason or "unknown"
-    share = sorted(manifest.files)[group.rank :: group.size]
-    damage = (find_damage(folder / name, manifest.files[name]) for name in share)
-    reasons = [why for why in gather_results(group, lambda: next(filter(None, damage), None)) if why]
+    share = {name: manifest.files[name] for name in share_of_files(manifest.files, group.rank, group.size)}
+    reasons = [why for found in gather_results(group, lambda: find_damages(folder, share)) for why in found]
     return (None, reasons[0]) if reasons else (manifest, "")
+
+
+def share_of_files(files: Collection[str], rank: int, ranks: int) -> list[str]:
+    """Which files a rank verifies: those that DeepSpeed wrote for it, which it reads again at once, and of the others
+    every so many.
+    """
+    own = {name: int(match[1]) for name in files if (match := _OF_RANK.search(name))}
+    others = sorted(name for name in files if name not in own)
+    return sorted([name for name, number in own.items() if number % ranks == rank] + others[ranks - 1 - rank :: ranks])

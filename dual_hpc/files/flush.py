@@ -10,7 +10,8 @@ from pathlib import Path
 from dual_hpc.heartbeat import beat
 
 PIECE = 1 << 28  # bytes: at 1 MB/s four minutes
-_WAIT_WRITE_WAIT = 1 | 2 | 4  # SYNC_FILE_RANGE_WAIT_BEFORE, _WRITE, _WAIT_AFTER
+_WRITE = 2  # SYNC_FILE_RANGE_WRITE
+_WAIT_WRITE_WAIT = 1 | _WRITE | 4  # SYNC_FILE_RANGE_WAIT_BEFORE, ..., SYNC_FILE_RANGE_WAIT_AFTER
 _UNSUPPORTED = (errno.ENOSYS, errno.EINVAL, errno.ESPIPE, errno.EOPNOTSUPP)
 
 
@@ -22,11 +23,20 @@ def flush_file(file: int) -> None:
     """
     size = os.fstat(file).st_size
     for offset in range(0, size - PIECE, PIECE):
-        if not _write_back(file, offset, PIECE):
+        if not _write_back(file, offset, PIECE, _WAIT_WRITE_WAIT):
             break
         beat()
     os.fsync(file)
     beat()
+
+
+def start_write_back(file: int, offset: int, count: int) -> None:
+    """Let the system begin to write a part of a file to the disk, where it has such a call; `flush_file` must follow.
+
+    Raises:
+        OSError: the disk is full, over its quota, or fails.
+    """
+    _write_back(file, offset, count, _WRITE)
 
 
 def flush_folder(folder: Path) -> None:
@@ -48,7 +58,7 @@ def flush_tree(folder: Path) -> None:
                 flush_file(file.fileno())
 
 
-def _write_back(file: int, offset: int, count: int) -> bool:
+def _write_back(file: int, offset: int, count: int, how: int) -> bool:
     """Write a part of a file to the disk, without its metadata; False where this system has no such call.
 
     Its error is raised here, because Linux tells an error of writing once per open file: `fsync` would not have it.
@@ -56,7 +66,7 @@ def _write_back(file: int, offset: int, count: int) -> bool:
     call = getattr(ctypes.CDLL(None, use_errno=True), "sync_file_range", None)
     if call is None:
         return False
-    arguments = (ctypes.c_int(file), ctypes.c_int64(offset), ctypes.c_int64(count), ctypes.c_uint(_WAIT_WRITE_WAIT))
+    arguments = (ctypes.c_int(file), ctypes.c_int64(offset), ctypes.c_int64(count), ctypes.c_uint(how))
     if call(*arguments) == 0:
         return True
     if (number := ctypes.get_errno()) in _UNSUPPORTED:

@@ -21,7 +21,7 @@ FREE = ("modality", "picture", "printable", "credentials", "unsafe_advice", "hos
 DUAL_HPC = {
     "errors": set(),
     "heartbeat": set(),
-    "files": {"errors", "heartbeat"},
+    "files": {"errors", "heartbeat", "background"},
     "background": set(),
     "group": {"heartbeat", "background"},
     "palette": set(),

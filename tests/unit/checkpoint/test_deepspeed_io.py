@@ -32,7 +32,7 @@ def manifest(**files: FileDigest) -> Manifest:
 
 def test_a_file_is_read_only_once_it_is_verified(tmp_path: Path) -> None:
     digest = write_file({"weight": torch.arange(5.0), "step": 3}, tmp_path / "x.pt")
-    assert digest == hash_file(tmp_path / "x.pt")
+    assert digest == hash_file(tmp_path / "x.pt", "blake3")
     files = VerifiedFiles()
     with pytest.raises(EnvironmentFault, match="not verified"):
         files.load(str(tmp_path / "x.pt"))
@@ -74,7 +74,7 @@ def test_a_disk_that_is_full_half_way_says_so(tmp_path: Path) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, former)
     assert caught.value.errno == errno.EFBIG
-    assert write_file({"a": 1}, tmp_path / "x.pt") == hash_file(tmp_path / "x.pt")
+    assert write_file({"a": 1}, tmp_path / "x.pt") == hash_file(tmp_path / "x.pt", "blake3")
 
 
 def test_a_folder_that_is_gone_is_an_os_error(tmp_path: Path) -> None:

@@ -150,5 +150,17 @@ def test_the_digest_of_what_was_written_is_that_of_the_file(tmp_path: Path) -> N
     file = HashingWriter(tmp_path / "x")
     file.write(b"one ")
     file.write(memoryview(b"two"))
-    assert file.finish() == hash_file(tmp_path / "x")
+    assert file.finish() == hash_file(tmp_path / "x", "blake3")
     assert json.loads(hash_file(tmp_path / "x").model_dump_json())["bytes"] == 7
+
+
+@pytest.mark.parametrize(("written_by", "ranks"), [(1, 1), (2, 2), (3, 2), (2, 3), (8, 8), (7, 4)])
+@pytest.mark.parametrize("stage", [0, 1, 3])
+def test_every_file_is_verified_by_one_rank_and_a_rank_s_own_by_itself(written_by: int, ranks: int, stage: int) -> None:
+    files = {f"deepspeed/zero_pp_rank_{n}_mp_rank_00_optim_states.pt": n for n in range(written_by if stage else 0)}
+    models = {f"deepspeed/zero_pp_rank_{n}_mp_rank_00_model_states.pt": n for n in range(written_by)}
+    owned = files | (models if stage == 3 else {})
+    every = {*owned, *(() if stage == 3 else ("deepspeed/mp_rank_00_model_states.pt",))}
+    shares = [select.share_of_files(every, rank, ranks) for rank in range(ranks)]
+    assert sorted(name for share in shares for name in share) == sorted(every)
+    assert all(name in shares[number % ranks] for name, number in owned.items())

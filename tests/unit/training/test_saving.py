@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -280,6 +281,10 @@ EARLIER = """\
 """
 
 
+def written(folder: Path) -> dict[str, Any]:
+    return dict(json.loads((folder / "manifest.json").read_text()))
+
+
 def test_a_checkpoint_of_an_earlier_version_is_resumed(tmp_path: Path) -> None:
     folder = tmp_path / "step_00000004"
     (folder / "deepspeed").mkdir(parents=True)
@@ -298,8 +303,11 @@ def test_a_checkpoint_of_an_earlier_version_is_resumed(tmp_path: Path) -> None:
         non_finite_steps={4: ["u0"]},
         rolled_back=3,
     )
+    one.update(resumed.state)  # the code that wrote it can still read it
+    one.wait()
+    assert {"format_version": 1, "files": json.loads(EARLIER)["files"]}.items() <= written(folder).items()
     resumed.state.step = 5
-    save(one, resumed.state)
+    assert written(save(one, resumed.state))["format_version"] == 2  # which code that knows no other hash names
     assert select.steps(tmp_path) == [4, 5] and (tmp_path / "latest").exists()
     other = Saver(tmp_path, validate({"optim": {"lr": 0.1}}), Engine(), Rank())  # type: ignore[arg-type]
     with pytest.raises(UserError, match=r"optim\.lr"):
