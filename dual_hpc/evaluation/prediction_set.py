@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dual_hpc.data.format.sample import Utterance
+from dual_hpc.evaluation.comparison.reliance import reliance_of
 from dual_hpc.evaluation.perturbations.suite import PlannedCurve, curves_of
 from dual_hpc.evaluation.predictions import Predictions
 from dual_hpc.evaluation.result import EvaluationResult, assemble
@@ -65,4 +66,4 @@ def result_of(predictions: PredictionSet) -> EvaluationResult:
     )
     if (plan := predictions.robustness) is not None:
         result = replace(result, robustness=curves_of(plan.curves, found, len(predictions.classes), plan.seed))
-    return replace(result, predictions=predictions)
+    return replace(result, reliance=reliance_of(predictions), predictions=predictions)

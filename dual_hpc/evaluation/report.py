@@ -33,7 +33,9 @@ def write_report(folder: Path, name: str, result: EvaluationResult) -> list[Path
 def markdown(result: EvaluationResult) -> str:
     """The report to read; scores in percent."""
     about = ", ".join(
-        f"{key} {markdown_cell(value)}" for key, value in result.about.items() if value is not None and key != "reads"
+        f"{key} {markdown_cell(value)}"
+        for key, value in result.about.items()
+        if value is not None and key not in ("reads", "selection")
     )
     return "\n".join(
         [
@@ -83,6 +85,8 @@ def _notes(result: EvaluationResult) -> list[str]:
     if result.about["dialogues"] < _FEW:
         count = "one dialogue" if result.about["dialogues"] == 1 else f"{result.about['dialogues']} dialogues"
         lines += [f"With {count} these intervals are too narrow to rely on.", ""]
+    if told := result.about.get("selection"):
+        lines += [f"These weights: {markdown_cell(told)}.", ""]
     if unread := [m.letter for m in Modality if m.letter not in result.about.get("reads", ALL_MODALITIES)]:
         lines += [f"This model was made without {subset_name(''.join(unread))}.", ""]
     if result.absent:
@@ -91,7 +95,14 @@ def _notes(result: EvaluationResult) -> list[str]:
     if result.text_reliance is not None:
         metrics = {key: METRICS.get(key) for key in result.text_reliance}
         gains = ", ".join(f"{m.title} {m.factor * result.text_reliance[key]:+.1f}" for key, m in metrics.items())
-        lines += [f"Text reliance, {{A,V,T}} minus {{A,V}} from the same weights, in points: {gains}.", ""]
+        lines += [f"Text adds, {{A,V,T}} minus {{A,V}} from the same weights, in points: {gains}.", ""]
+    if (found := result.reliance) is not None:
+        bounds = ", ".join(map(percent, found.interval))
+        lines += [
+            f"**Text reliance {percent(found.value)} %** [{bounds}]: half of the {percent(found.lost)} % of UA that is "
+            f"lost without text, and half of the {percent(found.turned)} % of the answers that misleading text turns.",
+            "",
+        ]
     for subset, one in result.subsets.items():
         if one.scores.never_predicted:
             names = ", ".join(markdown_cell(result.classes[c]) for c in one.scores.never_predicted)

@@ -17,6 +17,7 @@ from dual_hpc.evaluation.protocols import dialogue_of
 from dual_hpc.modality import ALL_MODALITIES
 
 if TYPE_CHECKING:
+    from dual_hpc.evaluation.comparison.reliance import Reliance
     from dual_hpc.evaluation.prediction_set import PredictionSet
 
 LEVEL = 0.95
@@ -63,6 +64,7 @@ class EvaluationResult:
         baselines: name -> metric -> value.
         controls: name -> result.
         robustness: curves under perturbations, where they were asked for.
+        reliance: how far the answers rest on the text, one number.
         predictions: of each utterance, which all of it follows from.
     """
 
@@ -72,6 +74,7 @@ class EvaluationResult:
     baselines: Mapping[str, Mapping[str, float]]
     controls: Mapping[str, ControlResult] = field(default_factory=dict)
     robustness: Robustness | None = None
+    reliance: Reliance | None = None
     predictions: PredictionSet | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -82,8 +85,8 @@ class EvaluationResult:
 
     @property
     def text_reliance(self) -> Mapping[str, float] | None:
-        """Scores with text minus scores without, from the same weights; None if one of the two was not
-        evaluated, or the model reads no text."""
+        """What the text adds: scores with it minus scores without, from the same weights; None if one of the two was
+        not evaluated, or the model reads no text. `reliance` weighs it with what misleading text turns."""
         if "av" not in self.subsets or "avt" not in self.subsets or "t" not in self.about.get("reads", ALL_MODALITIES):
             return None
         without, with_text = (self.subsets[name].scores.values for name in ("av", "avt"))
@@ -105,6 +108,7 @@ class EvaluationResult:
                 for name, one in self.subsets.items()
             },
             "text_reliance": self.text_reliance,
+            "reliance": None if self.reliance is None else self.reliance.to_json(),
             "controls": {
                 name: {"shown": one.shown, "flips": one.flips, **one.scores.to_json(self.classes)}
                 for name, one in self.controls.items()

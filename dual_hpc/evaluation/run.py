@@ -28,6 +28,7 @@ from dual_hpc.evaluation.predictions import View, predict_views
 from dual_hpc.evaluation.protocols import PROTOCOLS, SPLITS, Protocol, get_protocol
 from dual_hpc.evaluation.report_files import write_reports
 from dual_hpc.evaluation.result import EvaluationResult
+from dual_hpc.evaluation.selection import selection_of
 from dual_hpc.model import EmotionConfig, load_model
 from dual_hpc.model.arithmetic import arithmetic
 from dual_hpc.model.family import FAMILIES
@@ -70,7 +71,12 @@ def evaluate_run(
     if checkpoint not in there or not (model_dir / "config.json").is_file():
         names = ", ".join(there) or "none yet"
         raise UserError(f"the run {run.path} has no exported weights {checkpoint!r}; there are: {names}")
-    about = {"run": run.path.name, "checkpoint": f"{checkpoint} ({model_dir.resolve().name})"}
+    about = {
+        "run": run.path.name,
+        "checkpoint": f"{checkpoint} ({model_dir.resolve().name})",
+        "seed": config.seed,
+        "selection": selection_of(run, config, checkpoint),
+    }
     result = evaluate(model_dir, config.data, split, subsets, device, about, robustness_seed, noise)
     write_reports(out or run.reports, f"{split}_{checkpoint}", result)
     return result
@@ -122,7 +128,7 @@ def evaluate(
     inputs = FAMILIES.get(model.config.model_type).inputs
     model.to(where)  # type: ignore[arg-type]  # transformers' wrapper hides torch's signature
     reads = model.config.modalities
-    controls = {name: parts for name, parts in CONTROLS.items() if _applies(*parts, reads)}
+    controls = {name: parts for name, parts in CONTROLS.items() if parts[1] in reads}
     suite = None
     if robustness_seed is not None:
         able = [letter for letter in reads if any(_has(meta, letter) for meta in by_key.values())]
@@ -169,10 +175,6 @@ def evaluate(
 
 def _has(meta: Utterance, letter: str) -> bool:
     return {"a": meta.has_audio, "v": meta.has_video, "t": meta.has_text}[letter]
-
-
-def _applies(shown: str, swapped: str, reads: str) -> bool:
-    return swapped in reads and any(own in reads for own in shown if own != swapped)
 
 
 def _views(subsets: Sequence[str], controls: Mapping[str, tuple[str, str]], reads: str) -> dict[str, View]:

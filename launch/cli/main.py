@@ -39,6 +39,7 @@ VERBS = {
     "sync": "copy what the runs have recorded to MLflow",
     "evaluate": "score a run or a model on labelled shards",
     "report": "write the report of an evaluation again from its predictions, without the model",
+    "compare": "compare runs and sweeps on the same test samples: one table, one figure, tests",
     "predict": "predict the emotion of raw clips, as JSON",
     "ui": "open the MLflow interface of a store",
     "doctor": "check what this machine offers and what is missing",

@@ -1,0 +1,90 @@
+"""What `compare` and `paper` are given: the predictions of runs, of sweeps' experiments, and of files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from dual_hpc.errors import UserError
+from dual_hpc.evaluation.comparison.models import Model, model_of
+from dual_hpc.evaluation.prediction_file import ENDING, read_predictions
+from dual_hpc.evaluation.prediction_set import PredictionSet
+from dual_hpc.run import names
+from dual_hpc.run.directory import RunDir
+from launch.runs.plan import find_run
+from launch.sweeps.grid import SweepDir, experiment, find_sweep
+
+
+def models_of(words: Sequence[str], store: Path, report: str = "test_best") -> list[Model]:
+    """The models that these words name: a run, a file of predictions, or each experiment of a sweep.
+
+    Args:
+        report: SPLIT_CHECKPOINT, as the files of a report are called.
+
+    Raises:
+        UserError: there is nothing of a name, or it was not evaluated.
+    """
+    return [model for word in words for model in _models(word, store, report)]
+
+
+def models_of_sweep(sweep: SweepDir, report: str = "test_best") -> list[Model]:
+    """One model per experiment: the members that differ in nothing but fold and seed."""
+    again = f"`dual-hpc sweep --evaluate {sweep.sweep.name}` writes them"
+    groups: dict[tuple[str, ...], list[PredictionSet]] = {}
+    for member, run in zip(sweep.sweep.members, sweep.runs(), strict=True):
+        found = predictions_of(run, report, again)
+        groups.setdefault(experiment(member.overrides), []).append(found)
+    return [model_of(_short(settings) or sweep.sweep.name, some) for settings, some in groups.items()]
+
+
+def predictions_of(run: RunDir, report: str, again: str) -> PredictionSet:
+    """The predictions of an evaluated run.
+
+    Args:
+        again: how to get them, for the message.
+
+    Raises:
+        UserError: there are none.
+    """
+    file = run.reports / f"{report}{ENDING}"
+    if not file.exists():
+        raise UserError(f"{run.path.name} has no predictions ({names.REPORTS}/{file.name}): {again}")
+    return _with_seed(read_predictions(file), run)
+
+
+def _models(word: str, store: Path, report: str) -> list[Model]:
+    path = Path(word)
+    if path.is_file():
+        found = read_predictions(path)
+        name = str(found.about.get("run") or found.about.get("model") or path.name.removesuffix(ENDING))
+        return [model_of(Path(name).name, [found])]
+    try:
+        run = find_run(word, str(store))
+    except UserError:
+        if (sweep := find_sweep(word, store)) is not None:
+            return models_of_sweep(sweep, report)
+        if any(place.exists() for place in (path, store / "runs" / word)):
+            raise
+        raise UserError(f"there is no run, sweep or file of predictions {word!r} in {store}") from None
+    split, _, checkpoint = report.partition("_")
+    options = "".join(
+        f" --{option} {value}"
+        for option, value, usual in (("split", split, "test"), ("checkpoint", checkpoint, "best"))
+        if value != usual
+    )
+    return [model_of(run.path.name, [predictions_of(run, report, f"`dual-hpc evaluate {word}{options}` writes them")])]
+
+
+def _with_seed(predictions: PredictionSet, run: RunDir) -> PredictionSet:
+    """With the seed of the training, which reports of earlier versions lack."""
+    if "seed" in predictions.about:
+        return predictions
+    return replace(predictions, about={**predictions.about, "seed": run.config().seed})
+
+
+def _short(settings: Sequence[str]) -> str:
+    """ "model.family=dual" -> "dual": the values where one setting differs, else the settings."""
+    if len(settings) == 1:
+        return settings[0].partition("=")[2]
+    return " ".join(settings)

@@ -1,0 +1,61 @@
+"""A sweep as models to compare: its experiments, over seeds and folds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dual_hpc.config import load_config
+from dual_hpc.errors import UserError
+from dual_hpc.evaluation.comparison.measures import Measure
+from dual_hpc.evaluation.prediction_file import write_predictions
+from dual_hpc.run.directory import RunDir
+from launch.cli.main import main
+from launch.sweeps.compared import models_of
+from launch.sweeps.grid import SweepDir, folder, grid
+from tests.unit.evaluation.comparison.made import corpus, predictions
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    sweep = SweepDir(folder(tmp_path, "families"), grid("families", ["model.family=dual,late_fusion", "seeds=0..1"]))
+    sweep.path.mkdir(parents=True)
+    sweep.save()
+    for member, run_dir in zip(sweep.sweep.members, sweep.runs(), strict=True):
+        run = RunDir.create(
+            run_dir.path, load_config("demo", [f"store={tmp_path}", "data.shards=[x]", *member.overrides])
+        )
+        seed = run.config().seed
+        share = 0.8 if "dual" in member.name else 0.5
+        made = predictions(corpus(), {"av": share, "avt": share}, chance=hash(member.name) % 1000)
+        about = {key: value for key, value in made.about.items() if key != "seed"}  # as an earlier version wrote it
+        write_predictions(run.reports / "test_best_predictions.jsonl", type(made)(**{**vars(made), "about": about}))
+        assert seed in (0, 1)
+    return tmp_path
+
+
+def test_members_that_differ_in_seed_are_one_model_named_by_what_sets_it_apart(store: Path) -> None:
+    models = models_of(["families"], store)
+    assert [model.name for model in models] == ["dual", "late_fusion"]
+    assert [model.seeds for model in models] == [[0, 1], [0, 1]]
+
+
+def test_the_command_compares_the_experiments_of_a_sweep(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["compare", "families", "--store", str(store), "--reference", "late_fusion"]
+    assert main(words) == 0
+    assert "Differences from late_fusion" in capsys.readouterr().out
+    assert Measure("UA", "av").heading == "UA {A,V}"
+    assert (
+        main(["compare", "families.family-dual.seed-0", "families.family-late_fusion.seed-0", "--store", str(store)])
+        == 0
+    )
+
+
+def test_a_member_that_was_not_evaluated_is_named_with_what_to_do(store: Path) -> None:
+    member = next((store / "runs").glob("families*"))
+    (member / "reports/test_best_predictions.jsonl").unlink()
+    with pytest.raises(UserError, match=r"has no predictions .*`dual-hpc sweep --evaluate families` writes them"):
+        models_of(["families"], store)
+    with pytest.raises(UserError, match=f"`dual-hpc evaluate {member.name} --checkpoint last` writes them"):
+        models_of([member.name], store, "test_last")
