@@ -139,12 +139,17 @@ class TextEncoderConfig(EncoderConfig):
 class ModelConfig(Section):
     """The model, by family; those settings that it uses go into the saved model under the same keys.
 
-    DUAL uses all but `options`; `late_fusion` the encoders, `use_audio`, `use_video`, `use_text`, `dropout` and the
-    loss.
+    DUAL uses all but `options`. The baselines use the encoders, `use_audio`, `use_video`, `use_text`, `grid_hz`,
+    `num_heads`, `dropout` and the loss; the other settings tell them how large DUAL is, and so how wide they are, which
+    `options: {width, layers}` changes.
     """
 
-    family: str = Field("dual", description="dual, late_fusion, or a plugin's")
-    options: dict[str, Any] = Field(default_factory=dict, description="further settings of a family of your own")
+    family: str = Field(
+        "dual",
+        description="dual, text_only, audio_only, video_only, late_fusion, early_fusion, concat_gru, mult, mmin, or a "
+        "plugin's",
+    )
+    options: dict[str, Any] = Field(default_factory=dict, description="further settings of a family")
     audio: AudioEncoderConfig = AudioEncoderConfig()
     video: VideoEncoderConfig = VideoEncoderConfig()
     text: TextEncoderConfig = TextEncoderConfig()

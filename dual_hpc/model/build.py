@@ -42,16 +42,23 @@ def build_model(
     if class_counts is not None and len(class_counts) != len(labels):
         raise UserError(f"class_counts has {len(class_counts)} entries for {len(labels)} labels")
     family = FAMILIES.get(config.family)
+    narrowed = family.narrowed(config)
     description = family.config_class.of_run(
-        config,
-        **describe_encoders(config, preprocessing, tokenizer, written),
+        narrowed,
+        **describe_encoders(narrowed, preprocessing, tokenizer, written),
         labels=list(labels),
         class_counts=list(class_counts) if class_counts is not None else None,
         preprocessing=dict(preprocessing),
         plugins=plugins_of(config),
     )
+    if written:
+        options = written.get("options", {})  # of a model that lacks them: what its code then did
+    else:
+        options = config.options if family.complete is None else family.complete(config, description)
+    if options:
+        description.options = dict(options)
     model = family.model_class(description)
     for name in MODALITIES:
         if (encoder := getattr(model, f"{name}_encoder", None)) is not None:
-            load_pretrained(name, encoder, config)
+            load_pretrained(name, encoder, narrowed)
     return model

@@ -21,6 +21,7 @@ from dual_hpc.model.encoders.pretrained import read_json
 from dual_hpc.model.encoders.registry import MODALITIES
 from dual_hpc.model.load_errors import LOAD_ERRORS, load_error_text, offline, without_report
 from dual_hpc.model.losses.classification import classification_loss
+from dual_hpc.model.output import EmotionOutput
 from dual_hpc.model.self_contained import adapter_in, bytes_of_weights, first_danger
 from dual_hpc.model_manifest import check_files
 
@@ -152,6 +153,12 @@ class EmotionModel(PreTrainedModel):
         return classification_loss(
             logits, labels, c.loss, c.class_counts, c.class_weights, c.focal_gamma, c.label_smoothing
         )
+
+    def answer(self, logits: torch.Tensor, labels: torch.Tensor | None) -> EmotionOutput:
+        """What a model without other losses returns: logits [B, C] of any precision; labels as above, or none."""
+        logits = logits.float()
+        loss = None if labels is None else self.classification_loss(logits, labels).mean()
+        return EmotionOutput(loss=loss, logits=logits)
 
 
 WRONG_BATCH = "the batch is of media or of features, the model of the other"

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from dual_hpc.config.schema import Section
 from dual_hpc.config.validation_errors import explain
 from dual_hpc.errors import UserError
+from dual_hpc.modality import ALL_MODALITIES, Modality, parse_subset
 from dual_hpc.model.inputs import INPUTS
 from dual_hpc.registry import Registry
 
@@ -37,6 +38,9 @@ class ModelFamily:
         inputs: tensors of a batch that its `forward` takes, besides `labels`.
         options: what `model.options` may hold; None: nothing.
         check: refuses settings that make no model, with a `UserError` that names them.
+        reads: letters of the modalities that it can read.
+        complete: the options of a new run, from the run's settings and the description of its encoders: what the user
+            leaves open is decided once, and written in the run's model.json. None: what the user says.
     """
 
     config: type[EmotionConfig] | str
@@ -46,6 +50,8 @@ class ModelFamily:
     inputs: tuple[str, ...] = INPUTS
     options: type[Section] | None = None
     check: Callable[[ModelConfig], None] = lambda config: None
+    reads: str = ALL_MODALITIES
+    complete: Callable[[ModelConfig, EmotionConfig], dict[str, Any]] | None = None
 
     @property
     def config_class(self) -> type[EmotionConfig]:
@@ -56,6 +62,20 @@ class ModelFamily:
     def model_class(self) -> type[EmotionModel]:
         """Its model, a `PreTrainedModel`."""
         return _loaded(self.model)
+
+    def narrowed(self, config: ModelConfig) -> ModelConfig:
+        """The section with those modalities switched off that the model cannot read.
+
+        Raises:
+            UserError: none is left.
+        """
+        used = [name for name in Modality if getattr(config, f"use_{name}")]
+        if not (kept := set(used) & set(parse_subset(self.reads))):
+            unused = " and ".join(f"model.use_{name}" for name in parse_subset(self.reads))
+            raise UserError(f"{unused}: off, and model.family={config.family} reads nothing else; switch it on")
+        if kept == set(used):
+            return config
+        return config.model_copy(update={f"use_{name}": False for name in used if name not in kept})
 
     def check_settings(self, config: ModelConfig) -> None:
         """Refuse what no data can make good.
@@ -70,7 +90,7 @@ class ModelFamily:
                 self.options.model_validate(config.options)
             except ValidationError as error:
                 raise UserError(f"model.options.{explain(error, self.options)}") from error
-        self.check(config)
+        self.check(self.narrowed(config))
 
 
 FAMILIES: Registry[ModelFamily] = Registry(
@@ -78,7 +98,14 @@ FAMILIES: Registry[ModelFamily] = Registry(
     "model.family",
     {
         "dual": "dual_hpc.model.dual.family",
+        "text_only": "dual_hpc.model.baselines.single_modality",
+        "audio_only": "dual_hpc.model.baselines.single_modality",
+        "video_only": "dual_hpc.model.baselines.single_modality",
         "late_fusion": "dual_hpc.model.baselines.late_fusion",
+        "early_fusion": "dual_hpc.model.baselines.early_fusion",
+        "concat_gru": "dual_hpc.model.baselines.concat_gru",
+        "mult": "dual_hpc.model.baselines.mult",
+        "mmin": "dual_hpc.model.baselines.mmin",
     },
 )
 

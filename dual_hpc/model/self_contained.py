@@ -17,7 +17,10 @@ from typing import Any
 
 _KERNELS = ("attn_implementation", "experts_implementation")
 _QUANTISED = ("quantization_config", "compression_config")
-_WIDTHS = ("hidden_size", "intermediate_size", "conv_dim", "hidden_sizes", "embedding_size", "channels", "output_size")
+_WIDTHS = (
+    *("hidden_size", "intermediate_size", "conv_dim", "hidden_sizes", "embedding_size"),
+    *("channels", "output_size", "width"),
+)
 _LARGEST = 10_000_000  # of any number: a vocabulary of 10 million words would be the largest
 _MOST_LAYERS = 1_000
 _SLACK = 8  # times the size of the weights, in bytes, that the estimate of the parameters may be

@@ -64,10 +64,14 @@ def jobs_of(segments: Sequence[Segment]) -> str:
     return ",".join(list(dict.fromkeys(segment.job_id for segment in segments))[-_JOBS:])
 
 
-def with_best(entries: Iterable[Entry], key: str) -> list[Entry]:
-    """The journal with each new best score as a metric: a curve's last value does not show its best."""
+def with_best(entries: Iterable[Entry], subset: str, metric: str) -> list[Entry]:
+    """The journal with each new best score as a metric: a curve's last value does not show its best.
+
+    Args:
+        subset: of the modalities that selects, where an entry says no other.
+    """
     return [
-        replace(entry, metrics={key: float(score)})
+        replace(entry, metrics={f"best/{entry.fields.get('subset', subset)}/{metric}": float(score)})
         if entry.event == "best" and isinstance(score := entry.fields.get("score"), (int, float))
         else entry
         for entry in entries

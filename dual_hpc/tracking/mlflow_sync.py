@@ -54,7 +54,7 @@ def sync(run: RunDir, *, artifacts: bool = True, model: Path | None = None, stat
         mlflow_run = _find_or_create(client, store, run)
         run_id = mlflow_run.info.run_id
         chosen = config.training
-        entries = with_best(read(run.journal), f"best/{chosen.select_modalities}/{chosen.select_by}")
+        entries = with_best(read(run.journal), chosen.select_modalities, chosen.select_by)
         done = _already_sent(run.journal, mlflow_run.data.tags)
         _log_points(client, run_id, [point for point in points(entries) if point.end > done])
         segments = run.segments()

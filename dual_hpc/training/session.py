@@ -29,7 +29,7 @@ from dual_hpc.training.schedule import TrainingSchedule, is_better, lr_factor, s
 from dual_hpc.training.slow_data import SlowDataWarning
 from dual_hpc.training.state import TrainingState
 from dual_hpc.training.step import RankRequests, StepReport, train_step
-from dual_hpc.training.validation import Interrupted, selection_score, validate
+from dual_hpc.training.validation import Interrupted, selecting_subset, selection_score, validate
 
 
 @dataclass(kw_only=True)
@@ -308,7 +308,7 @@ class Session:
             self.reporter.warn("export_failed", state.step, message)
             return
         state.best_score = score
-        self.reporter.event("best", state.step, score=score)
+        self.reporter.event("best", state.step, score=score, subset=selecting_subset(self.config))
 
     def _log(self, report: StepReport) -> None:
         step, now = self.state.step, self.clock()

@@ -7,18 +7,22 @@ from dual_hpc.data.dataset import ShardDataset
 from dual_hpc.data.features import feature_source
 from dual_hpc.errors import UserError
 from dual_hpc.modality import Modality
+from dual_hpc.model.family import FAMILIES
 
 
 def config_for_shards(config: RunConfig, shard_set: ShardDataset) -> RunConfig:
-    """The configuration that fits the shards.
+    """The configuration that fits the shards, with those modalities off that the model cannot read.
 
-    Media: unchanged. Features: the encoders and the preprocessing become those that made the features; only a smaller
-    `data.max_seconds` is kept.
+    Media: the encoders stay. Features: the encoders and the preprocessing become those that made the features; only a
+    smaller `data.max_seconds` is kept.
 
     Raises:
         UserError: encoders of the kind `features` for media, a modality in use without features, or features that
             were made differently.
     """
+    model = FAMILIES.get(config.model.family).narrowed(config.model)
+    if model is not config.model:
+        config = config.model_copy(update={"model": model})
     used = [str(modality) for modality in Modality if getattr(config.model, f"use_{modality}")]
     source = feature_source(shard_set)
     if source is None:

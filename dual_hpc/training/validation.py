@@ -19,10 +19,20 @@ from dual_hpc.training.distributed import World
 
 
 def subsets(config: RunConfig) -> list[str]:
-    """The modality subsets that are scored: first `training.select_modalities`, then all that the model has."""
-    model = config.model
-    all_modalities = format_subset(modality for modality in Modality if getattr(model, f"use_{modality}"))
-    return list(dict.fromkeys([config.training.select_modalities, all_modalities]))
+    """The modality subsets that are scored: first the one that selects, then all that the model has."""
+    return list(dict.fromkeys([selecting_subset(config), _all_modalities(config)]))
+
+
+def selecting_subset(config: RunConfig) -> str:
+    """`training.select_modalities`; all that the model reads where it reads none of those: every checkpoint of a model
+    of text alone is as good as any other without text.
+    """
+    wanted, reads = config.training.select_modalities, _all_modalities(config)
+    return wanted if set(wanted) & set(reads) else reads
+
+
+def _all_modalities(config: RunConfig) -> str:
+    return format_subset(modality for modality in Modality if getattr(config.model, f"use_{modality}"))
 
 
 class Interrupted(Exception):
@@ -68,4 +78,4 @@ def _until_stop(
 
 def selection_score(found: Mapping[str, float], config: RunConfig) -> float:
     """The score that selects the best weights."""
-    return found[f"val/{config.training.select_modalities}/{config.training.select_by}"]
+    return found[f"val/{selecting_subset(config)}/{config.training.select_by}"]

@@ -43,7 +43,7 @@ frames = torch.full((2, 3, 3, 4, 4), 255, dtype=torch.uint8)
 features = encoder(frames, torch.tensor([3, 1]))
 found["encoder"] = [list(features.shape), features[1, 1:].abs().max().item(), encoder.output_size]
 
-family = FAMILIES.get("early_fusion")
+family = FAMILIES.get("plain_concat")
 spec = {"kind": "mean_colour", "trainable": "all", "config": {}}
 config = family.config_class(video=spec, use_audio=False, use_text=False, labels=["a", "b", "c"])
 batch = {"frames": frames, "frame_lengths": torch.tensor([3, 0]), "durations": torch.ones(2)}
@@ -56,7 +56,7 @@ found["metric"] = METRICS.get("worst_recall").of_confusion(confusion).tolist()
 
 darker = PERTURBATIONS.get("darkness").apply(batch, 50.0, Context(seed=0))["frames"]
 found["perturbation"] = [str(darker.dtype), int(darker.max()), int(frames.max())]
-owners = [CORPORA.plugin_of("savee"), VIDEO.plugin_of("mean_colour"), FAMILIES.plugin_of("early_fusion")]
+owners = [CORPORA.plugin_of("savee"), VIDEO.plugin_of("mean_colour"), FAMILIES.plugin_of("plain_concat")]
 found["owners"] = [*owners, METRICS.plugin_of("worst_recall"), PERTURBATIONS.plugin_of("darkness")]
 print(json.dumps(found))
 """

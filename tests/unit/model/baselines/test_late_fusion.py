@@ -16,7 +16,7 @@ ROWS = ("waveform", "frames", "input_ids", "attention_mask")
 
 @pytest.fixture(params=["light", "features"])
 def model(request: pytest.FixtureRequest, make_model: Any) -> Any:
-    return make_model(request.param, family="late_fusion")
+    return make_model(request.param, family="late_fusion", options={"layers": 0})
 
 
 def test_the_loss_and_the_answer_of_a_sample_do_not_know_its_batch(model: Any, make_batch: Any) -> None:
