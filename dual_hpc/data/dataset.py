@@ -15,11 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dual_hpc.data.decoding.decode import DecodeError, load_array
+from dual_hpc.data.format.columns import Columns
+from dual_hpc.data.format.columns_cache import open_columns
 from dual_hpc.data.format.index import INDEX_NAME, IndexedSample, Shard, ShardIndex, dataset_id, read_index
 from dual_hpc.data.format.members import FEATURES, TEXT
 from dual_hpc.data.format.reader import SampleReader, SampleRef, is_intact
-from dual_hpc.data.format.sample import Utterance
-from dual_hpc.data.format.table import SampleTable, TableIndex
+from dual_hpc.data.format.table import SampleTable
+from dual_hpc.data.format.utterances import Utterances
 from dual_hpc.errors import UserError
 from dual_hpc.heartbeat import beat
 
@@ -35,7 +37,7 @@ class ShardSample(NamedTuple):
 class ShardDataset:
     """The samples of all folders, numbered in the order of folders, shards and samples.
 
-    Only what reading needs stays in memory; metadata are read from the indexes again when they are needed.
+    What the indexes say is held in columns, which the ranks of a node share where the indexes are large.
 
     Args:
         folders: folders that hold an `index.json`.
@@ -49,17 +51,17 @@ class ShardDataset:
         self.folders = [Path(folder).absolute() for folder in folders]  # the process may change its working directory
         if not self.folders:
             raise UserError("data.shards: name at least one folder of shards")
-        indexes = [read_index(folder, TableIndex) for folder in self.folders]
+        self._stamps = [_stamp(folder) for folder in self.folders]
+        self._columns = [open_columns(folder) for folder in self.folders]
         if len({os.path.realpath(folder) for folder in self.folders}) < len(self.folders):
             raise UserError(f"data.shards: {', '.join(map(str, self.folders))} list a folder twice")
-        kinds = {index.kind for index in indexes}
+        kinds = {columns.kind for columns in self._columns}
         if len(kinds) > 1:
             raise UserError("data.shards: folders of media and of features cannot be read together")
         self.kind = kinds.pop()
-        self.options = [index.options for index in indexes]
-        self._ids = [_identity(folder, index) for folder, index in zip(self.folders, indexes, strict=True)]
-        self.table = SampleTable(self.folders, indexes)
-        del indexes
+        self.options = [columns.options for columns in self._columns]
+        self._ids = [_identity(folder, columns) for folder, columns in zip(self.folders, self._columns, strict=True)]
+        self.table = SampleTable(self.folders, self._columns)
         _return_memory()
         if not len(self.table):
             raise UserError(f"data.shards: no samples in {', '.join(map(str, self.folders))}")
@@ -74,13 +76,20 @@ class ShardDataset:
 
     @property
     def shard_of(self) -> NDArray[np.int64]:
-        """Number of the shard of each sample."""
-        return self.table.shard_of
+        """Number of the shard of each sample, [n]; shards are numbered through all folders."""
+        return np.repeat(np.arange(self.table.shard_count), self.table.shard_sizes)
 
     @property
-    def utterances(self) -> list[Utterance]:
-        """Metadata of every sample, by number: what protocols and splits are decided from. Read at each call."""
-        return [entry.meta for index in self._read() for shard in index.shards for entry in shard.samples]
+    def utterances(self) -> Utterances:
+        """Metadata of every sample, by number: what protocols and splits are decided from.
+
+        Raises:
+            UserError: the shards were packed again since the set was opened.
+        """
+        for folder, known, stamp in zip(self.folders, self._ids, self._stamps, strict=True):
+            if _stamp(folder) != stamp:
+                _check_same(folder, known, open_columns(folder).dataset_id)
+        return Utterances(self._columns)
 
     @cached_property
     def indexes(self) -> list[ShardIndex]:
@@ -134,12 +143,25 @@ class ShardDataset:
     def _read(self) -> list[ShardIndex]:
         indexes = [read_index(folder) for folder in self.folders]
         for folder, known, index in zip(self.folders, self._ids, indexes, strict=True):
-            if index.dataset_id != known:
-                raise UserError(f"data.shards: {folder} was packed again while it was being read; start again")
+            _check_same(folder, known, index.dataset_id)
         return indexes
 
 
-def _identity(folder: Path, index: ShardIndex) -> str:
+def _stamp(folder: Path) -> tuple[int, int, int]:
+    """Changes with the index."""
+    try:
+        found = (folder / INDEX_NAME).stat()
+    except (OSError, ValueError):
+        return 0, 0, 0
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def _check_same(folder: Path, known: str, found: str) -> None:
+    if found != known:
+        raise UserError(f"data.shards: {folder} was packed again while it was being read; start again")
+
+
+def _identity(folder: Path, index: Columns) -> str:
     if index.dataset_id != dataset_id(index.shards):
         raise UserError(
             f"data.shards: {folder / INDEX_NAME} lists other shards than it was written for: it was edited, or belongs "

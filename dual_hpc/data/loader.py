@@ -57,8 +57,8 @@ class TrainLoader:
     def __init__(
         self,
         dataset: ShardDataset,
-        numbers: Sequence[int],
-        labels: Sequence[int],
+        numbers: Sequence[int] | NDArray[np.int64],
+        labels: Sequence[int] | NDArray[np.int64],
         config: LoaderSettings,
         augment: AugmentSettings | None,
         tokenizer: Tokenizer | None,
@@ -193,8 +193,8 @@ class EvalLoader:
     def __init__(
         self,
         dataset: ShardDataset,
-        numbers: Sequence[int],
-        labels: Sequence[int],
+        numbers: Sequence[int] | NDArray[np.int64],
+        labels: Sequence[int] | NDArray[np.int64],
         config: LoaderSettings,
         tokenizer: Tokenizer | None,
         rank: int = 0,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,6 +17,7 @@ from dual_hpc.data.features import feature_source
 from dual_hpc.data.format.sample import Utterance
 from dual_hpc.data.loader import EvalLoader
 from dual_hpc.data.modality_mask import mask_except
+from dual_hpc.data.sampling.permutation import Indices
 from dual_hpc.errors import UserError
 from dual_hpc.evaluation.controls import CONTROLS, mismatched
 from dual_hpc.evaluation.perturbations import Context
@@ -26,6 +26,7 @@ from dual_hpc.evaluation.perturbations.suite import RobustnessSuite
 from dual_hpc.evaluation.prediction_set import PredictionSet, RobustnessPlan, result_of
 from dual_hpc.evaluation.predictions import View, predict_views
 from dual_hpc.evaluation.protocols import PROTOCOLS, SPLITS, Protocol, get_protocol
+from dual_hpc.evaluation.protocols.division import LEFT_OUT
 from dual_hpc.evaluation.report_files import write_reports
 from dual_hpc.evaluation.result import EvaluationResult
 from dual_hpc.evaluation.selection import selection_of
@@ -117,9 +118,8 @@ def evaluate(
     _check_kind(model.config, shard_set)
     utterances = shard_set.utterances
     protocol = _protocol(data.protocol, classes)
-    numbers, counts = _chosen(protocol, utterances, data, split)
-    labels = [label for label in map(protocol.label_of, (utterances[n] for n in numbers)) if label is not None]
-    by_key = {utterances[n].key: utterances[n] for n in numbers}
+    numbers, labels, counts = _chosen(protocol, utterances, data, split)
+    by_key = {one.key: one for one in (utterances[number] for number in numbers.tolist())}
     if len(by_key) != len(numbers):
         raise UserError("data.shards: two utterances have the same key; evaluate the folders one by one")
 
@@ -224,20 +224,19 @@ def _left_out(protocol: Protocol, utterances: Sequence[Utterance]) -> str | None
 
 def _chosen(
     protocol: Protocol, utterances: Sequence[Utterance], data: DataConfig, split: str
-) -> tuple[list[int], list[int]]:
-    """Numbers to evaluate, and class counts to compare with."""
-    labels = protocol.labels_of(utterances)
+) -> tuple[Indices, Indices, list[int]]:
+    """Numbers to evaluate, their classes, and class counts to compare with."""
+    classes = protocol.class_numbers(utterances)
     if split == "all":
-        numbers = pool = [number for number, label in enumerate(labels) if label is not None]
+        numbers = pool = np.flatnonzero(classes != LEFT_OUT)
     elif split in SPLITS:
-        parts = protocol.split(utterances, data)
+        parts = protocol.divide(utterances, data)
         numbers, pool = parts[split], parts["train"]
     else:
         raise UserError(f"split {split!r} is unknown: use one of {', '.join([*SPLITS, 'all'])}")
-    if not numbers:
+    if not len(numbers):
         raise UserError(f"data.shards: no labelled utterance is in the {split} split (data.protocol={data.protocol})")
-    counted = Counter(labels[number] for number in pool)
-    return numbers, [counted[c] for c in range(len(protocol.classes))]
+    return numbers, classes[numbers], np.bincount(classes[pool], minlength=len(protocol.classes)).tolist()
 
 
 def _with_progress(loader: EvalLoader, split: str) -> Iterator[Mapping[str, Any]]:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from dual_hpc.config import RunConfig
 from dual_hpc.data.dataset import ShardDataset
 from dual_hpc.data.format.sample import AUDIO_RATE
 from dual_hpc.data.loader import EvalLoader, TrainLoader
 from dual_hpc.data.sampling.batching import BatchPartition
+from dual_hpc.data.sampling.permutation import Indices
 from dual_hpc.errors import EnvironmentFault
 from dual_hpc.evaluation.protocols import get_protocol
 from dual_hpc.group import gather_results
@@ -37,10 +39,10 @@ class TrainingData:
     world: World
     shard_set: ShardDataset
     labels: list[str]
-    train: list[int]
-    train_labels: list[int]
-    validation: list[int]
-    validation_labels: list[int]
+    train: Indices
+    train_labels: Indices
+    validation: Indices
+    validation_labels: Indices
     class_counts: list[int]
     tokenizer: Any
 
@@ -55,23 +57,19 @@ class TrainingData:
         config = config_for_shards(config, shard_set)
         utterances = shard_set.utterances
         protocol = get_protocol(config.data.protocol, utterances)
-        split = protocol.split(utterances, config.data)
-        all_labels = protocol.labels_of(utterances)
-
-        def labels_of(numbers: list[int]) -> list[int]:
-            return [label for number in numbers if (label := all_labels[number]) is not None]
-
-        counts = Counter(labels_of(split["train"]))
+        split = protocol.divide(utterances, config.data)
+        classes = protocol.class_numbers(utterances)
+        train_labels = classes[split["train"]]
         return cls(
             config=config,
             world=world,
             shard_set=shard_set,
             labels=list(protocol.classes),
             train=split["train"],
-            train_labels=labels_of(split["train"]),
+            train_labels=train_labels,
             validation=split["validation"],
-            validation_labels=labels_of(split["validation"]),
-            class_counts=[counts[label] for label in range(len(protocol.classes))],
+            validation_labels=classes[split["validation"]],
+            class_counts=np.bincount(train_labels, minlength=len(protocol.classes)).tolist(),
             tokenizer=_tokenizer(config, world, shard_set, split["train"], tokenizer_dir),
         )
 
@@ -119,7 +117,7 @@ class TrainingData:
         )
 
 
-def _tokenizer(config: RunConfig, world: World, shard_set: ShardDataset, train: list[int], folder: Path) -> Any:
+def _tokenizer(config: RunConfig, world: World, shard_set: ShardDataset, train: Indices, folder: Path) -> Any:
     """Rank 0 makes it once per run, all ranks read the same files."""
     if not config.model.use_text or config.model.text.kind == "features":
         return None
@@ -128,7 +126,7 @@ def _tokenizer(config: RunConfig, world: World, shard_set: ShardDataset, train: 
         if world.rank == 0 and not any(folder.glob("*.json")):
             try:
                 path = config.model.text.path
-                tokenizer = load_tokenizer(path) if path else build_tokenizer(shard_set.texts(train))
+                tokenizer = load_tokenizer(path) if path else build_tokenizer(shard_set.texts(train.tolist()))
                 _save(tokenizer, folder)
             except Exception as error:  # returned, because the other ranks would wait
                 return error

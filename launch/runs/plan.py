@@ -24,7 +24,8 @@ from launch.cluster.request import check
 from launch.records import submissions
 
 if TYPE_CHECKING:
-    from dual_hpc.data.format.sample import Utterance
+    from dual_hpc.data.format.columns import Columns
+    from dual_hpc.data.format.utterances import Utterances
 
 OWN_CONFIGURATION = (
     "a run continues with its own configuration; only launch.* and what does not change the results (checkpoint.*, "
@@ -196,7 +197,7 @@ def split_of(config: RunConfig) -> dict[str, list[int]]:
     return get_protocol(config.data.protocol, utterances).split(utterances, config.data)
 
 
-def utterances_of(config: RunConfig) -> list[Utterance]:
+def utterances_of(config: RunConfig) -> Utterances:
     """Metadata of every sample of the run's shards, in their order.
 
     Raises:
@@ -204,8 +205,9 @@ def utterances_of(config: RunConfig) -> list[Utterance]:
     """
     if not config.data.shards:
         raise UserError("data.shards is empty: name folders of packed shards, e.g. --shards shards/iemocap")
-    found = [_utterances(folder, _stamp(folder)) for folder in config.data.shards]
-    utterances = [utterance for some in found for utterance in some]
+    from dual_hpc.data.format.utterances import Utterances
+
+    utterances = Utterances([_columns(folder, _stamp(folder)) for folder in config.data.shards])
     if not utterances:
         raise UserError(f"data.shards: {', '.join(config.data.shards)} hold no samples")
     return utterances
@@ -226,17 +228,17 @@ def _stamp(folder: str) -> tuple[int, int]:
     """Changes with the index of a folder of shards."""
     try:
         found = (Path(folder) / "index.json").stat()
-    except OSError:
+    except (OSError, ValueError):
         return 0, 0
     return found.st_mtime_ns, found.st_size
 
 
 @functools.lru_cache(maxsize=8)
-def _utterances(folder: str, stamp: tuple[int, int]) -> list[Utterance]:
+def _columns(folder: str, stamp: tuple[int, int]) -> Columns:
     """What a folder of shards holds, read once for all members of a sweep."""
-    from dual_hpc.data.format.index import read_index
+    from dual_hpc.data.format.columns_cache import open_columns
 
-    return [sample.meta for shard in read_index(folder).shards for sample in shard.samples]
+    return open_columns(Path(folder))
 
 
 def check_encoders(config: RunConfig) -> None:

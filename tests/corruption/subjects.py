@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -54,6 +55,22 @@ def _samples(folder: str) -> Read:
                 )
                 said.append("damaged" if sample.failure else hashlib.sha256(content).hexdigest()[:8])
         return " ".join([*said, *data.texts(range(len(data)))])
+
+    return read
+
+
+def _columns(folder: str) -> Read:
+    """What is known of the samples of a folder whose index counts as large."""
+
+    def read() -> str:
+        from dual_hpc.data.format.columns_cache import open_columns
+        from dual_hpc.data.format.table import SampleTable
+        from dual_hpc.data.format.utterances import Utterances
+
+        os.environ["XDG_CACHE_HOME"] = str(Path("cache").absolute())
+        columns = open_columns(Path(folder), least=0)
+        table = SampleTable([Path(folder)], [columns])
+        return "\n".join([*map(repr, Utterances([columns])), *(repr(table.ref(n)) for n in range(len(table)))])
 
     return read
 
@@ -181,6 +198,8 @@ SUBJECTS = (
     Subject("store", f"{_STEP}/manifest.json", _CHECKPOINTS, ("step_00000003",), noticed=True),
     Subject("store", f"{_STEP}/deepspeed/mp_rank_00_model_states.pt", _CHECKPOINTS, ("step_",), noticed=True),
     Subject("shards", "media/index.json", (("inspect", "media"), ("inspect", "--verify", "media"), _samples("media"))),
+    Subject("shards", "media/index.json", (_columns("media"),)),
+    Subject("shards", "media/index.columns", (_columns("media"),), proven=True),
     Subject("shards", "media/shard-00000.tar", (_samples("media"), ("inspect", "--verify", "media")), noticed=True),
     Subject("shards", "media/shard-00001.tar", (_samples("media"),), proven=True),
     Subject("shards", "media/report.json", (_report("media"),)),

@@ -17,7 +17,9 @@ from dual_hpc.checkpoint import commit
 from dual_hpc.config import load_config
 from dual_hpc.config.load import PRESETS
 from dual_hpc.config.schema import ModelConfig
+from dual_hpc.data.format.columns_file import COLUMNS_NAME, write_columns
 from dual_hpc.data.format.index import read_index
+from dual_hpc.data.format.index_stream import columns_of_index
 from dual_hpc.files.digest import FileDigest
 from dual_hpc.group import SingleProcess
 from dual_hpc.model import build_model, build_tokenizer, save_model
@@ -99,6 +101,7 @@ def shards(root: Path) -> None:
     rows = [f"u{n},tone.wav,clip.mp4,so it goes,{label}" for n, label in enumerate(("sad", "happy", "sad"))]
     (root / "mine.csv").write_text("\n".join(["id,audio,video,text,label", *rows]) + "\n")
     pack("manifest", root / "mine.csv", root / "media", PackOptions(video_size=24, shard_samples=2), 1, progress=False)
+    write_columns(root / "media" / COLUMNS_NAME, *columns_of_index(root / "media"))
     npy: dict[str, np.ndarray] = {"audio": np.ones((20, 6), np.float16), "video": np.ones((2, 4), np.float32)}
     write_shards(root / "features", [[Clip(0.4, npy=npy)], [Clip(0.4, npy=npy)]], kind="features", sums=True)
     write_shards(root / "unfinished", [[clip]], sums=True)

@@ -8,18 +8,26 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, overload
+from typing import Annotated, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from dual_hpc.data.format.columns import Columns
+from dual_hpc.data.format.columns_file import COLUMNS_NAME, LEAST_INDEX, write_columns
+from dual_hpc.data.format.garbage_collector import garbage_collector_paused
 from dual_hpc.data.format.sample import Utterance
 from dual_hpc.errors import EnvironmentFault, UserError
 from dual_hpc.files.atomic import write_atomically
 from dual_hpc.files.file_kind import other_kind, stand_in
 from dual_hpc.files.regular_file import LARGE, read_bytes
 from dual_hpc.heartbeat import beat
+
+log = logging.getLogger(__name__)
 
 FORMAT_VERSION = 1
 INDEX_NAME = "index.json"
@@ -29,7 +37,6 @@ TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 
 _Offset = Annotated[int, Field(ge=0, le=2**62)]  # bytes
 _Crc32 = Annotated[int, Field(ge=0, lt=2**32)]
-_Index = TypeVar("_Index", bound="ShardIndex")
 
 
 class IndexedSample(BaseModel):
@@ -53,6 +60,16 @@ class Shard(BaseModel):
     samples: list[IndexedSample]
 
 
+class NamedShard(Protocol):
+    """What the identity of a data set depends on."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def sha256(self) -> str: ...
+
+
 class ShardIndex(BaseModel):
     """All shards of a folder."""
 
@@ -66,7 +83,7 @@ class ShardIndex(BaseModel):
     shards: list[Shard]
 
 
-def dataset_id(shards: list[Shard]) -> str:
+def dataset_id(shards: Iterable[NamedShard]) -> str:
     """Identity of a data set: a hash over the names and contents of its shards, in order."""
     digest = hashlib.sha256()
     for shard in shards:
@@ -75,24 +92,26 @@ def dataset_id(shards: list[Shard]) -> str:
 
 
 def write_index(folder: Path, index: ShardIndex) -> None:
-    """Write `index.json` so that it appears complete or not at all."""
+    """Write `index.json` so that it appears complete or not at all; for a large one its columns, before it."""
     content = index.model_dump(mode="json", exclude_none=True)
-    write_atomically(folder / INDEX_NAME, json.dumps(content, ensure_ascii=False, separators=(",", ":")))
+    data = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+    del content
+    columns = folder / COLUMNS_NAME
+    if len(data) >= LEAST_INDEX:
+        try:
+            write_columns(columns, Columns.of(index), hashlib.sha256(data).hexdigest())
+        except OSError as error:  # readers make their own
+            log.warning("%s cannot be written: %s", columns, error.strerror)
+    else:
+        with suppress(OSError):
+            columns.unlink()
+    write_atomically(folder / INDEX_NAME, data)
 
 
-@overload
-def read_index(folder: str | Path, *, setting: str = "data.shards") -> ShardIndex: ...
-
-
-@overload
-def read_index(folder: str | Path, form: type[_Index], setting: str = "data.shards") -> _Index: ...
-
-
-def read_index(folder: str | Path, form: type[Any] = ShardIndex, setting: str = "data.shards") -> Any:
+def read_index(folder: str | Path, setting: str = "data.shards") -> ShardIndex:
     """The index of a folder of shards.
 
     Args:
-        form: a subclass that keeps something else of it.
         setting: what the user named the folder by.
 
     Raises:
@@ -104,10 +123,22 @@ def read_index(folder: str | Path, form: type[Any] = ShardIndex, setting: str = 
     if not os.path.exists(path):
         raise UserError(f"{setting}: {_why_no_index(folder)}")
     try:
-        index = form.model_validate_json(read_bytes(path, LARGE))
-        beat()
+        data = read_bytes(path, LARGE)
     except OSError as error:
         raise EnvironmentFault(f"{setting}: cannot read {path}: {error.strerror}") from error
+    return parse_index(data, path, setting)
+
+
+def parse_index(data: bytes, path: Path, setting: str) -> ShardIndex:
+    """The index that these bytes of `path` are.
+
+    Raises:
+        UserError: it is not one of ours.
+    """
+    try:
+        with garbage_collector_paused():
+            index = ShardIndex.model_validate_json(data)
+        beat()
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "content"

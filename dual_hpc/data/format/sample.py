@@ -15,7 +15,8 @@ from dual_hpc.data.format.members import AUDIO, AUDIO_RATE, FEATURES, META, TEXT
 
 # webdataset splits a member's name at its first dot, and tar members must stay inside the folder they are
 # unpacked in: a key is a plain name.
-_KEY = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")
+LONGEST_KEY = 128
+_KEY = re.compile(rf"^[A-Za-z0-9][A-Za-z0-9_-]{{0,{LONGEST_KEY - 1}}}$")
 
 
 def is_valid_key(key: str) -> bool:

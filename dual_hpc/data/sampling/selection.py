@@ -24,7 +24,7 @@ class Selection:
         UserError: nothing is selected.
     """
 
-    def __init__(self, dataset: ShardDataset, numbers: Sequence[int], labels: Sequence[int]):
+    def __init__(self, dataset: ShardDataset, numbers: Sequence[int] | Indices, labels: Sequence[int] | Indices):
         assert len(numbers) == len(labels), "one label per number"
         if not len(numbers):
             raise UserError("data.protocol: no sample of data.shards belongs to this split; see `dual-hpc inspect`")
@@ -33,14 +33,14 @@ class Selection:
         self.numbers: Indices = np.asarray(numbers, np.int64)[ascending]
         self.labels: Indices = np.asarray(labels, np.int64)[ascending]
         assert (np.diff(self.numbers) > 0).all(), "a sample is selected twice"
-        self.durations: NDArray[np.float32] = self._table.durations[self.numbers].astype(np.float32)
+        self.durations: NDArray[np.float32] = self._table.durations(self.numbers).astype(np.float32)
 
     def __len__(self) -> int:
         return len(self.numbers)
 
     def shard_counts(self) -> Indices:
         """Selected samples of each shard."""
-        return np.bincount(self._table.shard_of[self.numbers], minlength=self._table.shard_count)
+        return self._table.counts(self.numbers)
 
     def request(self, slot: int, epoch: int, bad_samples: BadSamples) -> Request:
         """What to ask a worker for."""

@@ -8,7 +8,14 @@ from __future__ import annotations
 from dual_hpc.evaluation.protocols.any_labels import ALL
 from dual_hpc.evaluation.protocols.iemocap import IEMOCAP4, IEMOCAP6
 from dual_hpc.evaluation.protocols.meld import MELD7
-from dual_hpc.evaluation.protocols.protocol import PROTOCOLS, SPLITS, Protocol, Split, define, get_protocol
+from dual_hpc.evaluation.protocols.protocol import (
+    PROTOCOLS,
+    SPLITS,
+    Protocol,
+    Split,
+    define,
+    get_protocol,
+)
 from dual_hpc.evaluation.protocols.split import dialogue_of, speaker_of
 
 __all__ = [

@@ -14,12 +14,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dual_hpc.errors import UserError
-from dual_hpc.evaluation.protocols.split import draw_validation, own_split_or_session
+from dual_hpc.evaluation.protocols.split import own_split_or_session
 from dual_hpc.registry import Registry
 
 if TYPE_CHECKING:
     from dual_hpc.config.schema import DataConfig
     from dual_hpc.data.format.sample import Utterance
+    from dual_hpc.evaluation.protocols.division import Indices
 
 Split = dict[str, list[int]]  # "train", "validation", "test" -> positions in the list of utterances
 SPLITS = ("train", "validation", "test")
@@ -48,23 +49,34 @@ class Protocol:
 
     def label_of(self, utterance: Utterance) -> int | None:
         """The class number of an utterance; None when the protocol leaves it out."""
-        if utterance.label is None:
-            return None
-        return self.label_map.get(utterance.label.strip().lower())
+        return self._class_of(utterance.label)
 
-    def labels_of(self, utterances: Iterable[Utterance]) -> list[int | None]:
+    def labels_of(self, utterances: Sequence[Utterance]) -> list[int | None]:
         """`label_of` each utterance, in order."""
-        return [self.label_of(utterance) for utterance in utterances]
+        from dual_hpc.evaluation.protocols.division import LEFT_OUT
+
+        return [None if number == LEFT_OUT else number for number in self.class_numbers(utterances).tolist()]
+
+    def class_numbers(self, utterances: Sequence[Utterance]) -> Indices:
+        """`label_of` each utterance, i64 [n]; `division.LEFT_OUT` when the protocol leaves it out."""
+        from dual_hpc.evaluation.protocols import division
+
+        return division.class_numbers(utterances, self._class_of)
+
+    def _class_of(self, label: str | None) -> int | None:
+        return None if label is None else self.label_map.get(label.strip().lower())
 
     def with_classes(self, classes: Sequence[str]) -> Protocol:
         """The same protocol over given classes, each of which is its own label."""
         return replace(self, classes=tuple(classes), label_map={name: number for number, name in enumerate(classes)})
 
-    def with_labels_of(self, utterances: Iterable[Utterance]) -> Protocol:
+    def with_labels_of(self, utterances: Sequence[Utterance]) -> Protocol:
         """The same protocol over the sorted labels of these utterances; its folds are their sessions."""
-        found = list(utterances)
-        labels = {(utterance.label or "").strip().lower() for utterance in found} - _NO_MAJORITY
-        sessions = sorted({u.session for u in found if u.split is None and u.session is not None})
+        from dual_hpc.data.format.utterances import coded
+        from dual_hpc.evaluation.protocols.division import sessions_without_split
+
+        labels = {(label or "").strip().lower() for label in coded(utterances, "label")[1]} - _NO_MAJORITY
+        sessions = sessions_without_split(utterances)
         return replace(self.with_classes(sorted(labels)), folds=self.folds or tuple(sessions))
 
     def split(self, utterances: Sequence[Utterance], data: DataConfig) -> Split:
@@ -76,29 +88,38 @@ class Protocol:
             UserError: other corpus than the protocol's, no such fold, no usable label, no split to be made, nothing to
                 train on.
         """
-        self._check(utterances, data.test_fold)
-        parts: Split = {name: [] for name in SPLITS}
-        for number, utterance in enumerate(utterances):
-            if self.label_of(utterance) is not None:
-                parts[self.split_of(utterance, data.test_fold)].append(number)
-        if not parts["train"]:
-            raise UserError(f"data.protocol: {self.name} leaves no utterance to train on (see data.test_fold)")
-        if not parts["validation"]:
-            labels = {number: self.label_of(utterances[number]) for number in parts["train"]}
-            drawn = draw_validation(utterances, labels, data.validation, data.validation_fraction)
-            parts["train"] = [number for number in parts["train"] if number not in drawn]
-            parts["validation"] = sorted(drawn)
-        return parts
+        return {name: numbers.tolist() for name, numbers in self.divide(utterances, data).items()}
 
-    def _check(self, utterances: Sequence[Utterance], test_fold: int) -> None:
-        found = sorted({utterance.corpus for utterance in utterances})
+    def divide(self, utterances: Sequence[Utterance], data: DataConfig) -> dict[str, Indices]:
+        """As `split`, in arrays: for data sets of millions."""
+        from dual_hpc.evaluation.protocols import division
+
+        classes = self.class_numbers(utterances)
+        labelled = (classes != division.LEFT_OUT).nonzero()[0]
+        self._check(utterances, len(labelled), data.test_fold)
+        found = division.parts_of(utterances, labelled, self.split_of, data.test_fold)
+        if unknown := found.keys() - set(SPLITS):
+            raise UserError(f"data.protocol: {self.name} has a part {min(unknown)!r}; use one of {', '.join(SPLITS)}")
+        if "train" not in found:
+            raise UserError(f"data.protocol: {self.name} leaves no utterance to train on (see data.test_fold)")
+        if "validation" not in found:
+            pool = found["train"]
+            found["train"], found["validation"] = division.draw_validation(
+                utterances, pool, classes[pool], data.validation, data.validation_fraction
+            )
+        return {name: found.get(name, labelled[:0]) for name in SPLITS}
+
+    def _check(self, utterances: Sequence[Utterance], labelled: int, test_fold: int) -> None:
+        from dual_hpc.data.format.utterances import coded
+
+        found = sorted(coded(utterances, "corpus")[1])
         if self.corpus is not None and any(corpus.lower() != self.corpus for corpus in found):
             raise UserError(
                 f"data.protocol: {self.name} is defined on {self.corpus}, but data.shards hold {', '.join(found)}; "
                 "use the protocol of that corpus, or data.protocol=all"
             )
-        if all(self.label_of(utterance) is None for utterance in utterances):
-            labels = sorted({utterance.label or "none" for utterance in utterances})[:12]
+        if not labelled:
+            labels = sorted({label or "none" for label in coded(utterances, "label")[1]})[:12]
             raise UserError(
                 f"data.protocol: no utterance carries a label of {self.name} "
                 f"({', '.join(self.classes) or 'any'}); labels found: {', '.join(labels) or 'no utterances at all'}"
@@ -124,7 +145,7 @@ def define(
 PROTOCOLS: Registry[Protocol] = Registry("protocol", "data.protocol")
 
 
-def get_protocol(name: str, utterances: Iterable[Utterance] = ()) -> Protocol:
+def get_protocol(name: str, utterances: Sequence[Utterance] = ()) -> Protocol:
     """The protocol called `name`; one without classes of its own takes them, and its folds, from `utterances`.
 
     Raises:

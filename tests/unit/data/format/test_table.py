@@ -6,14 +6,16 @@ import tracemalloc
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dual_hpc.data.dataset import ShardDataset
+from dual_hpc.data.format.columns import Columns
 from dual_hpc.data.format.index import IndexedSample, Shard, ShardIndex, dataset_id, read_index, write_index
 from dual_hpc.data.format.sample import Utterance
-from dual_hpc.data.format.table import SampleTable, TableIndex
+from dual_hpc.data.format.table import SampleTable
 from dual_hpc.errors import UserError
 
 MEMBERS = st.dictionaries(
@@ -47,7 +49,7 @@ def an_index(shards: list[list[tuple[dict[str, tuple[int, int]], float]]]) -> Sh
 def test_the_columns_say_what_the_indexes_say(folders: Any) -> None:
     indexes = [an_index(shards) for shards in folders]
     paths = [Path(f"f{n}") for n in range(len(indexes))]
-    table = SampleTable(paths, [TableIndex.model_validate_json(index.model_dump_json()) for index in indexes])
+    table = SampleTable(paths, [Columns.of(index) for index in indexes])
     expected = [
         (sample.meta.key, str(path / shard.name), shard.bytes, sample.members, sample.meta.duration)
         for path, index in zip(paths, indexes, strict=True)
@@ -57,10 +59,14 @@ def test_the_columns_say_what_the_indexes_say(folders: Any) -> None:
     refs = [table.ref(number) for number in range(len(table))]
     assert [(r.key, r.path, r.shard_bytes, r.members, r.duration) for r in refs] == expected
     assert [r.number for r in refs] == list(range(len(expected)))
-    assert table.durations.tolist() == [one[4] for one in expected]
+    numbers = np.arange(len(expected))
+    assert table.durations(numbers).tolist() == [one[4] for one in expected]
+    assert table.durations(numbers[::3]).tolist() == [one[4] for one in expected[::3]]
     assert table.shard_count == sum(map(len, folders))
     shards = [shard for index in indexes for shard in index.shards]
-    assert table.shard_of.tolist() == [n for n, shard in enumerate(shards) for _ in shard.samples]
+    assert table.shard_sizes.tolist() == [len(shard.samples) for shard in shards]
+    of_shard = [n for n, shard in enumerate(shards) for _ in shard.samples]
+    assert table.counts(numbers[1::2]).tolist() == [of_shard[1::2].count(n) for n in range(len(shards))]
     holders: dict[str, int] = {}
     for number, one in enumerate(expected):
         for extension in one[3]:
