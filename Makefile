@@ -7,8 +7,8 @@ STAMP := $(VENV)/.installed
 export MLFLOW_DISABLE_TELEMETRY := true
 export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: setup demo test quick lint unit docs kernels-offline slurm slurm-long slurm-night slurm-matrix clean chaos corrupt torture faults \
-	versions lock audit gpu gpu-wheels
+.PHONY: setup demo test quick lint unit docs kernels-offline slurm slurm-long slurm-night slurm-matrix clean chaos corrupt torture grid-coding \
+	faults versions lock audit gpu gpu-wheels
 
 # TORCH=cu130 (CUDA 13), cu126 (CUDA 12.6: V100, drivers before 580) or cpu is the build of torch; the word is remembered.
 # Without one it is what pip takes on this machine. `dual-hpc doctor` says which one this GPU and driver need.
@@ -73,6 +73,11 @@ slurm-matrix: $(STAMP)
 # Beeps and numbered pictures in every container, codec, layout, offset and gap that PyAV writes; minutes.
 torture: $(STAMP)
 	$(BIN)/python -m tests.media.torture
+
+# Drawn clips coded as packing does: what the fast path takes is what a full decode shows; bytes and errors beside the
+# coding of earlier shards. Kept in grid-coding.jsonl; started again, it goes on.
+grid-coding: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.media.grid_coding --clips $(or $(N),10000) --first $(or $(FIRST),0)
 
 # Files of every kind that the product reads, damaged in every way: refused in a line, without waiting, none believed.
 corrupt: $(STAMP)

@@ -137,7 +137,7 @@ def _video(
         tracker = FaceTracker(haar_detector())
         pictures = (tracker.crop(picture, count / float(rate)) for count, picture in enumerate(pictures))
         stored = stored_size(options.video_size, options.video_size, options)
-    encoded = encode_mp4(pictures, rate, stored, options.crf)
+    encoded = encode_mp4(pictures, rate, stored, options.crf, options.grid_hz)
     if options.faces:
         choices["faces"] = f"{tracker.coverage:.4f}"
     return encoded

@@ -10,16 +10,28 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
+from itertools import count
 
 import av
 import numpy as np
 import soundfile
+from av.video.frame import PictureType
 from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
+from dual_hpc.data.decoding.grid import STAMP_TOLERANCE
 from dual_hpc.data.format.sample import AUDIO_RATE
+from shards.options import PackOptions
 
 Picture = NDArray[np.uint8]  # RGB [H, W, 3]
+
+KEY_SECONDS = 2  # from a key frame to the next, at most: no damage shows longer
+_FINER = 1  # step of crf by which references are finer than in a video without B-frames, which are coarser
+# Types of pictures as they are told, and bits where they lower the squared error: a network is no eye.
+_X264 = (
+    "b-adapt=0:b-pyramid=none:scenecut=0:weightp=0:weightb=0:mbtree=0:"
+    "aq-mode=0:psy=0:dct-decimate=0:trellis=1:pbratio=1.45"
+)
 
 
 def count_clipped(wave: NDArray[np.float32]) -> int:
@@ -45,47 +57,69 @@ def constant_rate(
     Args:
         until: asked at the end: seconds up to which the last picture is shown.
     """
-    step, count = 1.0 / float(fps), 0
+    step, given = 1.0 / float(fps), 0
     held: Picture | None = None
     for seconds, picture in pictures:
-        while start + (count + 0.5) * step <= seconds:
+        while start + (given + 0.5) * step <= seconds:
             yield picture if held is None else held
-            count += 1
+            given += 1
         held = picture
     if held is not None:
         yield held
-        while start + (count + 1.5) * step <= until():
+        while start + (given + 1.5) * step <= until():
             yield held
-            count += 1
+            given += 1
 
 
-def encode_mp4(pictures: Iterable[Picture], fps: Fraction, size: tuple[int, int], crf: int) -> tuple[bytes, int]:
+def picture_types(fps: Fraction, grid_hz: float) -> Iterator[PictureType]:
+    """How each picture of a video is coded, without end: I or P if training looks at it, else B.
+
+    I and P are references: they are predicted from each other and need no B, which a reader may therefore leave out.
+
+    Args:
+        grid_hz: training looks at the pictures on show at (k + 1/2) / grid_hz seconds.
+    """
+    every = max(1, int(KEY_SECONDS * grid_hz))  # as many pictures of the grid per key frame
+    k = 0
+    for number in count():
+        kind = PictureType.B if number else PictureType.I
+        while (k + 0.5) / grid_hz + STAMP_TOLERANCE < float((number + 1) / fps):
+            if kind != PictureType.I:
+                kind = PictureType.P if (k + 1) % every else PictureType.I
+            k += 1
+        yield kind
+
+
+def encode_mp4(
+    pictures: Iterable[Picture], fps: Fraction, size: tuple[int, int], crf: int, grid_hz: float = PackOptions.grid_hz
+) -> tuple[bytes, int]:
     """H.264 in mp4 of RGB pictures, each scaled to `size` (width, height): (bytes, number of pictures).
 
-    Key frames come twice a second, so that a reader that wants a few pictures per second decodes little else; no
-    B-frames, so that order of decoding and of showing agree. No macroblock tree: x264's reads memory that it never
-    wrote where a row has an odd number of macroblocks, and the same pictures then give other bytes now and then.
+    The pictures of a grid of times are references, all others B-frames to which none refers: who wants the grid alone
+    decodes nothing else (`dual_hpc/data/decoding/disposable.py`), and any player plays it all. Key frames come every
+    two seconds. No macroblock tree: x264's reads memory that it never wrote where a row has an odd number of
+    macroblocks, and the same pictures then give other bytes now and then.
     """
-    buffer, count = io.BytesIO(), 0
+    buffer, written = io.BytesIO(), 0
     scale = VideoReformatter()
     with av.open(buffer, "w", format="mp4", options={"fflags": "+bitexact"}) as container:
         options = {
             "preset": "veryfast",
-            "crf": str(crf),
-            "bf": "0",
-            "g": str(max(1, round(fps / 2))),
+            "crf": str(max(0, crf - _FINER)),
+            "bf": "16",
+            "g": str(max(1, round(KEY_SECONDS * fps))),
             "threads": "1",
-            "x264-params": "mbtree=0",
+            "x264-params": _X264,
         }
         stream = container.add_stream("libx264", rate=fps, options=options)
         stream.width, stream.height = size
         stream.pix_fmt = "yuv420p"
         stream.codec_context.flags |= av.codec.context.Flags.bitexact
-        for picture in pictures:
+        for picture, kind in zip(pictures, picture_types(fps, grid_hz), strict=False):
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
             frame = scale.reformat(frame, *size, format="yuv420p", interpolation=Interpolation.AREA, threads=1)
-            frame.pts, frame.time_base = count, 1 / fps
+            frame.pts, frame.time_base, frame.pict_type = written, 1 / fps, kind
             container.mux(stream.encode(frame))
-            count += 1
+            written += 1
         container.mux(stream.encode())
-    return buffer.getvalue(), count
+    return buffer.getvalue(), written

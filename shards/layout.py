@@ -13,6 +13,7 @@ from shards.plan import Plan, Planned
 
 FULL_SHARD = 256  # samples; some tens of megabytes, few enough files for an inode quota
 FEWEST_SHARDS = 8  # of a small corpus, so that workers and array tasks have something to share
+_ADDED = {"grid_hz": PackOptions().recorded()["grid_hz"]}  # options that came later, and their defaults
 
 
 def shuffled(utterances: Sequence[Planned]) -> list[Planned]:
@@ -52,10 +53,11 @@ def weight(utterances: Sequence[Planned]) -> float:
 
 def fingerprint(plan: Plan, options: PackOptions) -> str:
     """Identity of a packing job: its options and what it will read. Sizes are taken for contents."""
-    digest = hashlib.sha256(json.dumps({**options.recorded(), **plan.choices}).encode())
+    # What was added later and is not set must not make an earlier packing another one.
+    chosen = {name: value for name, value in options.recorded().items() if _ADDED.get(name) != value}
+    digest = hashlib.sha256(json.dumps({**chosen, **plan.choices}).encode())
     sizes: dict[str, int] = {}
     for planned in sorted(plan.utterances, key=lambda p: p.key):
-        # What was added later and is not set must not make an earlier packing another one.
         row = {name: value for name, value in asdict(planned).items() if name != "annotated_seconds" or value}
         for kind in ("audio", "video"):
             if row[kind] is not None:

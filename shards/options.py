@@ -15,6 +15,7 @@ class PackOptions:
     max_fps: int = 30
     max_seconds: float = 40.0  # longer media are cut here (MELD holds wrong cuts of minutes)
     crf: int = 23  # x264 quality
+    grid_hz: float = 5.0  # pictures per second that can be decoded without the rest: what the presets' `video_hz` is
     audio: str = "downmix"  # or "center": the front centre channel of 5.1, where speech is
     # IEMOCAP: the half with the actor whom the recording's name names (Ses01F_...: the woman); "whole" keeps both.
     named_side: str = "left"
@@ -31,6 +32,8 @@ class PackOptions:
             raise UserError(f"--max-seconds: {self.max_seconds} is not between 0.1 and 600")
         if not 0 <= self.crf <= 51:
             raise UserError(f"--crf: {self.crf} is not between 0 and 51")
+        if not 0.1 <= self.grid_hz <= 120:
+            raise UserError(f"--grid-hz: {self.grid_hz:g} is not between 0.1 and 120")
         if self.audio not in ("downmix", "center"):
             raise UserError(f"--audio: {self.audio!r} is not one of downmix, center")
         if self.named_side not in ("left", "right", "whole"):

@@ -62,6 +62,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--max-seconds", type=float, default=40.0, metavar="S", help="longer media are cut (default 40)"
     )
     parser.add_argument("--crf", type=int, default=23, metavar="N", help="x264 quality, lower is better (default 23)")
+    parser.add_argument(
+        "--grid-hz",
+        type=float,
+        default=5.0,
+        metavar="HZ",
+        help="pictures per second that are decoded without the others; what training's data.video_hz is (default 5)",
+    )
     parser.add_argument("--audio", choices=("downmix", "center"), default="downmix", help="of sources with channels")
     parser.add_argument(
         "--named-side",
@@ -146,6 +153,7 @@ def options(args: argparse.Namespace) -> PackOptions:
         max_fps=args.max_fps,
         max_seconds=args.max_seconds,
         crf=args.crf,
+        grid_hz=args.grid_hz,
         audio=args.audio,
         named_side=args.named_side or defaults.named_side,
         picture_rows=defaults.picture_rows if args.picture_rows is None else picture_rows(args.picture_rows),

@@ -8,6 +8,7 @@ which loses nothing at its edges and distorts every clip of a corpus alike.
 from __future__ import annotations
 
 import io
+import threading
 from contextlib import suppress
 from fractions import Fraction
 from typing import Any
@@ -16,9 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dual_hpc.data.decoding.decoder_counts import PYAV
-from dual_hpc.data.decoding.grid import audio_samples, frame_times
+from dual_hpc.data.decoding.disposable import needed_frames
+from dual_hpc.data.decoding.grid import STAMP_TOLERANCE, audio_samples, frame_times
 from dual_hpc.data.format.members import AUDIO_RATE
 from dual_hpc.errors import UserError
+
+_OWN = threading.local()
 
 
 class DecodeError(UserError):
@@ -120,22 +124,22 @@ def load_array(npy: bytes) -> NDArray[Any]:
 def _by_pyav(mp4: bytes, times: NDArray[np.float64], size: int) -> NDArray[np.uint8]:
     """The last frame that appeared at each of the times, counted from the first frame: u8 [len(times), size, size, 3].
 
-    Frames are decoded in order, each that is shown is scaled once, all on the calling thread: workers are processes.
+    Frames come in order, each that is shown is scaled once, all on the calling thread: workers are processes.
     """
     import av
-    from av.video.reformatter import VideoReformatter
 
     frames = np.empty((len(times), size, size, 3), np.uint8)
-    scaler, shown = VideoReformatter(), 0
+    scaler, shown = _scaler(), 0
     held: Any = None
     with av.open(io.BytesIO(mp4), "r") as container:
         stream = container.streams.video[0]
         stream.codec_context.thread_count = 1
-        first: Fraction | None = None
-        for frame in container.decode(stream):
-            stamp = Fraction(frame.pts or 0) * Fraction(frame.time_base or 1)
+        unit, first = Fraction(stream.time_base or 1), None  # frames that come last carry no unit of their own
+        for frame in needed_frames(container, stream, times):
+            stamp = frame.pts or 0
             first = stamp if first is None else first
-            until = shown + int(np.searchsorted(times[shown:] + 1e-6, float(stamp - first), side="left"))
+            appears = float((stamp - first) * unit)
+            until = shown + int(np.searchsorted(times[shown:] + STAMP_TOLERANCE, appears, side="left"))
             if held is not None and until > shown:
                 frames[shown:until] = scaler.reformat(held, size, size, "rgb24", threads=1).to_ndarray()
                 shown = until
@@ -146,6 +150,15 @@ def _by_pyav(mp4: bytes, times: NDArray[np.float64], size: int) -> NDArray[np.ui
             raise ValueError("no frames")
         frames[shown:] = scaler.reformat(held, size, size, "rgb24", threads=1).to_ndarray()
     return frames
+
+
+def _scaler() -> Any:
+    """This thread's scaler: to set one up for each clip costs as much as to scale two pictures."""
+    if not hasattr(_OWN, "scaler"):
+        from av.video.reformatter import VideoReformatter
+
+        _OWN.scaler = VideoReformatter()
+    return _OWN.scaler
 
 
 def _line(error: Exception) -> str:

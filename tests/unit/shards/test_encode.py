@@ -7,16 +7,17 @@ import os
 import subprocess
 import sys
 from fractions import Fraction
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import av
 import numpy as np
 import pytest
 import soundfile
+from av.video.frame import PictureType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shards.encode import constant_rate, encode_flac, encode_mp4
+from shards.encode import KEY_SECONDS, constant_rate, encode_flac, encode_mp4, picture_types
 
 pytestmark = pytest.mark.slow
 
@@ -72,10 +73,29 @@ def test_mp4_is_the_same_every_time_and_holds_every_picture() -> None:
         stream = container.streams.video[0]
         packets = [p for p in container.demux(stream) if p.size]
         assert stream.codec_context.name == "h264" and not container.streams.audio
-        assert stream.average_rate == Fraction(30000, 1001)
-        keys = [i for i, p in enumerate(packets) if p.is_keyframe]
-        assert len(packets) == 40 and max(np.diff([*keys, 40])) <= 15
-        assert [p.pts for p in packets] == sorted(p.pts or 0 for p in packets)
+        assert stream.average_rate == Fraction(30000, 1001) and len(packets) == 40
+        assert sorted(p.pts or 0 for p in packets) == list(range(0, 40 * 1001, 1001))
+        assert stream.start_time == 0 and stream.duration == 40 * 1001
+
+
+@pytest.mark.parametrize("hz", [5.0, 1.0, 0.2, 30.0])
+def test_key_frames_come_often_enough_for_damage_to_stay_local(hz: float) -> None:
+    data, count = encode_mp4((PICTURES[i % 40] for i in range(200)), Fraction(25), (32, 32), 23, hz)
+    with av.open(io.BytesIO(data)) as container:
+        keys = [i for i, frame in enumerate(container.decode(video=0)) if frame.key_frame]
+    assert count == 200 and keys[0] == 0 and max(np.diff([*keys, 200])) <= KEY_SECONDS * 25
+
+
+def kinds(fps: int, hz: float, count: int) -> str:
+    names = {PictureType.I: "I", PictureType.P: "P", PictureType.B: "b"}
+    return "".join(names[kind] for kind in islice(picture_types(Fraction(fps), hz), count))
+
+
+def test_the_pictures_that_training_looks_at_are_references_and_all_others_are_not() -> None:
+    assert kinds(30, 5.0, 20) == "IbbPbbbbbPbbbbbPbbbb"  # on show at 0.1, 0.3, 0.5 s
+    assert kinds(10, 10.0, 6) == "IPPPPP"
+    assert kinds(5, 10.0, 11) == "IPPPPPPPPIP"  # each is two of the grid's
+    assert kinds(4, 0.5, 13) == "IbbbIbbbbbbbI"
 
 
 _ENCODE = """

@@ -53,6 +53,7 @@ def test_the_fingerprint_sees_options_texts_and_sizes_but_not_the_place(iemocap:
     plan, options = read_corpus("iemocap", iemocap), PackOptions()
     before = fingerprint(plan, options)
     assert fingerprint(plan, replace(options, crf=24)) != before
+    assert fingerprint(plan, replace(options, grid_hz=10.0)) != before
     moved = iemocap.rename(tmp_path / "elsewhere")
     assert fingerprint(read_corpus("iemocap", moved), options) == before
     sound = next(moved.glob("Session1/sentences/wav/*/Ses*.wav"))

@@ -24,6 +24,7 @@ from shards.options import PackOptions
 from shards.packing import pack
 from shards.report import read_report
 from shards.verify import verify
+from tests.media.grid_coding import decoded_count
 
 SMALL = PackOptions(video_size=24, shard_samples=2)  # as the packed_ fixtures
 
@@ -89,6 +90,16 @@ def test_long_media_are_cut_and_say_so(meld: Path, tmp_path: Path) -> None:
     pack("meld", meld, tmp_path / "out", PackOptions(video_size=24, max_seconds=0.5))
     meta = samples(tmp_path / "out")["train_dia0_utt0"][1].meta
     assert meta.duration == 0.5 and float(meta.options["cut_from"]) == pytest.approx(0.8, abs=0.1)
+
+
+@pytest.mark.parametrize(("hz", "decoded"), [(5.0, 7), (10.0, 12)])  # and the first picture, and the last
+def test_the_grid_is_recorded_and_its_pictures_need_no_others(
+    iemocap: Path, tmp_path: Path, hz: float, decoded: int
+) -> None:
+    pack("iemocap", iemocap, tmp_path / "out", PackOptions(video_size=24, grid_hz=hz))
+    assert read_index(tmp_path / "out").options["grid_hz"] == str(hz)
+    mp4 = member(tmp_path / "out", "Ses01F_impro01_F000", "mp4")
+    assert hz * 1.0 <= decoded_count(mp4, 1.0, hz) <= decoded < decoded_count(mp4, 1.0, 30.0) == 30
 
 
 def test_any_number_of_workers_or_tasks_gives_the_same_bytes(
@@ -234,6 +245,7 @@ def test_the_command_says_in_one_line_what_to_change(tmp_path: Path, capsys: pyt
         (["meldd", str(tmp_path / "empty")], "there is no corpus 'meldd'; did you mean 'meld'"),
         (["meld", str(tmp_path / "empty"), "--array-index", "2", "--array-count", "2"], "--array-index: 2"),
         (["meld", str(tmp_path / "empty"), "--video-size", "3"], "--video-size: 3"),
+        (["meld", str(tmp_path / "empty"), "--grid-hz", "nan"], "--grid-hz: nan"),
         (["meld", str(tmp_path / "empty"), "--name", "../mine"], "--name: meld does not take it, only manifest"),
     ]:
         assert main(["pack", *argv, "--out", str(tmp_path / "out")]) == 2
