@@ -72,6 +72,8 @@ class Segment(BaseModel):
 
     Attributes:
         hosts: the nodes of the job, in the order of its ranks, each once; written when it begins.
+        gpus, cores: of all its ranks together; written when it begins.
+        allocated: when the job was given its nodes, Unix seconds, where Slurm says it.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -82,6 +84,9 @@ class Segment(BaseModel):
     step: int = 0
     world_size: int | None = None
     hosts: list[str] = Field(default_factory=list)
+    gpus: int | None = None
+    cores: int | None = None
+    allocated: float | None = None
     reason: str | None = Field(None, description="why it ended: finished, deadline, preempted, failed ...")
 
 

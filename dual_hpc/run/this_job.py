@@ -22,3 +22,11 @@ def restart_count(environ: Mapping[str, str] = os.environ) -> int:
 def node_name(environ: Mapping[str, str] = os.environ) -> str:
     """The name of this node; a scheduler's may differ from the host's."""
     return environ.get("SLURMD_NODENAME") or socket.gethostname()
+
+
+def allocated_at(environ: Mapping[str, str] = os.environ) -> float | None:
+    """When this job was given its nodes, Unix seconds; None where Slurm does not say it."""
+    try:
+        return float(environ["SLURM_JOB_START_TIME"]) or None
+    except (KeyError, ValueError):
+        return None

@@ -17,6 +17,7 @@ from typing import Literal
 
 from dual_hpc.errors import DualError, EnvironmentFault
 from dual_hpc.run import names
+from dual_hpc.run.this_job import allocated_at
 from dual_hpc.training.stop_requests import end_time
 from launch.cluster import client, job_facts
 from launch.cluster.job_facts import JobFacts
@@ -157,7 +158,12 @@ def requeue_or_chain(
         decision = decide(job_facts.facts(job_id, patience), policy, failed)
         avoid = sorted(known)
         entry = submissions.Entry(
-            event=decision.action, job_id=job_id, cause=decision.cause, step=step, bad_nodes=avoid
+            event=decision.action,
+            job_id=job_id,
+            cause=decision.cause,
+            step=step,
+            bad_nodes=avoid,
+            allocated=allocated_at(),
         )
         if decision.action == "chain":
             submit_slurm(rank_function, run, request, profile, entry, [job_id], patience)

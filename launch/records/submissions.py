@@ -35,6 +35,7 @@ class Entry(BaseModel):
         cause: why a job continues itself or does not; of a stop, QUEUED or CTRL_C.
         step: the newest checkpoint at that moment; 0 without one.
         bad_nodes: those that the job, or of a job that leaves the next one, must avoid.
+        allocated: when the job that writes this was given its nodes, Unix seconds, where Slurm says it.
         logs: the folder with Slurm's logs of the job, where it is not that of the run.
     """
 
@@ -46,6 +47,7 @@ class Entry(BaseModel):
     cause: str | None = None
     step: int = 0
     bad_nodes: list[str] = Field(default_factory=list)
+    allocated: float | None = None
     logs: str | None = None
     request: LaunchConfig | None = None
     profile: Profile | None = None
