@@ -13,7 +13,7 @@ from statistics import median
 from benchmarks.gpu.facts import Facts
 from benchmarks.gpu.one_rank import create, metrics, train
 
-PHASES = ("data_wait", "forward", "backward", "rank_wait", "optimizer", "save_stall")
+PHASES = ("data_wait", "forward", "backward", "reduction", "rank_wait", "optimizer", "save_stall")
 
 
 def main() -> None:

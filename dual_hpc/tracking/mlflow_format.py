@@ -64,6 +64,12 @@ def jobs_of(segments: Sequence[Segment]) -> str:
     return ",".join(list(dict.fromkeys(segment.job_id for segment in segments))[-_JOBS:])
 
 
+def bottleneck_tag(entries: Sequence[Entry]) -> dict[str, str]:
+    """`dual.bottleneck`: what was found last to slow the training down; nothing where nothing ever was."""
+    said = [str(entry.fields.get("message", "")) for entry in entries if entry.event == "bottleneck"]
+    return {"dual.bottleneck": said[-1] or "none"} if said else {}
+
+
 def with_best(entries: Iterable[Entry], subset: str, metric: str) -> list[Entry]:
     """The journal with each new best score as a metric: a curve's last value does not show its best.
 

@@ -22,7 +22,16 @@ from dual_hpc.files.regular_file import LARGE, first_irregular, read_bytes, read
 from dual_hpc.picture import png
 from dual_hpc.run.directory import RunDir, RunIdentity
 from dual_hpc.run.journal import Point, points, read, replay
-from dual_hpc.tracking.mlflow_format import ENDED, flatten, jobs_of, mlflow_name, report_metrics, status_of, with_best
+from dual_hpc.tracking.mlflow_format import (
+    ENDED,
+    bottleneck_tag,
+    flatten,
+    jobs_of,
+    mlflow_name,
+    report_metrics,
+    status_of,
+    with_best,
+)
 from dual_hpc.tracking.mlflow_model import log_model
 from dual_hpc.tracking.mlflow_store import Store, experiment_id, store_of
 
@@ -64,6 +73,7 @@ def sync(run: RunDir, *, artifacts: bool = True, model: Path | None = None, stat
             CURSOR_TAG: str(end),
             CHECK_TAG: _checksum(run.journal, end),
             "dual.jobs": jobs_of(segments),
+            **bottleneck_tag(entries),
         }
         for key, value in tags.items():
             if mlflow_run.data.tags.get(key) != value:

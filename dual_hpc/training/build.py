@@ -60,7 +60,8 @@ def build_session(run: RunDir, config: RunConfig, world: World, check_ownership:
     loader = data.train_loader(state.loader)
     loader.bad_samples.load_state_dict(state.bad_samples)
 
-    reporter = Reporter(run, config, world, check_ownership, world.all_gather(node_name()))
+    hosts = world.all_gather(node_name())
+    reporter = Reporter(run, config, world, check_ownership, hosts)
     zero_stage = config.training.zero_stage
     reporter.start(state.step, schedule.total_steps, samples=schedule.samples, zero_stage=zero_stage)
     if resumed is not None:
@@ -84,6 +85,7 @@ def build_session(run: RunDir, config: RunConfig, world: World, check_ownership:
         ),
         reporter=reporter,
         reports=run.reports,
+        hosts=hosts,
         saved=state.model_copy(deep=True) if resumed is not None else None,
         save_seconds=last_save_seconds(run.journal) if world.rank == 0 else 0.0,
     )

@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from dual_hpc.config import RunConfig
+from dual_hpc.data.workers.count import cores_of_rank
 from dual_hpc.errors import EnvironmentFault
 from dual_hpc.run.directory import RunDir, Segment
-from dual_hpc.run.journal import Journal, read
-from dual_hpc.run.this_job import job_id
+from dual_hpc.run.goodput import goodput, submissions_of
+from dual_hpc.run.journal import Entry, Journal, read
+from dual_hpc.run.this_job import allocated_at, job_id
+from dual_hpc.run.timeline import timeline
 from dual_hpc.tracking.synchroniser import Synchroniser
+from dual_hpc.training.bottleneck import Bottleneck
 from dual_hpc.training.distributed import World
 
 LINE_SECONDS = 15.0  # between two lines about progress
@@ -50,6 +54,7 @@ class Reporter:
         self._job_id = job_id()
         self._step = 0
         self._last_line = self._last_touch = 0.0
+        self._bottleneck: Bottleneck | None = None
         self._reported_failure: str | None = None  # the journal's failure that was printed last
         if self.silent:
             return
@@ -102,6 +107,17 @@ class Reporter:
                 self._watch_journal()
             self._print(f"WARNING: {message}")
 
+    def bottleneck(self, step: int, found: Bottleneck | None) -> None:
+        """What slows the training down: told when it is another one than before, or none any more."""
+        before, self._bottleneck = self._bottleneck, found
+        if (found.key if found else None) == (before.key if before else None):
+            return
+        if found is None:
+            self.event("bottleneck", step, cause="none", message="")
+        else:
+            fields = {"cause": found.kind, "phase": found.phase, "rank": found.rank, "share": round(found.share, 4)}
+            self.warn("bottleneck", step, found.sentence, **fields)
+
     def progressed(self) -> None:
         """Something long has done a piece of its work: keep the journal from looking like that of a hang."""
         if not self.silent and time.monotonic() - self._last_touch > TOUCH_SECONDS:
@@ -119,6 +135,7 @@ class Reporter:
             return
         if self._owns_run():
             facts = {"decoders": dict(decoders)} if decoders else {}
+            self._report_goodput(reason)
             self._journal.event("end", self._step, reason=reason, **facts)
             try:
                 self._segment("end", reason)
@@ -153,12 +170,29 @@ class Reporter:
             step=self._step,
             world_size=self._world.size,
             hosts=self._hosts if event == "start" else [],
+            **(self._resources() if event == "start" else {}),
             reason=reason,
         )
         try:
             self._run.append_segment(segment)
         except OSError as error:
             raise EnvironmentFault(f"{self._run.segments_file} cannot be written: {error.strerror}") from error
+
+    def _resources(self) -> dict[str, Any]:
+        size, cuda = self._world.size, self._world.device.type == "cuda"
+        return {"gpus": size if cuda else 0, "cores": size * cores_of_rank(), "allocated": allocated_at()}
+
+    def _report_goodput(self, reason: str) -> None:
+        """What this job, which ends now, and all before were used for; nothing that may fail the end of a job."""
+        try:
+            now = time.time()
+            end = Segment(event="end", job_id=self._job_id, step=self._step, time=now, reason=reason)
+            entries = read(self._run.journal)
+            entries.append(Entry(int(1000 * now), entries[-1].end + 1, self._step, {}, "end", {}))
+            slices = timeline([*self._run.segments(), end], submissions_of(self._run), entries)
+            self._journal.metrics(self._step, goodput(slices).metrics())
+        except Exception as error:
+            self._print(f"WARNING: what the run's hours were used for is not known: {error}")
 
     @staticmethod
     def _print(line: str) -> None:

@@ -71,6 +71,9 @@ class Saver:
     saver, but a saver never waits for a training: so there is no deadlock, whatever happens in the steps meanwhile.
     Only one save is pending at a time, because `start` requires that the save before was waited for; its result is the
     same on all ranks, because the protocol agrees on it.
+
+    Attributes:
+        writing_seconds: how long this rank has written its own files, of all saves.
     """
 
     def __init__(
@@ -87,6 +90,7 @@ class Saver:
         self._check_ownership, self._run_id = check_ownership, run_id
         self._group = world.new_gloo_group() if config.checkpoint.asynchronous else world
         self._future: Future[Saved] | None = None
+        self.writing_seconds = 0.0
 
     @property
     def pending(self) -> bool:
@@ -171,7 +175,7 @@ class Saver:
         folder = commit.save(
             self._root,
             self._group,
-            partial(_write, files),
+            partial(self._write, files),
             step=state.step,
             zero_stage=self._config.training.zero_stage,
             precision=self._config.training.precision,
@@ -181,6 +185,14 @@ class Saver:
         )
         seconds = time.monotonic() - started
         return Saved(state.step, folder, seconds, self._prune(state.step) if self._world.rank == 0 else None)
+
+    def _write(self, files: dict[str, Any], folder: Path) -> dict[str, FileDigest]:
+        (folder / FOLDER).mkdir(exist_ok=True)
+        digests, began = {}, time.monotonic()
+        for name in sorted(files):
+            digests[name] = write_file(files.pop(name), folder / name)  # `pop` frees the memory of the copy
+        self.writing_seconds += time.monotonic() - began
+        return digests
 
     def _update(self, state: TrainingState, saved: Saved | None) -> Saved:
         folder = self._root / step_folder(state.step)
@@ -230,14 +242,6 @@ def _state_of(checkpoint: VerifiedCheckpoint) -> TrainingState:
         raise EnvironmentFault(
             f"{checkpoint.folder} was written by another version ({where}); resume with the code that wrote it"
         ) from error
-
-
-def _write(files: dict[str, Any], folder: Path) -> dict[str, FileDigest]:
-    (folder / FOLDER).mkdir(exist_ok=True)
-    digests = {}
-    for name in sorted(files):
-        digests[name] = write_file(files.pop(name), folder / name)  # `pop` frees the memory of the copy
-    return digests
 
 
 def _scores(root: Path) -> dict[int, float]:

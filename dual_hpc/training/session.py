@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from dual_hpc.data.workers.count import cores_of_rank
 from dual_hpc.errors import EnvironmentFault
 from dual_hpc.evaluation.metrics import selecting_metric
 from dual_hpc.run.directory import write_json
+from dual_hpc.training.bottleneck import Judge
+from dual_hpc.training.collective_hooks import hook_collectives
 from dual_hpc.training.distributed import World, seed_everything
 from dual_hpc.training.engine import Engine
 from dual_hpc.training.exporter import Exporter
@@ -23,10 +25,11 @@ from dual_hpc.training.memory import peak_memory
 from dual_hpc.training.non_finite import format_keys, next_action, non_finite_error
 from dual_hpc.training.optimizer import set_learning_rates
 from dual_hpc.training.phase_times import REST, PhaseTimes
+from dual_hpc.training.rank_times import RankTimes, spread
 from dual_hpc.training.reporter import Reporter
 from dual_hpc.training.saving import Saver
 from dual_hpc.training.schedule import TrainingSchedule, is_better, lr_factor, save_by_clock, saves_now
-from dual_hpc.training.slow_data import SlowDataWarning
+from dual_hpc.training.slow_data import remedy
 from dual_hpc.training.state import TrainingState
 from dual_hpc.training.step import RankRequests, StepReport, train_step
 from dual_hpc.training.validation import Interrupted, selecting_subset, selection_score, validate
@@ -43,6 +46,7 @@ class Session:
         class_count: number of classes.
         reports: the run's folder for reports.
         saved: what the newest checkpoint holds, or will once it is committed; None where there is none.
+        hosts: the node of each rank.
         save_seconds: how long the run's last save took, from the copy to the commit; known to rank 0.
         clock: seconds.
     """
@@ -59,13 +63,15 @@ class Session:
     exporter: Exporter
     reporter: Reporter
     reports: Path
+    hosts: Sequence[str] = ("this node",)
     saved: TrainingState | None = None
     save_seconds: float = 0.0
     clock: Callable[[], float] = time.monotonic
 
     _micro_batches: Iterator[dict[str, Any]] = field(init=False)
     _times: PhaseTimes = field(init=False)
-    _slow_data: SlowDataWarning = field(init=False)
+    _rank_times: RankTimes = field(init=False)
+    _judge: Judge = field(init=False)
     _learning_rate: float = field(init=False, default=0.0)
     _logged: tuple[float, int] = field(init=False)  # when and at which step metrics were logged
     _saved_at: float = field(init=False)
@@ -74,7 +80,9 @@ class Session:
     def __post_init__(self) -> None:
         self._micro_batches = self.loader.micro_batches()
         self._times = PhaseTimes.on(self.world.device)
-        self._slow_data = SlowDataWarning(self.config, cores_of_rank())
+        hook_collectives(self._times)
+        self._rank_times = RankTimes(self._times, self.world.rank, self.world.size)
+        self._judge = Judge(self.hosts, remedy(self.config, cores_of_rank()))
         self._saved_at = self.clock()
         self._logged = (self._saved_at, self.state.step)
 
@@ -103,7 +111,9 @@ class Session:
         def ask() -> RankRequests:
             return RankRequests(stop_asked(), self._clock_asks_for_save(), len(self.loader.bad_samples))
 
-        return train_step(self.engine, batch, self.world, ask, self._times)
+        self._rank_times.writing = self.saver.writing_seconds
+        ranks = self._rank_times if self.schedule.logs(self.state.step + 1) else None
+        return train_step(self.engine, batch, self.world, ask, self._times, ranks)
 
     def record(self, report: StepReport) -> None:
         """Advance the training state by one step, and write down what happened in it.
@@ -324,7 +334,7 @@ class Session:
             **self._times.shares(),
             **peak_memory(self.world.device),
         }
-        self.reporter.metrics(step, losses | {f"train/{name}": value for name, value in values.items()})
-        warning = self._slow_data.after_interval(values["data_wait"])
-        if warning is not None:
-            self.reporter.warn("slow_data", step, warning)
+        ranks = spread(report.rank_seconds) if self.world.size > 1 else {}
+        named = {f"train/{name}": value for name, value in values.items()}
+        self.reporter.metrics(step, losses | named | {f"ranks/{name}": value for name, value in ranks.items()})
+        self.reporter.bottleneck(step, self._judge.after_interval(steps, report.rank_seconds))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from dual_hpc.heartbeat import beat
 from dual_hpc.training.distributed import World
 from dual_hpc.training.engine import Engine
 from dual_hpc.training.phase_times import PhaseTimes
+from dual_hpc.training.rank_times import RankSeconds, RankTimes, table_of
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class StepReport:
         bad_samples: sum over the ranks of how many samples each knows that cannot be decoded.
         suspect_keys: of a non-finite step, the keys of the micro-batches with a non-finite loss over all ranks; all
             keys of the step if every loss is finite, but the gradient is not.
+        rank_seconds: of every rank since it was asked for last; empty where it was not.
     """
 
     losses: dict[str, float]
@@ -49,6 +51,7 @@ class StepReport:
     save: bool
     bad_samples: int
     suspect_keys: list[str]
+    rank_seconds: list[RankSeconds] = field(default_factory=list)
 
 
 def inputs(batch: Mapping[str, Any], names: Sequence[str], device: torch.device) -> dict[str, torch.Tensor]:
@@ -62,6 +65,7 @@ def train_step(
     world: World,
     ask: Callable[[], RankRequests],
     times: PhaseTimes,
+    ranks: RankTimes | None = None,
 ) -> StepReport:
     """Forward, backward, agree, update. Collective.
 
@@ -72,6 +76,7 @@ def train_step(
         batches: this rank's micro-batches, as many as the engine accumulates; each is taken when the one before is
             done, and dropped afterwards.
         ask: what this rank asks for; called once, after the last backward pass.
+        ranks: to exchange what the ranks' time went into; on all of them or on none.
     """
     family, count = engine.family, engine.accumulation
     losses = torch.zeros(count, len(family.losses), dtype=torch.float64, device=world.device)
@@ -79,8 +84,10 @@ def train_step(
     for number, batch in enumerate(batches):
         times.end("data_wait")
         keys.append(batch["keys"])
+        times.begin("forward")
         output = engine.deepspeed(**inputs(batch, family.inputs, world.device))
         times.end("forward")
+        times.begin("backward")
         engine.backward(output.loss)
         losses[number] = torch.stack([_value(output, name, world.device) for name in family.losses])
         if number + 1 < count:
@@ -92,10 +99,14 @@ def train_step(
     non_finite = ~torch.isfinite(losses).all(dim=1)
     requests = ask()
     flags = torch.tensor([requests.stop, requests.save, requests.bad_samples], dtype=torch.float64, device=world.device)
-    agreed = world.all_reduce_sum(torch.cat([losses.mean(dim=0), non_finite.sum()[None].double(), flags])).tolist()
-    means, (non_finite_batches, stop, save, bad_samples) = agreed[: len(family.losses)], agreed[len(family.losses) :]
+    rows = ranks.row(world.device) if ranks is not None else flags.new_empty(0)
+    parts = torch.cat([losses.mean(dim=0), non_finite.sum()[None].double(), flags, rows])
+    agreed = world.all_reduce_sum(parts).tolist()
+    means, agreed = agreed[: len(family.losses)], agreed[len(family.losses) :]
+    (non_finite_batches, stop, save, bad_samples), seconds = agreed[:4], agreed[4:]
     times.end("rank_wait")
 
+    times.begin("optimizer")
     applied = engine.finish_step(apply=not non_finite_batches)
     grad_norm = engine.grad_norm()
     times.end("optimizer")
@@ -114,6 +125,7 @@ def train_step(
         save=save > 0,
         bad_samples=int(bad_samples),
         suspect_keys=suspect_keys,
+        rank_seconds=table_of(seconds),
     )
 
 

@@ -87,7 +87,19 @@ def run(args: argparse.Namespace) -> int:
 def table_of_runs(rows: Sequence[RunSummary]) -> Table:
     from rich.table import Table
 
-    heading = ("run", "state", "step", "loss", "UA {A,V}", "UA {A,V,T}", "test UA", "job", "segments", "last update")
+    heading = (
+        "run",
+        "state",
+        "step",
+        "loss",
+        "UA {A,V}",
+        "UA {A,V,T}",
+        "test UA",
+        "goodput",
+        "job",
+        "segments",
+        "last update",
+    )
     table = Table(*heading, box=None)
     for row in rows:
         table.add_row(
@@ -96,6 +108,7 @@ def table_of_runs(rows: Sequence[RunSummary]) -> Table:
             f"{row.step}/{row.total or '?'}",
             *("" if value is None else f"{value:.3f}" for value in (row.loss, row.ua_av, row.ua_avt)),
             score(row),
+            "" if row.goodput is None else f"{row.goodput:.0%}",
             printable(" ".join(filter(None, (row.job_id, row.slurm_state and row.slurm_state.lower())))),
             str(row.segments),
             "" if row.age_seconds is None else f"{_age(row.age_seconds)} ago",

@@ -72,7 +72,9 @@ def _duration(seconds: float) -> str:
 
 
 def _finished(e: Evidence) -> Diagnosis:
-    return Diagnosis(State.FINISHED, f"finished {e.at}{_interruptions(e)}", f"`dual-hpc evaluate {e.name}` scores it")
+    return Diagnosis(
+        State.FINISHED, f"finished {e.at}{_interruptions(e)}{_goodput(e)}", f"`dual-hpc evaluate {e.name}` scores it"
+    )
 
 
 def _not_submitted(e: Evidence) -> Diagnosis:
@@ -98,7 +100,12 @@ def _running(e: Evidence) -> Diagnosis:
     if e.silent_seconds > SILENT_SECONDS:
         sentence = f"job {e.status.job_id} runs but has written nothing for {_duration(e.silent_seconds)} {e.at}"
         return Diagnosis(State.RUNNING, sentence, e.read_logs, "hang")
-    return Diagnosis(State.RUNNING, f"job {e.status.job_id} runs, {e.at}{_interruptions(e)}")
+    slow = f"; {e.bottleneck}" if e.bottleneck else ""
+    return Diagnosis(State.RUNNING, f"job {e.status.job_id} runs, {e.at}{_interruptions(e)}{slow}{_goodput(e)}")
+
+
+def _goodput(e: Evidence) -> str:
+    return f"; {e.goodput}" if e.goodput else ""
 
 
 def _suspended(e: Evidence) -> Diagnosis:

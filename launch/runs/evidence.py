@@ -8,7 +8,9 @@ from pathlib import Path
 
 from dual_hpc.checkpoint import select
 from dual_hpc.files.ownership import is_others, is_writable, owner
+from dual_hpc.run import journal
 from dual_hpc.run.directory import RunDir
+from dual_hpc.run.goodput import goodput, timeline_of
 from launch.cluster.slurm import Scheduler, available, with_accounting
 from launch.cluster.state import State
 from launch.records import submissions
@@ -31,8 +33,9 @@ def collect_evidence(run: RunDir, scheduler: Scheduler) -> Evidence:
     """
     now = time.time()
     status = run_statuses([run], scheduler, now, tolerant=True)[0]
-    progress = RunProgress()
-    progress.update(run.journal)
+    progress, entries = RunProgress(), journal.read(run.journal)
+    progress.take(entries)
+    used = goodput(timeline_of(run, now if status.state is State.RUNNING else None, entries))
     job_id, history = status.job_id, submissions.read(run.path)
     logs, segments = sorted(run.logs.glob("rank_*.log")), run.segments()
     asks = job_id is not None and not status.local and available()
@@ -56,6 +59,8 @@ def collect_evidence(run: RunDir, scheduler: Scheduler) -> Evidence:
         store=str(run.path.parent),
         free_bytes=free_bytes(run.path),
         now=now,
+        bottleneck=progress.bottleneck,
+        goodput=used.sentence(),
     )
 
 

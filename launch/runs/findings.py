@@ -40,6 +40,8 @@ class Evidence:
         store, free_bytes: the folder of the runs, and what is free on its file system.
         now: Unix seconds.
         checkpoint: step of its newest checkpoint; None where there is none.
+        bottleneck: what slows its training down; "" for nothing.
+        goodput: what its hours were used for, as a sentence; "" where nothing is known.
         allocations: what each of its jobs has done since the user submitted it last.
     """
 
@@ -61,6 +63,8 @@ class Evidence:
     free_bytes: int | None = None
     now: float = 0.0
     checkpoint: int | None = None
+    bottleneck: str = ""
+    goodput: str = ""
     allocations: Allocations = field(default_factory=Allocations)
 
     @property

@@ -6,7 +6,9 @@ import functools
 import operator
 from dataclasses import dataclass
 
+from dual_hpc.run import journal
 from dual_hpc.run.directory import RunDir
+from dual_hpc.run.goodput import goodput, timeline_of
 from launch.cluster.job_record import Usage
 from launch.cluster.slurm import Scheduler, available
 from launch.cluster.state import State
@@ -24,6 +26,9 @@ class RunSummary:
         test_ua: UA without text on the test split; None before `dual-hpc evaluate` has scored it.
         test_ua_interval: its 95 % interval, where the report has one.
         age_seconds: since it wrote anything; None where its folder is gone.
+        goodput: part of the hours that its jobs had that were useful steps, 0..1; None where there were none.
+        goodput_sentence: what they were used for.
+        bottleneck: what slows its training down; "" for nothing.
         nodes: of its newest job; as the job itself wrote them where Slurm does not say.
     """
 
@@ -43,12 +48,16 @@ class RunSummary:
     slurm_reason: str | None
     nodes: str | None
     test_ua_interval: tuple[float, float] | None = None
+    goodput: float | None = None
+    goodput_sentence: str = ""
+    bottleneck: str = ""
 
 
 def summarize(run: RunDir, status: RunStatus, now: float) -> RunSummary:
     """Read the journal and the segments of a run; `now` in Unix seconds."""
-    progress = RunProgress()
-    progress.update(run.journal)
+    progress, entries = RunProgress(), journal.read(run.journal)
+    progress.take(entries)
+    used = goodput(timeline_of(run, now if status.state is State.RUNNING else None, entries))
     slurm, segments = status.slurm, run.segments()
     hosts = next((one.hosts for one in reversed(segments) if one.event == "start"), [])
     return RunSummary(
@@ -68,6 +77,9 @@ def summarize(run: RunDir, status: RunStatus, now: float) -> RunSummary:
         slurm_reason=slurm.reason if slurm else None,
         nodes=slurm.nodes if slurm else ",".join(hosts) or None,
         test_ua_interval=read_test_interval(run.reports, "av", "ua"),
+        goodput=used.useful,
+        goodput_sentence=used.sentence(),
+        bottleneck=progress.bottleneck,
     )
 
 

@@ -122,6 +122,8 @@ class RunTarget:
             "job": f"{row.job_id or 'none'}  {slurm}".rstrip(),
             "segments": str(row.segments),
             "used": str(used_by(self.run, scheduler)),
+            "goodput": row.goodput_sentence.removeprefix("goodput "),
+            "slow": row.bottleneck,
         }
         return StatusReport({"kind": "run", **dataclasses.asdict(row)}, lines)
 

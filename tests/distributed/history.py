@@ -14,6 +14,7 @@ from dual_hpc.training.phase_times import PHASES
 
 # The only curves that two equal runs differ in.
 TIMES = ("train/samples_per_second", "train/host_memory_gb", *(f"train/{phase}" for phase in PHASES))
+OF_TIMES = ("ranks/", "goodput/")
 
 
 def samples(run: RunDir) -> tuple[int, dict[int, list[str]]]:
@@ -35,10 +36,11 @@ def samples(run: RunDir) -> tuple[int, dict[int, list[str]]]:
 def final_state(run: RunDir) -> dict[str, Any]:
     """The hashes of all files of the last checkpoint, its position, the exported weights, every logged value."""
     found = manifest.load(run.checkpoints / step_folder(select.steps(run.checkpoints)[-1]))
+    curves = replay(read(run.journal))
     return {
         "step": found.step,
         "files": found.files,
         "state": found.state,
         "weights": {name: (run.exports / name / "model.safetensors").read_bytes() for name in ("best", "last")},
-        "curves": {key: curve for key, curve in replay(read(run.journal)).items() if key not in TIMES},
+        "curves": {key: curve for key, curve in curves.items() if key not in TIMES and not key.startswith(OF_TIMES)},
     }

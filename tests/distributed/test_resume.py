@@ -178,7 +178,7 @@ def test_storage_that_stalls_for_one_rank_is_a_hang_of_none(
     assert run.segments()[-1].reason == "finished"
     curves = replay(read(run.journal))
     # Rank 0, which keeps the journal, waited for the other one, where it met it first.
-    assert curves["train/rank_wait"][5] + curves["train/backward"][5] > 0.5 > curves["train/data_wait"][5]
+    assert curves["train/rank_wait"][5] + curves["train/reduction"][5] > 0.5 > curves["train/data_wait"][5]
 
 
 def truncated(path: Path) -> None:

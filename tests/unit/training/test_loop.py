@@ -231,9 +231,7 @@ def test_more_bad_samples_than_the_limit_end_the_run_and_fewer_are_remembered(ru
         Job(make_run(run.path.parent / "other"), loader).train()
 
 
-def test_where_the_time_goes_is_in_the_journal_and_slow_data_are_told_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_where_the_time_goes_is_in_the_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr(PhaseTimes, "on", lambda device: PhaseTimes(HostCuts(lambda: now[0])))
 
@@ -263,8 +261,27 @@ def test_where_the_time_goes_is_in_the_journal_and_slow_data_are_told_once(
     assert shares["save_stall"] == pytest.approx([0, 0, 2 / 6, 2 / 7, 2 / 6, 0])
     assert shares["validation"] == pytest.approx([0, 0, 0, 1 / 7, 0, 0])
     assert not any(shares["forward"] + shares["backward"] + shares["rank_wait"])
-    assert [step for step, _ in events(run, "slow_data")] == [3]
-    assert "data.workers" in events(run, "slow_data")[0][1]["message"]
+    assert not any(key.startswith("ranks/") for key in curves)  # a single rank is its own median
+
+
+def test_slow_data_are_told_once_and_again_no_more_when_they_come_fast(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(PhaseTimes, "on", lambda device: PhaseTimes(HostCuts(lambda: now[0])))
+    run = make_run(tmp_path / "slow", "data.workers=0", "training.epochs=17", "training.validate_every=100")
+    job = Job(run, Loader({step: lambda: now.__setitem__(0, now[0] + 3) for step in range(1, 31)}))
+    finish = job.engine.finish_step
+
+    def update(apply: bool) -> bool:
+        now[0] += 1
+        return bool(finish(apply))
+
+    job.engine.finish_step = update
+    assert job.train() == FINISHED
+    told = events(run, "bottleneck")
+    assert [(step, fields["cause"]) for step, fields in told] == [(21, "input"), (46, "none")]
+    assert told[0][1]["message"].startswith("input-bound: 75% of the step waits for data; raise data.workers (0 of ")
 
 
 def test_how_many_videos_each_decoder_has_decoded_stands_at_the_end_of_the_job(run: RunDir) -> None:

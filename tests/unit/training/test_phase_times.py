@@ -13,6 +13,8 @@ from dual_hpc.training.phase_times import PHASES, REST, HostCuts, PhaseTimes
 class Device:
     """A device whose work is queued: it reaches a moment `lag` seconds after the thread, or when it is idle."""
 
+    behind = True
+
     def __init__(self) -> None:
         self.host = self.busy_until = 0.0
         self.read: list[float] = []
@@ -88,8 +90,8 @@ def test_the_device_of_the_rank_decides_what_is_cut() -> None:
         def __init__(self, enable_timing: bool) -> None:
             assert enable_timing
 
-        def record(self) -> None:
-            events.append("record")
+        def record(self, stream: str) -> None:
+            events.append(f"record on {stream}")
 
         def query(self) -> bool:
             events.append("query")
@@ -100,6 +102,46 @@ def test_the_device_of_the_rank_decides_what_is_cut() -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.cuda, "Event", Event)
+        patch.setattr(torch.cuda, "current_stream", lambda device: "the computing stream")
         times = PhaseTimes.on(SimpleNamespace(type="cuda"))  # type: ignore[arg-type]
         times.end("forward")
-        assert times.shares()["forward"] == 0.5 and set(events) == {"record", "query"}
+        assert times.shares()["forward"] == 0.5 and set(events) == {"record on the computing stream", "query"}
+
+
+def test_on_a_cpu_a_collective_is_a_phase_of_its_own_wherever_it_comes() -> None:
+    now = [0.0]
+    times = PhaseTimes(HostCuts(lambda: now[0]))
+
+    def collective(seconds: float) -> None:
+        times.enter_collective()
+        times.enter_collective()  # one that calls another
+        now[0] += seconds
+        times.leave_collective()
+        times.leave_collective()
+
+    for phase in ("forward", "backward", "optimizer"):
+        times.begin(phase)
+        now[0] += 1
+        collective(2)
+        now[0] += 3
+        times.end(phase)
+    collective(5)  # of a save, which has begun no phase of a step
+    times.end("save_stall")
+    expected = {"forward": 4.0, "backward": 4.0, "optimizer": 4.0, "reduction": 6.0, "save_stall": 5.0, REST: 0.0}
+    assert times.seconds() == expected
+
+
+def test_on_a_device_a_backward_pass_is_its_own_until_the_first_bucket_is_ready() -> None:
+    device: Any = Device()
+    times = PhaseTimes(device)
+    for buckets in (2, 0):  # the second is of a micro-batch that reduces nothing
+        times.begin("backward")
+        device.work(1.0)
+        for _ in range(buckets):
+            times.enter_collective()
+            times.leave_collective()
+            device.work(2.0)
+        times.end("backward")
+    device.host = 100.0
+    found = times.seconds()
+    assert (found["backward"], found["reduction"]) == (2.0, 4.0)

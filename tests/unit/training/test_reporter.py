@@ -61,8 +61,22 @@ def test_the_events_of_a_job_end_with_its_end(run: RunDir) -> None:
     owner = reporter(run, Lease())
     owner.warn("non_finite", 3, "step 3 was not finite", samples=["a", "b"])
     owner.close("stopped")
-    assert [(entry.event, entry.step) for entry in read(run.journal)] == [("start", 0), ("non_finite", 3), ("end", 0)]
-    assert list(read(run.journal))[1].fields["samples"] == ["a", "b"]
+    entries = read(run.journal)
+    assert [(e.event, e.step) for e in entries if e.event] == [("start", 0), ("non_finite", 3), ("end", 0)]
+    assert entries[-1].event == "end"
+    assert entries[1].fields["samples"] == ["a", "b"]
+
+
+def test_what_the_hours_were_used_for_is_in_the_journal_before_the_end(run: RunDir) -> None:
+    owner = reporter(run, Lease())
+    owner.metrics(5, {"train/loss": 1.0})
+    owner.close("finished")
+    found = read(run.journal)[-2].metrics
+    kinds = [key for key in found if key.endswith("_percent")]
+    assert len(kinds) == 7 and sum(found[key] for key in kinds) == pytest.approx(100)
+    assert found["goodput/held_hours"] > 0
+    start, _ = run.segments()
+    assert start.gpus == 0 and start.cores is not None and start.cores >= 2  # two ranks
     assert [segment.reason for segment in run.segments()] == [None, "stopped"]
 
 
