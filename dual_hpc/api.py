@@ -153,7 +153,9 @@ def evaluate(
     from dual_hpc.run.directory import RunDir
 
     path = run.path if isinstance(run, RunDir) else open_run(run).path
-    return evaluate_run(path, split, checkpoint, subsets, device, robustness_seed, trust=trust)
+    result = evaluate_run(path, split, checkpoint, subsets, device, robustness_seed, trust=trust)
+    assert result is not None, "only one of several ranks leaves the report to another"
+    return result
 
 
 def open_run(run: str | Path, store: str | Path | None = None) -> RunDir:

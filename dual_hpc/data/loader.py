@@ -6,7 +6,7 @@ import copy
 import hashlib
 import itertools
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -187,7 +187,8 @@ class EvalLoader:
     has `valid` False and keeps its key. Samples come in ascending length, so little is padded. Each iteration
     starts from the beginning, and ends the one before.
 
-    Args: as for `TrainLoader`; `batch_size` is rows per rank and batch.
+    Args: as for `TrainLoader`; `batch_size` is rows per rank and batch; of a rank's batches those whose
+    numbers are in `only` are read, in ascending order.
     """
 
     def __init__(
@@ -201,11 +202,13 @@ class EvalLoader:
         world_size: int = 1,
         batch_size: int | None = None,
         device: torch.device | None = None,
+        only: Collection[int] | None = None,
     ):
         self._selection = Selection(dataset, numbers, labels)
         self._by_length = self._selection.durations.argsort(kind="stable")
         size = batch_size if batch_size is not None else config.micro_batch
-        self._batches = evaluation_batches(len(self._selection), rank, world_size, size)
+        batches = evaluation_batches(len(self._selection), rank, world_size, size)
+        self._batches = batches if only is None else [batches[number] for number in sorted(only)]
         self.bad_samples = BadSamples(config.bad_sample_limit)
         self.decoders = DecoderCounts()
         decode_config = DecodeConfig(config, features=dataset.features())

@@ -25,7 +25,7 @@ from dual_hpc.data.format.sample import Utterance
 from dual_hpc.errors import UserError
 from dual_hpc.evaluation.perturbations.suite import PlannedCurve
 from dual_hpc.evaluation.prediction_set import TEXT_ALONE, PredictionSet, RobustnessPlan
-from dual_hpc.evaluation.predictions import Predictions
+from dual_hpc.evaluation.predictions import Predictions, shortest_decimals
 from dual_hpc.files.atomic import write_atomically
 from dual_hpc.files.regular_file import LARGE, read_bytes
 
@@ -53,6 +53,7 @@ class _Header(_Written):
     subsets: list[str] = Field(min_length=1)
     controls: dict[str, str] = Field(default_factory=dict)
     text_alone: bool = False
+    fingerprint: str | None = None
     robustness: _Robustness | None = None
     conditions: list[str] = Field(min_length=1)
     utterances: int = Field(ge=1)
@@ -113,6 +114,7 @@ def _lines(predictions: PredictionSet) -> Iterable[str]:
             "subsets": list(predictions.subsets),
             "controls": dict(predictions.controls),
             "text_alone": predictions.text_alone,
+            **({"fingerprint": predictions.fingerprint} if predictions.fingerprint else {}),
             **({"robustness": suite} if suite else {}),
             "conditions": list(predictions.found),
             "utterances": len(keys),
@@ -124,12 +126,8 @@ def _lines(predictions: PredictionSet) -> Iterable[str]:
         (label,) = {int(predictions.found[name].truth[row]) for name, row in given.items()}
         meta = predictions.utterances[key].model_dump(include=set(_UTTERANCE))
         known = {name: meta[name] for name in _UTTERANCE if meta[name] is not None}
-        answers = {name: _shares(predictions.found[name].probabilities[row]) for name, row in given.items()}
+        answers = {name: shortest_decimals(predictions.found[name].probabilities[row]) for name, row in given.items()}
         yield _json({**known, "label": predictions.classes[label], "predictions": answers})
-
-
-def _shares(row: Any) -> list[float]:
-    return [float(str(value)) for value in np.asarray(row, np.float32)]
 
 
 def _json(content: Mapping[str, Any]) -> str:
@@ -161,4 +159,5 @@ def _predictions(header: _Header, rows: list[_Row]) -> PredictionSet:
         header.controls,
         header.text_alone,
         None if plan is None else RobustnessPlan(plan.seed, [PlannedCurve.from_json(one) for one in plan.curves]),
+        header.fingerprint,
     )

@@ -39,6 +39,7 @@ class PredictionSet:
         controls: conditions that are reported as controls -> the subset that was shown.
         text_alone: the condition "t" is a baseline of the report.
         robustness: the curves that the conditions make, if they were asked for.
+        fingerprint: of weights, utterances, conditions and code: what makes an evaluation the same one.
     """
 
     about: Mapping[str, Any]
@@ -50,6 +51,7 @@ class PredictionSet:
     controls: Mapping[str, str] = field(default_factory=dict)
     text_alone: bool = False
     robustness: RobustnessPlan | None = None
+    fingerprint: str | None = None
 
 
 def result_of(predictions: PredictionSet) -> EvaluationResult:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -18,6 +19,7 @@ Gather = Callable[[T], list[T]]
 Batch = dict[str, Any]
 View = Callable[[Batch], Batch]
 Part = tuple[list[str], list[npt.NDArray[np.int64]], list[npt.NDArray[np.float32]]]
+Joined = tuple[list[str], npt.NDArray[np.int64], npt.NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -62,30 +64,58 @@ def predict_views(
         inputs: names of the tensors that the model reads.
         gather: collective that gives every rank all ranks' values; without it the answers are this rank's.
     """
+    found: dict[str, Part] = {name: ([], [], []) for name in views}
+    with predicting(model):
+        for batch in loader:
+            predict_batch(model, batch, views, found, device, inputs)
+    return {name: _gathered(part, gather) for name, part in found.items()}
+
+
+@contextmanager
+def predicting(model: torch.nn.Module) -> Iterator[None]:
+    """The model as it is evaluated within the block, and in the mode it was in afterwards."""
     was_training = model.training
     model.eval()
-    found: dict[str, Part] = {name: ([], [], []) for name in views}
     try:
         # Not inference_mode: DeepSpeed's ZeRO-3 hooks write to the parameters that they gather.
         with torch.no_grad():
-            for batch in loader:
-                for name, view in views.items():
-                    seen = view(dict(batch))
-                    output = model(**{key: seen[key].to(device) for key in inputs if key in seen})
-                    valid = seen["valid"].cpu().numpy().astype(bool)
-                    keys, truth, probabilities = found[name]
-                    keys += [key for key, good in zip(seen["keys"], valid, strict=True) if good]
-                    truth.append(seen["labels"].cpu().numpy()[valid])
-                    probabilities.append(output.logits.float().softmax(-1).cpu().numpy()[valid])
+            yield
     finally:
         model.train(was_training)
-    return {name: _in_order(part, gather) for name, part in found.items()}
 
 
-def _in_order(part: Part, gather: Gather[Any] | None) -> Predictions:
+def predict_batch(
+    model: torch.nn.Module,
+    batch: Mapping[str, Any],
+    views: Mapping[str, View],
+    found: dict[str, Part],
+    device: torch.device | str = "cpu",
+    inputs: Sequence[str] = INPUTS,
+) -> None:
+    """Add the model's answers to each view of one batch to `found`; arguments as for `predict_views`."""
+    for name, view in views.items():
+        seen = view(dict(batch))
+        output = model(**{key: seen[key].to(device) for key in inputs if key in seen})
+        valid = seen["valid"].cpu().numpy().astype(bool)
+        keys, truth, probabilities = found[name]
+        keys += [key for key, good in zip(seen["keys"], valid, strict=True) if good]
+        truth.append(seen["labels"].cpu().numpy()[valid])
+        probabilities.append(output.logits.float().softmax(-1).cpu().numpy()[valid])
+
+
+def shortest_decimals(row: npt.NDArray[np.float32]) -> list[float]:
+    """float32 [C] as the numbers with the fewest digits that are the same float32, for JSON."""
+    return [float(str(value)) for value in row.astype(np.float32)]
+
+
+def _gathered(part: Part, gather: Gather[Any] | None) -> Predictions:
     """All ranks' answers, by key."""
     mine = (part[0], _joined(part[1]), _joined(part[2]))
-    parts = [one for one in ([mine] if gather is None else gather(mine)) if one[0]]
+    return in_order([one for one in ([mine] if gather is None else gather(mine)) if one[0]])
+
+
+def in_order(parts: Sequence[Joined]) -> Predictions:
+    """Answers of several ranks or batches, none of them empty, by key."""
     keys = [key for one in parts for key in one[0]]
     order = sorted(range(len(keys)), key=keys.__getitem__)
     return Predictions(

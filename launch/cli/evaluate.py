@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from launch.cli.plugin_argument import add_plugin_argument
 from launch.cli.run_arguments import add_trust
+from launch.cli.task_arguments import add_task_arguments, array_of
 
 if TYPE_CHECKING:
     from dual_hpc.evaluation.result import EvaluationResult
@@ -20,7 +21,11 @@ examples:
   dual-hpc evaluate trial-2 --all-subsets                # every combination of audio, video and text
   dual-hpc evaluate trial-2 --robustness                 # also under noise, dropped frames, word errors ...
   dual-hpc evaluate /shared/ana/store/runs/hers --out report/   # a colleague's run
+  dual-hpc submit --profile my-cluster.yaml --tasks 4 -- evaluate trial-2 --robustness   # four GPUs share it
   dual-hpc evaluate --model exported/ --shards shards/mine --protocol all --split all --out report/
+
+Killed and started again it continues after the last finished batch, on any number of tasks; the predictions
+(SPLIT_CHECKPOINT_predictions.jsonl) are the same bytes on any number of tasks of one kind of machine.
 
 A run's report is also written to its reports/ folder and shown in MLflow; that of a colleague's run where --out says,
 or into its reports/ folder if its user's umask allows it, and in MLflow at that user's next `sync`.
@@ -43,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, metavar="N", help="random seed of --robustness (default 0)")
     parser.add_argument("--noise", type=Path, metavar="DIR", help="noise recordings for --robustness, such as MUSAN")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the report (default: that of the run)")
+    add_task_arguments(parser)
     add_plugin_argument(parser)
     add_trust(parser)
     parser.add_argument("--json", action="store_true", help="every number as JSON instead of a table")
@@ -54,6 +60,10 @@ def run(args: argparse.Namespace) -> int:
     from launch.cli.terminal import print_table
 
     result = evaluate(args)
+    if result is None:
+        index, count = array_of(args)
+        print(f"task {index} (of 0 to {count - 1}) has done its share; the last task writes the report")
+        return 0
     if args.json:
         print(json_line(result.to_json()))
         return 0
@@ -65,8 +75,8 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def evaluate(args: argparse.Namespace) -> EvaluationResult:
-    """The typed result of what the arguments name."""
+def evaluate(args: argparse.Namespace) -> EvaluationResult | None:
+    """The typed result of what the arguments name; None where other tasks have not done their share yet."""
     from dual_hpc.config import load_config
     from dual_hpc.errors import UserError
     from dual_hpc.files.ownership import is_others
@@ -86,21 +96,24 @@ def evaluate(args: argparse.Namespace) -> EvaluationResult:
         raise UserError("--seed needs --robustness: nothing else is random")
     if args.noise is not None and not args.robustness:
         raise UserError("--noise needs --robustness")
+    array = array_of(args)
+    if array != (0, 1) and args.model is not None and args.out is None:
+        raise UserError("--array-count: tasks that share an evaluation of --model need --out DIR, where they meet")
     found = find_run(args.run_name, args.store) if args.model is None else None
     place = report_folder(found, args.out) if found is not None else None
 
     from dual_hpc.evaluation import run as evaluation
-    from dual_hpc.evaluation.report_files import write_reports
 
     seed = (args.seed or 0) if args.robustness else None
     subsets = evaluation.ALL_SUBSETS if args.all_subsets else tuple(args.subsets.split(","))
     if found is None:
         data = load_config(None, [f"data.protocol={args.protocol}"]).data.model_copy(update={"shards": args.shards})
         model = model_folder(args.model)
-        result = evaluation.evaluate(model, data, args.split, subsets, robustness_seed=seed, noise=args.noise)
-        if args.out is not None:
-            write_reports(args.out, args.split, result)
-        return result
+        if args.out is None:
+            return evaluation.evaluate(model, data, args.split, subsets, robustness_seed=seed, noise=args.noise)
+        return evaluation.evaluate_into(
+            args.out, model, data, args.split, subsets, seed, args.noise, array, args.progress
+        )
     result = evaluation.evaluate_run(
         found.path,
         args.split,
@@ -110,8 +123,10 @@ def evaluate(args: argparse.Namespace) -> EvaluationResult:
         noise=args.noise,
         out=place,
         trust=args.trust,
+        array=array,
+        progress=args.progress,
     )
-    if args.out is None and not is_others(found.path) and found.config().tracking.enabled:
+    if result is not None and args.out is None and not is_others(found.path) and found.config().tracking.enabled:
         track(found)
     return result
 

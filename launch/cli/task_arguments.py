@@ -1,4 +1,4 @@
-"""Arguments of `pack` and `extract`: which of several tasks that share the work this one is."""
+"""Arguments of `pack`, `extract` and `evaluate`: which of several tasks that share the work this one is."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ def add_task_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--array-index", type=int, default=0, metavar="N", help="this task's number, from 0, of --array-count"
     )
-    parser.add_argument(
-        "--array-count", type=int, default=1, metavar="N", help="tasks that fill the same folder (default 1)"
-    )
+    parser.add_argument("--array-count", type=int, default=1, metavar="N", help="tasks that share the work (default 1)")
     parser.add_argument("--progress", action=argparse.BooleanOptionalAction, help="a bar (default: on a terminal)")
 
 

@@ -29,8 +29,8 @@ from shards.corpora import CORPORA
 # What a task calls with its folder, its number and its arguments; given by the caller, as verbs are in launch/cli.
 Task = Callable[[str, int, list[str]], None]
 
-PARALLEL_VERBS = ("pack", "extract")  # verbs whose tasks fill the same folder: --array-index, --array-count
-SUBMITTABLE = (*PARALLEL_VERBS, "evaluate", "sweep")
+PARALLEL_VERBS = ("pack", "extract", "evaluate")  # verbs whose tasks share the work: --array-index, --array-count
+SUBMITTABLE = (*PARALLEL_VERBS, "sweep")
 
 
 def check_command(words: Sequence[str], tasks: int, config: RunConfig, profile: Profile) -> None:

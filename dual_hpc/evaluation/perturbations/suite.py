@@ -127,7 +127,7 @@ class RobustnessSuite:
         applicable = [one for one in changes if one.usable(context) and set(one.modality) <= set(available)]
         missing = [one for one in MISSING_MODALITY if one.modality in available and len(available) > 1]
         self._perturbations = [*applicable, *missing]
-        self._clipped: dict[tuple[str, str, float], list[int]] = {}  # title, subset, level -> samples clipped, and all
+        self._clipped: dict[str, list[int]] = {}  # name of the view -> samples clipped, and all
 
     def views(self) -> dict[str, View]:
         """Everything that the curves are computed from, by name."""
@@ -143,13 +143,23 @@ class RobustnessSuite:
                     views[_name(one, level, subset)] = partial(self._perturbed, one=one, level=level, subset=subset)
         return {**{subset: partial(mask_except, subset=subset) for subset in sorted(plain)}, **views}
 
-    def planned(self) -> list[PlannedCurve]:
-        """The curves that the answers to the `views` make; asked for when the views have been seen."""
+    def take_clipped(self) -> dict[str, tuple[int, int]]:
+        """Name of the view -> audio samples that it has clipped, and all, since this was last asked."""
+        taken, self._clipped = {name: (a, b) for name, (a, b) in self._clipped.items()}, {}
+        return taken
+
+    def planned(self, clipped: Mapping[str, tuple[int, int]] | None = None) -> list[PlannedCurve]:
+        """The curves that the answers to the `views` make.
+
+        Args:
+            clipped: what `take_clipped` gave, over all batches; None: what was counted since.
+        """
+        counts = self.take_clipped() if clipped is None else clipped
         return [
             PlannedCurve(
                 one,
                 subset,
-                {level: self._clipped_share(one, subset, level) for level in one.levels if one.clipped},
+                {level: _share(counts.get(_name(one, level, subset))) for level in one.levels if one.clipped},
                 missing=one.apply is None,
             )
             for one in self._perturbations
@@ -171,13 +181,9 @@ class RobustnessSuite:
     def _perturbed(self, batch: Batch, one: Perturbation, level: float, subset: str) -> Batch:
         assert one.apply is not None, "a missing modality is not a view"
         if one.clipped is not None:
-            counts = self._clipped.setdefault((one.title, subset, level), [0, 0])
+            counts = self._clipped.setdefault(_name(one, level, subset), [0, 0])
             counts[:] = [a + b for a, b in zip(counts, one.clipped(batch, level), strict=True)]
         return mask_except(one.apply(batch, level, self._context), subset)
-
-    def _clipped_share(self, one: Perturbation, subset: str, level: float) -> float:
-        clipped, samples = self._clipped.get((one.title, subset, level), (0, 0))
-        return clipped / max(1, samples)
 
 
 def curves_of(
@@ -194,6 +200,10 @@ def curves_of(
         points = {level: curve.answers(level, found, seed).scores(n_classes) for level in one.levels}
         curves.append(Curve(one, curve.subset, found[curve.subset].scores(n_classes), points, curve.clipped))
     return Robustness(seed, tuple(curves))
+
+
+def _share(counts: tuple[int, int] | None) -> float:
+    return 0.0 if counts is None else counts[0] / max(1, counts[1])
 
 
 def _without(subset: str, modality: str) -> str:

@@ -183,7 +183,7 @@ DEV = ("--profile", "dev")
     [
         ((*DEV, "--", "train"), "pack, extract, evaluate"),
         ((*DEV, "--"), "--preset"),
-        ((*DEV, "--tasks", "2", "--", "evaluate", "trial"), "--tasks=2"),
+        ((*DEV, "--tasks", "2", "--", "sweep", "--evaluate", "cv"), "--tasks=2"),
         ((*DEV, "--tasks", "0", "--", "pack"), "--tasks=0"),
         (
             (*DEV, "--tasks", "2000", "--", "pack", "meld", "/", "--out", "x"),

@@ -1,0 +1,246 @@
+"""What an evaluation of a saved model consists of: its utterances, its conditions, and the model that answers."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from dual_hpc.config.schema import DataConfig
+from dual_hpc.data.dataset import ShardDataset
+from dual_hpc.data.features import feature_source
+from dual_hpc.data.format.sample import Utterance
+from dual_hpc.data.loader import EvalLoader
+from dual_hpc.data.modality_mask import mask_except
+from dual_hpc.data.sampling.permutation import Indices
+from dual_hpc.errors import UserError
+from dual_hpc.evaluation.controls import CONTROLS, mismatched
+from dual_hpc.evaluation.finished_batches import FinishedBatch, clipped_of, fingerprint_of, predictions_of
+from dual_hpc.evaluation.perturbations import Context
+from dual_hpc.evaluation.perturbations.recorded_noise import Recordings
+from dual_hpc.evaluation.perturbations.suite import RobustnessSuite
+from dual_hpc.evaluation.prediction_set import PredictionSet, RobustnessPlan
+from dual_hpc.evaluation.predictions import View
+from dual_hpc.evaluation.protocols import PROTOCOLS, SPLITS, Protocol, get_protocol
+from dual_hpc.evaluation.protocols.division import LEFT_OUT
+from dual_hpc.model import EmotionConfig, load_model
+from dual_hpc.model.family import FAMILIES
+
+_BATCH = 8  # samples per forward pass where the training took as many as fit: an evaluation keeps no activations
+_PREPROCESSING = ("image_size", "video_hz", "max_seconds", "max_tokens")
+
+
+@dataclass(frozen=True)
+class EvaluationTask:
+    """Everything that is fixed before the first forward pass.
+
+    Attributes:
+        data: with the model's own preprocessing.
+        numbers, labels: of the utterances, in the data set.
+        views: condition -> what the model is shown of a batch.
+        controls: of the conditions, the controls -> the subset that was shown.
+        utterances: metadata by key.
+        facts: about the evaluation, for its report.
+    """
+
+    model_dir: Path
+    model: Any
+    tokenizer: Any
+    device: torch.device
+    dataset: ShardDataset
+    data: DataConfig
+    numbers: Indices
+    labels: Indices
+    class_counts: Sequence[int]
+    utterances: Mapping[str, Utterance]
+    subsets: Sequence[str]
+    views: Mapping[str, View]
+    controls: Mapping[str, str]
+    suite: RobustnessSuite | None
+    seed: int | None
+    facts: Mapping[str, Any]
+
+    @property
+    def batch_size(self) -> int:
+        return self.data.micro_batch or _BATCH
+
+    @property
+    def batches(self) -> int:
+        """How many batches the utterances make, on any number of ranks."""
+        return -(-len(self.numbers) // self.batch_size)
+
+    @property
+    def inputs(self) -> Sequence[str]:
+        """Names of the tensors that the model reads."""
+        return FAMILIES.get(self.model.config.model_type).inputs
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for the same weights, utterances, conditions and code."""
+        asked = [list(self.subsets), list(self.views), self.seed, self.facts, self.batch_size]
+        return fingerprint_of(
+            self.model_dir, *asked, self.numbers.tolist(), self.labels.tolist(), list(self.class_counts)
+        )
+
+    def loader(self, only: Collection[int]) -> EvalLoader:
+        """The batches of these numbers."""
+        arguments = (self.dataset, self.numbers, self.labels, self.data, self.tokenizer, 0, 1, self.batch_size)
+        return EvalLoader(*arguments, only=only)
+
+    def predictions(self, batches: Sequence[FinishedBatch]) -> PredictionSet:
+        """The predictions of all batches."""
+        suite, seed = self.suite, self.seed
+        plan = None
+        if suite is not None and seed is not None:
+            plan = RobustnessPlan(seed, suite.planned(clipped_of(batches)))
+        return PredictionSet(
+            {**self.facts, "undecodable": sum(one.undecodable for one in batches)},
+            self.model.config.labels,
+            self.class_counts,
+            self.utterances,
+            predictions_of(batches, self.views),
+            self.subsets,
+            self.controls,
+            "t" in self.facts["reads"] and any(meta.has_text for meta in self.utterances.values()),
+            plan,
+            self.fingerprint,
+        )
+
+
+def prepare(
+    model_dir: str | Path,
+    data: DataConfig,
+    split: str,
+    subsets: Sequence[str],
+    device: str | None,
+    about: Mapping[str, Any] | None,
+    robustness_seed: int | None,
+    noise: Path | None,
+) -> EvaluationTask:
+    """Load the model and find its utterances; arguments and errors as for `dual_hpc.evaluation.run.evaluate`."""
+    for subset in subsets:
+        if not subset or set(subset) - set("avt"):
+            raise UserError(f"modalities {subset!r}: write a subset of a, v and t, such as av or avt")
+    recordings = None if noise is None else Recordings(noise)
+    model, tokenizer = load_model(model_dir)
+    classes = model.config.labels
+    shard_set = ShardDataset(data.shards)
+    _check_kind(model.config, shard_set)
+    utterances = shard_set.utterances
+    protocol = _protocol(data.protocol, classes)
+    numbers, labels, counts = _chosen(protocol, utterances, data, split)
+    by_key = {one.key: one for one in (utterances[number] for number in numbers.tolist())}
+    if len(by_key) != len(numbers):
+        raise UserError("data.shards: two utterances have the same key; evaluate the folders one by one")
+
+    prepared = data.model_copy(update={key: model.config.preprocessing[key] for key in _PREPROCESSING})
+    where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    model.to(where)  # type: ignore[arg-type]  # transformers' wrapper hides torch's signature
+    reads = model.config.modalities
+    controls = {name: parts for name, parts in CONTROLS.items() if parts[1] in reads}
+    suite = None
+    if robustness_seed is not None:
+        able = [letter for letter in reads if any(_has(meta, letter) for meta in by_key.values())]
+        media = not model.config.reads_features
+        suite = RobustnessSuite(able, media, Context(robustness_seed, tokenizer, prepared.max_tokens, recordings))
+    facts = {
+        **(about or {"model": str(model_dir)}),
+        "protocol": data.protocol,
+        "split": split,
+        "test_fold": data.test_fold if protocol.folds else None,
+        "dataset": shard_set.dataset_id,
+        "undecodable": 0,
+        "left_out": _left_out(protocol, utterances),
+        "reads": reads,
+        **({} if noise is None else {"noise": str(noise)}),
+        **({} if robustness_seed is None else {"robustness_seed": robustness_seed}),
+    }
+    return EvaluationTask(
+        Path(model_dir),
+        model,
+        tokenizer,
+        where,
+        shard_set,
+        prepared,
+        numbers,
+        labels,
+        model.config.class_counts or counts,
+        by_key,
+        list(dict.fromkeys(subsets)),
+        {**_views(subsets, controls, reads), **(suite.views() if suite else {})},
+        {name: shown for name, (shown, _) in controls.items()},
+        suite,
+        robustness_seed,
+        facts,
+    )
+
+
+def _has(meta: Utterance, letter: str) -> bool:
+    return {"a": meta.has_audio, "v": meta.has_video, "t": meta.has_text}[letter]
+
+
+def _views(subsets: Sequence[str], controls: Mapping[str, tuple[str, str]], reads: str) -> dict[str, View]:
+    """All views of one pass over the data: the subsets, text alone, and what the controls compare."""
+    wanted = [*subsets, *(["t"] if "t" in reads else []), *(shown for shown, _ in controls.values())]
+    views: dict[str, View] = {subset: partial(mask_except, subset=subset) for subset in wanted}
+    for name, (shown, swapped) in controls.items():
+        views[name] = partial(mismatched, modalities=shown, swapped=swapped)
+    return views
+
+
+def _check_kind(config: EmotionConfig, shard_set: ShardDataset) -> None:
+    """A model of media needs media, one of features the features it was trained on."""
+    source = feature_source(shard_set)
+    if (source is not None) != config.reads_features:
+        has, needs = ("media", "features") if source is None else ("features", "media")
+        raise UserError(f"data.shards: they hold {has}, this model was trained on {needs}; give shards of {needs}")
+    if source is None:
+        return
+    for name in ("audio", "video", "text"):
+        if getattr(config, f"use_{name}") and source.encoders.get(name) != getattr(config, name)["config"]:
+            raise UserError(f"data.shards: their {name} features are not of the encoder that this model was trained on")
+    for key in ("image_size", "video_hz", "max_tokens"):
+        if (theirs := source.preprocessing[key]) != (ours := config.preprocessing[key]):
+            raise UserError(f"data.shards: their features were made with {key}={theirs}, this model needs {ours}")
+
+
+def _protocol(name: str, classes: Sequence[str]) -> Protocol:
+    protocol = PROTOCOLS.get(name)
+    if not protocol.classes:
+        return protocol.with_classes(classes)
+    if list(protocol.classes) != list(classes):
+        raise UserError(
+            f"data.protocol: {name} has the classes {', '.join(protocol.classes)}, the model {', '.join(classes)}; "
+            "evaluate it under the protocol it was trained on, or data.protocol=all"
+        )
+    return protocol
+
+
+def _left_out(protocol: Protocol, utterances: Sequence[Utterance]) -> str | None:
+    """Labels that a model under protocol `all` does not know: a score over the others must say so."""
+    if PROTOCOLS.get(protocol.name).classes:
+        return None
+    unknown = set(get_protocol(protocol.name, utterances).classes) - set(protocol.classes)
+    return "labels " + ", ".join(sorted(unknown)) if unknown else None
+
+
+def _chosen(
+    protocol: Protocol, utterances: Sequence[Utterance], data: DataConfig, split: str
+) -> tuple[Indices, Indices, list[int]]:
+    """Numbers to evaluate, their classes, and class counts to compare with."""
+    classes = protocol.class_numbers(utterances)
+    if split == "all":
+        numbers = pool = np.flatnonzero(classes != LEFT_OUT)
+    elif split in SPLITS:
+        parts = protocol.divide(utterances, data)
+        numbers, pool = parts[split], parts["train"]
+    else:
+        raise UserError(f"split {split!r} is unknown: use one of {', '.join([*SPLITS, 'all'])}")
+    if not len(numbers):
+        raise UserError(f"data.shards: no labelled utterance is in the {split} split (data.protocol={data.protocol})")
+    return numbers, classes[numbers], np.bincount(classes[pool], minlength=len(protocol.classes)).tolist()
