@@ -25,6 +25,7 @@ from dual_hpc.files.regular_file import read_bytes
 
 MANIFEST = "manifest.json"
 CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
 KEY = "manifest"  # in config.json: the name of the file that must be there
 FORMAT_VERSION = 1
 # Whoever loads a model or a tokenizer takes such files where they lie, listed or not; a README is nobody's input.
@@ -95,6 +96,15 @@ def check_files(folder: str | os.PathLike[str]) -> None:
             f"model: {folder} is damaged: {reasons[0]}; export it again with `dual-hpc ckpt export RUN`, or, if you "
             f"have changed it on purpose, record its files as they are with `dual-hpc ckpt accept {folder}`"
         )
+
+
+def weights_digest(folder: Path) -> str:
+    """SHA-256 of `model.safetensors`, as the manifest says it; computed where it does not."""
+    try:
+        listed = Manifest.model_validate_json(read_bytes(folder / MANIFEST)).files[WEIGHTS].sha256
+    except (OSError, ValidationError, KeyError):
+        listed = None
+    return listed or str(hash_file(folder / WEIGHTS).sha256)
 
 
 def same_files(one: Path, other: Path) -> bool:

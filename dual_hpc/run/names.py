@@ -21,6 +21,7 @@ EXPORTS = "export"
 LOGS = "logs"
 REPORTS = "reports"
 TOKENIZER = "tokenizer"
+SYSTEM = "system"  # NODE.jsonl: samples of what each node did, in the form of JOURNAL
 
 FAILURES = "failures.jsonl"  # in logs/
 MANIFEST = "manifest.json"  # in the folder of each committed checkpoint

@@ -93,11 +93,16 @@ def report_metrics(name: str, content: bytes) -> dict[str, float]:
         report = parse_json(content)
     except ValueError:
         return {}
+    return {mlflow_name(f"{name}/{key}"): value for key, value in scores_in(report).items()}
+
+
+def scores_in(report: Any) -> dict[str, float]:
+    """`av/ua` ... of an evaluation's report as JSON has it; none of anything else."""
     if not isinstance(report, Mapping) or not isinstance(report.get("subsets"), Mapping):
         return {}
     rows = {**report["subsets"], "text_reliance": report.get("text_reliance")}
     return {
-        f"{name}/{row}/{score}": value
+        f"{row}/{score}": value
         for row, values in rows.items()
         if isinstance(values, Mapping)
         for score, value in values.items()

@@ -1,47 +1,37 @@
 """Replay a run directory into MLflow, as often as wanted (contract 8).
 
 The run directory is the truth, MLflow a view of it. MLflow's run is found by the tag `dual.run_id`, so all jobs of a
-run, and a later `sync` from a login node, fill the same one; the tag `dual.synced_bytes` says how much of the journal
-it has, so a sync sends only what is new, and `dual.synced_crc` that this is the same journal still (a node that dies
-takes along what its disk had not got yet). Points keep their original times: sending one twice changes nothing.
+run, and a later `sync` from a login node, fill the same one. `sent.py` knows how much of the journal it has, so a sync
+sends only what is new, and that this is the same journal still (a node that dies takes along what its disk had not got
+yet). Points keep their original times: sending one twice changes nothing.
 """
 
 from __future__ import annotations
 
 import getpass
 import math
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dual_hpc.credentials import without_secrets
-from dual_hpc.errors import EnvironmentFault
-from dual_hpc.files.atomic import write_atomically
-from dual_hpc.files.regular_file import LARGE, first_irregular, read_bytes, read_text
-from dual_hpc.picture import png
 from dual_hpc.run.directory import RunDir, RunIdentity
-from dual_hpc.run.journal import Point, points, read, replay
-from dual_hpc.tracking.mlflow_format import (
-    ENDED,
-    bottleneck_tag,
-    flatten,
-    jobs_of,
-    mlflow_name,
-    report_metrics,
-    status_of,
-    with_best,
-)
-from dual_hpc.tracking.mlflow_model import log_model
+from dual_hpc.run.journal import Entry, Point, points, read
+from dual_hpc.run.names import SYSTEM
+from dual_hpc.tracking.datasets import as_input, trained_on
+from dual_hpc.tracking.mlflow_exports import log_exports
+from dual_hpc.tracking.mlflow_format import ENDED, bottleneck_tag, flatten, jobs_of, mlflow_name, status_of, with_best
+from dual_hpc.tracking.mlflow_reports import log_reports
 from dual_hpc.tracking.mlflow_store import Store, experiment_id, store_of
+from dual_hpc.tracking.run_note import tags_of
+from dual_hpc.tracking.sent import Sent, is_there
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 RUN_TAG = "dual.run_id"
-CURSOR_TAG = "dual.synced_bytes"
-CHECK_TAG = "dual.synced_crc"
-NOTE_TAG = "mlflow.note.content"
+# What earlier versions wrote for themselves among the tags.
+_FORMER_TAGS = ("dual.synced_bytes", "dual.synced_crc", "dual.model_sha256")
 _BATCH = 900  # metrics per request; MLflow takes 1000 items
 
 
@@ -49,45 +39,64 @@ def sync(run: RunDir, *, artifacts: bool = True, model: Path | None = None, stat
     """Bring MLflow up to the run directory; returns MLflow's own run id.
 
     Args:
-        artifacts: also the curves, the reports and the configuration.
-        model: a saved model directory to log as an MLflow model, once per content. A finished run's best export is
-            always logged.
+        artifacts: also the curves, the reports, the configuration and the exported models.
+        model: the best export of a run that has finished: its exports are logged as models. Those of a run that is
+            known to have finished always are, and those that a report is about.
         state: of a run that no job works on now, which may not have written its end: "failed", "queued" ...
 
     Raises:
         Exception: whatever MLflow or the network raises; during training use `Synchroniser`, which only warns.
     """
-    config, identity = run.config(), run.identity()
+    config = run.config()
     store = store_of(config)
     with store.client(run.path) as client:
         mlflow_run = _find_or_create(client, store, run)
-        run_id = mlflow_run.info.run_id
+        run_id, known = str(mlflow_run.info.run_id), mlflow_run.data
         chosen = config.training
         entries = with_best(read(run.journal), chosen.select_modalities, chosen.select_by)
-        done = _already_sent(run.journal, mlflow_run.data.tags)
-        _log_points(client, run_id, [point for point in points(entries) if point.end > done])
+        sent = Sent(run.path, f"{store.uri} {run_id}")
+        journals = {run.journal: entries}
+        journals |= {file: read(file) for file in sorted((run.path / SYSTEM).glob("*.jsonl"))}
+        _log_journals(client, run_id, sent, journals, known.metrics)
         segments = run.segments()
-        end = entries[-1].end if entries else 0
-        tags = {
-            **config.tracking.tags,
-            CURSOR_TAG: str(end),
-            CHECK_TAG: _checksum(run.journal, end),
-            "dual.jobs": jobs_of(segments),
-            **bottleneck_tag(entries),
-        }
+        tags = {**tags_of(config, entries), **config.tracking.tags, "dual.jobs": jobs_of(segments)}
+        tags |= bottleneck_tag(entries)
         for key, value in tags.items():
-            if mlflow_run.data.tags.get(key) != value:
+            if known.tags.get(key) != value:
                 client.set_tag(run_id, key, value)
+        for key in _FORMER_TAGS:
+            if key in known.tags:
+                client.delete_tag(run_id, key)
+        _log_datasets(client, mlflow_run, entries, config.data.protocol, config.data.shards)
         if artifacts:
-            _log_reports(client, run_id, run, identity.name)
-            _describe(client, run_id, run, mlflow_run.data.tags.get(NOTE_TAG, ""))
-        best = run.exports / "best"
-        if model is None and artifacts and status_of(segments) == "FINISHED" and best.is_dir():
-            model = best
-        if model is not None:
-            log_model(client, store.uri, run_id, model.resolve(), identity.name, run.code)
+            finished = model is not None or status_of(segments) == "FINISHED"
+            log_reports(client, run, mlflow_run, entries)
+            log_exports(client, run, mlflow_run, entries, finished)
         _log_status(client, run_id, run, state)
-    return str(run_id)
+    return run_id
+
+
+def _log_journals(
+    client: MlflowClient, run_id: str, sent: Sent, journals: Mapping[Path, Sequence[Entry]], shown: Mapping[str, float]
+) -> None:
+    """Send what MLflow does not have of the journals."""
+    found = {journal: points(entries) for journal, entries in journals.items()}
+    done = {journal: sent.bytes_of(journal) for journal in journals}
+    if not is_there((point for journal, some in found.items() for point in some if point.end <= done[journal]), shown):
+        done = dict.fromkeys(journals, 0)
+    for journal, entries in journals.items():
+        log_points(client, run_id, [point for point in found[journal] if point.end > done[journal]])
+        sent.note(journal, entries[-1].end if entries else 0)
+
+
+def _log_datasets(
+    client: MlflowClient, mlflow_run: Any, entries: Sequence[Entry], protocol: str, folders: Sequence[str]
+) -> None:
+    """The splits that the run trains and validates on, as inputs of MLflow's run."""
+    there = {(one.dataset.name, one.dataset.digest) for one in mlflow_run.inputs.dataset_inputs}
+    new = [data for data in trained_on(entries, protocol, folders) if (data.name, data.digest) not in there]
+    if new:
+        client.log_inputs(mlflow_run.info.run_id, datasets=[as_input(data) for data in new])
 
 
 def _find_or_create(client: MlflowClient, store: Store, run: RunDir) -> Any:
@@ -142,52 +151,14 @@ def _user() -> str:
         return "unknown"
 
 
-def _already_sent(journal: Path, tags: Mapping[str, str]) -> int:
-    """Bytes of the journal that MLflow has; 0 if the journal is not the one that was sent."""
-    written = tags.get(CURSOR_TAG, "")  # anybody may edit a tag
-    done = int(written) if written.isdecimal() else 0
-    return done if tags.get(CHECK_TAG) == _checksum(journal, done) else 0
-
-
-def _checksum(journal: Path, end: int) -> str:
-    return f"{zlib.crc32(read_bytes(journal, LARGE)[:end]):08x}" if end else ""
-
-
-def _log_points(client: MlflowClient, run_id: str, new: Iterable[Point]) -> None:
+def log_points(client: MlflowClient, run_id: str, new: Iterable[Point]) -> None:
+    """Send values with their own times and steps."""
     from mlflow.entities import Metric
 
     # MLflow's charts would show an infinity as 1.8e308, and every other value as zero.
     metrics = [Metric(mlflow_name(p.key), p.value, p.time_ms, p.step) for p in new if not math.isinf(p.value)]
     for some in _chunks(metrics, _BATCH):
         client.log_batch(run_id, metrics=some)
-
-
-def _log_reports(client: MlflowClient, run_id: str, run: RunDir, title: str) -> None:
-    from dual_hpc.tracking.figures import training_curves
-
-    curves = replay(read(run.journal))
-    if curves:
-        run.reports.mkdir(exist_ok=True)
-        write_atomically(run.reports / "training_curves.png", png(training_curves(curves, title)))
-    for file in sorted(run.reports.glob("*.json")):
-        time_ms = file.stat().st_mtime_ns // 1_000_000
-        found = report_metrics(file.stem, read_bytes(file))
-        _log_points(client, run_id, [Point(key, 0, value, time_ms, 0) for key, value in found.items()])
-    client.log_text(run_id, without_secrets(read_text(run.config_file)), run.config_file.name)
-    if (irregular := first_irregular(run.reports)) is not None:
-        raise EnvironmentFault(f"{run.reports}/{irregular}, not a file")  # MLflow would wait for it
-    if any(run.reports.glob("*")):
-        client.log_artifacts(run_id, str(run.reports), "reports")
-
-
-def _describe(client: MlflowClient, run_id: str, run: RunDir, note: str) -> None:
-    """The test's table as the run's description, unless somebody has written another one."""
-    for report in (run.reports / "test_best.md", run.reports / "test_last.md"):
-        if report.is_file() and (not note or note.startswith("# Evaluation")):
-            text = read_text(report)
-            if text != note:
-                client.set_tag(run_id, NOTE_TAG, text)
-            return
 
 
 def _log_status(client: MlflowClient, run_id: str, run: RunDir, state: str | None) -> None:

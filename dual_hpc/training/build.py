@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 
 from dual_hpc.config import RunConfig
 from dual_hpc.heartbeat import beat
 from dual_hpc.model import build_model
 from dual_hpc.model.execution import prepare_execution
+from dual_hpc.monitor.node_monitor import NodeMonitor
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.this_job import node_name
 from dual_hpc.training.data import TrainingData
@@ -63,7 +65,8 @@ def build_session(run: RunDir, config: RunConfig, world: World, check_ownership:
     hosts = world.all_gather(node_name())
     reporter = Reporter(run, config, world, check_ownership, hosts)
     zero_stage = config.training.zero_stage
-    reporter.start(state.step, schedule.total_steps, samples=schedule.samples, zero_stage=zero_stage)
+    facts = {"samples": schedule.samples, "zero_stage": zero_stage, **data.facts()}
+    reporter.start(state.step, schedule.total_steps, **facts)
     if resumed is not None:
         report_resume(resumed, world.size, reporter)
     return Session(
@@ -88,7 +91,18 @@ def build_session(run: RunDir, config: RunConfig, world: World, check_ownership:
         hosts=hosts,
         saved=state.model_copy(deep=True) if resumed is not None else None,
         save_seconds=last_save_seconds(run.journal) if world.rank == 0 else 0.0,
+        node_monitor=node_monitor(run, config, hosts, check_ownership),
     )
+
+
+def node_monitor(
+    run: RunDir, config: RunConfig, hosts: Sequence[str], check_ownership: Callable[[], None]
+) -> NodeMonitor | None:
+    """Started on one rank of each node, unless it is switched off."""
+    if os.environ.get("LOCAL_RANK", "0") != "0" or not config.tracking.system_seconds:
+        return None
+    nodes = len(set(hosts))
+    return NodeMonitor(run, node_name(), nodes, config.tracking.system_seconds, check_ownership).start()
 
 
 def report_resume(resumed: Resumed, ranks: int, reporter: Reporter) -> None:

@@ -33,6 +33,7 @@ class TrainingData:
         labels: display names of the classes.
         class_counts: utterances per class in the training split.
         tokenizer: None if the model reads no words.
+        test_fold: None where the protocol has no folds.
     """
 
     config: RunConfig
@@ -45,6 +46,7 @@ class TrainingData:
     validation_labels: Indices
     class_counts: list[int]
     tokenizer: Any
+    test_fold: int | None = None
 
     @classmethod
     def open(cls, config: RunConfig, world: World, tokenizer_dir: Path) -> TrainingData:
@@ -71,7 +73,13 @@ class TrainingData:
             validation_labels=classes[split["validation"]],
             class_counts=np.bincount(train_labels, minlength=len(protocol.classes)).tolist(),
             tokenizer=_tokenizer(config, world, shard_set, split["train"], tokenizer_dir),
+            test_fold=config.data.test_fold if protocol.folds else None,
         )
+
+    def facts(self) -> dict[str, Any]:
+        """What the journal says of it: from there MLflow learns what a run was trained on."""
+        splits = {"train": len(self.train), "validation": len(self.validation)}
+        return {"dataset": self.shard_set.dataset_id, "test_fold": self.test_fold, "splits": splits}
 
     def preprocessing(self) -> dict[str, Any]:
         """The settings that a saved model needs to prepare its input as the training did."""

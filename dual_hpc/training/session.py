@@ -15,6 +15,7 @@ from dual_hpc.data.loader import EvalLoader, TrainLoader
 from dual_hpc.data.workers.count import cores_of_rank
 from dual_hpc.errors import EnvironmentFault
 from dual_hpc.evaluation.metrics import selecting_metric
+from dual_hpc.monitor.node_monitor import NodeMonitor
 from dual_hpc.run.directory import write_json
 from dual_hpc.training.bottleneck import Judge
 from dual_hpc.training.collective_hooks import hook_collectives
@@ -48,6 +49,7 @@ class Session:
         saved: what the newest checkpoint holds, or will once it is committed; None where there is none.
         hosts: the node of each rank.
         save_seconds: how long the run's last save took, from the copy to the commit; known to rank 0.
+        node_monitor: samples what this node does; of one rank per node.
         clock: seconds.
     """
 
@@ -66,6 +68,7 @@ class Session:
     hosts: Sequence[str] = ("this node",)
     saved: TrainingState | None = None
     save_seconds: float = 0.0
+    node_monitor: NodeMonitor | None = None
     clock: Callable[[], float] = time.monotonic
 
     _micro_batches: Iterator[dict[str, Any]] = field(init=False)
@@ -240,6 +243,8 @@ class Session:
         self.loader.close()
         self.validation_loader.close()
         model = self.exporter.root / "best" if finished else None
+        if self.node_monitor is not None:
+            self.node_monitor.stop()
         self.reporter.close(reason, model=model, decoders=self.loader.decoders.as_dict())
 
     @property

@@ -135,11 +135,11 @@ def track(run_dir: RunDir) -> None:
     """Show the new report in MLflow; a tracking server that cannot be reached does not fail the evaluation."""
     import sys
 
-    from dual_hpc.errors import one_line
+    from dual_hpc.errors import reason_of
     from dual_hpc.tracking.mlflow_sync import sync
 
     try:
         sync(run_dir)
     except Exception as error:
-        reason = one_line(error, 200)
+        reason = reason_of(error)
         print(f"dual-hpc: warning: MLflow was not updated: {reason}", file=sys.stderr)

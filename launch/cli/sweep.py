@@ -109,7 +109,7 @@ def submit_new(args: argparse.Namespace) -> int:
     """Plan every member, check all of them, then submit."""
     from launch.cli.targets import find_jobs_to_wait_for
     from launch.cluster.profiles import load_profile
-    from launch.sweeps.parent_run import PARENT_TAG, SWEEP_TAG, delete_parent_run, make_parent_run
+    from launch.sweeps.parent_run import PARENT_TAG, SWEEP_TAG, delete_parent_run, make_parent_run, tags_of
     from launch.sweeps.plan import config_of, plan_sweep
     from launch.sweeps.submit import check_members
 
@@ -124,8 +124,9 @@ def submit_new(args: argparse.Namespace) -> int:
     check_members(plans, profile)
     parent = make_parent_run(config, sweep) if config.tracking.enabled else None
     try:
-        for plan in plans:
-            plan.config.tracking.tags |= {SWEEP_TAG: sweep.sweep.name} | ({PARENT_TAG: parent} if parent else {})
+        for plan, member in zip(plans, sweep.sweep.members, strict=True):
+            tags = {SWEEP_TAG: sweep.sweep.name, **tags_of(member)}
+            plan.config.tracking.tags |= tags | ({PARENT_TAG: parent} if parent else {})
         return submit(sweep, plans, profile, args)
     except BaseException:
         # A sweep of this name may have come into being meanwhile, with a parent of its own.
@@ -258,7 +259,7 @@ def save_table(sweep: SweepDir, rows: Sequence[Row]) -> None:
     """Write the table, but for a colleague's; a full store, or an MLflow that cannot be reached, costs a warning."""
     import sys
 
-    from dual_hpc.errors import one_line
+    from dual_hpc.errors import reason_of
     from dual_hpc.files.ownership import is_others, is_writable
     from launch.sweeps import report
     from launch.sweeps.parent_run import log_to_mlflow
@@ -270,7 +271,7 @@ def save_table(sweep: SweepDir, rows: Sequence[Row]) -> None:
         report.write(sweep, rows)
         config = config_of(sweep)
         if config is not None and config.tracking.enabled:
-            log_to_mlflow(config, sweep, rows, (report.MARKDOWN, report.JSON))
+            log_to_mlflow(config, sweep, rows, (report.MARKDOWN, report.JSON, report.FIGURE))
     except Exception as error:  # MLflow's clients raise what they like
-        reason = one_line(error, 200)
+        reason = reason_of(error)
         print(f"dual-hpc: warning: the table was not saved, or MLflow not updated: {reason}", file=sys.stderr)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from dual_hpc.config.schema import RunConfig
 from dual_hpc.errors import reason_of
+from dual_hpc.files.regular_file import read_text
 from launch.cluster.state import State
-from launch.sweeps.grid import SweepDir
+from launch.sweeps.grid import Member, SweepDir
 from launch.sweeps.results import Row, experiments
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 PARENT_TAG = "mlflow.parentRunId"  # a member's: MLflow's id of the sweep's own run
 SWEEP_TAG = "sweep"  # a member's: the name of the sweep
+NOTE_TAG = "mlflow.note.content"
+_NOTE = 7800  # characters; MLflow cuts a tag at 8000
 _NAME_TAG, _FOLDER_TAG, _COUNT_TAG = "dual.sweep", "dual.sweep_dir", "dual.members"
 
 log = logging.getLogger(__name__)
@@ -57,11 +60,18 @@ def delete_parent_run(config: RunConfig, parent: str) -> None:
 
 
 def log_to_mlflow(config: RunConfig, sweep: SweepDir, rows: Sequence[Row], files: Sequence[str]) -> None:
-    """Log means, deviations and `files` of the sweep's folder to its own run; end it when all members have finished.
+    """Bring the sweep's own run up to its members: settings, means, table, and its end when all have finished.
+
+    A mean has the number of its experiment as step, in the order of the table: one curve per score compares them.
+
+    Args:
+        files: names in the sweep's folder, which are logged; tables in Markdown and figures are the description.
 
     Raises:
         Exception: whatever MLflow or the network raises.
     """
+    from mlflow.entities import Metric, Param
+
     from dual_hpc.tracking.mlflow_format import mlflow_name
     from dual_hpc.tracking.mlflow_store import experiment_id, store_of
 
@@ -69,17 +79,99 @@ def log_to_mlflow(config: RunConfig, sweep: SweepDir, rows: Sequence[Row], files
     with store.client() as client:
         parent = config.tracking.tags.get(PARENT_TAG)
         parent = parent or _parent_of(client, experiment_id(client, store, config.tracking.experiment), sweep)
-        for one in experiments(rows):
-            prefix = "".join(f"{setting}/" for setting in one.settings)
-            for score, statistic in one.scores.items():
-                key = score.translate(str.maketrans("", "", "{},")).replace(" ", "_")
-                for suffix, value in (("mean", statistic.mean), ("std", statistic.std), ("runs", statistic.n)):
-                    if value is not None:
-                        client.log_metric(parent, mlflow_name(f"{prefix}{key}/{suffix}"), value, timestamp=0, step=0)
+        there = client.get_run(parent)
+        settings = {**common_settings(config, sweep), **varied_settings(sweep)}
+        params = [Param(key, value) for key, value in settings.items() if key not in there.data.params]
+        for start in range(0, len(params), 100):
+            client.log_batch(parent, params=params[start : start + 100])
+        metrics = [
+            Metric(mlflow_name(f"{_plain(score)}/{suffix}"), value, number, number)
+            for number, one in enumerate(experiments(rows))
+            for score, statistic in one.scores.items()
+            for suffix, value in (("mean", statistic.mean), ("std", statistic.std), ("runs", float(statistic.n)))
+            if value is not None
+        ]
+        for start in range(0, len(metrics), 900):
+            client.log_batch(parent, metrics=metrics[start : start + 900])
         for name in files:
             client.log_artifact(parent, str(sweep.path / name))
-        done = all(row.state is State.FINISHED for row in rows)
-        client.update_run(parent, "FINISHED" if done else "RUNNING")
+        note = there.data.tags.get(NOTE_TAG, "")
+        if not note or note.startswith(f"# Sweep {sweep.sweep.name}"):  # not one that somebody has written
+            client.set_tag(parent, NOTE_TAG, _description(sweep, parent, files))
+        end = ended_ms(sweep) if all(row.state is State.FINISHED for row in rows) else None
+        if end is not None:
+            client.set_terminated(parent, "FINISHED", end_time=max(end, there.info.start_time))
+        else:
+            client.update_run(parent, "RUNNING")
+
+
+def common_settings(config: RunConfig, sweep: SweepDir) -> dict[str, str]:
+    """What all members share, as MLflow's parameters.
+
+    Args:
+        config: of one member.
+    """
+    from dual_hpc.credentials import without_secrets
+    from dual_hpc.tracking.mlflow_format import flatten, mlflow_name
+
+    varied = tuple(map(mlflow_name, _varied(sweep)))
+    own = ("name", *varied, "tracking.tags")
+    flat = flatten(config.model_dump(mode="json"))
+    return {
+        key: without_secrets(value)
+        for key, value in flat.items()
+        if not any(key == one or key.startswith(f"{one}.") for one in own)
+    }
+
+
+def varied_settings(sweep: SweepDir) -> dict[str, str]:
+    """ "sweep.optim.lr" -> its values, as a parameter of the sweep's own run."""
+    from dual_hpc.tracking.mlflow_format import mlflow_name
+
+    values: dict[str, dict[str, None]] = {key: {} for key in _varied(sweep)}
+    for member in sweep.sweep.members:
+        for key, value in settings_of(member).items():
+            values[key][value] = None
+    return {mlflow_name(f"sweep.{key}"): ", ".join(found)[:6000] for key, found in values.items()}
+
+
+def settings_of(member: Member) -> dict[str, str]:
+    """What sets a member apart, by key."""
+    pairs = (override.partition("=") for override in member.overrides)
+    return {key.strip(): value.strip() for key, _, value in pairs}
+
+
+def tags_of(member: Member) -> dict[str, str]:
+    """What sets a member apart, as tags: columns of MLflow's list, in which the members can be compared."""
+    from dual_hpc.tracking.mlflow_format import mlflow_name
+
+    return {mlflow_name(f"sweep.{key}"): value for key, value in settings_of(member).items()}
+
+
+def ended_ms(sweep: SweepDir) -> int | None:
+    """When the last member ended, in Unix milliseconds; None where none has written its end."""
+    ends = [segment.time for run in sweep.runs() for segment in run.segments() if segment.event == "end"]
+    return int(max(ends) * 1000) if ends else None
+
+
+def _varied(sweep: SweepDir) -> list[str]:
+    return list(dict.fromkeys(key for member in sweep.sweep.members for key in settings_of(member)))
+
+
+def _plain(score: str) -> str:
+    return score.translate(str.maketrans("", "", "{},")).replace(" ", "_")
+
+
+def _description(sweep: SweepDir, parent: str, files: Sequence[str]) -> str:
+    """The figure, where the interface finds it, and the table, as far as there is room for it."""
+    figures = [f"![{name}](get-artifact?path={name}&run_uuid={parent})" for name in files if name.endswith(".png")]
+    tables = [read_text(sweep.path / name).partition("\n")[2] for name in files if name.endswith(".md")]
+    text = "\n\n".join([f"# Sweep {sweep.sweep.name}", *figures, *(table.strip() for table in tables)]) + "\n"
+    return (
+        text
+        if len(text) <= _NOTE
+        else f"{text[:_NOTE].rpartition(chr(10))[0]}\n\n(cut; all of it is in the artifacts)\n"
+    )
 
 
 def _parent_of(client: MlflowClient, experiment: str, sweep: SweepDir) -> str:
@@ -95,5 +187,7 @@ def _parent_of(client: MlflowClient, experiment: str, sweep: SweepDir) -> str:
 
 def _create(client: MlflowClient, experiment: str, sweep: SweepDir) -> str:
     name = sweep.sweep.name
+    created = [run.identity().created for run in sweep.runs() if run.identity_file.exists()]
+    start = int(min(created) * 1000) if created else None  # of a sweep that was submitted without MLflow
     tags = {_NAME_TAG: name, _FOLDER_TAG: str(sweep.path), _COUNT_TAG: str(len(sweep.sweep.members))}
-    return str(client.create_run(experiment, run_name=name, tags=tags).info.run_id)
+    return str(client.create_run(experiment, start_time=start, run_name=name, tags=tags).info.run_id)

@@ -11,7 +11,9 @@ from rich.table import Table
 
 from dual_hpc.evaluation.tables import table as markdown_table
 from dual_hpc.files.atomic import write_atomically
+from dual_hpc.picture import png
 from dual_hpc.printable import markdown_cell, printable
+from launch.sweeps.figure import scores_figure
 from launch.sweeps.grid import SweepDir
 from launch.sweeps.results import (
     UNSCORED,
@@ -26,7 +28,7 @@ from launch.sweeps.results import (
     summary,
 )
 
-MARKDOWN, JSON = "table.md", "table.json"
+MARKDOWN, JSON, FIGURE = "table.md", "table.json", "scores.png"
 
 
 def heading(rows: Sequence[Row]) -> list[str]:
@@ -110,10 +112,11 @@ def as_json(name: str, rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def write(sweep: SweepDir, rows: Sequence[Row]) -> None:
-    """Write Markdown and JSON next to `sweep.json`."""
+    """Write Markdown, JSON and a figure next to `sweep.json`."""
     name = sweep.sweep.name
     write_atomically(sweep.path / MARKDOWN, markdown(name, rows))
     write_atomically(sweep.path / JSON, json.dumps(as_json(name, rows), ensure_ascii=False, indent=2) + "\n")
+    write_atomically(sweep.path / FIGURE, png(scores_figure(name, rows)))
 
 
 def _experiment(one: Experiment) -> dict[str, Any]:

@@ -109,14 +109,14 @@ def test_what_nobody_reads_may_lie_there(model: Path) -> None:
 
 def readers(folder: Path) -> dict[str, Any]:
     class Context:
-        artifacts = {"model": str(folder)}  # noqa: RUF012
+        model_config = {"folder": str(folder)}  # noqa: RUF012
 
     return {
         "load_model": lambda: load_model(folder),
         "from_pretrained": lambda: DualForEmotionClassification.from_pretrained(folder),
         "Predictor": lambda: Predictor.from_pretrained(folder, device="cpu"),
         "served": lambda: ServedModel().load_context(Context),
-        "logged": lambda: log_model(None, "unused", "unused", folder, "unused"),  # type: ignore[arg-type]
+        "logged": lambda: log_model(None, "unused", folder, "unused"),  # type: ignore[arg-type]
     }
 
 

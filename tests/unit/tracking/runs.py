@@ -16,8 +16,8 @@ def make_run(store: Path, name: str, *overrides: str) -> RunDir:
     return RunDir.create(store / "runs" / name, config, code_version="abc+dirty")
 
 
-def mlflow_id(client: MlflowClient, run: RunDir) -> str:
-    experiment = client.get_experiment_by_name("dual")
+def mlflow_id(client: MlflowClient, run: RunDir, experiment_name: str = "dual") -> str:
+    experiment = client.get_experiment_by_name(experiment_name)
     assert experiment is not None
     (found,) = client.search_runs(
         [experiment.experiment_id], filter_string=f"tags.`dual.run_id` = '{run.identity().run_id}'"
@@ -25,6 +25,7 @@ def mlflow_id(client: MlflowClient, run: RunDir) -> str:
     return str(found.info.run_id)
 
 
-def history(run: RunDir, key: str) -> list[tuple[int, float, int]]:
+def history(run: RunDir, key: str, experiment: str = "dual") -> list[tuple[int, float, int]]:
     with store_of(run.config()).client() as client:
-        return [(m.step, m.value, m.timestamp) for m in client.get_metric_history(mlflow_id(client, run), key)]
+        found = client.get_metric_history(mlflow_id(client, run, experiment), key)
+    return [(m.step, m.value, m.timestamp) for m in found]

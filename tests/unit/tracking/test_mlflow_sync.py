@@ -12,7 +12,8 @@ from dual_hpc.errors import UserError
 from dual_hpc.run.directory import Segment
 from dual_hpc.run.journal import Journal
 from dual_hpc.tracking.mlflow_store import store_of
-from dual_hpc.tracking.mlflow_sync import CURSOR_TAG, sync
+from dual_hpc.tracking.mlflow_sync import sync
+from dual_hpc.tracking.sent import NAME as SENT
 from tests.unit.tracking.runs import history, make_run, mlflow_id
 
 pytestmark = pytest.mark.slow
@@ -38,7 +39,7 @@ def test_a_run_is_one_mlflow_run_however_often_it_is_synced(store: Path) -> None
         }
     assert found.data.tags["dual.jobs"] == "41,42"
     assert found.data.tags["dual.code_version"] == "abc+dirty"
-    assert found.data.tags[CURSOR_TAG] == str(run.journal.stat().st_size)
+    assert not [tag for tag in found.data.tags if "sync" in tag or "crc" in tag]
     assert found.data.params["model.hidden_size"] == str(run.config().model.hidden_size)
     assert found.info.status == "RUNNING"
 
@@ -47,9 +48,8 @@ def test_a_sync_that_lost_its_cursor_adds_nothing(store: Path) -> None:
     run = make_run(store, "cursor")
     with Journal(run.journal) as journal:
         journal.metrics(1, {"loss": 1.0, "odd": math.nan}, time_ms=7)
-    run_id = sync(run, artifacts=False)
-    with store_of(run.config()).client() as client:
-        client.set_tag(run_id, CURSOR_TAG, "0")
+    sync(run, artifacts=False)
+    (run.path / SENT).unlink()
     sync(run, artifacts=False)
     assert history(run, "loss") == [(1, 1.0, 7)]
     assert len(history(run, "odd")) == 1
@@ -137,14 +137,19 @@ def test_a_run_of_a_deleted_experiment_is_neither_written_nor_created_again(stor
     assert sync(run, artifacts=False) == run_id
 
 
-def test_a_cursor_that_somebody_has_edited_costs_a_repetition(store: Path) -> None:
+def test_a_note_of_what_was_sent_that_somebody_has_edited_costs_a_repetition(store: Path) -> None:
     run = make_run(store, "edited")
     with Journal(run.journal) as journal:
         journal.metrics(1, {"loss": 1.0}, time_ms=7)
     run_id = sync(run, artifacts=False)
-    for nonsense in ("everything", "-5", "99999999"):
-        with store_of(run.config()).client() as client:
-            client.set_tag(run_id, CURSOR_TAG, nonsense)
+    where = f"{store_of(run.config()).uri} {run_id}"
+    for nonsense in (
+        "everything",
+        "[]",
+        '{"a": 1}',
+        *(json.dumps({where: {"journal.jsonl": n}}) for n in (-5, [9, 0])),
+    ):
+        (run.path / SENT).write_text(nonsense)
         sync(run, artifacts=False)
     assert history(run, "loss") == [(1, 1.0, 7)]
 
@@ -185,9 +190,64 @@ def test_a_run_is_described_by_its_test_until_somebody_writes_another_descriptio
             return client.get_run(run_id).data.tags.get("mlflow.note.content", "")
 
     assert described() == ""
+    with Journal(run.journal) as journal:
+        journal.event("start", 0, total_steps=9)
+    assert described().startswith("# Run described\n\n0 of 9 steps")
     for text in ("# Evaluation\nfirst", "# Evaluation\nsecond"):
         (run.reports / "test_best.md").write_text(text)
         assert described() == text
     with store_of(run.config()).client() as client:
         client.set_tag(mlflow_id(client, run), "mlflow.note.content", "the one in the paper")
     assert described() == "the one in the paper"
+
+
+def test_a_database_that_was_put_back_from_a_copy_gets_everything_again(store: Path, tmp_path: Path) -> None:
+    run = make_run(tmp_path, "restored")
+    with Journal(run.journal) as journal:
+        journal.metrics(1, {"loss": 1.0}, time_ms=7)
+        sync(run, artifacts=False)
+        database = tmp_path / "mlflow.db"
+        copy = database.read_bytes()
+        journal.metrics(2, {"loss": 0.5}, time_ms=8)
+        sync(run, artifacts=False)
+        database.write_bytes(copy)
+        journal.metrics(3, {"loss": 0.25}, time_ms=9)
+        sync(run, artifacts=False)
+    assert history(run, "loss") == [(1, 1.0, 7), (2, 0.5, 8), (3, 0.25, 9)]
+
+
+def test_what_earlier_versions_noted_among_the_tags_is_taken_away(store: Path) -> None:
+    run = make_run(store, "tagged")
+    run_id = sync(run, artifacts=False)
+    with store_of(run.config()).client() as client:
+        for tag in ("dual.synced_bytes", "dual.synced_crc"):
+            client.set_tag(run_id, tag, "12")
+    sync(run, artifacts=False)
+    with store_of(run.config()).client() as client:
+        assert not [tag for tag in client.get_run(run_id).data.tags if "sync" in tag]
+
+
+def test_the_data_of_a_run_are_inputs_with_their_id_as_digest_and_tags_to_choose_by(store: Path) -> None:
+    run = make_run(store, "fed", "data.protocol=iemocap4", "data.test_fold=3", "seed=7")
+    facts = {"dataset": "ab" * 16, "test_fold": 3, "splits": {"train": 90, "validation": 10}}
+    with Journal(run.journal) as journal:
+        journal.event("start", 0, total_steps=4, **facts)
+        journal.event("start", 2, total_steps=4, **facts)
+    for _ in range(2):
+        run_id = sync(run, artifacts=False)
+    with store_of(run.config()).client() as client:
+        found = client.get_run(run_id)
+    inputs = {one.dataset.name: one for one in found.inputs.dataset_inputs}
+    assert set(inputs) == {"iemocap4-fold3-train", "iemocap4-fold3-validation"}
+    train = inputs["iemocap4-fold3-train"]
+    assert train.dataset.digest == "ab" * 16
+    assert json.loads(str(train.dataset.profile))["num_rows"] == 90
+    said = {tag.key: tag.value for tag in train.tags}
+    assert said == {
+        "mlflow.data.context": "train",
+        "dual.protocol": "iemocap4",
+        "dual.split": "train",
+        "dual.test_fold": "3",
+    }
+    assert found.data.tags["dual.test_fold"] == "3" and found.data.tags["dual.seed"] == "7"
+    assert found.data.tags["dual.progress"] == "2 of 4 steps"

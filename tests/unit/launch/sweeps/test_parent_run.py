@@ -8,7 +8,10 @@ import pytest
 
 from dual_hpc.config import RunConfig, load_config
 from dual_hpc.errors import UserError
+from dual_hpc.run.directory import RunDir, Segment
+from dual_hpc.run.journal import Journal
 from dual_hpc.tracking.mlflow_store import experiment_id, store_of
+from launch.sweeps import report
 from launch.sweeps.grid import SweepDir, folder, grid
 from launch.sweeps.parent_run import (
     PARENT_TAG,
@@ -16,6 +19,7 @@ from launch.sweeps.parent_run import (
     delete_parent_run,
     log_to_mlflow,
     make_parent_run,
+    tags_of,
 )
 from launch.sweeps.results import rows_of
 
@@ -66,3 +70,43 @@ def test_the_run_of_a_new_sweep_is_made_at_once_and_used_later(tmp_path: Path) -
     delete_parent_run(config, parent)
     with store_of(config).client() as client:
         assert client.get_run(parent).info.lifecycle_stage == "deleted"
+
+
+def test_the_run_of_a_sweep_has_settings_means_table_figure_and_duration(tmp_path: Path) -> None:
+    base = ["data.protocol=iemocap4", f"store={tmp_path}"]
+    made = SweepDir(folder(tmp_path, "study"), grid("study", ["optim.lr=1e-4,3e-4", "seeds=0..1"]))
+    made.path.mkdir(parents=True)
+    made.save()
+    config = load_config("demo", base)
+    parent = make_parent_run(config, made)
+    assert parent is not None
+    for number, (run, member) in enumerate(zip(made.runs(), made.sweep.members, strict=True)):
+        RunDir.create(run.path, load_config("demo", [*base, *member.overrides, f"name={member.name}"]))
+        with Journal(run.journal) as journal:
+            journal.event("start", 0, total_steps=4)
+            journal.metrics(4, {"val/av/ua": 0.5})
+            journal.event("best", 4, score=0.5 + number / 10)
+        run.append_segment(Segment(event="start", job_id="1"))
+        end = run.identity().created + 100 + number
+        run.append_segment(Segment(event="end", job_id="1", step=4, reason="finished", time=end))
+    config.tracking.tags[PARENT_TAG] = parent
+    rows = rows_of(made)
+    report.write(made, rows)
+    for _ in range(2):
+        log_to_mlflow(config, made, rows, (report.MARKDOWN, report.JSON, report.FIGURE))
+    with store_of(config).client() as client:
+        found = client.get_run(parent)
+        means = [(m.step, m.value) for m in client.get_metric_history(parent, "validation/mean")]
+        note = found.data.tags["mlflow.note.content"]
+        assert means == [(0, pytest.approx(0.55)), (1, pytest.approx(0.75))]
+        assert found.data.params["sweep.optim.lr"] == "1e-4, 3e-4" and found.data.params["sweep.seed"] == "0, 1"
+        assert found.data.params["data.protocol"] == "iemocap4"
+        assert not {"optim.lr", "seed", "name"} & found.data.params.keys(), "those differ"
+        assert found.info.status == "FINISHED" and found.info.end_time == int(end * 1000)
+        assert not [key for key in found.data.metrics if "lr" in key], "no metric of its own for each setting"
+        assert note.startswith("# Sweep study") and f"get-artifact?path=scores.png&run_uuid={parent}" in note
+        client.set_tag(parent, "mlflow.note.content", "mine")
+    log_to_mlflow(config, made, rows, (report.MARKDOWN, report.JSON, report.FIGURE))
+    with store_of(config).client() as client:
+        assert client.get_run(parent).data.tags["mlflow.note.content"] == "mine"
+    assert tags_of(made.sweep.members[0]) == {"sweep.optim.lr": "1e-4", "sweep.seed": "0"}
