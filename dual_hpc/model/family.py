@@ -8,8 +8,8 @@ needs its own module only.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -37,6 +37,8 @@ class ModelFamily:
         encoders: names of the model's parts that learn at their own rate, `optim.encoder_lr_scale`.
         inputs: tensors of a batch that its `forward` takes, besides `labels`.
         options: what `model.options` may hold; None: nothing.
+        switches: its own parts that an ablation turns off, besides the modalities: name -> settings of the
+            configuration, as "model.use_sdm=false".
         check: refuses settings that make no model, with a `UserError` that names them.
         reads: letters of the modalities that it can read.
         complete: the options of a new run, from the run's settings and the description of its encoders: what the user
@@ -49,6 +51,7 @@ class ModelFamily:
     encoders: tuple[str, ...] = ("audio_encoder", "video_encoder", "text_encoder")
     inputs: tuple[str, ...] = INPUTS
     options: type[Section] | None = None
+    switches: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     check: Callable[[ModelConfig], None] = lambda config: None
     reads: str = ALL_MODALITIES
     complete: Callable[[ModelConfig, EmotionConfig], dict[str, Any]] | None = None

@@ -40,6 +40,8 @@ VERBS = {
     "evaluate": "score a run or a model on labelled shards",
     "report": "write the report of an evaluation again from its predictions, without the model",
     "compare": "compare runs and sweeps on the same test samples: one table, one figure, tests",
+    "ablate": "train a model without each of its parts, and tabulate what each is worth",
+    "paper": "write tables, figures, configurations and the recipe of a sweep into a folder",
     "predict": "predict the emotion of raw clips, as JSON",
     "ui": "open the MLflow interface of a store",
     "doctor": "check what this machine offers and what is missing",

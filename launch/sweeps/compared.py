@@ -15,6 +15,8 @@ from dual_hpc.run.directory import RunDir
 from launch.runs.plan import find_run
 from launch.sweeps.grid import SweepDir, experiment, find_sweep
 
+FULL = "full"  # the experiment of an ablation that changes nothing
+
 
 def models_of(words: Sequence[str], store: Path, report: str = "test_best") -> list[Model]:
     """The models that these words name: a run, a file of predictions, or each experiment of a sweep.
@@ -35,7 +37,8 @@ def models_of_sweep(sweep: SweepDir, report: str = "test_best") -> list[Model]:
     for member, run in zip(sweep.sweep.members, sweep.runs(), strict=True):
         found = predictions_of(run, report, again)
         groups.setdefault(experiment(member.overrides), []).append(found)
-    return [model_of(_short(settings) or sweep.sweep.name, some) for settings, some in groups.items()]
+    named = _names(list(groups), sweep.sweep.name)
+    return [model_of(name, some) for name, some in zip(named, groups.values(), strict=True)]
 
 
 def predictions_of(run: RunDir, report: str, again: str) -> PredictionSet:
@@ -83,8 +86,19 @@ def _with_seed(predictions: PredictionSet, run: RunDir) -> PredictionSet:
     return replace(predictions, about={**predictions.about, "seed": run.config().seed})
 
 
-def _short(settings: Sequence[str]) -> str:
-    """ "model.family=dual" -> "dual": the values where one setting differs, else the settings."""
-    if len(settings) == 1:
-        return settings[0].partition("=")[2]
-    return " ".join(settings)
+def _names(experiments: Sequence[Sequence[str]], sweep: str) -> list[str]:
+    """What to call the experiments of a sweep: by the values where one setting differs, else by their settings.
+
+    One that changes nothing is "full" beside others, and has the name of the sweep alone.
+    """
+    keys = {setting.partition("=")[0] for settings in experiments for setting in settings}
+    if len(keys) == 1 and all(experiments):
+        return [settings[0].partition("=")[2] for settings in experiments]
+    unchanged = FULL if len(experiments) > 1 else sweep
+    return [" ".join(map(_without_section, settings)) or unchanged for settings in experiments]
+
+
+def _without_section(setting: str) -> str:
+    """ "model.use_sdm=false" -> "use_sdm=false"."""
+    key, separator, value = setting.partition("=")
+    return f"{key.rpartition('.')[2]}{separator}{value}"

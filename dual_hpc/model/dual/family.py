@@ -27,6 +27,15 @@ FAMILIES.register(
         "dual_hpc.model.dual.configuration:DualConfig",
         "dual_hpc.model.dual.model:DualForEmotionClassification",
         losses=("loss", "loss_cls", "loss_static", "loss_dynamic"),
+        switches={
+            "no SDM": ("model.use_sdm=false",),
+            "no VDM": ("model.use_vdm=false",),
+            "no SDM, no VDM": ("model.use_sdm=false", "model.use_vdm=false"),
+            "no residual": ("model.use_residual=false",),
+            "no static alignment": ("model.use_static_alignment=false",),
+            "no dynamic alignment": ("model.use_dynamic_alignment=false",),
+            "no alignment": ("model.use_static_alignment=false", "model.use_dynamic_alignment=false"),
+        },
         check=check,
     ),
 )
