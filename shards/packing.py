@@ -18,6 +18,7 @@ from shards.pack_state import FinishedShard, PackState, report_disk_faults
 from shards.plan import Plan, Skip
 from shards.pool import run_jobs
 from shards.report import SHEET_NAME, Report, make_report, read_report, write_report
+from shards.synthetic.dials import recorded_dials
 
 
 @report_disk_faults()
@@ -56,6 +57,8 @@ def pack(
     if options.faces:
         haar_detector()  # refuse before the work starts, not in a worker
     plan = read_corpus(corpus, source, name, **(choices or {}))
+    if (dials := recorded_dials(source)) is not None:
+        plan.choices["synthetic"] = dials
     if not plan.utterances:
         first = f" (the first: {plan.skips[0].where}: {plan.skips[0].reason})" if plan.skips else ""
         told = "".join(f"; {note}" for note in plan.notes[:3])

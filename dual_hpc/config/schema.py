@@ -162,6 +162,9 @@ class ModelConfig(Section):
     temperature: float = Field(0.1, ge=0.025, le=1.0, description="tau of the alignment losses, at its start")
     learn_temperature: bool = Field(False, description="tau is a parameter of the training")
     align_across_batch: bool = False
+    align_centred: bool = Field(
+        False, description="the alignment losses compare what a step differs in from its utterance's mean"
+    )
     lambda_static: float = Field(0.1, ge=0, description="weight of the static alignment loss")
     lambda_dynamic: float = Field(0.1, ge=0, description="weight of the dynamic alignment loss")
     # Ablation switches.

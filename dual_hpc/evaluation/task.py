@@ -156,6 +156,7 @@ def prepare(
         "dataset": shard_set.dataset_id,
         "undecodable": 0,
         "left_out": _left_out(protocol, utterances),
+        **synthetic_dials(shard_set),
         "reads": reads,
         **({} if noise is None else {"noise": str(noise)}),
         **({} if robustness_seed is None else {"robustness_seed": robustness_seed}),
@@ -219,6 +220,12 @@ def _protocol(name: str, classes: Sequence[str]) -> Protocol:
             "evaluate it under the protocol it was trained on, or data.protocol=all"
         )
     return protocol
+
+
+def synthetic_dials(shard_set: ShardDataset) -> dict[str, str]:
+    """What text, voice and face know in a synthetic corpus, where its dials were turned, for the report's `about`."""
+    found = dict.fromkeys(told["synthetic"] for told in shard_set.options if "synthetic" in told)
+    return {"synthetic": "; ".join(found)} if found else {}
 
 
 def _left_out(protocol: Protocol, utterances: Sequence[Utterance]) -> str | None:

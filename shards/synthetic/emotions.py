@@ -14,11 +14,14 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from shards.synthetic.dials import DEFAULTS, Dials
+
 Floats = NDArray[np.floating]
 Dynamics = Literal["rising", "falling", "triangle", "flat"]
 
 RISING_SHARE: dict[Dynamics, float] = {"rising": 0.88, "falling": 0.12, "triangle": 0.5, "flat": 0.5}
 PERIOD = (1.0, 1.4)  # seconds
+SHARED_RATES = (0.2, 1.2)  # Hz, of the three waves that make the course of shared movement
 FLAT_DEPTH = 0.2  # how far a flat utterance still moves, as a share of the others' movement
 WEAK_SHARE = 0.12  # of the utterances, drawn for voice and face independently: the expression is hardly there
 WEAKENING = 0.8  # how far a weak level lies towards the neutral one
@@ -83,7 +86,13 @@ EMOTIONS: dict[str, Emotion] = {
 
 @dataclass(frozen=True)
 class Performance:
-    """One utterance's planted course. `cycles` are the starting times of the triangle's cycles, in seconds."""
+    """One utterance's planted course.
+
+    Attributes:
+        cycles: the starting times of the triangle's cycles, in seconds; the last is the end.
+        waves: rate (Hz) and phase of each wave of the course that head and pitch share.
+        voice, face: how strongly each shows it, see `Dials`.
+    """
 
     emotion: str
     dynamics: Dynamics
@@ -94,24 +103,43 @@ class Performance:
     video_weak: bool
     audio_level: Level
     video_level: Level
+    waves: tuple[tuple[float, float], ...] = ()
+    voice: float = 1.0
+    face: float = 1.0
 
     @property
     def mechanism(self) -> str:
         """Where the emotion lies: 'static' level alone, or the 'dynamics' on top of a level that others share."""
         return "static" if self.dynamics == "flat" else "dynamics"
 
-    def activation(self, seconds: Floats, weak: bool) -> Floats:
-        """Activation in [0, 1] at `seconds` after the utterance's start; a weak one moves without direction."""
-        share = 0.5 + (RISING_SHARE[self.dynamics] - 0.5) * (0.15 if weak else 1.0)
+    def activation(self, seconds: Floats, weak: bool, strength: float = 1.0) -> Floats:
+        """Activation in [0, 1] at `seconds` after the utterance's start; a weak one moves without direction.
+
+        Args:
+            strength: of direction and depth as signs of the emotion; at 0 all emotions move alike.
+        """
+        share = 0.5 + (RISING_SHARE[self.dynamics] - 0.5) * (0.15 if weak else 1.0) * strength
         starts = np.asarray(self.cycles)
         peaks = starts[:-1] + share * np.diff(starts)
         times = np.append(np.stack([starts[:-1], peaks], axis=1).ravel(), starts[-1])
         values = np.append(np.tile([0.0, 1.0], len(peaks)), 0.0)
         wave = np.interp(seconds, times, values)
-        return 0.5 + (wave - 0.5) * (FLAT_DEPTH if self.dynamics == "flat" else 1.0)
+        return 0.5 + (wave - 0.5) * (FLAT_DEPTH**strength if self.dynamics == "flat" else 1.0)
+
+    def course(self, seconds: Floats) -> Floats:
+        """What head and pitch follow together at `seconds`, in [-1, 1]; zero of regular movement."""
+        if not self.waves:
+            return np.zeros_like(seconds)
+        return np.mean([np.sin(2 * np.pi * (rate * seconds + phase)) for rate, phase in self.waves], axis=0)
 
 
-def perform(rng: np.random.Generator, emotion: str, duration: float, weak: bool = False) -> Performance:
+def perform(
+    rng: np.random.Generator,
+    emotion: str,
+    duration: float,
+    weak: bool = False,
+    dials: Dials = DEFAULTS,
+) -> Performance:
     """Draw how an emotion (a key of `EMOTIONS`) is shown during `duration` seconds; `weak`: certainly weakly."""
     spec = EMOTIONS[emotion]
     cycles = [-float(rng.uniform(0, PERIOD[0]))]
@@ -124,4 +152,24 @@ def perform(rng: np.random.Generator, emotion: str, duration: float, weak: bool 
         other = LEVELS[sorted(LEVELS)[int(rng.integers(len(LEVELS)))]]
         blended = LEVELS[level].towards(other, float(rng.uniform(0, BLEND)))
         shown.append(blended.towards(LEVELS["middle"], WEAKENING) if fades else blended)
-    return Performance(emotion, spec.dynamics, level, duration, tuple(cycles), weaker[0], weaker[1], shown[0], shown[1])
+    waves: tuple[tuple[float, float], ...] = ()
+    if dials.movement == "shared":
+        waves = tuple((float(rng.uniform(*SHARED_RATES)), float(rng.random())) for _ in range(3))
+    strengths = (dials.voice, dials.face)
+    shown = [
+        one if strength == 1 else one.towards(LEVELS["middle"], 1 - strength)
+        for one, strength in zip(shown, strengths, strict=True)
+    ]
+    return Performance(
+        emotion,
+        spec.dynamics,
+        level,
+        duration,
+        tuple(cycles),
+        weaker[0],
+        weaker[1],
+        shown[0],
+        shown[1],
+        waves,
+        *strengths,
+    )

@@ -16,6 +16,7 @@ from shards.synthetic.emotions import LEVELS, Floats, Performance
 
 Pictures = NDArray[np.float32]
 Box = tuple[float, float, float, float]  # left, top, right, bottom in face units
+STEER = 0.3  # of the face's half height that the shared course moves the head to the side
 Shape = Callable[[Floats, Floats], Floats]  # positive inside, at (u, v)
 
 
@@ -76,11 +77,11 @@ def draw_identity(rng: np.random.Generator, female: bool) -> Identity:
 def speaking(rng: np.random.Generator, performance: Performance, seconds: Floats) -> Pose:
     """The speaker's face at `seconds` after the start of the utterance."""
     level = performance.video_level
-    activation = performance.activation(seconds, performance.video_weak)
+    activation = performance.activation(seconds, performance.video_weak, performance.face)
     flutter = 0.85 + 0.15 * np.sin(2 * np.pi * (level.tempo * seconds + rng.random()))
     x, y = _sway(rng, seconds, 0.05)
     return Pose(
-        x=x,
+        x=x + STEER * performance.course(seconds),
         y=y - 0.15 * (activation - 0.5),
         mouth_open=0.08 + 0.92 * activation * flutter,
         mouth_curve=np.full_like(seconds, level.mouth_curve),

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from dual_hpc.errors import UserError
 from dual_hpc.progress import ProgressDisplay
+from shards.synthetic.dials import DEFAULTS, Dials
 from shards.synthetic.plan import Planned, write_plan
 
 Corpus = Literal["iemocap", "meld"]
@@ -49,6 +50,7 @@ def generate(
     media: Literal["full", "tiny"] = "full",
     balance: bool | None = None,
     encoded_twice: bool = False,
+    dials: Dials = DEFAULTS,
     progress: bool | None = None,
 ) -> Summary:
     """Write a synthetic corpus into the new folder `out`, and `<out>.plan.jsonl` next to it.
@@ -66,6 +68,7 @@ def generate(
         balance: equal classes (IEMOCAP: those of the four-class protocol, per session and speaker) instead of the
             published proportions; by default for less than 2,000 utterances.
         encoded_twice: MELD's CSVs as in older copies, with cp1252 characters encoded twice.
+        dials: what text, voice and face know; at their defaults the bytes are those of before there were any.
         progress: True shows a bar on standard error, False nothing, None a bar only on a terminal.
 
     Raises:
@@ -88,11 +91,12 @@ def generate(
     if tiny:
         tiny.mkdir()
     work = _iemocap if corpus == "iemocap" else _meld
-    planned, jobs, finish = work(out, utterances, seed, layout, quirks, balanced, tiny, encoded_twice)
+    planned, jobs, finish = work(out, utterances, seed, layout, quirks, balanced, tiny, encoded_twice, dials)
     with ProgressDisplay(f"synth {corpus}", utterances, shown=progress) as bar:
         for count in _run(jobs, 1 if tiny else workers):
             bar.advance(count)
     finish()
+    dials.write(out)
     if tiny:
         shutil.rmtree(tiny)
     plan_path = out.with_name(f"{out.name}.plan.jsonl")
@@ -105,11 +109,19 @@ Work = tuple[list[tuple[Planned, dict[str, Any]]], list[tuple[int, Job]], Callab
 
 
 def _iemocap(
-    out: Path, utterances: int, seed: int, layout: Layout, quirks: bool, balance: bool, tiny: Path | None, _: bool
+    out: Path,
+    utterances: int,
+    seed: int,
+    layout: Layout,
+    quirks: bool,
+    balance: bool,
+    tiny: Path | None,
+    _: bool,
+    dials: Dials,
 ) -> Work:
     from shards.synthetic import iemocap, iemocap_plan
 
-    dialogues = iemocap_plan.plan(utterances, seed, balance, tiny is not None)
+    dialogues = iemocap_plan.plan(utterances, seed, balance, tiny is not None, dials)
     if tiny:
         iemocap.write_tiny_media(tiny)
     planned = [
@@ -122,11 +134,19 @@ def _iemocap(
 
 
 def _meld(
-    out: Path, utterances: int, seed: int, layout: Layout, quirks: bool, balance: bool, tiny: Path | None, twice: bool
+    out: Path,
+    utterances: int,
+    seed: int,
+    layout: Layout,
+    quirks: bool,
+    balance: bool,
+    tiny: Path | None,
+    twice: bool,
+    dials: Dials,
 ) -> Work:
     from shards.synthetic import meld, meld_plan
 
-    rows = meld_plan.plan(utterances, seed, balance, tiny is not None, quirks)
+    rows = meld_plan.plan(utterances, seed, balance, tiny is not None, quirks, dials)
     if tiny:
         meld.write_tiny_media(tiny)
     planned = [

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from shards.synthetic.dials import DEFAULTS, Dials
 from shards.synthetic.plan import TINY_SECONDS, Planned, generator, share_out, show
 from shards.synthetic.sentences import Role, compose, draw_role
 
@@ -92,7 +93,7 @@ def choose_dialogues(session: int, count: int) -> list[str]:
     return [name for name in names if name in chosen]
 
 
-def plan(utterances: int, seed: int, balance: bool, tiny: bool) -> list[Dialogue]:
+def plan(utterances: int, seed: int, balance: bool, tiny: bool, dials: Dials = DEFAULTS) -> list[Dialogue]:
     """All dialogues of a corpus of `utterances`, in published order; no media is made.
 
     Args:
@@ -102,10 +103,10 @@ def plan(utterances: int, seed: int, balance: bool, tiny: bool) -> list[Dialogue
     """
     sizes = share_out(utterances, {str(s): 1.0 if balance else sum(PUBLISHED[s].values()) for s in PUBLISHED})
     drafts = [draft for session in PUBLISHED for draft in _draft_session(session, sizes[str(session)], seed, balance)]
-    recurring = _recurring_sentences(drafts, seed)
+    recurring = _recurring_sentences(drafts, seed, dials)
     rng, used, dialogues = generator(seed, "iemocap", "text"), {text for text, _ in recurring.values()}, []
     for name, turns in drafts:
-        dialogues.append(_lay_out(name, turns, recurring, used, rng, seed, tiny))
+        dialogues.append(_lay_out(name, turns, recurring, used, rng, seed, tiny, dials))
     return dialogues
 
 
@@ -139,7 +140,7 @@ def _draft_session(session: int, size: int, seed: int, balance: bool) -> list[Dr
     return drafts
 
 
-def _recurring_sentences(drafts: list[Draft], seed: int) -> dict[str, tuple[str, Role]]:
+def _recurring_sentences(drafts: list[Draft], seed: int, dials: Dials) -> dict[str, tuple[str, Role]]:
     """Sentences that two or three sessions share, by utterance id: the same lines of a play, meant the same way."""
     rng = generator(seed, "iemocap", "script")
     by_label: dict[str, dict[str, list[str]]] = {}
@@ -161,7 +162,7 @@ def _recurring_sentences(drafts: list[Draft], seed: int) -> dict[str, tuple[str,
     for label, ids in groups:
         if len(sentences) + len(ids) > wanted + 1:
             break
-        emotion, role = EMOTIONS.get(label, "other"), draw_role(rng)
+        emotion, role = EMOTIONS.get(label, "other"), draw_role(rng, dials)
         while (text := compose(rng, emotion, role, CONFUSABLE)) in used:
             pass
         used.add(text)
@@ -177,16 +178,17 @@ def _lay_out(
     text_rng: np.random.Generator,
     seed: int,
     tiny: bool,
+    dials: Dials,
 ) -> Dialogue:
     rng, laid, clock = generator(seed, "iemocap", name), [], MARGIN
     busy = {"F": 0.0, "M": 0.0}
     for identity, actor, label in turns:
         duration = float(rng.choice(TINY_SECONDS)) if tiny else round(float(rng.uniform(*SECONDS)), 2)
-        performance = show(rng, label, EMOTIONS, duration)
+        performance = show(rng, label, EMOTIONS, duration, dials)
         if identity in recurring:
             text, role = recurring[identity]
         else:
-            role = draw_role(text_rng)
+            role = draw_role(text_rng, dials)
             while (text := compose(text_rng, performance.emotion, role, CONFUSABLE)) in used:
                 pass
             used.add(text)

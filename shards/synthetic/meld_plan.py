@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from shards.synthetic.dials import DEFAULTS, Dials
 from shards.synthetic.plan import TINY_SECONDS, Planned, generator, share_out, show
 from shards.synthetic.sentences import compose, draw_role
 
@@ -54,7 +55,14 @@ class Row:
         return self.season == 8
 
 
-def plan(utterances: int, seed: int, balance: bool, tiny: bool, quirks: bool) -> list[Row]:
+def plan(
+    utterances: int,
+    seed: int,
+    balance: bool,
+    tiny: bool,
+    quirks: bool,
+    dials: Dials = DEFAULTS,
+) -> list[Row]:
     """All rows in the order of the CSVs; no media is made.
 
     Args:
@@ -73,7 +81,7 @@ def plan(utterances: int, seed: int, balance: bool, tiny: bool, quirks: bool) ->
         rng.shuffle(labels)
         places = _places(split, size, quirks)
         for place, label in zip(places, labels, strict=True):
-            rows.append(_row(split, *place, label, seed, tiny, quirks))
+            rows.append(_row(split, *place, label, seed, tiny, quirks, dials))
     return rows
 
 
@@ -94,7 +102,9 @@ def _places(split: str, size: int, quirks: bool) -> list[tuple[int, int]]:
     return places
 
 
-def _row(split: str, dialogue: int, utterance: int, label: str, seed: int, tiny: bool, quirks: bool) -> Row:
+def _row(
+    split: str, dialogue: int, utterance: int, label: str, seed: int, tiny: bool, quirks: bool, dials: Dials
+) -> Row:
     rng = generator(seed, "meld", split, dialogue, utterance)
     quirk = DEFECTS.get((split, dialogue, utterance), "") if quirks else ""
     if quirks and not quirk and utterance == 2 and dialogue % 5 == 1:
@@ -104,8 +114,8 @@ def _row(split: str, dialogue: int, utterance: int, label: str, seed: int, tiny:
         duration = SHORTEST
     elif quirk == "long" and not tiny:
         duration = LONG_SECONDS[split, dialogue, utterance]
-    performance = show(rng, label, EMOTIONS, duration)
-    role = draw_role(rng)
+    performance = show(rng, label, EMOTIONS, duration, dials)
+    role = draw_role(rng, dials)
     text = compose(rng, performance.emotion, role, CONFUSABLE)
     if rng.random() < 0.1:
         text = f"“{text}” – so I heard"  # characters that older copies of the CSVs encode twice

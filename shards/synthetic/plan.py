@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from shards.synthetic.dials import Dials
 from shards.synthetic.emotions import Performance, perform
 from shards.synthetic.sentences import Role
 
@@ -42,12 +43,14 @@ def generator(seed: int, *names: object) -> np.random.Generator:
     return np.random.default_rng([seed, zlib.crc32("/".join(map(str, names)).encode())])
 
 
-def show(rng: np.random.Generator, label: str, emotions: Mapping[str, str], duration: float) -> Performance:
+def show(
+    rng: np.random.Generator, label: str, emotions: Mapping[str, str], duration: float, dials: Dials
+) -> Performance:
     """The performance of a corpus label; without a majority a random emotion is shown, weakly."""
     if label != NO_MAJORITY:
-        return perform(rng, emotions[label], duration)
+        return perform(rng, emotions[label], duration, dials=dials)
     names = sorted(set(emotions.values()))
-    return perform(rng, names[int(rng.integers(len(names)))], duration, weak=True)
+    return perform(rng, names[int(rng.integers(len(names)))], duration, weak=True, dials=dials)
 
 
 def share_out(total: int, weights: Mapping[str, float]) -> dict[str, int]:

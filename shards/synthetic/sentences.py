@@ -10,9 +10,9 @@ from typing import Literal
 
 import numpy as np
 
-Role = Literal["redundant", "uninformative", "misleading"]
-ROLE_SHARES: dict[Role, float] = {"redundant": 0.5, "uninformative": 0.35, "misleading": 0.15}
+from shards.synthetic.dials import DEFAULTS, Dials
 
+Role = Literal["redundant", "uninformative", "misleading"]
 CUES: dict[str, tuple[str, ...]] = {
     "neutral": ("As usual", "For the record", "As far as I know", "Let me see"),
     "sadness": ("I feel so lonely", "I miss them terribly", "I could cry", "It breaks my heart"),
@@ -47,9 +47,16 @@ TIMES = _choices(
 )
 
 
-def draw_role(rng: np.random.Generator) -> Role:
+def role_shares(dials: Dials) -> dict[Role, float]:
+    """Share of the utterances with each role."""
+    rest = max(0.0, 1 - dials.text_knows - dials.text_lies)
+    return {"redundant": dials.text_knows, "uninformative": rest, "misleading": dials.text_lies}
+
+
+def draw_role(rng: np.random.Generator, dials: Dials = DEFAULTS) -> Role:
     """One of the roles, by its share."""
-    return list(ROLE_SHARES)[int(rng.choice(len(ROLE_SHARES), p=list(ROLE_SHARES.values())))]
+    shares = role_shares(dials)
+    return list(shares)[int(rng.choice(len(shares), p=list(shares.values())))]
 
 
 def compose(rng: np.random.Generator, emotion: str, role: Role, others: tuple[str, ...]) -> str:

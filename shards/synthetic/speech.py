@@ -12,6 +12,7 @@ from shards.synthetic.emotions import Floats, Performance
 RATE = 16_000  # Hz
 HOP = 80  # samples between two control points
 F0_SPAN = 10.0  # semitones from activation 0 to 1
+STEER_SPAN = 7.0  # semitones that the shared course raises and lowers
 ENERGY_SPAN = 14.0  # dB from activation 0 to 1
 CEILING = 5_000.0  # Hz, highest harmonic
 VOWELS = np.array(  # first three formants in Hz of an average adult
@@ -42,11 +43,12 @@ def speak(rng: np.random.Generator, voice: Voice, performance: Performance) -> N
     points = samples // HOP + 2
     seconds = np.arange(points) * HOP / RATE
     level = performance.audio_level
-    activation = performance.activation(seconds, performance.audio_weak)
+    activation = performance.activation(seconds, performance.audio_weak, performance.voice)
     voiced, hiss, formants = _syllables(rng, seconds, level.tempo)
 
     wander = _smooth(rng.standard_normal(points), 41) * 2.0
-    f0 = voice.f0 * 2 ** ((level.semitones + F0_SPAN * (activation - 0.5) + wander) / 12)
+    steer = STEER_SPAN * performance.course(seconds)
+    f0 = voice.f0 * 2 ** ((level.semitones + F0_SPAN * (activation - 0.5) + wander + steer) / 12)
     gain = 10 ** ((level.energy + ENERGY_SPAN * (activation - 0.5)) / 20)
     tilt = level.tilt + 4.0 * (activation - 0.5)
     tone = _harmonics(f0, formants * voice.formants, tilt, voiced * gain, samples)

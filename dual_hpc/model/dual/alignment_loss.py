@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from dual_hpc.kernels.alignment_loss.operation import alignment_loss
-from dual_hpc.model.masking import full_precision, prefix_mask
+from dual_hpc.model.masking import blank, full_precision, prefix_mask
 
 MIN_NORM = 1e-2  # below it a vector has no direction to speak of; aligned features have norm sqrt(d)
 LOWEST_TEMPERATURE = 0.025  # below it exp(cosine / tau) leaves fp32 when the shift is the constant 1 / tau
@@ -18,10 +18,13 @@ LOWEST_TEMPERATURE = 0.025  # below it exp(cosine / tau) leaves fp32 when the sh
 class AlignmentLoss(nn.Module):
     """Bidirectional contrastive loss over time steps; its temperature may be learned."""
 
-    def __init__(self, temperature: float, learn: bool, across_batch: bool, implementation: str) -> None:
+    def __init__(
+        self, temperature: float, learn: bool, across_batch: bool, implementation: str, centred: bool = False
+    ) -> None:
         super().__init__()
         self.temperature = temperature
         self.across_batch = across_batch
+        self.centred = centred
         self.implementation = implementation
         self.log_temperature = nn.Parameter(torch.tensor([math.log(temperature)])) if learn else None
 
@@ -31,6 +34,8 @@ class AlignmentLoss(nn.Module):
         With `across_batch` the negatives come from the whole micro-batch, so this loss (and only this one) depends on
         how a batch is cut.
         """
+        if self.centred:
+            audio, video = centre(audio, lengths), centre(video, lengths)
         temperature: float | torch.Tensor = self.temperature
         if self.log_temperature is not None:
             temperature = self.log_temperature.float().exp().clamp(LOWEST_TEMPERATURE, 1.0).squeeze(0)
@@ -42,6 +47,18 @@ class AlignmentLoss(nn.Module):
             across_batch=self.across_batch,
             implementation=self.implementation,
         )
+
+
+def centre(x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    """x [B, T, D] without the mean over the valid steps, f32; zero beyond lengths [B].
+
+    Who speaks, and at what level, is the same at every step. It is most of a feature, so that all cosines of an
+    utterance are alike, and what moves is hardly seen in them.
+    """
+    mask = prefix_mask(lengths, x.shape[1])
+    with full_precision(x):
+        x = blank(x.float(), mask)
+        return blank(x - (x.sum(dim=1) / lengths.clamp_min(1).unsqueeze(1)).unsqueeze(1), mask)
 
 
 def detach_static_steps(x: torch.Tensor) -> torch.Tensor:

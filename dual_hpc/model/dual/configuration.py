@@ -30,6 +30,7 @@ class DualConfig(EmotionConfig):
         alignment_temperature: float
         learn_temperature: bool
         align_across_batch: bool
+        align_centred: bool
         lambda_static: float
         lambda_dynamic: float
         use_sdm: bool

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from dual_hpc.model.dual.alignment_loss import AlignmentLoss, similarity
+from dual_hpc.model.dual.alignment_loss import AlignmentLoss, centre, similarity
 from dual_hpc.model.dual.configuration import DualConfig
 from dual_hpc.model.dual.decoder import EmotionDecoder, TextMemory
 from dual_hpc.model.dual.differential import AudioDifferential, VideoDifferential
@@ -62,7 +62,9 @@ class DualForEmotionClassification(EmotionModel):
 
     def _alignment_loss(self) -> AlignmentLoss:
         c = self.config
-        return AlignmentLoss(c.alignment_temperature, c.learn_temperature, c.align_across_batch, c.kernels)
+        return AlignmentLoss(
+            c.alignment_temperature, c.learn_temperature, c.align_across_batch, c.kernels, c.align_centred
+        )
 
     def blocks(self) -> list[nn.Module]:
         return [*self.residual.layers, *self.decoder.layers]
@@ -132,6 +134,10 @@ class DualForEmotionClassification(EmotionModel):
                 + self.config.lambda_dynamic * output.loss_dynamic
             )
         if output_alignment:
+            if self.config.align_centred:
+                audio_static, video_static, audio_delta, video_delta = (
+                    centre(x, comparable) for x in (audio_static, video_static, audio_delta, video_delta)
+                )
             output.alignment_static = similarity(audio_static, video_static, comparable)
             output.alignment_dynamic = similarity(audio_delta, video_delta, comparable)
         return output
