@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from dual_hpc.data.decoding.decoder import DecodeFailure, Request, Sample
-from dual_hpc.data.layout import Arrays, FeatureLayout, batch_in, contents, lay_out
+from dual_hpc.data.layout import Arrays, FeatureLayout, Layout, batch_in, contents, lay_out
 
 
 @dataclass
@@ -36,8 +36,13 @@ def collate(samples: Sequence[Sample], image_size: int, features: FeatureLayout 
         with the colours innermost, as frames are decoded.
     """
     layout = lay_out(samples, image_size, features or {})
+    return fill(layout, contents(samples, layout))
+
+
+def fill(layout: Layout, parts: Iterable[tuple[int, memoryview]]) -> Arrays:
+    """The batch of a layout whose memory holds these bytes, each at its offset."""
     # An anonymous mapping: padding that is never written takes no memory, and all is returned when it is freed.
     memory = mmap.mmap(-1, layout.size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    for offset, content in contents(samples, layout):
+    for offset, content in parts:
         memory[offset : offset + len(content)] = content
     return batch_in(np.frombuffer(memory, np.uint8), layout)

@@ -46,6 +46,13 @@ class Layout:
 
 def lay_out(samples: Sequence[Sample], image_size: int, features: FeatureLayout) -> Layout:
     """The layout of the samples' batch; features as for `collate`."""
+    names = features or ("waveform", "frames")
+    lengths = {name: [len(_content(sample, name)) for sample in samples] for name in names}
+    return arrange([sample.duration for sample in samples], lengths, image_size, features)
+
+
+def arrange(durations: list[float], lengths: dict[str, list[int]], image_size: int, features: FeatureLayout) -> Layout:
+    """The layout of a batch of rows of these lengths, array by array; otherwise as `lay_out`."""
     arrays: dict[str, tuple[tuple[int, ...], str]] = {
         name: ((width,), kind) for name, (width, kind) in features.items()
     }
@@ -53,10 +60,10 @@ def lay_out(samples: Sequence[Sample], image_size: int, features: FeatureLayout)
         arrays = {"waveform": ((), "<f4"), "frames": ((image_size, image_size, 3), "|u1")}
     blocks, end = {}, 0
     for name, (inner, dtype) in arrays.items():
-        lengths = [len(_content(sample, name)) for sample in samples]
-        block = Block(-(-end // _ALIGNMENT) * _ALIGNMENT, lengths, (len(lengths), max(1, *lengths), *inner), dtype)
-        blocks[name], end = block, block.offset + block.row_size * len(lengths)
-    return Layout([sample.duration for sample in samples], blocks, end)
+        own = lengths[name]
+        block = Block(-(-end // _ALIGNMENT) * _ALIGNMENT, own, (len(own), max(1, *own), *inner), dtype)
+        blocks[name], end = block, block.offset + block.row_size * len(own)
+    return Layout(durations, blocks, end)
 
 
 def contents(samples: Sequence[Sample], layout: Layout) -> Iterator[tuple[int, memoryview]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import zlib
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 
@@ -18,6 +18,7 @@ from dual_hpc.files.regular_file import regular_descriptor
 
 _BLOCK = 512  # a tar header
 _NAME_BYTES = 100  # its name field
+_KEPT = 1 << 24  # bytes of a sample whose memory is used for the next
 _GAP = 1 << 16  # members farther apart than this are read one by one
 
 
@@ -40,6 +41,7 @@ class SampleReader:
     def __init__(self, open_files: int = 32):
         self._limit = open_files
         self._open: OrderedDict[str, int] = OrderedDict()
+        self._memory = memoryview(b"")
 
     def read(self, ref: SampleRef, wanted: Collection[str] | None = None) -> dict[str, bytes]:
         """The sample's members, extension -> bytes; only those in `wanted` if given.
@@ -51,17 +53,30 @@ class SampleReader:
         spans = {e: span for e, span in ref.members.items() if wanted is None or e in wanted}
         if not spans:
             return {}
+        return {extension: bytes(data) for extension, data in self.views(ref, spans)}
+
+    def views(self, ref: SampleRef, spans: Mapping[str, tuple[int, int]]) -> Iterator[tuple[str, memoryview]]:
+        """Each of these members of the sample, and its bytes, which are good until the next is asked for.
+
+        Raises:
+            As `read`.
+        """
         file = self._file(ref)
         begin = min(offset for offset, _ in spans.values()) - _BLOCK
         end = max(offset + size for offset, size in spans.values())
         if begin < 0 or end > ref.shard_bytes:
             raise _mismatch(ref)
         if end - begin > sum(size for _, size in spans.values()) + _GAP:
-            return {extension: self._member(file, ref, extension, span) for extension, span in spans.items()}
-        block = memoryview(_pread(file, end - begin, begin, ref.path))
+            for extension, (offset, size) in spans.items():
+                block = self._block(file, size + _BLOCK, offset - _BLOCK, ref.path)
+                _check_header(block, ref, extension)
+                yield extension, block[_BLOCK:]
+            return
+        block = self._block(file, end - begin, begin, ref.path)
         for extension, (offset, _) in spans.items():
             _check_header(block[offset - _BLOCK - begin :], ref, extension)
-        return {e: bytes(block[offset - begin : offset - begin + size]) for e, (offset, size) in spans.items()}
+        for extension, (offset, size) in spans.items():
+            yield extension, block[offset - begin : offset - begin + size]
 
     def close(self) -> None:
         while self._open:
@@ -73,11 +88,15 @@ class SampleReader:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None):
         self.close()
 
-    def _member(self, file: int, ref: SampleRef, extension: str, span: tuple[int, int]) -> bytes:
-        offset, size = span
-        block = _pread(file, size + _BLOCK, offset - _BLOCK, ref.path)
-        _check_header(memoryview(block), ref, extension)
-        return block[_BLOCK:]
+    def _block(self, file: int, size: int, offset: int, path: str) -> memoryview:
+        """Bytes of a tar, in memory that is used again and again: that of a new object would be new to the kernel."""
+        memory = self._memory
+        if len(memory) < size:
+            memory = memoryview(bytearray(size + size // 4))
+            if size <= _KEPT:
+                self._memory = memory
+        _read_into(file, memory[:size], offset, path)
+        return memory[:size]
 
     def _file(self, ref: SampleRef) -> int:
         if ref.path in self._open:
@@ -99,22 +118,22 @@ class SampleReader:
         return file
 
 
-def is_intact(ref: SampleRef, extension: str, data: bytes) -> bool:
+def is_intact(ref: SampleRef, extension: str, data: bytes | memoryview) -> bool:
     """False if the bytes of a member are not those that were packed, as far as the index has checksums."""
     return extension not in ref.crc32 or zlib.crc32(data) == ref.crc32[extension]
 
 
-def _pread(file: int, size: int, offset: int, path: str) -> bytes:
+def _read_into(file: int, block: memoryview, offset: int, path: str) -> None:
+    """Fill the block from `offset` on."""
+    end = offset + len(block)
     try:
-        data = os.pread(file, size, offset)
-        while len(data) < size:  # network file systems may return less than was asked for
-            more = os.pread(file, size - len(data), offset + len(data))
-            if not more:
-                raise EnvironmentFault(f"shard {path} ends before byte {offset + size}, inside a sample: pack it again")
-            data += more
+        while block:  # network file systems may return less than was asked for
+            count = os.preadv(file, [block], offset)
+            if not count:
+                raise EnvironmentFault(f"shard {path} ends before byte {end}, inside a sample: pack it again")
+            block, offset = block[count:], offset + count
     except OSError as error:
         raise EnvironmentFault(f"cannot read shard {path}: {error.strerror}") from error
-    return data
 
 
 def _check_header(header: memoryview, ref: SampleRef, extension: str) -> None:

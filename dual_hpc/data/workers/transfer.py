@@ -59,6 +59,9 @@ def memfd_from(size: int, contents: Iterable[tuple[int, memoryview]]) -> int:
         raise EnvironmentFault(
             f"no memory for a batch of {size / 1e6:.0f} MB: {error.strerror}; lower data.micro_batch or data.workers"
         ) from error
+    except BaseException:  # of whoever gives the contents
+        os.close(memory)
+        raise
     return memory
 
 

@@ -3,7 +3,7 @@
 A process of its own, not a fork of the trainer: threads, locks and devices of the parent cannot reach it, and it loads
 neither torch nor transformers nor pydantic. One thread reads ahead; the main thread decodes, and delivers whole
 micro-batches. It ignores the job's stop signals: the parent decides when to stop, and the worker exits when the
-parent's end of the socket closes.
+parent's end of the socket closes. Features, which need no decoding, are read and delivered by one thread.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import socket
 import sys
 import threading
 import traceback
-from typing import Any
+from typing import Any, NoReturn
 
 from dual_hpc.data.decoding.decode import load_decoders
 from dual_hpc.data.decoding.decoder import DecodeConfig, Sample, SampleDecoder
@@ -24,6 +24,7 @@ from dual_hpc.data.decoding.decoder_counts import count
 from dual_hpc.data.format.reader import SampleReader
 from dual_hpc.data.layout import contents, lay_out
 from dual_hpc.data.workers.activity import DECODING, IDLE, READING, Status
+from dual_hpc.data.workers.feature_rows import FeatureReader, NotPlain
 from dual_hpc.data.workers.protocol import DUMP_SIGNAL, IGNORED, Job, Result, WorkerError
 from dual_hpc.data.workers.transfer import memfd_from, receive, send
 from dual_hpc.errors import DualError
@@ -42,9 +43,10 @@ def main() -> None:
         decode_config, read_ahead = receive(channel)
     except EOFError:
         return
-    if not decode_config.features:
-        load_decoders()
     decoder = SampleDecoder(decode_config)
+    if decode_config.features:
+        _serve_features(channel, decoder, decode_config, status)
+    load_decoders()
     ready: queue.Queue[Any] = queue.Queue(maxsize=read_ahead)
     threading.Thread(target=_read_ahead, args=(channel, decoder, status, ready), daemon=True).start()
     _decode(channel, decoder, decode_config, status, ready)
@@ -97,6 +99,50 @@ def _decode(
         if len(samples) == len(job.rows):
             _deliver(channel, job.number, samples, decode_config)
             samples = []
+
+
+def _serve_features(
+    channel: socket.socket, decoder: SampleDecoder, decode_config: DecodeConfig, status: Status
+) -> NoReturn:
+    """Features need no decoding worth a thread of its own: read, check and deliver, micro-batch by micro-batch."""
+    reader = SampleReader()
+    features = FeatureReader(decode_config, decoder, reader)
+    failed = False
+    while True:
+        try:
+            job: Job = receive(channel)
+        except EOFError:
+            os._exit(0)
+        if failed:
+            continue  # only waiting for the parent to close the socket
+        try:
+            if not _deliver_plain(channel, job, features, status):
+                samples = []
+                for row, request in enumerate(job.rows):
+                    status.reading(job.number, row, READING)
+                    extensions = decoder.members_to_read(request)
+                    members = reader.read(request.ref, extensions) if request.ref and extensions else {}
+                    samples.append(decoder.decode(request, members))
+                status.reading(job.number, 0, IDLE)
+                _deliver(channel, job.number, samples, decode_config)
+        except DualError as error:
+            failed = True
+            _send(channel, WorkerError(error))
+
+
+def _deliver_plain(channel: socket.socket, job: Job, features: FeatureReader, status: Status) -> bool:
+    """Deliver a micro-batch straight from the tars; False if it must be made sample by sample."""
+    if (plan := features.plan(job.rows)) is None:
+        return False
+    contents = features.contents(plan, lambda row: status.reading(job.number, row, READING))
+    try:
+        memory = memfd_from(plan.layout.size, contents)
+    except NotPlain:
+        return False
+    status.reading(job.number, 0, IDLE)
+    _send(channel, Result(job.number, plan.layout, plan.texts, {}, {}), memory)
+    os.close(memory)
+    return True
 
 
 def _deliver(channel: socket.socket, job: int, samples: list[Sample], decode_config: DecodeConfig) -> None:
