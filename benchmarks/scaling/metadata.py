@@ -11,12 +11,10 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
-from dual_hpc.data.format.index import INDEX_NAME, IndexedSample, Shard, ShardIndex, dataset_id
+from dual_hpc.data.format.index import INDEX_NAME, Shard, ShardIndex, dataset_id
 from dual_hpc.data.format.members import AUDIO, META, TEXT, VIDEO
-from dual_hpc.data.format.sample import Utterance
 
 PER_SHARD = 2_000
 RANKS = 4
@@ -38,7 +36,7 @@ def ready(**said):
     sys.stdin.readline()
 
 ready()
-before, resident, begun, clock = memory("Pss:"), memory("VmRSS:"), time.process_time(), time.perf_counter()
+before, resident, begun = memory("Pss:"), memory("VmRSS:"), time.process_time()
 data = ShardDataset([sys.argv[1]])
 opened = time.process_time()
 utterances = data.utterances
@@ -46,10 +44,10 @@ protocol = get_protocol("meld7", utterances)
 split = protocol.divide(utterances, DataConfig())
 classes = protocol.class_numbers(utterances)
 chosen = [Selection(data, split[part], classes[split[part]]) for part in ("train", "validation")]
-done, wall = time.process_time(), time.perf_counter() - clock
+done = time.process_time()
 assert sum(map(len, split.values())) == len(data)
 ready()
-ready(opened=opened - begun, split=done - opened, wall=wall, pss=memory("Pss:") - before,
+ready(opened=opened - begun, split=done - opened, pss=memory("Pss:") - before,
       peak=memory("VmHWM:") - resident)
 """
 
@@ -70,7 +68,6 @@ def opening(samples: int) -> dict[str, float]:
             "first start: peak, MiB": first["peak"],
             f"next start, {RANKS} ranks: open, s": max(rank["opened"] for rank in ranks),
             f"next start, {RANKS} ranks: split, s": max(rank["split"] for rank in ranks),
-            f"next start, {RANKS} ranks: on the clock, s": max(rank["wall"] for rank in ranks),
             f"next start, {RANKS} ranks: memory of each, MiB": max(rank["pss"] for rank in ranks),
         }
 
@@ -97,64 +94,37 @@ def _ranks(folder: Path, count: int) -> list[dict[str, float]]:
 
 
 def _write_index(folder: Path, samples: int) -> None:
-    """The bytes that `write_index` gives `pretended_index(samples)`, without its objects in memory."""
-    shards = _shards(samples)
-    identity = dataset_id(Shard(name=_name(n), bytes=0, sha256=_sha256(n), samples=[]) for n in range(_count(samples)))
+    """An index in the form in which `pack meld` writes it, with ten utterances per dialogue and a dozen speakers."""
+    shards = [(f"shard-{number:06d}.tar", f"{number:064x}") for number in range(-(-samples // PER_SHARD))]
+    identity = dataset_id(Shard(name=name, bytes=0, sha256=digest, samples=[]) for name, digest in shards)
+    head = ShardIndex(dataset_id=identity, corpus="meld", options={}, shards=[]).model_dump_json()
     with open(folder / INDEX_NAME, "w", encoding="utf-8") as file:
-        head = ShardIndex(dataset_id=identity, corpus="meld", options={}, shards=[])
-        file.write(_json(head).removesuffix("]}"))
-        for number, shard in enumerate(shards):
-            file.write(("," if number else "") + _json(shard))
+        file.write(head.removesuffix("]}"))
+        for number, (name, digest) in enumerate(shards):
+            count = min(PER_SHARD, samples - number * PER_SHARD)
+            rows = ",".join(_sample(number * PER_SHARD + row, row) for row in range(count))
+            shard = f'{{"name":"{name}","bytes":{200_000 * count},"sha256":"{digest}","samples":[{rows}]}}'
+            file.write("," * bool(number) + shard)
         file.write("]}")
 
 
-def _json(model: ShardIndex | Shard) -> str:
-    return json.dumps(model.model_dump(mode="json", exclude_none=True), ensure_ascii=False, separators=(",", ":"))
+def _sample(sample: int, row: int) -> str:
+    """An `IndexedSample` as JSON."""
+    dialogue, place = divmod(sample, 10)
+    members = ",".join(
+        f'"{extension}":[{row * 200_000 + number * 512},{size}]'
+        for number, (extension, size) in enumerate(((META, 512), (AUDIO, 60_000), (VIDEO, 120_000), (TEXT, 48)))
+    )
+    sums = ",".join(f'"{extension}":{sample}' for extension in (META, AUDIO, VIDEO, TEXT))
+    return (
+        f'{{"meta":{{"key":"meld_{sample:09d}","corpus":"meld",'
+        f'"split":"{("train", "train", "train", "dev", "test")[dialogue % 5]}",'
+        f'"season":{sample % 9 + 1},"episode":{sample % 24 + 1},"dialogue":"train_dia{dialogue}","utterance":{place},'
+        f'"speaker":"speaker {sample % 12}","label":"{_LABELS[sample % 7]}","duration":3.0,"fps":25.0,'
+        f'"has_audio":true,"has_video":true,"has_text":true,'
+        f'"sources":{{"video":"train/video/dia{dialogue}_utt{place}.mp4"}},"options":{{}}}},'
+        f'"members":{{{members}}},"crc32":{{{sums}}}}}'
+    )
 
 
-def _count(samples: int) -> int:
-    return -(-samples // PER_SHARD)
-
-
-def _shards(samples: int) -> Iterator[Shard]:
-    return (_shard(number, min(PER_SHARD, samples - number * PER_SHARD)) for number in range(_count(samples)))
-
-
-def pretended_index(samples: int) -> ShardIndex:
-    """As `pack meld` writes it, with ten utterances per dialogue and a dozen speakers."""
-    shards = list(_shards(samples))
-    return ShardIndex(dataset_id=dataset_id(shards), corpus="meld", options={}, shards=shards)
-
-
-def _shard(number: int, count: int) -> Shard:
-    rows = []
-    for row in range(count):
-        sample = number * PER_SHARD + row
-        meta = Utterance(
-            key=f"meld_{sample:09d}",
-            corpus="meld",
-            split=("train", "train", "train", "dev", "test")[sample // 10 % 5],
-            season=sample % 9 + 1,
-            episode=sample % 24 + 1,
-            dialogue=f"train_dia{sample // 10}",
-            utterance=sample % 10,
-            speaker=f"speaker {sample % 12}",
-            label=("neutral", "joy", "surprise", "anger", "sadness", "disgust", "fear")[sample % 7],
-            duration=3.0,
-            fps=25.0,
-            sources={"video": f"train/video/dia{sample // 10}_utt{sample % 10}.mp4"},
-        )
-        sizes = {META: 512, AUDIO: 60_000, VIDEO: 120_000, TEXT: 48}
-        members = {
-            extension: (row * 200_000 + place * 512, size) for place, (extension, size) in enumerate(sizes.items())
-        }
-        rows.append(IndexedSample(meta=meta, members=members, crc32=dict.fromkeys(members, sample)))
-    return Shard(name=_name(number), bytes=200_000 * count, sha256=_sha256(number), samples=rows)
-
-
-def _name(number: int) -> str:
-    return f"shard-{number:06d}.tar"
-
-
-def _sha256(number: int) -> str:
-    return f"{number:064x}"
+_LABELS = ("neutral", "joy", "surprise", "anger", "sadness", "disgust", "fear")
