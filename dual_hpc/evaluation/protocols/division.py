@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from dual_hpc.data.format.utterances import coded
 from dual_hpc.errors import UserError
-from dual_hpc.evaluation.protocols.split import DIALOGUE, SPEAKER, dialogue_of, own_split_or_session, speaker_of
+from dual_hpc.evaluation.protocols.split import DIALOGUE, SPEAKER, identity, own_split_or_session
 
 if TYPE_CHECKING:
     from dual_hpc.data.format.sample import Utterance
@@ -98,10 +98,12 @@ def draw_validation(
     Returns:
         Those of `numbers` that still train, and those that are drawn to validate.
     """
-    group, first = grouped(utterances, numbers, SPEAKER if by == "speaker" else DIALOGUE)
-    identity = speaker_of if by == "speaker" else dialogue_of
+    fields = SPEAKER if by == "speaker" else DIALOGUE
+    group, first = grouped(utterances, numbers, fields)
+    columns = (coded(utterances, name) for name in fields)
+    values = [[distinct[code] for code in codes[numbers[first]].tolist()] for codes, distinct in columns]
     names: dict[str, int] = {}  # two groups may have names that are written alike: they are one
-    merged = [names.setdefault(identity(utterances[number]), len(names)) for number in numbers[first].tolist()]
+    merged = [names.setdefault(identity(each), len(names)) for each in zip(*values, strict=True)]
     group = np.array(merged, np.int64)[group]
     if len(names) < 2:
         raise UserError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from dual_hpc.errors import UserError
@@ -16,18 +17,23 @@ _SPLIT_NAMES = {
 }
 
 
+SPEAKER = ("corpus", "session", "speaker")  # the fields that tell one from another
+DIALOGUE = ("corpus", "session", "split", "dialogue")
+
+
 def dialogue_of(utterance: Utterance) -> str:
     """A dialogue's identity over all corpora (MELD's numbers restart in each split): the cluster of the bootstrap."""
-    return f"{utterance.corpus}/{utterance.session}/{utterance.split}/{utterance.dialogue}"
+    return identity(getattr(utterance, name) for name in DIALOGUE)
 
 
 def speaker_of(utterance: Utterance) -> str:
     """A speaker's identity over all corpora and sessions."""
-    return f"{utterance.corpus}/{utterance.session}/{utterance.speaker}"
+    return identity(getattr(utterance, name) for name in SPEAKER)
 
 
-SPEAKER = ("corpus", "session", "speaker")  # the fields that they look at
-DIALOGUE = ("corpus", "session", "split", "dialogue")
+def identity(values: Iterable[str | int | None]) -> str:
+    """The one name of a dialogue or speaker with these values of its fields; splits are drawn by it, so it stays."""
+    return "/".join(map(str, values))
 
 
 def own_split_or_session(utterance: Utterance, test_fold: int) -> str:
