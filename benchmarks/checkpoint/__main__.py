@@ -1,10 +1,10 @@
 """`python -m benchmarks.checkpoint`: what saving costs a training, compared with DeepSpeed and PyTorch.
 
-Two ranks hold a DUAL of ten million parameters under ZeRO 1 and save it in turn by each way, interleaved, in one
-process group: this project's saver, synchronous and asynchronous; DeepSpeed's `save_checkpoint`; and
-`torch.distributed.checkpoint.async_save` of the same content. Ours hash every byte and flush it to the disk before the
-checkpoint counts; DeepSpeed's and PyTorch's files are left to the page cache. Then the time from process start to the
-end of the first optimiser step, fresh and from a checkpoint.
+Two ranks hold a DUAL of ten million parameters under ZeRO 1, or as much generated state as is asked for, and save it in
+turn by each way, interleaved, in one process group: this project's saver, synchronous and asynchronous; DeepSpeed's
+`save_checkpoint` as it is, with a flush, and with a flush and a hash; `torch.distributed.checkpoint.async_save` of the
+same content, which flushes, as it is and with a hash. Then they verify and resume it, under a manifest of today's hash
+and of sha256. Last the time from process start to the end of the first optimiser step, fresh and from a checkpoint.
 """
 
 from __future__ import annotations
@@ -31,50 +31,94 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.checkpoint", description=__doc__)
     parser.add_argument("--rounds", type=int, default=7, metavar="N", help="saves of each kind (default %(default)s)")
     parser.add_argument("--starts", type=int, default=3, metavar="N", help="starts of each kind (default %(default)s)")
+    parser.add_argument("--gib", type=float, default=0, metavar="N", help="also so much generated state per rank")
+    parser.add_argument("--large-rounds", type=int, default=3, metavar="N", help="saves of it (default %(default)s)")
     parser.add_argument("--scratch", type=Path, metavar="DIR", help="where checkpoints are written (default: TMPDIR)")
     args = parser.parse_args()
+    starts: dict[str, list[float]] = {"fresh": [], "resumed": []}
     with tempfile.TemporaryDirectory(dir=args.scratch) as scratch:
-        figures, _ = ranks("save", scratch, str(args.rounds))
-        files = [file for file in Path(scratch, "ours").rglob("*") if file.is_file()]
-        size = sum(file.stat().st_size for file in files) / 2**20
-        starts: dict[str, list[float]] = {"fresh": [], "resumed": []}
+        part = measured("", scratch, args.rounds)
         for _ in range(args.starts):
             starts["fresh"].append(seconds_to_first_step(str(Path(scratch, "empty"))))
             starts["resumed"].append(seconds_to_first_step(scratch))
+    parts = [part]
+    if args.gib:
+        with tempfile.TemporaryDirectory(dir=args.scratch) as scratch:
+            parts.append(measured(f", {args.gib:g} GiB per rank", scratch, args.large_rounds, args.gib))
+    rows = [row for part in parts for row in part["rows"]] + starting(starts)
+    note = (
+        f"{RANKS} ranks, ZeRO 1, fp32; medians of interleaved rounds. "
+        + " ".join(part["note"] for part in parts)
+        + f" Blocked: the training's thread waits. Delay: how much later {STEPS} steps end that follow a save, its end "
+        "included; on two cores, writing takes its time from the two ranks. Processor: time that the save takes from "
+        "the cores, with the kernel's for its calls, without its write-back of the page cache. Memory: the peak above "
+        "what the process held before. Ours flushes and hashes with BLAKE3; DeepSpeed does neither, torch flushes; the "
+        "others say what was added to them. Files to verify and resume lie in the page cache; sha256 is what earlier "
+        "versions wrote."
+    )
+    path = record.write("checkpoint", rows, note, starts=starts, parts=parts)
+    print(path.with_suffix(".md").read_text())
+
+
+def measured(case: str, scratch: str, rounds: int, gib: float = 0) -> dict[str, Any]:
+    """All figures of one size of state, their rows and a sentence about them."""
+    figures, _ = ranks("save", scratch, str(rounds), str(gib))
+    files = [file for file in Path(scratch, "ours").rglob("*") if file.is_file()]
+    size = sum(file.stat().st_size for file in files)
+    reads, _ = ranks("read", scratch, str(rounds), str(gib))
     found = {name: summary(rows, figures["nothing"]) for name, rows in figures.items()}
     step = median(row["total"] for row in figures["nothing"]) / STEPS
-    rows = [*saving(found, step), *starting(starts)]
-    note = (
-        f"{RANKS} ranks, ZeRO 1, fp32, {size:.0f} MiB per checkpoint; medians of {args.rounds} interleaved rounds; an "
-        f"optimiser step takes {step:.3f} s. Blocked: the training's thread waits. Delay: how much later {STEPS} steps "
-        "end that follow a save, its end included; on two cores, writing takes its time from the two ranks. "
-        "Memory: the peak above what the process held before. Only ours hashes and flushes to the disk."
-    )
-    path = record.write("checkpoint", rows, note, step_seconds=step, medians=found, starts=starts, rounds=figures)
-    print(path.with_suffix(".md").read_text())
+    return {
+        "note": f"{size / 2**20:,.0f} MiB per checkpoint, {rounds} rounds, a step takes {step:.3f} s.",
+        "rows": [*saving(found, step, case), *reading(reads, size, case)],
+        "step_seconds": step,
+        "medians": found,
+        "rounds": figures,
+        "reads": reads,
+    }
 
 
 def summary(rows: list[dict[str, float]], nothing: list[dict[str, float]]) -> dict[str, float]:
     """Medians over the rounds; what is compared with saving nothing is compared within its round."""
+
+    def above(what: str) -> float:
+        return median(row[what] - idle[what] for row, idle in zip(rows, nothing, strict=True))
+
     return {
         "blocked": median(row["blocked"] for row in rows),
-        "delay": median(row["total"] - idle["total"] for row, idle in zip(rows, nothing, strict=True)),
-        "memory": median(row["memory"] - idle["memory"] for row, idle in zip(rows, nothing, strict=True)),
+        "delay": above("total"),
+        "processor": above("processor"),
+        "memory": above("memory"),
     }
 
 
-def saving(found: dict[str, dict[str, float]], step: float) -> list[dict[str, Any]]:
+def saving(found: dict[str, dict[str, float]], step: float, case: str = "") -> list[dict[str, Any]]:
     """Each of our ways compared with the others."""
     rows = []
-    for mode, peer in (
-        ("synchronous", "DeepSpeed save_checkpoint"),
-        ("asynchronous", "DeepSpeed save_checkpoint"),
-        ("asynchronous", "torch async_save"),
-    ):
-        ours, theirs = found[f"ours, {mode}"], found[peer]
-        for what, unit, scale in (("blocked", "steps", step), ("delay", "steps", step), ("memory", "MiB", 2**20)):
-            pair = ours[what] / scale, theirs[what] / scale
-            rows.append(record.row(f"{what} per save, {mode}", *pair, peer, unit, smaller_is_better=True))
+    units = (
+        ("blocked", "steps", step),
+        ("delay", "steps", step),
+        ("processor", "steps", step),
+        ("memory", "MiB", 2**20),
+    )
+    for mode in ("synchronous", "asynchronous"):
+        for peer in (name for name in found if name.startswith(("DeepSpeed", "torch"))):
+            if mode == "synchronous" and peer.startswith("torch"):
+                continue
+            for what, unit, scale in units:
+                pair = found[f"ours, {mode}"][what] / scale, found[peer][what] / scale
+                rows.append(record.row(f"{what} per save, {mode}{case}", *pair, peer, unit, smaller_is_better=True))
+    return rows
+
+
+def reading(reads: dict[str, list[dict[str, float]]], size: int, case: str = "") -> list[dict[str, Any]]:
+    """Bytes per second with the hash of today and of before."""
+    rows = []
+    for what in ("verify", "resume"):
+        ours, before = ([row["total"] for row in reads[f"{what}, {name}"]] for name in ("blake3", "sha256"))
+        pair = size / 2**30 / median(ours), size / 2**30 / median(before)
+        ratios = [b / a for a, b in zip(ours, before, strict=True)]
+        rows.append(record.row(f"{what}{case}", *pair, "sha256", "GiB/s", ratios=ratios))
     return rows
 
 

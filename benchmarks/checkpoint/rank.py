@@ -1,4 +1,7 @@
-"""One rank of `benchmarks.checkpoint`: `rank.py save FOLDER ROUNDS` or `rank.py start FOLDER`; rank 0 prints JSON."""
+"""One rank of `benchmarks.checkpoint`: `rank.py save|read|start FOLDER ROUNDS GIB`; rank 0 prints JSON.
+
+GIB: 0 for a model that trains, else the size of generated state.
+"""
 
 from __future__ import annotations
 
@@ -12,64 +15,83 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.checkpoint import STEPS
-from benchmarks.checkpoint.subject import Subject, by_deepspeed, by_torch, by_us
+from benchmarks.checkpoint.contestants import Begin, contestants
+from benchmarks.checkpoint.large import Large
+from benchmarks.checkpoint.reading import ways_to_read
+from benchmarks.checkpoint.subject import Subject
 from dual_hpc.training.distributed import init_distributed
 
 
-def main(action: str, folder: str, rounds: str = "1") -> None:
+def main(action: str, folder: str, rounds: str = "1", gib: str = "0") -> None:
     with init_distributed(10) as world:
-        subject = Subject(world, Path(folder) / "ours")
-        answer = start(subject) if action == "start" else save(subject, Path(folder), int(rounds))
+        ours = Path(folder) / "ours"
+        subject = Large(world, ours, float(gib)) if float(gib) else Subject(world, ours)
+        actions: dict[str, Callable[[], Any]] = {
+            "start": lambda: start(subject),
+            "save": lambda: save(subject, Path(folder), int(rounds)),
+            "read": lambda: read(subject, ours, int(rounds)),
+        }
+        answer = actions[action]()
         if world.rank == 0:
             print("RESULT" + json.dumps(answer), flush=True)
 
 
-def start(subject: Subject) -> float:
+def start(subject: Subject | Large) -> float:
     """When the first step was done: the clock, so that the parent can subtract when it began."""
     subject.savers[True].resume()
     subject.step()
     return time.time()
 
 
-def save(subject: Subject, folder: Path, rounds: int) -> dict[str, list[dict[str, float]]]:
+def save(subject: Subject | Large, folder: Path, rounds: int) -> dict[str, list[dict[str, float]]]:
     """Each way of saving in turn, so many times; figures of the slower rank."""
     import torch.distributed as dist
 
-    group = dist.new_group(backend="gloo")
-    ways: dict[str, Callable[[], Callable[[], Any]]] = {
-        "nothing": lambda: lambda: None,
-        "ours, synchronous": lambda: by_us(subject, asynchronous=False),
-        "ours, asynchronous": lambda: by_us(subject, asynchronous=True),
-        "DeepSpeed save_checkpoint": lambda: by_deepspeed(subject, folder / "peer"),
-        "torch async_save": lambda: by_torch(subject, folder / "peer", group),
-    }
+    ways = contestants(subject, folder / "peer", dist.new_group(backend="gloo"))
     for _ in range(3):
         subject.step()
+
+    def clear() -> None:
+        if subject.world.rank == 0:
+            shutil.rmtree(folder / "peer", ignore_errors=True)
+
+    return in_turn(subject, ways, rounds, STEPS, clear)
+
+
+def read(subject: Subject | Large, root: Path, rounds: int) -> dict[str, list[dict[str, float]]]:
+    """Verify and resume the checkpoint that `save` left, with each hash in turn."""
+    return in_turn(subject, ways_to_read(subject, root), rounds, 0, lambda: None)
+
+
+def in_turn(
+    subject: Subject | Large, ways: dict[str, Begin], rounds: int, steps: int, after: Callable[[], None]
+) -> dict[str, list[dict[str, float]]]:
+    """The figures of each way, of every round; who is first in a round changes."""
     figures: dict[str, list[dict[str, float]]] = {name: [] for name in ways}
     for number in range(rounds):
         names = list(ways)
         for name in names[number % len(names) :] + names[: number % len(names)]:
-            figures[name].append(measure(subject, ways[name]))
-            if subject.world.rank == 0:
-                shutil.rmtree(folder / "peer", ignore_errors=True)
+            figures[name].append(measure(subject, ways[name], steps))
+            after()
     return figures
 
 
-def measure(subject: Subject, begin: Callable[[], Callable[[], Any]]) -> dict[str, float]:
-    """Save once and go on with steps.
+def measure(subject: Subject | Large, begin: Begin, steps: int) -> dict[str, float]:
+    """Begin something and go on with steps.
 
     Returns:
         blocked: seconds until the training may go on, and again at the end if the save is not through by then.
         total: seconds of the save and the steps together.
+        processor: seconds of processor time in this process, the kernel's for it included.
         memory: bytes that the process had at most, above what it had before.
     """
     world = subject.world
     world.all_gather(None)
     reset_peak()
-    before, began = memory("VmRSS"), time.perf_counter()
+    before, began, used = memory("VmRSS"), time.perf_counter(), time.process_time()
     end = begin()
     blocked = time.perf_counter() - began
-    for _ in range(STEPS):
+    for _ in range(steps):
         subject.step()
     waited = time.perf_counter()
     end()
@@ -77,6 +99,7 @@ def measure(subject: Subject, begin: Callable[[], Callable[[], Any]]) -> dict[st
     mine = {
         "blocked": blocked + now - waited,
         "total": now - began,
+        "processor": time.process_time() - used,
         "memory": memory("VmHWM") - before,
     }
     every = world.all_gather(mine)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from deepspeed.runtime.checkpoint_engine.checkpoint_engine import CheckpointEngine
 
 from dual_hpc.config import RunConfig, load_config
 from dual_hpc.model import build_model
@@ -49,6 +49,18 @@ class Subject:
         }
         self.state = TrainingState()
 
+    def files(self) -> dict[str, Any]:
+        return self.engine.checkpoint_files("deepspeed", copy=False)
+
+    def save_by(self, layer: CheckpointEngine, folder: Path) -> None:
+        """DeepSpeed's own `save_checkpoint` with this file layer."""
+        engine = self.engine.deepspeed
+        ours, engine.checkpoint_engine = engine.checkpoint_engine, layer
+        try:
+            engine.save_checkpoint(str(folder), tag="deepspeed")
+        finally:
+            engine.checkpoint_engine = ours
+
     def step(self) -> None:
         """One optimiser step."""
         times = PhaseTimes.on(self.world.device)
@@ -74,32 +86,3 @@ def noise(seed: int) -> dict[str, Any]:
         "frame_lengths": torch.full((MICRO,), frames),
         "labels": torch.arange(MICRO) % 4,
     }
-
-
-def by_deepspeed(subject: Subject, folder: Path) -> Callable[[], Any]:
-    """DeepSpeed's own `save_checkpoint` with its own file layer."""
-    from deepspeed.runtime.checkpoint_engine.torch_checkpoint_engine import TorchCheckpointEngine
-
-    engine = subject.engine.deepspeed
-    ours, engine.checkpoint_engine = engine.checkpoint_engine, TorchCheckpointEngine()
-    try:
-        engine.save_checkpoint(str(folder), tag="deepspeed")
-    finally:
-        engine.checkpoint_engine = ours
-    return lambda: None
-
-
-def by_torch(subject: Subject, folder: Path, group: Any) -> Callable[[], Any]:
-    """`torch.distributed.checkpoint.async_save` of the same content; the answer waits for its end."""
-    import torch.distributed.checkpoint as dcp
-
-    content = subject.engine.checkpoint_files("deepspeed", copy=False)
-    state = {f"{subject.world.rank}/{name}": value for name, value in content.items()}
-    return dcp.async_save(state, checkpoint_id=str(folder), process_group=group).result  # type: ignore[no-any-return]
-
-
-def by_us(subject: Subject, asynchronous: bool) -> Callable[[], Any]:
-    """This project's saver; the answer waits for the commit."""
-    saver = subject.savers[asynchronous]
-    saver.start(subject.state)
-    return saver.wait
