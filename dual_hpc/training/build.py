@@ -15,7 +15,7 @@ from dual_hpc.run.this_job import node_name
 from dual_hpc.training.data import TrainingData
 from dual_hpc.training.distributed import World, seed_everything
 from dual_hpc.training.engine import Engine
-from dual_hpc.training.export import write_description, write_model, written_description
+from dual_hpc.training.export import ModelWriter, write_description, written_description
 from dual_hpc.training.exporter import Exporter
 from dual_hpc.training.micro_batch import CudaMemory, with_micro_batch
 from dual_hpc.training.rank_agreement import check_ranks_agree
@@ -79,13 +79,7 @@ def build_session(run: RunDir, config: RunConfig, world: World, check_ownership:
         validation_loader=data.validation_loader(),
         class_count=len(data.labels),
         saver=saver,
-        exporter=Exporter(
-            run.exports,
-            engine,
-            world,
-            lambda folder, weights: write_model(folder, model_config, weights, data.tokenizer),
-            check_ownership,
-        ),
+        exporter=Exporter(run.exports, engine, world, ModelWriter(model_config, data.tokenizer), check_ownership),
         reporter=reporter,
         reports=run.reports,
         hosts=hosts,

@@ -6,6 +6,7 @@ deleted. `export_checkpoint` makes the same from any checkpoint, with one proces
 
 from __future__ import annotations
 
+import copy
 import os
 import shutil
 from pathlib import Path
@@ -22,7 +23,7 @@ from dual_hpc.errors import EnvironmentFault, UserError
 from dual_hpc.files.atomic import write_atomically
 from dual_hpc.files.flush import flush_folder, flush_tree
 from dual_hpc.group import SingleProcess
-from dual_hpc.model import EmotionConfig, load_tokenizer, read_description, save_model
+from dual_hpc.model import EmotionConfig, EmotionModel, load_tokenizer, read_description, save_model
 from dual_hpc.model.encoders.pretrained import read_json
 from dual_hpc.model.family import FAMILIES, family_of
 from dual_hpc.model_manifest import same_files
@@ -33,25 +34,39 @@ from dual_hpc.run.names import step_folder
 MODEL_FILE = "model.json"  # in the run directory: the model's configuration, labels and preprocessing included
 
 
-def write_model(folder: Path, config: EmotionConfig, weights: dict[str, torch.Tensor], tokenizer: Any) -> None:
-    """Save gathered weights so that `load_model` reads them.
+class ModelWriter:
+    """Saves gathered weights so that `load_model` reads them: taken in one thread, written in any.
 
-    It builds a new model for this: the trained one is partitioned (ZeRO-3) or in half precision, and would write that
-    into its configuration.
-
-    Raises:
-        OSError: it cannot be written.
+    It makes a model of its own, once: the trained one is partitioned (ZeRO-3) or in half precision, would write that
+    into its configuration, and changes meanwhile. It takes float32 of all weights in host memory from the first `take`.
     """
-    with torch.random.fork_rng(devices=[]):  # its initialization must not change the training's random state
-        ordinary = FAMILIES.get(config.model_type).model_class(config).float()
-    ordinary.load_state_dict(weights)
-    try:
-        save_model(ordinary, tokenizer, folder)
-    except Exception as error:
-        if not isinstance(error, SafetensorError) and type(error) is not Exception:
-            raise
-        # The libraries of the weights and of the tokenizer hide the error of a failed write in their own.
-        raise OSError(f"writing {folder.name} failed: {error}") from error
+
+    def __init__(self, config: EmotionConfig, tokenizer: Any) -> None:
+        # A tokenizer has a state, which whoever reads batches changes.
+        self._config, self._tokenizer = config, copy.deepcopy(tokenizer)
+        self._model: EmotionModel | None = None
+
+    def take(self, weights: dict[str, torch.Tensor]) -> None:
+        """Copy the weights; those that were taken before are written by then."""
+        if self._model is None:
+            with torch.random.fork_rng(devices=[]):  # its initialization must not change the training's random state
+                self._model = FAMILIES.get(self._config.model_type).model_class(self._config).float()
+        self._model.load_state_dict(weights)
+
+    def write(self, folder: Path) -> None:
+        """Save the model with the weights that were taken last.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        assert self._model is not None, "no weights were taken"
+        try:
+            save_model(self._model, self._tokenizer, folder)
+        except Exception as error:
+            if not isinstance(error, SafetensorError) and type(error) is not Exception:
+                raise
+            # The libraries of the weights and of the tokenizer hide the error of a failed write in their own.
+            raise OSError(f"writing {folder.name} failed: {error}") from error
 
 
 def write_description(run: RunDir, config: EmotionConfig) -> None:
@@ -126,11 +141,13 @@ def export_checkpoint(run_dir: str | Path, step: int | None = None, out: str | P
         manifest.world_size,
         manifest.precision,
     )
+    writer = ModelWriter(config, tokenizer)
+    writer.take(weights)
     temporary = final.with_name(f".{final.name}.tmp")
     try:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
-        write_model(temporary, config, weights, tokenizer)
+        writer.write(temporary)
         if final.is_dir() and same_files(final, temporary):
             shutil.rmtree(temporary)
             return final

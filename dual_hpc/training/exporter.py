@@ -4,17 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import torch
 
 from dual_hpc.checkpoint.export import gather_weights, publish
+from dual_hpc.config import RunConfig
 from dual_hpc.errors import EnvironmentFault
 from dual_hpc.group import gather_results
 from dual_hpc.training.distributed import World
 from dual_hpc.training.engine import Engine
+from dual_hpc.training.reporter import Reporter
+from dual_hpc.training.validation import selecting_subset
 
-Write = Callable[[Path, dict[str, torch.Tensor]], Any]
+Publish = Callable[[], EnvironmentFault | None]
+
+
+class Writer(Protocol):
+    """Saves weights into a folder: `ModelWriter`."""
+
+    def take(self, weights: dict[str, torch.Tensor]) -> None: ...
+
+    def write(self, folder: Path) -> None: ...
 
 
 class Exporter:
@@ -25,11 +36,33 @@ class Exporter:
     """
 
     def __init__(
-        self, root: Path, engine: Engine, world: World, write: Write, check_ownership: Callable[[], None]
+        self, root: Path, engine: Engine, world: World, writer: Writer, check_ownership: Callable[[], None]
     ) -> None:
-        """`write` saves gathered weights into a folder; `check_ownership` raises once another job has the run."""
+        """`check_ownership` raises once another job has the run."""
         self.root = root
-        self._engine, self._world, self._write, self._check_ownership = engine, world, write, check_ownership
+        self._engine, self._world, self._writer, self._check_ownership = engine, world, writer, check_ownership
+
+    def take(self, name: str, step: int) -> Publish:
+        """Copy the present weights, so that the training may go on; collective. The export before must be over.
+
+        Returns:
+            What publishes them as `name` on rank 0, in any thread, and does nothing on the others; its answer is why
+            they could not be written.
+        """
+        weights = gather_weights(self._engine.deepspeed.module, self._world.rank)
+        if self._world.rank != 0:
+            return lambda: None
+        self._writer.take(weights)
+
+        def act() -> EnvironmentFault | None:
+            try:
+                self._check_ownership()
+                publish(self.root, name, step, self._writer.write)
+            except EnvironmentFault as error:
+                return error
+            return None
+
+        return act
 
     def export(self, name: str, step: int) -> None:
         """Publish the present weights as `name`; collective.
@@ -37,17 +70,20 @@ class Exporter:
         Raises:
             EnvironmentFault: on every rank, if rank 0 could not write them.
         """
-        weights = gather_weights(self._engine.deepspeed.module, self._world.rank)
-
-        def attempt() -> EnvironmentFault | None:
-            if self._world.rank == 0:
-                try:
-                    self._check_ownership()
-                    publish(self.root, name, step, lambda folder: self._write(folder, weights))
-                except EnvironmentFault as error:
-                    return error
-            return None
-
-        failure = gather_results(self._world, attempt)[0]
+        failure = gather_results(self._world, self.take(name, step))[0]
         if failure is not None:
             raise failure
+
+
+def report_best(
+    failure: EnvironmentFault | None, step: int, score: float, config: RunConfig, reporter: Reporter
+) -> bool:
+    """Write down how the export of the best weights has ended; True if they are published.
+
+    A failure is only reported: `export/best` keeps the best so far, and the next better weights are exported.
+    """
+    if failure is not None:
+        reporter.warn("export_failed", step, f"{failure}; training goes on, the best weights so far are kept")
+        return False
+    reporter.event("best", step, score=score, subset=selecting_subset(config))
+    return True

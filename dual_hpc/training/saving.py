@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from dual_hpc.group import gather_results
 from dual_hpc.run.names import step_folder
 from dual_hpc.training.distributed import World
 from dual_hpc.training.engine import Engine
+from dual_hpc.training.exporter import Publish
 from dual_hpc.training.state import TrainingState
 
 SETTINGS = "settings"  # key in a manifest's state, next to the training state: settings that a run cannot change
@@ -70,7 +71,8 @@ class Saver:
     only these threads use. The threads of the ranks wait for each other, and a training waits at most for its own
     saver, but a saver never waits for a training: so there is no deadlock, whatever happens in the steps meanwhile.
     Only one save is pending at a time, because `start` requires that the save before was waited for; its result is the
-    same on all ranks, because the protocol agrees on it.
+    same on all ranks, because the protocol agrees on it. An export of weights is done by the same threads, between a
+    save and what is added to it.
 
     Attributes:
         writing_seconds: how long this rank has written its own files, of all saves.
@@ -89,7 +91,9 @@ class Saver:
         self._root, self._config, self._engine, self._world = root, config, engine, world
         self._check_ownership, self._run_id = check_ownership, run_id
         self._group = world.new_gloo_group() if config.checkpoint.asynchronous else world
+        self._run = in_thread if config.checkpoint.asynchronous else inline
         self._future: Future[Saved] | None = None
+        self._exported: Future[EnvironmentFault | None] | None = None
         self.writing_seconds = 0.0
 
     @property
@@ -99,26 +103,59 @@ class Saver:
 
     @property
     def done(self) -> bool:
-        """True if `wait` would return at once; ranks may see it at different steps."""
-        return self._future is not None and self._future.done()
+        """True if something is pending and waiting for all of it would return at once; ranks may see it at different
+        steps.
+        """
+        futures = [future for future in (self._future, self._exported) if future is not None]
+        return bool(futures) and all(future.done() for future in futures)
 
     def start(self, state: TrainingState) -> None:
         """Start to save this step; returns as soon as the training may go on. Collective."""
-        assert self._future is None, "the save before was not waited for"
+        assert self._future is None and self._exported is None, "what is pending was not waited for"
         asynchronous = self._config.checkpoint.asynchronous
         started = time.monotonic()
         files = self._engine.checkpoint_files(FOLDER, copy=asynchronous)
         work = partial(self._commit, files, state.model_copy(deep=True), started)
-        self._future = (in_thread if asynchronous else inline)(work)
+        self._future = self._run(work)
 
-    def update(self, state: TrainingState) -> None:
+    def export(self, publish: Publish) -> None:
+        """Publish weights after the pending save, however that ends. Collective.
+
+        Args:
+            publish: called on every rank; rank 0's answer is that of `wait_for_export`.
+        """
+        assert self._exported is None, "the export before was not waited for"
+        before = self._future
+
+        def act() -> EnvironmentFault | None:
+            if before is not None:
+                wait([before])
+            return gather_results(self._group, publish)[0]
+
+        self._exported = self._run(act)
+
+    def wait_for_export(self) -> EnvironmentFault | None:
+        """Why the pending export has failed; the same on all ranks."""
+        assert self._exported is not None, "no export is pending"
+        exported, self._exported = self._exported, None
+        return exported.result()
+
+    def update(self, state: TrainingState, if_exported: TrainingState | None = None) -> None:
         """Write the training state of a step again, into its checkpoint: its validation is done. Collective.
 
         If its save is still pending, this happens after it, and the two have one result.
+
+        Args:
+            if_exported: written instead of `state` if the pending export succeeds, and not before.
         """
-        before, state = self._future, state.model_copy(deep=True)
-        after_save = in_thread if self._config.checkpoint.asynchronous else inline
-        self._future = after_save(lambda: self._update(state, before.result() if before is not None else None))
+        before, exported = self._future, self._exported
+        state, if_exported = state.model_copy(deep=True), (if_exported or state).model_copy(deep=True)
+
+        def act() -> Saved:
+            success = exported is not None and exported.result() is None
+            return self._update(if_exported if success else state, before.result() if before is not None else None)
+
+        self._future = self._run(act)
 
     def wait(self) -> Saved:
         """Wait for the pending save.

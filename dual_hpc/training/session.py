@@ -21,7 +21,7 @@ from dual_hpc.training.bottleneck import Judge
 from dual_hpc.training.collective_hooks import hook_collectives
 from dual_hpc.training.distributed import World, seed_everything
 from dual_hpc.training.engine import Engine
-from dual_hpc.training.exporter import Exporter
+from dual_hpc.training.exporter import Exporter, report_best
 from dual_hpc.training.memory import peak_memory
 from dual_hpc.training.non_finite import format_keys, next_action, non_finite_error
 from dual_hpc.training.optimizer import set_learning_rates
@@ -33,7 +33,7 @@ from dual_hpc.training.schedule import TrainingSchedule, is_better, lr_factor, s
 from dual_hpc.training.slow_data import remedy
 from dual_hpc.training.state import TrainingState
 from dual_hpc.training.step import RankRequests, StepReport, train_step
-from dual_hpc.training.validation import Interrupted, selecting_subset, selection_score, validate
+from dual_hpc.training.validation import Interrupted, selection_score, validate
 
 
 @dataclass(kw_only=True)
@@ -79,6 +79,7 @@ class Session:
     _logged: tuple[float, int] = field(init=False)  # when and at which step metrics were logged
     _saved_at: float = field(init=False)
     _save_due: bool = field(init=False, default=False)
+    _exported: tuple[int, float] | None = field(init=False, default=None)  # step and score of the pending export
 
     def __post_init__(self) -> None:
         self._micro_batches = self.loader.micro_batches()
@@ -137,8 +138,8 @@ class Session:
     def validate_if_pending(self, stop_asked: Callable[[], bool]) -> bool:
         """Score the validation split if it is due; weights with the best score so far are exported as `best`.
 
-        The step is saved before, because a validation takes long: a job that ends in it, however it ends, has lost no
-        step. Afterwards its checkpoint gets the score.
+        The step is saved before: a job that ends in a validation, however it ends, has lost no step. Afterwards weights
+        are exported while the training goes on; then the checkpoint gets the score, and the validation is done.
 
         Returns:
             False if a rank was asked to stop meanwhile; the validation is pending then.
@@ -157,8 +158,10 @@ class Session:
         self._times.end("validation")
         self.reporter.metrics(state.step, found)
         state.score = selection_score(found, config)
+        self._wait_for_export()  # of an earlier step, whose score is the best if it succeeded
         if is_better(state.score, state.best_score, selecting_metric(config.training.select_by).higher_is_better):
-            self._export_best(state.score)
+            self._exported = (state.step, state.score)
+            self.saver.export(self.exporter.take("best", state.step))
         state.validation_pending = False
         if self._is_saved:
             self.save(final=False)
@@ -189,7 +192,8 @@ class Session:
             self.saver.start(self.state)
             self._saved_at, self._save_due = self.clock(), False
         elif self.saved != self.state:
-            self.saver.update(self.state)
+            best = {} if self._exported is None else {"best_score": self._exported[1]}
+            self.saver.update(self.state, self.state.model_copy(update=best))
         self.saved = self.state.model_copy(deep=True)
         if wait:
             self.wait_for_save(final)
@@ -201,7 +205,8 @@ class Session:
             self.wait_for_save()
 
     def wait_for_save(self, final: bool = False) -> None:
-        """Wait for the pending save, if there is one, and report its result."""
+        """Wait for the pending export and save, if there are any, and report their results."""
+        self._wait_for_export()
         if not self.saver.pending:
             return
         try:
@@ -220,22 +225,23 @@ class Session:
             self.reporter.warn("checkpoint_kept", saved.step, saved.prune_error)
 
     def finish_save(self) -> None:
-        """Wait for the pending save at the end of the job; never raises, so that it hides no other error."""
+        """Wait for what is pending at the end of the job; never raises, so that it hides no other error."""
         try:
             self.wait_for_save()
         except Exception as error:  # another rank has ended
-            self.reporter.warn("checkpoint_failed", self.state.step, f"a checkpoint was not finished: {error}")
+            self.reporter.warn("checkpoint_failed", self.state.step, f"a save or export was not finished: {error}")
 
     def report_stop(self, reason: str) -> None:
         """Note in the journal why this job stops."""
         self.reporter.event("stop", self.state.step, reason=reason)
 
     def export(self, name: str) -> None:
-        """Publish the weights of this step as `name`.
+        """Publish the weights of this step as `name`, and wait for it.
 
         Raises:
             EnvironmentFault: on every rank, if rank 0 could not write them.
         """
+        self.wait_for_save()
         self.exporter.export(name, self.state.step)
 
     def close(self, reason: str, finished: bool) -> None:
@@ -287,8 +293,9 @@ class Session:
             return
         step, keys = state.step, report.suspect_keys
         state.non_finite_steps = {**state.non_finite_steps, step: keys}
-        message = f"step {step} was not finite and is skipped{format_keys(keys)}"
-        self.reporter.warn("non_finite", step, message, samples=keys)
+        self.reporter.warn(
+            "non_finite", step, f"step {step} was not finite and is skipped{format_keys(keys)}", samples=keys
+        )
         steps = state.non_finite_steps
         rolled_back = state.rolled_back is not None
         action = next_action(len(steps), training.non_finite_limit, training.on_non_finite, rolled_back)
@@ -313,17 +320,15 @@ class Session:
             self.reporter.validation(self.state.step, number)
             yield batch
 
-    def _export_best(self, score: float) -> None:
-        """A failure is only reported: `export/best` keeps the best so far, and the next better weights are exported."""
-        state = self.state
-        try:
-            self.export("best")
-        except EnvironmentFault as error:
-            message = f"{error}; training goes on, the best weights so far are kept"
-            self.reporter.warn("export_failed", state.step, message)
+    def _wait_for_export(self) -> None:
+        """Report the pending export of the best weights, if there is one; a success makes its score the best."""
+        if self._exported is None:
             return
-        state.best_score = score
-        self.reporter.event("best", state.step, score=score, subset=selecting_subset(self.config))
+        (step, score), self._exported = self._exported, None
+        if report_best(self.saver.wait_for_export(), step, score, self.config, self.reporter):
+            self.state.best_score = score
+            if self.saved is not None and self.saved.step == step:
+                self.saved.best_score = score  # the saver has written it as well
 
     def _log(self, report: StepReport) -> None:
         step, now = self.state.step, self.clock()

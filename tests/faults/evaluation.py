@@ -33,7 +33,7 @@ def main(library: str, folder: str, every: str, which: str) -> None:
 
     run = RunDir.create(root / "template", load_config("demo", settings))
     (run.exports / "best").mkdir(parents=True)
-    model.write(run.exports / "best", {})
+    model.write(run.exports / "best")
     (run.reports / "all_best.md").write_bytes(OLD)
 
     words = ["evaluate", str(path), "--split", "all", "--subsets", "at"]

@@ -25,7 +25,7 @@ def main(library: str, folder: str, every: str, which: str) -> None:
     code, said = call(["pack", "manifest", str(corpus(root / "corpus")), "--out", str(media), "--shard-samples", "2"])
     assert code == 0, said
     model.mkdir()
-    Words().write(model, {})
+    Words().write(model)
     words = ["extract", str(media), "--model", str(model), "--out", str(out)]
     Lives(Shim(library), words, out, lambda: None, accepted).run(int(every), which)
 

@@ -29,7 +29,7 @@ from dual_hpc.run.directory import RunDir
 from dual_hpc.run.journal import read, replay
 from dual_hpc.run.lease import Lease
 from dual_hpc.run.names import step_folder
-from dual_hpc.training.export import write_model
+from dual_hpc.training.export import ModelWriter
 from dual_hpc.training.exporter import Exporter
 from dual_hpc.training.loop import FINISHED, run_session
 from dual_hpc.training.stop_requests import StopRequests
@@ -42,17 +42,19 @@ from tests.unit.training.fakes import Watchdog, make_run, make_session
 STEPS = 6
 
 
-class Words:
+class Words(ModelWriter):
     """Makes the model that a run exports; it depends on nothing."""
 
     def __init__(self) -> None:
         torch.manual_seed(0)
-        self.tokenizer = build_tokenizer(["fine fine"])
+        tokenizer = build_tokenizer(["fine fine"])
         small = ModelConfig(hidden_size=16, num_heads=2, residual_layers=1, decoder_layers=1, use_video=False)
-        self.model = build_model(small, LABELS, PREPROCESSING, None, self.tokenizer)
+        model = build_model(small, LABELS, PREPROCESSING, None, tokenizer)
+        super().__init__(model.config, tokenizer)
+        super().take(model.state_dict())
 
-    def write(self, folder: Path, weights: dict[str, torch.Tensor]) -> None:
-        write_model(folder, self.model.config, self.model.state_dict(), self.tokenizer)
+    def take(self, weights: dict[str, torch.Tensor]) -> None:
+        """Whatever is trained."""
 
 
 def live(folder: Path, model: Words) -> None:
@@ -62,7 +64,7 @@ def live(folder: Path, model: Words) -> None:
     lease = Lease.acquire(run.path, "7", 0, lost=print)
     try:
         session = make_session(run)
-        session.exporter = Exporter(run.exports, session.engine, session.world, model.write, lease.check)
+        session.exporter = Exporter(run.exports, session.engine, session.world, model, lease.check)
         flag = StopFlag()
         ended = run_session(session, StopRequests(flag, run.path, 0, {}, 60), Watchdog())  # type: ignore[arg-type]
         assert ended == FINISHED, ended

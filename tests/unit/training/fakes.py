@@ -216,6 +216,16 @@ class Watchdog:
         self.calls.append("close")
 
 
+class Writer:
+    """Exports weights as torch's file."""
+
+    def take(self, weights: dict[str, torch.Tensor]) -> None:
+        self.weights = weights
+
+    def write(self, folder: Path) -> None:
+        torch.save(self.weights, folder / "weights.pt")
+
+
 SETTINGS = (
     *("tracking.enabled=false", f"data.global_batch={BATCH}", "training.epochs=2", "training.log_every=1"),
     *("training.precision=fp32", "training.zero_stage=0", "checkpoint.keep_last=9", "checkpoint.every_steps=2"),
@@ -241,9 +251,6 @@ def make_session(run: RunDir, loader: Loader | None = None, **parts: Any) -> Ses
     schedule = TrainingSchedule.of(config, SAMPLES)
     reporter.start(state.step, schedule.total_steps)
 
-    def write(folder: Path, weights: dict[str, torch.Tensor]) -> None:
-        torch.save(weights, folder / "weights.pt")
-
     made: dict[str, Any] = {
         "config": config,
         "world": world,
@@ -254,7 +261,7 @@ def make_session(run: RunDir, loader: Loader | None = None, **parts: Any) -> Ses
         "validation_loader": ValidationLoader(),
         "class_count": CLASSES,
         "saver": saver,
-        "exporter": Exporter(run.exports, engine, world, write, lambda: None),
+        "exporter": Exporter(run.exports, engine, world, Writer(), lambda: None),
         "reporter": reporter,
         "reports": run.reports,
         "saved": state.model_copy(deep=True) if resumed is not None else None,

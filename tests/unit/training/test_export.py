@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import json
 import resource
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from dual_hpc.background import in_thread
 from dual_hpc.checkpoint import commit
 from dual_hpc.config import load_config
 from dual_hpc.errors import EnvironmentFault, UserError
 from dual_hpc.files.digest import FileDigest, HashingWriter
 from dual_hpc.group import SingleProcess
-from dual_hpc.model import DualConfig, DualForEmotionClassification, load_model
+from dual_hpc.model import DualConfig, DualForEmotionClassification, build_tokenizer, load_model, save_model
 from dual_hpc.run.directory import RunDir
-from dual_hpc.training.export import MODEL_FILE, export_checkpoint, write_description, written_description
+from dual_hpc.training.export import (
+    MODEL_FILE,
+    ModelWriter,
+    export_checkpoint,
+    write_description,
+    written_description,
+)
 
 CONFIG = DualConfig(labels=["calm", "cross"], hidden_size=16, num_heads=2, use_text=False, use_video=False)
 
@@ -109,3 +117,35 @@ def test_what_an_earlier_job_wrote_of_the_model_is_what_the_next_one_builds(run:
         written_description(run)
     (run.path / MODEL_FILE).unlink()  # as in runs of versions that did not write it
     assert written_description(run) == {}
+
+
+def test_what_is_written_later_is_what_was_taken_and_draws_no_random_number(tmp_path: Path) -> None:
+    def saved(folder: Path) -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    writer, before = ModelWriter(CONFIG, None), torch.get_rng_state()
+    for step in (3, 6):
+        taken = weights(step)
+        model = DualForEmotionClassification(CONFIG)
+        model.load_state_dict(taken)
+        save_model(model, None, tmp_path / f"whole-{step}")
+        before = torch.get_rng_state()
+        writer.take(taken)
+        for value in taken.values():
+            value.zero_()  # the training goes on
+        in_thread(partial(writer.write, tmp_path / f"taken-{step}")).result()
+        assert torch.equal(before, torch.get_rng_state())
+        assert saved(tmp_path / f"taken-{step}") == saved(tmp_path / f"whole-{step}")
+    assert saved(tmp_path / "taken-3") != saved(tmp_path / "taken-6")
+
+
+def test_a_tokenizer_is_written_as_it_was_although_batches_are_read_meanwhile(tmp_path: Path) -> None:
+    tokenizer = build_tokenizer(["fine fine"])
+    tokenizer.save_pretrained(tmp_path / "before")
+    config = DualConfig(labels=["calm", "cross"], hidden_size=16, num_heads=2, use_text=False, use_video=False)
+    writer = ModelWriter(config, tokenizer)
+    writer.take(weights(3))
+    tokenizer(["fine"], truncation=True, max_length=3, padding=True)  # changes its state
+    writer.write(tmp_path / "model")
+    name = "tokenizer.json"
+    assert (tmp_path / "model" / name).read_bytes() == (tmp_path / "before" / name).read_bytes()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import torch
 
 from dual_hpc.checkpoint import commit, select
 from dual_hpc.checkpoint.deepspeed_io import VerifiedFiles
-from dual_hpc.checkpoint.manifest import Manifest
+from dual_hpc.checkpoint.manifest import Manifest, load
 from dual_hpc.checkpoint.select import VerifiedCheckpoint
 from dual_hpc.config import RunConfig, validate
 from dual_hpc.errors import EnvironmentFault, UserError
@@ -122,6 +123,49 @@ def test_the_score_of_a_step_is_added_to_its_checkpoint_whether_that_is_pending_
         assert found is not None and saving._state_of(found) == TrainingState(step=step, score=score)
         assert weight(saved.folder) == 0 and not list(saved.folder.glob(".*"))
     assert select.steps(tmp_path) == [3, 4]  # the best and the last
+
+
+@pytest.mark.parametrize("asynchronous", [True, False])
+@pytest.mark.parametrize("failure", [None, EnvironmentFault("no space")])
+def test_a_checkpoint_names_a_best_score_only_when_the_weights_are_exported(
+    tmp_path: Path, asynchronous: bool, failure: EnvironmentFault | None
+) -> None:
+    one = saver(tmp_path, Engine(), asynchronous=asynchronous)
+    pending, ended = TrainingState(step=3, validation_pending=True), threading.Event()
+    folder, seen = save(one, pending), []
+
+    def publish() -> EnvironmentFault | None:
+        assert ended.wait(600)
+        seen.append(state_in(folder))  # a job that is killed here has its validation still to do
+        return failure
+
+    if not asynchronous:
+        ended.set()
+    one.export(publish)
+    assert one.done == (not asynchronous)
+    one.update(TrainingState(step=3, score=0.5), TrainingState(step=3, score=0.5, best_score=0.5))
+    ended.set()
+    assert one.wait().step == 3 and one.wait_for_export() == failure
+    assert seen == [pending]
+    assert state_in(folder) == TrainingState(step=3, score=0.5, best_score=None if failure else 0.5)
+
+
+def test_weights_are_exported_although_the_save_before_has_failed(tmp_path: Path, gate: Gate) -> None:
+    one = saver(tmp_path / "root", Engine())
+    one.start(TrainingState(step=3))
+    assert gate.reached.wait(600)
+    exported: list[bool] = []
+    one.export(lambda: exported.append(gate.open.is_set()))
+    one.update(TrainingState(step=3, score=0.5))
+    shutil.rmtree(tmp_path / "root")
+    gate.open.set()
+    with pytest.raises(EnvironmentFault, match="checkpoint of step 3 was not saved"):
+        one.wait()
+    assert one.wait_for_export() is None and exported == [True]  # after the save
+
+
+def state_in(folder: Path) -> TrainingState:
+    return saving._state_of(VerifiedCheckpoint(folder, load(folder)))
 
 
 def test_a_score_that_cannot_be_written_is_a_failure_and_the_checkpoint_stays_as_it_was(tmp_path: Path) -> None:

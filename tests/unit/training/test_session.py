@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from dual_hpc.errors import EnvironmentFault
+from dual_hpc.training.exporter import Publish
 from dual_hpc.training.saving import Saved
 from dual_hpc.training.session import Session
 from dual_hpc.training.state import TrainingState
@@ -38,19 +39,33 @@ class Saver:
     def __init__(self, *results: Exception | str | None) -> None:
         self.results = list(results)
         self.step: int | None = None
+        self.publish: Publish | None = None
+        self.updates: list[tuple[TrainingState, TrainingState]] = []
 
     @property
     def pending(self) -> bool:
         return self.step is not None
 
-    done = pending
+    @property
+    def done(self) -> bool:
+        return self.pending or self.publish is not None
+
+    def export(self, publish: Publish) -> None:
+        assert self.publish is None
+        self.publish = publish
+
+    def wait_for_export(self) -> EnvironmentFault | None:
+        publish, self.publish = self.publish, None
+        assert publish is not None
+        return publish()
 
     def start(self, state: TrainingState) -> None:
         assert self.step is None
         self.step = state.step
 
-    def update(self, state: TrainingState) -> None:
+    def update(self, state: TrainingState, if_exported: TrainingState) -> None:
         self.step = state.step
+        self.updates.append((state.model_copy(deep=True), if_exported))
 
     def wait(self) -> Saved:
         step, self.step = self.step, None
@@ -119,32 +134,72 @@ class Exporter:
     """Fails while `full` is set."""
 
     def __init__(self) -> None:
-        self.exported: list[int] = []
+        self.taken: list[int] = []
         self.full = False
 
-    def export(self, name: str, step: int) -> None:
-        if self.full:
-            raise EnvironmentFault("no space")
-        self.exported.append(step)
+    def take(self, name: str, step: int) -> Publish:
+        self.taken.append(step)
+        return lambda: EnvironmentFault("no space") if self.full else None
 
 
-def test_weights_that_could_not_be_exported_do_not_become_the_best(tmp_path: Path) -> None:
+@pytest.mark.parametrize("asynchronous", [True, False])
+def test_weights_that_could_not_be_exported_do_not_become_the_best(tmp_path: Path, asynchronous: bool) -> None:
     exporter = Exporter()
-    made, events = session(tmp_path, exporter=exporter)
+    made, events = session(tmp_path, *[None] * 9, exporter=exporter)
+    made.config.checkpoint.asynchronous = asynchronous
     for exporter.full in (True, False):
         made.state.validation_pending = True
         assert made.validate_if_pending(lambda: False)
-    assert events == [("export_failed", 3), ("best", 3)]
-    assert exporter.exported == [3] and made.state.best_score == made.state.score
+        made.wait_for_save()
+    assert [event for event in events if event[0] != "checkpoint"] == [("export_failed", 3), ("best", 3)]
+    assert exporter.taken == [3, 3] and made.state.best_score == made.state.score
+    assert made.saved == made.state
+
+
+def test_the_training_goes_on_while_the_best_weights_are_exported(tmp_path: Path) -> None:
+    made, events = session(tmp_path, None, None, exporter=Exporter())
+    saver: Any = made.saver
+    made.state.validation_pending = True
+    assert made.validate_if_pending(lambda: False)
+    assert saver.publish and made.state.best_score is None and not made.state.validation_pending
+    ((if_not, if_exported),) = saver.updates  # what the checkpoint says depends on the export
+    assert (if_not.best_score, if_exported.best_score) == (None, made.state.score)
+    made.save_if_due(asked=True)  # of the same step: it has everything
+    assert saver.publish and len(saver.updates) == 1
+    made.state.step = 4
+    made.poll_save()
+    assert not saver.publish and made.state.best_score == if_exported.best_score
+    assert events == [("best", 3), ("checkpoint", 3)]
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_a_validation_is_compared_with_the_one_before_whose_export_has_just_ended(tmp_path: Path, full: bool) -> None:
+    exporter = Exporter()
+    exporter.full = full
+    made, _ = session(tmp_path, *[None] * 9, exporter=exporter)
+    for made.state.step in (3, 4):  # with the same score
+        made.state.validation_pending = True
+        made.validate_if_pending(lambda: False)
+    assert exporter.taken == ([3, 4] if full else [3])
+
+
+def test_an_export_is_waited_for_at_the_end_of_the_job(tmp_path: Path) -> None:
+    made, events = session(tmp_path, None, None, exporter=Exporter())
+    made.state.validation_pending = True
+    assert made.validate_if_pending(lambda: False)
+    made.finish_save()
+    assert ("best", 3) in events and made.state.best_score == made.state.score
 
 
 def test_a_score_that_is_nan_is_replaced_by_the_next(tmp_path: Path) -> None:
     exporter = Exporter()
-    made, _ = session(tmp_path, exporter=exporter, state=TrainingState(step=3, best_score=math.nan))
+    state = TrainingState(step=3, best_score=math.nan)
+    made, _ = session(tmp_path, *[None] * 9, exporter=exporter, state=state)
     made.state.validation_pending = True
     assert made.validate_if_pending(lambda: False)
-    assert exporter.exported == [3] and not math.isnan(made.state.best_score or math.nan)
+    made.wait_for_save()
+    assert exporter.taken == [3] and not math.isnan(made.state.best_score or math.nan)
     made.state.best_score = 2.0
     made.state.validation_pending = True
     made.validate_if_pending(lambda: False)
-    assert exporter.exported == [3] and made.state.best_score == 2.0
+    assert exporter.taken == [3] and made.state.best_score == 2.0
