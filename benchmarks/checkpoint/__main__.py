@@ -45,13 +45,14 @@ def main() -> None:
     if args.gib:
         with tempfile.TemporaryDirectory(dir=args.scratch) as scratch:
             parts.append(measured(f", {args.gib:g} GiB per rank", scratch, args.large_rounds, args.gib))
-    rows = [row for part in parts for row in part["rows"]] + starting(starts)
+    rows = [row for part in parts for row in part["rows"]] + (starting(starts) if args.starts else [])
     note = (
         f"{RANKS} ranks, ZeRO 1, fp32; medians of interleaved rounds. "
         + " ".join(part["note"] for part in parts)
         + f" Blocked: the training's thread waits. Delay: how much later {STEPS} steps end that follow a save, its end "
-        "included; on two cores, writing takes its time from the two ranks. Processor: time that the save takes from "
-        "the cores, with the kernel's for its calls, without its write-back of the page cache. Memory: the peak above "
+        "included; on two cores, writing takes its time from the two ranks. Processor: time that a save without "
+        "steps takes from the cores, with the kernel's for its calls, without that of writing back the page cache; "
+        "alone: how long it lasts. Memory: the peak above "
         "what the process held before. Ours flushes and hashes with BLAKE3; DeepSpeed does neither, torch flushes; the "
         "others say what was added to them. Files to verify and resume lie in the page cache; sha256 is what earlier "
         "versions wrote."
@@ -88,6 +89,7 @@ def summary(rows: list[dict[str, float]], nothing: list[dict[str, float]]) -> di
         "blocked": median(row["blocked"] for row in rows),
         "delay": above("total"),
         "processor": above("processor"),
+        "alone": median(row["alone"] for row in rows),
         "memory": above("memory"),
     }
 
@@ -99,6 +101,7 @@ def saving(found: dict[str, dict[str, float]], step: float, case: str = "") -> l
         ("blocked", "steps", step),
         ("delay", "steps", step),
         ("processor", "steps", step),
+        ("alone", "steps", step),
         ("memory", "MiB", 2**20),
     )
     for mode in ("synchronous", "asynchronous"):

@@ -10,7 +10,7 @@ import io
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any, Protocol, cast
 
 import torch
 from blake3 import blake3
@@ -68,10 +68,11 @@ def by_deepspeed(subject: Saved, folder: Path, layer: TorchCheckpointEngine) -> 
 def by_torch(subject: Saved, folder: Path, group: Any, extensions: list[Any]) -> Callable[[], Any]:
     state = {f"{subject.world.rank}/{name}": value for name, value in subject.files().items()}
     writer = FileSystemWriter(folder, _extensions=extensions)
-    return async_save(state, storage_writer=writer, process_group=group).result  # type: ignore[no-any-return]
+    future: Any = async_save(state, storage_writer=writer, process_group=group)
+    return future.result
 
 
-class Flushing(TorchCheckpointEngine):  # type: ignore[misc]
+class Flushing(TorchCheckpointEngine):
     """DeepSpeed's file layer, which flushes each file and its folder, and hashes what it writes if asked to."""
 
     def __init__(self, hashes: bool) -> None:
@@ -80,7 +81,7 @@ class Flushing(TorchCheckpointEngine):  # type: ignore[misc]
 
     def save(self, state_dict: Any, path: str) -> None:
         with open(path, "wb") as file:
-            torch.save(state_dict, HashedStream(file) if self._hashes else file)
+            torch.save(state_dict, cast(IO[bytes], HashedStream(file)) if self._hashes else file)
             file.flush()
             os.fsync(file.fileno())
         folder = os.open(os.path.dirname(path), os.O_RDONLY)
