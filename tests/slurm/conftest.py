@@ -77,6 +77,17 @@ class Cluster:
             self.finish(self.submit("undisturbed"))
         return RunDir.open(self.store / "runs" / "undisturbed")
 
+    def cancel_left(self) -> None:
+        """End the jobs of its runs that wait or run: the next tests want the nodes."""
+
+        def left() -> list[str]:
+            lines = slurm("squeue", "--me", "--noheader", "--format=%i %j").splitlines()
+            return [line.split()[0] for line in lines if line.split()[1] in self.started]
+
+        if jobs := left():
+            slurm("scancel", *jobs)
+            self.until("their jobs are gone", lambda: not left())
+
     def status(self, name: str) -> dict[str, Any]:
         return json.loads(self.dual("status", name, "--json"))
 
@@ -134,7 +145,4 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, shards: Path) -> Iterator[
     """The cluster; what the tests leave in the queue is cancelled."""
     made = Cluster(tmp_path_factory.mktemp("slurm") / "store", shards)
     yield made
-    left = slurm("squeue", "--me", "--noheader", "--format=%i %j").split("\n")
-    ids = [line.split()[0] for line in left if line and line.split()[1] in made.started]
-    if ids:
-        slurm("scancel", *ids)
+    made.cancel_left()

@@ -9,6 +9,7 @@ import json
 import re
 import threading
 import traceback
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -48,7 +49,7 @@ class Seen:
 
 
 @pytest.fixture(scope="module")
-def seen(cluster: Any, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Seen:
+def seen(cluster: Any, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Seen]:
     """Brings about the ends of those tests that were selected (`-k disk_full`)."""
     needs_namespaces()
     scene, found = Scene(cluster, tmp_path_factory.mktemp("ends")), Seen()
@@ -73,7 +74,8 @@ def seen(cluster: Any, tmp_path_factory: pytest.TempPathFactory, request: pytest
     rows = map(json.loads, scene.dual("runs", "--json").splitlines())
     found.listed = {row["name"]: row["state"] for row in rows}
     found.said = {end.name: scene.why(end.name) for end in ENDS if end.name in found.listed}
-    return found
+    yield found
+    cluster.cancel_left()
 
 
 @pytest.mark.parametrize("end", ENDS, ids=lambda end: end.make.__name__)
