@@ -96,6 +96,13 @@ def test_nobody_who_is_dead_runs_in_mlflow(seen: Seen, cluster: Any) -> None:
         assert mlflow_status(RunDir.open(cluster.store / "runs" / name)) == seen.tracked[name]
 
 
+def test_a_hang_leaves_the_stacks_of_all_threads(seen: Seen, cluster: Any) -> None:
+    if "end-stuck" not in seen.said:
+        pytest.skip("that end was not selected")
+    log = RunDir.open(cluster.store / "runs" / "end-stuck").logs / "rank_0000.log"
+    assert "Thread 0x" in log.read_text()
+
+
 def test_a_node_that_was_not_fit_is_left_by_who_resumes(seen: Seen, cluster: Any) -> None:
     if "end-environment-not-there" not in seen.said:
         pytest.skip("that end was not selected")
