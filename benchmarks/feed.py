@@ -134,7 +134,7 @@ def main() -> None:
     peers: dict[str, Contestant] = {"ours": ours, "collected in next(), no thread": collected}
     with tempfile.TemporaryDirectory(prefix="bench-feed-") as folder:
         for kind, samples in (("features", 256), ("media", 64)):
-            corpus.write(Path(folder) / kind, kind, samples, False)
+            corpus.write(Path(folder) / kind, kind, samples, ())
         workers_main = pool._MAIN
         pool._MAIN = PLANTED_MAIN
         planted = {**peers, "torch DataLoader": torch_loader}

@@ -4,7 +4,7 @@ Contestants take turns in every round, each in processes of its own; processor t
 efficiency compares runs of the same round, which follow each other, as the speed of a shared machine drifts.
 Nothing is reported unless all wrote the same bytes of every sample. Two plain loops at once, each on half of the corpus
 and with nothing to agree on, show how much of perfect scaling the machine itself gives. Workers share as many shards as
-the whole of IEMOCAP has.
+the whole of IEMOCAP has. At last the coding of videos alone, beside that of earlier shards (`coding.py`).
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks import record
+from benchmarks.pack.coding import coding_rows
 
 CORPORA = ("iemocap", "meld")
 PLAIN, TWO_PLAIN = "plain loop", "two plain loops at once"
@@ -67,9 +68,10 @@ def main() -> None:
                 synthesise(corpus, source, options.utterances)
             rows += compare(corpus, source, Path(scratch), options.utterances, options.rounds)
             load.append(os.getloadavg()[0])
+    rows += coding_rows(options.rounds)
     note = (
         f"Medians of {options.rounds} rounds (in brackets the smallest and the largest ratio of one round); the same "
-        "decoders, encoders and bytes. Load averages while it ran: "
+        "decoders, encoders and bytes; the rows of coding are the best of as many rounds. Load averages while it ran: "
         + ", ".join(f"{value:.1f}" for value in load)
         + "; above the number of cores, wall-clock figures say little."
     )
