@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -49,7 +49,7 @@ class _Header(_Written):
     format: int
     about: dict[str, Any]
     classes: list[str] = Field(min_length=1)
-    class_counts: list[int]
+    class_counts: list[Annotated[int, Field(ge=0, le=1 << 40)]]
     subsets: list[str] = Field(min_length=1)
     controls: dict[str, str] = Field(default_factory=dict)
     text_alone: bool = False
@@ -93,6 +93,10 @@ def read_predictions(path: Path) -> PredictionSet:
         rows = [_Row.model_validate_json(line) for line in lines]
         if header.format != FORMAT:
             raise ValueError(f"it has format {header.format}, this version reads {FORMAT}")
+        if len(header.class_counts) != len(header.classes) or not sum(header.class_counts):
+            raise ValueError("class_counts does not count the classes")
+        if not all(isinstance(header.about.get(name, ""), str) for name in ("split", "reads", "protocol")):
+            raise ValueError("about: split, reads and protocol are words")
         if len(rows) != header.utterances or len({row.key for row in rows}) != len(rows):
             raise ValueError(f"it has {len(rows)} utterances instead of {header.utterances}, or one twice")
         return _predictions(header, rows)

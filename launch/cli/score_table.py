@@ -71,4 +71,4 @@ def robustness_table(robustness: Robustness) -> Table:
 
 def _title(about: Mapping[str, object]) -> str:
     subject = about.get("run") or about.get("model")
-    return f"{subject}, {about['split']} split, {about['count']} utterances"
+    return f"{subject}, {about.get('split')} split, {about['count']} utterances"

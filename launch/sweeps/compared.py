@@ -10,6 +10,7 @@ from dual_hpc.errors import UserError
 from dual_hpc.evaluation.comparison.models import Model, model_of
 from dual_hpc.evaluation.prediction_file import ENDING, read_predictions
 from dual_hpc.evaluation.prediction_set import PredictionSet
+from dual_hpc.evaluation.report_files import ROBUSTNESS
 from dual_hpc.run import names
 from dual_hpc.run.directory import RunDir
 from launch.runs.plan import find_run
@@ -33,12 +34,11 @@ def models_of(words: Sequence[str], store: Path, report: str = "test_best") -> l
 def models_of_sweep(sweep: SweepDir, report: str = "test_best") -> list[Model]:
     """One model per experiment: the members that differ in nothing but fold and seed."""
     again = f"`dual-hpc sweep --evaluate {sweep.sweep.name}` writes them"
-    groups: dict[tuple[str, ...], list[PredictionSet]] = {}
+    groups: dict[tuple[str, ...], list[RunDir]] = {}
     for member, run in zip(sweep.sweep.members, sweep.runs(), strict=True):
-        found = predictions_of(run, report, again)
-        groups.setdefault(experiment(member.overrides), []).append(found)
+        groups.setdefault(experiment(member.overrides), []).append(run)
     named = _names(list(groups), sweep.sweep.name)
-    return [model_of(name, some) for name, some in zip(named, groups.values(), strict=True)]
+    return [_model(name, runs, report, again) for name, runs in zip(named, groups.values(), strict=True)]
 
 
 def predictions_of(run: RunDir, report: str, again: str) -> PredictionSet:
@@ -54,6 +54,12 @@ def predictions_of(run: RunDir, report: str, again: str) -> PredictionSet:
     if not file.exists():
         raise UserError(f"{run.path.name} has no predictions ({names.REPORTS}/{file.name}): {again}")
     return _with_seed(read_predictions(file), run)
+
+
+def _model(name: str, runs: Sequence[RunDir], report: str, again: str) -> Model:
+    suites = [run.reports / f"{report}{ROBUSTNESS}{ENDING}" for run in runs]
+    there = [read_predictions(file) for file in suites if file.exists()]
+    return model_of(name, [predictions_of(run, report, again) for run in runs], there)
 
 
 def _models(word: str, store: Path, report: str) -> list[Model]:
@@ -76,7 +82,7 @@ def _models(word: str, store: Path, report: str) -> list[Model]:
         for option, value, usual in (("split", split, "test"), ("checkpoint", checkpoint, "best"))
         if value != usual
     )
-    return [model_of(run.path.name, [predictions_of(run, report, f"`dual-hpc evaluate {word}{options}` writes them")])]
+    return [_model(run.path.name, [run], report, f"`dual-hpc evaluate {word}{options}` writes them")]
 
 
 def _with_seed(predictions: PredictionSet, run: RunDir) -> PredictionSet:

@@ -101,6 +101,17 @@ def _encoder(modality: str, kind: str, path: str) -> Read:
     return read
 
 
+def _predictions(path: str) -> Read:
+    def read() -> str:
+        from dual_hpc.evaluation.prediction_file import read_predictions
+        from dual_hpc.evaluation.prediction_set import result_of
+        from dual_hpc.evaluation.report import markdown
+
+        return markdown(result_of(read_predictions(Path(path))))
+
+    return read
+
+
 def _config(path: str) -> Read:
     def read() -> str:
         from dual_hpc.config import load_config
@@ -187,6 +198,11 @@ SUBJECTS = (
     *(
         Subject("store", f"{RUN}/{name}", (_mlflow_form("test_best.json", RUN),))
         for name in ("config.yaml", "journal.jsonl", "reports/test_best.json")
+    ),
+    Subject(
+        "store",
+        f"{RUN}/reports/test_best_predictions.jsonl",
+        (_predictions(f"{RUN}/reports/test_best_predictions.jsonl"),),
     ),
     Subject("store", f"{RUN}/code.zip", (_plugin(f"{RUN}/code.zip"),)),
     *(Subject("store", f"{JOB}/{name}", _OF_JOB, _REST) for name in ("job.json", "tasks.jsonl", "logs/task_0000.log")),

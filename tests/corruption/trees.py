@@ -20,6 +20,7 @@ from dual_hpc.config.schema import ModelConfig
 from dual_hpc.data.format.columns_file import COLUMNS_NAME, write_columns
 from dual_hpc.data.format.index import read_index
 from dual_hpc.data.format.index_stream import columns_of_index
+from dual_hpc.evaluation.prediction_file import write_predictions
 from dual_hpc.files.digest import FileDigest
 from dual_hpc.group import SingleProcess
 from dual_hpc.model import build_model, build_tokenizer, save_model
@@ -36,6 +37,7 @@ from shards.pack_state import FinishedShard, PackState
 from shards.packing import pack
 from tests.unit.conftest import LABELS, PREPROCESSING
 from tests.unit.data.conftest import Clip, flac_of, mp4_of, write_shards
+from tests.unit.evaluation.comparison.made import corpus, predictions
 from tests.unit.shards.conftest import write_iemocap, write_meld, write_video
 
 from transformers import BertConfig, BertModel, ViTConfig, ViTModel, Wav2Vec2Config, Wav2Vec2Model  # isort: skip
@@ -68,6 +70,8 @@ def store(root: Path) -> None:
             journal.event("best", step=3, score=0.5)
         (run.reports / "test_best.json").write_text(json.dumps(SCORES))
         (run.reports / "test_best.md").write_text("# Evaluation\n")
+        made = predictions(corpus(3, 4), {"av": 0.5, "avt": 0.8, "mismatched text": 0.4})
+        write_predictions(run.reports / "test_best_predictions.jsonl", made)
         commit.save(
             run.checkpoints, SingleProcess(), _tensors, step=3, zero_stage=0, precision="fp32", state={"step": 3}
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dual_hpc.errors import UserError
@@ -84,7 +84,9 @@ def compare(models: Sequence[Model]) -> Comparison:
     check_comparable(models)
     sampled = sample(models)
     measures = list(dict.fromkeys(measure for one in sampled for measure in one))
-    values = [{measure: estimate(one[measure]) for measure in measures if measure in one} for one in sampled]
+    values = [
+        {measure: _within(measure, estimate(one[measure])) for measure in measures if measure in one} for one in sampled
+    ]
     found: list[dict[Measure, Difference]] = [{} for _ in models]
     for measure in measures:
         compared = [n for n in range(1, len(models)) if measure in sampled[0] and measure in sampled[n]]
@@ -92,6 +94,13 @@ def compare(models: Sequence[Model]) -> Comparison:
         for n, one, p in zip(compared, estimates, holm([one.p for one in estimates]), strict=True):
             found[n][measure] = Difference(one, p)
     return Comparison(models, measures, values, found)
+
+
+def _within(measure: Measure, one: Estimate) -> Estimate:
+    """With its interval cut to what a share can be: Student's knows no bounds, and few dialogues make it wide."""
+    if not measure.percent or measure.kind == "text":  # what is lost without text may be less than nothing
+        return one
+    return replace(one, low=max(0.0, min(one.low, one.value)), high=min(1.0, max(one.high, one.value)))
 
 
 def with_reference(models: Sequence[Model], name: str) -> list[Model]:

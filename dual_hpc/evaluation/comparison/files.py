@@ -11,6 +11,7 @@ from dual_hpc.evaluation.comparison.comparison import Comparison
 from dual_hpc.evaluation.comparison.figure import comparison_figure, missing_text_figure
 from dual_hpc.evaluation.comparison.latex import latex_tables
 from dual_hpc.evaluation.comparison.page import notes, sections
+from dual_hpc.evaluation.comparison.robustness import robustness_figure
 from dual_hpc.evaluation.tables import table
 from dual_hpc.files.atomic import write_atomically
 from dual_hpc.picture import pdf, png
@@ -20,7 +21,8 @@ _COLUMNS = "model,measure,kind,subset,value,low,high,difference,difference_low,d
 
 
 def write_comparison(folder: Path, comparison: Comparison, name: str = "comparison") -> list[Path]:
-    """Write NAME.md, .tex, .csv, .json, NAME.png and .pdf, and NAME_missing_text.png and .pdf; returns their paths."""
+    """Write NAME.md, .tex, .csv, .json, NAME.png and .pdf, NAME_missing_text.png and .pdf, and NAME_robustness.png and
+    .pdf where every model was evaluated with the suite; returns their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     figure, missing = comparison_figure(comparison), missing_text_figure(comparison.models)
     contents: dict[str, str | bytes] = {
@@ -33,6 +35,8 @@ def write_comparison(folder: Path, comparison: Comparison, name: str = "comparis
     }
     if missing is not None:
         contents |= {f"{name}_missing_text.png": png(missing), f"{name}_missing_text.pdf": pdf(missing)}
+    if (curves := robustness_figure(comparison.models)) is not None:
+        contents |= {f"{name}_robustness.png": png(curves), f"{name}_robustness.pdf": pdf(curves)}
     for file, content in contents.items():
         write_atomically(folder / file, content)
     return [folder / file for file in contents]

@@ -20,10 +20,15 @@ _NAMED = ("protocol", "split")  # of `about`, in which models must agree
 
 @dataclass(frozen=True)
 class Model:
-    """A row of the table: predictions by seed and fold."""
+    """A row of the table: predictions by seed and fold.
+
+    Attributes:
+        suites: the same trainings under the perturbations of the robustness suite, where all of them were.
+    """
 
     name: str
     trainings: Mapping[Place, PredictionSet]
+    suites: Sequence[PredictionSet] = ()
 
     @property
     def seeds(self) -> list[int | None]:
@@ -38,7 +43,7 @@ class Model:
         return next(iter(self.trainings.values()))
 
 
-def model_of(name: str, trainings: Sequence[PredictionSet]) -> Model:
+def model_of(name: str, trainings: Sequence[PredictionSet], suites: Sequence[PredictionSet] = ()) -> Model:
     """A model of the predictions of its trainings, whose `about` says seed and test fold.
 
     Raises:
@@ -50,7 +55,7 @@ def model_of(name: str, trainings: Sequence[PredictionSet]) -> Model:
         if place in placed:
             raise UserError(f"{name}: two of its runs have the seed {place[0]} and the test fold {place[1]}")
         placed[place] = one
-    model = Model(name, placed)
+    model = Model(name, placed, suites if len(suites) == len(trainings) else ())
     for seed in model.seeds:
         for fold in model.folds:
             if (seed, fold) not in placed:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dual_hpc.evaluation.perturbations.audio_shift import EARLY_AUDIO, LATE_AUDIO
 from dual_hpc.evaluation.perturbations.dropped_frames import DROPPED_FRAMES
+from dual_hpc.evaluation.perturbations.erasure import ERASED_AUDIO, ERASED_TEXT, ERASED_VIDEO
 from dual_hpc.evaluation.perturbations.gain import LOUDER, QUIETER
 from dual_hpc.evaluation.perturbations.noise import BABBLE, WHITE_NOISE
 from dual_hpc.evaluation.perturbations.occlusion import BLUR, OCCLUSION
@@ -23,11 +24,14 @@ for _name, _perturbation in (
     ("recorded_noise", RECORDED_NOISE),
     ("quieter_audio", QUIETER),
     ("louder_audio", LOUDER),
+    ("erased_audio", ERASED_AUDIO),
     ("dropped_frames", DROPPED_FRAMES),
+    ("erased_video", ERASED_VIDEO),
     ("occlusion", OCCLUSION),
     ("blur", BLUR),
     ("late_audio", LATE_AUDIO),
     ("early_audio", EARLY_AUDIO),
     ("word_errors", WORD_ERRORS),
+    ("erased_text", ERASED_TEXT),
 ):
     PERTURBATIONS.register(_name, _perturbation)

@@ -24,7 +24,7 @@ def add_word_errors(
 ) -> dict[str, Any]:
     """Each word is in error with probability `rate`; its substitute is a word of the batch."""
     texts = [
-        _text(ids[mask > 0], tokenizer)
+        text_of(ids[mask > 0], tokenizer)
         for ids, mask in zip(batch["input_ids"].numpy(), batch["attention_mask"].numpy(), strict=True)
     ]
     heard = sorted({word for text in texts for word in (text or "").split() if _is_word(word)})
@@ -58,7 +58,8 @@ def with_errors(words: Sequence[str], rate: float, vocabulary: Sequence[str], rn
     return result
 
 
-def _text(ids: Any, tokenizer: Any) -> str | None:
+def text_of(ids: Any, tokenizer: Any) -> str | None:
+    """The words of token ids, i64 [L] without padding; None where there are none."""
     if not len(ids):
         return None
     special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dual_hpc.errors import UserError
@@ -13,13 +15,19 @@ from dual_hpc.evaluation.comparison.comparison import compare, with_reference
 from dual_hpc.evaluation.comparison.figure import missing_text_curve
 from dual_hpc.evaluation.comparison.files import markdown, write_comparison
 from dual_hpc.evaluation.comparison.measures import RELIANCE, WORST, Measure
-from dual_hpc.evaluation.comparison.models import Model, model_of
+from dual_hpc.evaluation.comparison.models import Model, model_of, sample
+from dual_hpc.evaluation.comparison.robustness import robustness_figure
+from dual_hpc.evaluation.comparison.sampling import estimate
+from dual_hpc.evaluation.perturbations.missing_modality import MISSING_MODALITY
+from dual_hpc.evaluation.perturbations.suite import PlannedCurve
 from dual_hpc.evaluation.prediction_file import write_predictions
+from dual_hpc.evaluation.prediction_set import PredictionSet, RobustnessPlan
 from launch.cli.main import main
 from tests.unit.evaluation.comparison.made import corpus, predictions
 
 WITH_TEXT = {"av": 0.5, "avt": 0.9, "mismatched text": 0.3}
 WITHOUT = {"av": 0.7, "avt": 0.75, "mismatched text": 0.7}
+NAMED = {"text": WITH_TEXT, "dual": WITHOUT}
 
 
 def model(name: str, accuracy: dict[str, float], seeds: int = 1, folds: tuple[int, ...] = (5,)) -> Model:
@@ -69,6 +77,17 @@ def test_over_seeds_and_folds_the_value_is_the_mean_of_all_trainings() -> None:
 def test_a_classifier_of_one_seed_stands_beside_models_of_several() -> None:
     found = compare([model("svm", WITH_TEXT), model("dual", WITHOUT, seeds=4)])
     assert found.differences[1][Measure("UA", "av")].p_holm < 0.05
+
+
+def test_the_interval_of_a_share_ends_at_0_and_100_percent() -> None:
+    few = [
+        model_of(name, [predictions(corpus(2, 30), {"av": share, "avt": 0.5}, chance=7)])
+        for name, share in (("a", 0.95), ("b", 0.1))
+    ]
+    free = [estimate(one[measure]) for one in sample(few) for measure in one if measure.kind != "text"]
+    assert any(one.low < 0 or one.high > 1 for one in free)  # which Student's would not
+    for values in compare(few).values:
+        assert all(0 <= one.low <= one.value <= one.high <= 1 for m, one in values.items() if m.kind != "text")
 
 
 def changed(name: str) -> Model:
@@ -122,6 +141,28 @@ def test_the_curve_of_missing_text_runs_from_all_modalities_to_none_of_the_text(
     found = some.first.found
     assert curve is not None and curve[0] == found["avt"].scores(4).values["ua"]
     assert curve[-1] == found["av"].scores(4).values["ua"] and curve[0] > curve[5] > curve[-1]
+
+
+def suite(accuracy: dict[str, float], chance: int, seed: int = 0) -> PredictionSet:
+    text = next(one for one in MISSING_MODALITY if one.title == "text missing")
+    plan = RobustnessPlan(seed, [PlannedCurve(text, "avt", missing=True)])
+    return replace(predictions(corpus(), accuracy, chance=chance), robustness=plan)
+
+
+def test_the_curves_of_several_models_are_in_one_picture_if_all_were_drawn_from_one_seed() -> None:
+    one, other = (replace(model(name, share), suites=[suite(share, hash_of(name))]) for name, share in NAMED.items())
+    figure = robustness_figure([one, other])
+    assert figure is not None
+    (panel,) = [axis for axis in figure.axes if axis.get_visible()]
+    assert panel.get_title() == "text missing, {A,V,T}" and [line.get_label() for line in panel.lines] == [
+        "text",
+        "dual",
+    ]
+    first = np.asarray(panel.lines[0].get_ydata())
+    assert first[0] == pytest.approx(100 * one.suites[0].found["avt"].scores(4).values["ua"])
+    assert first[-1] == pytest.approx(100 * one.suites[0].found["av"].scores(4).values["ua"])
+    assert robustness_figure([one, model("plain", WITHOUT)]) is None
+    assert robustness_figure([one, replace(other, suites=[suite(WITHOUT, 1, seed=7)])]) is None
 
 
 @pytest.fixture

@@ -18,7 +18,8 @@ from dual_hpc.evaluation.report_files import write_reports
 from dual_hpc.evaluation.run import evaluate
 from tests.unit.evaluation.test_run import data_of
 
-SOUND = ("white noise", "babble", "quieter audio", "louder audio")
+SOUND = ("white noise", "babble", "quieter audio", "louder audio", "erased audio")
+TEXT = ("word errors", "erased text")
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def names(robustness) -> set[tuple[str, str]]:
 def test_a_corpus_without_video_has_no_curve_of_video(result):
     assert names(result.robustness) == {
         *((name, shown) for name in SOUND for shown in ("av", "avt")),
-        *(("word errors", shown) for shown in ("t", "avt")),
+        *((name, shown) for name in TEXT for shown in ("t", "avt")),
         ("audio missing", "avt"),  # without audio {A,V} would have nothing left
         ("text missing", "avt"),
     }
@@ -45,9 +46,9 @@ def test_a_corpus_without_video_has_no_curve_of_video(result):
         ("", True, set()),
         ("a", True, {(name, "avt") for name in SOUND}),
         ("at", False, {("audio missing", "avt"), ("text missing", "avt")}),
-        ("v", True, {(name, "avt") for name in ("dropped frames", "occlusion", "blur")}),
+        ("v", True, {(name, "avt") for name in ("dropped frames", "erased video", "occlusion", "blur")}),
         ("av", False, {(f"{name} missing", "avt") for name in ("audio", "video")}),
-        ("t", True, {("word errors", "avt")}),
+        ("t", True, {(name, "avt") for name in TEXT}),
     ],
 )
 def test_a_subset_that_the_model_sees_as_another_is_scored_once(able, media, expected):
@@ -100,7 +101,7 @@ def test_the_files_hold_every_point_and_a_plain_report_leaves_them(result, saved
 def test_the_figure_has_a_panel_per_perturbation(result):
     panels = [axis for axis in robustness_figure(result.robustness, {"ua": 0.25}).axes if axis.get_visible()]
     assert [axis.get_title() for axis in panels] == [
-        *(*SOUND, "word errors", "audio missing", "text missing"),
+        *(*SOUND, *TEXT, "audio missing", "text missing"),
     ]
 
 
