@@ -12,6 +12,7 @@ from dual_hpc.files.atomic import write_atomically
 from dual_hpc.files.regular_file import first_irregular, read_bytes, read_text
 from dual_hpc.picture import png
 from dual_hpc.run.directory import RunDir
+from dual_hpc.run.goodput import timeline_of
 from dual_hpc.run.journal import Entry, replay
 from dual_hpc.tracking.mlflow_format import report_metrics
 from dual_hpc.tracking.run_note import is_ours, note_of
@@ -31,11 +32,14 @@ def log_reports(client: MlflowClient, run: RunDir, mlflow_run: Any, entries: Seq
     from mlflow.entities import Metric
 
     from dual_hpc.tracking.figures import training_curves
+    from dual_hpc.tracking.life import run_life
 
     run_id = str(mlflow_run.info.run_id)
     if curves := replay(entries):
         run.reports.mkdir(exist_ok=True)
         write_atomically(run.reports / "training_curves.png", png(training_curves(curves, run.identity().name)))
+        if slices := timeline_of(run, entries=entries):
+            write_atomically(run.reports / "run_life.png", png(run_life(slices, entries, run.identity().name)))
     for file in sorted(run.reports.glob("*.json")):
         time_ms = file.stat().st_mtime_ns // 1_000_000
         scores = report_metrics(file.stem, read_bytes(file))

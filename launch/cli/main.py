@@ -30,6 +30,7 @@ VERBS = {
     "status": "show the status of a run, a sweep or a job",
     "logs": "show the log of a rank of a run, or of a task of a job",
     "why": "explain why a run, a sweep or a job waits, failed or stopped (also: diagnose)",
+    "goodput": "show what the hours of a run's jobs were used for",
     "stop": "save a checkpoint and stop",
     "resume": "resume a run in a new job",
     "cancel": "end a job at once, without saving",
