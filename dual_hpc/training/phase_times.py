@@ -19,9 +19,8 @@ from typing import Any, Protocol
 
 import torch
 
-REDUCTION = "reduction"  # in the engine's collectives: of gradients, of weights
-# In the order of a step. `rank_wait`: in the reduction in which the ranks agree, for the slowest of them.
-PHASES = ("data_wait", "forward", "backward", REDUCTION, "rank_wait", "optimizer", "save_stall", "validation")
+from dual_hpc.run.phases import PHASES, REDUCTION
+
 REST = "rest"  # what belongs to none of them
 
 

@@ -7,7 +7,8 @@ from statistics import median
 
 import torch
 
-from dual_hpc.training.phase_times import PHASES, REST, PhaseTimes
+from dual_hpc.run.phases import PHASES
+from dual_hpc.training.phase_times import REST, PhaseTimes
 
 WRITING = "writing"  # of this rank's files of checkpoints, on the disk, in whichever thread
 COLUMNS = (*PHASES, REST, WRITING)

@@ -77,7 +77,7 @@ class Reporter:
         self._step = step
         if time.monotonic() - self._last_line > LINE_SECONDS:
             self._last_line = time.monotonic()
-            self._print(f"step {step}/{total_steps}  loss {loss:.4f}")
+            self._print(f"step {step}/{total_steps}  loss {loss:.4f}  {time.strftime('%Y-%m-%d %H:%M:%S')}")
 
     def validation(self, step: int, batches: int) -> None:
         """A validation has done so many batches; a line about it now and then."""

@@ -28,6 +28,7 @@ VERBS = {
     "sweep": "train many variants as one job array, and tabulate their scores",
     "runs": "list the runs and jobs of a store",
     "status": "show the status of a run, a sweep or a job",
+    "watch": "watch a run or a sweep live in the terminal",
     "logs": "show the log of a rank of a run, or of a task of a job",
     "why": "explain why a run, a sweep or a job waits, failed or stopped (also: diagnose)",
     "goodput": "show what the hours of a run's jobs were used for",

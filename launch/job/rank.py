@@ -9,6 +9,7 @@ import signal
 import socket
 import stat
 import sys
+import time
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -66,7 +67,8 @@ def run_rank(run_dir: str) -> str:
         reserved.reserve(logs, job.num_tasks)
         remove_of_earlier_jobs(logs, job.job_id)
     print(
-        f"{JOB_START_MARKER} {job.job_id}, restart {restart_count()}: rank {job.global_rank} on {node_name()}",
+        f"{JOB_START_MARKER} {job.job_id}, restart {restart_count()}: rank {job.global_rank} on {node_name()}"
+        f" at {time.strftime('%Y-%m-%d %H:%M:%S')}",
         flush=True,
     )
     if job.cluster == "local":

@@ -10,7 +10,7 @@ from dual_hpc.checkpoint import manifest, select
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.journal import read, replay
 from dual_hpc.run.names import step_folder
-from dual_hpc.training.phase_times import PHASES
+from dual_hpc.run.phases import PHASES
 
 # The only curves that two equal runs differ in.
 TIMES = ("train/samples_per_second", "train/host_memory_gb", *(f"train/{phase}" for phase in PHASES))

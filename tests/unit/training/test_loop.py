@@ -17,8 +17,9 @@ from dual_hpc.errors import EnvironmentFault, UserError
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.journal import read, replay
 from dual_hpc.run.names import step_folder
+from dual_hpc.run.phases import PHASES
 from dual_hpc.training.loop import FAILED, FINISHED, STOPPED, run_session
-from dual_hpc.training.phase_times import PHASES, HostCuts, PhaseTimes
+from dual_hpc.training.phase_times import HostCuts, PhaseTimes
 from dual_hpc.training.stop_requests import StopRequests
 from dual_hpc.training.stopping import StopFlag
 from tests.unit.training.fakes import Loader, ValidationLoader, Watchdog, make_run, make_session

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from dual_hpc.training.phase_times import PHASES, REST, HostCuts, PhaseTimes
+from dual_hpc.run.phases import PHASES
+from dual_hpc.training.phase_times import REST, HostCuts, PhaseTimes
 
 
 class Device:

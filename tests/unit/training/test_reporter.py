@@ -65,6 +65,7 @@ def test_the_events_of_a_job_end_with_its_end(run: RunDir) -> None:
     assert [(e.event, e.step) for e in entries if e.event] == [("start", 0), ("non_finite", 3), ("end", 0)]
     assert entries[-1].event == "end"
     assert entries[1].fields["samples"] == ["a", "b"]
+    assert [segment.reason for segment in run.segments()] == [None, "stopped"]
 
 
 def test_what_the_hours_were_used_for_is_in_the_journal_before_the_end(run: RunDir) -> None:
@@ -77,7 +78,6 @@ def test_what_the_hours_were_used_for_is_in_the_journal_before_the_end(run: RunD
     assert found["goodput/held_hours"] > 0
     start, _ = run.segments()
     assert start.gpus == 0 and start.cores is not None and start.cores >= 2  # two ranks
-    assert [segment.reason for segment in run.segments()] == [None, "stopped"]
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")

@@ -1,0 +1,160 @@
+"""The screen of `dual-hpc watch`, as lines of text that fit it. Pure."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from rich.cells import cell_len, set_cell_size
+
+from dual_hpc.printable import printable
+from dual_hpc.run.phases import PHASES
+from launch.runs.summary import RunSummary
+from launch.runs.watch import View
+
+_BARS = "▁▂▃▄▅▆▇█"
+KEYS = "q: leave   n, p: the log of the next or previous rank"
+KEYS_OF_SWEEP = "q: leave   n, p: scroll"
+
+
+def run_screen(view: View, width: int, height: int) -> list[str]:
+    """A run: at most `height` lines of at most `width` columns; the log and the events share what is left."""
+    head = _head(view, width)
+    rest = max(0, height - len(head) - 1)
+    events = [f"{_clock(e.time)} {'' if e.step is None else f'step {e.step}  '}{e.text}" for e in view.events]
+    log = [f" {line}" for line in view.log]
+    space = max(0, rest - 2)  # two headings
+    shown_events = min(len(events), max(space // 3, space - len(log)))
+    shown_log = min(len(log), space - shown_events)
+    lines = [*head]
+    if shown_events:
+        lines += ["events:", *(f" {event}" for event in events[-shown_events:])]
+    if shown_log:
+        lines += [f"log of rank {view.rank} ({_ranks(view.ranks)}):", *log[-shown_log:]]
+    lines = [*lines[: height - 1], f"{KEYS}   {_clock(view.updated)}"]
+    return [fit(line, width) for line in lines]
+
+
+def sweep_screen(name: str, rows: Sequence[RunSummary], first: int, width: int, height: int, now: float) -> list[str]:
+    """A sweep: one line for each member, from the `first` on."""
+    longest = max([cell_len(printable(row.name)) for row in rows] + [6])
+    counts: dict[str, int] = {}
+    for row in rows:
+        counts[row.state.value] = counts.get(row.state.value, 0) + 1
+    lines = [f"sweep {name}: {len(rows)} members, " + ", ".join(f"{n} {state}" for state, n in counts.items())]
+    heading = (
+        f"{'member':{longest}}  {'state':13} {'step':>13}  {'loss':>7} {'UA{A,V}':>8} {'UA{A,V,T}':>9} {'goodput':>7}"
+    )
+    lines.append(heading)
+    for row in rows[first : first + max(0, height - 3)]:
+        step = f"{row.step}/{row.total or '?'}"
+        values = [_number(row.loss, 7), _number(row.ua_av, 8), _number(row.ua_avt, 9)]
+        useful = "" if row.goodput is None else f"{row.goodput:.0%}"
+        name_cell = set_cell_size(printable(row.name), longest)
+        lines.append(f"{name_cell}  {row.state.value:13} {step:>13}  {' '.join(values)} {useful:>7}  {row.bottleneck}")
+    lines = [*lines[: height - 1], f"{KEYS_OF_SWEEP}   {_clock(now)}"]
+    return [fit(line, width) for line in lines]
+
+
+def plain_line(view: View) -> str:
+    """One line of a run, where the output is no terminal."""
+    parts = [f"{_clock(view.updated)} {view.name} {view.state.value} step {view.step}/{view.total or '?'}"]
+    parts += [f"{name} {value}" for name, value in _figures(view)]
+    if "train/data_wait" in view.metrics:
+        parts.append(f"data wait {view.metrics['train/data_wait']:.0%}")
+    return printable("  ".join(parts))
+
+
+def fit(line: str, width: int) -> str:
+    """Cut to the width, with an ellipsis; wide letters count as two columns."""
+    line = printable(line) if not line.startswith(" ") else " " + printable_keeping_blanks(line[1:])
+    return line if cell_len(line) <= width else set_cell_size(line, max(0, width - 1)).rstrip() + "…"
+
+
+def printable_keeping_blanks(line: str) -> str:
+    """A line of a log or a table, whose columns stay where they are."""
+    return " ".join(printable(word) for word in line.expandtabs(4).split(" "))
+
+
+def sparkline(values: Sequence[float], width: int) -> str:
+    """The curve of some values; those that are not finite are blanks."""
+    shown = [value for value in values[-width:]]
+    finite = [value for value in shown if abs(value) < float("inf")]
+    if not finite:
+        return ""
+    low, high = min(finite), max(finite)
+    scale = (len(_BARS) - 1) / (high - low) if high > low else 0.0
+    return "".join(_BARS[round((v - low) * scale)] if abs(v) < float("inf") else " " for v in shown)
+
+
+def _head(view: View, width: int) -> list[str]:
+    done = view.step / view.total if view.total else 0.0
+    bar_width = max(10, min(40, width - 60))
+    filled = round(done * bar_width)
+    left = ""
+    if view.total and view.step_seconds is not None and view.active and view.step < view.total:
+        left = f"  {_duration((view.total - view.step) * view.step_seconds)} left, validations aside"
+    bar = "█" * filled + "░" * (bar_width - filled)
+    lines = [f"{view.name}  {view.state.value}  step {view.step}/{view.total or '?'}  {bar} {done:.0%}{left}"]
+    figures = "   ".join(f"{name} {value}" for name, value in _figures(view))
+    lines.append(figures)
+    if len(view.losses) > 1:
+        lines.append(f"loss  {sparkline(view.losses, max(10, width - 8))}")
+    shares = [(p, view.metrics[f"train/{p}"]) for p in PHASES if f"train/{p}" in view.metrics]
+    if shares:
+        lines.append("time  " + "  ".join(f"{phase} {share:.0%}" for phase, share in shares if share >= 0.005))
+    worst = [(p, view.metrics[f"ranks/{p}_worst"]) for p in PHASES if f"ranks/{p}_worst" in view.metrics]
+    if worst:
+        lines.append("worst " + "  ".join(f"{phase} {share:.0%}" for phase, share in worst if share >= 0.005))
+    lines += [f"slow  {view.bottleneck}"] if view.bottleneck else []
+    lines += [view.goodput] if view.goodput else []
+    lines += [_node(name, values) for name, values in list(view.nodes.items())[:8]]
+    if len(view.nodes) > 8:
+        lines.append(f"and {len(view.nodes) - 8} more nodes")
+    return [line for line in lines if line]
+
+
+def _figures(view: View) -> list[tuple[str, str]]:
+    metrics = view.metrics
+    found = [
+        ("loss", "train/loss", "{:.4g}"),
+        ("UA{A,V}", "val/av/ua", "{:.3f}"),
+        ("UA{A,V,T}", "val/avt/ua", "{:.3f}"),
+        ("samples/s", "train/samples_per_second", "{:.4g}"),
+        ("lr", "train/lr", "{:.2g}"),
+        ("grad", "train/grad_norm", "{:.3g}"),
+        ("host GB", "train/host_memory_gb", "{:.1f}"),
+        ("GPU GB", "train/device_memory_gb", "{:.1f}"),
+    ]
+    return [(name, form.format(metrics[key])) for name, key, form in found if key in metrics]
+
+
+def _node(name: str, values: dict[str, float]) -> str:
+    gpus = [values[key] for key in sorted(values) if key.startswith("gpu_") and key.endswith("utilization_percentage")]
+    memory = [
+        values[key] for key in sorted(values) if key.startswith("gpu_") and key.endswith("memory_usage_percentage")
+    ]
+    parts = [f"GPU {' '.join(f'{one:.0f}' for one in gpus)} %"] if gpus else []
+    parts += [f"GPU memory {' '.join(f'{one:.0f}' for one in memory)} %"] if memory else []
+    for label, key in (("CPU", "cpu_utilization_percentage"), ("memory", "system_memory_usage_percentage")):
+        parts += [f"{label} {values[key]:.0f} %"] if key in values else []
+    return f"node  {name}: {'   '.join(parts)}" if parts else ""
+
+
+def _ranks(ranks: Sequence[int]) -> str:
+    return f"of {ranks[0]} to {ranks[-1]}" if ranks else "no logs yet"
+
+
+def _number(value: float | None, width: int) -> str:
+    return f"{'' if value is None else f'{value:.3f}':>{width}}"
+
+
+def _clock(moment: float) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(moment))
+
+
+def _duration(seconds: float) -> str:
+    for unit, length in (("h", 3600.0), ("min", 60.0)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"
