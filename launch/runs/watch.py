@@ -13,7 +13,7 @@ from dual_hpc.run import journal
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.goodput import goodput, timeline_of
 from dual_hpc.run.journal import Entry
-from dual_hpc.run.names import rank_log
+from dual_hpc.run.names import SYSTEM, rank_log
 from launch.cluster.slurm import LOOK_PATIENCE, WATCHER_SECONDS, Scheduler
 from launch.cluster.state import State
 from launch.records.job_output import tail_if_allowed
@@ -21,7 +21,6 @@ from launch.runs.progress import RunProgress
 from launch.runs.status import RunStatus, run_statuses
 
 _EVENTS, _POINTS, _LINES = 50, 200, 200
-_SYSTEM = "system"  # folder of the run with a journal of each node, where the job writes them
 _NODE_TAIL = 1 << 16  # bytes of a node's journal that are read
 _GOODPUT_SECONDS = 30.0  # between two looks at all of its jobs
 
@@ -104,7 +103,7 @@ class RunWatcher:
             bottleneck=progress.bottleneck,
             goodput=self._hours(now),
             events=list(self._events),
-            nodes=node_metrics(self._run.path / _SYSTEM),
+            nodes=node_metrics(self._run.path / SYSTEM),
             rank=shown,
             ranks=ranks,
             log=tail_if_allowed(self._run.logs / rank_log(shown), _LINES),
