@@ -21,7 +21,6 @@ from statistics import median
 from typing import Any
 
 from benchmarks import record
-from benchmarks.checkpoint import STEPS
 from launch.job.ports import LOOPBACK, free_port
 
 RANKS = 2
@@ -30,45 +29,51 @@ RANKS = 2
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.checkpoint", description=__doc__)
     parser.add_argument("--rounds", type=int, default=7, metavar="N", help="saves of each kind (default %(default)s)")
+    parser.add_argument("--steps", type=int, default=6, metavar="N", help="after every save (default %(default)s)")
     parser.add_argument("--starts", type=int, default=3, metavar="N", help="starts of each kind (default %(default)s)")
     parser.add_argument("--gib", type=float, default=0, metavar="N", help="also so much generated state per rank")
     parser.add_argument("--large-rounds", type=int, default=3, metavar="N", help="saves of it (default %(default)s)")
     parser.add_argument("--scratch", type=Path, metavar="DIR", help="where checkpoints are written (default: TMPDIR)")
     args = parser.parse_args()
     starts: dict[str, list[float]] = {"fresh": [], "resumed": []}
+    parts: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(dir=args.scratch) as scratch:
-        part = measured("", scratch, args.rounds)
+        parts.append(measured("", scratch, args.rounds, args.steps))
+        write(parts, starts, args.steps)
         for _ in range(args.starts):
             starts["fresh"].append(seconds_to_first_step(str(Path(scratch, "empty"))))
             starts["resumed"].append(seconds_to_first_step(scratch))
-    parts = [part]
     if args.gib:
         with tempfile.TemporaryDirectory(dir=args.scratch) as scratch:
-            parts.append(measured(f", {args.gib:g} GiB per rank", scratch, args.large_rounds, args.gib))
-    rows = [row for part in parts for row in part["rows"]] + (starting(starts) if args.starts else [])
+            parts.append(measured(f", {args.gib:g} GiB per rank", scratch, args.large_rounds, args.steps, args.gib))
+    print(write(parts, starts, args.steps).with_suffix(".md").read_text())
+
+
+def write(parts: list[dict[str, Any]], starts: dict[str, list[float]], steps: int) -> Path:
+    """What is known so far."""
+    rows = [row for part in parts for row in part["rows"]] + (starting(starts) if starts["resumed"] else [])
     note = (
         f"{RANKS} ranks, ZeRO 1, fp32; medians of interleaved rounds. "
         + " ".join(part["note"] for part in parts)
-        + f" Blocked: the training's thread waits. Delay: how much later {STEPS} steps end that follow a save, its end "
-        "included; on two cores, writing takes its time from the two ranks. Processor: time that a save without "
+        + f" Blocked: the training's thread waits. Delay: how much later {steps} step(s) end that follow a save, its "
+        "end included; on two cores, writing takes its time from the two ranks. Processor: time that a save without "
         "steps takes from the cores, with the kernel's for its calls, without that of writing back the page cache; "
         "alone: how long it lasts. Memory: the peak above "
         "what the process held before. Ours flushes and hashes with BLAKE3; DeepSpeed does neither, torch flushes; the "
         "others say what was added to them. Files to verify and resume lie in the page cache; sha256 is what earlier "
         "versions wrote."
     )
-    path = record.write("checkpoint", rows, note, starts=starts, parts=parts)
-    print(path.with_suffix(".md").read_text())
+    return record.write("checkpoint", rows, note, starts=starts, parts=parts)
 
 
-def measured(case: str, scratch: str, rounds: int, gib: float = 0) -> dict[str, Any]:
+def measured(case: str, scratch: str, rounds: int, steps: int, gib: float = 0) -> dict[str, Any]:
     """All figures of one size of state, their rows and a sentence about them."""
-    figures, _ = ranks("save", scratch, str(rounds), str(gib))
+    figures, _ = ranks("save", scratch, str(rounds), str(gib), str(steps))
     files = [file for file in Path(scratch, "ours").rglob("*") if file.is_file()]
     size = sum(file.stat().st_size for file in files)
     reads, _ = ranks("read", scratch, str(rounds), str(gib))
     found = {name: summary(rows, figures["nothing"]) for name, rows in figures.items()}
-    step = median(row["total"] for row in figures["nothing"]) / STEPS
+    step = median(row["total"] for row in figures["nothing"]) / steps
     return {
         "note": f"{size / 2**20:,.0f} MiB per checkpoint, {rounds} rounds, a step takes {step:.3f} s.",
         "rows": [*saving(found, step, case), *reading(reads, size, case)],

@@ -1,4 +1,4 @@
-"""One rank of `benchmarks.checkpoint`: `rank.py save|read|start FOLDER ROUNDS GIB`; rank 0 prints JSON.
+"""One rank of `benchmarks.checkpoint`: `rank.py save|read|start FOLDER ROUNDS GIB STEPS`; rank 0 prints JSON.
 
 GIB: 0 for a model that trains, else the size of generated state.
 """
@@ -14,7 +14,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.checkpoint import STEPS
 from benchmarks.checkpoint.contestants import Begin, contestants
 from benchmarks.checkpoint.large import Large
 from benchmarks.checkpoint.reading import ways_to_read
@@ -22,13 +21,13 @@ from benchmarks.checkpoint.subject import Subject
 from dual_hpc.training.distributed import init_distributed
 
 
-def main(action: str, folder: str, rounds: str = "1", gib: str = "0") -> None:
+def main(action: str, folder: str, rounds: str = "1", gib: str = "0", steps: str = "1") -> None:
     with init_distributed(10) as world:
         ours = Path(folder) / "ours"
         subject = Large(world, ours, float(gib)) if float(gib) else Subject(world, ours)
         actions: dict[str, Callable[[], Any]] = {
             "start": lambda: start(subject),
-            "save": lambda: save(subject, Path(folder), int(rounds)),
+            "save": lambda: save(subject, Path(folder), int(rounds), int(steps)),
             "read": lambda: read(subject, ours, int(rounds)),
         }
         answer = actions[action]()
@@ -43,7 +42,7 @@ def start(subject: Subject | Large) -> float:
     return time.time()
 
 
-def save(subject: Subject | Large, folder: Path, rounds: int) -> dict[str, list[dict[str, float]]]:
+def save(subject: Subject | Large, folder: Path, rounds: int, steps: int) -> dict[str, list[dict[str, float]]]:
     """Each way of saving in turn, so many times; figures of the slower rank."""
     import torch.distributed as dist
 
@@ -55,7 +54,7 @@ def save(subject: Subject | Large, folder: Path, rounds: int) -> dict[str, list[
         if subject.world.rank == 0:
             shutil.rmtree(folder / "peer", ignore_errors=True)
 
-    return in_turn(subject, ways, rounds, STEPS, clear)
+    return in_turn(subject, ways, rounds, steps, clear)
 
 
 def read(subject: Subject | Large, root: Path, rounds: int) -> dict[str, list[dict[str, float]]]:
