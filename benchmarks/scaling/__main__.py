@@ -18,7 +18,7 @@ from benchmarks import record
 from benchmarks.scaling import checkpoints, data, job, metadata
 
 RANKS = (8, 32, 128, 512)
-UTTERANCES = (10**4, 10**5)
+UTTERANCES = (10**4, 10**5, 10**6)
 SAMPLES = (10**5, 10**6, 10**7, 10**8, 10**9)
 
 
@@ -73,6 +73,7 @@ def markdown(report: dict[str, Any]) -> str:
     """Two tables: by ranks and by samples."""
     lines = ["# Scaling", "", f"{report['machine']}; `python -m benchmarks.scaling`; commit {report['commit']}.", ""]
     lines += [
+        *([report["note"], ""] if "note" in report else []),
         "Growth: the power of the size with which a figure grows between the two largest sizes (1: in proportion).",
         "Ranks are threads of one process: seconds are of two cores that do the work of all of them.",
     ]
