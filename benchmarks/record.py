@@ -38,19 +38,27 @@ def row(
     return {"case": case, "peer_name": peer_name, "unit": unit, **{k: float(f"{v:.4g}") for k, v in figures.items()}}
 
 
-def write(name: str, rows: list[dict[str, Any]], note: str = "", folder: Path | None = None, **details: Any) -> Path:
+def write(
+    name: str,
+    rows: list[dict[str, Any]],
+    note: str = "",
+    folder: Path | None = None,
+    module: str | None = None,
+    **details: Any,
+) -> Path:
     """Write the rows with the machine's kind, the command and the commit; returns the JSON file. May be called after
     every case, so that nothing is lost with what comes later.
 
     Args:
         note: a sentence for the Markdown: what was held equal, what the machine was doing.
         folder: None for `RESULTS`.
+        module: of `benchmarks`, that was run; None: it has the result's name.
         details: further figures, for the JSON alone.
     """
     report = {
         "name": name,
         "machine": machine(),
-        "command": " ".join(["python", "-m", f"benchmarks.{name}", *sys.argv[1:]]),
+        "command": " ".join(["python", "-m", f"benchmarks.{module or name}", *sys.argv[1:]]),
         "commit": commit(),
         "note": note,
         "rows": rows,

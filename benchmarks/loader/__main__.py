@@ -71,7 +71,9 @@ def main() -> None:
         rows.append(record.row(case, spread, 1.0, "full permutation", "variance", smaller_is_better=True))
     note = " ".join(NOTE.split()).format(rounds=options.rounds, before=before, after=os.getloadavg()[0])
     name = "loader" if len(options.kinds) == len(KINDS) else "_".join(["loader", *options.kinds])
-    print(record.write(name, rows, note, rounds=options.rounds, raw=raw).with_suffix(".md").read_text())
+    print(
+        record.write(name, rows, note, module="loader", rounds=options.rounds, raw=raw).with_suffix(".md").read_text()
+    )
 
 
 def _is_there(module: str) -> bool:
