@@ -5,6 +5,8 @@ from __future__ import annotations
 from dual_hpc.config.schema import RunConfig
 from dual_hpc.evaluation.metrics import METRICS
 from dual_hpc.evaluation.tables import subset_name
+from dual_hpc.modality import Modality, format_subset
+from dual_hpc.model.family import FAMILIES
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.journal import read
 
@@ -17,14 +19,24 @@ def selection_of(run: RunDir, config: RunConfig, checkpoint: str) -> str:
         return f"the last weights of the training, chosen by no score ({times} were made and chose nothing)"
     by = config.training.select_by
     title = METRICS.get(by).title if by in METRICS else by
-    shown = subset_name(config.training.select_modalities)
+    shown = subset_name(selecting_subset(config))
     where = f"the validation split (the corpus's own, else drawn by {config.data.validation} from the training part)"
     return f"the best {title} with {shown} of {times} on {where}; the test split chose nothing"
 
 
+def selecting_subset(config: RunConfig) -> str:
+    """`training.select_modalities`; all that the model reads where it reads none of those: every checkpoint of a model
+    of text alone is as good as any other without text.
+    """
+    model = FAMILIES.get(config.model.family).narrowed(config.model)
+    reads = format_subset(modality for modality in Modality if getattr(model, f"use_{modality}"))
+    wanted = config.training.select_modalities
+    return wanted if set(wanted) & set(reads) else reads
+
+
 def validations(run: RunDir, config: RunConfig) -> int:
     """How often the validation split was scored; what a resumed run repeated counts once."""
-    key = f"val/{config.training.select_modalities}/{config.training.select_by}"
+    key = f"val/{selecting_subset(config)}/{config.training.select_by}"
     try:
         return len({entry.step for entry in read(run.journal) if key in entry.metrics})
     except OSError:

@@ -11,11 +11,11 @@ import torch
 from dual_hpc.checkpoint.export import gather_weights, publish
 from dual_hpc.config import RunConfig
 from dual_hpc.errors import EnvironmentFault
+from dual_hpc.evaluation.selection import selecting_subset
 from dual_hpc.group import gather_results
 from dual_hpc.training.distributed import World
 from dual_hpc.training.engine import Engine
 from dual_hpc.training.reporter import Reporter
-from dual_hpc.training.validation import selecting_subset
 
 Publish = Callable[[], EnvironmentFault | None]
 

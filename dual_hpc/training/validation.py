@@ -12,6 +12,7 @@ from torch import nn
 from dual_hpc.config.schema import RunConfig
 from dual_hpc.data.modality_mask import mask_except
 from dual_hpc.evaluation.predictions import predict_views
+from dual_hpc.evaluation.selection import selecting_subset
 from dual_hpc.heartbeat import beat
 from dual_hpc.modality import Modality, format_subset
 from dual_hpc.model.family import FAMILIES
@@ -21,14 +22,6 @@ from dual_hpc.training.distributed import World
 def subsets(config: RunConfig) -> list[str]:
     """The modality subsets that are scored: first the one that selects, then all that the model has."""
     return list(dict.fromkeys([selecting_subset(config), _all_modalities(config)]))
-
-
-def selecting_subset(config: RunConfig) -> str:
-    """`training.select_modalities`; all that the model reads where it reads none of those: every checkpoint of a model
-    of text alone is as good as any other without text.
-    """
-    wanted, reads = config.training.select_modalities, _all_modalities(config)
-    return wanted if set(wanted) & set(reads) else reads
 
 
 def _all_modalities(config: RunConfig) -> str:

@@ -41,6 +41,7 @@ VERBS = {
     "sync": "copy what the runs have recorded to MLflow",
     "evaluate": "score a run or a model on labelled shards",
     "report": "write the report of an evaluation again from its predictions, without the model",
+    "baseline": "train and score a classical classifier (MFCC or eGeMAPS, SVM) on the same splits",
     "compare": "compare runs and sweeps on the same test samples: one table, one figure, tests",
     "ablate": "train a model without each of its parts, and tabulate what each is worth",
     "paper": "write tables, figures, configurations and the recipe of a sweep into a folder",
