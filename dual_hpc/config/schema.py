@@ -263,6 +263,9 @@ class TrackingConfig(Section):
     experiment: str = Field("dual", pattern=r"\S")
     tags: dict[TagName, str] = Field(default_factory=dict, description="names other than our own, dual.*")
     sync_seconds: float = Field(30.0, gt=0)
+    also: list[Literal["tensorboard", "wandb"]] = Field(
+        default_factory=list, description="fill these from the journal as well (wandb: offline)"
+    )
     system_seconds: float = Field(
         10.0, ge=0, description="between two samples of each node's CPU, memory, disk, network and GPUs; 0: none"
     )

@@ -1,4 +1,4 @@
-"""An evaluation as files: JSON with every number, Markdown to read, one figure of the confusion matrices."""
+"""An evaluation as files: JSON with every number, Markdown to read, figures of confusion and reliability."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dual_hpc.evaluation.figures import confusion_figure
 from dual_hpc.evaluation.metrics import HEADLINE, METRICS, Scores
+from dual_hpc.evaluation.reliability import reliability_figure
 from dual_hpc.evaluation.result import EvaluationResult, SubsetResult
 from dual_hpc.evaluation.tables import percent, subset_name, table
 from dual_hpc.files.atomic import write_atomically
@@ -27,7 +28,12 @@ def write_report(folder: Path, name: str, result: EvaluationResult) -> list[Path
     picture = folder / f"{name}.png"
     matrices = {subset_name(key): one.scores for key, one in result.subsets.items()}
     write_atomically(picture, png(confusion_figure(matrices, result.classes)))
-    return [folder / f"{name}.json", folder / f"{name}.md", picture]
+    written = [folder / f"{name}.json", folder / f"{name}.md", picture]
+    if result.predictions is not None:
+        shown = {subset_name(key): result.predictions.found[key] for key in result.subsets}
+        write_atomically(folder / f"{name}_reliability.png", png(reliability_figure(shown)))
+        written.append(folder / f"{name}_reliability.png")
+    return written
 
 
 def markdown(result: EvaluationResult) -> str:

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from mlflow.exceptions import BAD_REQUEST, MlflowException
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
 
-from dual_hpc.errors import EnvironmentFault
+from dual_hpc.errors import EnvironmentFault, UserError
 from dual_hpc.inference.predictor import Predictor
 from dual_hpc.inference.served_clips import answer_clips
 from dual_hpc.inference.served_request import check_request
@@ -59,8 +60,15 @@ class ServedModel(PythonModel):
         """Answers to clips; or probabilities of the classes, in the order of the model's `id2label`, of tensors.
 
         Raises:
-            UserError: the request is not one that the model can read.
+            MlflowException: the request is not one that the model can read. MLflow's server answers any other exception
+                with a trace, which shows where its files are.
         """
+        try:
+            return self._answer(model_input)
+        except UserError as error:
+            raise MlflowException(str(error), error_code=BAD_REQUEST) from None
+
+    def _answer(self, model_input: Any) -> Any:
         if self.predictor is not None and (rows := _rows(model_input)) is not None:
             with tempfile.TemporaryDirectory(prefix="dual-hpc-") as scratch:
                 return answer_clips(self.predictor, rows, Path(scratch))

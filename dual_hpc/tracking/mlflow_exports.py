@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dual_hpc.files.json_text import parse_json
-from dual_hpc.files.regular_file import read_bytes
+from dual_hpc.files.regular_file import read_bytes, read_text
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.journal import Entry, points
 from dual_hpc.tracking.datasets import SplitData, as_input, evaluated_on, trained_on
@@ -44,7 +44,7 @@ def log_exports(
             run_id,
             folder,
             name if "best" in names else f"{name}-{names[0]}",
-            tags={**facts, EXPORT_TAG: ",".join(names)},
+            tags={**facts, EXPORT_TAG: ",".join(names), **_description(run, names)},
             params={"seed": str(config.seed), "family": config.model.family},
             archive=run.code,
         )
@@ -61,6 +61,13 @@ def log_exports(
         if Path(model.tags.get(FOLDER_TAG, "")) not in folders and model.tags.get(EXPORT_TAG) != "replaced":
             client.set_logged_model_tags(model.model_id, {EXPORT_TAG: "replaced"})
     return ids
+
+
+def _description(run: RunDir, names: Sequence[str]) -> dict[str, str]:
+    """The test's report, as the description that MLflow's page of the model shows."""
+    reports = [run.reports / f"test_{name}.md" for name in names]
+    report = next((report for report in reports if report.is_file()), None)
+    return {} if report is None else {"mlflow.note.content": read_text(report)[:7900]}
 
 
 def exports_of(exports: Path) -> dict[Path, list[str]]:

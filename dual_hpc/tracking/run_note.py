@@ -20,7 +20,6 @@ def tags_of(config: RunConfig, entries: Sequence[Entry]) -> dict[str, str]:
         "dual.protocol": config.data.protocol,
         "dual.model": config.model.family,
         "dual.seed": str(config.seed),
-        "dual.modalities": config.training.select_modalities,
         "dual.progress": progress_of(entries),
     }
     for data in trained_on(entries, config.data.protocol, config.data.shards):

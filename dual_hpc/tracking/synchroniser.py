@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 from dual_hpc.errors import reason_of
 from dual_hpc.run.directory import RunDir
+from dual_hpc.tracking.journal_readers import JournalReaders
 from dual_hpc.tracking.mlflow_sync import sync
 
 _STOPPED, _FINISHED = 15.0, 120.0  # seconds for the last sync of a job; Slurm leaves a preempted one 30 by default
@@ -21,8 +23,14 @@ class Synchroniser:
     Only rank 0 has one. All of it happens in one thread, also the last, full sync that `close` asks for.
     """
 
-    def __init__(self, run: RunDir, interval: float) -> None:
+    def __init__(self, run: RunDir, interval: float, also: Sequence[str] = ()) -> None:
+        """
+        Args:
+            interval: seconds.
+            also: other programs that show the run; see `journal_readers`.
+        """
         self._run, self._interval = run, interval
+        self._readers = JournalReaders(run, also)
         self._stop = threading.Event()
         self._silent = self._complete = False
         self._model: Path | None = None
@@ -43,7 +51,8 @@ class Synchroniser:
         """
         self._model = model
         self._stop.set()
-        self._thread.join(timeout if timeout is not None else _STOPPED if model is None else _FINISHED)
+        short = model is None or self._silent  # a server that did not answer will not do so now
+        self._thread.join(timeout if timeout is not None else _STOPPED if short else _FINISHED)
         if self._thread.is_alive():
             log.warning("MLflow is not up to date: a sync hangs; the journal of %s keeps everything", self._run.path)
             return False
@@ -51,8 +60,10 @@ class Synchroniser:
 
     def _work(self) -> None:
         while not self._stop.is_set():
+            self._readers.update()
             self._try(artifacts=False)
             self._stop.wait(self._interval)
+        self._readers.close()
         self._complete = self._try(artifacts=True, model=self._model)
 
     def _try(self, *, artifacts: bool, model: Path | None = None) -> bool:

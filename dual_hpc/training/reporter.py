@@ -59,7 +59,8 @@ class Reporter:
         if self.silent:
             return
         self._journal = Journal(run.journal)
-        self._sync = Synchroniser(run, config.tracking.sync_seconds).start() if config.tracking.enabled else None
+        tracking = config.tracking
+        self._sync = Synchroniser(run, tracking.sync_seconds, tracking.also).start() if tracking.enabled else None
 
     def start(self, step: int, total_steps: int, **facts: Any) -> None:
         """This job starts to train after `step`."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launch.cli.plugin_argument import add_plugin_argument
+from launch.cli.register_argument import add_register_argument, check_registration, register_export
 from launch.cli.run_arguments import add_trust
 from launch.cli.task_arguments import add_task_arguments, array_of
 
@@ -19,6 +20,7 @@ examples:
   dual-hpc evaluate trial-2                              # the best checkpoint of a run on its test split
   dual-hpc evaluate store/runs/trial-2 --checkpoint last --split validation --json
   dual-hpc evaluate trial-2 --all-subsets                # every combination of audio, video and text
+  dual-hpc evaluate trial-2 --register emotions          # and a version of the model `emotions` in MLflow's registry
   dual-hpc evaluate trial-2 --robustness                 # also under noise, dropped frames, word errors ...
   dual-hpc evaluate /shared/ana/store/runs/hers --out report/   # a colleague's run
   dual-hpc submit --profile my-cluster.yaml --tasks 4 -- evaluate trial-2 --robustness   # four GPUs share it
@@ -49,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--noise", type=Path, metavar="DIR", help="noise recordings for --robustness, such as MUSAN")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the report (default: that of the run)")
     add_task_arguments(parser)
+    add_register_argument(parser)
     add_plugin_argument(parser)
     add_trust(parser)
     parser.add_argument("--json", action="store_true", help="every number as JSON instead of a table")
@@ -100,6 +103,8 @@ def evaluate(args: argparse.Namespace) -> EvaluationResult | None:
     if array != (0, 1) and args.model is not None and args.out is None:
         raise UserError("--array-count: tasks that share an evaluation of --model need --out DIR, where they meet")
     found = find_run(args.run_name, args.store) if args.model is None else None
+    if args.register is not None:
+        check_registration(args, found)
     place = report_folder(found, args.out) if found is not None else None
 
     from dual_hpc.evaluation import run as evaluation
@@ -126,7 +131,9 @@ def evaluate(args: argparse.Namespace) -> EvaluationResult | None:
         array=array,
         progress=args.progress,
     )
-    if result is not None and args.out is None and not is_others(found.path) and found.config().tracking.enabled:
+    if result is not None and args.register is not None:
+        register_export(found, args.checkpoint, args.register)
+    elif result is not None and args.out is None and not is_others(found.path) and found.config().tracking.enabled:
         track(found)
     return result
 

@@ -37,6 +37,7 @@ def run(args: argparse.Namespace) -> int:
     from dual_hpc.printable import unwrapped
     from dual_hpc.run import names
     from dual_hpc.run.directory import RunDir
+    from dual_hpc.tracking.journal_readers import JournalReaders
     from dual_hpc.tracking.mlflow_sync import sync
     from launch.runs.plan import find_run
     from launch.runs.status import states_at_rest
@@ -60,6 +61,7 @@ def run(args: argparse.Namespace) -> int:
             if args.trust:
                 find_plugins(one.config().plugins, one.code, trust=True)
             sync(one, state=resting.get(one.path))
+            JournalReaders(one, one.config().tracking.also).close()
         except Exception as error:  # MLflow's clients raise exceptions of any kind
             failed.append(_named(one.path.name, error))
             if len(found) > 1:

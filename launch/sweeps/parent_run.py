@@ -189,5 +189,6 @@ def _create(client: MlflowClient, experiment: str, sweep: SweepDir) -> str:
     name = sweep.sweep.name
     created = [run.identity().created for run in sweep.runs() if run.identity_file.exists()]
     start = int(min(created) * 1000) if created else None  # of a sweep that was submitted without MLflow
-    tags = {_NAME_TAG: name, _FOLDER_TAG: str(sweep.path), _COUNT_TAG: str(len(sweep.sweep.members))}
+    source = {"mlflow.source.name": "dual-hpc", "mlflow.source.type": "JOB"}
+    tags = {**source, _NAME_TAG: name, _FOLDER_TAG: str(sweep.path), _COUNT_TAG: str(len(sweep.sweep.members))}
     return str(client.create_run(experiment, start_time=start, run_name=name, tags=tags).info.run_id)

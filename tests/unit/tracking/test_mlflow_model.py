@@ -73,6 +73,19 @@ def test_tensors_are_answered_by_a_model_of_media_as_well(saved_model: Path) -> 
     np.testing.assert_allclose(answer.sum(1), 1, rtol=1e-5)
 
 
+def test_a_refusal_is_one_line_without_a_trace_for_the_client(saved_model: Path) -> None:
+    from mlflow.exceptions import MlflowException
+
+    served = ServedModel()
+    served.load_context(SimpleNamespace(model_config={"folder": str(saved_model)}))
+    requests: list[Any] = [[{"path": "/etc/passwd"}], [{}], [7]]
+    for asked in requests:
+        with pytest.raises(MlflowException) as refused:
+            served.predict(None, asked)
+        assert refused.value.get_http_status_code() == 400
+        assert "\n" not in str(refused.value) and "Traceback" not in refused.value.serialize_as_json()
+
+
 def finished_run(store: Path, name: str, saved_model: Path, *overrides: str) -> RunDir:
     run = make_run(store, name, *overrides)
     run.exports.mkdir()
