@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import logging
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,6 +25,8 @@ from dual_hpc.evaluation.predictions import Part, Predictions, in_order, shortes
 from dual_hpc.files.locks import LockTimeout, file_lock
 from dual_hpc.files.regular_file import read_bytes
 from dual_hpc.run import jsonl
+
+log = logging.getLogger(__name__)
 
 
 class Answers(BaseModel):
@@ -95,11 +98,23 @@ class FinishedBatches:
         return [self._found[n] for n in range(self.total)] if len(self._found) == self.total else None
 
     def add(self, batch: FinishedBatch) -> None:
-        """Note a batch as done."""
+        """Note a batch as done.
+
+        Raises:
+            OSError: it cannot be written, and other ranks need it. A single rank goes on in memory, with a warning: the
+                folder may be what a colleague's killed evaluation has left.
+        """
         self._found[batch.batch] = batch
-        if self._folder is not None:
+        if self._folder is None:
+            return
+        try:
             self._folder.mkdir(parents=True, exist_ok=True)
             jsonl.append(self._folder / f"rank-{self.array[0]}-of-{self.array[1]}.jsonl", batch)
+        except OSError as error:
+            if self.array[1] > 1:
+                raise
+            log.warning("%s cannot be written (%s): if this evaluation is killed, it begins anew", self._folder, error)
+            self._folder = None
 
     @contextlib.contextmanager
     def report_once(self) -> Iterator[bool]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from dual_hpc.evaluation import run
+from dual_hpc.evaluation.finished_batches import FinishedBatch, FinishedBatches
 from dual_hpc.evaluation.result import EvaluationResult
 from dual_hpc.evaluation.run import evaluate_into
 from launch.cli.main import main
@@ -95,6 +96,16 @@ def test_batches_of_other_weights_or_conditions_are_not_taken(
     assert evaluate_into(tmp_path, saved_model, data_of(shards), "test", ("av",), None, None, (0, 2)) is None
     assert evaluate_into(tmp_path, saved_model, data_of(shards), "test", ("avt",), None, None, (1, 2)) is None
     assert evaluate_into(tmp_path, saved_model, data_of(shards), "test", ("av",), None, None, (1, 2)) is not None
+
+
+def test_where_batches_cannot_be_noted_a_single_rank_goes_on_and_several_say_so(tmp_path: Path) -> None:
+    (tmp_path / ".test.parts").touch()  # a file, where the folder should be
+    batch = FinishedBatch(batch=0, answers={})
+    alone = FinishedBatches((tmp_path, "test"), "f", 1, (0, 1))
+    alone.add(batch)
+    assert alone.found == [batch]
+    with pytest.raises(OSError):
+        FinishedBatches((tmp_path, "test"), "f", 1, (0, 2)).add(batch)
 
 
 def test_the_cost_is_said_before_the_suite_begins(
