@@ -67,7 +67,7 @@ def plain_line(view: View) -> str:
 
 def fit(line: str, width: int) -> str:
     """Cut to the width, with an ellipsis; wide letters count as two columns."""
-    line = printable(line) if not line.startswith(" ") else " " + printable_keeping_blanks(line[1:])
+    line = printable_keeping_blanks(line)
     return line if cell_len(line) <= width else set_cell_size(line, max(0, width - 1)).rstrip() + "…"
 
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import termios
 import time
+from dataclasses import replace
 from fcntl import ioctl
 from pathlib import Path
 
@@ -20,8 +21,10 @@ from dual_hpc.run.directory import RunDir, Segment
 from dual_hpc.run.journal import Journal
 from launch.cli.main import main
 from launch.cluster.state import State
+from launch.runs.status import RunStatus
+from launch.runs.summary import summarize
 from launch.runs.watch import Event, RunWatcher, View
-from launch.runs.watch_screen import fit, plain_line, run_screen, sparkline
+from launch.runs.watch_screen import fit, plain_line, run_screen, sparkline, sweep_screen
 from tests.unit.training.fakes import make_run
 
 ESCAPE = "\x1b[2J"  # somebody's log may hold what clears the screen
@@ -92,6 +95,16 @@ def test_letters_that_take_two_columns_and_curves_with_nan_are_drawn() -> None:
     assert cell_len(fit("感情認識" * 30, 21)) <= 21
     assert sparkline([1.0, float("nan"), 2.0, float("inf")], 10) == "▁ █ "
     assert sparkline([], 10) == "" and sparkline([3.0, 3.0], 10) == "▁▁"
+
+
+def test_the_members_of_a_sweep_stand_in_columns_and_scroll(run: RunDir) -> None:
+    row = summarize(run, RunStatus(State.RUNNING, "7", None, True, True), time.time())
+    rows = [replace(row, name=f"cv.{'x' * number}", step=number) for number in range(40)]
+    lines = sweep_screen("cv", rows, 5, 120, 24, 0.0)
+    assert len(lines) == 24 and lines[0] == "sweep cv: 40 members, 40 running"
+    at = lines[1].index("state")
+    assert all(line[at:].startswith("running ") for line in lines[2:-1])
+    assert lines[2].startswith("cv.xxxxx ") and lines[-1].startswith("q: leave")
 
 
 def test_without_a_terminal_it_prints_lines_until_no_job_works(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
