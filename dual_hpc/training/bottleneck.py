@@ -108,10 +108,12 @@ def _shares(block: Table, phase: str) -> list[float]:
 def _slow_rank(blocks: Sequence[Table], hosts: Sequence[str]) -> Bottleneck | None:
     """The rank and the phase with the largest delay, where it persists."""
     found: list[Bottleneck] = []
-    for rank in range(len(hosts)):
-        for phase in OWN:
-            if (delay := _delay(blocks, rank, phase)) >= RANK_LIMIT:
-                found.append(Bottleneck("slow rank", phase, rank, delay, _sentence(blocks, hosts, rank, phase, delay)))
+    together = _sum(blocks)
+    for phase in OWN:
+        # Of hundreds of ranks only the slowest is compared with the others: this is computed at every logging step.
+        rank = max(range(len(hosts)), key=lambda number: together[number][phase])
+        if (delay := _delay(blocks, rank, phase)) >= RANK_LIMIT:
+            found.append(Bottleneck("slow rank", phase, rank, delay, _sentence(blocks, hosts, rank, phase, delay)))
     return max(found, key=lambda one: one.share, default=None)
 
 
