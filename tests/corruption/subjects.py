@@ -179,6 +179,25 @@ def _mlflow_form(report: str, folder: str) -> Read:
     return read
 
 
+def _sent_and_sampled(folder: str) -> Read:
+    """What was sent to MLflow already, and what the nodes of a run have noted."""
+
+    def read() -> str:
+        from dual_hpc.run import journal
+        from dual_hpc.run.directory import RunDir
+        from dual_hpc.run.names import SYSTEM
+        from dual_hpc.tracking.sent import Sent
+
+        run = RunDir.open(folder)
+        sent = Sent(run.path, "sqlite a")
+        said = [str(sent.bytes_of(run.journal))]
+        said += [str(journal.replay(journal.read(file))) for file in sorted((run.path / SYSTEM).glob("*.jsonl"))]
+        sent.note(run.journal, run.journal.stat().st_size)
+        return " ".join([*said, str(sent.bytes_of(run.journal))])
+
+    return read
+
+
 RUN, JOB = "runs/odd", "jobs/pack-1"
 _ALL = ("runs", "--store", ".", "--json")
 _SWEEP = ("sweep", "--show", "cv", "--store", ".")
@@ -203,6 +222,10 @@ SUBJECTS = (
         "store",
         f"{RUN}/reports/test_best_predictions.jsonl",
         (_predictions(f"{RUN}/reports/test_best_predictions.jsonl"),),
+    ),
+    *(
+        Subject("store", f"{RUN}/{name}", (_sent_and_sampled(RUN),))
+        for name in (".mlflow_sent.json", "system/n1.jsonl")
     ),
     Subject("store", f"{RUN}/code.zip", (_plugin(f"{RUN}/code.zip"),)),
     *(Subject("store", f"{JOB}/{name}", _OF_JOB, _REST) for name in ("job.json", "tasks.jsonl", "logs/task_0000.log")),

@@ -26,6 +26,8 @@ from dual_hpc.group import SingleProcess
 from dual_hpc.model import build_model, build_tokenizer, save_model
 from dual_hpc.run.directory import RunDir, Segment
 from dual_hpc.run.journal import Journal
+from dual_hpc.run.names import SYSTEM
+from dual_hpc.tracking.sent import Sent
 from launch.cluster.profiles import FOLDER as PROFILES
 from launch.cluster.profiles import load_profile
 from launch.commands.job_dir import JobDescription, JobDir, TaskEvent
@@ -68,6 +70,10 @@ def store(root: Path) -> None:
             journal.event("start", step=0, total_steps=9)
             journal.metrics(3, {"train/loss": 0.25, "val/av/ua": 0.5})
             journal.event("best", step=3, score=0.5)
+        (run.path / SYSTEM).mkdir()
+        with Journal(run.path / SYSTEM / "n1.jsonl") as journal:
+            journal.metrics(10, {"system/cpu_utilization_percentage": 12.5})
+        Sent(run.path, "sqlite a").note(run.journal, run.journal.stat().st_size)
         (run.reports / "test_best.json").write_text(json.dumps(SCORES))
         (run.reports / "test_best.md").write_text("# Evaluation\n")
         made = predictions(corpus(3, 4), {"av": 0.5, "avt": 0.8, "mismatched text": 0.4})
