@@ -75,6 +75,11 @@ class ServedModel(PythonModel):
         batch = {name: np.array(model_input[name]) for name in self.inputs if name in model_input}
         check_request(batch, self.model.config)
         tensors = {name: torch.from_numpy(array) for name, array in batch.items()}
+        for modality, pair in self.model.sources(tensors).items():
+            if getattr(self.model, f"{modality}_encoder") is not None and any(tensor is None for tensor in pair):
+                raise UserError(
+                    f"{modality}: the model reads it, and its tensors are missing (0 rows long: no {modality})"
+                )
         with torch.inference_mode():
             return self.model(**tensors).logits.float().softmax(-1).numpy()
 

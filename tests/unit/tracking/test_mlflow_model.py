@@ -78,7 +78,9 @@ def test_a_refusal_is_one_line_without_a_trace_for_the_client(saved_model: Path)
 
     served = ServedModel()
     served.load_context(SimpleNamespace(model_config={"folder": str(saved_model)}))
-    requests: list[Any] = [[{"path": "/etc/passwd"}], [{}], [7]]
+    durations = {"durations": np.ones(1, np.float32)}
+    sound = {"waveform": np.zeros((1, 16_000), np.float32), "waveform_lengths": np.array([16_000])}
+    requests: list[Any] = [[{"path": "/etc/passwd"}], [{}], [7], durations, durations | sound]
     for asked in requests:
         with pytest.raises(MlflowException) as refused:
             served.predict(None, asked)
