@@ -14,6 +14,7 @@ LEASE = "lease.json"
 MICRO_BATCH = "micro_batch.jsonl"  # what `data.micro_batch: auto` came to, by kind of device and number of ranks
 CODE_ARCHIVE = "code.zip"
 PREVIOUS_CODE = "code.previous.zip"  # what CODE_ARCHIVE was before it was replaced by other code
+PROFILE_FILE = "profile.json"  # made by `dual-hpc profile`: which ranks trace themselves, for how many steps
 STOP_FILE = "stop"  # made by `dual-hpc stop`: save, end and do not continue; whoever submits the run again removes it
 
 CHECKPOINTS = "checkpoints"
@@ -21,6 +22,7 @@ EXPORTS = "export"
 LOGS = "logs"
 REPORTS = "reports"
 TOKENIZER = "tokenizer"
+PROFILES = "profiles"  # NUMBER/rank_RRRR.json.gz: the traces that PROFILE_FILE asked for
 SYSTEM = "system"  # NODE.jsonl: samples of what each node did, in the form of JOURNAL
 
 FAILURES = "failures.jsonl"  # in logs/

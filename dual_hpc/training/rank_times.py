@@ -46,11 +46,12 @@ def table_of(values: Sequence[float]) -> list[RankSeconds]:
 
 
 def spread(table: Sequence[RankSeconds]) -> dict[str, float]:
-    """Of each phase the median rank's share of the interval, and the worst rank's: `PHASE_median`, `PHASE_worst`."""
+    """Of each phase the median rank's share of the interval, and the worst rank's: `ranks/PHASE_median`,
+    `ranks/PHASE_worst`. Nothing of a single rank."""
     found = {}
-    for phase in PHASES:
+    for phase in PHASES if len(table) > 1 else ():
         shares = [row[phase] / total if (total := passed(row)) > 0 else 0.0 for row in table]
-        found[f"{phase}_median"], found[f"{phase}_worst"] = median(shares), max(shares)
+        found[f"ranks/{phase}_median"], found[f"ranks/{phase}_worst"] = median(shares), max(shares)
     return found
 
 

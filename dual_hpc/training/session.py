@@ -26,6 +26,7 @@ from dual_hpc.training.memory import peak_memory
 from dual_hpc.training.non_finite import format_keys, next_action, non_finite_error
 from dual_hpc.training.optimizer import set_learning_rates
 from dual_hpc.training.phase_times import REST, PhaseTimes
+from dual_hpc.training.profiling import StepProfiler
 from dual_hpc.training.rank_times import RankTimes, spread
 from dual_hpc.training.reporter import Reporter
 from dual_hpc.training.saving import Saver
@@ -75,6 +76,7 @@ class Session:
     _times: PhaseTimes = field(init=False)
     _rank_times: RankTimes = field(init=False)
     _judge: Judge = field(init=False)
+    _profiler: StepProfiler = field(init=False)
     _learning_rate: float = field(init=False, default=0.0)
     _logged: tuple[float, int] = field(init=False)  # when and at which step metrics were logged
     _saved_at: float = field(init=False)
@@ -86,6 +88,7 @@ class Session:
         self._times = PhaseTimes.on(self.world.device)
         hook_collectives(self._times)
         self._rank_times = RankTimes(self._times, self.world.rank, self.world.size)
+        self._profiler = StepProfiler(self.reports.parent, self.world.rank)
         self._judge = Judge(self.hosts, remedy(self.config, cores_of_rank()))
         self._saved_at = self.clock()
         self._logged = (self._saved_at, self.state.step)
@@ -98,6 +101,7 @@ class Session:
     def next_batch(self) -> Iterator[dict[str, Any]]:
         """The micro-batches of the next step, as they come. Seeds every generator before, from (seed, step, rank)."""
         seed_everything((self.config.seed, self.state.step + 1, self.world.rank))
+        self._profiler.before_step()
         self._times.end(REST)
         return itertools.islice(self._micro_batches, self.loader.accumulation)
 
@@ -117,7 +121,9 @@ class Session:
 
         self._rank_times.writing = self.saver.writing_seconds
         ranks = self._rank_times if self.schedule.logs(self.state.step + 1) else None
-        return train_step(self.engine, batch, self.world, ask, self._times, ranks)
+        report = train_step(self.engine, batch, self.world, ask, self._times, ranks)
+        self._profiler.after_step()
+        return report
 
     def record(self, report: StepReport) -> None:
         """Advance the training state by one step, and write down what happened in it.
@@ -344,7 +350,6 @@ class Session:
             **self._times.shares(),
             **peak_memory(self.world.device),
         }
-        ranks = spread(report.rank_seconds) if self.world.size > 1 else {}
         named = {f"train/{name}": value for name, value in values.items()}
-        self.reporter.metrics(step, losses | named | {f"ranks/{name}": value for name, value in ranks.items()})
+        self.reporter.metrics(step, losses | named | spread(report.rank_seconds))
         self.reporter.bottleneck(step, self._judge.after_interval(steps, report.rank_seconds))

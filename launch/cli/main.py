@@ -37,6 +37,7 @@ VERBS = {
     "cancel": "end a job at once, without saving",
     "shell": "open a shell on a node of a run's job",
     "stacks": "print where every thread of a run's ranks is",
+    "profile": "trace some steps of a run that trains now",
     "ckpt": "list, verify, prune, export or convert a run's checkpoints",
     "sync": "copy what the runs have recorded to MLflow",
     "evaluate": "score a run or a model on labelled shards",

@@ -120,6 +120,9 @@ def test_the_first_interval_does_not_count_and_short_ones_are_put_together() -> 
 def test_the_spread_of_the_ranks_is_their_median_share_and_the_worst() -> None:
     table = [{**dict.fromkeys(COLUMNS, 0.0), "forward": f, "reduction": 10 - f, WRITING: 9.0} for f in (2, 3, 7)]
     found = spread(table)
+    assert (found["ranks/forward_median"], found["ranks/forward_worst"]) == (0.3, 0.7)
+    assert found["ranks/reduction_worst"] == pytest.approx(0.8)
+    assert spread(table[:1]) == {}
     assert (found["forward_median"], found["forward_worst"]) == (0.3, 0.7)
     assert found["reduction_worst"] == pytest.approx(0.8)
 

@@ -1,0 +1,72 @@
+"""A living rank traces itself when a file asks for it: once, where it is named, and never at the training's cost."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from dual_hpc.run.names import PROFILE_FILE
+from dual_hpc.run.profile_request import ProfileRequest, read_request, trace_file, write_request
+from dual_hpc.training.loop import FINISHED
+from dual_hpc.training.profiling import CHECK_SECONDS, StepProfiler
+from tests.unit.training.fakes import make_run
+from tests.unit.training.test_loop import Job
+
+
+def test_a_training_that_is_asked_writes_a_trace_of_its_steps(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    request = ProfileRequest(ranks=(0, 1), steps=2)
+    write_request(run.path, request)
+    assert Job(run).train() == FINISHED
+    trace = json.loads(gzip.decompress(trace_file(run.path, request, 0).read_bytes()))
+    names = [event.get("name", "") for event in trace["traceEvents"]]
+    assert sum("Optimizer.step" in name for name in names) == 2
+    assert any("Backward" in name for name in names)
+    assert not trace_file(run.path, request, 1).exists()  # there is no such rank here
+    assert [path.name for path in trace_file(run.path, request, 0).parent.iterdir()] == ["rank_0000.json.gz"]
+
+
+def test_each_request_is_done_once_and_looked_for_now_and_then(tmp_path: Path) -> None:
+    now = [0.0]
+    mine, of_the_next_job = (StepProfiler(tmp_path, 0, lambda: now[0]) for _ in range(2))
+
+    def step(profiler: StepProfiler = mine) -> None:
+        profiler.before_step()
+        profiler.after_step()
+
+    step()
+    first = ProfileRequest(number=1, steps=1)
+    write_request(tmp_path, first)
+    step()
+    assert not trace_file(tmp_path, first, 0).exists()  # it has just looked
+    now[0] += CHECK_SECONDS
+    step()
+    written = trace_file(tmp_path, first, 0).stat().st_mtime_ns
+    for profiler in (mine, of_the_next_job):
+        now[0] += CHECK_SECONDS
+        step(profiler)
+    assert trace_file(tmp_path, first, 0).stat().st_mtime_ns == written
+    second = ProfileRequest(number=2, steps=1)
+    write_request(tmp_path, second)
+    now[0] += CHECK_SECONDS
+    step()
+    assert trace_file(tmp_path, second, 0).exists()
+
+
+def test_a_trace_that_cannot_be_written_costs_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    request = ProfileRequest(steps=1)
+    write_request(tmp_path, request)
+    (tmp_path / "profiles").write_text("a file where the folder should be")
+    profiler = StepProfiler(tmp_path, 0)
+    profiler.before_step()
+    profiler.after_step()
+    assert "WARNING: no profile of rank 0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"steps": 0}', '{"ranks": "all"}'])
+def test_what_is_no_request_asks_for_nothing(tmp_path: Path, content: str) -> None:
+    (tmp_path / PROFILE_FILE).write_text(content)
+    assert read_request(tmp_path) is None
