@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import median
 
 import torch
@@ -19,19 +19,19 @@ RankSeconds = dict[str, float]  # column -> seconds, of one rank in one interval
 class RankTimes:
     """This rank's part of the table of all ranks.
 
-    Attributes:
+    Args:
         writing: seconds that this rank has written checkpoints in this job.
     """
 
-    def __init__(self, times: PhaseTimes, rank: int, size: int) -> None:
+    def __init__(self, times: PhaseTimes, rank: int, size: int, writing: Callable[[], float] = lambda: 0.0) -> None:
         self._times, self._rank, self._size = times, rank, size
         self._sent: RankSeconds = {}
-        self.writing = 0.0
+        self._writing = writing
 
     def row(self, device: torch.device) -> torch.Tensor:
         """What this rank adds to the reduction: float64 [ranks * columns], the seconds since the last call in its
         own row, and zeros in those of the others."""
-        now = {**self._times.seconds(), WRITING: self.writing}
+        now = {**self._times.seconds(), WRITING: self._writing()}
         table = torch.zeros(self._size, len(COLUMNS), dtype=torch.float64)
         table[self._rank] = torch.tensor([now.get(name, 0.0) - self._sent.get(name, 0.0) for name in COLUMNS])
         self._sent = now

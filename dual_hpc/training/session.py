@@ -87,7 +87,7 @@ class Session:
         self._micro_batches = self.loader.micro_batches()
         self._times = PhaseTimes.on(self.world.device)
         hook_collectives(self._times)
-        self._rank_times = RankTimes(self._times, self.world.rank, self.world.size)
+        self._rank_times = RankTimes(self._times, self.world.rank, self.world.size, lambda: self.saver.writing_seconds)
         self._profiler = StepProfiler(self.reports.parent, self.world.rank)
         self._judge = Judge(self.hosts, remedy(self.config, cores_of_rank()))
         self._saved_at = self.clock()
@@ -113,17 +113,13 @@ class Session:
             stop_asked: True once this rank is asked to stop.
         """
         factor = lr_factor(self.state.step + 1, self.schedule.total_steps, self.config.optim)
-        optimizer = self.engine.deepspeed.optimizer
-        self._learning_rate = set_learning_rates(optimizer, self.engine.peak_lrs, factor)
+        self._learning_rate = set_learning_rates(self.engine.deepspeed.optimizer, self.engine.peak_lrs, factor)
 
         def ask() -> RankRequests:
             return RankRequests(stop_asked(), self._clock_asks_for_save(), len(self.loader.bad_samples))
 
-        self._rank_times.writing = self.saver.writing_seconds
         ranks = self._rank_times if self.schedule.logs(self.state.step + 1) else None
-        report = train_step(self.engine, batch, self.world, ask, self._times, ranks)
-        self._profiler.after_step()
-        return report
+        return train_step(self.engine, batch, self.world, ask, self._times, ranks)
 
     def record(self, report: StepReport) -> None:
         """Advance the training state by one step, and write down what happened in it.
@@ -131,6 +127,7 @@ class Session:
         Raises:
             UserError: too many samples cannot be decoded, or too many steps in a row are not finite.
         """
+        self._profiler.after_step()
         state = self.state
         state.step, state.loader, state.score = state.step + 1, self.loader.state_dict(), None
         self._share_bad_samples(report.bad_samples)
@@ -338,18 +335,16 @@ class Session:
 
     def _log(self, report: StepReport) -> None:
         step, now = self.state.step, self.clock()
-        seconds, steps = now - self._logged[0], step - self._logged[1]
-        self._logged = (now, step)
-        losses = {f"train/{name}": value for name, value in report.losses.items()}
+        (then, before), self._logged = self._logged, (now, step)
         values = {
+            **report.losses,
             "lr": self._learning_rate,
             "grad_norm": report.grad_norm,
             "epoch": self.schedule.epoch(step),
-            "samples_per_second": steps * self.schedule.global_batch / seconds,
+            "samples_per_second": (step - before) * self.schedule.global_batch / (now - then),
             "padding": self.loader.padding,
             **self._times.shares(),
             **peak_memory(self.world.device),
         }
-        named = {f"train/{name}": value for name, value in values.items()}
-        self.reporter.metrics(step, losses | named | spread(report.rank_seconds))
-        self.reporter.bottleneck(step, self._judge.after_interval(steps, report.rank_seconds))
+        self.reporter.metrics(step, {f"train/{k}": v for k, v in values.items()} | spread(report.rank_seconds))
+        self.reporter.bottleneck(step, self._judge.after_interval(step - before, report.rank_seconds))

@@ -105,13 +105,12 @@ def run_case(case: str, world: World, folder: Path) -> dict[str, Any]:
     source = RunAhead(batches(LOAD + slow.get("loader", 0.0)), 2)
     times = PhaseTimes.on(world.device)
     hook_collectives(times)
-    ranks = RankTimes(times, world.rank, world.size)
+    ranks = RankTimes(times, world.rank, world.size, lambda: saver.writing_seconds)
     judge = Judge([f"n{rank}" for rank in range(world.size)], "raise data.workers")
     found = None
     for step in range(1, STEPS + 1):
         times.end(REST)
         logs = step % LOG_EVERY == 0
-        ranks.writing = saver.writing_seconds
         report = train_step(engine, [next(source)], world, RankRequests, times, ranks if logs else None)
         if logs:
             found = judge.after_interval(LOG_EVERY, report.rank_seconds)
