@@ -48,8 +48,13 @@ class StepProfiler:
         from torch.profiler import ProfilerActivity, profile, supported_activities
 
         kinds = {ProfilerActivity.CPU, ProfilerActivity.CUDA} & set(supported_activities())
-        self._profile, self._left = profile(activities=sorted(kinds, key=str)), request.steps
-        self._profile.start()
+        try:
+            trace = profile(activities=sorted(kinds, key=str))
+            trace.start()
+        except Exception as error:  # another tool uses the profiler: the training goes on
+            self._warn(error)
+            return
+        self._profile, self._left = trace, request.steps
 
     def after_step(self) -> None:
         """End the trace after its last step, and write it."""
@@ -64,7 +69,10 @@ class StepProfiler:
             trace.stop()
             self._write(trace, trace_file(self._run, self._request, self._rank))
         except Exception as error:  # a full disk, a profiler that another tool uses: the training goes on
-            print(f"WARNING: no profile of rank {self._rank}: {error}", file=sys.stderr, flush=True)
+            self._warn(error)
+
+    def _warn(self, error: Exception) -> None:
+        print(f"WARNING: no profile of rank {self._rank}: {error}", file=sys.stderr, flush=True)
 
     @staticmethod
     def _write(trace: Any, target: Path) -> None:

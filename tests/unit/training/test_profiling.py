@@ -70,3 +70,17 @@ def test_a_trace_that_cannot_be_written_costs_a_warning(tmp_path: Path, capsys: 
 def test_what_is_no_request_asks_for_nothing(tmp_path: Path, content: str) -> None:
     (tmp_path / PROFILE_FILE).write_text(content)
     assert read_request(tmp_path) is None
+
+
+def test_a_profiler_that_cannot_begin_costs_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise RuntimeError("another profiler is at work")
+
+    monkeypatch.setattr("torch.profiler.profile", refuse)
+    write_request(tmp_path, ProfileRequest(steps=1))
+    profiler = StepProfiler(tmp_path, 0)
+    profiler.before_step()
+    profiler.after_step()
+    assert "no profile of rank 0: another profiler is at work" in capsys.readouterr().err
