@@ -38,7 +38,7 @@ class Submission(BaseModel):
     job_id: str
     time: float
     allocated: float | None = None
-    request: dict[str, object] | None = None
+    profile: dict[str, object] | None = None
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ def _asked(
 
 
 def _is_local(claim: Submission, history: Sequence[Submission]) -> bool:
-    asked = [h.request for h in history if h.request is not None and h.time <= claim.time]
+    asked = [h.profile for h in history if h.profile is not None and h.time <= claim.time]
     return bool(asked) and asked[-1].get("executor") == "local"
 
 

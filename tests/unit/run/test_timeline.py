@@ -12,6 +12,8 @@ from dual_hpc.run.directory import Segment
 from dual_hpc.run.goodput import Goodput, goodput
 from dual_hpc.run.journal import Entry
 from dual_hpc.run.timeline import KINDS, Slice, Submission, timeline
+from launch.cluster.profiles import load_profile
+from launch.records import submissions
 
 
 class Story:
@@ -145,8 +147,10 @@ def test_a_job_that_lives_has_used_its_time_until_now() -> None:
 
 
 def test_a_local_job_has_no_queue() -> None:
+    """As `launch.records.submissions` writes it."""
     story = Story(gpus=0)
-    story.submit(0, "4711", request={"executor": "local"})
+    written = submissions.Entry(event="submit", job_id="4711", time=1000.0, profile=load_profile("local"))
+    story.history.append(Submission.model_validate_json(written.model_dump_json()))
     story.start(8, "4711")
     trained(story, 8, 0, 20)
     story.end(28, "4711", 20, "finished")
