@@ -101,8 +101,8 @@ class FinishedBatches:
         """Note a batch as done.
 
         Raises:
-            OSError: it cannot be written, and other ranks need it. A single rank goes on in memory, with a warning: the
-                folder may be what a colleague's killed evaluation has left.
+            OSError: it cannot be written, and other ranks need it. A single rank goes on in memory: the folder may be
+                what a colleague's killed evaluation has left, and a full disk is told where the report is written.
         """
         self._found[batch.batch] = batch
         if self._folder is None:
@@ -113,7 +113,7 @@ class FinishedBatches:
         except OSError as error:
             if self.array[1] > 1:
                 raise
-            log.warning("%s cannot be written (%s): if this evaluation is killed, it begins anew", self._folder, error)
+            log.info("%s cannot be written (%s): if this evaluation is killed, it begins anew", self._folder, error)
             self._folder = None
 
     @contextlib.contextmanager

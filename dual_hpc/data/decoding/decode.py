@@ -46,6 +46,8 @@ def decode_audio(flac: bytes, max_seconds: float) -> NDArray[np.float32]:
 
     try:
         wave, rate = soundfile.read(io.BytesIO(flac), frames=audio_samples(max_seconds), dtype="float32")
+    except soundfile.LibsndfileError as error:  # its text names the buffer's address in memory
+        raise DecodeError(f"audio: {error.error_string}") from error
     except Exception as error:  # libsndfile's bindings raise several kinds
         raise DecodeError(f"audio: {_line(error)}") from error
     if wave.ndim != 1 or rate != AUDIO_RATE:

@@ -14,6 +14,7 @@ from launch.cli.main import main
 from tests.unit.evaluation.test_run import data_of
 
 NAMES = {f"test{part}{end}" for part in ("", "_robustness") for end in (".json", ".md", ".png", "_predictions.jsonl")}
+NAMES.add("test_reliability.png")
 
 
 class Killed(BaseException):

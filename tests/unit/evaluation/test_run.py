@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -10,8 +11,8 @@ import pytest
 from dual_hpc.config import load_config
 from dual_hpc.config.schema import DataConfig, ModelConfig
 from dual_hpc.data.dataset import ShardDataset
+from dual_hpc.data.format.index import read_index
 from dual_hpc.data.loader import EvalLoader
-from dual_hpc.data.sampling.selection import Selection
 from dual_hpc.errors import UserError
 from dual_hpc.evaluation.predictions import predict_views
 from dual_hpc.evaluation.protocols import get_protocol
@@ -132,7 +133,8 @@ def test_a_run_s_best_weights_are_reported_in_its_directory(saved_model, shards,
     stored = json.loads((run.reports / "test_best.json").read_text())
     assert stored["subsets"]["av"]["ua"] == result.subsets["av"].scores.values["ua"]
     written = sorted(path.name for path in run.reports.iterdir())
-    assert written == ["test_best.json", "test_best.md", "test_best.png", "test_best_predictions.jsonl"]
+    endings = (".json", ".md", ".png", "_predictions.jsonl", "_reliability.png")
+    assert written == [f"test_best{ending}" for ending in endings]
 
 
 def test_under_all_labels_that_the_model_does_not_know_are_left_out_and_named(saved_model, shards):
@@ -141,10 +143,15 @@ def test_under_all_labels_that_the_model_does_not_know_are_left_out_and_named(sa
     assert result.about["count"] == 10
 
 
-def test_a_split_of_which_nothing_can_be_decoded_is_no_result(saved_model, shards, monkeypatch):
-    monkeypatch.setattr(Selection, "__len__", lambda _: 0)
+def test_a_split_of_which_nothing_can_be_decoded_is_no_result(saved_model, shards, tmp_path):
+    damaged = shutil.copytree(shards, tmp_path / "damaged")
+    for shard in read_index(damaged).shards:
+        with open(damaged / shard.name, "r+b") as tar:
+            for offset, size in (span for sample in shard.samples for span in sample.members.values()):
+                tar.seek(offset)
+                tar.write(bytes(size))
     with pytest.raises(UserError, match="none of the 10 utterances of the test split can be decoded"):
-        evaluate(saved_model, data_of(shards))
+        evaluate(saved_model, data_of(damaged, bad_sample_limit=10))
 
 
 @pytest.mark.parametrize(
@@ -175,6 +182,7 @@ def test_the_report_of_a_model_goes_where_it_is_asked_to(scored, tmp_path, capsy
         assert scored("--out", "out é/sub", "--subsets", "a,at", "--robustness") == 0
     endings = (".json", ".md", ".png", "_predictions.jsonl")
     expected = {f"validation{part}{ending}" for part in ("", "_robustness") for ending in endings}
+    expected.add("validation_reliability.png")
     assert {path.name for path in (tmp_path / "out é/sub").iterdir()} == expected
     assert "robustness, seed 0" in capsys.readouterr().out
 

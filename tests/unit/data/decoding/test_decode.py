@@ -146,3 +146,8 @@ def test_a_loader_counts_who_decoded_its_videos(folder: Path, workers: int) -> N
     finally:
         loader.close()
     assert loader.decoders.as_dict() == {PYAV: 13}
+
+
+def test_a_refusal_of_sound_names_what_is_wrong_and_no_address_in_memory() -> None:
+    with pytest.raises(DecodeError, match=r"^audio: Format not recognised\.$"):
+        decode_audio(bytes(100), 20.0)
