@@ -50,7 +50,7 @@ def test_where_every_node_of_a_job_is_unfit_none_is_excluded(cluster: Any) -> No
             shared_memory(name, "2g")
     assert submissions.read(run.path)[-1].cause == submissions.EVERY_NODE_BAD
     found = cluster.why("hopeless")
-    assert found["cause"] == "bad nodes" and "node n1, n2: /dev/shm has only" in found["sentence"]
+    assert found["cause"] == "bad nodes" and "node n1, n2 is not fit at step 0: /dev/shm has only" in found["sentence"]
 
 
 def test_a_silent_node_is_named_and_the_job_goes_on_without_it(cluster: Any, tmp_path: Path) -> None:
