@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 export MLFLOW_DISABLE_TELEMETRY := true
 export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: setup demo test quick lint unit docs kernels-offline slurm slurm-long slurm-night slurm-matrix clean chaos corrupt torture grid-coding \
+.PHONY: setup demo test quick lint unit docs kernels-offline ranks-long slurm slurm-long slurm-night slurm-matrix clean chaos corrupt torture grid-coding \
 	faults versions lock audit gpu gpu-wheels
 
 # TORCH=cu130 (CUDA 13), cu126 (CUDA 12.6: V100, drivers before 580) or cpu is the build of torch; the word is remembered.
@@ -46,7 +46,7 @@ quick: $(STAMP) lint
 # GPU: everything else sees none.
 unit: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile --max-worker-restart 0 -m "not distributed and not slurm"
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -m "distributed or (slurm and not slow)"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -m "(distributed or slurm) and not slow"
 	$(BIN)/pytest -q -m gpu tests/kernels tests/unit/data
 
 # The documentation, in site/; a warning is an error.
@@ -62,6 +62,10 @@ slurm slurm-long: $(STAMP)
 	slurm/devcluster/up
 	trap slurm/devcluster/down EXIT; . $${TMPDIR:-/tmp}/devcluster/env && DUAL_REQUIRE_SLURM=1 OMP_NUM_THREADS=1 \
 		$(BIN)/pytest -q -m "slurm and $(if $(filter slurm-long,$@),slow,not slow)" tests/slurm
+
+# What takes minutes with ranks, servers and processes that are killed, without Slurm.
+ranks-long: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -m "distributed and slow" tests/distributed
 
 # Preemption under both process trackers, at Slurm's default signals and with preempt_send_user_signal.
 slurm-matrix: $(STAMP)

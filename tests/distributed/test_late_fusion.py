@@ -68,6 +68,6 @@ def test_it_trains_exports_evaluates_predicts_and_reaches_mlflow(
     assert command.main(["predict", "--model", str(run.exports / "best"), *clip]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert set(answer["probabilities"]) == {"angry", "happy", "sad"} and answer["modalities"] == ["video", "text"]
-    (mlflow,) = tmp_path.glob("**/MLmodel")
-    (config,) = mlflow.parent.rglob("config.json")
-    assert json.loads(config.read_text())["model_type"] == "late_fusion"
+    logged = [yaml.safe_load(file.read_text()) for file in tmp_path.glob("**/MLmodel")]
+    folders = {Path(one["flavors"]["python_function"]["config"]["folder"]).resolve() for one in logged}
+    assert folders == {(run.exports / name).resolve() for name in ("best", "last")}
