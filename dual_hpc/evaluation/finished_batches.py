@@ -113,7 +113,11 @@ class FinishedBatches:
         except OSError as error:
             if self.array[1] > 1:
                 raise
-            log.info("%s cannot be written (%s): if this evaluation is killed, it begins anew", self._folder, error)
+            log.info(
+                "%s cannot be written (%s): if this evaluation is killed, it starts again from the beginning",
+                self._folder,
+                error,
+            )
             self._folder = None
 
     @contextlib.contextmanager

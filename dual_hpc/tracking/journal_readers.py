@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 class JournalReader(Protocol):
-    """Shows a run elsewhere; made anew by each process, which brings everything of the journal."""
+    """Shows a run elsewhere; created by each process, which brings everything of the journal."""
 
     def update(self) -> None:
         """Show what the journal has got since."""

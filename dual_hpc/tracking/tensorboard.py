@@ -13,7 +13,7 @@ FOLDER = "tensorboard"
 
 
 class TensorBoardFiles:
-    """Written anew from the beginning of the journal, then followed: each step of a metric has one value."""
+    """Written again from the beginning of the journal, then followed: each step of a metric has one value."""
 
     def __init__(self, run: RunDir) -> None:
         self._journal, self._end = run.journal, 0

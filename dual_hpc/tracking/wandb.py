@@ -20,7 +20,7 @@ _STEP = "step"
 
 
 class WandbOffline:
-    """Written anew from the beginning of the journal, then followed."""
+    """Written again from the beginning of the journal, then followed."""
 
     def __init__(self, run: RunDir) -> None:
         self._journal, self._end = run.journal, 0

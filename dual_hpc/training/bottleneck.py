@@ -128,7 +128,7 @@ def _delay(blocks: Sequence[Table], rank: int, phase: str) -> float:
         altogether = sum(_excess(block, rank, name) for name in OWN if name != WRITING)
         delays.append(min(excess, altogether) / max(mean(map(passed, block)), 1e-9))
     usual = median(delays)
-    # A rank that is slow by chance is not slow in each of them; of five, one may be spoilt by something else.
+    # A rank that is slow by chance is not slow in each of them; of five, one may be disturbed by something else.
     return usual if sorted(delays)[len(delays) // 5] >= usual / 2 else 0.0
 
 
