@@ -11,6 +11,7 @@ from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from dual_hpc.errors import EnvironmentFault
 
@@ -18,14 +19,20 @@ _ASSIGNED = re.compile(r"""^(revision|down_revision)(?:\s*:[^=]+)?\s*=\s*["']?(\
 
 
 def check_tables(database: Path) -> None:
-    """Refuse a sqlite database whose tables are those of another version of MLflow, which would end in a traceback.
+    """Refuse a sqlite database whose tables are unfinished, or of another version of MLflow: MLflow would answer with a
+    traceback, and its server with status 500.
 
     A file that is not such a database passes: what is wrong with it MLflow says itself.
 
     Raises:
-        EnvironmentFault: says which of the two is the older one, and what to do.
+        EnvironmentFault: says what is wrong with it (which of the two versions is the older one), and what to do.
     """
     found, known = revision_of(database), installed_revisions()
+    if found is None and _is_unfinished(database):
+        raise EnvironmentFault(
+            f"{database} has unfinished tables and no run: MLflow was ended while it created them (or still does: "
+            f"wait a minute), and never repairs them. End what uses the file, then run rm {shlex.quote(str(database))}"
+        )
     if found is None or not known or found == known[-1]:
         return
     if found in known:
@@ -41,13 +48,32 @@ def check_tables(database: Path) -> None:
 
 
 def revision_of(database: Path) -> str | None:
-    """The revision of the tables as MLflow notes it; None where nothing is noted."""
+    """The revision of the tables as MLflow notes it, which it does last; None where nothing is noted."""
+    row = _first_row(database, "SELECT version_num FROM alembic_version")
+    return str(row[0]) if row else None
+
+
+def is_empty(database: Path) -> bool:
+    """True for a file without a byte: whoever opens a database and is ended leaves one, and nothing is lost with it."""
+    return database.is_file() and database.stat().st_size == 0
+
+
+def _is_unfinished(database: Path) -> bool:
+    """Whether MLflow has begun to create its tables; with a run in them they are those of a very old version."""
+    has_runs = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'runs'"
+    if _first_row(database, has_runs) is None:
+        return _first_row(database, "SELECT 1 FROM sqlite_master WHERE name = 'experiments'") is not None
+    return _first_row(database, "SELECT 1 FROM runs") is None
+
+
+def _first_row(database: Path, query: str) -> tuple[Any, ...] | None:
+    """None also where the file is no database, or has no such table."""
     try:
         with closing(sqlite3.connect(f"{database.resolve().as_uri()}?mode=ro", uri=True, timeout=60)) as tables:
-            row = tables.execute("SELECT version_num FROM alembic_version").fetchone()
+            row: tuple[Any, ...] | None = tables.execute(query).fetchone()
     except sqlite3.Error:
         return None
-    return str(row[0]) if row else None
+    return row
 
 
 @lru_cache(maxsize=1)

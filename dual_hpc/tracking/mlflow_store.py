@@ -23,13 +23,14 @@ from dual_hpc.errors import EnvironmentFault, UserError
 from dual_hpc.files.locks import LocksUnsupported, file_lock
 from dual_hpc.files.ownership import is_writable, owner
 from dual_hpc.files.umask import share
-from dual_hpc.tracking.mlflow_schema import check_tables
+from dual_hpc.tracking.mlflow_schema import check_tables, is_empty
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _SQLITE = "sqlite:///"
 ARTIFACTS = "mlartifacts"
+_SERVER_FAILED = "too many 500 error responses"  # what its client says
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,8 @@ class Store:
             timeout: seconds to wait for another writer.
 
         Raises:
-            EnvironmentFault: another writer holds the store's lock, its file system has no locks, or the database is of
-                another version of MLflow.
+            EnvironmentFault: another writer holds the store's lock, its file system has no locks, the database is
+                unfinished or of another version of MLflow, or the server answers with errors of its own.
         """
         _import_mlflow()  # takes seconds; nobody should wait for the lock meanwhile
         if self.database is not None:
@@ -83,8 +84,8 @@ class Store:
             lock: AbstractContextManager[None] = _database_lock(self.database, timeout)
         else:
             lock = nullcontext() if run is None else file_lock(run / ".sync.lock", timeout, required=False)
-        with lock:
-            if self.database is not None and not self.database.exists():
+        with lock, _explained(self.uri):
+            if self.database is not None and (not self.database.exists() or is_empty(self.database)):
                 _create(self.database)
             elif self.database is not None:
                 check_tables(self.database)
@@ -164,6 +165,21 @@ def _create(database: Path) -> None:
         with suppress(FileExistsError):
             folder.mkdir()
             share(folder)
+
+
+@contextmanager
+def _explained(uri: str) -> Iterator[None]:
+    """A server whose database is damaged, or half created, answers everything with status 500: say what to do."""
+    try:
+        yield
+    except Exception as error:  # MLflow's own
+        if _SERVER_FAILED not in str(error):
+            raise
+        raise EnvironmentFault(
+            f"{uri} answers with an error of its own (status 500), which its log explains. If that server was ended "
+            "while it created its database, move that file away and start it again; no run is lost, `dual-hpc sync` "
+            "sends everything again"
+        ) from error
 
 
 def _client(uri: str) -> MlflowClient:

@@ -31,16 +31,17 @@ def run(args: argparse.Namespace) -> int:
 
     from dual_hpc.config.paths import default_store
     from dual_hpc.errors import UserError
-    from dual_hpc.tracking.mlflow_schema import check_tables
+    from dual_hpc.tracking.mlflow_schema import check_tables, is_empty
     from dual_hpc.tracking.mlflow_store import newest_experiment
     from dual_hpc.tracking.ui_server import serve
 
     store = Path(args.store) if args.store else default_store()
-    if not (store / "mlflow.db").exists():
+    database = store / "mlflow.db"
+    if not database.exists() or is_empty(database):
         raise UserError(
             f"{store} has no mlflow.db: no run was tracked there yet (--store or DUAL_STORE names another store)"
         )
-    check_tables(store / "mlflow.db")
+    check_tables(database)
     if not 0 <= args.port < 2**16:
         raise UserError(f"--port {args.port}: must be between 0 and 65535")
     with listener(args.port or 5000, only=args.port != 0) as open_port:
@@ -49,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
             print(own_command(store, port))
             return 0
         # Without the last part of the address MLflow opens its interface for language models, which shows no runs.
-        newest = newest_experiment(store / "mlflow.db")
+        newest = newest_experiment(database)
         place = "experiments" if newest is None else f"experiments/{newest}/runs"
         token = secrets.token_urlsafe(24)
         print(f"MLflow answers on http://127.0.0.1:{port}/?token={token}#/{place}?workflowType=machine_learning")

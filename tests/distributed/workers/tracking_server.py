@@ -18,13 +18,16 @@ from typing import Any
 
 
 def serve(database: str, port: int) -> None:
-    """Answer on 127.0.0.1, without artifacts."""
+    """Answer on 127.0.0.1, without artifacts. As `mlflow server` it creates its tables before it answers anybody."""
     from mlflow.server import ARTIFACT_ROOT_ENV_VAR, BACKEND_STORE_URI_ENV_VAR
 
-    os.environ[BACKEND_STORE_URI_ENV_VAR] = f"sqlite:///{database}"
-    os.environ[ARTIFACT_ROOT_ENV_VAR] = Path(database).with_name("artifacts").as_uri()
+    uri, artifacts = f"sqlite:///{database}", Path(database).with_name("artifacts").as_uri()
+    os.environ[BACKEND_STORE_URI_ENV_VAR], os.environ[ARTIFACT_ROOT_ENV_VAR] = uri, artifacts
     import uvicorn
     from mlflow.server.fastapi_app import app
+    from mlflow.server.handlers import initialize_backend_stores
+
+    initialize_backend_stores(uri, uri, artifacts)
 
     uvicorn.run(app, host="127.0.0.1", port=port, log_level="critical", access_log=False)
 

@@ -60,6 +60,41 @@ def test_tables_of_a_later_mlflow_are_not_called_out_of_date(opened: Callable[[P
     assert "later MLflow" in said and "upgrade" not in said
 
 
+# What a kill leaves: the first tables, with or without the table that notes the revision, which is empty until the end.
+UNFINISHED = {
+    "one table": ["CREATE TABLE experiments (experiment_id INTEGER)"],
+    "the first tables": ["CREATE TABLE experiments (experiment_id INTEGER)", "CREATE TABLE runs (run_uuid TEXT)"],
+    "half of the steps": [
+        "CREATE TABLE experiments (experiment_id INTEGER)",
+        "CREATE TABLE runs (run_uuid TEXT)",
+        "CREATE TABLE alembic_version (version_num VARCHAR(32))",
+    ],
+}
+
+
+@pytest.mark.parametrize("statements", UNFINISHED.values(), ids=UNFINISHED)
+def test_tables_whose_creation_was_killed_are_refused_with_what_to_do(
+    opened: Callable[[Path], str], tmp_path: Path, statements: list[str]
+) -> None:
+    database = tmp_path / "a b" / "mlflow.db"
+    database.parent.mkdir()
+    with closing(sqlite3.connect(database)) as tables:
+        for statement in statements:
+            tables.execute(statement)
+        tables.commit()
+    said = opened(database).strip()
+    assert "unfinished tables" in said and "\n" not in said
+    assert said.endswith(f"run rm '{database}'")
+
+
+def test_tables_of_long_ago_with_a_run_in_them_are_not_called_unfinished(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as tables:
+        for statement in (*UNFINISHED["the first tables"], "INSERT INTO runs VALUES ('a')"):
+            tables.execute(statement)
+        tables.commit()
+    check_tables(tmp_path / "mlflow.db")  # MLflow says itself which command upgrades them
+
+
 def test_the_tables_that_the_installed_mlflow_makes_are_the_last_it_knows(tmp_path: Path) -> None:
     database = tmp_path / "mlflow.db"
     for _ in range(2):

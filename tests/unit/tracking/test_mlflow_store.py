@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +37,64 @@ def test_a_store_whose_creation_was_killed_is_created_again(tmp_path: Path, monk
     with store.client() as client:
         assert client.search_experiments()
     assert not list(tmp_path.glob("*.fresh*"))
+
+
+KILLED_WITHIN_THE_TABLES = """
+import os, signal, sys
+from alembic.operations import Operations
+import mlflow
+
+add = Operations.add_column
+
+def add_and_die(*arguments, **named):
+    add(*arguments, **named)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+Operations.add_column = add_and_die
+mlflow.MlflowClient(tracking_uri=f"sqlite:///{sys.argv[1]}").search_experiments()
+"""
+
+
+def test_a_database_in_which_mlflow_itself_was_killed_is_told_in_one_line_and_made_anew_once_removed(
+    tmp_path: Path,
+) -> None:
+    database = tmp_path / "mlflow.db"
+    store = Store(f"sqlite:///{database}", database)
+    killed = subprocess.run([sys.executable, "-c", KILLED_WITHIN_THE_TABLES, str(database)], capture_output=True)
+    assert killed.returncode == -signal.SIGKILL
+    with pytest.raises(EnvironmentFault, match="unfinished tables") as failure, store.client():
+        pass
+    assert str(failure.value).endswith(f"then run rm {database}")
+    database.unlink()
+    with store.client() as client:
+        assert client.search_experiments()
+
+
+def test_a_file_without_a_byte_becomes_a_database_in_one_piece(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    database = tmp_path / "mlflow.db"
+    database.touch()
+    renamed: list[str] = []
+    replace = os.replace
+    monkeypatch.setattr(os, "replace", lambda source, target: (renamed.append(str(target)), replace(source, target)))
+    with Store(f"sqlite:///{database}", database).client() as client:
+        assert client.search_experiments()
+    assert renamed == [str(database)]
+
+
+def test_a_server_that_only_answers_with_its_own_errors_is_told_with_what_to_do(tmp_path: Path) -> None:
+    class Broken(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(500)
+
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Broken) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        uri = f"http://127.0.0.1:{server.server_port}"
+        with pytest.raises(EnvironmentFault, match="status 500") as failure, Store(uri, None).client() as client:
+            client.get_experiment_by_name("dual")
+        server.shutdown()
+    assert str(failure.value).startswith(uri) and "move that file away" in str(failure.value)
 
 
 def test_the_newest_run_says_which_experiment_to_show(tmp_path: Path) -> None:
