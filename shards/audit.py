@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from dual_hpc.data.decoding.container import UnreadableMedia
 from dual_hpc.data.decoding.media import iter_frames, read_audio
 from dual_hpc.data.format.sample import AUDIO_RATE
+from dual_hpc.data.preparation.crop import speaker_box
 from shards.corpora import iemocap
-from shards.crop import speaker_box
 from shards.layout import shuffled
 from shards.plan import Planned
 

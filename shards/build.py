@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-from itertools import chain
 from pathlib import Path
 
 from dual_hpc.data.decoding.container import Findings, MediaInfo, UnreadableMedia, probe
-from dual_hpc.data.decoding.media import iter_frames, read_audio
-from dual_hpc.data.format.sample import AUDIO, AUDIO_RATE, TEXT, VIDEO, Utterance
-from shards.crop import speaker_box, speaker_side, stored_size
-from shards.encode import constant_rate, count_clipped, encode_flac, encode_mp4
-from shards.faces import FaceTracker, haar_detector
+from dual_hpc.data.format.sample import AUDIO, TEXT, VIDEO, Utterance
+from dual_hpc.data.preparation.clip import code_audio, code_video
+from dual_hpc.data.preparation.crop import speaker_side
 from shards.observed import UNKNOWN
 from shards.options import PackOptions
 from shards.plan import Planned, Source, shown
 from shards.source_checks import different_lengths, may_be_cut, unnamed, unread
 from shards.writer import Sample
 
-_SLOWEST = Fraction(5)  # pictures per second: fewer would move the changes of a slide show or a GIF
 _TOLERANCE = 0.5  # seconds by which annotations and media may disagree before it is said
 
 
@@ -35,16 +30,15 @@ def build_sample(planned: Planned, root: Path, options: PackOptions) -> Sample:
     choices: dict[str, str] = {}
     sources: dict[str, str] = {}
     fps = clipped = None
+    how = options.preparation()
     paths = dict.fromkeys(source.path for source in (planned.audio, planned.video) if source is not None)
     infos = {path: probe(path) for path in paths}
     stored: dict[str, float] = {}  # modality -> seconds
     if planned.audio is not None and (sound := infos[planned.audio.path]).audio is not None:
         start, end = _stretch(planned.audio, sound, options, choices)
         heard = Findings()
-        wave = read_audio(planned.audio.path, start, end, options.audio, heard)
-        clipped = count_clipped(wave)
-        members[AUDIO] = encode_flac(wave)
-        stored["audio"] = wave.size / AUDIO_RATE
+        coded = code_audio(planned.audio.path, start, end, how, heard)
+        members[AUDIO], clipped, stored["audio"] = coded.data, coded.clipped, coded.seconds
         sources["audio"] = shown(planned.audio.path, root)
         choices["audio"] = options.audio
         # Plain PCM names no channels; its number says as much.
@@ -54,12 +48,14 @@ def build_sample(planned: Planned, root: Path, options: PackOptions) -> Sample:
             choices["no_center"] = "true"
         choices |= recorded(heard, "audio")
     if planned.video is not None and (picture := infos[planned.video.path]).video is not None:
-        rate = min(max(picture.video.fps, _SLOWEST), Fraction(options.max_fps)).limit_denominator(1001)
-        seen = Findings()
-        members[VIDEO], count = _video(planned, planned.video, picture, rate, options, choices, seen)
+        start, end = _stretch(planned.video, picture, options, choices)
+        seen, side = Findings(), speaker_side(planned.actor, options.named_side)
+        choices["crop"] = side
+        video = code_video(planned.video.path, start, end, picture.video, picture.duration, side, how, seen)
+        if video.face_share is not None:
+            choices["faces"] = f"{video.face_share:.4f}"
         choices |= recorded(seen, "video")
-        fps = round(float(rate), 6)
-        stored["video"] = count / float(rate)
+        members[VIDEO], fps, stored["video"] = video.data, round(float(video.fps), 6), video.seconds
         if seen.pictures == 1:
             choices["single_picture"] = "true"
         sources["video"] = shown(planned.video.path, root)
@@ -107,52 +103,3 @@ def _stretch(source: Source, info: MediaInfo, options: PackOptions, choices: dic
     if there > max(options.max_seconds, float(choices.get("cut_from", 0))):
         choices["cut_from"] = f"{there:.3f}"
     return start, start + min(options.max_seconds, length if source.end is not None else options.max_seconds)
-
-
-def _video(
-    planned: Planned,
-    source: Source,
-    info: MediaInfo,
-    rate: Fraction,
-    options: PackOptions,
-    choices: dict[str, str],
-    findings: Findings,
-) -> tuple[bytes, int]:
-    start, end = _stretch(source, info, options, choices)
-    side = speaker_side(planned.actor, options.named_side)
-    choices["crop"] = side
-    size = _decoded_size(info, side, options)
-    frames = iter_frames(source.path, start, end, size, findings)
-    first = next(frames)
-    height, width = first[1].shape[:2]
-    box = speaker_box(width, height, side, options.picture_rows)
-    rows, columns = slice(box.top, box.top + box.height), slice(box.left, box.left + box.width)
-
-    def until() -> float:
-        return min(findings.shown_until, end, info.duration or end)
-
-    pictures = (picture[rows, columns] for picture in constant_rate(chain([first], frames), start, rate, until))
-    stored = stored_size(box.width, box.height, options)
-    if options.faces:
-        tracker = FaceTracker(haar_detector())
-        pictures = (tracker.crop(picture, count / float(rate)) for count, picture in enumerate(pictures))
-        stored = stored_size(options.video_size, options.video_size, options)
-    encoded = encode_mp4(pictures, rate, stored, options.crf, options.grid_hz)
-    if options.faces:
-        choices["faces"] = f"{tracker.coverage:.4f}"
-    return encoded
-
-
-def _decoded_size(info: MediaInfo, side: str, options: PackOptions) -> tuple[int, int] | None:
-    """The whole picture's size at which the speaker's part has its stored size; None: as it is.
-
-    Scaling first saves the conversion of large pictures (MELD's) and is wasted on the other half of small ones
-    (IEMOCAP's). Faces are looked for, and cut out, at the source's own size.
-    """
-    assert info.video is not None
-    if options.faces:
-        return None
-    width, height = info.video.width, info.video.height
-    box = speaker_box(width, height, side, options.picture_rows)
-    factor = stored_size(box.width, box.height, options)[1] / box.height
-    return None if factor > 0.75 else (max(2, round(width * factor / 2) * 2), max(2, round(height * factor / 2) * 2))

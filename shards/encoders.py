@@ -2,49 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from dual_hpc.config import RunConfig
-from dual_hpc.data.batch import Batch
 from dual_hpc.errors import UserError
 from dual_hpc.model import EmotionModel, build_model, load_model, load_tokenizer
-
-MODALITIES = ("audio", "video", "text")
-
-
-@dataclass(frozen=True)
-class FrozenEncoders:
-    """Encoders in evaluation mode on their device, and what their inputs look like."""
-
-    modules: dict[str, Any]  # modality -> encoder
-    tokenizer: Any
-    preprocessing: dict[str, Any]  # see EmotionConfig
-    identity: dict[str, str]  # modality -> hash of kind, configuration and weights
-    device: torch.device
-
-    @torch.inference_mode()
-    def features(self, batch: Batch) -> Iterator[dict[str, torch.Tensor]]:
-        """Per row of a batch: modality -> [T, D] float32 on the CPU; a modality that the row lacks is absent."""
-        inputs = {name: t.to(self.device) for name, t in batch.items() if isinstance(t, torch.Tensor)}
-        found: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
-        if "audio" in self.modules:
-            found["audio"] = self.modules["audio"](inputs["waveform"], inputs["waveform_lengths"])
-        if "video" in self.modules:
-            lengths = inputs["frame_lengths"]
-            found["video"] = (self.modules["video"](inputs["frames"], lengths), lengths)
-        if "text" in self.modules:
-            words, mask = self.modules["text"](inputs["input_ids"], inputs["attention_mask"])
-            found["text"] = (words, mask.sum(dim=1))
-        on_cpu = {name: (array.float().cpu(), lengths.tolist()) for name, (array, lengths) in found.items()}
-        for row in range(len(batch["keys"])):
-            yield {name: array[row, : n[row]] for name, (array, n) in on_cpu.items() if n[row] > 0}
+from dual_hpc.model.encoders.frozen import FrozenEncoders, identity_of
+from dual_hpc.model.encoders.origin import origin_of
+from dual_hpc.model.encoders.registry import MODALITIES
 
 
 def encoders_of_model(folder: Path) -> FrozenEncoders:
@@ -54,7 +22,7 @@ def encoders_of_model(folder: Path) -> FrozenEncoders:
         UserError: the directory holds no saved model, or one without encoders of its own.
     """
     model, tokenizer = load_model(folder)
-    return _frozen(model, tokenizer)
+    return _frozen(model, tokenizer, dict.fromkeys(MODALITIES, str(folder)), saved_model=True)
 
 
 def encoders_of_config(config: RunConfig) -> FrozenEncoders:
@@ -78,27 +46,20 @@ def encoders_of_config(config: RunConfig) -> FrozenEncoders:
         "max_seconds": data.max_seconds,
         "max_tokens": data.max_tokens,
     }
-    return _frozen(build_model(config.model, ["any"], preprocessing, None, tokenizer), tokenizer)
+    paths = {name: str(getattr(config.model, name).path) for name in MODALITIES}
+    model = build_model(config.model, ["any"], preprocessing, None, tokenizer)
+    return _frozen(model, tokenizer, paths, saved_model=False)
 
 
-def _frozen(model: EmotionModel, tokenizer: Any) -> FrozenEncoders:
+def _frozen(model: EmotionModel, tokenizer: Any, paths: dict[str, str], *, saved_model: bool) -> FrozenEncoders:
     if model.config.reads_features:
         raise UserError("--model: it was trained on features; give the model whose encoders made them")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    modules, identity = {}, {}
-    for name in MODALITIES:
-        encoder = getattr(model, f"{name}_encoder")
-        if encoder is None:
-            continue
-        identity[name] = _identity(getattr(model.config, name), encoder)
-        modules[name] = encoder.eval().requires_grad_(False).to(device)
-    return FrozenEncoders(modules, tokenizer, dict(model.config.preprocessing), identity, device)
-
-
-def _identity(spec: dict[str, Any], encoder: torch.nn.Module) -> str:
-    described = {key: value for key, value in spec.items() if key != "trainable"}
-    digest = hashlib.sha256(json.dumps(described, sort_keys=True, default=str).encode())
-    for name, tensor in sorted(encoder.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()[:32]
+    found = {name: getattr(model, f"{name}_encoder") for name in MODALITIES}
+    modules = {name: encoder.eval().requires_grad_(False) for name, encoder in found.items() if encoder is not None}
+    specs = {name: getattr(model.config, name) for name in modules}
+    preprocessing = dict(model.config.preprocessing)
+    origin = origin_of(modules, specs, paths, preprocessing, tokenizer, saved_model=saved_model)
+    identity = {name: identity_of(specs[name], encoder) for name, encoder in modules.items()}
+    placed = {name: encoder.to(device) for name, encoder in modules.items()}
+    return FrozenEncoders(placed, tokenizer, preprocessing, identity, device, origin)

@@ -7,6 +7,7 @@ it continues after the last finished shard; array tasks share the shards as in p
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +19,11 @@ from dual_hpc.data.format.index import ShardIndex, dataset_id, write_index
 from dual_hpc.data.format.reader import SampleReader
 from dual_hpc.data.format.sample import FEATURES, TEXT
 from dual_hpc.data.loader import EvalLoader
+from dual_hpc.data.preparation.record import KEY
 from dual_hpc.errors import UserError
+from dual_hpc.model.encoders.frozen import FrozenEncoders
+from dual_hpc.model.encoders.origin import OPTION
 from dual_hpc.progress import ProgressDisplay
-from shards.encoders import FrozenEncoders
 from shards.layout import extraction_fingerprint, share
 from shards.pack_state import FinishedShard, PackState, report_disk_faults
 from shards.writer import Sample, ShardWriter
@@ -52,7 +55,7 @@ def extract(
     shard_set = ShardDataset([source])
     if shard_set.kind != "media":
         raise UserError(f"{source}: holds features already; give the folder of media shards")
-    options = _options(shard_set.indexes[0], encoders, dtype, batch_size)
+    options = _options(shard_set, encoders, dtype, batch_size)
     identity = extraction_fingerprint(options)
     state = PackState(out)
     state.make_folder()
@@ -95,14 +98,17 @@ def _finalize(
     return index
 
 
-def _options(index: ShardIndex, encoders: FrozenEncoders, dtype: str, batch_size: int) -> dict[str, str]:
+def _options(shard_set: ShardDataset, encoders: FrozenEncoders, dtype: str, batch_size: int) -> dict[str, str]:
     rate = getattr(encoders.modules.get("audio"), "rate_hz", None)
+    packed = shard_set.preparation
     return {
-        "source": index.dataset_id,
+        "source": shard_set.dataset_id,
         **{f"{name}_encoder": value for name, value in encoders.identity.items()},
         **{name: str(value) for name, value in encoders.preprocessing.items()},
         **({} if rate is None else {"audio_hz": str(float(rate))}),
         "dtype": dtype,
+        **({} if packed is None else {KEY: json.dumps(packed.to_json())}),
+        **({} if encoders.origin is None else {OPTION: json.dumps({**json.loads(encoders.origin), "dtype": dtype})}),
         "batch_size": str(batch_size),  # sums of floats are rounded by the shape they are taken in
     }
 

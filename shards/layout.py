@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
+from dual_hpc.data.preparation.record import KEY
 from shards.options import PackOptions
 from shards.plan import Plan, Planned
 
@@ -69,6 +70,7 @@ def fingerprint(plan: Plan, options: PackOptions) -> str:
 
 
 def extraction_fingerprint(options: Mapping[str, str]) -> str:
-    """Identity of an extraction: all that its index records of what made the features."""
-    made = {name: value for name, value in options.items() if name != "fingerprint"}
+    """Identity of an extraction: what its index records of what made the features."""
+    # What was added later must not make an earlier extraction another one.
+    made = {name: value for name, value in options.items() if name not in ("fingerprint", KEY, "encoders")}
     return hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()[:32]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from dual_hpc.data.preparation.record import GRID_HZ, Preparation
 from dual_hpc.errors import UserError
 
 
@@ -15,7 +16,7 @@ class PackOptions:
     max_fps: int = 30
     max_seconds: float = 40.0  # longer media are cut here (MELD holds wrong cuts of minutes)
     crf: int = 23  # x264 quality
-    grid_hz: float = 5.0  # pictures per second that can be decoded without the rest: what the presets' `video_hz` is
+    grid_hz: float = GRID_HZ  # pictures per second that can be decoded without the rest
     audio: str = "downmix"  # or "center": the front centre channel of 5.1, where speech is
     # IEMOCAP: the half with the actor whom the recording's name names (Ses01F_...: the woman); "whole" keeps both.
     named_side: str = "left"
@@ -43,6 +44,11 @@ class PackOptions:
             raise UserError(f"--picture-rows: {top}:{bottom} is not TOP:BOTTOM with 0 <= TOP < BOTTOM <= 1")
         if self.shard_samples < 0:
             raise UserError(f"--shard-samples: {self.shard_samples} is negative")
+
+    def preparation(self) -> Preparation:
+        """What is done to each clip."""
+        names = ("video_size", "max_fps", "max_seconds", "crf", "grid_hz", "audio", "picture_rows", "faces")
+        return Preparation(**{name: getattr(self, name) for name in names})
 
     def recorded(self) -> dict[str, str]:
         """The choices as text, in the order above: `options` of the index."""

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dual_hpc.data.format.index import ShardIndex, dataset_id, write_index
+from dual_hpc.data.preparation.faces import haar_detector
 from dual_hpc.errors import UserError
 from dual_hpc.progress import ProgressDisplay
 from shards.contact_sheet import write_contact_sheet
 from shards.corpora import read_corpus
-from shards.faces import haar_detector
 from shards.job import ShardJob
 from shards.layout import cut, fingerprint, share, shuffled, weight
 from shards.options import PackOptions

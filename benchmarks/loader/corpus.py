@@ -17,7 +17,7 @@ import soundfile
 from dual_hpc.data.format.index import IndexedSample, Shard, ShardIndex, dataset_id, write_index
 from dual_hpc.data.format.members import AUDIO_RATE, FEATURES
 from dual_hpc.data.format.sample import Utterance
-from shards.encode import Picture, encode_mp4
+from dual_hpc.data.preparation.encode import Picture, encode_mp4
 from tests.media.every_picture_reference import encode_references
 from tests.media.scenes import KINDS
 

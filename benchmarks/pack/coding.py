@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks import record
 from benchmarks.loader.corpus import FPS, PICTURES
-from shards.encode import encode_mp4
+from dual_hpc.data.preparation.encode import encode_mp4
 from tests.media.every_picture_reference import encode_references
 
 _PICTURES = 3 * FPS  # of a clip

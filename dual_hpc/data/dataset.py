@@ -22,6 +22,7 @@ from dual_hpc.data.format.members import FEATURES, TEXT
 from dual_hpc.data.format.reader import SampleReader, SampleRef, is_intact
 from dual_hpc.data.format.table import SampleTable
 from dual_hpc.data.format.utterances import Utterances
+from dual_hpc.data.preparation.record import Preparation, of_folders, of_index
 from dual_hpc.errors import UserError
 from dual_hpc.heartbeat import beat
 
@@ -90,6 +91,11 @@ class ShardDataset:
             if _stamp(folder) != stamp:
                 _check_same(folder, known, open_columns(folder).dataset_id)
         return Utterances(self._columns)
+
+    @property
+    def preparation(self) -> Preparation | None:
+        """How the clips were prepared when they were packed; None where an index does not say."""
+        return of_folders([of_index(columns.options, Utterances([columns])) for columns in self._columns])
 
     @cached_property
     def indexes(self) -> list[ShardIndex]:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
 from dual_hpc.data.dataset import ShardDataset
+from dual_hpc.data.preparation.record import KEY
 from dual_hpc.errors import UserError
 
 _PREPROCESSING = {"sample_rate": int, "image_size": int, "video_hz": float, "max_seconds": float, "max_tokens": int}
-_OWN = {"source", "fingerprint", "batch_size"}  # options in which folders that belong together may differ
+_OWN = {
+    "source",
+    "fingerprint",
+    "batch_size",
+    KEY,
+    "encoders",
+}  # options in which folders that belong together may differ
 
 
 @dataclass(frozen=True)
@@ -19,10 +27,12 @@ class FeatureSource:
     Attributes:
         encoders: modality -> `width`, `encoder` (its identity) and, for audio, `rate_hz`; those with any feature.
         preprocessing: of the media, as `EmotionConfig.preprocessing`.
+        origin: where the encoders are and what they are, as `dual-hpc extract` recorded it; None: not recorded.
     """
 
     encoders: dict[str, dict[str, Any]]
     preprocessing: dict[str, Any]
+    origin: dict[str, Any] | None = None
 
 
 def feature_source(dataset: ShardDataset) -> FeatureSource | None:
@@ -47,7 +57,15 @@ def feature_source(dataset: ShardDataset) -> FeatureSource | None:
         raise UserError(
             f"data.shards: the index of {folder} does not have {error}; run `dual-hpc extract` again"
         ) from error
-    return FeatureSource(encoders, preprocessing)
+    return FeatureSource(encoders, preprocessing, _origin(dataset.options[0].get("encoders")))
+
+
+def _origin(text: str | None) -> dict[str, Any] | None:
+    try:
+        found = None if text is None else json.loads(text)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _shared(dataset: ShardDataset) -> dict[str, str]:

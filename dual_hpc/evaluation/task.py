@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +18,7 @@ from dual_hpc.data.features import feature_source
 from dual_hpc.data.format.sample import Utterance
 from dual_hpc.data.loader import EvalLoader
 from dual_hpc.data.modality_mask import mask_except
+from dual_hpc.data.preparation.record import KEY, of_model
 from dual_hpc.data.sampling.permutation import Indices
 from dual_hpc.errors import UserError
 from dual_hpc.evaluation.controls import CONTROLS, mismatched
@@ -30,6 +32,9 @@ from dual_hpc.evaluation.protocols import PROTOCOLS, SPLITS, Protocol, get_proto
 from dual_hpc.evaluation.protocols.division import LEFT_OUT
 from dual_hpc.model import EmotionConfig, load_model
 from dual_hpc.model.family import FAMILIES
+from dual_hpc.model.with_encoders import WithEncoders, with_encoders
+
+log = logging.getLogger(__name__)
 
 _BATCH = 8  # samples per forward pass where the training took as many as fit: an evaluation keeps no activations
 _PREPROCESSING = ("image_size", "video_hz", "max_seconds", "max_tokens")
@@ -77,6 +82,8 @@ class EvaluationTask:
     @property
     def inputs(self) -> Sequence[str]:
         """Names of the tensors that the model reads."""
+        if isinstance(self.model, WithEncoders):
+            return self.model.inputs
         return FAMILIES.get(self.model.config.model_type).inputs
 
     @property
@@ -127,10 +134,15 @@ def prepare(
         if not subset or set(subset) - set("avt"):
             raise UserError(f"modalities {subset!r}: write a subset of a, v and t, such as av or avt")
     recordings = None if noise is None else Recordings(noise)
+    model: Any
     model, tokenizer = load_model(model_dir)
     classes = model.config.labels
     shard_set = ShardDataset(data.shards)
     _check_kind(model.config, shard_set)
+    made_by = model.config.preprocessing
+    if model.config.reads_features and shard_set.kind == "media":
+        model = with_encoders(model, model_dir)
+        tokenizer, made_by = model.tokenizer, model.preprocessing
     utterances = shard_set.utterances
     protocol = _protocol(data.protocol, classes)
     numbers, labels, counts = _chosen(protocol, utterances, data, split)
@@ -138,15 +150,15 @@ def prepare(
     if len(by_key) != len(numbers):
         raise UserError("data.shards: two utterances have the same key; evaluate the folders one by one")
 
-    prepared = data.model_copy(update={key: model.config.preprocessing[key] for key in _PREPROCESSING})
+    prepared = data.model_copy(update={key: made_by[key] for key in _PREPROCESSING})
     where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    model.to(where)  # type: ignore[arg-type]  # transformers' wrapper hides torch's signature
+    torch.nn.Module.to(model, where)
     reads = model.config.modalities
     controls = {name: parts for name, parts in CONTROLS.items() if parts[1] in reads}
     suite = None
     if robustness_seed is not None:
         able = [letter for letter in reads if any(_has(meta, letter) for meta in by_key.values())]
-        media = not model.config.reads_features
+        media = shard_set.kind == "media"
         suite = RobustnessSuite(able, media, Context(robustness_seed, tokenizer, prepared.max_tokens, recordings))
     facts = {
         **(about or {"model": str(model_dir)}),
@@ -157,6 +169,7 @@ def prepare(
         "undecodable": 0,
         "left_out": _left_out(protocol, utterances),
         **synthetic_dials(shard_set),
+        **packed_differently(model.config, shard_set),
         "reads": reads,
         **({} if noise is None else {"noise": str(noise)}),
         **({} if robustness_seed is None else {"robustness_seed": robustness_seed}),
@@ -195,11 +208,10 @@ def _views(subsets: Sequence[str], controls: Mapping[str, tuple[str, str]], read
 
 
 def _check_kind(config: EmotionConfig, shard_set: ShardDataset) -> None:
-    """A model of media needs media, one of features the features it was trained on."""
+    """A model of media needs media, one of features the features it was trained on, or media and their encoders."""
     source = feature_source(shard_set)
-    if (source is not None) != config.reads_features:
-        has, needs = ("media", "features") if source is None else ("features", "media")
-        raise UserError(f"data.shards: they hold {has}, this model was trained on {needs}; give shards of {needs}")
+    if source is not None and not config.reads_features:
+        raise UserError("data.shards: they hold features, this model was trained on media; give shards of media")
     if source is None:
         return
     for name in ("audio", "video", "text"):
@@ -226,6 +238,16 @@ def synthetic_dials(shard_set: ShardDataset) -> dict[str, str]:
     """What text, voice and face know in a synthetic corpus, where its dials were turned, for the report's `about`."""
     found = dict.fromkeys(told["synthetic"] for told in shard_set.options if "synthetic" in told)
     return {"synthetic": "; ".join(found)} if found else {}
+
+
+def packed_differently(config: EmotionConfig, shard_set: ShardDataset) -> dict[str, str]:
+    """What packing did to these clips and not to those that the model was trained on, for the report's `about`."""
+    ours, theirs = of_model(getattr(config, KEY, None), config.name_or_path), shard_set.preparation
+    if ours is None or theirs is None or not (found := ours.differences(theirs)):
+        return {}
+    said = "; ".join(f"{name}: {getattr(theirs, name)} here, {getattr(ours, name)} in training" for name in found)
+    log.warning("data.shards: packed otherwise than what the model was trained on (%s)", said)
+    return {"packed differently": said}
 
 
 def _left_out(protocol: Protocol, utterances: Sequence[Utterance]) -> str | None:

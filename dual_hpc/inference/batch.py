@@ -36,7 +36,7 @@ def answer_all(predictor: Predictor, requests: Iterable[Clip | BadRequest], out:
 
 def _record(predictor: Predictor, clip: Clip) -> dict[str, Any]:
     try:
-        return predictor.predict(clip.path, clip.text, clip.start, clip.end).to_json()
+        return predictor.predict(clip.path, clip.text, clip.start, clip.end, clip.side).to_json()
     except DualError as error:
         return {"input": str(clip.path), "error": one_line(error)}
     except (OSError, ValueError, MemoryError) as error:  # of this clip; the others are still answered

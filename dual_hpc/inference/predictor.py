@@ -11,13 +11,17 @@ from typing import Any
 import torch
 
 from dual_hpc.data.collate import collate
+from dual_hpc.data.preparation.faces import haar_detector
+from dual_hpc.data.preparation.record import KEY, Side, of_model
 from dual_hpc.data.tokenize import tokenize
 from dual_hpc.errors import UserError, one_line
-from dual_hpc.inference.preparation import Prepared, Preprocessing, prepare
+from dual_hpc.inference.preparation import Prepared, prepare
+from dual_hpc.inference.preprocessing import Preprocessing
 from dual_hpc.inference.requests import Clip
 from dual_hpc.modality import Modality, parse_subset
-from dual_hpc.model import EmotionModel, load_model
+from dual_hpc.model import EmotionModel
 from dual_hpc.model.family import FAMILIES
+from dual_hpc.model.with_encoders import WithEncoders, load_for_media
 
 # A missing transcript is not worth a warning: most clips have none.
 _WARNED_IF_MISSING = (Modality.AUDIO, Modality.VIDEO)
@@ -32,6 +36,8 @@ class Prediction:
         modalities: of audio, video, text: what the clip has and the model looked at.
         duration: seconds of the clip, before cutting to the model's limit.
         warnings: what the user should know: missing or damaged streams, a clip cut short.
+        preparation: what was done to the clip as packing did it in training: `audio`, `picture`, `face_share`; empty
+            of models that do not say.
     """
 
     input: str
@@ -40,24 +46,29 @@ class Prediction:
     modalities: list[str]
     duration: float
     warnings: list[str] = field(default_factory=list)
+    preparation: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
-        return asdict(self)
+        return {key: value for key, value in asdict(self).items() if key != "preparation" or value}
 
 
 class Predictor:
     """A model, its tokenizer and its preprocessing; see `from_pretrained`."""
 
-    def __init__(self, model: EmotionModel, tokenizer: Any, device: torch.device) -> None:
-        if model.config.reads_features:
-            raise UserError(
-                "model: it was trained on features and reads no clips; train one on media shards to predict"
-            )
+    def __init__(self, model: EmotionModel | WithEncoders, tokenizer: Any, device: torch.device) -> None:
+        """Of a model that takes media, as `load_for_media` gives it."""
+        in_front = isinstance(model, WithEncoders)
+        assert in_front or not model.config.reads_features, "a model of features needs its encoders in front"
         torch.nn.Module.to(model, device)
         self.model, self.tokenizer, self.device = model.eval(), tokenizer, device
-        self.preprocessing = Preprocessing.of(model.config.preprocessing)
-        self.inputs = FAMILIES.get(model.config.model_type).inputs
+        made: dict[str, Any] = model.preprocessing if isinstance(model, WithEncoders) else model.config.preprocessing
+        self.preprocessing = Preprocessing.of(made)
+        self.preparation = of_model(getattr(model.config, KEY, None), model.config.name_or_path)
+        if self.preparation is not None and self.preparation.faces:
+            haar_detector()  # refuse before the work starts
+        family = FAMILIES.get(model.config.model_type)
+        self.inputs: tuple[str, ...] = model.inputs if isinstance(model, WithEncoders) else family.inputs
         self.labels: list[str] = model.config.labels
         self.reads = set(parse_subset(model.config.modalities))
 
@@ -69,22 +80,32 @@ class Predictor:
             device: torch's name; None takes a GPU where there is one.
 
         Raises:
-            UserError: the directory holds something else, or this machine has no such device.
+            UserError: the directory holds something else, this machine has no such device, or the encoders behind a
+            model of features are not there.
         """
         where = _usable(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        model, tokenizer = load_model(folder)
+        model, tokenizer = load_for_media(folder)
         return cls(model, tokenizer, where)
 
     def predict(
-        self, path: str | Path, text: str | None = None, start: float | None = None, end: float | None = None
+        self,
+        path: str | Path,
+        text: str | None = None,
+        start: float | None = None,
+        end: float | None = None,
+        side: Side | None = None,
     ) -> Prediction:
         """The answer for one clip; without audio, without video or without text as well.
 
         Raises:
             UnreadableMedia: the file holds neither readable audio nor readable video.
         """
-        clip = Clip(Path(path), text, start, end)
-        return self.answer([clip], [prepare(clip, self.preprocessing)])[0]
+        clip = Clip(Path(path), text, start, end, side)
+        return self.answer([clip], [self.prepare(clip)])[0]
+
+    def prepare(self, clip: Clip) -> Prepared:
+        """What the model is shown of a clip; errors as for `predict`."""
+        return prepare(clip, self.preprocessing, self.preparation)
 
     def answer(self, clips: Sequence[Clip], prepared: Sequence[Prepared]) -> list[Prediction]:
         """Answers for prepared clips, in one forward pass."""
@@ -121,6 +142,7 @@ class Predictor:
             modalities=used,
             duration=round(prepared.seconds, 3),
             warnings=warnings,
+            preparation=prepared.done,
         )
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, count
 from pathlib import Path
 from typing import BinaryIO
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from dual_hpc.data.preparation.record import Side
 from dual_hpc.errors import UserError
 from dual_hpc.files.json_text import parse_json
 from dual_hpc.files.regular_file import open_regular
@@ -24,12 +25,14 @@ class Clip:
         path: a media file.
         text: its transcript, if there is one.
         start, end: seconds; the part of the file to use, None for its own bounds.
+        side: the half of a split screen that shows the speaker, for models that were trained on halves; None: whole.
     """
 
     path: Path
     text: str | None = None
     start: float | None = None
     end: float | None = None
+    side: Side | None = None
 
 
 _LONGEST = 1 << 20  # bytes of a line
@@ -51,6 +54,7 @@ class _Line(BaseModel):
     text: str | None = None
     start: float | None = Field(None, ge=0, allow_inf_nan=False)
     end: float | None = Field(None, gt=0, allow_inf_nan=False)
+    side: Side | None = None
 
     @model_validator(mode="after")
     def _ordered(self) -> _Line:
@@ -59,9 +63,15 @@ class _Line(BaseModel):
         return self
 
 
-def read_requests(sources: Sequence[str | Path], text: str | None = None) -> Iterator[Clip | BadRequest]:
+def read_requests(
+    sources: Sequence[str | Path], text: str | None = None, side: Side | None = None
+) -> Iterator[Clip | BadRequest]:
     """Clips of all `sources`: a folder's files in order of name (hidden ones left out), the lines of a .jsonl manifest
     (relative inputs are relative to it) or of standard input ("-"), or the one file that it is.
+
+    Args:
+        text: the transcript of the one clip.
+        side: of all clips whose line does not name another.
 
     Raises:
         UserError: no such file, an empty folder, or a text for several clips.
@@ -72,7 +82,10 @@ def read_requests(sources: Sequence[str | Path], text: str | None = None) -> Ite
     several = len(sources) > 1 or str(sources[0]) == "-" or Path(sources[0]).is_dir() or _is_manifest(Path(sources[0]))
     if several and text is not None:
         raise UserError("--text belongs to one clip: give the texts of several in a JSONL manifest")
-    return chain.from_iterable([_requests(source, text) for source in sources])
+    asked = chain.from_iterable([_requests(source, text) for source in sources])
+    if side is None:
+        return asked
+    return (replace(one, side=side) if isinstance(one, Clip) and one.side is None else one for one in asked)
 
 
 def _is_manifest(path: Path) -> bool:
@@ -122,4 +135,4 @@ def _lines(lines: BinaryIO, name: str, folder: Path) -> Iterator[Clip | BadReque
         except ValueError:
             yield BadRequest(f"{name}:{number}", _SHAPE)
         else:
-            yield Clip(folder / line.input, line.text, line.start, line.end)
+            yield Clip(folder / line.input, line.text, line.start, line.end, line.side)

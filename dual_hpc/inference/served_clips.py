@@ -18,6 +18,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from dual_hpc.data.preparation.record import Side
 from dual_hpc.errors import UserError
 from dual_hpc.inference.predictor import Predictor
 
@@ -35,6 +36,7 @@ class ClipRow(BaseModel):
         path: instead of it, a file below the operator's folder.
         text: the transcript.
         start, end: seconds of the part to use.
+        side: the half of a split screen that shows the speaker.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -44,6 +46,7 @@ class ClipRow(BaseModel):
     text: str | None = None
     start: float | None = Field(None, ge=0, allow_inf_nan=False)
     end: float | None = Field(None, gt=0, allow_inf_nan=False)
+    side: Side | None = None
 
     @model_validator(mode="after")
     def _one_source(self) -> ClipRow:
@@ -83,7 +86,7 @@ def _answer(predictor: Predictor, number: int, row: Mapping[str, Any], scratch: 
             path.write_bytes(_decoded(given.clip))
         else:
             path = allowed_file(str(given.path), os.environ.get(FOLDER))
-        answer = predictor.predict(path, given.text, given.start, given.end).to_json()
+        answer = predictor.predict(path, given.text, given.start, given.end, given.side).to_json()
     except UserError as error:
         raise UserError(f"row {number}: {str(error).replace(f'{path}', 'the clip')}") from error
     finally:

@@ -18,8 +18,10 @@ from dual_hpc.inference.predictor import Predictor
 from dual_hpc.inference.served_clips import answer_clips
 from dual_hpc.inference.served_request import check_request
 from dual_hpc.model import load_model
+from dual_hpc.model.encoders.origin import KEY
 from dual_hpc.model.encoders.pretrained import read_json
 from dual_hpc.model.family import FAMILIES, recorded_plugins
+from dual_hpc.model.with_encoders import with_encoders
 from dual_hpc.model_manifest import check_files, weights_digest
 from dual_hpc.plugins import load_plugins
 
@@ -53,7 +55,11 @@ class ServedModel(PythonModel):
         load_plugins(recorded_plugins(read_json(folder, "config.json", "model")))
         model, tokenizer = load_model(folder, verified=True)
         self.model, self.inputs = model, FAMILIES.get(model.config.model_type).inputs
-        self.predictor = None if model.config.reads_features else Predictor(model, tokenizer, torch.device("cpu"))
+        front: Any = model
+        if model.config.reads_features:
+            front = with_encoders(model, folder) if hasattr(model.config, KEY) else None
+            tokenizer = getattr(front, "tokenizer", None)
+        self.predictor = None if front is None else Predictor(front, tokenizer, torch.device("cpu"))
 
     # `model_input` has no annotation: MLflow would take one for a schema of its own, against the logged signature.
     def predict(self, context: Any, model_input, params: dict[str, Any] | None = None) -> Any:

@@ -24,6 +24,8 @@ def build_model(
     class_counts: list[int] | None,
     tokenizer: Any,
     written: Mapping[str, Any] | None = None,
+    preparation: dict[str, Any] | None = None,
+    feature_encoders: dict[str, Any] | None = None,
 ) -> EmotionModel:
     """A model ready to be trained, in fp32 on the CPU, with pretrained weights in place.
 
@@ -33,6 +35,7 @@ def build_model(
         class_counts: samples per class in the training split; None: no class weights, no priors.
         tokenizer: gives a new text encoder its vocabulary; may be None if `use_text` is off.
         written: the description of the model that the run wrote when it began; None where it begins now.
+        preparation, feature_encoders: see `EmotionConfig`.
 
     Raises:
         UserError: a setting that does not make a model, or a pretrained directory that cannot be used.
@@ -49,6 +52,8 @@ def build_model(
         labels=list(labels),
         class_counts=list(class_counts) if class_counts is not None else None,
         preprocessing=dict(preprocessing),
+        preparation=preparation,
+        feature_encoders=feature_encoders,
         plugins=plugins_of(config),
     )
     if written:

@@ -33,6 +33,10 @@ class EmotionConfig(PreTrainedConfig):
         class_counts: samples per class in the training split (class weights, logit adjustment).
         preprocessing: `sample_rate` (Hz), `image_size` (pixels), `video_hz`, `max_seconds`, `max_tokens`: how a
             sample was prepared in training, and so must be in prediction.
+        preparation: what packing did to each clip before (`dual_hpc/data/preparation/record.py`), which prediction does
+            again; None of a model of an earlier version.
+        feature_encoders: of a model of features, the encoders that made them (`encoders/origin.py`); None of a model of
+            media or of an earlier version.
         options: the family's own settings, `model.options`.
         plugins: modules that register the model, its encoders or its loss; they are recorded, never imported by
             themselves.
@@ -71,6 +75,8 @@ class EmotionConfig(PreTrainedConfig):
         labels: list[str] | None = None,
         class_counts: list[int] | None = None,
         preprocessing: dict[str, Any] | None = None,
+        preparation: dict[str, Any] | None = None,
+        feature_encoders: dict[str, Any] | None = None,
         options: dict[str, Any] | None = None,
         plugins: list[str] | None = None,
         **kwargs: Any,
@@ -84,6 +90,10 @@ class EmotionConfig(PreTrainedConfig):
             own = self.renamed.get(name, name)
             setattr(self, own, kwargs.pop(own, getattr(defaults, name)))
         # Only where there is something to say: config.json of a model without them is as it always was.
+        if preparation:
+            self.preparation = dict(preparation)
+        if feature_encoders:
+            self.feature_encoders = dict(feature_encoders)
         if options:
             self.options = dict(options)
         if plugins:

@@ -78,7 +78,9 @@ class EmotionModel(PreTrainedModel):
             raise UserError(f"model: {folder} holds a {kind!r} model, not a {own.model_type!r}")
         if mistake := own.first_mistake(content):
             raise UserError(f"model: config.json in {folder}: {mistake}")
-        if danger := adapter_in(folder) or first_irregular(folder) or first_danger(content, bytes_of_weights(folder)):
+        # Encoders whose weights are elsewhere are looked at when they are loaded.
+        own_parts = {key: value for key, value in content.items() if key != "feature_encoders"}
+        if danger := adapter_in(folder) or first_irregular(folder) or first_danger(own_parts, bytes_of_weights(folder)):
             raise UserError(f"model: {folder}: {danger}")
         wanted = options.pop("output_loading_info", False)
         options |= {"local_files_only": True, "use_safetensors": True}

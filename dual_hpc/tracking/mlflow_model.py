@@ -1,8 +1,8 @@
 """The exported model as an MLflow model: pyfunc from code, with a reference to the safetensors; no pickle.
 
-Models of media answer clips (`dual_hpc/inference/served_clips.py`), models of features the batch of `forward`, tensor
-by tensor. The model's metadata hold the classes' names and the preprocessing (sample rate, image size, frames per
-second).
+Models of media answer clips (`dual_hpc/inference/served_clips.py`), and so do models of features that say which
+encoders made these; others of features the batch of `forward`, tensor by tensor. The model's metadata hold the classes'
+names and the preprocessing (sample rate, image size, frames per second).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ DIGEST_TAG, FOLDER_TAG = "dual.model_sha256", "dual.folder"
 MODEL_TYPE = "emotion-recognition"
 _PACKAGE = Path(__file__).resolve().parent.parent
 _CODE = _PACKAGE / "inference" / "served_model.py"
-_REQUIREMENTS = ("torch", "torchaudio", "transformers", "safetensors", "numpy", "pydantic", "pyyaml", "av")
+_REQUIREMENTS = ("torch", "torchaudio", "transformers", "safetensors", "numpy", "pydantic", "pyyaml", "av", "soundfile")
 
 
 def log_model(
@@ -165,7 +165,7 @@ def signature(config: dict[str, Any]) -> ModelSignature:
     stored = _stored(config)
     if not stored:
         columns = {"clip": DataType.string, "path": DataType.string, "text": DataType.string}
-        columns |= {"start": DataType.double, "end": DataType.double}
+        columns |= {"start": DataType.double, "end": DataType.double, "side": DataType.string}
         answer: dict[str, Any] = {
             "label": DataType.string,
             "probabilities": Map(DataType.double),
@@ -207,7 +207,9 @@ def _silence(seconds: float) -> bytes:
 
 
 def _stored(config: dict[str, Any]) -> dict[str, int]:
-    """Modality -> width of the features that the model reads; empty if it reads media."""
+    """Modality -> width of the features that are asked for; empty if media are, for which it may have encoders."""
+    if config.get("feature_encoders"):
+        return {}
     used = [name for name in ("audio", "video", "text") if config.get(f"use_{name}", True)]
     return {name: config[name]["config"]["width"] for name in used if config[name]["kind"] == "features"}
 

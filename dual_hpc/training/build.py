@@ -43,7 +43,8 @@ def build_session(run: RunDir, config: RunConfig, world: World, check_ownership:
 
     seed_everything((config.seed,))
     written = written_description(run)
-    model = build_model(config.model, data.labels, data.preprocessing(), data.class_counts, data.tokenizer, written)
+    arguments = (data.preprocessing(), data.class_counts, data.tokenizer, written)
+    model = build_model(config.model, data.labels, *arguments, data.preparation(), data.feature_encoders())
     model_config = model.config
     beat()
     check_ranks_agree(config, model, world)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import numpy as np
 
 from dual_hpc.config import RunConfig
 from dual_hpc.data.dataset import ShardDataset
+from dual_hpc.data.features import feature_source
 from dual_hpc.data.format.sample import AUDIO_RATE
 from dual_hpc.data.loader import EvalLoader, TrainLoader
 from dual_hpc.data.sampling.batching import BatchPartition
@@ -22,6 +24,8 @@ from dual_hpc.group import gather_results
 from dual_hpc.model import build_tokenizer, load_tokenizer
 from dual_hpc.training.distributed import World
 from dual_hpc.training.shard_config import config_for_shards
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -86,6 +90,21 @@ class TrainingData:
         data = self.config.data
         keys = ("image_size", "video_hz", "max_seconds", "max_tokens")
         return {"sample_rate": AUDIO_RATE, **{key: getattr(data, key) for key in keys}}
+
+    def preparation(self) -> dict[str, Any] | None:
+        """What packing did to each clip, for the saved model; None where the shards do not say."""
+        found = self.shard_set.preparation
+        if found is not None and found.mixed and self.world.rank == 0:
+            log.warning(
+                "data.shards: the folders were packed differently (%s); prediction will prepare clips as the first was",
+                ", ".join(found.mixed),
+            )
+        return None if found is None else found.to_json()
+
+    def feature_encoders(self) -> dict[str, Any] | None:
+        """Which encoders made the features, for the saved model; None of media, and where the shards do not say."""
+        source = feature_source(self.shard_set)
+        return None if source is None else source.origin
 
     def micro_batches(self) -> int:
         """Micro-batches that every rank accumulates per optimizer step."""

@@ -23,10 +23,13 @@ from dual_hpc.errors import EnvironmentFault, UserError
 from dual_hpc.files.atomic import write_atomically
 from dual_hpc.files.flush import flush_folder, flush_tree
 from dual_hpc.group import SingleProcess
-from dual_hpc.model import EmotionConfig, EmotionModel, load_tokenizer, read_description, save_model
+from dual_hpc.model import EmotionConfig, EmotionModel, load_model, load_tokenizer, read_description, save_model
+from dual_hpc.model.encoders.frozen import FrozenEncoders
+from dual_hpc.model.encoders.origin import load_encoders, recorded_encoders, save_encoders
 from dual_hpc.model.encoders.pretrained import read_json
+from dual_hpc.model.encoders.registry import MODALITIES
 from dual_hpc.model.family import FAMILIES, family_of
-from dual_hpc.model_manifest import same_files
+from dual_hpc.model_manifest import same_files, write_manifest
 from dual_hpc.plugins import load_plugins
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.names import step_folder
@@ -102,7 +105,9 @@ def written_description(run: RunDir) -> dict[str, Any] | None:
     return content
 
 
-def export_checkpoint(run_dir: str | Path, step: int | None = None, out: str | Path | None = None) -> Path:
+def export_checkpoint(
+    run_dir: str | Path, step: int | None = None, out: str | Path | None = None, *, encoders: bool = False
+) -> Path:
     """Write the weights of a checkpoint as a model directory: config.json, model.safetensors, tokenizer files.
 
     The files equal an export by the training itself at this step, bit for bit. Every file is verified before it is
@@ -112,12 +117,14 @@ def export_checkpoint(run_dir: str | Path, step: int | None = None, out: str | P
         step: of a committed checkpoint; None for the latest verified one.
         out: a folder that does not exist yet; None for `export/checkpoint-STEP` in the run directory, which is left as
             it is where it holds the same, and replaced where it is damaged or was changed.
+        encoders: of a model of features, put the encoders that made them into the folder, which then answers media
+            wherever it is copied; None for `out` is then `export/checkpoint-STEP-with-encoders`.
 
     Returns:
         The folder.
 
     Raises:
-        UserError: the run has no such checkpoint, or `out` exists.
+        UserError: the run has no such checkpoint, `out` exists, or the encoders are not known or not there.
         EnvironmentFault: the checkpoint is damaged, or `out` cannot be written.
     """
     os.environ.setdefault("DS_ACCELERATOR", "cpu")  # otherwise DeepSpeed warns that a login node has no GPU
@@ -127,11 +134,13 @@ def export_checkpoint(run_dir: str | Path, step: int | None = None, out: str | P
     run = RunDir.open(run_dir)
     load_plugins(run.config().plugins, run.code)
     folder, manifest = _checkpoint(run, step)
-    final = Path(out) if out is not None else run.exports / f"checkpoint-{manifest.step}"
+    name = f"checkpoint-{manifest.step}{'-with-encoders' if encoders else ''}"
+    final = Path(out) if out is not None else run.exports / name
     if out is not None and final.exists():
         raise UserError(f"--out: {final} exists; name another folder, or remove it")
     config = _description(run)
     tokenizer = load_tokenizer(run.tokenizer) if config.reads_words else None
+    given_along = _encoders(config, run) if encoders else None
     files = VerifiedFiles()
     files.allow(folder, manifest)
     weights = full_weights(
@@ -148,6 +157,9 @@ def export_checkpoint(run_dir: str | Path, step: int | None = None, out: str | P
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         writer.write(temporary)
+        if given_along is not None:
+            save_encoders(given_along, temporary)
+            write_manifest(temporary)
         if final.is_dir() and same_files(final, temporary):
             shutil.rmtree(temporary)
             return final
@@ -158,6 +170,13 @@ def export_checkpoint(run_dir: str | Path, step: int | None = None, out: str | P
         shutil.rmtree(temporary, ignore_errors=True)
         raise EnvironmentFault(f"{final} cannot be written: {error.strerror or error}") from error
     return final
+
+
+def _encoders(config: EmotionConfig, run: RunDir) -> FrozenEncoders:
+    if not config.reads_features:
+        raise UserError("--with-encoders: the model reads media and has its encoders in it; leave the option out")
+    used = [name for name in MODALITIES if getattr(config, f"use_{name}")]
+    return load_encoders(recorded_encoders(config.to_dict(), run.path), used, run.path, load_model)
 
 
 def _checkpoint(run: RunDir, step: int | None) -> tuple[Path, Manifest]:

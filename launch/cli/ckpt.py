@@ -21,6 +21,7 @@ examples:
   dual-hpc ckpt prune trial-2 --keep 1       # also removes what killed saves and conversions have left
   dual-hpc ckpt export trial-2 --out model/  # the newest one's weights, for `dual-hpc predict --model model/`
   dual-hpc ckpt export trial-2 --step 120
+  dual-hpc ckpt export trial-3 --with-encoders --out model/   # trained on features: with what made them, in one folder
   dual-hpc ckpt convert trial-2 --ranks 8    # ahead of a job with 8 ranks, which would do it itself
   dual-hpc ckpt accept model/                # after changing a file of a saved model on purpose: record it as it is
 
@@ -28,7 +29,9 @@ A checkpoint holds what a training needs to continue. export/best and export/las
 alone; the training writes them, and pruning never deletes them. Whoever reads a saved model checks all of its files
 against its manifest.json first.
 """
-OPTIONS = {"keep": "prune", "step": "export", "out": "export", "ranks": "convert"}  # option -> the action it is for
+OPTIONS = {  # option -> the action it is for
+    **{"keep": "prune", "step": "export", "out": "export", "with_encoders": "export", "ranks": "convert"}
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,6 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keep", type=int, metavar="N", help="prune: how many of the newest to keep (default 1)")
     parser.add_argument("--step", type=int, metavar="N", help="export: of which checkpoint (default: the newest)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="export: a new folder (default: in the run's export/)")
+    parser.add_argument(
+        "--with-encoders",
+        action="store_true",
+        default=None,
+        help="export: of a model of features, also the encoders that made them, so that the folder can be given away",
+    )
     add_trust(parser)
     parser.add_argument("--ranks", type=int, metavar="N", help="convert: number of ranks that will load it")
 
@@ -46,7 +55,8 @@ def run(args: argparse.Namespace) -> int:
 
     for option, action in OPTIONS.items():
         if getattr(args, option) is not None and args.action != action:
-            raise UserError(f"--{option}: is an option of `ckpt {action}`, not of `ckpt {args.action}`")
+            flag = option.replace("_", "-")
+            raise UserError(f"--{flag}: is an option of `ckpt {action}`, not of `ckpt {args.action}`")
     if (model := _saved_model(args)) is not None:
         return _verify_model(model, str(model)) if args.action == "verify" else _accept(model)
     if args.action == "accept":
@@ -179,7 +189,7 @@ def _export(run: RunDir, args: argparse.Namespace) -> int:
     from dual_hpc.training.export import export_checkpoint
 
     load_plugins(run.config().plugins, run.code, args.trust)
-    print(export_checkpoint(run.path, args.step, args.out))
+    print(export_checkpoint(run.path, args.step, args.out, encoders=bool(args.with_encoders)))
     return 0
 
 

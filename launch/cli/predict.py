@@ -37,6 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--text", metavar="WORDS", help="the transcript of one clip")
     parser.add_argument(
+        "--side",
+        choices=("left", "right", "whole"),
+        help="the half that shows the speaker, for a model that was trained on halves of the picture (default: whole)",
+    )
+    parser.add_argument(
         "--output", type=Path, metavar="FILE", help="write the JSON lines to this file; - for the terminal"
     )
     add_plugin_argument(parser)
@@ -58,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     to_file = args.output is not None and str(args.output) != "-"
     if to_file and (args.output.is_dir() or not args.output.parent.is_dir()):
         raise UserError(f"--output: {args.output} is not a file in a folder that exists")
-    requests = list(read_requests(args.input, args.text))
+    requests = list(read_requests(args.input, args.text, args.side))
     if to_file:
         requests = without_earlier_answers(args.output, args.input, requests)
     if not requests:

@@ -13,11 +13,13 @@ from dual_hpc.config import load_config
 from dual_hpc.data.dataset import ShardDataset
 from dual_hpc.data.format.index import read_index, write_index
 from dual_hpc.errors import UserError
-from dual_hpc.evaluation.run import evaluate, evaluate_run
+from dual_hpc.evaluation.prediction_file import ENDING, read_predictions
+from dual_hpc.evaluation.run import evaluate, evaluate_into, evaluate_run
 from dual_hpc.inference.predictor import Predictor
 from dual_hpc.model import build_model, build_tokenizer, load_model, save_model
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.journal import read, replay
+from dual_hpc.training.export import export_checkpoint
 from dual_hpc.training.shard_config import config_for_shards
 from shards.encoders import encoders_of_model
 from shards.extraction import extract
@@ -37,12 +39,20 @@ def features(tiny_shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return folder / "shards"
 
 
+def answers(model: Path, shards: Path, out: Path) -> dict[str, list[float]]:
+    """Probabilities of every labelled utterance by its key."""
+    data = of(shards, "data.protocol=all").data
+    evaluate_into(out, model, data, "all", ("avt",))
+    found = read_predictions(out / f"all{ENDING}").found["avt"]
+    return dict(zip(found.keys, found.probabilities.tolist(), strict=True))
+
+
 def of(shards: Path, *overrides: str) -> Any:
     return load_config("demo", [f"data.shards=[{shards}]", *overrides])
 
 
 def test_a_run_on_feature_shards_needs_no_other_setting(
-    make_run: Callable[..., RunDir], start_ranks: Callable[..., Any], features: Path, tiny_shards: Path
+    make_run: Callable[..., RunDir], start_ranks: Callable[..., Any], features: Path, tiny_shards: Path, tmp_path: Path
 ) -> None:
     run = make_run("features", f"data.shards=[{features}]", "training.max_steps=3", "training.precision=bf16")
     start_ranks("train", 1, run.path).check()
@@ -52,10 +62,14 @@ def test_a_run_on_feature_shards_needs_no_other_setting(
     assert model.config.preprocessing == PREPROCESSING  # that of the media, not of the run's configuration
     result = evaluate_run(run.path, split="validation", subsets=("av", "avt"))
     assert result.subsets["avt"].scores.count == 4
-    with pytest.raises(UserError, match="they hold media, this model was trained on features"):
-        evaluate(run.exports / "best", of(tiny_shards, "data.protocol=all").data, split="validation")
-    with pytest.raises(UserError, match="reads no clips; train one on media shards"):
-        Predictor.from_pretrained(run.exports / "best", device="cpu")
+    alone = export_checkpoint(run.path, out=tmp_path / "alone", encoders=True)
+    over_features = answers(run.exports / "best", features, tmp_path / "features")
+    for folder in (run.exports / "best", alone):
+        over_media = answers(folder, tiny_shards, tmp_path / folder.name)
+        assert over_media.keys() == over_features.keys()
+        for key, row in over_media.items():
+            assert row == pytest.approx(over_features[key], abs=1e-3)
+        Predictor.from_pretrained(folder, device="cpu")
     with pytest.raises(UserError, match="give the model whose encoders made them"):
         encoders_of_model(run.exports / "best")
 

@@ -9,7 +9,7 @@ from fractions import Fraction
 import av
 from av.video.reformatter import Interpolation, VideoReformatter
 
-from shards.encode import Picture
+from dual_hpc.data.preparation.encode import Picture
 
 
 def encode_references(pictures: Iterable[Picture], fps: Fraction, size: tuple[int, int], crf: int) -> bytes:

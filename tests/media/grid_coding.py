@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from dual_hpc.data.decoding.decode import decode_video
 from dual_hpc.data.decoding.disposable import needed_frames
 from dual_hpc.data.decoding.grid import frame_times
-from shards.encode import encode_mp4
+from dual_hpc.data.preparation.encode import encode_mp4
 from tests.media.every_picture_reference import encode_references
 from tests.media.scenes import Scene, scene
 

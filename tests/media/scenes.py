@@ -9,8 +9,8 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from shards.crop import stored_size
-from shards.encode import Picture, constant_rate
+from dual_hpc.data.preparation.crop import stored_size
+from dual_hpc.data.preparation.encode import Picture, constant_rate
 from shards.options import PackOptions
 
 RATES = (*map(Fraction, (5, 8, 10, 12, 15, 24, 25, 30, 50, 60)), *(Fraction(n * 1000, 1001) for n in (15, 24, 30, 60)))
@@ -57,7 +57,7 @@ def scene(seed: int) -> Scene:
     options = PackOptions(grid_hz=grid_hz)
     rate = min(fps, Fraction(options.max_fps))
     pictures = list(constant_rate(zip(stamps.tolist(), source, strict=True), float(stamps[0]), rate))
-    return Scene(seed, kind, rate, variable, pictures, stored_size(width, height, options), grid_hz)
+    return Scene(seed, kind, rate, variable, pictures, stored_size(width, height, options.video_size), grid_hz)
 
 
 def _backdrop(rng: np.random.Generator, width: int, height: int) -> Floats:

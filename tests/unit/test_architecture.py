@@ -62,7 +62,19 @@ DUAL_HPC = {
 FACADE = "dual_hpc.api"
 # From the top floor down: a room imports those below it.
 LAUNCH = ("cli", "commands", "sweeps", "runs", "job", "records", "cluster")
-DATA = ("loader", "batch", "workers", "sampling", "bad_samples", "collate", "layout", "dataset", "decoding", "format")
+DATA = (
+    "loader",
+    "batch",
+    "workers",
+    "sampling",
+    "bad_samples",
+    "collate",
+    "layout",
+    "dataset",
+    "preparation",
+    "decoding",
+    "format",
+)
 
 
 def sources() -> list[Path]:

@@ -1,9 +1,9 @@
 """Decode no more of a video than some moments need: pictures that no other picture refers to are skipped unless shown.
 
-Packing codes the pictures of a grid of times as references and all others as disposable B-frames (`shards/encode.py`).
-Which a file's pictures are, each says itself (H.264: `nal_ref_idc` is 0), and the decoder goes by that: what is left
-out changes no bit of any other picture, whatever the file, the grid it was coded for, and the times that are asked for.
-A file without disposable pictures, as shards of earlier versions hold, is decoded whole.
+Packing codes the pictures of a grid of times as references and all others as disposable B-frames
+(`preparation/encode.py`). Which a file's pictures are, each says itself (H.264: `nal_ref_idc` is 0), and the decoder
+goes by that: what is left out changes no bit of any other picture, whatever the file, the grid it was coded for, and
+the times that are asked for. A file without disposable pictures, as shards of earlier versions hold, is decoded whole.
 """
 
 from __future__ import annotations

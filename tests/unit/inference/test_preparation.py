@@ -12,7 +12,8 @@ import soundfile
 from dual_hpc.data.decoding.container import UnreadableMedia, probe
 from dual_hpc.data.decoding.decode import decode_video
 from dual_hpc.data.decoding.grid import frame_times
-from dual_hpc.inference.preparation import Preprocessing, prepare
+from dual_hpc.inference.preparation import prepare
+from dual_hpc.inference.preprocessing import Preprocessing
 from dual_hpc.inference.requests import Clip
 from dual_hpc.modality import Modality, parse_subset
 from tests.media import clips as media

@@ -20,8 +20,9 @@ from dual_hpc.data.format.index import read_index
 from dual_hpc.data.format.reader import SampleReader
 from dual_hpc.errors import UserError
 from dual_hpc.model import build_model, build_tokenizer, save_model
+from dual_hpc.model.encoders.frozen import FrozenEncoders
 from launch.cli.main import main
-from shards.encoders import FrozenEncoders, encoders_of_config, encoders_of_model
+from shards.encoders import encoders_of_config, encoders_of_model
 from shards.extraction import extract
 from shards.lock import Lock
 from shards.verify import verify
@@ -183,9 +184,9 @@ def test_another_weight_is_another_encoder(model: Path, encoders: FrozenEncoders
     assert again.identity == encoders.identity
     with torch.no_grad():
         next(again.modules["audio"].parameters()).add_(1e-3)
-    from shards.encoders import _identity
+    from dual_hpc.model.encoders.frozen import identity_of
 
-    assert _identity({}, again.modules["audio"]) != _identity({}, encoders.modules["audio"])
+    assert identity_of({}, again.modules["audio"]) != identity_of({}, encoders.modules["audio"])
 
 
 def test_new_encoders_have_nothing_to_say() -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from dual_hpc.data.decoding.decode import decode_video
 from dual_hpc.data.decoding.grid import frame_times, pictures_at
-from shards.encode import encode_mp4
+from dual_hpc.data.preparation.encode import encode_mp4
 from tests.media.every_picture_reference import encode_references
 from tests.media.grid_coding import all_pictures, chosen, decoded_count, faults
 from tests.media.scenes import KINDS, Scene, scene

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shards.options import PackOptions
-
 
 @dataclass(frozen=True)
 class Box:
@@ -22,7 +20,7 @@ def speaker_side(actor: str | None, named_side: str) -> str:
 
     Args:
         actor: "named" if the speaker is the actor whom the recording's name names, "other" if not; None: one picture.
-        named_side: the half that shows the named actor (`PackOptions.named_side`).
+        named_side: the half that shows the named actor (`PackOptions.named_side` of shards).
     """
     if actor is None or named_side == "whole":
         return "whole"
@@ -38,7 +36,7 @@ def speaker_box(width: int, height: int, side: str, rows: tuple[float, float]) -
     return Box(0 if side == "left" else width - half, top, half, bottom - top)
 
 
-def stored_size(width: int, height: int, options: PackOptions) -> tuple[int, int]:
+def stored_size(width: int, height: int, video_size: int) -> tuple[int, int]:
     """(width, height) after scaling the short side to `video_size`: even, never enlarged."""
-    scale = min(1.0, options.video_size / min(width, height))
+    scale = min(1.0, video_size / min(width, height))
     return max(2, round(width * scale / 2) * 2), max(2, round(height * scale / 2) * 2)

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dual_hpc.data.preparation.crop import Box
 from dual_hpc.errors import UserError
-from shards.crop import Box
 
 Picture = NDArray[np.uint8]  # RGB [H, W, 3]
 Detector = Callable[[Picture], list[Box]]
@@ -119,7 +119,7 @@ def haar_detector() -> Detector:
         if cascade.empty():
             raise AttributeError("no cascade")
     except (ImportError, AttributeError) as error:
-        raise UserError("--faces: needs OpenCV 4 with its cascades; pip install 'dual-hpc[faces]'") from error
+        raise UserError("faces: they are found by OpenCV 4 with its cascades; pip install 'dual-hpc[faces]'") from error
     cv2.setNumThreads(1)
 
     def detect(picture: Picture) -> list[Box]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shards.crop import speaker_box, speaker_side, stored_size
-from shards.options import PackOptions
+from dual_hpc.data.preparation.crop import speaker_box, speaker_side, stored_size
 
 sizes = st.integers(2, 4000)
 
@@ -37,11 +36,11 @@ def test_the_speakers_side_follows_actor_and_setting() -> None:
 
 @given(sizes, sizes, st.integers(16, 400))
 def test_stored_sizes_are_even_and_never_larger_than_asked(width: int, height: int, size: int) -> None:
-    w, h = stored_size(width, height, PackOptions(video_size=size))
+    w, h = stored_size(width, height, size)
     assert w % 2 == h % 2 == 0 and min(w, h) >= 2
     assert min(w, h) <= max(2, size + 1) and w <= width + 1 and h <= height + 1
 
 
 def test_the_short_side_gets_the_asked_size_and_the_shape_is_kept() -> None:
-    assert stored_size(360, 240, PackOptions(video_size=96)) == (144, 96)
-    assert stored_size(64, 48, PackOptions(video_size=224)) == (64, 48)
+    assert stored_size(360, 240, 96) == (144, 96)
+    assert stored_size(64, 48, 224) == (64, 48)

@@ -17,7 +17,7 @@ from av.video.frame import PictureType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shards.encode import KEY_SECONDS, constant_rate, encode_flac, encode_mp4, picture_types
+from dual_hpc.data.preparation.encode import KEY_SECONDS, constant_rate, encode_flac, encode_mp4, picture_types
 
 pytestmark = pytest.mark.slow
 
@@ -102,7 +102,7 @@ _ENCODE = """
 import hashlib, sys
 from fractions import Fraction
 import numpy as np
-from shards.encode import encode_mp4
+from dual_hpc.data.preparation.encode import encode_mp4
 y, x = np.mgrid[:224, :400]
 for width in (398, 336, 144):
     pictures = []

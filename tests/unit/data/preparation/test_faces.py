@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dual_hpc.data.preparation.crop import Box
+from dual_hpc.data.preparation.faces import FaceTracker, choose, haar_detector, overlap, square
 from dual_hpc.errors import UserError
-from shards.crop import Box
-from shards.faces import FaceTracker, choose, haar_detector, overlap, square
+from tests.media.drawn_face import drawn_face
 
 boxes = st.builds(Box, st.integers(-20, 60), st.integers(-20, 60), st.integers(1, 50), st.integers(1, 50))
 PICTURE = np.random.default_rng(0).integers(1, 255, (48, 64, 3), np.uint8)
@@ -68,21 +69,7 @@ def test_the_detector_looks_five_times_a_second_not_at_every_picture() -> None:
 
 
 def test_the_detector_finds_a_drawn_face_or_says_what_to_install() -> None:
-    # Light oval, dark eyes with bright whites below dark brows, nose, mouth: what the cascade was trained to see.
-    face = np.full((240, 240, 3), 90, np.uint8)
-    y, x = np.mgrid[:240, :240]
-
-    def oval(cx: float, cy: float, rx: float, ry: float, grey: int) -> None:
-        face[((x - cx) / rx) ** 2 + ((y - cy) / ry) ** 2 < 1] = grey
-
-    oval(120, 120, 62, 82, 205)
-    for eye in (95, 145):
-        oval(eye, 100, 18, 12, 130)
-        oval(eye, 101, 11, 5, 225)
-        oval(eye, 101, 5, 5, 25)
-        face[80:86, eye - 17 : eye + 17] = 50
-    oval(120, 140, 9, 6, 150)
-    oval(120, 168, 24, 7, 90)
+    face = drawn_face()
     try:
         detect = haar_detector()
     except UserError as error:

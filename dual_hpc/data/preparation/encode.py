@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from dual_hpc.data.decoding.grid import STAMP_TOLERANCE
 from dual_hpc.data.format.sample import AUDIO_RATE
-from shards.options import PackOptions
+from dual_hpc.data.preparation.record import GRID_HZ
 
 Picture = NDArray[np.uint8]  # RGB [H, W, 3]
 
@@ -91,7 +91,7 @@ def picture_types(fps: Fraction, grid_hz: float) -> Iterator[PictureType]:
 
 
 def encode_mp4(
-    pictures: Iterable[Picture], fps: Fraction, size: tuple[int, int], crf: int, grid_hz: float = PackOptions.grid_hz
+    pictures: Iterable[Picture], fps: Fraction, size: tuple[int, int], crf: int, grid_hz: float = GRID_HZ
 ) -> tuple[bytes, int]:
     """H.264 in mp4 of RGB pictures, each scaled to `size` (width, height): (bytes, number of pictures).
 

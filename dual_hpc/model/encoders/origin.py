@@ -1,0 +1,242 @@
+"""Which encoders made the features that a model was trained on: recorded, found again, and given away with the model.
+
+`dual-hpc extract` writes the record into the index of the features, training copies it into the model's `config.json`
+(`feature_encoders`). From there the encoders are loaded from where they lay, or from the folder `encoders/` of a model
+that was exported with them. Either way their weights must have the recorded hash: other encoders make other features,
+and the model would answer as if nothing were wrong.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors.torch import load_file, save_file
+
+from dual_hpc.errors import UserError
+from dual_hpc.files.regular_file import first_irregular
+from dual_hpc.model.encoders.describe import build_encoder
+from dual_hpc.model.encoders.frozen import FrozenEncoders, identity_of, weights_of, words_of
+from dual_hpc.model.encoders.registry import ENCODERS, FEATURES, MODALITIES
+from dual_hpc.model.load_errors import load_error_text
+from dual_hpc.model.preprocessing import preprocessing_mistake
+from dual_hpc.model.self_contained import bytes_of_weights, first_danger
+from dual_hpc.model.tokenizer import load_tokenizer
+
+KEY = "feature_encoders"  # in a model's config.json
+OPTION = "encoders"  # in the index of features
+FOLDER = "encoders"  # in a model that was exported with them
+_WEIGHTS = "encoders.safetensors"
+
+
+class EncoderOrigin(BaseModel):
+    """One encoder.
+
+    Attributes:
+        spec: its complete description, with all its layers; see `EmotionConfig`.
+        path: the folder that its weights came from.
+        saved_model: the folder holds a whole model of ours, not a pretrained encoder.
+        revision: of the snapshot of a model hub that the folder is; None where its name does not say.
+        weights: SHA-256 of its weights.
+        identity: of description and weights, as the index of the features spells it.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    spec: dict[str, Any]
+    path: str
+    saved_model: bool = False
+    revision: str | None = None
+    weights: str
+    identity: str
+
+
+class FeatureEncoders(BaseModel):
+    """All encoders of an extraction.
+
+    Attributes:
+        encoders: by modality.
+        preprocessing: of the media that they read; see `EmotionConfig`.
+        tokenizer: the folder of the tokenizer of the text encoder; None without one.
+        words: hash of its vocabulary.
+        dtype: in which the features are stored.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    encoders: dict[Literal["audio", "video", "text"], EncoderOrigin]
+    preprocessing: dict[str, Any]
+    tokenizer: str | None = None
+    words: str | None = None
+    dtype: Literal["float16", "float32"]
+
+
+def origin_of(
+    modules: Mapping[str, Any],
+    specs: Mapping[str, dict[str, Any]],
+    paths: Mapping[str, str],
+    preprocessing: Mapping[str, Any],
+    tokenizer: Any,
+    *,
+    saved_model: bool,
+) -> str:
+    """The record of encoders, as JSON; `dtype` is that of the extraction and is set there.
+
+    Args:
+        modules, specs, paths: by modality; the folders that the weights came from.
+        saved_model: the folders hold a whole model of ours.
+    """
+    folders = {name: str(Path(path).absolute()) for name, path in paths.items()}
+    encoders: Any = {
+        name: EncoderOrigin(
+            spec=specs[name],
+            path=folders[name],
+            saved_model=saved_model,
+            revision=_revision(folders[name]),
+            weights=weights_of(encoder),
+            identity=identity_of(specs[name], encoder),
+        )
+        for name, encoder in modules.items()
+    }
+    record = FeatureEncoders(
+        encoders=encoders,
+        preprocessing=dict(preprocessing),
+        tokenizer=folders.get("text") if tokenizer is not None else None,
+        words=words_of(tokenizer),
+        dtype="float32",
+    )
+    return record.model_dump_json()
+
+
+def recorded_encoders(content: Mapping[str, Any], where: object) -> FeatureEncoders:
+    """The record in a model's configuration.
+
+    Raises:
+        UserError: there is none, as in models of earlier versions, or it is not one.
+    """
+    if content.get(KEY) is None:
+        raise UserError(
+            f"model: {where} was trained on features, and does not say which encoders made them (its shards are of an "
+            "earlier version); run `dual-hpc extract` and train again, or give a model of media"
+        )
+    try:
+        found = FeatureEncoders.model_validate(content[KEY])
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, (KEY, *first["loc"])))
+        raise UserError(f"model: {where}: {name} in its config.json is not valid ({first['msg']})") from error
+    if mistake := preprocessing_mistake(found.preprocessing):
+        raise UserError(f"model: {where}: {KEY}.{mistake}")
+    return found
+
+
+def load_encoders(record: FeatureEncoders, used: Collection[str], folder: Path, load_saved: Any) -> FrozenEncoders:
+    """The encoders of a record, from the model's own folder if it holds them, else from where they came from.
+
+    Args:
+        used: modalities that the model reads.
+        folder: of the model.
+        load_saved: `dual_hpc.model.saved.load_model`.
+
+    Raises:
+        UserError: they are not there, or are others than those that made the features.
+        EnvironmentFault: the saved model that holds them is damaged.
+    """
+    own = folder / FOLDER
+    inside = (own / _WEIGHTS).is_file()
+    weights = _own_weights(own) if inside else {}
+    saved: dict[str, Any] = {}
+    modules = {}
+    for name in (name for name in MODALITIES if name in used):
+        one = record.encoders.get(name)  # type: ignore[call-overload]
+        if one is None:
+            raise UserError(f"model: {folder}: {KEY} in its config.json names no {name} encoder")
+        where = own if inside else Path(one.path)
+        if not inside and not where.is_dir():
+            raise UserError(
+                f"model: {folder} was trained on features; the {name} encoder that made them lay in {where}, which is "
+                "not there: put it back, or export the model where it is with `dual-hpc ckpt export --with-encoders`"
+            )
+        if one.saved_model and not inside:
+            saved[one.path] = saved.get(one.path) or load_saved(where)[0]
+            encoder = getattr(saved[one.path], f"{name}_encoder")
+        else:
+            encoder = _built(name, one, record.preprocessing, where, weights if inside else None)
+        if encoder is None or identity_of(one.spec, encoder) != one.identity:
+            raise UserError(
+                f"model: the {name} encoder in {where} is not the one that made the features that {folder} was trained "
+                f"on (its weights must have the SHA-256 {one.weights[:12]}...)"
+            )
+        modules[name] = encoder.float().eval().requires_grad_(False)
+    tokenizer = _tokenizer(record, own if inside else None) if "text" in modules else None
+    identity = {name: record.encoders[name].identity for name in modules}  # type: ignore[index]
+    return FrozenEncoders(modules, tokenizer, dict(record.preprocessing), identity, torch.device("cpu"))
+
+
+def save_encoders(encoders: FrozenEncoders, folder: Path) -> None:
+    """Write encoders into a model's folder, where `load_encoders` finds them.
+
+    Raises:
+        OSError, SafetensorError: they cannot be written.
+    """
+    own = folder / FOLDER
+    own.mkdir()
+    tensors = {
+        f"{name}.{key}": tensor.detach().cpu().clone().contiguous()
+        for name, module in encoders.modules.items()
+        for key, tensor in module.state_dict().items()
+    }
+    save_file(tensors, own / _WEIGHTS)
+    shutil.copymode(folder / "config.json", own / _WEIGHTS)  # safetensors makes them for their owner alone
+    if encoders.tokenizer is not None:
+        encoders.tokenizer.save_pretrained(own)
+
+
+def _built(
+    name: str, one: EncoderOrigin, preprocessing: dict[str, Any], where: Path, weights: dict[str, Any] | None
+) -> Any:
+    """An encoder of its description, with the weights of its pretrained folder or with those given."""
+    kind = one.spec.get("kind")
+    if kind == FEATURES or not isinstance(kind, str) or not isinstance(one.spec.get("config"), dict):
+        raise UserError(f"model: {KEY}.encoders.{name}.spec in its config.json describes no encoder")
+    if danger := first_danger(one.spec, bytes_of_weights(where)):
+        raise UserError(f"model: {KEY}.encoders.{name}.spec: {danger}")
+    encoder = build_encoder(name, one.spec, preprocessing)
+    if weights is None:
+        ENCODERS[name].get(kind).load(encoder, str(where), f"model.{name}")
+        return encoder
+    own = {key.removeprefix(f"{name}."): tensor for key, tensor in weights.items() if key.startswith(f"{name}.")}
+    try:
+        encoder.load_state_dict(own)
+    except RuntimeError as error:
+        raise UserError(f"model: {where} does not hold the {name} encoder ({load_error_text(error)})") from error
+    return encoder
+
+
+def _own_weights(own: Path) -> dict[str, torch.Tensor]:
+    if (irregular := first_irregular(own)) is not None:
+        raise UserError(f"model: {own}/{irregular}, not a file")
+    try:
+        return load_file(own / _WEIGHTS)
+    except Exception as error:  # safetensors has an error of its own
+        raise UserError(f"model: {own / _WEIGHTS} cannot be read ({load_error_text(error)})") from error
+
+
+def _tokenizer(record: FeatureEncoders, own: Path | None) -> Any:
+    if own is None and record.tokenizer is None:
+        raise UserError(f"model: {KEY} in its config.json names no tokenizer for its text encoder")
+    tokenizer = load_tokenizer(own or str(record.tokenizer))
+    if words_of(tokenizer) != record.words:
+        raise UserError(f"model: the tokenizer in {own or record.tokenizer} is not the one that made the text features")
+    return tokenizer
+
+
+def _revision(path: str) -> str | None:
+    """The commit of a model hub's snapshot, .../snapshots/COMMIT."""
+    found = re.search(r"/snapshots/([0-9a-f]{40})(/|$)", str(Path(path).resolve()) + "/")
+    return None if found is None else found[1]
