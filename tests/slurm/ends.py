@@ -243,7 +243,7 @@ F, Q, KILLED, FAILED = "FINISHED", "SCHEDULED", "KILLED", "FAILED"
 ENDS = (
     # Those that need a whole node, or take longest, come first.
     End(node_crashed, State.NODE_FAILURE, (r"a node of n\d failed at step \d+",), FAILED, "resume end-node-crashed"),
-    End(preempted, State.FINISHED, (r"so far: requeue after preempted( \(\d times\))?$",), F),
+    End(preempted, State.FINISHED, (r"so far: requeue after preempted( \(\d times\))?; goodput",), F),
     End(evicted, State.PREEMPTED, ("a job of higher priority took its nodes",), KILLED, "resume"),
     End(
         out_of_time,
@@ -256,7 +256,7 @@ ENDS = (
     End(temporary_folder_full, State.FINISHED, (r"so far: chain after bad node \(n\d\)",), F),
     End(stuck, State.FAILED, ("it hung at step", "rank_0000"), FAILED, "logs end-stuck"),
     End(controller_dead, State.FAILED, (r"process \d+, which led it, has ended without a word",), FAILED),
-    End(finished, State.FINISHED, ("finished at step 2 of 2$",), F, "evaluate end-finished"),
+    End(finished, State.FINISHED, ("finished at step 2 of 2; goodput",), F, "evaluate end-finished"),
     End(stopped, State.STOPPED, (r"stopped by `dual-hpc stop` at step \d+ of 1000000, and saved$",), KILLED),
     End(scancelled, State.CANCELLED, ("cancelled by someone's scancel at step",), KILLED),
     End(scancelled_in_full, State.CANCELLED, ("cancelled by someone's scancel at step",), KILLED),
@@ -294,7 +294,7 @@ ENDS = (
     End(divergent, State.USER_ERROR, ("the loss was not finite at step", "samples: "), FAILED, "lower optim.lr"),
     End(plugin_raises, State.FAILED, (r"RuntimeError: the third batch is one too many \(rank 0 on n\d\)",), FAILED),
     End(requeue_refused, State.STOPPED, ("and saved; could not continue: ", "disabled"), KILLED, "after step"),
-    End(mlflow_away, State.FINISHED, ("finished at step 2 of 2$",), ""),
+    End(mlflow_away, State.FINISHED, ("finished at step 2 of 2; goodput",), ""),
     End(never_begins, State.QUEUED, (r"waits in the queue \(DependencyNeverSatisfied\)$",), Q, "will not begin"),
     End(held, State.QUEUED, (r"waits in the queue \(JobHeld\w+\)$",), Q, "scontrol release"),
     End(waits, State.QUEUED, (r"waits in the queue \(\w+\); Slurm expects it to begin at \d\d:\d\d",), Q),
