@@ -3,6 +3,7 @@
 from dual_hpc.config.identity import (
     ENVIRONMENT,
     config_hash,
+    different_settings,
     differences,
     first_change,
     immutable_settings,
@@ -25,6 +26,7 @@ __all__ = [
     "RunConfig",
     "as_before",
     "config_hash",
+    "different_settings",
     "differences",
     "first_change",
     "immutable_settings",

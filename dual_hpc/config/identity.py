@@ -23,7 +23,7 @@ MUTABLE = {
 
 def result_settings(config: RunConfig) -> dict[str, Any]:
     """Every setting that decides the result, as plain data by its dotted key."""
-    settings = dict(_flat(config.model_dump(mode="json", exclude=set(ENVIRONMENT))))
+    settings = dict(flat(config.model_dump(mode="json", exclude=set(ENVIRONMENT))))
     return {key: value for key, value in settings.items() if not may_change(key)}
 
 
@@ -81,9 +81,17 @@ def _is_location(key: str) -> bool:
     return key in ("name", "data.shards") or key.endswith(".path")
 
 
-def _flat(tree: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+def different_settings(one: RunConfig, other: RunConfig) -> dict[str, tuple[Any, Any]]:
+    """Dotted key -> the two values, as plain data, of every setting in which two configurations differ."""
+    before, after = dict(flat(one.model_dump(mode="json"))), dict(flat(other.model_dump(mode="json")))
+    keys = [key for key in dict.fromkeys([*before, *after]) if before.get(key) != after.get(key)]
+    return {key: (before.get(key), after.get(key)) for key in keys}
+
+
+def flat(tree: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """(dotted key, value) of a configuration's plain data; a setting that is a mapping of its own keys stays whole."""
     for key, value in tree.items():
         if isinstance(value, dict) and key not in ("config", "options"):  # an encoder's, a model's own keys
-            yield from _flat(value, f"{above}{key}.")
+            yield from flat(value, f"{above}{key}.")
         else:
             yield above + key, value

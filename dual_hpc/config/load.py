@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from pydantic import ValidationError
 
 from dual_hpc.config.added import BEFORE, missing_settings
 from dual_hpc.config.consistency import check_model, check_training
+from dual_hpc.config.layers import PRESET, merge
 from dual_hpc.config.paths import default_store, expand, storable
 from dual_hpc.config.schema import RunConfig
 from dual_hpc.config.validation_errors import explain
@@ -32,23 +34,25 @@ def preset_names() -> list[str]:
 def load_config(source: str | Path | None = None, overrides: Iterable[str] = ()) -> RunConfig:
     """The configuration of a preset name or YAML file, with `section.key=value` overrides applied.
 
+    `preset: NAME` in a file, or `preset=NAME` among the overrides, which wins, puts that preset below the file.
+
     Raises:
         UserError: unknown preset, unreadable file, unknown key (the nearest known key is named) or bad value.
     """
     tree: dict[str, Any] = {} if source is None else _read(source)
     for section, name in missing_settings(tree):
         tree[section][name] = BEFORE[section, name]
-    for override in overrides:
-        key, sep, text = override.partition("=")
-        keys = key.strip().split(".")
-        if not sep or not all(keys):
-            raise UserError(f"override {override!r} is not of the form section.key=value")
-        try:
-            value = read_yaml(text)
-        except ValueError as error:
-            said = f"{key.strip()}: {shown_value(key.strip(), repr(text))} is not a YAML value ({error})"
-            raise UserError(said) from None if HIDDEN in said else error
-        _put(tree, keys, value, override)
+    values = [_override(override) for override in overrides]
+    below = tree.pop(PRESET, None)
+    for value in (value for keys, value in values if keys == [PRESET]):
+        below = value
+    if below is not None:
+        if not isinstance(below, str) or below not in preset_names():
+            raise _unknown_preset(below, f"{PRESET}: ")
+        tree = merge(_read(below), tree)
+    for keys, value in values:
+        if keys != [PRESET]:
+            _put(tree, keys, value)
     config = validate(tree)
     config.data.shards = [expand(folder, "data.shards") for folder in config.data.shards]
     config.store = expand(config.store, "store") if config.store else storable(str(default_store()), "store")
@@ -129,8 +133,7 @@ def _read(source: str | Path) -> dict[str, Any]:
     path = Path(source)
     if path.suffix not in (".yaml", ".yml"):
         if str(source) not in preset_names():
-            known = ", ".join(preset_names())
-            raise UserError(f"preset {str(source)!r} is unknown: use one of {known}, or a .yaml file")
+            raise _unknown_preset(str(source))
         path = PRESETS / f"{source}.yaml"
     try:
         tree = read_yaml(read_text(path, "utf-8-sig"))
@@ -145,9 +148,29 @@ def _read(source: str | Path) -> dict[str, Any]:
     return tree or {}
 
 
-def _put(tree: dict[str, Any], keys: list[str], value: Any, override: str) -> None:
+def _unknown_preset(name: object, where: str = "") -> UserError:
+    known = preset_names()
+    near = difflib.get_close_matches(str(name), known, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"use one of {', '.join(known)}, or a .yaml file"
+    return UserError(f"{where}preset {str(name)[:200]!r} is unknown: {hint}")
+
+
+def _override(override: str) -> tuple[list[str], Any]:
+    """The keys of `section.key=value`, and the value."""
+    key, sep, text = override.partition("=")
+    keys = key.strip().split(".")
+    if not sep or not all(keys):
+        raise UserError(f"override {override!r} is not of the form section.key=value")
+    try:
+        return keys, read_yaml(text)
+    except ValueError as error:
+        said = f"{key.strip()}: {shown_value(key.strip(), repr(text))} is not a YAML value ({error})"
+        raise UserError(said) from None if HIDDEN in said else error
+
+
+def _put(tree: dict[str, Any], keys: list[str], value: Any) -> None:
     for key in keys[:-1]:
         tree = tree.setdefault(key, {})
         if not isinstance(tree, dict):
-            raise UserError(f"override {override!r}: {key} is a value, not a section")
+            raise UserError(f"override {'.'.join(keys)}={value!r}: {key} is a value, not a section")
     tree[keys[-1]] = value

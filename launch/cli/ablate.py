@@ -116,12 +116,14 @@ def show(name: str, args: argparse.Namespace) -> int:
     from dual_hpc.evaluation.comparison.files import write_comparison
     from dual_hpc.printable import json_line
     from launch.cli.compare import print_comparison
+    from launch.records.nearest import did_you_mean
     from launch.sweeps.compared import FULL, models_of_sweep
     from launch.sweeps.grid import find_sweep
 
     store = Path(args.store).absolute() if args.store else default_store().absolute()
     if (sweep := find_sweep(name, store)) is None:
-        raise UserError(f"there is no sweep {name!r} in {store}; `dual-hpc ablate PRESET` makes one")
+        meant = did_you_mean(name, [store / "sweeps"])
+        raise UserError(f"there is no sweep {name!r} in {store}{meant}; `dual-hpc ablate PRESET` makes one")
     comparison = compare(with_reference(models_of_sweep(sweep), FULL))
     if args.out is not None:
         write_comparison(args.out, comparison, "ablation")

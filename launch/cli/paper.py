@@ -31,13 +31,15 @@ def run(args: argparse.Namespace) -> int:
     from dual_hpc.config.paths import default_store
     from dual_hpc.errors import UserError
     from dual_hpc.evaluation.comparison.comparison import compare, with_reference
+    from launch.records.nearest import did_you_mean
     from launch.sweeps.compared import models_of_sweep
     from launch.sweeps.grid import find_sweep
     from launch.sweeps.paper_files import write_kit
 
     store = Path(args.store).absolute() if args.store else default_store().absolute()
     if (sweep := find_sweep(args.name, store)) is None:
-        raise UserError(f"there is no sweep {args.name!r} in {store}; `dual-hpc sweep` makes one")
+        meant = did_you_mean(args.name, [store / "sweeps"])
+        raise UserError(f"there is no sweep {args.name!r} in {store}{meant}; `dual-hpc sweep` makes one")
     out = args.out or Path(f"{sweep.sweep.name}-paper")
     if out.exists() and not out.is_dir():
         raise UserError(f"--out: {out} is not a folder")

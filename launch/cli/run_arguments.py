@@ -17,10 +17,11 @@ def add_run_arguments(parser: argparse.ArgumentParser, existing: bool = True) ->
         existing: --run is shown in the help; otherwise the verb refuses it.
     """
     continues = "continue this run with its own configuration"
-    source = parser.add_mutually_exclusive_group()
-    source.add_argument("--preset", metavar="NAME", help="a configuration that ships with dual-hpc: demo, iemocap4 ...")
-    source.add_argument("--config", metavar="FILE", help="a YAML configuration of your own")
-    source.add_argument("--run", metavar="NAME|DIR", help=continues if existing else argparse.SUPPRESS)
+    parser.add_argument("--preset", metavar="NAME", help="a configuration that ships with dual-hpc: demo, iemocap4 ...")
+    parser.add_argument(
+        "--config", metavar="FILE", help="a YAML configuration of your own; over --preset, where that is given as well"
+    )
+    parser.add_argument("--run", metavar="NAME|DIR", help=continues if existing else argparse.SUPPRESS)
     parser.add_argument(
         "--shards", metavar="DIR", action="append", default=[], help="a folder of packed shards (repeat for several)"
     )
@@ -43,7 +44,24 @@ def planned_run(args: argparse.Namespace, *further: str) -> PlannedRun:
     """The run that the parsed arguments mean; `further` overrides come last."""
     from launch.runs.plan import plan_run
 
-    return plan_run(args.config or args.preset, args.run, [*args.overrides, *further], args.shards)
+    source, layers = configuration(args)
+    return plan_run(source, args.run, [*layers, *args.overrides, *further], args.shards)
+
+
+def configuration(args: argparse.Namespace) -> tuple[str | None, list[str]]:
+    """The file or preset that --config, --preset and --run mean, and the override that puts the preset below the file.
+
+    Raises:
+        UserError: --run, which has a configuration of its own, is given with another.
+    """
+    from dual_hpc.errors import UserError
+
+    if args.run and (args.preset or args.config):
+        given = "--preset" if args.preset else "--config"
+        raise UserError(f"{given} is not allowed with --run: a run continues with its own configuration")
+    if args.config and args.preset:
+        return args.config, [f"preset={args.preset}"]
+    return args.config or args.preset, []
 
 
 def add_trust(parser: argparse.ArgumentParser) -> None:

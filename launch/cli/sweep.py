@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from launch.cli.run_arguments import add_run_arguments
+from launch.cli.run_arguments import add_run_arguments, configuration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -113,8 +113,9 @@ def submit_new(args: argparse.Namespace) -> int:
     from launch.sweeps.plan import config_of, plan_sweep
     from launch.sweeps.submit import check_members
 
-    overrides = [*args.overrides, *([f"launch.profile={args.profile}"] if args.profile else [])]
-    sweep, plans = plan_sweep(args.config or args.preset, overrides, args.shards, args.grid, args.member)
+    source, layers = configuration(args)
+    overrides = [*layers, *args.overrides, *([f"launch.profile={args.profile}"] if args.profile else [])]
+    sweep, plans = plan_sweep(source, overrides, args.shards, args.grid, args.member)
     config = plans[0].config
     for plan in plans:
         find_jobs_to_wait_for(plan.config)

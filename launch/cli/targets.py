@@ -25,6 +25,7 @@ def find_target(name: str, store: Path | None = None) -> Target:
     from dual_hpc.errors import UserError
     from launch.commands.job_dir import find_job
     from launch.commands.target import CommandTarget
+    from launch.records.nearest import did_you_mean
     from launch.runs.plan import find_run
     from launch.runs.target import RunTarget
     from launch.sweeps.grid import find_sweep
@@ -39,10 +40,9 @@ def find_target(name: str, store: Path | None = None) -> Target:
         if (job := find_job(name, where)) is not None:
             return CommandTarget(job)
         if not any(path.exists() for path in (Path(name), runs_dir(where) / name)):
-            raise UserError(
-                f"there is no run, sweep or job {name!r} in {where}; `dual-hpc runs` lists the runs and jobs "
-                "(DUAL_STORE names another store)"
-            ) from None
+            meant = did_you_mean(name, [where / kind for kind in ("runs", "sweeps", "jobs")])
+            lists = "; `dual-hpc runs` lists the runs and jobs (DUAL_STORE names another store)"
+            raise UserError(f"there is no run, sweep or job {name!r} in {where}{meant or lists}") from None
         raise
 
 

@@ -22,6 +22,7 @@ from launch.cluster.code_archive import code_version
 from launch.cluster.profiles import Profile, load_profile, profile_path
 from launch.cluster.request import check
 from launch.records import submissions
+from launch.records.nearest import did_you_mean
 
 if TYPE_CHECKING:
     from dual_hpc.data.format.columns import Columns
@@ -139,7 +140,8 @@ def find_run(name: str, store: str | None = None) -> RunDir:
     for path in (Path(name), runs / name):
         if (path / names.IDENTITY).exists():
             return RunDir.open(path.absolute())
-    raise UserError(f"there is no run {name!r} in {runs}; `dual-hpc runs` lists them (DUAL_STORE names another store)")
+    meant = did_you_mean(name, [runs]) or "; `dual-hpc runs` lists them (DUAL_STORE names another store)"
+    raise UserError(f"there is no run {name!r} in {runs}{meant}")
 
 
 def default_shards(config: RunConfig) -> list[str]:

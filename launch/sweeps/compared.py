@@ -13,6 +13,7 @@ from dual_hpc.evaluation.prediction_set import PredictionSet
 from dual_hpc.evaluation.report_files import ROBUSTNESS
 from dual_hpc.run import names
 from dual_hpc.run.directory import RunDir
+from launch.records.nearest import did_you_mean
 from launch.runs.plan import find_run
 from launch.sweeps.grid import SweepDir, experiment, find_sweep
 
@@ -75,7 +76,8 @@ def _models(word: str, store: Path, report: str) -> list[Model]:
             return models_of_sweep(sweep, report)
         if any(place.exists() for place in (path, store / "runs" / word)):
             raise
-        raise UserError(f"there is no run, sweep or file of predictions {word!r} in {store}") from None
+        meant = did_you_mean(word, [store / "runs", store / "sweeps"])
+        raise UserError(f"there is no run, sweep or file of predictions {word!r} in {store}{meant}") from None
     split, _, checkpoint = report.partition("_")
     options = "".join(
         f" --{option} {value}"
