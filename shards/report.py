@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 
 from dual_hpc.data.format.index import ShardIndex
 from dual_hpc.errors import UserError
+from dual_hpc.evaluation.protocols.advice import advice
 from dual_hpc.files.atomic import write_atomically
 from dual_hpc.files.regular_file import read_bytes
 from dual_hpc.printable import markdown_cell
@@ -71,7 +72,7 @@ def make_report(index: ShardIndex, skips: list[Skip], notes: list[str]) -> Repor
         counts=counts,
         differences=corpus.differences(counts),
         skipped=skips,
-        notes=[*notes, *observed(samples)],
+        notes=[*notes, *observed(samples), *(advice(samples) if corpus.protocols == ("all",) else [])],
         options=index.options,
         named=[Skip(key, "; ".join(reasons), key) for key, reasons in named(samples, index.options).items()],
     )

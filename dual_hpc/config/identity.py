@@ -20,6 +20,8 @@ MUTABLE = {
     "training": ("log_every", "collective_timeout_minutes", "hang_minutes", "activation_checkpointing"),
 }
 
+_WHOLE = ("config", "options", "split", "classes")  # settings that are mappings with keys of their own
+
 
 def result_settings(config: RunConfig) -> dict[str, Any]:
     """Every setting that decides the result, as plain data by its dotted key."""
@@ -91,7 +93,7 @@ def different_settings(one: RunConfig, other: RunConfig) -> dict[str, tuple[Any,
 def flat(tree: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
     """(dotted key, value) of a configuration's plain data; a setting that is a mapping of its own keys stays whole."""
     for key, value in tree.items():
-        if isinstance(value, dict) and key not in ("config", "options"):  # an encoder's, a model's own keys
+        if isinstance(value, dict) and key not in _WHOLE:
             yield from flat(value, f"{above}{key}.")
         else:
             yield above + key, value

@@ -61,9 +61,9 @@ def page() -> str:
         "# Settings",
         "",
         "Each is an override `key=value` of a preset or of your YAML file, and a line of the run's `config.yaml`. The",
-        "defaults are those of an empty file; `dual_hpc/config/presets` holds what a preset changes. A file may name the",
-        "preset that it lies on, `preset: demo`, as does `--preset demo --config mine.yaml`; the command line comes last.",
-        "`dual-hpc config show NAME` prints what a preset, a file or a run comes to, `config diff` what two differ in.",
+        "defaults are those of an empty file; `dual_hpc/config/presets` holds what a preset changes. A file may name",
+        "the preset that it lies on, `preset: demo`, as `--preset demo --config mine.yaml` does; the command line",
+        "comes last. `dual-hpc config show NAME` prints what they come to, and `config diff` what two differ in.",
     ]
     for title, section in _sections(RunConfig):
         own = [one for one in rows if one.key.rpartition(".")[0] == title]

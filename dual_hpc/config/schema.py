@@ -11,7 +11,15 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from dual_hpc.config.values import MicroBatch, ModuleName, TagName, TrainableLayers, WorkerCount
+from dual_hpc.config.values import (
+    ClassMap,
+    DataSplit,
+    MicroBatch,
+    ModuleName,
+    TagName,
+    TrainableLayers,
+    WorkerCount,
+)
 
 Precision = Literal["fp32", "bf16", "fp16"]
 Subset = Literal["a", "v", "t", "av", "at", "vt", "avt"]
@@ -78,6 +86,15 @@ class DataConfig(Section):
     shards: list[str] = Field(default_factory=list, description="folders that hold an index.json")
     protocol: str = Field("iemocap4", description="iemocap4, iemocap6, meld7, all, or one that a plugin registers")
     test_fold: int = Field(5, ge=1, description="the fold held out for the test; of IEMOCAP, the session")
+    split: DataSplit = Field(
+        default_factory=dict,
+        description="of a corpus without one: {COLUMN: [TRAIN, VALIDATION, TEST]} in shares, {COLUMN: K} in folds, or "
+        "{COLUMN: leave_one_out}; COLUMN is speaker, dialogue, session, corpus or utterance, and none of its values "
+        "is in two parts; with `seed: N` otherwise drawn",
+    )
+    classes: ClassMap = Field(
+        default_factory=dict, description="{CLASS: [LABEL, ...]}: merge labels, and leave out those that are not named"
+    )
     validation: Literal["speaker", "dialogue"] = Field(
         "dialogue",
         description="IEMOCAP: what the validation split is drawn by inside the training sessions",

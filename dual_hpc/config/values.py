@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Annotated, Any, Literal
 
@@ -44,6 +45,55 @@ def _layers(value: Any) -> Any:
 
 
 TrainableLayers = Annotated[Literal["all", "none"] | int, BeforeValidator(_layers)]
+
+
+SPLIT_COLUMNS = ("speaker", "dialogue", "session", "corpus", "utterance")
+
+
+def _data_split(value: dict[str, Any]) -> dict[str, Any]:
+    columns = [key for key in value if key != "seed"]
+    if not value:
+        return value
+    if len(columns) != 1 or columns[0] not in SPLIT_COLUMNS:
+        wrong = f"{columns[0]!r} is not" if len(columns) == 1 else f"{len(columns)} columns are not"
+        raise ValueError(f"{wrong} one of {', '.join(SPLIT_COLUMNS)}: write {{speaker: [0.7, 0.15, 0.15]}}")
+    seed, how = value.get("seed", 0), value[columns[0]]
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**31:
+        raise ValueError("seed should be a whole number, 0 or more")
+    if isinstance(how, list):
+        numbers = [one for one in how if isinstance(one, int | float) and not isinstance(one, bool)]
+        if len(numbers) != len(how) or len(how) != 3 or not math.isclose(sum(numbers), 1, abs_tol=0.005):
+            raise ValueError("shares are three numbers that add up to 1: train, validation and test")
+        if min(numbers[:2]) <= 0 or numbers[2] < 0:
+            raise ValueError("training and validation need a share above 0")
+    elif how != "leave_one_out" and (isinstance(how, bool) or not isinstance(how, int) or not 2 <= how <= 1000):
+        raise ValueError("a column has three shares, a number of folds (2 or more), or leave_one_out")
+    return value
+
+
+DataSplit = Annotated[dict[str, Any], AfterValidator(_data_split)]
+
+
+def _listed(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    return {name: [labels] if isinstance(labels, str) else labels for name, labels in value.items()}
+
+
+def _class_map(value: dict[str, list[str]]) -> dict[str, list[str]]:
+    if len(value) == 1:
+        raise ValueError("a single class leaves nothing to learn")
+    of: dict[str, str] = {}
+    for name, labels in value.items():
+        for label in (one.strip().lower() for one in labels):
+            if of.setdefault(label, name) != name:
+                raise ValueError(f"the label {label} belongs to {of[label]} and to {name}")
+        if not labels or not name.strip():
+            raise ValueError(f"the class {name!r} has no {'labels' if name.strip() else 'name'}")
+    return value
+
+
+ClassMap = Annotated[dict[str, list[str]], BeforeValidator(_listed), AfterValidator(_class_map)]
 
 
 def _tag_name(name: str) -> str:

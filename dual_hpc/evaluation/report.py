@@ -26,11 +26,11 @@ def write_report(folder: Path, name: str, result: EvaluationResult) -> list[Path
     write_atomically(folder / f"{name}.json", content)
     write_atomically(folder / f"{name}.md", markdown(result))
     picture = folder / f"{name}.png"
-    matrices = {subset_name(key): one.scores for key, one in result.subsets.items()}
+    matrices = {result.shown(key): one.scores for key, one in result.rows.items()}
     write_atomically(picture, png(confusion_figure(matrices, result.classes)))
     written = [folder / f"{name}.json", folder / f"{name}.md", picture]
     if result.predictions is not None:
-        shown = {subset_name(key): result.predictions.found[key] for key in result.subsets}
+        shown = {result.shown(key): result.predictions.found[key] for key in result.rows}
         write_atomically(folder / f"{name}_reliability.png", png(reliability_figure(shown)))
         written.append(folder / f"{name}_reliability.png")
     return written
@@ -41,7 +41,7 @@ def markdown(result: EvaluationResult) -> str:
     about = ", ".join(
         f"{key} {markdown_cell(value)}"
         for key, value in result.about.items()
-        if value is not None and key not in ("reads", "selection")
+        if value is not None and key not in ("reads", "present", "selection")
     )
     return "\n".join(
         [
@@ -65,8 +65,8 @@ def markdown(result: EvaluationResult) -> str:
 
 def _main_table(result: EvaluationResult) -> list[str]:
     rows = [[name, *_cells(row)] for name, row in result.baselines.items()]
-    for subset, one in result.subsets.items():
-        rows.append([subset_name(subset), *(_with_interval(name, one) for name in METRICS)])
+    for subset, one in result.rows.items():
+        rows.append([result.shown(subset), *(_with_interval(name, one) for name in METRICS)])
     return table(["", *_headings()], rows)
 
 
@@ -95,6 +95,8 @@ def _notes(result: EvaluationResult) -> list[str]:
         lines += [f"These weights: {markdown_cell(told)}.", ""]
     if unread := [m.letter for m in Modality if m.letter not in result.about.get("reads", ALL_MODALITIES)]:
         lines += [f"This model was made without {subset_name(''.join(unread))}.", ""]
+    if lacking := [modality for modality in Modality if modality.letter not in result.present]:
+        lines += [f"No utterance has {' or '.join(lacking)}.", ""]
     if result.absent:
         names = ", ".join(markdown_cell(result.classes[c]) for c in result.absent)
         lines += [f"**No utterance** of: {names}. UA is the mean over the other classes.", ""]
@@ -109,17 +111,17 @@ def _notes(result: EvaluationResult) -> list[str]:
             f"lost without text, and half of the {percent(found.turned)} % of the answers that misleading text turns.",
             "",
         ]
-    for subset, one in result.subsets.items():
+    for subset, one in result.rows.items():
         if one.scores.never_predicted:
             names = ", ".join(markdown_cell(result.classes[c]) for c in one.scores.never_predicted)
-            lines += [f"**Never predicted** with {subset_name(subset)}: {names}.", ""]
+            lines += [f"**Never predicted** with {result.shown(subset)}: {names}.", ""]
     return lines
 
 
 def _control_table(result: EvaluationResult) -> list[str]:
     rows = [
         [
-            f"{subset_name(one.shown)}, {name}",
+            f"{result.shown(one.shown)}, {name}",
             str(one.scores.count),
             *_cells(one.scores.values),
             percent(one.flips),
@@ -135,8 +137,8 @@ def _control_table(result: EvaluationResult) -> list[str]:
 
 def _style_table(result: EvaluationResult) -> list[str]:
     rows = [
-        [f"{subset_name(subset)} {style}", str(found.count), *_cells(found.values)]
-        for subset, one in result.subsets.items()
+        [f"{result.shown(subset)} {style}", str(found.count), *_cells(found.values)]
+        for subset, one in result.rows.items()
         for style, found in one.styles.items()
     ]
     if not rows:
@@ -161,17 +163,17 @@ def _speaker_table(result: EvaluationResult) -> list[str]:
             [
                 name,
                 str(heard[name].count),
-                *(headline(one.speakers[name]) for one in result.subsets.values()),
+                *(headline(one.speakers[name]) for one in result.rows.values()),
             ]
             for name in often
         ]
-        lines += [*table(["speaker", "utterances", *map(subset_name, result.subsets)], rows), ""]
+        lines += [*table(["speaker", "utterances", *map(result.shown, result.rows)], rows), ""]
     if len(often) > 1:
-        for subset, one in result.subsets.items():
+        for subset, one in result.rows.items():
             worst = min(often, key=lambda name: metric.oriented(one.speakers[name].values[HEADLINE]))
             value = headline(one.speakers[worst])
             lines += [
-                f"**Worst speaker** with {subset_name(subset)}: {markdown_cell(worst)}, {metric.title} {value}.",
+                f"**Worst speaker** with {result.shown(subset)}: {markdown_cell(worst)}, {metric.title} {value}.",
                 "",
             ]
     if rare := len(heard) - len(often):
@@ -182,7 +184,7 @@ def _speaker_table(result: EvaluationResult) -> list[str]:
 def _class_table(result: EvaluationResult) -> list[str]:
     first = next(iter(result.subsets.values())).scores
     rows = [
-        [name, str(first.support[c]), *(percent(one.scores.f1[c]) for one in result.subsets.values())]
+        [name, str(first.support[c]), *(percent(one.scores.f1[c]) for one in result.rows.values())]
         for c, name in enumerate(result.classes)
     ]
-    return table(["class", "utterances", *map(subset_name, result.subsets)], rows)
+    return table(["class", "utterances", *map(result.shown, result.rows)], rows)

@@ -14,7 +14,8 @@ from dual_hpc.evaluation.metrics import Scores, bootstrap
 from dual_hpc.evaluation.perturbations.suite import Robustness
 from dual_hpc.evaluation.predictions import Predictions
 from dual_hpc.evaluation.protocols import dialogue_of
-from dual_hpc.modality import ALL_MODALITIES
+from dual_hpc.evaluation.tables import subset_name
+from dual_hpc.modality import ALL_MODALITIES, Modality, format_subset
 
 if TYPE_CHECKING:
     from dual_hpc.evaluation.comparison.reliance import Reliance
@@ -84,10 +85,31 @@ class EvaluationResult:
         return tuple(int(c) for c in np.flatnonzero(support == 0))
 
     @property
+    def present(self) -> str:
+        """The letters of the modalities that at least one of the utterances has."""
+        return str(self.about.get("present", ALL_MODALITIES))
+
+    def shown(self, subset: str) -> str:
+        """The name of a subset in tables: of what was really there, "{A}" for "av" where no utterance has video."""
+        return subset_name("".join(letter for letter in subset if letter in self.present) or subset)
+
+    @property
+    def rows(self) -> Mapping[str, SubsetResult]:
+        """The subsets that are told apart: none that shows the model what one before it has shown, or nothing."""
+        found: dict[str, SubsetResult] = {}
+        names: set[str] = set()
+        for subset, one in self.subsets.items():
+            if set(subset) & set(self.present) and self.shown(subset) not in names:
+                names.add(self.shown(subset))
+                found[subset] = one
+        return found or self.subsets
+
+    @property
     def text_reliance(self) -> Mapping[str, float] | None:
         """What the text adds: scores with it minus scores without, from the same weights; None if one of the two was
         not evaluated, or the model reads no text. `reliance` weighs it with what misleading text turns."""
-        if "av" not in self.subsets or "avt" not in self.subsets or "t" not in self.about.get("reads", ALL_MODALITIES):
+        reads = set(self.about.get("reads", ALL_MODALITIES)) & set(self.present)
+        if "av" not in self.subsets or "avt" not in self.subsets or "t" not in reads:
             return None
         without, with_text = (self.subsets[name].scores.values for name in ("av", "avt"))
         return {name: with_text[name] - without[name] for name in without}
@@ -136,6 +158,8 @@ def assemble(
     """
     subsets = {name: _subset(found, len(classes), utterances) for name, found in predictions.items()}
     first = next(iter(predictions.values()))
+    metas = [utterances[key] for key in first.keys]
+    present = format_subset(one for one in Modality if any(getattr(meta, f"has_{one}") for meta in metas))
     truth, dialogues = first.truth, len({dialogue_of(utterances[key]) for key in first.keys})
     baselines: dict[str, Mapping[str, float]] = {
         "majority": majority(train_counts, truth),
@@ -144,7 +168,13 @@ def assemble(
     if text_alone is not None:
         baselines["text alone"] = text_alone.scores(len(classes)).values
     return EvaluationResult(
-        about={**about, "count": len(truth), "dialogues": dialogues, "interval_level": LEVEL},
+        about={
+            **about,
+            "count": len(truth),
+            "dialogues": dialogues,
+            "interval_level": LEVEL,
+            **({} if present == ALL_MODALITIES else {"present": present}),
+        },
         classes=tuple(classes),
         subsets=subsets,
         baselines=baselines,

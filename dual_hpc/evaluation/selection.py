@@ -20,7 +20,10 @@ def selection_of(run: RunDir, config: RunConfig, checkpoint: str) -> str:
     by = config.training.select_by
     title = METRICS.get(by).title if by in METRICS else by
     shown = subset_name(selecting_subset(config))
-    where = f"the validation split (the corpus's own, else drawn by {config.data.validation} from the training part)"
+    how = f"the corpus's own, else drawn by {config.data.validation} from the training part"
+    if config.data.split:
+        how = f"drawn by {next(key for key in config.data.split if key != 'seed')}, as data.split says"
+    where = f"the validation split ({how})"
     return f"the best {title} with {shown} of {times} on {where}; the test split chose nothing"
 
 

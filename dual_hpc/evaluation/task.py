@@ -28,7 +28,7 @@ from dual_hpc.evaluation.perturbations.recorded_noise import Recordings
 from dual_hpc.evaluation.perturbations.suite import RobustnessSuite
 from dual_hpc.evaluation.prediction_set import PredictionSet, RobustnessPlan
 from dual_hpc.evaluation.predictions import View
-from dual_hpc.evaluation.protocols import PROTOCOLS, SPLITS, Protocol, get_protocol
+from dual_hpc.evaluation.protocols import PROTOCOLS, SPLITS, Protocol, get_protocol, protocol_of
 from dual_hpc.evaluation.protocols.division import LEFT_OUT
 from dual_hpc.model import EmotionConfig, load_model
 from dual_hpc.model.family import FAMILIES
@@ -144,7 +144,7 @@ def prepare(
         model = with_encoders(model, model_dir)
         tokenizer, made_by = model.tokenizer, model.preprocessing
     utterances = shard_set.utterances
-    protocol = _protocol(data.protocol, classes)
+    protocol = _protocol(data, utterances, classes)
     numbers, labels, counts = _chosen(protocol, utterances, data, split)
     by_key = {one.key: one for one in (utterances[number] for number in numbers.tolist())}
     if len(by_key) != len(numbers):
@@ -165,6 +165,8 @@ def prepare(
         "protocol": data.protocol,
         "split": split,
         "test_fold": data.test_fold if protocol.folds else None,
+        **({"divided": _divided(data)} if data.split else {}),
+        **({"class_map": _class_map(data)} if data.classes else {}),
         "dataset": shard_set.dataset_id,
         "undecodable": 0,
         "left_out": _left_out(protocol, utterances),
@@ -222,16 +224,25 @@ def _check_kind(config: EmotionConfig, shard_set: ShardDataset) -> None:
             raise UserError(f"data.shards: their features were made with {key}={theirs}, this model needs {ours}")
 
 
-def _protocol(name: str, classes: Sequence[str]) -> Protocol:
-    protocol = PROTOCOLS.get(name)
-    if not protocol.classes:
-        return protocol.with_classes(classes)
+def _protocol(data: DataConfig, utterances: Sequence[Utterance], classes: Sequence[str]) -> Protocol:
+    protocol = protocol_of(data, utterances, classes)
     if list(protocol.classes) != list(classes):
+        setting = "data.classes" if data.classes else "data.protocol"
         raise UserError(
-            f"data.protocol: {name} has the classes {', '.join(protocol.classes)}, the model {', '.join(classes)}; "
-            "evaluate it under the protocol it was trained on, or data.protocol=all"
+            f"{setting}: {data.protocol} has the classes {', '.join(protocol.classes)}, the model "
+            f"{', '.join(classes)}; evaluate it under the protocol it was trained on, or data.protocol=all"
         )
     return protocol
+
+
+def _divided(data: DataConfig) -> str:
+    """`data.split` in a few words: "speaker: 0.7, 0.15, 0.15"."""
+    shown = {key: ", ".join(map(str, how)) if isinstance(how, list) else how for key, how in data.split.items()}
+    return "; ".join(f"{key}: {how}" for key, how in shown.items())
+
+
+def _class_map(data: DataConfig) -> str:
+    return "; ".join(f"{name}: {', '.join(labels)}" for name, labels in data.classes.items())
 
 
 def synthetic_dials(shard_set: ShardDataset) -> dict[str, str]:
@@ -252,7 +263,7 @@ def packed_differently(config: EmotionConfig, shard_set: ShardDataset) -> dict[s
 
 def _left_out(protocol: Protocol, utterances: Sequence[Utterance]) -> str | None:
     """Labels that a model under protocol `all` does not know: a score over the others must say so."""
-    if PROTOCOLS.get(protocol.name).classes:
+    if PROTOCOLS.get(protocol.name).classes or set(protocol.label_map) != set(protocol.classes):
         return None
     unknown = set(get_protocol(protocol.name, utterances).classes) - set(protocol.classes)
     return "labels " + ", ".join(sorted(unknown)) if unknown else None

@@ -19,7 +19,7 @@ from dual_hpc.data.loader import EvalLoader, TrainLoader
 from dual_hpc.data.sampling.batching import BatchPartition
 from dual_hpc.data.sampling.permutation import Indices
 from dual_hpc.errors import EnvironmentFault
-from dual_hpc.evaluation.protocols import get_protocol
+from dual_hpc.evaluation.protocols import protocol_of
 from dual_hpc.group import gather_results
 from dual_hpc.model import build_tokenizer, load_tokenizer
 from dual_hpc.training.distributed import World
@@ -62,7 +62,7 @@ class TrainingData:
         shard_set = ShardDataset(config.data.shards)
         config = config_for_shards(config, shard_set)
         utterances = shard_set.utterances
-        protocol = get_protocol(config.data.protocol, utterances)
+        protocol = protocol_of(config.data, utterances)
         split = protocol.divide(utterances, config.data)
         classes = protocol.class_numbers(utterances)
         train_labels = classes[split["train"]]

@@ -23,7 +23,7 @@ VERBS = {
     "pack": "pack a raw corpus into WebDataset shards",
     "extract": "compute the features of frozen encoders for a folder of shards, once",
     "inspect": "show or verify a folder of shards",
-    "config": "show what a preset, a file or a run comes to, and in what two of them differ",
+    "config": "show a configuration, in what two differ, or write one to begin with",
     "train": "train on this machine, or continue a run",
     "submit": "train on a cluster, or as a detached job on this machine",
     "sweep": "train many variants as one job array, and tabulate their scores",

@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from dual_hpc.config.schema import RunConfig
     from dual_hpc.run.directory import RunDir
     from launch.runs.plan import PlannedRun
 
@@ -46,6 +47,18 @@ def planned_run(args: argparse.Namespace, *further: str) -> PlannedRun:
 
     source, layers = configuration(args)
     return plan_run(source, args.run, [*layers, *args.overrides, *further], args.shards)
+
+
+def tell_absent(config: RunConfig) -> None:
+    """Say once, on standard error, what a model is built for and no sample of the shards has."""
+    import sys
+
+    from dual_hpc.evaluation.protocols.advice import absent_modalities, absent_sentence
+    from launch.runs.plan import utterances_of
+
+    for modality in absent_modalities(utterances_of(config)):
+        if getattr(config.model, f"use_{modality}"):
+            print(f"dual-hpc: warning: {absent_sentence(modality)}", file=sys.stderr, flush=True)
 
 
 def configuration(args: argparse.Namespace) -> tuple[str | None, list[str]]:

@@ -23,11 +23,11 @@ def score_table(result: EvaluationResult) -> Table:
     table = Table("", *headings, f"{headline.title}, 95 % interval", box=None, title=_title(result.about))
     for name, row in result.baselines.items():
         table.add_row(name, *_cells(row), "")
-    for subset, one in result.subsets.items():
+    for subset, one in result.rows.items():
         bounds = one.interval.get(HEADLINE, (float("nan"), float("nan")))
-        table.add_row(subset_name(subset), *_cells(one.scores.values), " - ".join(map(headline.format, bounds)))
+        table.add_row(result.shown(subset), *_cells(one.scores.values), " - ".join(map(headline.format, bounds)))
     for name, control in result.controls.items():
-        table.add_row(f"{subset_name(control.shown)}, {name}", *_cells(control.scores.values), "")
+        table.add_row(f"{result.shown(control.shown)}, {name}", *_cells(control.scores.values), "")
     return table
 
 

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from launch.cli.run_arguments import add_run_arguments, planned_run
+from launch.cli.run_arguments import add_run_arguments, planned_run, tell_absent
 
 if TYPE_CHECKING:
     from dual_hpc.config.schema import RunConfig
@@ -70,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run:
         return dry_run(plan, profile)
     job = submit(plan, profile, new_code=args.new_code, trust=args.trust)
+    tell_absent(plan.config)
     if args.json:
         print(json_line({"run": plan.path.name, "path": str(plan.path), "job_id": job.job_id, "profile": profile.name}))
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from launch.cli.run_arguments import add_run_arguments, planned_run
+from launch.cli.run_arguments import add_run_arguments, planned_run, tell_absent
 
 EXAMPLES = """\
 examples:
@@ -32,5 +32,6 @@ def run(args: argparse.Namespace) -> int:
     job = submit_here(plan, args.trust)
     print(f"run {plan.path}", flush=True)
     if job is not None:
+        tell_absent(plan.config)
         follow(plan.open(), job)
     return report_end(plan.path)

@@ -193,10 +193,10 @@ def split_of(config: RunConfig) -> dict[str, list[int]]:
     Raises:
         UserError: there are no shards, or the protocol cannot split them.
     """
-    from dual_hpc.evaluation.protocols import get_protocol
+    from dual_hpc.evaluation.protocols import protocol_of
 
     utterances = utterances_of(config)
-    return get_protocol(config.data.protocol, utterances).split(utterances, config.data)
+    return protocol_of(config.data, utterances).split(utterances, config.data)
 
 
 def utterances_of(config: RunConfig) -> Utterances:
@@ -221,9 +221,9 @@ def folds_of(config: RunConfig) -> tuple[int, ...]:
     Raises:
         UserError: there are no shards.
     """
-    from dual_hpc.evaluation.protocols import get_protocol
+    from dual_hpc.evaluation.protocols import protocol_of
 
-    return get_protocol(config.data.protocol, utterances_of(config)).folds
+    return protocol_of(config.data, utterances_of(config)).folds
 
 
 def _stamp(folder: str) -> tuple[int, int]:

@@ -20,7 +20,7 @@ from dual_hpc.evaluation.classical.features import Vector, Wave, features_named
 from dual_hpc.evaluation.classical.svm import ChosenSvm, choose_svm
 from dual_hpc.evaluation.prediction_set import PredictionSet, result_of
 from dual_hpc.evaluation.predictions import Predictions
-from dual_hpc.evaluation.protocols import get_protocol
+from dual_hpc.evaluation.protocols import protocol_of
 from dual_hpc.evaluation.report_files import write_reports
 from dual_hpc.evaluation.result import EvaluationResult
 from dual_hpc.evaluation.task import synthetic_dials
@@ -65,7 +65,7 @@ def evaluate_classical(
     if shard_set.kind == "features":
         raise UserError("data.shards: they hold features of encoders; the classical baseline needs the sound itself")
     utterances = shard_set.utterances
-    protocol = get_protocol(data.protocol, utterances)
+    protocol = protocol_of(data, utterances)
     split = protocol.divide(utterances, data)
     classes = protocol.class_numbers(utterances)
     if not len(split["test"]):

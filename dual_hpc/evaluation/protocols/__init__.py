@@ -15,6 +15,7 @@ from dual_hpc.evaluation.protocols.protocol import (
     Split,
     define,
     get_protocol,
+    protocol_of,
 )
 from dual_hpc.evaluation.protocols.split import dialogue_of, speaker_of
 
@@ -28,6 +29,7 @@ __all__ = [
     "define",
     "dialogue_of",
     "get_protocol",
+    "protocol_of",
     "speaker_of",
 ]
 

@@ -82,14 +82,24 @@ def grouped(utterances: Sequence[Utterance], numbers: Indices, fields: Iterable[
     return place[group], first[met]
 
 
+def groups_by(utterances: Sequence[Utterance], numbers: Indices, fields: Sequence[str]) -> tuple[Indices, list[str]]:
+    """Which of these utterances belong together: the group of each, [n], and the identity of each group."""
+    if "key" in fields:
+        keys = [identity(getattr(utterances[number], name) for name in fields) for number in numbers.tolist()]
+        known: dict[str, int] = {}
+        return np.array([known.setdefault(key, len(known)) for key in keys], np.int64), list(known)
+    group, first = grouped(utterances, numbers, fields)
+    columns = (coded(utterances, name) for name in fields)
+    values = [[distinct[code] for code in codes[numbers[first]].tolist()] for codes, distinct in columns]
+    names: dict[str, int] = {}  # two groups may have names that are written alike: they are one
+    merged = [names.setdefault(identity(each), len(names)) for each in zip(*values, strict=True)]
+    return np.array(merged, np.int64)[group], list(names)
+
+
 def draw_validation(
     utterances: Sequence[Utterance], numbers: Indices, labels: Indices, by: str, fraction: float
 ) -> tuple[Indices, Indices]:
     """Whole groups (speakers or dialogues) of the pool, about `fraction` of it, with its mix of classes.
-
-    Groups are ordered by a hash of their identity, so the draw depends on nothing but the metadata. Of several such
-    orders the one with the most representative classes is taken: a small validation split that lacks a class
-    cannot choose a checkpoint by UA.
 
     Args:
         numbers: the pool, positions in `utterances`, ascending; `labels` are their class numbers.
@@ -98,26 +108,38 @@ def draw_validation(
     Returns:
         Those of `numbers` that still train, and those that are drawn to validate.
     """
-    fields = SPEAKER if by == "speaker" else DIALOGUE
-    group, first = grouped(utterances, numbers, fields)
-    columns = (coded(utterances, name) for name in fields)
-    values = [[distinct[code] for code in codes[numbers[first]].tolist()] for codes, distinct in columns]
-    names: dict[str, int] = {}  # two groups may have names that are written alike: they are one
-    merged = [names.setdefault(identity(each), len(names)) for each in zip(*values, strict=True)]
-    group = np.array(merged, np.int64)[group]
+    group, names = groups_by(utterances, numbers, SPEAKER if by == "speaker" else DIALOGUE)
     if len(names) < 2:
         raise UserError(
             f"data.validation: the training part has a single {by}, so no validation split can be drawn; "
             "use the other of speaker and dialogue, or give the corpus a dev split"
         )
+    chosen = draw_groups(group, names, labels, fraction)
+    return numbers[~chosen], numbers[chosen]
+
+
+def draw_groups(
+    group: Indices, names: Sequence[str], labels: Indices, fraction: float, salt: str = "", leave: int = 1
+) -> NDArray[np.bool_]:
+    """Which utterances of a pool are drawn, bool [n]: whole groups, about `fraction` of it, with its mix of classes.
+
+    Groups are ordered by a hash of their identity, so the draw depends on nothing but the metadata. Of several such
+    orders the one with the most representative classes is taken: a small validation split that lacks a class
+    cannot choose a checkpoint by UA.
+
+    Args:
+        group: of each utterance, [n]; `names` the identity of each group, `labels` the class numbers, [n].
+        salt: another one draws otherwise.
+        leave: this many groups are not drawn, at least; there are more.
+    """
     sizes = np.bincount(group).tolist()
     encoded = [name.encode() for name in names]
-    wanted = fraction * len(numbers)
+    wanted = fraction * len(group)
     whole = dict(Counter(labels.tolist()))
 
     def candidate(draw: int) -> list[int]:
         """Groups that are taken."""
-        prefix = f"{draw}:".encode()
+        prefix = f"{salt}{draw}:".encode()
         hashes = [hashlib.sha256(prefix + name).digest() for name in encoded]
         taken: list[int] = []
         count = 0
@@ -140,9 +162,8 @@ def draw_validation(
         part = Counter(labels[drawn(taken)].tolist())
         size = part.total()
         lost = sum(part[label] in (0, whole[label]) for label in whole)
-        return lost, sum(abs(part[label] / size - whole[label] / len(numbers)) for label in whole)
+        return lost, sum(abs(part[label] / size - whole[label] / len(group)) for label in whole)
 
     # A single group may hold most of the pool; what is taken must leave something to train on.
-    candidates = [taken for taken in map(candidate, range(_DRAWS)) if len(taken) < len(sizes)]
-    chosen = drawn(min(candidates or [[sizes.index(min(sizes))]], key=cost))
-    return numbers[~chosen], numbers[chosen]
+    candidates = [taken for taken in map(candidate, range(_DRAWS)) if len(taken) <= len(sizes) - leave]
+    return drawn(min(candidates or [[sizes.index(min(sizes))]], key=cost))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dual_hpc.config.schema import DataConfig
     from dual_hpc.data.format.sample import Utterance
     from dual_hpc.evaluation.protocols.division import Indices
+    from dual_hpc.evaluation.protocols.group_split import GroupSplit
 
 Split = dict[str, list[int]]  # "train", "validation", "test" -> positions in the list of utterances
 SPLITS = ("train", "validation", "test")
@@ -38,6 +39,7 @@ class Protocol:
         label_map: the corpus's spelling, in lower case, to the class number.
         folds: the values of `data.test_fold`, each of which holds out another part; empty: there is one division.
         split_of: an utterance and `data.test_fold` -> one of `SPLITS`; UserError: nothing says which.
+        groups: divides by groups instead, whatever the corpus says (`data.split`).
     """
 
     name: str
@@ -46,6 +48,7 @@ class Protocol:
     label_map: Mapping[str, int]
     folds: tuple[int, ...] = ()
     split_of: Callable[[Utterance, int], str] = own_split_or_session
+    groups: GroupSplit | None = None
 
     def label_of(self, utterance: Utterance) -> int | None:
         """The class number of an utterance; None when the protocol leaves it out."""
@@ -69,6 +72,15 @@ class Protocol:
     def with_classes(self, classes: Sequence[str]) -> Protocol:
         """The same protocol over given classes, each of which is its own label."""
         return replace(self, classes=tuple(classes), label_map={name: number for number, name in enumerate(classes)})
+
+    def with_class_map(self, classes: Mapping[str, Iterable[str]]) -> Protocol:
+        """The same protocol over other classes: name -> the labels, as the corpus spells them, that belong to it."""
+        return replace(self, classes=tuple(classes), label_map=_numbers(classes))
+
+    def with_groups(self, groups: GroupSplit, utterances: Sequence[Utterance]) -> Protocol:
+        """The same protocol, divided by groups; its folds are those of the division of these utterances."""
+        labelled = (self.class_numbers(utterances) >= 0).nonzero()[0]
+        return replace(self, groups=groups, folds=groups.fold_numbers(utterances, labelled))
 
     def with_labels_of(self, utterances: Sequence[Utterance]) -> Protocol:
         """The same protocol over the sorted labels of these utterances; its folds are their sessions."""
@@ -97,6 +109,8 @@ class Protocol:
         classes = self.class_numbers(utterances)
         labelled = (classes != division.LEFT_OUT).nonzero()[0]
         self._check(utterances, len(labelled), data.test_fold)
+        if self.groups is not None:
+            return self.groups.parts(utterances, labelled, classes[labelled], data)
         found = division.parts_of(utterances, labelled, self.split_of, data.test_fold)
         if unknown := found.keys() - set(SPLITS):
             raise UserError(f"data.protocol: {self.name} has a part {min(unknown)!r}; use one of {', '.join(SPLITS)}")
@@ -125,9 +139,10 @@ class Protocol:
                 f"({', '.join(self.classes) or 'any'}); labels found: {', '.join(labels) or 'no utterances at all'}"
             )
         # Protocol `all` takes its folds from the sessions that are there, of which there may be none.
-        if self.corpus is not None and self.folds and test_fold not in self.folds:
+        if (self.corpus is not None or self.groups is not None) and self.folds and test_fold not in self.folds:
             known = ", ".join(map(str, self.folds))
-            raise UserError(f"data.test_fold: {test_fold} is not a fold of {self.name}; use one of {known}")
+            whose = self.name if self.groups is None else "data.split"
+            raise UserError(f"data.test_fold: {test_fold} is not a fold of {whose}; use one of {known}")
 
 
 def define(
@@ -138,8 +153,11 @@ def define(
     split_of: Callable[[Utterance, int], str] = own_split_or_session,
 ) -> Protocol:
     """A protocol from its table: class -> the labels, as the corpus spells them, that belong to it."""
-    numbers = {label.lower(): number for number, labels in enumerate(classes.values()) for label in labels}
-    return Protocol(name, corpus, tuple(classes), numbers, tuple(folds), split_of)
+    return Protocol(name, corpus, tuple(classes), _numbers(classes), tuple(folds), split_of)
+
+
+def _numbers(classes: Mapping[str, Iterable[str]]) -> dict[str, int]:
+    return {label.strip().lower(): number for number, labels in enumerate(classes.values()) for label in labels}
 
 
 PROTOCOLS: Registry[Protocol] = Registry("protocol", "data.protocol")
@@ -153,3 +171,39 @@ def get_protocol(name: str, utterances: Sequence[Utterance] = ()) -> Protocol:
     """
     protocol = PROTOCOLS.get(name)
     return protocol if protocol.classes else protocol.with_labels_of(utterances)
+
+
+def protocol_of(data: DataConfig, utterances: Sequence[Utterance], classes: Sequence[str] | None = None) -> Protocol:
+    """The protocol of a configuration: `data.protocol`, with the classes of `data.classes`, divided by `data.split`.
+
+    Args:
+        utterances: all of the shards.
+        classes: of a model, where the protocol has none of its own; None: the labels found.
+
+    Raises:
+        UserError: unknown name, or a class of `data.classes` that no utterance belongs to.
+    """
+    protocol = PROTOCOLS.get(data.protocol)
+    if data.classes:
+        protocol = protocol.with_class_map(data.classes)
+        _check_class_map(data.classes, utterances)
+    elif not protocol.classes:
+        found = protocol.with_labels_of(utterances)
+        protocol = found if classes is None else replace(found.with_classes(classes), folds=protocol.folds)
+    if data.split:
+        from dual_hpc.evaluation.protocols.group_split import GroupSplit
+
+        protocol = protocol.with_groups(GroupSplit.of(data.split), utterances)
+    return protocol
+
+
+def _check_class_map(classes: Mapping[str, Iterable[str]], utterances: Sequence[Utterance]) -> None:
+    from dual_hpc.data.format.utterances import coded
+
+    found = {(label or "").strip().lower() for label in coded(utterances, "label")[1]} - {""}
+    for name, labels in classes.items():
+        if not found & {label.strip().lower() for label in labels}:
+            raise UserError(
+                f"data.classes: no utterance has a label of {name} ({', '.join(labels)}); labels found: "
+                f"{', '.join(sorted(found)[:12]) or 'none'}"
+            )

@@ -36,6 +36,11 @@ def identity(values: Iterable[str | int | None]) -> str:
     return "/".join(map(str, values))
 
 
+def part_named(split: str) -> str | None:
+    """The part that a corpus's own split is; None for an unknown name."""
+    return _SPLIT_NAMES.get(split.strip().lower())
+
+
 def own_split_or_session(utterance: Utterance, test_fold: int) -> str:
     """The split that the corpus names; in a corpus without splits, session number `test_fold` is the test.
 
@@ -43,13 +48,14 @@ def own_split_or_session(utterance: Utterance, test_fold: int) -> str:
         UserError: the utterance has neither, or a split of an unknown name.
     """
     if utterance.split is not None:
-        part = _SPLIT_NAMES.get(utterance.split.strip().lower())
+        part = part_named(utterance.split)
         if part is None:
             raise UserError(f"data.protocol: {utterance.key} has the split {utterance.split!r}; use train, dev or test")
         return part
     if utterance.session is None:
         raise UserError(
             f"data.protocol: {utterance.key} of corpus {utterance.corpus} has neither a split nor a session "
-            "to say whether it trains or tests; add a split column (train, dev, test) to the manifest and pack again"
+            "to say whether it trains or tests; set data.split={speaker: [0.7, 0.15, 0.15]} (or dialogue, utterance), "
+            "or add a split column (train, dev, test) to the manifest and pack again"
         )
     return "test" if utterance.session == test_fold else "train"

@@ -49,7 +49,9 @@ def test_an_override_of_a_key_within_a_mapping_keeps_what_the_layers_below_say(t
     assert load_config(path, ["model.video.config.depth=2"]).model.video.config == {"width": 8, "depth": 2}
 
 
-@pytest.mark.parametrize("said", ["preset: demp", "preset: 3", "preset: [demo]", "preset: ../presets/demo", "preset: x.yaml"])
+@pytest.mark.parametrize(
+    "said", ["preset: demp", "preset: 3", "preset: [demo]", "preset: ../presets/demo", "preset: x.yaml"]
+)
 def test_a_preset_that_does_not_exist_is_one_line(said: str, tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(said)
@@ -75,6 +77,8 @@ TREES = st.fixed_dictionaries(
 
 
 @given(TREES, TREES, TREES)
-def test_layers_may_be_laid_in_any_grouping(below: dict[str, Any], middle: dict[str, Any], above: dict[str, Any]) -> None:
+def test_layers_may_be_laid_in_any_grouping(
+    below: dict[str, Any], middle: dict[str, Any], above: dict[str, Any]
+) -> None:
     assert merge(merge(below, middle), above) == merge(below, merge(middle, above))
     assert merge(below, {}) == below and merge({}, above) == above

@@ -15,7 +15,7 @@ from dual_hpc.evaluation.predictions import Predictions
 from dual_hpc.evaluation.report import markdown, write_report
 from dual_hpc.evaluation.result import EvaluationResult, assemble
 from dual_hpc.evaluation.tables import subset_name
-from launch.cli.score_table import left_out_line
+from launch.cli.score_table import left_out_line, score_table
 
 CLASSES = ["joy|bliss", "fear", "anger"]
 
@@ -185,3 +185,35 @@ def test_foreign_labels_speakers_and_names_do_nothing_to_a_report_or_a_picture(t
         cells = {line.replace("\\|", "").count("|") for line in table.splitlines() if table.startswith("| ")}
         assert len(cells) <= 1, table
     assert (tmp_path / "test.png").stat().st_size and not [w for w in recwarn if "Glyph" in str(w.message)]
+
+
+@pytest.mark.parametrize(
+    ("lacks", "rows"),
+    [
+        ((), ["{A,V}", "{A,V,T}"]),
+        (("video",), ["{A}", "{A,T}"]),
+        (("text",), ["{A,V}"]),
+        (("video", "text"), ["{A}"]),
+        (("audio", "text"), ["{V}"]),
+        (("audio", "video"), ["{T}"]),
+        (("audio", "video", "text"), ["{A,V}", "{A,V,T}"]),
+    ],
+)
+def test_rows_are_named_by_what_the_utterances_have(lacks: tuple[str, ...], rows: list[str]) -> None:
+    truth = [0, 1, 2, 2]
+    own = predictions([0, 1, 2, 2], truth)
+    fields = {f"has_{name}": False for name in lacks}
+    utterances = {
+        key: Utterance(key=key, corpus="mine", dialogue="d", utterance=0, speaker="x", duration=1.0, **fields)
+        for key in own.keys
+    }
+    found = assemble({"run": "r", "split": "test"}, CLASSES, [1, 1, 1], {"av": own, "avt": own}, utterances)
+    text = markdown(found)
+    names = [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("| {")]
+    assert names == rows
+    assert list(score_table(found).columns[0].cells)[2:] == rows
+    assert ("No utterance has " + " or ".join(n for n in ("audio", "video", "text") if n in lacks) in text) == bool(
+        lacks
+    )
+    assert (found.text_reliance is None) == ("text" in lacks)
+    assert set(found.to_json()["subsets"]) == {"av", "avt"}  # files keep the conditions' names
