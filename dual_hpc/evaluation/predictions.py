@@ -41,6 +41,13 @@ class Predictions:
         """int64 [N], the most probable class."""
         return self.probabilities.argmax(axis=1).astype(np.int64)
 
+    def log_loss(self) -> float:
+        """Mean negative log likelihood of the true classes, in nats; NaN without answers."""
+        if not len(self.truth):
+            return float("nan")
+        chosen = self.probabilities[np.arange(len(self.truth)), self.truth].astype(np.float64)
+        return float(-np.log(np.maximum(chosen, np.finfo(np.float32).tiny)).mean())
+
     def scores(self, n_classes: int, chosen: npt.NDArray[np.bool_] | None = None) -> Scores:
         """Every registered metric of these answers, or of the `chosen` ones (bool [N])."""
         rows = slice(None) if chosen is None else chosen

@@ -22,6 +22,7 @@ Curves = Mapping[str, Mapping[int, float]]
 _PANELS = (
     ("loss", ("loss",)),
     ("score on validation", ("ua", "macro_f1")),  # all of them would be eight lines that lie on each other
+    ("accuracy in training", ("accuracy",)),
     ("learning rate", ("lr", "learning_rate")),
     ("gradient norm", ("grad_norm",)),
 )

@@ -6,6 +6,8 @@ import os
 from collections.abc import Callable, Sequence
 
 from dual_hpc.config import RunConfig
+from dual_hpc.evaluation.metrics import selecting_metric
+from dual_hpc.evaluation.selection import selecting_subset
 from dual_hpc.heartbeat import beat
 from dual_hpc.model import build_model
 from dual_hpc.model.execution import prepare_execution
@@ -66,7 +68,9 @@ def build_session(run: RunDir, config: RunConfig, world: World, check_ownership:
     hosts = world.all_gather(node_name())
     reporter = Reporter(run, config, world, check_ownership, hosts)
     zero_stage = config.training.zero_stage
-    facts = {"samples": schedule.samples, "zero_stage": zero_stage, **data.facts()}
+    selects = f"val/{selecting_subset(config)}/{config.training.select_by}"
+    facts = {"samples": schedule.samples, "zero_stage": zero_stage, "selects": selects, **data.facts()}
+    facts["higher_is_better"] = selecting_metric(config.training.select_by).higher_is_better
     reporter.start(state.step, schedule.total_steps, **facts)
     if resumed is not None:
         report_resume(resumed, world.size, reporter)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from dual_hpc.config import RunConfig
 from dual_hpc.data.workers.count import cores_of_rank
+from dual_hpc.durations import duration
 from dual_hpc.errors import EnvironmentFault
+from dual_hpc.evaluation.score_text import VALIDATION_KEYS, score_text
 from dual_hpc.run.directory import RunDir, Segment
 from dual_hpc.run.goodput import goodput, submissions_of
 from dual_hpc.run.journal import Entry, Journal, read
@@ -19,7 +21,9 @@ from dual_hpc.run.timeline import timeline
 from dual_hpc.tracking.synchroniser import Synchroniser
 from dual_hpc.training.bottleneck import Bottleneck
 from dual_hpc.training.distributed import World
+from dual_hpc.training.schedule import TrainingSchedule
 
+T = TypeVar("T")
 LINE_SECONDS = 15.0  # between two lines about progress
 TOUCH_SECONDS = 30.0  # between two signs of progress that others see: the time of the journal
 
@@ -53,6 +57,7 @@ class Reporter:
         self._run, self._world, self._hosts = run, world, list(dict.fromkeys(hosts))
         self._job_id = job_id()
         self._step = 0
+        self._began = (time.monotonic(), 0)
         self._last_line = self._last_touch = 0.0
         self._bottleneck: Bottleneck | None = None
         self._reported_failure: str | None = None  # the journal's failure that was printed last
@@ -67,24 +72,28 @@ class Reporter:
         if self.silent:
             return
         self._step = step
+        self._began = (time.monotonic(), step)
         self._segment("start")
         self._journal.event("start", step, total_steps=total_steps, world_size=self._world.size, **facts)
         self._print(f"training: step {step} of {total_steps}, {self._world.size} rank(s)")
 
-    def step(self, step: int, total_steps: int, loss: float) -> None:
-        """A step is done; a line about it now and then."""
+    def step(self, step: int, schedule: TrainingSchedule, loss: float) -> None:
+        """A step is done; a line about it now and then: where it is, how fast, and how long it takes yet."""
         if self.silent:
             return
         self._step = step
-        if time.monotonic() - self._last_line > LINE_SECONDS:
-            self._last_line = time.monotonic()
-            self._print(f"step {step}/{total_steps}  loss {loss:.4f}  {time.strftime('%Y-%m-%d %H:%M:%S')}")
+        now = time.monotonic()
+        if now - self._last_line > LINE_SECONDS:
+            self._last_line = now
+            self._print(progress_line(step, schedule, loss, step - self._began[1], now - self._began[0]))
 
-    def validation(self, step: int, batches: int) -> None:
-        """A validation has done so many batches; a line about it now and then."""
-        if not self.silent and time.monotonic() - self._last_line > LINE_SECONDS:
-            self._last_line = time.monotonic()
-            self._print(f"step {step}: validation, {batches} batches so far")
+    def validation(self, step: int, batches: Iterable[T]) -> Iterator[T]:
+        """The batches of a validation, as they are done; a line about it now and then."""
+        for number, batch in enumerate(batches):
+            if not self.silent and time.monotonic() - self._last_line > LINE_SECONDS:
+                self._last_line = time.monotonic()
+                self._print(f"step {step}: validation, {number} batches so far")
+            yield batch
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Write values that belong to a step."""
@@ -92,6 +101,8 @@ class Reporter:
             self._check_ownership()
             self._journal.metrics(step, values)
             self._watch_journal()
+            if scores := [score_text(key, values[key]) for key in VALIDATION_KEYS if key in values]:
+                self._print(f"step {step}: validation, {', '.join(scores)}")
 
     def event(self, kind: str, step: int, **fields: Any) -> None:
         """Write an event."""
@@ -197,7 +208,20 @@ class Reporter:
 
     @staticmethod
     def _print(line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
+        print(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {line}", file=sys.stderr, flush=True)
+
+
+def progress_line(step: int, schedule: TrainingSchedule, loss: float, steps: int, seconds: float) -> str:
+    """One line of the log about a step.
+
+    Args:
+        steps, seconds: what this job has done so far, and how long that took, with its saves and validations.
+    """
+    parts = [f"step {step}/{schedule.total_steps}", f"epoch {schedule.epoch(step):.1f}", f"loss {loss:.4f}"]
+    if steps > 0 and seconds > 0:
+        parts.append(f"{steps * schedule.global_batch / seconds:.3g} samples/s")
+        parts.append(f"about {duration((schedule.total_steps - step) * seconds / steps)} left")
+    return "  ".join(parts)
 
 
 def last_save_seconds(journal: Path) -> float:

@@ -22,6 +22,7 @@ from dual_hpc.training.collective_hooks import hook_collectives
 from dual_hpc.training.distributed import World, seed_everything
 from dual_hpc.training.engine import Engine
 from dual_hpc.training.exporter import Exporter, report_best
+from dual_hpc.training.interval import Interval
 from dual_hpc.training.memory import peak_memory
 from dual_hpc.training.non_finite import format_keys, next_action, non_finite_error
 from dual_hpc.training.optimizer import set_learning_rates
@@ -78,7 +79,7 @@ class Session:
     _judge: Judge = field(init=False)
     _profiler: StepProfiler = field(init=False)
     _learning_rate: float = field(init=False, default=0.0)
-    _logged: tuple[float, int] = field(init=False)  # when and at which step metrics were logged
+    _interval: Interval = field(init=False)
     _saved_at: float = field(init=False)
     _save_due: bool = field(init=False, default=False)
     _exported: tuple[int, float] | None = field(init=False, default=None)  # step and score of the pending export
@@ -91,7 +92,7 @@ class Session:
         self._profiler = StepProfiler(self.reports.parent, self.world.rank)
         self._judge = Judge(self.hosts, remedy(self.config, cores_of_rank()))
         self._saved_at = self.clock()
-        self._logged = (self._saved_at, self.state.step)
+        self._interval = Interval(self._saved_at, self.state.step)
 
     @property
     def finished(self) -> bool:
@@ -133,7 +134,8 @@ class Session:
         self._share_bad_samples(report.bad_samples)
         state.validation_pending = self.schedule.validates(state.step)
         state.skipped += not report.applied
-        self.reporter.step(state.step, self.schedule.total_steps, report.losses["loss"])
+        self._interval.add(report.correct, report.answered)
+        self.reporter.step(state.step, self.schedule, report.losses["loss"])
         self._handle_non_finite(report)
         if self.schedule.logs(state.step):
             self._log(report)
@@ -152,10 +154,9 @@ class Session:
         state, config = self.state, self.config
         if not self._is_saved and not state.non_finite_steps:
             self.save(final=False)
+        batches = self.reporter.validation(state.step, self.validation_loader)
         try:
-            found = validate(
-                self.engine.deepspeed, self._validation_batches(), config, self.class_count, self.world, stop_asked
-            )
+            found = validate(self.engine.deepspeed, batches, config, self.class_count, self.world, stop_asked)
         except Interrupted:
             return False
         self._times.end("validation")
@@ -318,11 +319,6 @@ class Session:
         self.reporter.warn("rollback", step, f"{message}; steps and data continue after step {step}", to=restored)
         state.rolled_back, state.non_finite_steps = restored, {}
 
-    def _validation_batches(self) -> Iterator[dict[str, Any]]:
-        for number, batch in enumerate(self.validation_loader):
-            self.reporter.validation(self.state.step, number)
-            yield batch
-
     def _wait_for_export(self) -> None:
         """Report the pending export of the best weights, if there is one; a success makes its score the best."""
         if self._exported is None:
@@ -335,16 +331,17 @@ class Session:
 
     def _log(self, report: StepReport) -> None:
         step, now = self.state.step, self.clock()
-        (then, before), self._logged = self._logged, (now, step)
+        interval, self._interval = self._interval, Interval(now, step)
         values = {
             **report.losses,
+            "accuracy": interval.accuracy,
             "lr": self._learning_rate,
             "grad_norm": report.grad_norm,
             "epoch": self.schedule.epoch(step),
-            "samples_per_second": (step - before) * self.schedule.global_batch / (now - then),
+            "samples_per_second": (step - interval.step) * self.schedule.global_batch / (now - interval.time),
             "padding": self.loader.padding,
             **self._times.shares(),
             **peak_memory(self.world.device),
         }
         self.reporter.metrics(step, {f"train/{k}": v for k, v in values.items()} | spread(report.rank_seconds))
-        self.reporter.bottleneck(step, self._judge.after_interval(step - before, report.rank_seconds))
+        self.reporter.bottleneck(step, self._judge.after_interval(step - interval.step, report.rank_seconds))

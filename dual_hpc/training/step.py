@@ -40,6 +40,7 @@ class StepReport:
         bad_samples: sum over the ranks of how many samples each knows that cannot be decoded.
         suspect_keys: of a non-finite step, the keys of the micro-batches with a non-finite loss over all ranks; all
             keys of the step if every loss is finite, but the gradient is not.
+        correct, answered: of the global batch's labelled samples, as they were augmented: right answers, and answers.
         rank_seconds: of every rank since it was asked for last; empty where it was not.
     """
 
@@ -51,6 +52,8 @@ class StepReport:
     save: bool
     bad_samples: int
     suspect_keys: list[str]
+    correct: float = 0.0
+    answered: float = 0.0
     rank_seconds: list[RankSeconds] = field(default_factory=list)
 
 
@@ -80,6 +83,7 @@ def train_step(
     """
     family, count = engine.family, engine.accumulation
     losses = torch.zeros(count, len(family.losses), dtype=torch.float64, device=world.device)
+    hits = torch.zeros(2, dtype=torch.float64, device=world.device)
     keys: list[list[str]] = []
     for number, batch in enumerate(batches):
         times.end("data_wait")
@@ -90,6 +94,7 @@ def train_step(
         times.begin("backward")
         engine.backward(output.loss)
         losses[number] = torch.stack([_value(output, name, world.device) for name in family.losses])
+        hits += _hits(output.logits, batch["labels"].to(world.device))
         if number + 1 < count:
             engine.deepspeed.step()
         times.end("backward")
@@ -100,10 +105,10 @@ def train_step(
     requests = ask()
     flags = torch.tensor([requests.stop, requests.save, requests.bad_samples], dtype=torch.float64, device=world.device)
     rows = ranks.row(world.device) if ranks is not None else flags.new_empty(0)
-    parts = torch.cat([losses.mean(dim=0), non_finite.sum()[None].double(), flags, rows])
+    parts = torch.cat([losses.mean(dim=0), non_finite.sum()[None].double(), flags, hits, rows])
     agreed = world.all_reduce_sum(parts).tolist()
     means, agreed = agreed[: len(family.losses)], agreed[len(family.losses) :]
-    (non_finite_batches, stop, save, bad_samples), seconds = agreed[:4], agreed[4:]
+    (non_finite_batches, stop, save, bad_samples, correct, answered), seconds = agreed[:6], agreed[6:]
     times.end("rank_wait")
 
     times.begin("optimizer")
@@ -125,8 +130,17 @@ def train_step(
         save=save > 0,
         bad_samples=int(bad_samples),
         suspect_keys=suspect_keys,
+        correct=correct,
+        answered=answered,
         rank_seconds=table_of(seconds),
     )
+
+
+def _hits(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """[right answers, labelled samples], f64, without waiting for the device."""
+    labelled = labels >= 0
+    right = (logits.detach().argmax(dim=-1) == labels) & labelled
+    return torch.stack([right.sum(), labelled.sum()]).double()
 
 
 def _value(output: Any, name: str, device: torch.device) -> torch.Tensor:

@@ -40,7 +40,8 @@ def validate(
     world: World,
     stop_asked: Callable[[], bool] = lambda: False,
 ) -> dict[str, float]:
-    """Scores by name (`val/av/ua` ...), the same on all ranks. Collective.
+    """Scores by name (`val/av/ua` ...), and the mean negative log likelihood of the true classes (`val/av/loss`, nats:
+    without class weights and smoothing); the same on all ranks. Collective.
 
     Args:
         stop_asked: True once this rank is asked to stop.
@@ -53,6 +54,7 @@ def validate(
     found: dict[str, float] = {}
     inputs = FAMILIES.get(config.model.family).inputs
     for subset, answers in predict_views(model, loader, views, world.device, world.all_gather, inputs).items():
+        found[f"val/{subset}/loss"] = answers.log_loss()
         for name, value in answers.scores(n_classes).values.items():
             found[f"val/{subset}/{name}"] = value
     return found

@@ -12,6 +12,8 @@ from dual_hpc.files.ownership import is_others, owner
 from dual_hpc.printable import printable_output
 from launch.cli.trace import keep_trace
 
+_CONTINUE = ("pack", "extract", "evaluate")  # verbs that keep what they had done
+
 
 def exit_code(command: Callable[[], int | None], words: Sequence[str]) -> int:
     """Run a command, whose output is made printable.
@@ -27,7 +29,9 @@ def exit_code(command: Callable[[], int | None], words: Sequence[str]) -> int:
             _check_words(words)
             return command() or 0
         except KeyboardInterrupt:
-            print("dual-hpc: interrupted", file=sys.stderr)
+            keeps = words[:1] and words[0] in _CONTINUE and not ("--model" in words and "--out" not in words)
+            again = "; the same command continues where it ended" if keeps else ""
+            print(f"dual-hpc: interrupted{again}", file=sys.stderr)
             return 130
         except BrokenPipeError:
             # The reader of a pipe (`| head`) has exited; what is still buffered must not be flushed into it at exit.

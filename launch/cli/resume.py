@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from launch.cli.run_arguments import add_run, add_trust, existing_run
 
@@ -26,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from dual_hpc.errors import UserError
     from dual_hpc.printable import json_line
+    from launch.cli.ended import next_commands
     from launch.cli.targets import find_jobs_to_wait_for
     from launch.runs.plan import plan_resumption
     from launch.runs.submit import submit
@@ -39,5 +41,6 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json_line({"run": plan.path.name, "path": str(plan.path), "job_id": job.job_id, "profile": profile.name}))
     else:
-        print(f"run {plan.path}\njob {job.job_id} ({profile.name})")
+        print(f"run {plan.path}\njob {job.job_id} ({profile.name})", flush=True)
+        print(next_commands(plan.path.name), file=sys.stderr)
     return 0

@@ -6,6 +6,8 @@ import argparse
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from dual_hpc.durations import duration
+from dual_hpc.evaluation.score_text import FIRST_KEY, score_number
 from dual_hpc.printable import printable
 from launch.cli.runs_selection import ORDERS, parse_states, select_runs
 
@@ -24,6 +26,10 @@ examples:
   dual-hpc runs --state running,queued --sort last --limit 20
   dual-hpc runs 'cv.*' --sort test                 # the best first, by UA {A,V} on the test split
   dual-hpc runs --json | jq -r 'select(.state == "failed") | .name'
+
+Scores are in percent: "best" is the best score that selects the weights (UA {A,V} on validation, unless it says
+another), "test UA" that of `dual-hpc evaluate`. Columns that a narrow terminal has no room for are left out; --json has
+all of it, scores as shares of one.
 
 With --json, a run has "kind": "run", a job of `submit -- VERB` "kind": "job", and the folder of one whose files cannot
 be read "kind": "unreadable" with the "reason". "state" is the word that `status`
@@ -84,44 +90,47 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def table_of_runs(rows: Sequence[RunSummary]) -> Table:
-    from rich.table import Table
+def table_of_runs(rows: Sequence[RunSummary], width: int | None = None) -> Table:
+    """The runs; of the columns that the width has no room for, the least important are left out.
 
-    heading = (
-        "run",
-        "state",
-        "step",
-        "loss",
-        "UA {A,V}",
-        "UA {A,V,T}",
-        "test UA",
-        "goodput",
-        "job",
-        "segments",
-        "last update",
-    )
-    table = Table(*heading, box=None)
-    for row in rows:
-        table.add_row(
-            printable(row.name),
-            row.state,
-            f"{row.step}/{row.total or '?'}",
-            *("" if value is None else f"{value:.3f}" for value in (row.loss, row.ua_av, row.ua_avt)),
-            score(row),
-            "" if row.goodput is None else f"{row.goodput:.0%}",
-            printable(" ".join(filter(None, (row.job_id, row.slurm_state and row.slurm_state.lower())))),
-            str(row.segments),
-            "" if row.age_seconds is None else f"{_age(row.age_seconds)} ago",
-        )
-    return table
+    Args:
+        width: of the terminal; None: what there is.
+    """
+    from launch.cli.terminal import fitting_table
+
+    cells = [
+        {
+            "run": printable(row.name),
+            "state": row.state_text,
+            "step": f"{row.step}/{row.total or '?'}",
+            "epoch": "" if row.epoch is None else f"{row.epoch:.1f}",
+            "best, %": row.best_text,
+            "test UA, %": score(row),
+            "left": "" if row.seconds_left is None else duration(row.seconds_left),
+            "last update": "" if row.age_seconds is None else f"{duration(row.age_seconds)} ago",
+            "job": printable(" ".join(filter(None, (row.job_id, row.slurm_state and row.slurm_state.lower())))),
+            "loss": "" if row.loss is None else f"{row.loss:.3f}",
+            "goodput": "" if row.goodput is None else f"{row.goodput:.0%}",
+            "last UA {A,V,T}, %": score_number(FIRST_KEY, row.ua_avt),
+            "elapsed": "" if row.elapsed_seconds is None else duration(row.elapsed_seconds),
+            "speed": "" if row.samples_per_second is None else f"{row.samples_per_second:.3g}/s",
+            "segments": str(row.segments),
+        }
+        for row in rows
+    ]
+    return fitting_table(cells, width)
 
 
 def score(row: RunSummary) -> str:
-    """ "0.643 [0.612, 0.671]": the test's, with its 95 % interval."""
+    """ "64.3 [61.2, 67.1]": the test's UA without text in percent, with its 95 % interval."""
     if row.test_ua is None:
         return ""
-    bounds = "" if row.test_ua_interval is None else " [{:.3f}, {:.3f}]".format(*row.test_ua_interval)
-    return f"{row.test_ua:.3f}{bounds}"
+    bounds = (
+        ""
+        if row.test_ua_interval is None
+        else " [{}, {}]".format(*(score_number(FIRST_KEY, bound) for bound in row.test_ua_interval))
+    )
+    return f"{score_number(FIRST_KEY, row.test_ua)}{bounds}"
 
 
 def table_of_jobs(jobs: Sequence[CommandStatus]) -> Table:
@@ -135,10 +144,3 @@ def table_of_jobs(jobs: Sequence[CommandStatus]) -> Table:
         ids = job.job_ids[0] if len(job.job_ids) == 1 else f"{job.job_ids[0]} to {job.job_ids[-1]}"
         table.add_row(printable(job.name), job.state, ended, printable(ids), printable(job.command))
     return table
-
-
-def _age(seconds: float) -> str:
-    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} s"

@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from dual_hpc.errors import UserError
     from dual_hpc.printable import json_line
-    from launch.cli.ended import report_end
+    from launch.cli.ended import next_commands, report_end, report_interruption
     from launch.cli.targets import find_jobs_to_wait_for
     from launch.cli.then_evaluate import check_then, submit_evaluation
     from launch.cluster.code_archive import refuse_changes
@@ -78,8 +78,14 @@ def run(args: argparse.Namespace) -> int:
     if args.then:
         print(submit_evaluation(plan, profile, job.job_id), file=sys.stderr, flush=True)
     if args.wait:
-        follow(plan.open(), job)
+        try:
+            follow(plan.open(), job)
+        except KeyboardInterrupt:
+            report_interruption(plan.path, profile.executor == "local")
+            raise
         return report_end(plan.path)
+    if not args.json:
+        print(next_commands(plan.path.name), file=sys.stderr)
     return 0
 
 

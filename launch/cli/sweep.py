@@ -179,6 +179,9 @@ def submit(sweep: SweepDir, plans: Sequence[PlannedRun], profile: Profile, args:
             print(json_line({"sweep": sweep.sweep.name, "path": str(sweep.path), "jobs": submitted}))
             return 0
         print(f"sweep {sweep.path}\njobs {jobs[0]}{f' to {jobs[-1]}' if len(jobs) > 1 else ''} ({profile.name})")
+        name = sweep.sweep.name
+        then = f"`dual-hpc submit -- sweep --evaluate {name}` scores it when it has finished"
+        print(f"next: `dual-hpc watch {name}` shows it live; {then}", file=sys.stderr)
         return 0
     print(f"sweep {sweep.path}", file=sys.stderr, flush=True)
 

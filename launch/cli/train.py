@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from launch.cli.ended import report_end
+    from launch.cli.ended import report_end, report_interruption
     from launch.runs.follow import follow
     from launch.runs.submit import submit_here
 
@@ -33,5 +33,9 @@ def run(args: argparse.Namespace) -> int:
     print(f"run {plan.path}", flush=True)
     if job is not None:
         tell_absent(plan.config)
-        follow(plan.open(), job)
+        try:
+            follow(plan.open(), job)
+        except KeyboardInterrupt:
+            report_interruption(plan.path, local=True)
+            raise
     return report_end(plan.path)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from dual_hpc.durations import duration
 from dual_hpc.errors import EnvironmentFault, UserError
 from dual_hpc.files.ownership import is_others, owner
 from dual_hpc.run.directory import RunDir
@@ -48,7 +49,8 @@ def stop_runs(members: Sequence[Member]) -> list[str]:
     return [
         _record_stop(run, status, status.job_id in removed)
         if at is None
-        else f"job {status.job_id} was asked to stop at {time.strftime('%H:%M:%S', time.localtime(at))} already"
+        else f"job {status.job_id} was asked to stop at {time.strftime('%H:%M:%S', time.localtime(at))} already, "
+        f"{duration(max(0.0, time.time() - at))} ago"
         for (run, status), at in zip(members, asked, strict=True)
     ]
 

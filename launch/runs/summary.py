@@ -6,6 +6,8 @@ import functools
 import operator
 from dataclasses import dataclass
 
+from dual_hpc.durations import duration
+from dual_hpc.evaluation.score_text import FIRST_KEY, score_number, score_text
 from dual_hpc.run import journal
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.goodput import goodput, timeline_of
@@ -20,9 +22,16 @@ from launch.runs.status import RunStatus, is_local, seconds_since_update
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What `dual-hpc runs` shows of a run; scores are those of the last validation.
+    """What `dual-hpc runs` shows of a run. Scores are shares of one.
 
     Attributes:
+        ua_av, ua_avt: of the last validation.
+        selects: the score by which the best weights are chosen, as the journal calls it; `best` its best value so far,
+            after step `best_step`.
+        epoch, epochs: passes over the training split, so far and of the whole run.
+        elapsed_seconds: of all its jobs, without their time in the queue.
+        seconds_left: of a run that is trained now, as fast as its newest job was so far.
+        stop_asked_seconds: since the job that works on it was asked to stop; None if it was not.
         test_ua: UA without text on the test split; None before `dual-hpc evaluate` has scored it.
         test_ua_interval: its 95 % interval, where the report has one.
         age_seconds: since it wrote anything; None where its folder is gone.
@@ -51,13 +60,41 @@ class RunSummary:
     goodput: float | None = None
     goodput_sentence: str = ""
     bottleneck: str = ""
+    selects: str = FIRST_KEY
+    best: float | None = None
+    best_step: int | None = None
+    epoch: float | None = None
+    epochs: float | None = None
+    samples_per_second: float | None = None
+    elapsed_seconds: float | None = None
+    seconds_left: float | None = None
+    stop_asked_seconds: float | None = None
+
+    @property
+    def best_text(self) -> str:
+        """The best score that selects, in percent; with its name where it is not UA {A,V}."""
+        number = score_number(self.selects or FIRST_KEY, self.best)
+        return (
+            number
+            if not number or (self.selects or FIRST_KEY) == FIRST_KEY
+            else score_text(self.selects, self.best or 0)
+        )
+
+    @property
+    def state_text(self) -> str:
+        """The state, and since when it is asked to stop."""
+        asked = self.stop_asked_seconds
+        return self.state.value if asked is None else f"{self.state.value}, asked to stop {duration(asked)} ago"
 
 
 def summarize(run: RunDir, status: RunStatus, now: float) -> RunSummary:
     """Read the journal and the segments of a run; `now` in Unix seconds."""
     progress, entries = RunProgress(), journal.read(run.journal)
     progress.take(entries)
-    used = goodput(timeline_of(run, now if status.state is State.RUNNING else None, entries))
+    running = status.state is State.RUNNING
+    slices = timeline_of(run, now if running else None, entries)
+    used = goodput(slices)
+    asked = submissions.stop_asked(submissions.read(run.path)) if status.active else None
     slurm, segments = status.slurm, run.segments()
     hosts = next((one.hosts for one in reversed(segments) if one.event == "start"), [])
     return RunSummary(
@@ -80,6 +117,15 @@ def summarize(run: RunDir, status: RunStatus, now: float) -> RunSummary:
         goodput=used.useful,
         goodput_sentence=used.sentence(),
         bottleneck=progress.bottleneck,
+        selects=progress.selects,
+        best=progress.best[0] if progress.best else None,
+        best_step=progress.best[1] if progress.best else None,
+        epoch=progress.epoch,
+        epochs=progress.epochs,
+        samples_per_second=progress.metrics.get("train/samples_per_second"),
+        elapsed_seconds=sum(one.seconds for one in slices if one.kind != "queue") if slices else None,
+        seconds_left=progress.seconds_left if running else None,
+        stop_asked_seconds=None if asked is None else max(0.0, now - asked),
     )
 
 

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from dual_hpc.durations import duration
 from dual_hpc.errors import EnvironmentFault
+from dual_hpc.evaluation.score_text import FIRST_KEY, VALIDATION_KEYS, score_number, score_text
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.names import rank_log
 from launch.cluster.slurm import LOOK_PATIENCE, WATCHER_SECONDS, Scheduler
@@ -97,6 +99,31 @@ class Target(Protocol):
         """
 
 
+def progress_lines(row: RunSummary) -> dict[str, str]:
+    """How far a run is, how fast, and how good, for `status`: label -> text."""
+    epochs = f" of {row.epochs:.0f}" if row.epochs else ""
+    step = f"{row.step} of {row.total}" if row.total else str(row.step)
+    speed = None if row.samples_per_second is None else f"{row.samples_per_second:.3g} samples/s"
+    times = [
+        None if row.elapsed_seconds is None else f"{duration(row.elapsed_seconds)} so far",
+        None if row.seconds_left is None else f"about {duration(row.seconds_left)} left",
+        speed,
+    ]
+    best = None if row.best is None else f"{score_text(row.selects, row.best)} on validation, at step {row.best_step}"
+    last = zip(VALIDATION_KEYS, (row.ua_av, row.ua_avt), strict=True)
+    scores = [score_text(key, value) for key, value in last if value is not None]
+    test = "" if row.test_ua is None else score_text(FIRST_KEY, row.test_ua)
+    if row.test_ua is not None and row.test_ua_interval is not None:
+        test += " [{}, {}]".format(*(score_number(FIRST_KEY, bound) for bound in row.test_ua_interval))
+    return {
+        "step": step if row.epoch is None else f"{step}, epoch {row.epoch:.1f}{epochs}",
+        "time": ", ".join(filter(None, times)),
+        "best": best or "",
+        "last": "  ".join([*([] if row.loss is None else [f"loss {row.loss:.3f}"]), *scores]),
+        "test": test,
+    }
+
+
 @dataclass(frozen=True)
 class RunTarget:
     """A run and its newest job."""
@@ -113,12 +140,10 @@ class RunTarget:
         status = run_statuses([self.run], scheduler, now, tolerant=True)[0]
         row = summarize(self.run, status, now)
         slurm = " ".join(filter(None, (row.slurm_state, row.slurm_reason and f"({row.slurm_reason})", row.nodes)))
-        scores = {"loss": row.loss, "UA {A,V}": row.ua_av, "UA {A,V,T}": row.ua_avt}
         lines = {
             "run": row.path,
-            "state": row.state.value,
-            "step": f"{row.step} of {row.total}" if row.total else str(row.step),
-            "last": "  ".join(f"{name} {value:.3f}" for name, value in scores.items() if value is not None),
+            "state": row.state_text,
+            **progress_lines(row),
             "job": f"{row.job_id or 'none'}  {slurm}".rstrip(),
             "segments": str(row.segments),
             "used": str(used_by(self.run, scheduler)),

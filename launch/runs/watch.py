@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dual_hpc.errors import EnvironmentFault
+from dual_hpc.evaluation.score_text import FIRST_KEY, VALIDATION_KEYS, score_text
 from dual_hpc.run import journal
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.goodput import goodput, timeline_of
@@ -41,6 +42,7 @@ class View:
     Attributes:
         metrics: the last value of each.
         losses: the last ones, oldest first.
+        selects, best: as of `RunProgress`.
         step_seconds: of a step, over the last lines of the journal; None before the second.
         nodes: name -> the last value of each of its system metrics, without prefix.
         log: the end of the log of `rank`.
@@ -56,6 +58,8 @@ class View:
     metrics: dict[str, float] = field(default_factory=dict)
     losses: list[float] = field(default_factory=list)
     step_seconds: float | None = None
+    selects: str = FIRST_KEY
+    best: tuple[float, int] | None = None
     bottleneck: str = ""
     goodput: str = ""
     events: list[Event] = field(default_factory=list)
@@ -100,6 +104,8 @@ class RunWatcher:
             metrics=dict(progress.metrics),
             losses=list(self._losses),
             step_seconds=self._step_seconds(),
+            selects=progress.selects,
+            best=progress.best,
             bottleneck=progress.bottleneck,
             goodput=self._hours(now),
             events=list(self._events),
@@ -117,7 +123,7 @@ class RunWatcher:
             if self._steps and (entry.step or 0) <= self._steps[-1][1]:
                 self._steps.clear()  # another job does them again
             self._steps.append((moment, entry.step or 0))
-        scores = {key: value for key, value in entry.metrics.items() if key in ("val/av/ua", "val/avt/ua")}
+        scores = {key: value for key, value in entry.metrics.items() if key in VALIDATION_KEYS}
         if scores:
             self._events.append(Event(moment, entry.step, "validation " + _named(scores)))
         if entry.event is not None:
@@ -160,4 +166,4 @@ def node_metrics(folder: Path) -> dict[str, dict[str, float]]:
 
 
 def _named(scores: dict[str, float]) -> str:
-    return " ".join(f"{'UA{A,V}' if key == 'val/av/ua' else 'UA{A,V,T}'} {value:.3f}" for key, value in scores.items())
+    return ", ".join(score_text(key, value) for key, value in scores.items())

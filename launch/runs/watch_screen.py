@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from rich.cells import cell_len, set_cell_size
 
+from dual_hpc.durations import duration
+from dual_hpc.evaluation.score_text import FIRST_KEY, VALIDATION_KEYS, score_number, score_text
 from dual_hpc.printable import printable
 from dual_hpc.run.phases import PHASES
 from launch.runs.summary import RunSummary
@@ -43,12 +45,14 @@ def sweep_screen(name: str, rows: Sequence[RunSummary], first: int, width: int, 
         counts[row.state.value] = counts.get(row.state.value, 0) + 1
     lines = [f"sweep {name}: {len(rows)} members, " + ", ".join(f"{n} {state}" for state, n in counts.items())]
     heading = (
-        f"{'member':{longest}}  {'state':13} {'step':>13}  {'loss':>7} {'UA{A,V}':>8} {'UA{A,V,T}':>9} {'goodput':>7}"
+        f"{'member':{longest}}  {'state':13} {'step':>13}  {'loss':>7} {'best, %':>9} {'UA{A,V}':>8} "
+        f"{'UA{A,V,T}':>9} {'goodput':>7}"
     )
     lines.append(heading)
     for row in rows[first : first + max(0, height - 3)]:
         step = f"{row.step}/{row.total or '?'}"
-        values = [_number(row.loss, 7), _number(row.ua_av, 8), _number(row.ua_avt, 9)]
+        values = [_number(row.loss, 7), f"{row.best_text:>9}", f"{score_number(FIRST_KEY, row.ua_av):>8}"]
+        values.append(f"{score_number(FIRST_KEY, row.ua_avt):>9}")
         useful = "" if row.goodput is None else f"{row.goodput:.0%}"
         name_cell = set_cell_size(printable(row.name), longest)
         lines.append(f"{name_cell}  {row.state.value:13} {step:>13}  {' '.join(values)} {useful:>7}  {row.bottleneck}")
@@ -93,7 +97,7 @@ def _head(view: View, width: int) -> list[str]:
     filled = round(done * bar_width)
     left = ""
     if view.total and view.step_seconds is not None and view.active and view.step < view.total:
-        left = f"  {_duration((view.total - view.step) * view.step_seconds)} left, validations aside"
+        left = f"  {duration((view.total - view.step) * view.step_seconds)} left, validations aside"
     bar = "█" * filled + "░" * (bar_width - filled)
     lines = [f"{view.name}  {view.state.value}  step {view.step}/{view.total or '?'}  {bar} {done:.0%}{left}"]
     figures = "   ".join(f"{name} {value}" for name, value in _figures(view))
@@ -118,15 +122,16 @@ def _figures(view: View) -> list[tuple[str, str]]:
     metrics = view.metrics
     found = [
         ("loss", "train/loss", "{:.4g}"),
-        ("UA{A,V}", "val/av/ua", "{:.3f}"),
-        ("UA{A,V,T}", "val/avt/ua", "{:.3f}"),
         ("samples/s", "train/samples_per_second", "{:.4g}"),
         ("lr", "train/lr", "{:.2g}"),
         ("grad", "train/grad_norm", "{:.3g}"),
         ("host GB", "train/host_memory_gb", "{:.1f}"),
         ("GPU GB", "train/device_memory_gb", "{:.1f}"),
     ]
-    return [(name, form.format(metrics[key])) for name, key, form in found if key in metrics]
+    figures = [(name, form.format(metrics[key])) for name, key, form in found if key in metrics]
+    best = [("best", f"{score_text(view.selects, view.best[0])} at step {view.best[1]}")] if view.best else []
+    last = [("last", score_text(key, metrics[key])) for key in VALIDATION_KEYS if key in metrics]
+    return [*figures[:1], *best, *last, *figures[1:]]
 
 
 def _node(name: str, values: dict[str, float]) -> str:
@@ -151,10 +156,3 @@ def _number(value: float | None, width: int) -> str:
 
 def _clock(moment: float) -> str:
     return time.strftime("%H:%M:%S", time.localtime(moment))
-
-
-def _duration(seconds: float) -> str:
-    for unit, length in (("h", 3600.0), ("min", 60.0)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} s"

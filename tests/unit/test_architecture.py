@@ -16,7 +16,7 @@ PACKAGES = ("dual_hpc", "shards", "launch", "slurm")
 LARGEST = 350  # lines
 
 # Modules that every room may import, and that import nothing of ours.
-FREE = ("modality", "picture", "printable", "credentials", "unsafe_advice", "host_values")
+FREE = ("modality", "picture", "printable", "credentials", "durations", "unsafe_advice", "host_values")
 # Rooms, and what each may import of the others. An edge that no file uses any more is taken out of the table.
 DUAL_HPC = {
     "errors": set(),

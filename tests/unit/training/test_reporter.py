@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ from dual_hpc.errors import EnvironmentFault
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.journal import read, replay
 from dual_hpc.training.distributed import World
-from dual_hpc.training.reporter import Reporter, last_save_seconds
+from dual_hpc.training.reporter import Reporter, last_save_seconds, progress_line
+from dual_hpc.training.schedule import TrainingSchedule
 
 
 class Lease:
@@ -136,3 +138,20 @@ def test_the_nodes_of_all_ranks_are_in_the_segment_that_begins(run: RunDir) -> N
     with open(run.segments_file, "a") as file:  # as earlier versions wrote it
         file.write('{"event":"start","job_id":"9","time":1.0,"step":0}\n')
     assert run.segments()[-1].hosts == []
+
+
+def test_the_log_says_when_how_far_how_fast_and_how_good(
+    run: RunDir, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schedule = TrainingSchedule(samples=40, global_batch=8, total_steps=100)
+    assert progress_line(20, schedule, 0.51234, 10, 5.0) == (
+        "step 20/100  epoch 4.0  loss 0.5123  16 samples/s  about 40 s left"
+    )
+    assert progress_line(20, schedule, 0.5, 0, 0.0) == "step 20/100  epoch 4.0  loss 0.5000"
+    made = reporter(run, Lease())
+    made.step(1, schedule, 1.5)
+    made.metrics(1, {"val/av/ua": 0.643, "val/avt/ua": 0.7, "val/av/loss": 0.9})
+    lines = capfd.readouterr().err.splitlines()
+    assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  ", line) for line in lines)
+    assert lines[-1].endswith("step 1: validation, UA {A,V} 64.3 %, UA {A,V,T} 70.0 %")
+    assert "step 1/100  epoch 0.2  loss 1.5000" in lines[-2]

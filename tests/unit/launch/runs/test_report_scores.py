@@ -20,10 +20,10 @@ from launch.runs.summary import summarize
 @pytest.mark.parametrize(
     ("av", "interval", "shown"),
     [
-        ({"ua": 0.6431, "interval": {"ua": [0.612, 0.6708]}}, (0.612, 0.6708), "0.643 [0.612, 0.671]"),
-        ({"ua": 0.5}, None, "0.500"),  # of an earlier version
-        ({"ua": 0.5, "interval": {"ua": [0.1]}}, None, "0.500"),
-        ({"ua": 0.5, "interval": "wide"}, None, "0.500"),
+        ({"ua": 0.6431, "interval": {"ua": [0.612, 0.6708]}}, (0.612, 0.6708), "64.3 [61.2, 67.1]"),
+        ({"ua": 0.5}, None, "50.0"),  # of an earlier version
+        ({"ua": 0.5, "interval": {"ua": [0.1]}}, None, "50.0"),
+        ({"ua": 0.5, "interval": "wide"}, None, "50.0"),
         ({}, None, ""),
         ([], None, ""),
         ("av", None, ""),

@@ -1,0 +1,23 @@
+"""The accuracy of the training's own answers between two lines of the journal."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from dual_hpc.training.interval import Interval
+from dual_hpc.training.step import _hits
+
+
+def test_answers_of_several_steps_are_one_share() -> None:
+    interval = Interval(0.0, 0)
+    assert math.isnan(interval.accuracy)
+    interval.add(3, 4)
+    interval.add(1, 4)
+    assert interval.accuracy == 0.5
+
+
+def test_only_labelled_samples_are_answers() -> None:
+    logits = torch.tensor([[2.0, 1.0], [0.0, 1.0], [5.0, 1.0], [0.0, 1.0]])
+    assert _hits(logits, torch.tensor([0, 0, -100, 1])).tolist() == [2.0, 3.0]
