@@ -7,6 +7,7 @@ from dual_hpc.config.identity import (
     different_settings,
     first_change,
     immutable_settings,
+    is_prolonged,
     may_change,
     mutable_changes,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "different_settings",
     "first_change",
     "immutable_settings",
+    "is_prolonged",
     "load_config",
     "may_change",
     "mutable_changes",

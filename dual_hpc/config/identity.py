@@ -20,6 +20,11 @@ MUTABLE = {
     "training": ("log_every", "collective_timeout_minutes", "hang_minutes", "activation_checkpointing"),
 }
 
+# How long a run is: may be raised when it continues, finished or not. `optim.decay_steps` then keeps the schedule of
+# the learning rate as it was planned.
+RAISABLE = ("training.epochs", "training.max_steps")
+DECAY = "optim.decay_steps"
+
 _WHOLE = ("config", "options", "split", "classes")  # settings that are mappings with keys of their own
 
 
@@ -57,10 +62,29 @@ def first_change(began: Mapping[str, Any], config: RunConfig) -> str | None:
     Args:
         began: the `immutable_settings` of then. Settings that did not exist then are not compared.
     """
-    for key, value in immutable_settings(config).items():
-        if key in began and began[key] != value:
+    now = immutable_settings(config)
+    allowed = {key for key in RAISABLE if _is_raised(began.get(key, now[key]), now[key])}
+    if allowed and began.get(DECAY) is None:
+        allowed.add(DECAY)
+    for key, value in now.items():
+        if key in began and began[key] != value and key not in allowed:
             return f"{key}: the run began with {began[key]}, not {value}; it cannot change within a run"
     return None
+
+
+def _is_raised(before: int | None, after: int | None) -> bool:
+    """True for more steps or epochs; None is without a limit."""
+    return before is not None and (after is None or after > before)
+
+
+def is_prolonged(config: RunConfig, wanted: RunConfig) -> bool:
+    """True if `wanted` is the same training, only longer: see `RAISABLE`."""
+    before, after = result_settings(config), result_settings(wanted)
+    raised = {key for key in RAISABLE if _is_raised(before[key], after[key])}
+    if not raised:
+        return False
+    free = raised | {DECAY} if before[DECAY] is None else raised
+    return all(before.get(key) == after.get(key) for key in {*before, *after} - free)
 
 
 def may_change(key: str) -> bool:
@@ -70,11 +94,19 @@ def may_change(key: str) -> bool:
 
 
 def mutable_changes(config: RunConfig, wanted: RunConfig) -> dict[str, dict[str, Any]]:
-    """Section -> key -> value of each mutable setting in which `wanted` differs from `config`, as plain data."""
+    """Section -> key -> value of each mutable setting in which `wanted` differs from `config`, as plain data.
+
+    What makes the run longer counts as well, where `wanted` is nothing but that.
+    """
     before, after = config.model_dump(mode="json"), wanted.model_dump(mode="json")
+    settings = {section: list(keys) for section, keys in MUTABLE.items()}
+    if is_prolonged(config, wanted):
+        for key in (*RAISABLE, DECAY):
+            section, _, name = key.partition(".")
+            settings.setdefault(section, []).append(name)
     changes = {
         section: {key: after[section][key] for key in keys if after[section][key] != before[section][key]}
-        for section, keys in MUTABLE.items()
+        for section, keys in settings.items()
     }
     return {section: values for section, values in changes.items() if values}
 

@@ -6,11 +6,11 @@ needs. Units are in the names or the comments.
 
 from __future__ import annotations
 
-import math
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import Field
 
+from dual_hpc.config.section import Section
 from dual_hpc.config.values import (
     ClassMap,
     DataSplit,
@@ -23,41 +23,7 @@ from dual_hpc.config.values import (
 
 Precision = Literal["fp32", "bf16", "fp16"]
 Subset = Literal["a", "v", "t", "av", "at", "vt", "avt"]
-_LARGEST = 2**32
 Moment = Annotated[float, Field(ge=0, lt=1)]
-
-
-class Section(BaseModel):
-    """A part of the configuration; a key that it does not know is an error, not a silent default."""
-
-    model_config = ConfigDict(extra="forbid", validate_assignment=True, allow_inf_nan=False)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _coerce(cls, value: Any, info: ValidationInfo) -> Any:
-        """An empty value becomes an empty text, list or mapping, and an empty section its defaults.
-
-        `true` is not a valid number, although Python takes it for 1; neither is one that overflows clocks and counters.
-        """
-        kind = cls.model_fields[info.field_name or ""].annotation
-        holder = get_origin(kind) or kind
-        if value is None and isinstance(holder, type) and issubclass(holder, Section | str | list | dict):
-            return {} if issubclass(holder, Section) else holder()
-        if isinstance(value, str) and ("\0" in value or not _is_unicode(value)):
-            raise ValueError("input should be text, without NUL and without half of a surrogate pair")
-        if isinstance(value, bool) and {int, float} & {kind, *get_args(kind)}:
-            raise ValueError("input should be a number")
-        if isinstance(value, (int, float)) and _LARGEST < abs(value) < math.inf:
-            raise ValueError(f"input should be at most {_LARGEST:,}")
-        return value
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 class AugmentConfig(Section):
@@ -211,6 +177,12 @@ class OptimConfig(Section):
     warmup_fraction: float = Field(0.1, ge=0, lt=1)
     final_lr_fraction: float = Field(0.05, ge=0, le=1)
     clip_norm: float = Field(1.0, gt=0)
+    decay_steps: int | None = Field(
+        None,
+        ge=1,
+        description="of warm-up and decay, later steps keep the final rate; null: all steps of the run. A run that is "
+        "made longer keeps those that it was planned with",
+    )
 
 
 class TrainingConfig(Section):

@@ -11,6 +11,7 @@ from dual_hpc.evaluation.comparison.reliance import reliance_of
 from dual_hpc.evaluation.perturbations.suite import PlannedCurve, curves_of
 from dual_hpc.evaluation.predictions import Predictions
 from dual_hpc.evaluation.result import EvaluationResult, assemble
+from dual_hpc.modality import Modality
 
 TEXT_ALONE = "t"
 
@@ -68,4 +69,5 @@ def result_of(predictions: PredictionSet) -> EvaluationResult:
     )
     if (plan := predictions.robustness) is not None:
         result = replace(result, robustness=curves_of(plan.curves, found, len(predictions.classes), plan.seed))
-    return replace(result, reliance=reliance_of(predictions), predictions=predictions)
+    reliance = reliance_of(predictions) if Modality.TEXT.letter in result.present else None
+    return replace(result, reliance=reliance, predictions=predictions)

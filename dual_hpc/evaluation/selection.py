@@ -19,7 +19,8 @@ def selection_of(run: RunDir, config: RunConfig, checkpoint: str) -> str:
         return f"the last weights of the training, chosen by no score ({times} were made and chose nothing)"
     by = config.training.select_by
     title = METRICS.get(by).title if by in METRICS else by
-    shown = subset_name(selecting_subset(config))
+    subset, reads = selecting_subset(config), _reads(config)
+    shown = subset_name("".join(letter for letter in subset if letter in reads))
     how = f"the corpus's own, else drawn by {config.data.validation} from the training part"
     if config.data.split:
         how = f"drawn by {next(key for key in config.data.split if key != 'seed')}, as data.split says"
@@ -31,10 +32,14 @@ def selecting_subset(config: RunConfig) -> str:
     """`training.select_modalities`; all that the model reads where it reads none of those: every checkpoint of a model
     of text alone is as good as any other without text.
     """
-    model = FAMILIES.get(config.model.family).narrowed(config.model)
-    reads = format_subset(modality for modality in Modality if getattr(model, f"use_{modality}"))
+    reads = _reads(config)
     wanted = config.training.select_modalities
     return wanted if set(wanted) & set(reads) else reads
+
+
+def _reads(config: RunConfig) -> str:
+    model = FAMILIES.get(config.model.family).narrowed(config.model)
+    return format_subset(modality for modality in Modality if getattr(model, f"use_{modality}"))
 
 
 def validations(run: RunDir, config: RunConfig) -> int:

@@ -29,6 +29,7 @@ from dual_hpc.config import (
     as_before,
     config_hash,
     differences,
+    is_prolonged,
     load_config,
     mutable_changes,
     require_no_secret,
@@ -42,6 +43,8 @@ from dual_hpc.files.ownership import keep_others_out
 from dual_hpc.files.regular_file import read_bytes
 from dual_hpc.run import jsonl, names
 
+FINISHED = "finished"  # why a segment ended: all steps are done
+PROLONGED = "prolonged"  # the reason of a line that takes this back: the user has given the run more steps
 FOLDERS = (names.CHECKPOINTS, names.LOGS, names.REPORTS, names.TOKENIZER)
 
 
@@ -130,14 +133,20 @@ class RunDir:
         run = cls(path)
         if run.identity_file.exists():
             config = as_before(config, run.config_file)
-            if config_hash(run.config()) != config_hash(config):
+            was = run.config()
+            prolonged = is_prolonged(was, config)
+            if config_hash(was) != config_hash(config) and not (prolonged and config.optim.decay_steps):
                 # Not remade even if nothing was trained yet: a job that waits in a queue may be about to read it.
                 empty = "" if run.segments() else " (nothing was trained there yet: its folder may be removed)"
-                found = differences(run.config(), config)
+                found = differences(was, config)
                 more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+                advice = "give this one another name=..., or use the saved config.yaml to continue it"
+                if prolonged:
+                    longer = f"training.epochs={config.training.epochs}"
+                    advice = f"`dual-hpc resume {run.path.name} {longer}` makes it longer; {advice}"
                 raise UserError(
-                    f"name: the run {run.path} exists with another configuration ({'; '.join(found[:3])}{more}); give "
-                    f"this one another name=..., or use the saved config.yaml to continue it{empty}"
+                    f"name: the run {run.path} exists with another configuration ({'; '.join(found[:3])}{more}); "
+                    f"{advice}{empty}"
                 )
             return run
         require_no_secret(config)
@@ -217,6 +226,11 @@ class RunDir:
     def segments(self) -> list[Segment]:
         """The jobs so far; torn lines are left out."""
         return jsonl.read(self.segments_file, Segment)
+
+    def has_finished(self) -> bool:
+        """True where training has done all its steps, and was not made longer since."""
+        ends = [one.reason for one in self.segments() if one.reason in (FINISHED, PROLONGED)]
+        return ends[-1:] == [FINISHED]
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -51,7 +51,7 @@ def train(run_dir: Path) -> str:
         # A rank may wait for data for so long, and the others for it; the watchdog notices hangs before.
         init_distributed(max(config.training.collective_timeout_minutes, PATIENCE_SECONDS / 60)) as world,
     ):
-        if world.broadcast(any(segment.reason == FINISHED for segment in run.segments())):
+        if world.broadcast(run.has_finished()):
             return FINISHED
         watchdog = Watchdog(60 * config.training.hang_minutes, 60 * config.training.collective_timeout_minutes)
         with (

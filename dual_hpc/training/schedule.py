@@ -76,7 +76,12 @@ def total_steps(samples: int, global_batch: int, epochs: int, max_steps: int | N
 
 
 def lr_factor(step: int, total: int, optim: OptimConfig) -> float:
-    """Factor of the learning rate in step `step` (from 1): linear warm-up, then cosine decay to the final fraction."""
+    """Factor of the learning rate in step `step` (from 1): linear warm-up, then cosine decay to the final fraction.
+
+    It follows from `optim.decay_steps` alone where that is set: what a prolonged run did in its first steps is what it
+    would have done without, and the steps that were added have the final rate.
+    """
+    total = optim.decay_steps or total
     warmup = round(total * optim.warmup_fraction)
     if step <= warmup:
         return step / warmup

@@ -50,6 +50,7 @@ VERBS = {
     "predict": "predict the emotion of raw clips, as JSON",
     "ui": "open the MLflow interface of a store",
     "doctor": "check what this machine offers and what is missing",
+    "completion": "print what bash or zsh needs to complete verbs, options, settings and names of runs",
 }
 
 ALIASES = {"diagnose": "why"}

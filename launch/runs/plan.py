@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dual_hpc.config import load_config, may_change, require_no_secret
+from dual_hpc.config import is_prolonged, load_config, may_change, require_no_secret
+from dual_hpc.config.identity import RAISABLE
 from dual_hpc.config.paths import default_store, runs_dir, storable
 from dual_hpc.config.schema import RunConfig
 from dual_hpc.errors import UserError
@@ -23,6 +24,7 @@ from launch.cluster.profiles import Profile, load_profile, profile_path
 from launch.cluster.request import check
 from launch.records import submissions
 from launch.records.nearest import did_you_mean
+from launch.runs.prolong import with_planned_decay
 
 if TYPE_CHECKING:
     from dual_hpc.data.format.columns import Columns
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
 OWN_CONFIGURATION = (
     "a run continues with its own configuration; only launch.* and what does not change the results (checkpoint.*, "
-    "data.workers, data.bad_sample_limit, training.log_every ...) can change"
+    "data.workers, data.bad_sample_limit, training.log_every ...) can change, and training.epochs be raised"
 )
 
 
@@ -67,7 +69,8 @@ def plan_run(source: str | None, run: str | None, overrides: Sequence[str], shar
             raise UserError(f"--shards: {OWN_CONFIGURATION}")
         existing = find_run(run)
         check_may_change(overrides, existing)
-        return PlannedRun(existing.path, load_config(existing.config_file, overrides))
+        config = load_config(existing.config_file, overrides)
+        return PlannedRun(existing.path, with_planned_decay(existing, config))
     if source is None:
         raise UserError("nothing to train: give --preset NAME, --config FILE or --run NAME")
     return plan_config(load_config(source, overrides), shards)
@@ -119,17 +122,22 @@ def plan_resumption(run: RunDir, overrides: Sequence[str]) -> tuple[PlannedRun, 
     if any(override.partition("=")[0].strip() == "launch.profile" for override in overrides):
         config.launch.profile = str(profile_path(config.launch.profile) or config.launch.profile)
         profile = load_profile(config.launch.profile)
-    return PlannedRun(run.path, config), profile
+    return PlannedRun(run.path, with_planned_decay(run, config)), profile
 
 
 def check_may_change(overrides: Sequence[str], run: RunDir) -> None:
-    """Refuse overrides that would change the results of a run that has begun; what it has already may be repeated.
+    """Refuse overrides that would change the results of a run that has begun; what it has already may be repeated, and
+    more epochs or steps may be given to it (`prolong.with_planned_decay`).
 
     Raises:
         UserError: names the first.
     """
     decisive = [override for override in overrides if not may_change(override.partition("=")[0].strip())]
-    refused = [override for override in decisive if load_config(run.config_file, [override]) != run.config()]
+    was = run.config()
+    changed = {override: load_config(run.config_file, [override]) for override in decisive}
+    refused = [one for one, config in changed.items() if config != was and not is_prolonged(was, config)]
+    if refused and refused[0].partition("=")[0].strip() in RAISABLE:
+        raise UserError(f"{refused[0]}: a run can be made longer, not shorter; stop it where it shall end")
     if refused:
         raise UserError(f"{refused[0]}: {OWN_CONFIGURATION}")
 

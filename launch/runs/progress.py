@@ -20,6 +20,7 @@ class RunProgress:
     Attributes:
         step: the last optimiser step seen.
         total: optimiser steps of the whole run; None before the training has written it.
+        samples: size of the training split; None of journals that do not say it.
         metrics: the last value of each metric.
         bottleneck: what the newest job has found to slow the training down; "" for nothing.
         selects: the score that selects the best weights, as the journal calls it.
@@ -28,6 +29,7 @@ class RunProgress:
 
     step: int = 0
     total: int | None = None
+    samples: int | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     bottleneck: str = ""
     position: int = 0
@@ -53,6 +55,8 @@ class RunProgress:
             self._note_best(entry)
             if isinstance(total := entry.fields.get("total_steps"), int):
                 self.total = total
+            if isinstance(samples := entry.fields.get("samples"), int) and entry.event == "start":
+                self.samples = samples
             if STEP_KEY in entry.metrics and entry.step is not None:
                 self._last = (entry.time_ms / 1000, entry.step)
             if entry.event == "start":

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dual_hpc.run.directory import Segment
+from dual_hpc.run.directory import PROLONGED, Segment
 from launch.cluster.job_record import SlurmJob
 from launch.cluster.state import State
 from launch.records import failures, submissions
@@ -14,7 +14,12 @@ from launch.records.failures import Failure
 
 SILENT_SECONDS = 600.0
 _GPU_MEMORY = re.compile(r"OutOfMemoryError|CU(DA|BLAS|DNN|SOLVER).*(out of memory|ALLOC_FAILED)|NCCL.*out of memory")
-_OWN_ENDS = {"finished": State.FINISHED, "stopped": State.STOPPED, "failed": State.FAILED}
+_OWN_ENDS = {
+    "finished": State.FINISHED,
+    "stopped": State.STOPPED,
+    "failed": State.FAILED,
+    PROLONGED: State.STOPPED,
+}
 
 
 @dataclass(frozen=True)

@@ -127,7 +127,7 @@ def states_at_rest(runs: Sequence[RunDir]) -> dict[Path, str]:
 
 def has_finished(run: RunDir) -> bool:
     """True where training has done all its steps."""
-    return any(segment.reason == State.FINISHED for segment in run.segments())
+    return run.has_finished()
 
 
 def is_local(history: list[submissions.Entry]) -> bool:

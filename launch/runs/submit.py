@@ -32,6 +32,7 @@ from launch.job.slurm_job import submit_slurm
 from launch.records import submissions
 from launch.runs.archived_settings import refuse_unknown_settings
 from launch.runs.plan import PlannedRun
+from launch.runs.prolong import prolongs, reopen
 from launch.runs.status import has_finished, run_statuses
 from launch.runs.unfit_nodes import nodes_to_avoid
 
@@ -60,12 +61,15 @@ def submit(plan: PlannedRun, profile: Profile, new_code: bool = False, trust: bo
         plugin_files(plan.config.plugins)
     with transactional_dirs([plan.path]):
         require_own(plan.path, names.EXECUTED, trust)  # a colleague may have taken the name meanwhile
-        require_no_active_job([plan.path])
+        longer = prolongs(plan)
+        require_no_active_job([plan.path], may_be_finished=longer)
         warn_where_untracked(plan.config)  # after all that refuses: a refusal is one line
         run = plan.open()
         if not new_code:
             refuse_unknown_settings(run, plan.config)
         run.take_settings(plan.config)
+        if longer:
+            reopen(run)
         run.logs.mkdir(parents=True, exist_ok=True)
         if new_code or not (run.path / CODE_ARCHIVE).exists():
             write_archive(run.path, plugins=plan.config.plugins, replace=new_code)
@@ -100,7 +104,7 @@ def submit_here(plan: PlannedRun, trust: bool = False) -> Job[Any] | None:
     Raises:
         UserError: as of `submit`, or a run of another configuration has this name.
     """
-    if is_finished(plan.path):
+    if is_finished(plan.path) and not prolongs(plan):
         plan.open()
         return None
     return submit(plan, load_profile("local"), new_code=True, trust=trust)
@@ -134,8 +138,11 @@ def check_machine(profile: Profile) -> None:
         )
 
 
-def require_no_active_job(paths: Sequence[Path]) -> None:
+def require_no_active_job(paths: Sequence[Path], may_be_finished: bool = False) -> None:
     """A run is worked on by one job at a time, wherever it was submitted.
+
+    Args:
+        may_be_finished: it is given more steps.
 
     Raises:
         UserError: a job of one of them waits or runs, or it is finished.
@@ -148,9 +155,10 @@ def require_no_active_job(paths: Sequence[Path]) -> None:
             raise UserError(
                 f"name: job {status.job_id} of the run {path} is {status.state}; wait for it, or `dual-hpc stop {name}`"
             )
-        if is_finished(path):
+        if is_finished(path) and not may_be_finished:
             raise UserError(
-                f"name: the run {path} is finished: `dual-hpc evaluate {name}` scores it; or choose name=..."
+                f"name: the run {path} is finished: `dual-hpc evaluate {name}` scores it, `dual-hpc resume {name} "
+                "training.epochs=N` makes it longer; or choose name=..."
             )
 
 

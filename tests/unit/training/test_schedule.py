@@ -49,6 +49,18 @@ def test_the_learning_rate_rises_to_its_peak_and_falls_to_its_end(total: int, wa
         assert math.isclose(max(factors), 1.0)
 
 
+@given(st.integers(1, 500), st.integers(1, 500), st.floats(0, 0.9), st.floats(0, 1))
+def test_a_run_that_is_made_longer_keeps_its_learning_rate_and_ends_at_the_final_one(
+    planned: int, added: int, warmup: float, final: float
+) -> None:
+    optim = OptimConfig(warmup_fraction=warmup, final_lr_fraction=final)
+    longer = optim.model_copy(update={"decay_steps": planned})
+    rates = [lr_factor(step, planned + added, longer) for step in range(1, planned + added + 1)]
+    assert rates[:planned] == [lr_factor(step, planned, optim) for step in range(1, planned + 1)]
+    if planned > round(planned * warmup):
+        assert all(math.isclose(rate, final, abs_tol=1e-9) for rate in rates[planned:])
+
+
 def test_a_due_save_waits_for_a_finite_step_unless_the_run_ends() -> None:
     table = {(due, bad, last): saves_now(due, bad, last) for due in (0, 1) for bad in (0, 1) for last in (0, 1)}  # type: ignore[arg-type]
     assert [case for case, saves in table.items() if saves] == [(1, 0, 0), (1, 0, 1), (1, 1, 1)]
