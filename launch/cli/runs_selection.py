@@ -16,9 +16,13 @@ ORDERS: dict[str, Callable[[RunSummary], tuple[bool, float | str]]] = {
     "state": lambda row: (False, row.state.value),
     "last": lambda row: (row.age_seconds is None, row.age_seconds or 0.0),
     "loss": lambda row: (row.loss is None, row.loss or 0.0),
-    "val": lambda row: (row.ua_av is None, -(row.ua_av or 0.0)),
+    "val": lambda row: (_validated(row) is None, -(_validated(row) or 0.0)),
     "test": lambda row: (row.test_ua is None, -(row.test_ua or 0.0)),
 }
+
+
+def _validated(row: RunSummary) -> float | None:
+    return row.ua_av if row.best is None else row.best
 
 
 def parse_states(text: str | None) -> frozenset[State]:

@@ -126,7 +126,9 @@ class RunWatcher:
         scores = {key: value for key, value in entry.metrics.items() if key in VALIDATION_KEYS}
         if scores:
             self._events.append(Event(moment, entry.step, "validation " + _named(scores)))
-        if entry.event is not None:
+        if entry.event == "best" and isinstance(score := entry.fields.get("score"), float):
+            self._events.append(Event(moment, entry.step, f"best {score_text(self._progress.selects, score)}"))
+        elif entry.event is not None:
             self._events.append(Event(moment, entry.step, described(entry)))
 
     def _step_seconds(self) -> float | None:
