@@ -9,9 +9,11 @@ import pytest
 
 from launch.runs.progress import RunProgress
 
+Line = tuple[float, int, dict[str, float] | str]  # seconds, step, metrics or event
 
-def written(path: Path, *lines: tuple[float, int, dict[str, float] | str], **start: object) -> RunProgress:
-    """Lines of (seconds, step, metrics or event)."""
+
+def written(path: Path, *lines: Line, **start: object) -> RunProgress:
+    """The progress of a run whose journal has these lines."""
     with path.open("w") as file:
         for seconds, step, what in lines:
             event = {"event": what, "fields": {"total_steps": 100, **start}}
@@ -24,7 +26,9 @@ def written(path: Path, *lines: tuple[float, int, dict[str, float] | str], **sta
 
 def test_the_best_is_that_of_the_score_that_selects(tmp_path: Path) -> None:
     scores = [(1.0, 5, 0.4, 0.9), (2.0, 10, 0.6, 0.5), (3.0, 15, 0.5, 0.7)]
-    lines = [(t, step, {"val/av/ua": ua, "val/avt/ua": avt, "val/av/loss": 1 - ua}) for t, step, ua, avt in scores]
+    lines: list[Line] = [
+        (t, step, {"val/av/ua": ua, "val/avt/ua": avt, "val/av/loss": 1 - ua}) for t, step, ua, avt in scores
+    ]
     first = written(tmp_path / "a.jsonl", (0.0, 0, "start"), *lines)
     assert first.best == (0.6, 10)  # as earlier versions, whose journals do not say what selects
     assert first.scores() == [
@@ -39,9 +43,9 @@ def test_the_best_is_that_of_the_score_that_selects(tmp_path: Path) -> None:
 
 
 def test_the_time_left_is_that_of_the_newest_job_with_its_validations(tmp_path: Path) -> None:
-    slow = [(0.0, 0, "start"), (500.0, 10, {"train/loss": 1.0, "train/epoch": 0.5})]
+    slow: list[Line] = [(0.0, 0, "start"), (500.0, 10, {"train/loss": 1.0, "train/epoch": 0.5})]
     assert written(tmp_path / "a.jsonl", *slow).seconds_left == pytest.approx(4500.0)
-    fast = [
+    fast: list[Line] = [
         (1000.0, 10, "start"),
         (1010.0, 15, {"train/loss": 1.0, "train/epoch": 0.75}),
         (1030.0, 15, {"val/av/ua": 0.5}),
