@@ -6,14 +6,15 @@ import time
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
-from dual_hpc.config import ENVIRONMENT, RunConfig
+from dual_hpc.config import ENVIRONMENT, RunConfig, load_config
 from dual_hpc.errors import UserError
+from dual_hpc.plugins import load_plugins
 from launch.cluster.profiles import Profile, load_profile
 from launch.cluster.request import check_array
 from launch.cluster.slurm import Scheduler
 from launch.cluster.state import State
 from launch.records import submissions
-from launch.runs.plan import PlannedRun, folds_of, plan_resumption, plan_run, split_of
+from launch.runs.plan import PlannedRun, default_shards, folds_of, plan_resumption, plan_run, split_of
 from launch.runs.status import run_statuses
 from launch.sweeps.grid import Sweep, SweepDir, folder, grid, listed, members_of
 
@@ -37,7 +38,7 @@ def plan_sweep(
         raise UserError("nothing to train: give --preset NAME or --config FILE")
     if axes and members:
         raise UserError("--grid and --member do not go together")
-    base = plan_run(source, None, overrides, shards)
+    base = plan_run(source, None, [*overrides, *_any_fold(source, overrides, shards, axes)], shards)
     name, store = base.config.name, Path(base.config.store)
     sweep = grid(name, axes, folds_of(base.config)) if axes else listed(name, members_of(members))
     launch = base.config.launch
@@ -57,6 +58,17 @@ def plan_sweep(
     if existing:
         raise UserError(f"name={name}: the run {existing[0]} already exists; choose another name")
     return SweepDir(folder(store, name), sweep), plans
+
+
+def _any_fold(source: str, overrides: Sequence[str], shards: Sequence[str], axes: Sequence[str]) -> list[str]:
+    """For what the members of a sweep over folds share, a fold that there is: the setting's default may be none."""
+    if not any(axis.partition("=")[0].strip() in ("folds", FOLD) for axis in axes):
+        return []
+    config = load_config(source, overrides)
+    load_plugins(config.plugins)
+    config.data.shards = list(shards) or config.data.shards or default_shards(config)
+    known = folds_of(config)
+    return [f"{FOLD}={known[0]}"] if known and config.data.test_fold not in known else []
 
 
 def idle_members(sweep: SweepDir) -> tuple[list[str], list[str]]:
