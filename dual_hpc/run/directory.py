@@ -121,8 +121,12 @@ class RunDir:
         config: RunConfig,
         code_version: str = "unknown",
         plugins: Mapping[str, str] | None = None,
+        may_be_longer: bool = False,
     ) -> RunDir:
         """Make the directory, or open the existing one if its configuration decides the same result.
+
+        Args:
+            may_be_longer: also one whose configuration is that of a shorter run (`is_prolonged`).
 
         `run.json` is written last: a directory without it was never submitted and is made again.
 
@@ -135,7 +139,7 @@ class RunDir:
             config = as_before(config, run.config_file)
             was = run.config()
             prolonged = is_prolonged(was, config)
-            if config_hash(was) != config_hash(config) and not (prolonged and config.optim.decay_steps):
+            if config_hash(was) != config_hash(config) and not (prolonged and may_be_longer):
                 # Not remade even if nothing was trained yet: a job that waits in a queue may be about to read it.
                 empty = "" if run.segments() else " (nothing was trained there yet: its folder may be removed)"
                 found = differences(was, config)

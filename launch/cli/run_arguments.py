@@ -51,14 +51,17 @@ def planned_run(args: argparse.Namespace, *further: str) -> PlannedRun:
 
 def tell_absent(config: RunConfig) -> None:
     """Say once, on standard error, what a model is built for and no sample of the shards has."""
+    import contextlib
     import sys
 
+    from dual_hpc.errors import UserError
     from dual_hpc.evaluation.protocols.advice import absent_modalities, absent_sentence
     from launch.runs.plan import utterances_of
 
-    for modality in absent_modalities(utterances_of(config)):
-        if getattr(config.model, f"use_{modality}"):
-            print(f"dual-hpc: warning: {absent_sentence(modality)}", file=sys.stderr, flush=True)
+    with contextlib.suppress(UserError):  # the job, which has begun, says so if its shards are gone
+        for modality in absent_modalities(utterances_of(config)):
+            if getattr(config.model, f"use_{modality}"):
+                print(f"dual-hpc: warning: {absent_sentence(modality)}", file=sys.stderr, flush=True)
 
 
 def configuration(args: argparse.Namespace) -> tuple[str | None, list[str]]:

@@ -38,16 +38,25 @@ OWN_CONFIGURATION = (
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A run that may or may not exist yet: planning writes nothing, so a refused request leaves nothing."""
+    """A run that may or may not exist yet: planning writes nothing, so a refused request leaves nothing.
+
+    Attributes:
+        continues: the run was named as one that exists, so that its configuration may be a longer one's.
+    """
 
     path: Path
     config: RunConfig
+    continues: bool = False
 
     def open(self) -> RunDir:
         """Create the run directory, or open the one that exists."""
         fresh = not (self.path / "run.json").exists()
         return RunDir.create(
-            self.path, self.config, code_version(), plugin_hashes(self.config.plugins) if fresh else None
+            self.path,
+            self.config,
+            code_version(),
+            plugin_hashes(self.config.plugins) if fresh else None,
+            may_be_longer=self.continues,
         )
 
 
@@ -70,7 +79,7 @@ def plan_run(source: str | None, run: str | None, overrides: Sequence[str], shar
         existing = find_run(run)
         check_may_change(overrides, existing)
         config = load_config(existing.config_file, overrides)
-        return PlannedRun(existing.path, with_planned_decay(existing, config))
+        return PlannedRun(existing.path, with_planned_decay(existing, config), continues=True)
     if source is None:
         raise UserError("nothing to train: give --preset NAME, --config FILE or --run NAME")
     return plan_config(load_config(source, overrides), shards)
@@ -122,7 +131,7 @@ def plan_resumption(run: RunDir, overrides: Sequence[str]) -> tuple[PlannedRun, 
     if any(override.partition("=")[0].strip() == "launch.profile" for override in overrides):
         config.launch.profile = str(profile_path(config.launch.profile) or config.launch.profile)
         profile = load_profile(config.launch.profile)
-    return PlannedRun(run.path, with_planned_decay(run, config)), profile
+    return PlannedRun(run.path, with_planned_decay(run, config), continues=True), profile
 
 
 def check_may_change(overrides: Sequence[str], run: RunDir) -> None:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from dual_hpc.config import RunConfig, is_prolonged
 from dual_hpc.errors import UserError
-from dual_hpc.run import names
 from dual_hpc.run.directory import PROLONGED, RunDir, Segment
 from dual_hpc.training.schedule import total_steps
 from launch.runs.progress import RunProgress
@@ -20,8 +19,8 @@ if TYPE_CHECKING:
 
 
 def prolongs(plan: PlannedRun) -> bool:
-    """True if the run exists, and the plan gives it more steps."""
-    return (plan.path / names.IDENTITY).exists() and is_prolonged(RunDir(plan.path).config(), plan.config)
+    """True if the plan gives a run that exists more steps."""
+    return plan.continues and is_prolonged(RunDir(plan.path).config(), plan.config)
 
 
 def with_planned_decay(run: RunDir, wanted: RunConfig) -> RunConfig:

@@ -85,6 +85,10 @@ def test_a_run_can_be_made_longer_twice(run: RunDir) -> None:
 def test_a_run_that_has_not_begun_is_simply_planned_longer(run: RunDir) -> None:
     plan, _ = plan_resumption(run, ["training.epochs=4"])
     assert plan.config.training.epochs == 4 and plan.config.optim.decay_steps is None
+    plan.open().take_settings(plan.config)
+    assert run.config() == plan.config
+    trained(run)
+    assert len(rates(run)) == 12 and run.has_finished()
 
 
 def test_a_finished_run_that_is_not_made_longer_stays_finished(run: RunDir) -> None:
