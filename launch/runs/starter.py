@@ -13,6 +13,8 @@ import numpy as np
 
 from dual_hpc.config import load_config, preset_names
 from dual_hpc.config.schema import RunConfig
+from dual_hpc.config.yaml_text import write_yaml
+from dual_hpc.printable import printable
 
 if TYPE_CHECKING:
     from dual_hpc.data.format.sample import Utterance
@@ -41,7 +43,7 @@ def starter(
         f"# {_first_comment(preset)}",
         "# `dual-hpc train --settings` says what each setting means, `config show FILE` what this file comes to.",
         f"preset: {preset}{hint}",
-        f"name: {name}",
+        write_yaml({"name": name}).rstrip(),
         *_data(config, shards, utterances),
         *_model(utterances),
         f"# optim: {{lr: {config.optim.lr:g}}}",
@@ -92,7 +94,7 @@ def _data(config: RunConfig, shards: Sequence[str], utterances: Sequence[Utteran
         lines.append(f"  split: {{{column}: {SHARES}}}  # shares of train, validation, test; each {column} in one")
     codes, labels = coded(utterances, "label")
     counts = np.bincount(codes, minlength=len(labels)).tolist()
-    found = sorted((str(label), count) for label, count in zip(labels, counts, strict=True) if label is not None)
+    found = sorted((printable(label), count) for label, count in zip(labels, counts, strict=True) if label is not None)
     shown = ", ".join(f"{label} {count}" for label, count in found[:_LABELS])
     more = f" and {len(found) - _LABELS} more" if len(found) > _LABELS else ""
     lines.append(f"  # classes: {{A: [LABEL, LABEL], B: [LABEL]}}  # to merge labels; found: {shown}{more}")

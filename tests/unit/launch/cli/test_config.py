@@ -88,6 +88,14 @@ def test_a_new_file_has_what_the_shards_need_and_can_be_planned(
     assert "exists already" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("file", ["123.yaml", "no.yaml", "1e5.yml", "-x.yaml", "感情.yaml", "a" * 90 + ".yaml"])
+def test_what_others_have_written_and_odd_names_stay_text(file: str, tmp_path: Path) -> None:
+    folder = shards_of(tmp_path / "shards", label="a\nseed: 7\x1b[31m", speaker="s\nseed: 8", corpus="c\nseed: 9")
+    assert main(["config", "init", str(tmp_path / file), "--shards", str(folder)]) == 0
+    assert load_config(tmp_path / file).seed == 0
+    assert "\x1b" not in (tmp_path / file).read_text()
+
+
 def test_shards_with_a_split_and_all_modalities_need_no_settings(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
