@@ -29,7 +29,8 @@ def run(args: argparse.Namespace) -> int:
     from launch.cli.main import ALIASES, VERBS
     from launch.cluster.profiles import profile_names
 
-    options, named = {}, []
+    options: dict[str, list[str]] = {}
+    named: list[str] = []
     for word in (*VERBS, *ALIASES):
         parser = parser_of(ALIASES.get(word, word))
         options[word] = sorted(option for action in parser._actions for option in action.option_strings)
