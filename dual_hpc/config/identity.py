@@ -25,7 +25,8 @@ MUTABLE = {
 RAISABLE = ("training.epochs", "training.max_steps")
 DECAY = "optim.decay_steps"
 
-_WHOLE = ("config", "options", "split", "classes")  # settings that are mappings with keys of their own
+# Settings that are mappings with keys of their own.
+_WHOLE = ("config", "options", "split", "classes", "protocol_definition")
 
 
 def result_settings(config: RunConfig) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from dual_hpc.config.added import BEFORE, missing_settings
 from dual_hpc.config.consistency import check_model, check_training
 from dual_hpc.config.layers import PRESET, merge
 from dual_hpc.config.paths import default_store, expand, storable
+from dual_hpc.config.protocol_file import with_protocol_file
 from dual_hpc.config.schema import RunConfig
 from dual_hpc.config.validation_errors import explain
 from dual_hpc.config.yaml_text import read_yaml, write_yaml
@@ -53,6 +54,8 @@ def load_config(source: str | Path | None = None, overrides: Iterable[str] = ())
     for keys, value in values:
         if keys != [PRESET]:
             _put(tree, keys, value)
+    if isinstance(tree.get("data"), dict):
+        tree["data"] = with_protocol_file(tree["data"])
     config = validate(tree)
     config.data.shards = [expand(folder, "data.shards") for folder in config.data.shards]
     config.store = expand(config.store, "store") if config.store else storable(str(default_store()), "store")

@@ -17,6 +17,7 @@ from dual_hpc.config.values import (
     MicroBatch,
     ModuleName,
     TagName,
+    TestFold,
     TrainableLayers,
     WorkerCount,
 )
@@ -50,8 +51,16 @@ class DataConfig(Section):
     """Which shards, which protocol and fold, and how a sample becomes tensors."""
 
     shards: list[str] = Field(default_factory=list, description="folders that hold an index.json")
-    protocol: str = Field("iemocap4", description="iemocap4, iemocap6, meld7, all, or one that a plugin registers")
-    test_fold: int = Field(5, ge=1, description="the fold held out for the test; of IEMOCAP, the session")
+    protocol: str = Field(
+        "iemocap4",
+        description="iemocap4, iemocap6, meld7, all, another of docs/protocols.md, a plugin's, or a YAML file",
+    )
+    protocol_definition: dict[str, Any] = Field(
+        default_factory=dict, description="what the file of data.protocol says; filled in from it"
+    )
+    test_fold: TestFold = Field(
+        5, description="the fold held out for the test, >= 1 or a name; of IEMOCAP, the session"
+    )
     split: DataSplit = Field(
         default_factory=dict,
         description="of a corpus without one: {COLUMN: [TRAIN, VALIDATION, TEST]} in shares, {COLUMN: K} in folds, or "

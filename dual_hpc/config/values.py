@@ -47,6 +47,16 @@ def _layers(value: Any) -> Any:
 TrainableLayers = Annotated[Literal["all", "none"] | int, BeforeValidator(_layers)]
 
 
+def _fold(value: Any) -> Any:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+        return value
+    if isinstance(value, str) and re.fullmatch(r"[^\s,=/][^\n,=/]{0,63}", value):
+        return value
+    raise ValueError("input should be the number of a fold, 1 or more, or its name")
+
+
+TestFold = Annotated[int | str, BeforeValidator(_fold)]
+
 SPLIT_COLUMNS = ("speaker", "dialogue", "session", "corpus", "utterance")
 
 

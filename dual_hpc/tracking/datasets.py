@@ -27,7 +27,7 @@ class SplitData:
     digest: str
     protocol: str
     split: str
-    fold: int | None
+    fold: int | str | None
     count: int | None = None
     folders: tuple[str, ...] = ()
 
@@ -46,9 +46,7 @@ def trained_on(entries: Iterable[Entry], protocol: str, folders: Iterable[str]) 
         return []
     fold = fields.get("test_fold")
     return [
-        SplitData(
-            fields["dataset"], protocol, str(split), fold if isinstance(fold, int) else None, _count(n), tuple(folders)
-        )
+        SplitData(fields["dataset"], protocol, str(split), _fold(fold), _count(n), tuple(folders))
         for split, n in fields["splits"].items()
     ]
 
@@ -58,9 +56,11 @@ def evaluated_on(about: Mapping[str, Any], folders: Iterable[str] = ()) -> Split
     digest, protocol, split, fold = (about.get(key) for key in ("dataset", "protocol", "split", "test_fold"))
     if not (isinstance(digest, str) and isinstance(protocol, str) and isinstance(split, str)):
         return None
-    return SplitData(
-        digest, protocol, split, fold if isinstance(fold, int) else None, _count(about.get("count")), tuple(folders)
-    )
+    return SplitData(digest, protocol, split, _fold(fold), _count(about.get("count")), tuple(folders))
+
+
+def _fold(value: Any) -> int | str | None:
+    return value if isinstance(value, int | str) and not isinstance(value, bool) else None
 
 
 def _count(value: Any) -> int | None:

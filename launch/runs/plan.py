@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ from launch.runs.prolong import with_planned_decay
 if TYPE_CHECKING:
     from dual_hpc.data.format.columns import Columns
     from dual_hpc.data.format.utterances import Utterances
+
+log = logging.getLogger(__name__)
 
 OWN_CONFIGURATION = (
     "a run continues with its own configuration; only launch.* and what does not change the results (checkpoint.*, "
@@ -163,9 +166,9 @@ def find_run(name: str, store: str | None = None) -> RunDir:
 
 def default_shards(config: RunConfig) -> list[str]:
     """The store's own shards of the protocol's corpus, if they have been packed there."""
-    from dual_hpc.evaluation.protocols import get_protocol
+    from dual_hpc.evaluation.protocols import protocol_of
 
-    corpus = get_protocol(config.data.protocol).corpus
+    corpus = protocol_of(config.data, ()).corpus
     folder = Path(config.store) / "shards" / (corpus or "")
     return [str(folder)] if corpus and (folder / "index.json").exists() else []
 
@@ -200,6 +203,8 @@ def check_data(config: RunConfig) -> None:
 
     selecting_metric(config.training.select_by)
     split_of(config)
+    for told in leakage_of(config):
+        log.warning(told)
     ranks = config.launch.nodes * config.launch.ranks_per_node
     BatchPartition(config.data.global_batch, ranks, config.data.micro_batch or 1)  # `auto` is not known yet
 
@@ -214,6 +219,14 @@ def split_of(config: RunConfig) -> dict[str, list[int]]:
 
     utterances = utterances_of(config)
     return protocol_of(config.data, utterances).split(utterances, config.data)
+
+
+def leakage_of(config: RunConfig) -> list[str]:
+    """What the protocol allows to be in the test part and in another, as sentences."""
+    from dual_hpc.evaluation.protocols import protocol_of
+
+    utterances = utterances_of(config)
+    return protocol_of(config.data, utterances).told(utterances, config.data)
 
 
 def utterances_of(config: RunConfig) -> Utterances:
@@ -232,7 +245,7 @@ def utterances_of(config: RunConfig) -> Utterances:
     return utterances
 
 
-def folds_of(config: RunConfig) -> tuple[int, ...]:
+def folds_of(config: RunConfig) -> tuple[int | str, ...]:
     """The values of `data.test_fold` that the protocol has on the run's shards.
 
     Raises:

@@ -94,7 +94,7 @@ def find_sweep(name: str, store: Path) -> SweepDir | None:
     return SweepDir.open(store, name) if exists else None
 
 
-def axis(text: str, folds: Sequence[int] = ()) -> tuple[str, list[str]]:
+def axis(text: str, folds: Sequence[int | str] = ()) -> tuple[str, list[str]]:
     """`KEY=A,B,C`, `folds=all`, `folds=1,3` or `seeds=0..4` as a setting and its values.
 
     Args:
@@ -132,7 +132,7 @@ def axis(text: str, folds: Sequence[int] = ()) -> tuple[str, list[str]]:
     return key, chosen
 
 
-def grid(name: str, axes: Sequence[str], folds: Sequence[int] = ()) -> Sweep:
+def grid(name: str, axes: Sequence[str], folds: Sequence[int | str] = ()) -> Sweep:
     """Every combination of the axes' values; the last axis changes fastest.
 
     Args:

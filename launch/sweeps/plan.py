@@ -125,7 +125,7 @@ def _check_different(sweep: Sweep, plans: Sequence[PlannedRun]) -> None:
 
 
 def _check_folds(configs: Iterable[RunConfig]) -> None:
-    tests: dict[tuple[int, ...], int] = {}
+    tests: dict[tuple[int, ...], int | str] = {}
     for config in configs:
         fold = config.data.test_fold
         test = tuple(split_of(config)["test"])

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic_core import to_jsonable_python
 
 from dual_hpc.data.format.text_column import TextColumn
 
@@ -42,6 +43,12 @@ class CodedColumn:
         return self.texts.is_sound() and (len(self.codes) == 0 or int(self.codes.max()) < len(self.texts))
 
 
+def _text(value: Any) -> bytes:
+    """As ASCII JSON."""
+    plain = to_jsonable_python(value, exclude_none=True) if isinstance(value, tuple) else value
+    return json.dumps(plain, separators=(",", ":")).encode()
+
+
 class CodedColumnBuilder:
     """Gives codes to values as they come."""
 
@@ -51,15 +58,15 @@ class CodedColumnBuilder:
         self._parts: list[Codes] = []
 
     def add(self, values: Sequence[Any]) -> None:
-        """Append samples. Values are None, bools, numbers and strings; or all are dicts of strings."""
+        """Append samples. Values are None, bools, numbers, strings, dicts of strings and tuples of frozen models."""
         names = values
-        if values and isinstance(values[0], dict):
-            names = [tuple(value.items()) for value in values]
+        if any(isinstance(value, dict) for value in values):
+            names = [tuple(value.items()) if isinstance(value, dict) else value for value in values]
         known, value_of = self._code_of, dict(zip(names, values, strict=True))
         for name, value in value_of.items():
             if name not in known:
                 known[name] = len(known)
-                self._texts.append(json.dumps(value, separators=(",", ":")).encode())
+                self._texts.append(_text(value))
         self._parts.append(np.fromiter(map(known.__getitem__, names), np.uint32, len(names)))
 
     def build(self) -> CodedColumn:

@@ -24,6 +24,19 @@ def is_valid_key(key: str) -> bool:
     return bool(_KEY.fullmatch(key))
 
 
+class Vote(BaseModel):
+    """What one rater answered of one utterance."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rater: str
+    labels: tuple[str, ...] = Field((), description="chosen labels, as the corpus spells that of the utterance")
+    valence: float | None = None
+    arousal: float | None = None
+    dominance: float | None = None
+    own: bool = Field(False, description="the actor's answer about himself")
+
+
 class Utterance(BaseModel):
     """Metadata of one sample: `<key>.json` in the tar, and `meta` of the same sample in the index."""
 
@@ -43,7 +56,11 @@ class Utterance(BaseModel):
     valence: float | None = None
     arousal: float | None = None
     dominance: float | None = None
+    votes: tuple[Vote, ...] | None = Field(None, description="of each rater, where the corpus tells them")
     scripted: bool | None = None
+    attributes: dict[str, str] | None = Field(
+        None, description="what else the corpus says, by name: gender, age, sentiment, intensity ..."
+    )
     duration: float = Field(gt=0, allow_inf_nan=False, description="seconds of media in the shard")
     fps: float | None = Field(None, description="frames per second of the packed video")
     clipped: int | None = Field(

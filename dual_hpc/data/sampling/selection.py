@@ -18,7 +18,8 @@ class Selection:
     """Numbers, labels and durations by slot.
 
     Args:
-        numbers: of samples in the set, each once; `labels` their classes, in the same order.
+        numbers: of samples in the set, more than once where they are read several times in an epoch; `labels` their
+            classes, in the same order.
 
     Raises:
         UserError: nothing is selected.
@@ -32,7 +33,6 @@ class Selection:
         ascending = np.argsort(np.asarray(numbers, np.int64), kind="stable")
         self.numbers: Indices = np.asarray(numbers, np.int64)[ascending]
         self.labels: Indices = np.asarray(labels, np.int64)[ascending]
-        assert (np.diff(self.numbers) > 0).all(), "a sample is selected twice"
         self.durations: NDArray[np.float32] = self._table.durations(self.numbers).astype(np.float32)
 
     def __len__(self) -> int:

@@ -14,7 +14,8 @@ from dual_hpc.evaluation.comparison.sampling import Sampled, draw_dialogues
 from dual_hpc.evaluation.metrics.metric import Array
 from dual_hpc.evaluation.prediction_set import PredictionSet
 
-Place = tuple[int | None, int | None]  # seed and fold
+Fold = int | str | None
+Place = tuple[int | None, Fold]  # seed and fold
 _NAMED = ("protocol", "split")  # of `about`, in which models must agree
 
 
@@ -35,7 +36,7 @@ class Model:
         return sorted({seed for seed, _ in self.trainings}, key=_none_first)
 
     @property
-    def folds(self) -> list[int | None]:
+    def folds(self) -> list[Fold]:
         return sorted({fold for _, fold in self.trainings}, key=_none_first)
 
     @property
@@ -136,9 +137,9 @@ def _labels(predictions: PredictionSet) -> dict[str, int]:
     return dict(zip(found.keys, found.truth.tolist(), strict=True))
 
 
-def _words(folds: Sequence[int | None]) -> str:
+def _words(folds: Sequence[Fold]) -> str:
     return ", ".join(map(str, folds))
 
 
-def _none_first(value: int | None) -> tuple[bool, int]:
-    return (value is not None, value or 0)
+def _none_first(value: Fold) -> tuple[bool, bool, int | str]:
+    return value is not None, isinstance(value, str), value or 0

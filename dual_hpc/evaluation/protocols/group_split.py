@@ -103,26 +103,10 @@ class GroupSplit:
         return {name: np.sort(numbers[part]) for name, part in parts.items()}
 
     def _folds(self, group: Indices, names: Sequence[str], labels: Indices) -> list[int]:
-        """The fold of each group, from 1: the largest first, each where its most frequent class is rarest so far.
-
-        Where each group is a fold, they are in the order of their names.
-        """
+        """The fold of each group, from 1. Where each group is a fold, they are in the order of their names."""
         if self.folds == 0:
             return list(range(1, len(names) + 1))
-        classes = int(labels.max()) + 1
-        counts: NDArray[np.int64] = np.zeros((len(names), classes), np.int64)
-        np.add.at(counts, (group, labels), 1)
-        main, sizes = counts.argmax(axis=1).tolist(), counts.sum(axis=1).tolist()
-        hashes = [hashlib.sha256(f"{self.seed}:fold:{name}".encode()).digest() for name in names]
-        filled = np.zeros((int(self.folds or 0), classes), np.int64)
-        total = [0] * len(filled)
-        found = [0] * len(names)
-        for one in sorted(range(len(names)), key=lambda number: (-sizes[number], hashes[number])):
-            fold = min(range(len(filled)), key=lambda each: (filled[each, main[one]], total[each], each))
-            filled[fold] += counts[one]
-            total[fold] += sizes[one]
-            found[one] = fold + 1
-        return found
+        return balanced_folds(group, names, labels, int(self.folds or 0), self.seed)
 
     def _check(self, count: int, least: int, where: str = "") -> None:
         if count < least:
@@ -131,3 +115,25 @@ class GroupSplit:
             raise UserError(
                 f"data.split: the labelled utterances{where} have {found}, and {least} are needed; divide by {others}"
             )
+
+
+def balanced_folds(group: Indices, names: Sequence[str], labels: Indices, k: int, seed: int) -> list[int]:
+    """The fold of each group, from 1: the largest first, each where its most frequent class is rarest so far.
+
+    Args:
+        group: of each utterance, [n]; `names` the identity of each group, `labels` the class numbers, [n].
+        seed: another one divides otherwise.
+    """
+    counts: NDArray[np.int64] = np.zeros((len(names), int(labels.max()) + 1), np.int64)
+    np.add.at(counts, (group, labels), 1)
+    main, sizes = counts.argmax(axis=1).tolist(), counts.sum(axis=1).tolist()
+    hashes = [hashlib.sha256(f"{seed}:fold:{name}".encode()).digest() for name in names]
+    filled = np.zeros((k, counts.shape[1]), np.int64)
+    total = [0] * k
+    found = [0] * len(names)
+    for one in sorted(range(len(names)), key=lambda number: (-sizes[number], hashes[number])):
+        fold = min(range(k), key=lambda each: (filled[each, main[one]], total[each], each))
+        filled[fold] += counts[one]
+        total[fold] += sizes[one]
+        found[one] = fold + 1
+    return found

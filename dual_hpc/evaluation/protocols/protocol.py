@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dual_hpc.errors import UserError
+from dual_hpc.evaluation.protocols.registered import ProtocolRegistry
 from dual_hpc.evaluation.protocols.split import own_split_or_session
-from dual_hpc.registry import Registry
 
 if TYPE_CHECKING:
     from dual_hpc.config.schema import DataConfig
@@ -46,7 +46,7 @@ class Protocol:
     corpus: str | None
     classes: tuple[str, ...]
     label_map: Mapping[str, int]
-    folds: tuple[int, ...] = ()
+    folds: tuple[int | str, ...] = ()
     split_of: Callable[[Utterance, int], str] = own_split_or_session
     groups: GroupSplit | None = None
 
@@ -102,6 +102,32 @@ class Protocol:
         """
         return {name: numbers.tolist() for name, numbers in self.divide(utterances, data).items()}
 
+    @property
+    def soft(self) -> bool:
+        """Training is on the distribution of the raters' votes, not on the label."""
+        return False
+
+    @property
+    def self_reports(self) -> bool:
+        """What actors say of themselves counts among the votes."""
+        return False
+
+    def labels_in(self, corpus: str) -> Mapping[str, int]:
+        """A corpus's labels, in lower case -> class number."""
+        return self.label_map
+
+    def on(self, utterances: Sequence[Utterance]) -> Protocol:
+        """The same protocol with the folds that it has on these utterances."""
+        return self
+
+    def told(self, utterances: Sequence[Utterance], data: DataConfig) -> list[str]:
+        """What whoever reads a score must know of the division, as sentences."""
+        return []
+
+    def repeated(self, utterances: Sequence[Utterance], numbers: Indices) -> Indices:
+        """Positions that train, each as often as it is read in an epoch, ascending."""
+        return numbers
+
     def divide(self, utterances: Sequence[Utterance], data: DataConfig) -> dict[str, Indices]:
         """As `split`, in arrays: for data sets of millions."""
         from dual_hpc.evaluation.protocols import division
@@ -123,7 +149,7 @@ class Protocol:
             )
         return {name: found.get(name, labelled[:0]) for name in SPLITS}
 
-    def _check(self, utterances: Sequence[Utterance], labelled: int, test_fold: int) -> None:
+    def _check(self, utterances: Sequence[Utterance], labelled: int, test_fold: int | str) -> None:
         from dual_hpc.data.format.utterances import coded
 
         found = sorted(coded(utterances, "corpus")[1])
@@ -160,7 +186,7 @@ def _numbers(classes: Mapping[str, Iterable[str]]) -> dict[str, int]:
     return {label.strip().lower(): number for number, labels in enumerate(classes.values()) for label in labels}
 
 
-PROTOCOLS: Registry[Protocol] = Registry("protocol", "data.protocol")
+PROTOCOLS = ProtocolRegistry()
 
 
 def get_protocol(name: str, utterances: Sequence[Utterance] = ()) -> Protocol:
@@ -170,7 +196,7 @@ def get_protocol(name: str, utterances: Sequence[Utterance] = ()) -> Protocol:
         UserError: unknown name.
     """
     protocol = PROTOCOLS.get(name)
-    return protocol if protocol.classes else protocol.with_labels_of(utterances)
+    return protocol.on(utterances) if protocol.classes else protocol.with_labels_of(utterances)
 
 
 def protocol_of(data: DataConfig, utterances: Sequence[Utterance], classes: Sequence[str] | None = None) -> Protocol:
@@ -183,18 +209,30 @@ def protocol_of(data: DataConfig, utterances: Sequence[Utterance], classes: Sequ
     Raises:
         UserError: unknown name, or a class of `data.classes` that no utterance belongs to.
     """
-    protocol = PROTOCOLS.get(data.protocol)
+    protocol = _named(data)
     if data.classes:
-        protocol = protocol.with_class_map(data.classes)
+        protocol = protocol.with_class_map(data.classes).on(utterances)
         _check_class_map(data.classes, utterances)
     elif not protocol.classes:
         found = protocol.with_labels_of(utterances)
         protocol = found if classes is None else replace(found.with_classes(classes), folds=protocol.folds)
+    else:
+        protocol = protocol.on(utterances)
     if data.split:
         from dual_hpc.evaluation.protocols.group_split import GroupSplit
 
         protocol = protocol.with_groups(GroupSplit.of(data.split), utterances)
     return protocol
+
+
+def _named(data: DataConfig) -> Protocol:
+    """The protocol that `data.protocol_definition` describes, else the one of the name."""
+    if not data.protocol_definition:
+        return PROTOCOLS.get(data.protocol)
+    from dual_hpc.evaluation.protocols.document import document_of
+    from dual_hpc.evaluation.protocols.document_protocol import DocumentProtocol
+
+    return DocumentProtocol.of(document_of(data.protocol_definition, f"data.protocol: {data.protocol}"))
 
 
 def _check_class_map(classes: Mapping[str, Iterable[str]], utterances: Sequence[Utterance]) -> None:

@@ -124,7 +124,7 @@ def test_a_table_without_media_columns_is_refused(folder: Path) -> None:
     [
         (",audio,label", "line 1 has a column without a name; remove it"),  # as pandas writes its index
         ("audio,label,,", "line 1 has a column without a name; remove it"),
-        ("audio,label,gender", "line 1 has the unknown column 'gender'; remove it"),
+        ("audio,label,mood", "line 1 has the unknown column 'mood'; remove it"),
         ("audio;label", "separated by commas"),
         ("audio\tlabel", "separated by commas"),
         ("Audio,Label", r"line 1 names neither a column audio nor video \(known: id, audio"),

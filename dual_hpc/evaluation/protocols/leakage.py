@@ -1,0 +1,64 @@
+"""Speakers and dialogues in two parts of a division: refused, unless the protocol says so, and then told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dual_hpc.errors import UserError
+from dual_hpc.evaluation.protocols.columns import some
+from dual_hpc.evaluation.protocols.split import DIALOGUE
+
+if TYPE_CHECKING:
+    from dual_hpc.data.format.sample import Utterance
+    from dual_hpc.evaluation.protocols.division import Indices
+
+GROUPS = {"speaker": ("corpus", "speaker"), "dialogue": DIALOGUE}
+_PAIRS = (("train", "test"), ("validation", "test"), ("train", "validation"))  # the gravest first
+_UNKNOWN = "unknown"  # what a manifest without a speaker column says
+
+
+def shared_groups(
+    utterances: Sequence[Utterance], parts: Mapping[str, Indices]
+) -> dict[tuple[str, str, str], list[str]]:
+    """(speaker or dialogue, one part, another part) -> the names that are in both, where there are any."""
+    from dual_hpc.evaluation.protocols.division import grouped
+
+    numbers = np.concatenate([parts[name] for name in parts])
+    part_of = np.repeat(np.arange(len(parts)), [len(parts[name]) for name in parts])
+    place = {name: code for code, name in enumerate(parts)}
+    found = {}
+    groups = {kind: grouped(utterances, numbers, fields) for kind, fields in GROUPS.items()}
+    for one, other in _PAIRS:
+        for kind, (group, first) in groups.items():
+            within = [np.unique(group[part_of == code]) for code in range(len(parts))]
+            both = np.intersect1d(within[place[one]], within[place[other]]).tolist()
+            names = [str(getattr(utterances[int(numbers[first[code]])], kind)) for code in both]
+            if names := [name for name in names if name != _UNKNOWN]:
+                found[kind, one, other] = sorted(names)
+    return found
+
+
+def check_leakage(
+    utterances: Sequence[Utterance], parts: Mapping[str, Indices], allowed: Mapping[str, str], protocol: str
+) -> list[str]:
+    """What the protocol allows to be shared with the test part, and is, as sentences for whoever reads its scores.
+
+    Args:
+        allowed: `shared` of the protocol.
+
+    Raises:
+        UserError: a speaker or dialogue is in two parts and the protocol does not say so.
+    """
+    told = []
+    for (kind, one, other), names in shared_groups(utterances, parts).items():
+        if other == "test" and allowed.get(kind) == "test":
+            told.append(f"{len(names)} {kind}s are in {one} and in {other}, as {protocol} allows: {some(names)}")
+        elif kind not in allowed or other == "test":
+            raise UserError(
+                f"data.protocol: {protocol}: {len(names)} {kind}{'s are' if len(names) > 1 else ' is'} in {one} and in "
+                f"{other}: {some(names)}; divide by {kind}, or write `shared: {{{kind}: {other}}}` to allow it"
+            )
+    return told
