@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from dual_hpc.data.bad_samples import BadSamples
-from dual_hpc.data.batch import Batch, to_batch
+from dual_hpc.data.batch import Batch, SoftLabels, to_batch
 from dual_hpc.data.collate import MicroBatch
 from dual_hpc.data.dataset import ShardDataset
 from dual_hpc.data.decoding.decoder import DecodeConfig, Request
@@ -49,6 +49,7 @@ class TrainLoader:
         seed: of the run.
         state: what `state_dict()` returned, on any number of ranks.
         device: where batches go; None leaves them in host memory.
+        soft_labels: distributions that batches carry beside the classes.
 
     Raises:
         UserError: the state belongs to other data or another batch, or the ranks do not divide the global batch.
@@ -67,6 +68,7 @@ class TrainLoader:
         world_size: int = 1,
         state: dict[str, Any] | None = None,
         device: torch.device | None = None,
+        soft_labels: SoftLabels | None = None,
     ):
         self._selection = Selection(dataset, numbers, labels)
         self._rank, self._seed = rank, seed
@@ -91,7 +93,7 @@ class TrainLoader:
         self.decoders = DecoderCounts()
         self._lengths: list[NDArray[np.float32]] = []  # of the last step's micro-batches
         token_drop = augment.token_drop_prob if augment is not None and augment.enabled else 0.0
-        make = _batch_maker(tokenizer, config.max_tokens, token_drop, seed)
+        make = _batch_maker(tokenizer, config.max_tokens, token_drop, seed, soft_labels)
         decode_config = DecodeConfig(config, augment, seed, dataset.features())
         self._source = open_source(decode_config, config.workers, config.read_ahead)
         self._feed = Feed(self._source, make, device)
@@ -173,10 +175,14 @@ def _requests(
 
 
 def _batch_maker(
-    tokenizer: Tokenizer | None, max_tokens: int, token_drop_prob: float = 0.0, seed: int = 0
+    tokenizer: Tokenizer | None,
+    max_tokens: int,
+    token_drop_prob: float = 0.0,
+    seed: int = 0,
+    soft_labels: SoftLabels | None = None,
 ) -> Callable[[MicroBatch], Batch]:
     """`to_batch` with a tokenizer of its own: one of transformers cannot be used by two threads at once."""
-    arguments = (copy.deepcopy(tokenizer), max_tokens, token_drop_prob, seed)
+    arguments = (copy.deepcopy(tokenizer), max_tokens, token_drop_prob, seed, soft_labels)
     return lambda micro_batch: to_batch(micro_batch, *arguments)
 
 

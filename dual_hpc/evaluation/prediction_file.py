@@ -31,7 +31,11 @@ from dual_hpc.files.regular_file import LARGE, read_bytes
 
 FORMAT = 1
 ENDING = "_predictions.jsonl"
-_UTTERANCE = ("key", "corpus", "split", "session", "dialogue", "utterance", "speaker", "scripted", "duration")
+_PRESENT = ("has_audio", "has_video", "has_text")  # written where an utterance lacks it
+_UTTERANCE = (
+    *("key", "corpus", "split", "session", "dialogue", "utterance", "speaker", "scripted", "duration", "attributes"),
+    *_PRESENT,
+)
 
 
 class _Written(BaseModel):
@@ -69,6 +73,11 @@ class _Row(_Written):
     speaker: str
     scripted: bool | None = None
     duration: float = 1.0
+    attributes: dict[str, str] | None = None
+    has_audio: bool = True
+    has_video: bool = True
+    has_text: bool = True
+    votes: list[float] | None = None
     label: str
     predictions: dict[str, list[float]]
 
@@ -97,12 +106,18 @@ def read_predictions(path: Path) -> PredictionSet:
             raise ValueError("class_counts does not count the classes")
         if not all(isinstance(header.about.get(name, ""), str) for name in ("split", "reads", "protocol")):
             raise ValueError("about: split, reads and protocol are words")
+        if any(row.votes is not None and not _are_shares(row.votes, len(header.classes)) for row in rows):
+            raise ValueError("votes: one share of each class, which sum to 1")
         if len(rows) != header.utterances or len({row.key for row in rows}) != len(rows):
             raise ValueError(f"it has {len(rows)} utterances instead of {header.utterances}, or one twice")
         return _predictions(header, rows)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         reason = first_reason(error) if isinstance(error, ValidationError) else str(error)[:160]
         raise UserError(f"{path} is not a whole file of predictions ({reason}); evaluate again to write it") from error
+
+
+def _are_shares(votes: list[float], classes: int) -> bool:
+    return len(votes) == classes and min(votes) >= 0 and abs(sum(votes) - 1) < 1e-3
 
 
 def _lines(predictions: PredictionSet) -> Iterable[str]:
@@ -129,8 +144,11 @@ def _lines(predictions: PredictionSet) -> Iterable[str]:
         given = {name: place[key] for name, place in places.items() if key in place}
         (label,) = {int(predictions.found[name].truth[row]) for name, row in given.items()}
         meta = predictions.utterances[key].model_dump(include=set(_UTTERANCE))
-        known = {name: meta[name] for name in _UTTERANCE if meta[name] is not None}
+        said = {name: meta[name] for name in _UTTERANCE if meta[name] is not None}
+        known = {name: value for name, value in said.items() if name not in _PRESENT or not value}
         answers = {name: shortest_decimals(predictions.found[name].probabilities[row]) for name, row in given.items()}
+        if (votes := predictions.votes.get(key)) is not None:
+            known["votes"] = list(votes)
         yield _json({**known, "label": predictions.classes[label], "predictions": answers})
 
 
@@ -164,4 +182,5 @@ def _predictions(header: _Header, rows: list[_Row]) -> PredictionSet:
         header.text_alone,
         None if plan is None else RobustnessPlan(plan.seed, [PlannedCurve.from_json(one) for one in plan.curves]),
         header.fingerprint,
+        {row.key: row.votes for row in rows if row.votes is not None},
     )

@@ -40,6 +40,7 @@ class PredictionSet:
         controls: conditions that are reported as controls -> the subset that was shown.
         text_alone: the condition "t" is a baseline of the report.
         robustness: the curves that the conditions make, if they were asked for.
+        votes: key -> the share of each class in the raters' votes, of the utterances whose votes are known.
         fingerprint: of weights, utterances, conditions and code: what makes an evaluation the same one.
     """
 
@@ -53,6 +54,7 @@ class PredictionSet:
     text_alone: bool = False
     robustness: RobustnessPlan | None = None
     fingerprint: str | None = None
+    votes: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
 
 def result_of(predictions: PredictionSet) -> EvaluationResult:
@@ -66,6 +68,7 @@ def result_of(predictions: PredictionSet) -> EvaluationResult:
         predictions.utterances,
         found[TEXT_ALONE] if predictions.text_alone else None,
         {name: (shown, found[name], found[shown]) for name, shown in predictions.controls.items()},
+        predictions.votes,
     )
     if (plan := predictions.robustness) is not None:
         result = replace(result, robustness=curves_of(plan.curves, found, len(predictions.classes), plan.seed))

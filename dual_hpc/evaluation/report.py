@@ -9,6 +9,7 @@ from pathlib import Path
 from dual_hpc.evaluation.figures import confusion_figure
 from dual_hpc.evaluation.metrics import HEADLINE, METRICS, Scores
 from dual_hpc.evaluation.reliability import reliability_figure
+from dual_hpc.evaluation.report_sections import calibration_table, group_tables, vote_table
 from dual_hpc.evaluation.result import EvaluationResult, SubsetResult
 from dual_hpc.evaluation.tables import percent, subset_name, table
 from dual_hpc.files.atomic import write_atomically
@@ -54,7 +55,10 @@ def markdown(result: EvaluationResult) -> str:
             *_notes(result),
             *_control_table(result),
             *_style_table(result),
+            *group_tables(result),
             *_speaker_table(result),
+            *calibration_table(result),
+            *vote_table(result),
             "## F1 per class",
             "",
             *_class_table(result),

@@ -10,11 +10,13 @@ import numpy as np
 
 from dual_hpc.data.format.sample import Utterance
 from dual_hpc.evaluation.baselines import class_prior, majority
+from dual_hpc.evaluation.calibration import Calibration, calibration
 from dual_hpc.evaluation.metrics import Scores, bootstrap
 from dual_hpc.evaluation.perturbations.suite import Robustness
 from dual_hpc.evaluation.predictions import Predictions
 from dual_hpc.evaluation.protocols import dialogue_of
 from dual_hpc.evaluation.tables import subset_name
+from dual_hpc.evaluation.vote_scores import VoteScores, vote_scores
 from dual_hpc.modality import ALL_MODALITIES, Modality, format_subset
 
 if TYPE_CHECKING:
@@ -33,12 +35,18 @@ class SubsetResult:
         interval: metric -> bounds of the 95 % bootstrap interval, clustered by dialogue.
         styles: scripted and improvised -> scores, where the corpus tells them apart.
         speakers: speaker -> scores.
+        groups: "corpus", "gender" -> name -> scores, of columns in which the utterances differ.
+        calibration: how far confidence says which answers are right.
+        votes: how near the probabilities are to the raters' votes; None where no votes are known.
     """
 
     scores: Scores
     interval: Mapping[str, tuple[float, float]]
     styles: Mapping[str, Scores] = field(default_factory=dict)
     speakers: Mapping[str, Scores] = field(default_factory=dict)
+    groups: Mapping[str, Mapping[str, Scores]] = field(default_factory=dict)
+    calibration: Calibration | None = None
+    votes: VoteScores | None = None
 
 
 @dataclass(frozen=True)
@@ -126,6 +134,12 @@ class EvaluationResult:
                     "interval": {key: list(bounds) for key, bounds in one.interval.items()},
                     "styles": {style: found.to_json(self.classes) for style, found in one.styles.items()},
                     "speakers": {name: {"count": found.count, **found.values} for name, found in one.speakers.items()},
+                    "groups": {
+                        column: {name: {"count": found.count, **found.values} for name, found in groups.items()}
+                        for column, groups in one.groups.items()
+                    },
+                    **({} if one.calibration is None else {"calibration": one.calibration.to_json()}),
+                    **({} if one.votes is None else {"votes": one.votes.to_json()}),
                 }
                 for name, one in self.subsets.items()
             },
@@ -147,6 +161,7 @@ def assemble(
     utterances: Mapping[str, Utterance],
     text_alone: Predictions | None = None,
     controls: Mapping[str, tuple[str, Predictions, Predictions]] | None = None,
+    votes: Mapping[str, Sequence[float]] | None = None,
 ) -> EvaluationResult:
     """The result of the predictions of each subset.
 
@@ -155,8 +170,9 @@ def assemble(
         utterances: metadata by key.
         text_alone: a baseline of models that read text.
         controls: name -> modalities shown, answers to mismatched inputs, and to the utterance's own.
+        votes: key -> the share of each class in the raters' votes, of the utterances whose votes are known.
     """
-    subsets = {name: _subset(found, len(classes), utterances) for name, found in predictions.items()}
+    subsets = {name: _subset(found, len(classes), utterances, votes or {}) for name, found in predictions.items()}
     first = next(iter(predictions.values()))
     metas = [utterances[key] for key in first.keys]
     present = format_subset(one for one in Modality if any(getattr(meta, f"has_{one}") for meta in metas))
@@ -192,7 +208,9 @@ def _flips(changed: Predictions, own: Predictions) -> float:
     return float(np.mean([before[key] != answer for key, answer in after]))
 
 
-def _subset(found: Predictions, n_classes: int, utterances: Mapping[str, Utterance]) -> SubsetResult:
+def _subset(
+    found: Predictions, n_classes: int, utterances: Mapping[str, Utterance], votes: Mapping[str, Sequence[float]]
+) -> SubsetResult:
     metas = [utterances[key] for key in found.keys]
     styles = {}
     for style, scripted in STYLES.items():
@@ -215,7 +233,25 @@ def _subset(found: Predictions, n_classes: int, utterances: Mapping[str, Utteran
         ),
         styles=styles,
         speakers=speakers,
+        groups=_groups(found, n_classes, metas),
+        calibration=calibration(found) if found.keys else None,
+        votes=vote_scores(found, votes, {key: dialogue_of(utterances[key]) for key in found.keys if key in votes}),
     )
+
+
+def _groups(found: Predictions, n_classes: int, metas: Sequence[Utterance]) -> dict[str, dict[str, Scores]]:
+    """Column -> group -> scores, where the utterances are of several groups."""
+    columns = {
+        "corpus": [meta.corpus for meta in metas],
+        "gender": [(meta.attributes or {}).get("gender") or "not known" for meta in metas],
+    }
+    return {
+        column: {
+            name: found.scores(n_classes, np.array([one == name for one in names], bool)) for name in sorted(set(names))
+        }
+        for column, names in columns.items()
+        if len(set(names)) > 1
+    }
 
 
 def _speaker(meta: Utterance) -> str:

@@ -30,6 +30,7 @@ from dual_hpc.evaluation.prediction_set import PredictionSet, RobustnessPlan
 from dual_hpc.evaluation.predictions import View
 from dual_hpc.evaluation.protocols import PROTOCOLS, SPLITS, Protocol, get_protocol, protocol_of
 from dual_hpc.evaluation.protocols.division import LEFT_OUT
+from dual_hpc.evaluation.votes import votes_by_key
 from dual_hpc.model import EmotionConfig, load_model
 from dual_hpc.model.family import FAMILIES
 from dual_hpc.model.with_encoders import WithEncoders, with_encoders
@@ -51,6 +52,7 @@ class EvaluationTask:
         controls: of the conditions, the controls -> the subset that was shown.
         utterances: metadata by key.
         facts: about the evaluation, for its report.
+        votes: key -> the share of each class in the raters' votes, where they are known.
     """
 
     model_dir: Path
@@ -69,6 +71,7 @@ class EvaluationTask:
     suite: RobustnessSuite | None
     seed: int | None
     facts: Mapping[str, Any]
+    votes: Mapping[str, Sequence[float]]
 
     @property
     def batch_size(self) -> int:
@@ -116,6 +119,7 @@ class EvaluationTask:
             "t" in self.facts["reads"] and any(meta.has_text for meta in self.utterances.values()),
             plan,
             self.fingerprint,
+            self.votes,
         )
 
 
@@ -167,6 +171,7 @@ def prepare(
         "test_fold": data.test_fold if protocol.folds else None,
         **({"divided": _divided(data)} if data.split else {}),
         **({"class_map": _class_map(data)} if data.classes else {}),
+        **({"shared": "; ".join(told)} if split in SPLITS and (told := protocol.told(utterances, data)) else {}),
         "dataset": shard_set.dataset_id,
         "undecodable": 0,
         "left_out": _left_out(protocol, utterances),
@@ -193,6 +198,7 @@ def prepare(
         suite,
         robustness_seed,
         facts,
+        votes_by_key(protocol, utterances, numbers),
     )
 
 
@@ -263,7 +269,11 @@ def packed_differently(config: EmotionConfig, shard_set: ShardDataset) -> dict[s
 
 def _left_out(protocol: Protocol, utterances: Sequence[Utterance]) -> str | None:
     """Labels that a model under protocol `all` does not know: a score over the others must say so."""
-    if PROTOCOLS.get(protocol.name).classes or set(protocol.label_map) != set(protocol.classes):
+    if (
+        protocol.name not in PROTOCOLS
+        or PROTOCOLS.get(protocol.name).classes
+        or set(protocol.label_map) != set(protocol.classes)
+    ):
         return None
     unknown = set(get_protocol(protocol.name, utterances).classes) - set(protocol.classes)
     return "labels " + ", ".join(sorted(unknown)) if unknown else None

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from dual_hpc.config import RunConfig
+from dual_hpc.data.batch import SoftLabels
 from dual_hpc.data.dataset import ShardDataset
 from dual_hpc.data.features import feature_source
 from dual_hpc.data.format.sample import AUDIO_RATE
@@ -20,6 +21,7 @@ from dual_hpc.data.sampling.batching import BatchPartition
 from dual_hpc.data.sampling.permutation import Indices
 from dual_hpc.errors import EnvironmentFault
 from dual_hpc.evaluation.protocols import protocol_of
+from dual_hpc.evaluation.votes import soft_labels_of
 from dual_hpc.group import gather_results
 from dual_hpc.model import build_tokenizer, load_tokenizer
 from dual_hpc.training.distributed import World
@@ -38,6 +40,7 @@ class TrainingData:
         class_counts: utterances per class in the training split.
         tokenizer: None if the model reads no words.
         test_fold: None where the protocol has no folds.
+        soft_labels: distributions of the votes, where the protocol trains on them.
     """
 
     config: RunConfig
@@ -50,7 +53,8 @@ class TrainingData:
     validation_labels: Indices
     class_counts: list[int]
     tokenizer: Any
-    test_fold: int | None = None
+    test_fold: int | str | None = None
+    soft_labels: SoftLabels | None = None
 
     @classmethod
     def open(cls, config: RunConfig, world: World, tokenizer_dir: Path) -> TrainingData:
@@ -65,19 +69,21 @@ class TrainingData:
         protocol = protocol_of(config.data, utterances)
         split = protocol.divide(utterances, config.data)
         classes = protocol.class_numbers(utterances)
-        train_labels = classes[split["train"]]
+        train = protocol.repeated(utterances, split["train"])
+        train_labels = classes[train]
         return cls(
             config=config,
             world=world,
             shard_set=shard_set,
             labels=list(protocol.classes),
-            train=split["train"],
+            train=train,
             train_labels=train_labels,
             validation=split["validation"],
             validation_labels=classes[split["validation"]],
             class_counts=np.bincount(train_labels, minlength=len(protocol.classes)).tolist(),
             tokenizer=_tokenizer(config, world, shard_set, split["train"], tokenizer_dir),
             test_fold=config.data.test_fold if protocol.folds else None,
+            soft_labels=soft_labels_of(protocol, utterances, split["train"]) if protocol.soft else None,
         )
 
     def facts(self) -> dict[str, Any]:
@@ -126,6 +132,7 @@ class TrainingData:
             self.world.size,
             state,
             self.world.device,
+            self.soft_labels,
         )
 
     def validation_loader(self) -> EvalLoader:

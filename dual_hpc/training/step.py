@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from dual_hpc.data.batch import SOFT_LABELS
 from dual_hpc.heartbeat import beat
 from dual_hpc.training.distributed import World
 from dual_hpc.training.engine import Engine
@@ -59,7 +60,10 @@ class StepReport:
 
 def inputs(batch: Mapping[str, Any], names: Sequence[str], device: torch.device) -> dict[str, torch.Tensor]:
     """The model's arguments, the labels among them, on this rank's device."""
-    return {name: batch[name].to(device, non_blocking=True) for name in (*names, "labels") if name in batch}
+    found = {name: batch[name].to(device, non_blocking=True) for name in (*names, "labels") if name in batch}
+    if SOFT_LABELS in batch:  # the distribution of the votes stands in place of the class number
+        found["labels"] = batch[SOFT_LABELS].to(device, non_blocking=True)
+    return found
 
 
 def train_step(

@@ -17,13 +17,14 @@ EXAMPLES = """\
 examples:
   dual-hpc pack iemocap $DSDIR/IEMOCAP --out $SCRATCH/shards/iemocap --workers 8
   dual-hpc pack meld $DSDIR/MELD --audio center
+  dual-hpc pack ravdess $DSDIR/RAVDESS
   dual-hpc pack manifest my_corpus.csv --name mine
   dual-hpc pack manifest from_excel.csv --encoding gbk
   dual-hpc submit --profile my-cluster.yaml --tasks 8 -- pack meld $DSDIR/MELD --out $SCRATCH/shards/meld
 
 A manifest is CSV with a header, or JSON lines, one utterance per row: audio and/or video (paths from the manifest's
 folder), text, label; and where they are known id, split, speaker, dialogue, utterance, session, start and end (seconds
-in the media), valence, arousal, dominance.
+in the media), valence, arousal, dominance, gender, and votes of the raters ("angry; angry; sad").
 
 Killed at any moment, the same command continues. What is left out, and why, is written to report.md.
 """

@@ -9,10 +9,11 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dual_hpc.errors import UserError
 from shards.corpora.corpus import Corpus
+from shards.corpora.iemocap_votes import votes_of
 from shards.corpora.media import MediaFiles, search, tell_broken_links, tell_ignored
 from shards.corpora.text import TextFiles, clean_line, corpus_root, files_below
 from shards.plan import Plan, Planned, Source
@@ -90,8 +91,9 @@ def _read_labels(
     plan: Plan, path: Path, content: str, media: dict[str, MediaFiles], texts: dict[str, str], seen: _Seen
 ) -> None:
     """Plan the utterances of a label file: of each block the first line."""
-    lines = 0
-    for number, text in enumerate(content.split("\n"), 1):
+    lines = unread = 0
+    rows = content.split("\n")
+    for number, text in enumerate(rows, 1):
         if not text.startswith("["):  # the header's bracket comes after a percent sign
             continue
         lines += 1
@@ -102,7 +104,9 @@ def _read_labels(
             plan.skip(where, f"is not a label line ({clean_line(text)[:60]!r})", utterance=where)
             continue
         key = row[3]
-        planned = _planned(row, path.stem, media, texts)
+        votes, odd = votes_of(_block(rows, number))
+        unread += odd
+        planned = _planned(row, path.stem, media, texts, votes)
         if isinstance(planned, str):
             plan.skip(where, planned, utterance=None if key in seen.labelled else key)
         elif key in seen.planned:
@@ -113,6 +117,18 @@ def _read_labels(
         seen.labelled.add(key)
     if not lines:
         plan.skip(plan.shown(path), "holds no label line", utterance=None)
+    if unread:
+        plan.notes.append(f"{plan.shown(path)}: {unread} lines of single raters cannot be read and are left out")
+
+
+def _block(rows: list[str], start: int) -> list[str]:
+    """The lines from `start` up to the next empty or label line: what single raters said."""
+    found = []
+    for text in rows[start:]:
+        if not text.strip() or text.startswith(("[", "%")):
+            break
+        found.append(text)
+    return found
 
 
 def _tell_unlabelled(plan: Plan, transcribed: set[str], unreadable: list[tuple[str, int]]) -> None:
@@ -141,7 +157,13 @@ def _tell_media(plan: Plan, unknown: list[Path]) -> None:
         )
 
 
-def _planned(row: re.Match[str], dialogue: str, media: dict[str, MediaFiles], texts: dict[str, str]) -> Planned | str:
+def _planned(
+    row: re.Match[str],
+    dialogue: str,
+    media: dict[str, MediaFiles],
+    texts: dict[str, str],
+    votes: list[dict[str, Any]],
+) -> Planned | str:
     """The utterance of a label line, or why there is none."""
     start, end, key, label = float(row[1]), float(row[2]), row[3], row[4]
     name = _UTTERANCE.match(key)
@@ -170,6 +192,8 @@ def _planned(row: re.Match[str], dialogue: str, media: dict[str, MediaFiles], te
         "arousal": arousal,
         "dominance": dominance,
         "scripted": name[3].startswith("script"),
+        "attributes": {"gender": {"F": "female", "M": "male"}[speaker]},
+        **({"votes": votes} if votes else {}),
     }
     return Planned(key, fields, sound, picture, texts.get(key), "named" if speaker == marked else "other")
 

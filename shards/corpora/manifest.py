@@ -1,7 +1,9 @@
 """Any aligned corpus: a manifest (CSV, or JSON lines) with one utterance per row.
 
 Columns: audio, video (paths from the manifest's folder; at least one), text, label; optional: id, split, speaker,
-dialogue, utterance, session, start, end (seconds in both media), valence, arousal, dominance. An empty cell is unset.
+dialogue, utterance, session, start, end (seconds in both media), valence, arousal, dominance, gender, votes. An empty
+cell is unset. `votes` are the raters' labels, `angry; angry; sad+angry`; in JSON a list, each of them a label, a list
+of labels, or `{"rater": ..., "labels": [...], "valence": ..., "arousal": ..., "dominance": ...}`.
 """
 
 from __future__ import annotations
@@ -18,13 +20,14 @@ from typing import Any, Literal
 from dual_hpc.errors import UserError
 from dual_hpc.files.json_text import parse_json
 from shards.corpora.corpus import Corpus
+from shards.corpora.manifest_votes import DIMENSIONS, votes_of
 from shards.corpora.media import AUDIO_SUFFIXES, VIDEO_SUFFIXES
 from shards.corpora.text import TextFiles, clean_line, parse_csv
 from shards.plan import Plan, Planned, Source, shown
 
 COLUMNS = (
     *("id", "audio", "video", "text", "label", "split", "speaker", "dialogue", "utterance", "session"),
-    *("start", "end", "valence", "arousal", "dominance"),
+    *("start", "end", *DIMENSIONS, "gender", "votes"),
 )
 
 
@@ -184,8 +187,16 @@ def _planned(row: dict[str, Any], line: int, corpus: str, root: Path) -> Planned
         "speaker": _text(row, "speaker") or "unknown",
         "label": None if label is None else label.lower(),
         "raw_label": label,
-        **{name: _number(row, name) for name in ("valence", "arousal", "dominance")},
+        **{name: _number(row, name) for name in DIMENSIONS},
     }
+    try:
+        votes = votes_of(row.get("votes"))
+    except ValueError as error:
+        raise _BadRow(f"votes: {error}") from error
+    if votes:
+        fields["votes"] = votes
+    if gender := _text(row, "gender"):
+        fields["attributes"] = {"gender": gender.lower()}
     return Planned(
         key,
         fields,

@@ -144,6 +144,8 @@ def _planned(row: Row, clip: Clip, files: MediaFiles) -> Planned | None:
         "label": row["Emotion"].strip().lower(),
         "raw_label": clean_line(row["Emotion"]),
     }
+    if sentiment := clean_line(row.get("Sentiment", "")).lower():
+        fields["attributes"] = {"sentiment": sentiment}
     return Planned(
         clip.key,
         fields,

@@ -26,7 +26,8 @@ def classification_loss(
 
     Args:
         logits: [B, C], any floating dtype; computed in fp32.
-        labels: i64 [B]; -100 counts as no label and costs 0.
+        labels: i64 [B]; -100 counts as no label and costs 0. Or distributions, float [B, C]: the loss is their
+            Kullback-Leibler divergence to the answer, whatever `kind`; a row of zeros costs 0.
         kind: a name of `LOSSES`.
         class_counts: samples per class in the training split; without it there are no weights and no priors.
 
@@ -36,10 +37,25 @@ def classification_loss(
     Raises:
         UserError: there is no loss of this name.
     """
+    if labels.is_floating_point():
+        return soft_loss(logits.float(), labels.float(), class_counts if weighted else None)
     labelled = labels != IGNORED
     target = labels.masked_fill(~labelled, 0)
     settings = LossSettings(class_counts, weighted, focal_gamma, label_smoothing)
     return LOSSES.get(kind)(logits.float(), target, settings).masked_fill(~labelled, 0)
+
+
+def soft_loss(logits: torch.Tensor, shares: torch.Tensor, class_counts: Sequence[int] | None = None) -> torch.Tensor:
+    """KL(shares || softmax(logits)) of each sample: logits and shares [B, C] -> [B].
+
+    Args:
+        class_counts: weigh each sample by what its shares expect of the weights of the classes; None: all alike.
+    """
+    divergence = (torch.xlogy(shares, shares) - shares * log_softmax(logits)).sum(dim=-1)
+    if class_counts is None:
+        return divergence
+    weights = constant(tuple(class_weights(class_counts)), shares.dtype, shares.device)
+    return divergence * (shares * weights).sum(dim=-1)
 
 
 def smoothed_nll(log_p: torch.Tensor, target: torch.Tensor, label_smoothing: float) -> torch.Tensor:

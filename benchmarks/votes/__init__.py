@@ -1,0 +1,1 @@
+"""What training on the raters' votes is worth, on raters whose distributions are known."""
