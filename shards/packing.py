@@ -38,7 +38,7 @@ def pack(
     The shards do not depend on `workers` or `array`.
 
     Args:
-        corpus: the name of a registered corpus: iemocap, meld, manifest, or one of a plugin.
+        corpus: the name of a registered corpus: iemocap, meld, cremad, ..., manifest, or one of a plugin.
         source: the corpus's folder, or the manifest.
         out: folder of the shards; made if it is absent.
         progress: a bar on standard error; None: if that is a terminal.

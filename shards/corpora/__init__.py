@@ -9,15 +9,22 @@ from __future__ import annotations
 from pathlib import Path
 
 from shards.corpora.corpus import CORPORA, OPTIONS, Corpus
+from shards.corpora.cremad import CREMAD
+from shards.corpora.emodb import EMODB
 from shards.corpora.iemocap import IEMOCAP
 from shards.corpora.manifest import MANIFEST
 from shards.corpora.meld import MELD
+from shards.corpora.ravdess import RAVDESS
+from shards.corpora.savee import SAVEE
+from shards.corpora.tess import TESS
 from shards.plan import Plan
 
 __all__ = ["CORPORA", "OPTIONS", "Corpus", "corpus_of", "read_corpus"]
 
 for _name, _corpus in (("iemocap", IEMOCAP), ("meld", MELD), ("manifest", MANIFEST)):
     CORPORA.register(_name, _corpus)
+for _named in (CREMAD, RAVDESS, EMODB, SAVEE, TESS):
+    CORPORA.register(_named.name, _named.corpus())
 
 
 def read_corpus(corpus: str, source: Path, name: str | None = None, **choices: str | None) -> Plan:

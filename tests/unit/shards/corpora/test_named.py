@@ -1,0 +1,210 @@
+"""Corpora whose names carry everything: published counts from skeletons of their names, folds of published files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dual_hpc.config.schema import DataConfig
+from dual_hpc.data.format.sample import Utterance, is_valid_key
+from dual_hpc.errors import UserError
+from dual_hpc.evaluation.protocols import get_protocol
+from shards.corpora import CORPORA, corpus_of, read_corpus
+from shards.plan import Plan
+from shards.synthetic.named import LFS_POINTER, cremad_names, ravdess_names, savee_names, write_release
+
+PUBLISHED = Path(__file__).parent / "published"
+TESS_EMOTIONS = ("angry", "disgust", "fear", "happy", "neutral", "ps", "sad")
+
+
+def emodb_names() -> list[str]:
+    return [f"wav/{name}.wav" for name in (PUBLISHED / "emodb.txt").read_text().split()]
+
+
+def tess_names() -> list[str]:
+    words = (PUBLISHED / "tess_words.txt").read_text().split()
+    names = [f"{who}_{word}_{what}" for who in ("OAF", "YAF") for word in words for what in TESS_EMOTIONS]
+    return [f"OAF_YAF/{'OA_bite_neutral' if name == 'OAF_bite_neutral' else name}.wav" for name in names]
+
+
+NAMES: dict[str, Callable[[], list[str]]] = {
+    "cremad": cremad_names,
+    "ravdess": ravdess_names,
+    "savee": savee_names,
+    "emodb": emodb_names,
+    "tess": tess_names,
+}
+COUNTS = {"cremad": (7442, 91), "ravdess": (1440, 24), "savee": (480, 4), "emodb": (535, 10), "tess": (2800, 2)}
+
+
+def utterances_of(plan: Plan) -> list[Utterance]:
+    return [Utterance(key=one.key, duration=1.0, **one.fields) for one in plan.utterances]
+
+
+@pytest.fixture(scope="module")
+def releases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Plan]:
+    found = {}
+    for name, names in NAMES.items():
+        folder = tmp_path_factory.mktemp(name)
+        write_release(folder, names(), b"RIFF")
+        found[name] = read_corpus(name, folder)
+    return found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_skeleton_of_the_names_has_the_published_counts(releases: dict[str, Plan], name: str) -> None:
+    plan, corpus = releases[name], corpus_of(name)
+    utterances = utterances_of(plan)
+    assert (len(utterances), len({one.speaker for one in utterances})) == COUNTS[name]
+    assert corpus.differences(corpus.count(utterances)) == {}
+    assert plan.skips == [] and len({one.key for one in utterances}) == len(utterances)
+    assert all(is_valid_key(one.key) and (one.attributes or {})["gender"] in ("female", "male") for one in utterances)
+    assert any("1 media files are not named as" in note for note in plan.notes)  # the litter
+    assert all(one.video is None for one in plan.utterances)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_protocol_that_a_corpus_names_divides_it_without_a_leak(releases: dict[str, Plan], name: str) -> None:
+    utterances = utterances_of(releases[name])
+    for protocol in CORPORA.get(name).protocols:
+        if protocol == "all":
+            continue
+        for fold in get_protocol(protocol, utterances).folds[:3]:
+            parts = get_protocol(protocol, utterances).split(utterances, DataConfig(protocol=protocol, test_fold=fold))
+            assert all(parts.values()) and sum(map(len, parts.values())) == len(utterances)
+
+
+FOLDS: dict[str, Any] = json.loads((PUBLISHED / "folds.json").read_text())
+
+
+@pytest.mark.parametrize("protocol", FOLDS)
+def test_folds_are_those_of_the_published_files(releases: dict[str, Plan], protocol: str) -> None:
+    utterances = utterances_of(releases[FOLDS[protocol]["corpus"]])
+    for fold, wanted in FOLDS[protocol]["folds"].items():
+        data = DataConfig(protocol=protocol, test_fold=int(fold))
+        parts = get_protocol(protocol, utterances).split(utterances, data)
+        for part, digest in wanted.items():
+            keys = sorted(utterances[number].key for number in parts[part])
+            assert hashlib.sha256("\n".join(keys).encode()).hexdigest() == digest, (fold, part)
+
+
+def test_the_women_of_crema_d_are_43() -> None:
+    from shards.corpora.cremad import _WOMEN
+
+    assert len(_WOMEN) == 43
+
+
+@pytest.mark.parametrize(
+    ("corpus", "files", "sound", "pictures"),
+    [
+        ("ravdess", ["03-01-05-01-01-01-02.wav", "01-01-05-01-01-01-02.mp4"], ".wav", "01-01"),
+        ("ravdess", ["02-01-05-01-01-01-02.mp4", "01-01-05-01-01-01-02.mp4"], ".mp4", "01-01"),
+        ("ravdess", ["02-01-05-01-01-01-02.mp4"], None, "02-01"),
+        ("cremad", ["VideoFlash/1001_DFA_ANG_XX.flv", "AudioWAV/1001_DFA_ANG_XX.wav"], ".wav", "1001"),
+        ("cremad", ["VideoFlash/1001_DFA_ANG_XX.flv"], ".flv", "1001"),
+        ("savee", ["AudioVisualClip/DC/a1.avi", "AudioData/DC/a01.wav"], ".wav", "a1"),
+    ],
+)
+def test_sound_and_pictures_of_an_utterance_are_brought_together(
+    tmp_path: Path, corpus: str, files: list[str], sound: str | None, pictures: str
+) -> None:
+    write_release(tmp_path, files, b"x", litter=False)
+    (one,) = read_corpus(corpus, tmp_path).utterances
+    assert (one.audio and one.audio.path.suffix) == sound
+    assert one.video is not None and one.video.path.name.startswith(pictures)
+
+
+def test_songs_of_ravdess_are_left_out_and_counted(tmp_path: Path) -> None:
+    write_release(tmp_path, ["03-02-05-01-01-01-02.wav", "03-01-05-01-01-01-02.wav"], b"x", litter=False)
+    plan = read_corpus("ravdess", tmp_path)
+    assert len(plan.utterances) == 1 and any("1 files are songs and are left out" in note for note in plan.notes)
+
+
+def test_the_second_copy_that_a_download_of_ravdess_holds_is_told(tmp_path: Path) -> None:
+    names = ["Actor_02/03-01-05-01-01-01-02.wav", "audio_speech_actors_01-24/Actor_02/03-01-05-01-01-01-02.wav"]
+    write_release(tmp_path, names, b"x", litter=False)
+    plan = read_corpus("ravdess", tmp_path)
+    assert len(plan.utterances) == 1 and any("more than one audio file" in note for note in plan.notes)
+
+
+def _rename(name: str) -> Callable[[Path], None]:
+    return lambda path: path.rename(path.with_name(name.replace("*", path.stem)))
+
+
+def _link(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("nowhere.wav")
+
+
+def _loop(path: Path) -> None:
+    path.unlink()
+    path.symlink_to(path.name)
+
+
+def _pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def _folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+LOST: dict[str, Callable[[Path], None]] = {
+    "absent": Path.unlink,
+    "a placeholder of Git LFS": lambda path: path.write_bytes(LFS_POINTER) and None,
+    "a link to nothing": _link,
+    "a link to itself": _loop,
+    "a pipe": _pipe,
+    "a folder": _folder,
+    "another ending": _rename("*.txt"),
+    "no ending": _rename("*"),
+    "a copy's name": _rename("* (1).wav"),
+    "a part of a download": _rename("*.wav.part"),
+    "an AppleDouble file": _rename("._*.wav"),
+    "hidden": _rename(".*.wav"),
+    "cut short": _rename("1001_DFA.wav"),
+    "a label that there is not": _rename("1001_DFA_JOY_XX.wav"),
+    "an actor that there is not": _rename("2001_DFA_ANG_XX.wav"),
+    "a sentence that there is not": _rename("1001_ABC_ANG_XX.wav"),
+    "an intensity that there is not": _rename("1001_DFA_ANG_YY.wav"),
+    "more than a name": _rename("*_extra.wav"),
+    "Arabic digits": _rename("١٠٠١_DFA_ANG_XX.wav"),
+    "not UTF-8": lambda path: os.rename(os.fsencode(path), os.fsencode(path.parent) + b"/1001_DFA_\xff.wav"),
+}
+KEPT: dict[str, Callable[[Path], None]] = {
+    "empty": lambda path: path.write_bytes(b"") and None,
+    "in capitals": _rename("1001_DFA_ANG_XX.WAV"),
+    "in small letters": _rename("1001_dfa_ang_xx.wav"),
+    "one X": _rename("1001_DFA_ANG_X.wav"),
+}
+
+
+@pytest.mark.parametrize("damage", [*LOST, *KEPT])
+def test_a_damaged_file_costs_its_utterance_alone(tmp_path: Path, damage: str) -> None:
+    names = [f"AudioWAV/1001_DFA_{label}_XX.wav" for label in ("ANG", "DIS", "FEA", "HAP", "NEU", "SAD")]
+    write_release(tmp_path, names, b"RIFF")
+    ({**LOST, **KEPT})[damage](tmp_path / names[0])
+    plan = read_corpus("cremad", tmp_path)
+    assert len(plan.utterances) == (6 if damage in KEPT else 5)
+    assert all(one.fields["speaker"] == "1001" for one in plan.utterances)
+
+
+def test_a_release_that_was_never_fetched_is_told_as_one(tmp_path: Path) -> None:
+    write_release(tmp_path, ["AudioWAV/1001_DFA_ANG_XX.wav", "AudioWAV/1001_DFA_SAD_XX.wav"], LFS_POINTER, litter=False)
+    plan = read_corpus("cremad", tmp_path)
+    assert plan.utterances == [] and len(plan.skips) == 2 and "git lfs pull" in plan.skips[0].reason
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_another_folder_is_refused_with_an_example_of_a_name(tmp_path: Path, name: str) -> None:
+    (tmp_path / "song.wav").write_bytes(b"RIFF")
+    with pytest.raises(UserError, match=r"holds no file that is named as .* names its own, such as"):
+        read_corpus(name, tmp_path)
