@@ -53,7 +53,9 @@ def vote_scores(
     draws = np.random.default_rng(0).multinomial(clusters, np.full(clusters, 1 / clusters), size=_DRAWS)
     sizes = draws @ np.bincount(cluster, minlength=clusters)
     labelled = np.eye(answers.shape[1])[found.truth[rows]]
-    values, interval, one_hot = {}, {}, {}
+    values: dict[str, float] = {}
+    interval: dict[str, tuple[float, float]] = {}
+    one_hot: dict[str, float] = {}
     for name, divergence in DIVERGENCES.items():
         each = divergence(truth, answers)
         drawn = draws @ np.bincount(cluster, each, clusters) / sizes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,13 +94,14 @@ def votes_by_key(protocol: Protocol, utterances: Sequence[Utterance], numbers: I
     }
 
 
-def js_divergence(truth: Shares, answers: NDArray[np.floating]) -> Shares:
+def js_divergence(truth: Shares, answers: NDArray[np.floating[Any]]) -> Shares:
     """Jensen-Shannon divergence of each row to base 2, from 0 (equal) to 1: [N, C] and [N, C] -> [N]."""
-    mean = (truth + answers) / 2
-    return (_kl(truth, mean) + _kl(answers.astype(np.float64), mean)) / 2 / np.log(2)
+    given = answers.astype(np.float64)
+    mean = (truth + given) / 2
+    return (_kl(truth, mean) + _kl(given, mean)) / 2 / float(np.log(2))
 
 
-def kl_divergence(truth: Shares, answers: NDArray[np.floating]) -> Shares:
+def kl_divergence(truth: Shares, answers: NDArray[np.floating[Any]]) -> Shares:
     """KL(truth || answers) of each row in nats: [N, C] and [N, C] -> [N]."""
     return _kl(truth, np.maximum(answers.astype(np.float64), _LEAST))
 
@@ -109,7 +111,7 @@ def _kl(one: Shares, other: Shares) -> Shares:
     return np.where(one > 0, one * np.log(ratio), 0.0).sum(axis=1)
 
 
-DIVERGENCES: Mapping[str, Callable[[Shares, NDArray[np.floating]], Shares]] = {
+DIVERGENCES: Mapping[str, Callable[[Shares, NDArray[np.floating[Any]]], Shares]] = {
     "jsd": js_divergence,
     "kld": kl_divergence,
 }

@@ -85,10 +85,10 @@ def submit(source: str, overrides: list[str], switches: dict[str, tuple[str, ...
     from launch.sweeps.ablation import members
     from launch.sweeps.grid import axis
 
-    folds: list[int] = []
+    folds: list[str] = []
     if args.folds:
         known = folds_of(plan_run(source, None, overrides, args.shards).config)
-        folds = [int(fold) for fold in axis(f"folds={args.folds}", known)[1]]
+        folds = axis(f"folds={args.folds}", known)[1]
     seeds = [int(seed) for seed in axis(f"seeds={args.seeds}")[1]]
     words = ["--config" if source.endswith((".yaml", ".yml")) else "--preset", source, *overrides]
     words += [word for folder in args.shards for word in ("--shards", folder)]

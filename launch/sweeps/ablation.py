@@ -26,7 +26,7 @@ def switches_of(config: RunConfig) -> dict[str, tuple[str, ...]]:
     return {name: settings for name, settings in offered.items() if all(_changes(config, one) for one in settings)}
 
 
-def members(switches: Switches, seeds: Sequence[int], folds: Sequence[int] = ()) -> list[list[str]]:
+def members(switches: Switches, seeds: Sequence[int], folds: Sequence[int | str] = ()) -> list[list[str]]:
     """The overrides of each member of the sweep: everything as configured first, then each switch turned.
 
     Args:

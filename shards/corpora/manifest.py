@@ -178,7 +178,7 @@ def _planned(row: dict[str, Any], line: int, corpus: str, root: Path) -> Planned
     if audio is None and video is None:
         raise _BadRow("neither audio nor video is given")
     label = _text(row, "label")
-    fields = {
+    fields: dict[str, Any] = {
         "corpus": corpus,
         "split": _text(row, "split"),
         "session": _whole(row, "session"),

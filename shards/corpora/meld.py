@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 from dual_hpc.errors import UserError
 from dual_hpc.evaluation.protocols.meld import MELD7
@@ -133,7 +134,7 @@ def _planned(row: Row, clip: Clip, files: MediaFiles) -> Planned | None:
     """The utterance of a row; None if it has no file."""
     if files.sound is None:
         return None
-    fields = {
+    fields: dict[str, Any] = {
         "corpus": NAME,
         "split": clip.split,
         "season": _count(row.get("Season", "")),

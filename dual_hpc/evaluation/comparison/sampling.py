@@ -68,8 +68,8 @@ class Estimate:
 
 
 def draw_dialogues(
-    counts: Mapping[int | None, int], resamples: int = RESAMPLES, seed: int = 0
-) -> dict[int | None, Array]:
+    counts: Mapping[int | str | None, int], resamples: int = RESAMPLES, seed: int = 0
+) -> dict[int | str | None, Array]:
     """Fold -> how often each of its dialogues is drawn, float64 [N, D]: the same numbers for every model."""
     drawn = {}
     for place, (fold, count) in enumerate(counts.items()):

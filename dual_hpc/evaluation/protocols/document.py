@@ -170,6 +170,11 @@ class ProtocolDocument(_Part):
         return tuple(dict.fromkeys(name for rules in self.corpora.values() for name in rules.classes))
 
     @property
+    def allowed(self) -> dict[str, str]:
+        """`shared`, as plain words."""
+        return {str(kind): str(part) for kind, part in self.shared.items()}
+
+    @property
     def only_corpus(self) -> str | None:
         """The corpus it is defined on; None for any, or several."""
         (first, *others) = self.corpora

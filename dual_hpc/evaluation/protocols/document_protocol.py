@@ -116,7 +116,7 @@ class DocumentProtocol(Protocol):
         from dual_hpc.evaluation.protocols.leakage import check_leakage
 
         parts = self._parts(utterances, data)
-        check_leakage(utterances, parts, self.rules.shared, self.name)
+        check_leakage(utterances, parts, self.rules.allowed, self.name)
         return parts
 
     def told(self, utterances: Sequence[Utterance], data: DataConfig) -> list[str]:
@@ -125,7 +125,7 @@ class DocumentProtocol(Protocol):
             return []
         from dual_hpc.evaluation.protocols.leakage import check_leakage
 
-        return check_leakage(utterances, self._parts(utterances, data), self.rules.shared, self.name)
+        return check_leakage(utterances, self._parts(utterances, data), self.rules.allowed, self.name)
 
     def repeated(self, utterances: Sequence[Utterance], numbers: Indices) -> Indices:
         """As that of `Protocol`: by the weights of the corpora."""

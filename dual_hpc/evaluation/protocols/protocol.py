@@ -137,7 +137,10 @@ class Protocol:
         self._check(utterances, len(labelled), data.test_fold)
         if self.groups is not None:
             return self.groups.parts(utterances, labelled, classes[labelled], data)
-        found = division.parts_of(utterances, labelled, self.split_of, data.test_fold)
+        fold = (
+            data.test_fold if isinstance(data.test_fold, int) else 0
+        )  # of no session; `_check` knows those that matter
+        found = division.parts_of(utterances, labelled, self.split_of, fold)
         if unknown := found.keys() - set(SPLITS):
             raise UserError(f"data.protocol: {self.name} has a part {min(unknown)!r}; use one of {', '.join(SPLITS)}")
         if "train" not in found:

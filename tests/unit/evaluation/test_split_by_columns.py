@@ -26,6 +26,7 @@ def split_one_by_one(protocol: Protocol, utterances: Sequence[Utterance], data: 
     parts: dict[str, list[int]] = {name: [] for name in SPLITS}
     for number, utterance in enumerate(utterances):
         if protocol.label_of(utterance) is not None:
+            assert isinstance(data.test_fold, int)
             parts[protocol.split_of(utterance, data.test_fold)].append(number)
     if not parts["train"]:
         raise UserError("nothing to train on")

@@ -134,7 +134,21 @@ def test_the_second_copy_that_a_download_of_ravdess_holds_is_told(tmp_path: Path
 
 
 def _rename(name: str) -> Callable[[Path], None]:
-    return lambda path: path.rename(path.with_name(name.replace("*", path.stem)))
+    def change(path: Path) -> None:
+        path.rename(path.with_name(name.replace("*", path.stem)))
+
+    return change
+
+
+def _content(data: bytes) -> Callable[[Path], None]:
+    def change(path: Path) -> None:
+        path.write_bytes(data)
+
+    return change
+
+
+def _no_text(path: Path) -> None:
+    os.rename(os.fsencode(path), os.fsencode(path.parent) + b"/1001_DFA_\xff.wav")
 
 
 def _link(path: Path) -> None:
@@ -159,7 +173,7 @@ def _folder(path: Path) -> None:
 
 LOST: dict[str, Callable[[Path], None]] = {
     "absent": Path.unlink,
-    "a placeholder of Git LFS": lambda path: path.write_bytes(LFS_POINTER) and None,
+    "a placeholder of Git LFS": _content(LFS_POINTER),
     "a link to nothing": _link,
     "a link to itself": _loop,
     "a pipe": _pipe,
@@ -177,10 +191,10 @@ LOST: dict[str, Callable[[Path], None]] = {
     "an intensity that there is not": _rename("1001_DFA_ANG_YY.wav"),
     "more than a name": _rename("*_extra.wav"),
     "Arabic digits": _rename("١٠٠١_DFA_ANG_XX.wav"),
-    "not UTF-8": lambda path: os.rename(os.fsencode(path), os.fsencode(path.parent) + b"/1001_DFA_\xff.wav"),
+    "not UTF-8": _no_text,
 }
 KEPT: dict[str, Callable[[Path], None]] = {
-    "empty": lambda path: path.write_bytes(b"") and None,
+    "empty": _content(b""),
     "in capitals": _rename("1001_DFA_ANG_XX.WAV"),
     "in small letters": _rename("1001_dfa_ang_xx.wav"),
     "one X": _rename("1001_DFA_ANG_X.wav"),
