@@ -86,3 +86,4 @@ def format_subset(modalities: Iterable[Modality]) -> str:
 
 
 ALL_MODALITIES = format_subset(Modality)  # "avt"
+ALL_SUBSETS = ("a", "v", "t", "av", "at", "vt", "avt")

@@ -45,6 +45,7 @@ class _Written(BaseModel):
 class _Robustness(_Written):
     seed: int
     curves: list[dict[str, Any]]
+    subsets: list[str] = Field(default_factory=list)
 
 
 class _Header(_Written):
@@ -123,7 +124,10 @@ def _are_shares(votes: list[float], classes: int) -> bool:
 def _lines(predictions: PredictionSet) -> Iterable[str]:
     keys = sorted({key for one in predictions.found.values() for key in one.keys})
     plan = predictions.robustness
-    suite = {} if plan is None else {"seed": plan.seed, "curves": [curve.to_json() for curve in plan.curves]}
+    suite = {}
+    if plan is not None:
+        curves = [curve.to_json() for curve in plan.curves]
+        suite = {"seed": plan.seed, "subsets": list(plan.subsets), "curves": curves}
     yield _json(
         {
             "format": FORMAT,
@@ -156,6 +160,10 @@ def _json(content: Mapping[str, Any]) -> str:
     return json.dumps(content, ensure_ascii=False, separators=(", ", ": "))
 
 
+def _plan(written: _Robustness) -> RobustnessPlan:
+    return RobustnessPlan(written.seed, [PlannedCurve.from_json(one) for one in written.curves], written.subsets)
+
+
 def _predictions(header: _Header, rows: list[_Row]) -> PredictionSet:
     numbers = {name: number for number, name in enumerate(header.classes)}
     found = {}
@@ -169,6 +177,7 @@ def _predictions(header: _Header, rows: list[_Row]) -> PredictionSet:
         found[name] = Predictions([row.key for row in having], truth, probabilities)
     plan = header.robustness
     named = {*header.subsets, *header.controls, *header.controls.values(), *([TEXT_ALONE] * header.text_alone)}
+    named |= set() if plan is None else set(plan.subsets)
     if missing := named - found.keys():
         raise ValueError(f"the condition {min(missing)} is missing")
     return PredictionSet(
@@ -180,7 +189,7 @@ def _predictions(header: _Header, rows: list[_Row]) -> PredictionSet:
         header.subsets,
         header.controls,
         header.text_alone,
-        None if plan is None else RobustnessPlan(plan.seed, [PlannedCurve.from_json(one) for one in plan.curves]),
+        None if plan is None else _plan(plan),
         header.fingerprint,
         {row.key: row.votes for row in rows if row.votes is not None},
     )

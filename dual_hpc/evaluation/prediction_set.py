@@ -18,10 +18,11 @@ TEXT_ALONE = "t"
 
 @dataclass(frozen=True)
 class RobustnessPlan:
-    """Which conditions make the curves of the robustness suite, and the seed of their draws."""
+    """Which conditions make the curves of the robustness suite, the seed of their draws, and which are its subsets."""
 
     seed: int
     curves: Sequence[PlannedCurve]
+    subsets: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ def result_of(predictions: PredictionSet) -> EvaluationResult:
         predictions.votes,
     )
     if (plan := predictions.robustness) is not None:
-        result = replace(result, robustness=curves_of(plan.curves, found, len(predictions.classes), plan.seed))
+        suite = curves_of(plan.curves, found, len(predictions.classes), plan.seed, plan.subsets)
+        result = replace(result, robustness=suite)
     reliance = reliance_of(predictions) if Modality.TEXT.letter in result.present else None
     return replace(result, reliance=reliance, predictions=predictions)

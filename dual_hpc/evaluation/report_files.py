@@ -70,7 +70,7 @@ def _parts(predictions: PredictionSet) -> tuple[PredictionSet, PredictionSet | N
     plain = replace(predictions, found=_chosen(predictions, shown), robustness=None)
     if (plan := predictions.robustness) is None or not plan.curves:
         return plain, None
-    conditions = {name for curve in plan.curves for name in curve.conditions}
+    conditions = {*plan.subsets, *(name for curve in plan.curves for name in curve.conditions)}
     subsets = list(dict.fromkeys(curve.subset for curve in plan.curves))
     found = _chosen(predictions, conditions)
     return plain, replace(predictions, found=found, subsets=subsets, controls={}, text_alone=False)

@@ -19,12 +19,12 @@ from dual_hpc.evaluation.report_files import write_reports
 from dual_hpc.evaluation.result import EvaluationResult
 from dual_hpc.evaluation.selection import selection_of
 from dual_hpc.evaluation.task import EvaluationTask, prepare
+from dual_hpc.modality import ALL_SUBSETS as ALL_SUBSETS
 from dual_hpc.model.arithmetic import arithmetic
 from dual_hpc.plugins import load_plugins
 from dual_hpc.progress import ProgressDisplay
 from dual_hpc.run.directory import RunDir
 
-ALL_SUBSETS = ("a", "v", "t", "av", "at", "vt", "avt")
 ALONE = (0, 1)  # the only rank
 
 

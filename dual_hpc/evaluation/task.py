@@ -107,7 +107,7 @@ class EvaluationTask:
         suite, seed = self.suite, self.seed
         plan = None
         if suite is not None and seed is not None:
-            plan = RobustnessPlan(seed, suite.planned(clipped_of(batches)))
+            plan = RobustnessPlan(seed, suite.planned(clipped_of(batches)), suite.subsets)
         return PredictionSet(
             {**self.facts, "undecodable": sum(one.undecodable for one in batches)},
             self.model.config.labels,

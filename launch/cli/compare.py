@@ -14,7 +14,7 @@ examples:
   dual-hpc compare text-only dual                        # two evaluated runs; the second against the first
   dual-hpc compare families --out comparison/            # every experiment of a sweep, over its seeds and folds
   dual-hpc compare families --reference dual             # all against this one
-  dual-hpc compare families svm/svm_predictions.jsonl    # and a classifier that wrote its predictions
+  dual-hpc compare families svm/                         # and what `dual-hpc baseline --out svm/` has written
   dual-hpc compare trial-1 trial-2 --checkpoint last --json
 
 What is compared are the predictions that `dual-hpc evaluate` and `dual-hpc sweep --evaluate` have written: UA, WA,
@@ -30,7 +30,7 @@ samples or another protocol are refused with exit code 2.
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "names", nargs="+", metavar="RUN", help="a run, a sweep, or a file of predictions; the first is the reference"
+        "names", nargs="+", metavar="RUN", help="a run, a sweep, or predictions; the first is the reference"
     )
     parser.add_argument(
         "--reference", metavar="MODEL", help="compare with this model of the table (default: the first)"

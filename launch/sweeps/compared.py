@@ -21,7 +21,8 @@ FULL = "full"  # the experiment of an ablation that changes nothing
 
 
 def models_of(words: Sequence[str], store: Path, report: str = "test_best") -> list[Model]:
-    """The models that these words name: a run, a file of predictions, or each experiment of a sweep.
+    """The models that these words name: a run, predictions (a file, or the folder of a report), or each experiment of
+    a sweep.
 
     Args:
         report: SPLIT_CHECKPOINT, as the files of a report are called.
@@ -65,6 +66,8 @@ def _model(name: str, runs: Sequence[RunDir], report: str, again: str) -> Model:
 
 def _models(word: str, store: Path, report: str) -> list[Model]:
     path = Path(word)
+    if (inside := path / f"{report}{ENDING}").is_file():  # the folder of a report, as of `dual-hpc baseline --out`
+        path = inside
     if path.is_file():
         found = read_predictions(path)
         name = str(found.about.get("run") or found.about.get("model") or path.name.removesuffix(ENDING))

@@ -27,10 +27,11 @@ def write_kit(folder: Path, sweep: SweepDir, comparison: Comparison) -> list[Pat
     """
     for part in (TABLES, FIGURES, "config"):
         (folder / part).mkdir(parents=True, exist_ok=True)
-    for path in write_comparison(folder / TABLES, comparison):
-        if path.suffix in (".png", ".pdf"):
-            path.replace(folder / FIGURES / path.name)
-    write_atomically(folder / "paper.tex", document(_body(comparison)))
+    figures = [path for path in write_comparison(folder / TABLES, comparison) if path.suffix in (".png", ".pdf")]
+    for path in figures:
+        path.replace(folder / FIGURES / path.name)
+    drawn = [path.name for path in figures if path.suffix == ".pdf"]
+    write_atomically(folder / "paper.tex", document(_body(drawn)))
     for run in sweep.runs():
         write_atomically(folder / "config" / f"{run.path.name}.yaml", read_bytes(run.config_file))
     write_atomically(folder / BASE, base_text(sweep))
@@ -64,18 +65,13 @@ def facts_of(sweep: SweepDir, comparison: Comparison, base: Path) -> dict[str, A
     }
 
 
-def _body(comparison: Comparison) -> str:
+def _body(figures: Sequence[str]) -> str:
     r"""Tables and figures, by \input and \includegraphics."""
-    figures = ["comparison", *(["comparison_missing_text"] if _has_missing_text(comparison) else [])]
     lines = [rf"\input{{{TABLES}/comparison}}"]
     for name in figures:
-        path = f"{FIGURES}/{name}.pdf"
+        path = f"{FIGURES}/{name}"
         lines += [r"\begin{figure}", r"\centering", rf"\includegraphics[width=\linewidth]{{{path}}}", r"\end{figure}"]
     return "\n".join(lines) + "\n"
-
-
-def _has_missing_text(comparison: Comparison) -> bool:
-    return any({"av", "avt"} <= model.first.found.keys() for model in comparison.models)
 
 
 def _distinct(values: Sequence[str] | Any) -> list[str]:

@@ -20,6 +20,7 @@ from launch.sweeps.grid import Member, SweepDir
 _OWN = {"name", "store", "tracking"}  # of this machine and this run, no part of what was done
 _PACKAGES = ("torch", "torchaudio", "deepspeed", "transformers", "numpy", "av", "mlflow", "matplotlib", "scikit-learn")
 BASE, RECIPE = "config/base.yaml", "REPRODUCE.md"
+SHARDS = "$SHARDS"
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def not_from_base(sweep: SweepDir, base: Path) -> list[str]:
 def sweep_command(sweep: SweepDir, config: str = BASE) -> list[str]:
     """The words of `dual-hpc` that train every member again; shards are given by the reader."""
     members = [word for one in sweep.sweep.members for word in ("--member", shlex.join(one.overrides))]
-    return ["sweep", "--config", config, f"name={sweep.sweep.name}", "--shards", "SHARDS", *members]
+    return ["sweep", "--config", config, f"name={sweep.sweep.name}", "--shards", SHARDS, *members]
 
 
 def recipe(sweep: SweepDir, facts: dict[str, Any], models: Sequence[str], reference: str) -> str:
@@ -100,11 +101,12 @@ def recipe(sweep: SweepDir, facts: dict[str, Any], models: Sequence[str], refere
         "1. Install that commit with `make setup` (docs/first-run.md) and activate its environment.",
         "2. Pack the corpus, and see that it is the same: its data set id must be one of",
         *(f"   `{one}`" for one in facts["datasets"]),
-        "3. In this folder, with SHARDS the folder of the shards:",
+        "3. In this folder, where the first line names the folder of the shards:",
         "",
         "```bash",
+        "export SHARDS=/path/to/shards",
         "export DUAL_STORE=$PWD/store",
-        "dual-hpc inspect SHARDS",
+        f'dual-hpc inspect "{SHARDS}"',
         _shell(sweep_command(sweep)),
         f"dual-hpc sweep --evaluate {name}",
         f"dual-hpc compare {name} --reference {shlex.quote(reference)} --out again/",
@@ -133,7 +135,7 @@ def commands_of(page: str) -> list[list[str]]:
 def _shell(words: Sequence[str]) -> str:
     """A command with a line for each member."""
     quoted = ["dual-hpc", *map(shlex.quote, words)]
-    return " ".join(quoted).replace(" --member ", " \\\n  --member ")
+    return " ".join(quoted).replace(shlex.quote(SHARDS), f'"{SHARDS}"').replace(" --member ", " \\\n  --member ")
 
 
 def _gives(base: Path, member: Member, config: RunConfig) -> bool:

@@ -32,12 +32,15 @@ class Counts:
         speakers: subset -> [D, S, C, C], of the speakers with at least `FEW` utterances.
         turned: [D, 2]: answers that misleading text changes, and utterances that it was given to; None where that is
             not known. A model that reads no text has no changed ones.
+        misled: [D, C, C], the answers to misleading text; None where `turned` is. Of a model that reads no text they
+            are those to its own.
     """
 
     dialogues: Sequence[str]
     confusion: Mapping[str, Array]
     speakers: Mapping[str, Array]
     turned: Array | None
+    misled: Array | None = None
 
 
 def counts_of(predictions: PredictionSet, subsets: Sequence[str] = SUBSETS) -> Counts:
@@ -51,23 +54,34 @@ def counts_of(predictions: PredictionSet, subsets: Sequence[str] = SUBSETS) -> C
     number = {name: n for n, name in enumerate(heard)}
     classes = len(predictions.classes)
 
+    def confusion_of(one: Predictions) -> Array:
+        matrices = np.zeros((len(dialogues), classes, classes))
+        np.add.at(matrices, ([place[dialogue[key]] for key in one.keys], one.truth, one.answers), 1)
+        return matrices
+
     confusion, speakers = {}, {}
     for subset in (name for name in subsets if name in found):
         one = found[subset]
         rows = np.array([place[dialogue[key]] for key in one.keys])
-        confusion[subset] = np.zeros((len(dialogues), classes, classes))
-        np.add.at(confusion[subset], (rows, one.truth, one.answers), 1)
+        confusion[subset] = confusion_of(one)
         who = np.array([number.get(speaker_of(metas[key]), -1) for key in one.keys])
         kept = who >= 0
         speakers[subset] = np.zeros((len(dialogues), len(heard), classes, classes))
         np.add.at(speakers[subset], (rows[kept], who[kept], one.truth[kept], one.answers[kept]), 1)
-    return Counts(dialogues, confusion, speakers, _turned(predictions, dialogue, place))
+    turned = _turned(predictions, dialogue, place)
+    shown = found.get(MISLEADING if _reads_text(predictions) else "avt")
+    misled = None if turned is None or shown is None else confusion_of(shown)
+    return Counts(dialogues, confusion, speakers, turned, misled)
+
+
+def _reads_text(predictions: PredictionSet) -> bool:
+    return "t" in predictions.about.get("reads", ALL_MODALITIES)
 
 
 def _turned(predictions: PredictionSet, dialogue: Mapping[str, str], place: Mapping[str, int]) -> Array | None:
     found = predictions.found
     turned = np.zeros((len(place), 2))
-    if "t" not in predictions.about.get("reads", ALL_MODALITIES):
+    if not _reads_text(predictions):
         turned[:, 1] = 1
         return turned
     if MISLEADING not in found or "avt" not in found or not found[MISLEADING].keys:

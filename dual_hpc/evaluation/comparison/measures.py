@@ -17,6 +17,7 @@ from dual_hpc.evaluation.text_reliance import text_reliance
 RELIANCE = "text reliance"
 WORST = "worst speaker"
 LOST, TURNED = "lost without text", "turned by misleading text"
+MISLED = "UA with misleading text"
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,8 @@ def measure_values(counts: Counts, weights: Array, classes: Sequence[str]) -> di
         values[Measure(RELIANCE, kind="text")] = text_reliance(ua["av"], ua["avt"], turned)
         values[Measure(LOST, kind="text")] = np.where(ua["avt"] > 0, 1 - ratio(ua["av"], ua["avt"]), 0.0)
         values[Measure(TURNED, kind="text")] = turned
+        if counts.misled is not None:
+            values[Measure(MISLED, kind="text")] = _ua(_sums(weights, counts.misled))
     return values
 
 

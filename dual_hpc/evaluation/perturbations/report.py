@@ -53,6 +53,13 @@ def robustness_markdown(robustness: Robustness, about: Mapping[str, Any], majori
     ]
     if not robustness.curves:
         lines += ["No perturbation applies to this model and these utterances.", ""]
+    if robustness.subsets:
+        rows = [
+            [subset_name(subset), *(metric.format(one.values.get(name)) for name, metric in metrics.items())]
+            for subset, one in robustness.subsets.items()
+        ]
+        heading = ["", *(metric.title for metric in metrics.values())]
+        lines += ["## Subsets of the modalities", "", *table(heading, rows), ""]
     for perturbation, curves in by_perturbation(robustness):
         heading = [perturbation.unit, "clean", *(f"{level:g}" for level in perturbation.levels)]
         rows = [

@@ -17,6 +17,7 @@ from dual_hpc.evaluation.metrics import Scores
 from dual_hpc.evaluation.perturbations.missing_modality import MISSING_MODALITY, replace_share
 from dual_hpc.evaluation.perturbations.perturbation import PERTURBATIONS, Context, Perturbation
 from dual_hpc.evaluation.predictions import Batch, Predictions, View
+from dual_hpc.modality import ALL_SUBSETS
 
 
 @dataclass(frozen=True)
@@ -88,15 +89,21 @@ class PlannedCurve:
 
 @dataclass(frozen=True)
 class Robustness:
-    """All curves of one evaluation, and the seed of their draws."""
+    """All curves of one evaluation, and the seed of their draws.
+
+    Attributes:
+        subsets: of the modalities that the model reads and the utterances have -> unperturbed scores.
+    """
 
     seed: int
     curves: Sequence[Curve] = field(default_factory=tuple)
+    subsets: Mapping[str, Scores] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data: every metric of every point. The keys are those that earlier reports have."""
         return {
             "seed": self.seed,
+            **({"subsets": {subset: dict(one.values) for subset, one in self.subsets.items()}} if self.subsets else {}),
             "curves": [
                 {
                     "disturbance": curve.perturbation.title,
@@ -127,11 +134,12 @@ class RobustnessSuite:
         applicable = [one for one in changes if one.usable(context) and set(one.modality) <= set(available)]
         missing = [one for one in MISSING_MODALITY if one.modality in available and len(available) > 1]
         self._perturbations = [*applicable, *missing]
+        self.subsets = [one for one in ALL_SUBSETS if set(one) <= set(available)] if len(available) > 1 else []
         self._clipped: dict[str, list[int]] = {}  # name of the view -> samples clipped, and all
 
     def views(self) -> dict[str, View]:
         """Everything that the curves are computed from, by name."""
-        plain = set()
+        plain = set(self.subsets)
         views: dict[str, View] = {}
         for one in self._perturbations:
             for subset in self._subsets(one):
@@ -168,7 +176,7 @@ class RobustnessSuite:
 
     def result(self, found: Mapping[str, Predictions], n_classes: int) -> Robustness:
         """The curves, from the answers to the `views`."""
-        return curves_of(self.planned(), found, n_classes, self._context.seed)
+        return curves_of(self.planned(), found, n_classes, self._context.seed, self.subsets)
 
     def _subsets(self, one: Perturbation) -> list[str]:
         """Its subsets, once each as the model sees them, of which something is left when the modality is taken away."""
@@ -187,19 +195,24 @@ class RobustnessSuite:
 
 
 def curves_of(
-    planned: Sequence[PlannedCurve], found: Mapping[str, Predictions], n_classes: int, seed: int
+    planned: Sequence[PlannedCurve],
+    found: Mapping[str, Predictions],
+    n_classes: int,
+    seed: int,
+    subsets: Sequence[str] = (),
 ) -> Robustness:
     """The curves of a suite, from the answers to its views, by name.
 
     Args:
         seed: of the draws; it says which utterances lack a missing modality.
+        subsets: of the modalities, that are scored unperturbed.
     """
     curves = []
     for curve in planned:
         one = curve.perturbation
         points = {level: curve.answers(level, found, seed).scores(n_classes) for level in one.levels}
         curves.append(Curve(one, curve.subset, found[curve.subset].scores(n_classes), points, curve.clipped))
-    return Robustness(seed, tuple(curves))
+    return Robustness(seed, tuple(curves), {subset: found[subset].scores(n_classes) for subset in subsets})
 
 
 def _share(counts: tuple[int, int] | None) -> float:

@@ -7,7 +7,7 @@ import pytest
 from sklearn import metrics as sk
 
 from dual_hpc.evaluation.comparison.counts import counts_of
-from dual_hpc.evaluation.comparison.measures import LOST, RELIANCE, TURNED, WORST, Measure, measure_values
+from dual_hpc.evaluation.comparison.measures import LOST, MISLED, RELIANCE, TURNED, WORST, Measure, measure_values
 from dual_hpc.evaluation.prediction_set import PredictionSet
 from dual_hpc.evaluation.protocols import speaker_of
 from tests.unit.evaluation.comparison.made import CLASSES, corpus, predictions
@@ -85,3 +85,16 @@ def test_both_halves_weigh_the_same_and_a_model_that_is_better_without_text_has_
 
 def test_without_misleading_text_nothing_is_said_of_text_reliance() -> None:
     assert Measure(RELIANCE, kind="text") not in reliance({"av": 0.6, "avt": 0.7})
+
+
+def test_ua_with_misleading_text_is_that_of_the_answers_to_it() -> None:
+    found = predictions(corpus(7, 9), {"av": 0.6, "avt": 0.9, "mismatched text": 0.4})
+    one = found.found["mismatched text"]
+    expected = sk.balanced_accuracy_score(one.truth, one.answers)
+    assert measured(found)[Measure(MISLED, kind="text")] == pytest.approx(expected)
+
+
+def test_misleading_text_leaves_a_model_that_reads_no_text_as_it_is() -> None:
+    found = predictions(corpus(7, 9), {"av": 0.6, "avt": 0.6}, about={"reads": "av"})
+    values = measured(found)
+    assert values[Measure(MISLED, kind="text")] == values[Measure("UA", "avt")]

@@ -13,6 +13,8 @@ from dual_hpc.evaluation.perturbations import PERTURBATIONS, Context, Perturbati
 from dual_hpc.evaluation.perturbations.missing_modality import MISSING_MODALITY, replace_share
 from dual_hpc.evaluation.perturbations.report import robustness_figure, robustness_markdown
 from dual_hpc.evaluation.perturbations.suite import RobustnessSuite
+from dual_hpc.evaluation.prediction_file import read_predictions
+from dual_hpc.evaluation.prediction_set import result_of
 from dual_hpc.evaluation.predictions import Predictions
 from dual_hpc.evaluation.report_files import write_reports
 from dual_hpc.evaluation.run import evaluate
@@ -93,9 +95,47 @@ def test_the_files_hold_every_point_and_a_plain_report_leaves_them(result, saved
     assert stored["robustness"] == result.robustness.to_json()
     write_reports(tmp_path, "test", evaluate(saved_model, data_of(shards), subsets=("a",)))
     text = (tmp_path / "test_robustness.md").read_text()
-    assert text.count("## ") == len({name for name, _ in names(result.robustness)})
+    assert text.count("## ") == 1 + len({name for name, _ in names(result.robustness)})
+    assert [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("| {")][:3] == [
+        *("{A}", "{T}", "{A,T}"),
+    ]
     assert "| dB SNR | clean | 20 | 10 | 5 | 0 | -5 |" in text and "seed 3" in text
     assert (tmp_path / "test_robustness.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("able", "expected"),
+    [
+        ("avt", ["a", "v", "t", "av", "at", "vt", "avt"]),
+        ("av", ["a", "v", "av"]),
+        ("vt", ["v", "t", "vt"]),
+        ("a", []),
+        ("", []),
+    ],
+)
+@pytest.mark.parametrize("media", [True, False])
+def test_every_subset_of_what_there_is_is_scored_under_one_heading(able: str, expected: list[str], media: bool) -> None:
+    suite = RobustnessSuite(able, media, Context(0, None, 16))
+    answers = np.eye(2, dtype=np.float32)[[0, 1]]
+    found = {name: Predictions(["u", "v"], np.zeros(2, np.int64), answers) for name in suite.views()}
+    robustness = suite.result(found, 2)
+    assert list(robustness.subsets) == expected == list(robustness.to_json().get("subsets", {}))
+    text = robustness_markdown(robustness, {"run": "r", "split": "test", "count": 2}, {})
+    assert text.count("## Subsets of the modalities") == bool(expected)
+
+
+def test_the_subsets_are_read_back_from_the_predictions(result, tmp_path) -> None:
+    write_reports(tmp_path, "test", result)
+    again = result_of(read_predictions(tmp_path / "test_robustness_predictions.jsonl")).robustness
+    assert list(again.subsets) == ["a", "t", "at"] and again.to_json() == result.robustness.to_json()
+
+
+def test_predictions_of_an_earlier_version_know_no_subsets(result, tmp_path) -> None:
+    write_reports(tmp_path, "test", result)
+    file = tmp_path / "test_robustness_predictions.jsonl"
+    file.write_text(file.read_text().replace('"subsets": ["a", "t", "at"], "curves"', '"curves"', 1))
+    again = result_of(read_predictions(file)).robustness
+    assert "subsets" not in again.to_json() and again.to_json()["curves"] == result.robustness.to_json()["curves"]
 
 
 def test_the_figure_has_a_panel_per_perturbation(result):

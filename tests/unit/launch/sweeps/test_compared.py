@@ -52,6 +52,22 @@ def test_the_command_compares_the_experiments_of_a_sweep(store: Path, capsys: py
     )
 
 
+def test_the_folder_of_a_report_is_the_predictions_in_it(store: Path, tmp_path: Path) -> None:
+    run = next((store / "runs").glob("families*"))
+    folders = {name: tmp_path / name for name in ("svm", "of-no-report")}
+    for path in folders.values():
+        path.mkdir()
+    written = (run / "reports/test_best_predictions.jsonl").read_bytes()
+    (folders["svm"] / "test_best_predictions.jsonl").write_bytes(written)
+    words = [str(folders["svm"]), str(folders["svm"] / "test_best_predictions.jsonl")]
+    by_folder, by_file = (models_of([word], store)[0] for word in words)
+    assert by_folder.name == by_file.name and by_folder.trainings.keys() == by_file.trainings.keys()
+    with pytest.raises(UserError, match="there is no run"):
+        models_of([str(folders["of-no-report"])], store)
+    with pytest.raises(UserError):
+        models_of([str(folders["svm"])], store, "test_last")
+
+
 def test_a_member_that_was_not_evaluated_is_named_with_what_to_do(store: Path) -> None:
     member = next((store / "runs").glob("families*"))
     (member / "reports/test_best_predictions.jsonl").unlink()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,18 @@ def kit(ablation_store: Path, tmp_path: Path) -> Path:
     out = tmp_path / "kit"
     assert main(["paper", "demo-ablation", "--store", str(ablation_store), "--out", str(out)]) == 0
     return out
+
+
+def test_the_document_shows_every_figure_that_was_drawn(kit: Path) -> None:
+    shown = re.findall(r"includegraphics\[.*?\]\{(.*?)\}", (kit / "paper.tex").read_text())
+    assert sorted(shown) == sorted(str(path.relative_to(kit)) for path in kit.glob("figures/*.pdf"))
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no TeX on this machine")
+def test_tex_makes_pages_of_the_document(kit: Path) -> None:
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
+    done = subprocess.run(command, cwd=kit, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0 and (kit / "paper.pdf").exists(), done.stdout[-2000:]
 
 
 def sweep_of(ablation_store: Path) -> SweepDir:
@@ -58,8 +72,10 @@ def test_the_page_s_commands_are_parsed_and_its_sweep_makes_the_same_members(
     monkeypatch.chdir(kit)
     import importlib
 
-    commands = commands_of((kit / "REPRODUCE.md").read_text())
+    page = (kit / "REPRODUCE.md").read_text()
+    commands = commands_of(page)
     assert [words[0] for words in commands] == ["inspect", "sweep", "sweep", "compare", "paper"]
+    assert "export SHARDS=" in page and ["$SHARDS" in words for words in commands] == [True, True, False, False, False]
     parsed = []
     for verb, *words in commands:
         assert verb in VERBS
