@@ -38,7 +38,8 @@ def prepare(folder: Path, utterances: int, dials: Dials, seed: int) -> Corpus:
     dataset = ShardDataset([str(media)])
     data = data_of(media)
     split = get_protocol(PROTOCOL, dataset.utterances).divide(dataset.utterances, data)
-    extract(media, features, fixed_encoders(list(dataset.texts(split["train"].tolist()))), batch_size=16)
+    if not (features / "index.json").exists():
+        extract(media, features, fixed_encoders(list(dataset.texts(split["train"].tolist()))), batch_size=16)
     tested = [dataset.utterances[number] for number in split["test"].tolist()]
     sizes = {name: len(numbers) for name, numbers in split.items()}
     return Corpus(media, features, sizes, len({one.dialogue for one in tested}))

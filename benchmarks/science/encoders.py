@@ -9,9 +9,9 @@ from torch import nn
 from torch.nn import functional
 
 from dual_hpc.model.encoders.audio.logmel import LogMelEncoder
+from dual_hpc.model.encoders.frozen import FrozenEncoders
 from dual_hpc.model.masking import blank, pad_steps, prefix_mask
 from dual_hpc.model.tokenizer import build_tokenizer
-from shards.encoders import FrozenEncoders
 
 SIDE, GRID, WORD_WIDTH, MAX_TOKENS = 48, 12, 64, 32
 VIDEO_HZ, MAX_SECONDS = 5.0, 6.0
