@@ -56,7 +56,8 @@ def counts_of(predictions: PredictionSet, subsets: Sequence[str] = SUBSETS) -> C
 
     def confusion_of(one: Predictions) -> Array:
         matrices = np.zeros((len(dialogues), classes, classes))
-        np.add.at(matrices, ([place[dialogue[key]] for key in one.keys], one.truth, one.answers), 1)
+        rows = np.array([place[dialogue[key]] for key in one.keys], np.int64)
+        np.add.at(matrices, (rows, one.truth, one.answers), 1)
         return matrices
 
     confusion, speakers = {}, {}
