@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ class Member:
 
     def run_name(self, seed: int) -> str:
         """What its run of a seed is called."""
-        return f"{self.name.lower().replace(', ', '-').replace(' ', '-')}-{seed}"
+        return f"{re.sub('[^a-z0-9_]+', '-', self.name.lower()).strip('-')}-{seed}"
 
 
 def families() -> list[Member]:
@@ -38,6 +39,14 @@ def switches() -> list[Member]:
         Member(name, settings)
         for name, settings in switches_of(load_config("demo", [])).items()
         if name not in MODALITIES
+    ]
+
+
+def variants() -> list[Member]:
+    """DUAL trained otherwise: where its text reliance comes from."""
+    return [
+        Member("text dropped in 80 %", ("augment.drop_text=0.8",)),
+        Member("alignment of weight 1", ("model.lambda_static=1", "model.lambda_dynamic=1")),
     ]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks import record
 from benchmarks.science import tables
 from benchmarks.science.corpus import Corpus
-from benchmarks.science.members import DUAL, Member, families, switches
+from benchmarks.science.members import DUAL, Member, families, switches, variants
 from dual_hpc.config.paths import runs_dir
 from dual_hpc.evaluation.comparison.models import Model, model_of
 from dual_hpc.evaluation.prediction_file import read_predictions
@@ -35,6 +35,12 @@ def write(store: Path, seeds: Sequence[int], dials: Dials, corpus: Corpus, epoch
         lines += ["## Parts of DUAL, with audio and video", "", *_progress(parts, switches(), seeds)]
         lines += [*tables.ablation_table(ablation), ""]
         content["ablation"] = tables.compared(ablation, []).to_json()
+    others = tables.finished(variants(), seeds, runs)
+    if others and DUAL in found:
+        comparison = tables.compared({DUAL: found[DUAL], **others}, [])
+        lines += ["## DUAL trained otherwise", "", *_progress(others, variants(), seeds)]
+        lines += [*tables.families_table(comparison), ""]
+        content["variants"] = comparison.to_json()
     path = record.RESULTS / "science.md"
     write_atomically(path.with_suffix(".json"), json.dumps(content, ensure_ascii=False, indent=1) + "\n")
     write_atomically(path, "\n".join(lines))
