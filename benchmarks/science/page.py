@@ -52,7 +52,11 @@ def _made() -> str:
 
 
 def _command() -> str:
-    return " ".join(["python", "-m", "benchmarks.science", *sys.argv[1:]])
+    """As it was called, without the folder of this machine."""
+    words = ["python", "-m", "benchmarks.science", *sys.argv[1:]]
+    return " ".join(
+        word for before, word in zip(["", *words], words, strict=False) if "--work" not in (before, word.split("=")[0])
+    )
 
 
 def _planted(dials: Dials, corpus: Corpus, epochs: int) -> list[str]:
