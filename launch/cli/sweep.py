@@ -87,6 +87,8 @@ def existing(args: argparse.Namespace) -> int:
     refused = [*args.grid, *args.member, *args.shards, args.preset, args.config, args.run, args.dry_run and "--dry-run"]
     if what != "--resubmit":
         refused += [*args.overrides, args.profile, args.new_code and "--new-code", args.clean and "--clean"]
+    if what in ("--show", "--evaluate"):
+        refused.append(args.parallel is not None and f"--parallel {args.parallel}")
     if any(refused):
         raise UserError(f"{what} takes an existing sweep, without {next(filter(None, refused))}")
     store = Path(args.store).absolute() if args.store else default_store().absolute()

@@ -280,6 +280,13 @@ def test_a_sweep_that_is_not_there_is_named(
     refused(["sweep", *words], "there is no sweep 'nothing'", capfd)
 
 
+@pytest.mark.parametrize("what", ["--show", "--evaluate"])
+def test_what_submits_nothing_takes_no_number_of_members_at_a_time(
+    what: str, calls: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    refused(["sweep", what, "nothing", "--parallel", "2"], f"{what} takes an existing sweep, without --parallel", capfd)
+
+
 def test_changed_code_is_refused_where_clean_is_asked_for(
     shards: Path, calls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
