@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from dual_hpc.config.encoder_section import AudioEncoderConfig, TextEncoderConfig, VideoEncoderConfig
 from dual_hpc.config.section import Section
 from dual_hpc.config.values import (
     ClassMap,
@@ -18,7 +19,6 @@ from dual_hpc.config.values import (
     ModuleName,
     TagName,
     TestFold,
-    TrainableLayers,
     WorkerCount,
 )
 
@@ -92,40 +92,6 @@ class DataConfig(Section):
     shuffle_window: int = Field(8, ge=1, description="shards that are shuffled together")
     bad_sample_limit: int = Field(20, ge=0, description="undecodable samples tolerated before the run stops")
     bucket_by_length: bool = False
-
-
-class EncoderConfig(Section):
-    """One modality's encoder: `path` names a local pretrained directory; without it `config` describes a new one.
-
-    The kind `features` is never set by hand: feature shards (`dual-hpc extract`) bring it, with its `config`.
-    """
-
-    path: str | None = Field(None, description="folder of a pretrained encoder")
-    config: dict[str, Any] = Field(default_factory=dict, description="of a new encoder, without path")
-    trainable: TrainableLayers = Field(
-        "all", description="'all', 'none', or the number of top layers that are fine-tuned"
-    )
-    kind: str = ""
-
-
-class AudioEncoderConfig(EncoderConfig):
-    """`logmel` learns from scratch on a mel spectrogram of each utterance at one level (`config: {normalize: false}`:
-    at its own); the others are transformers models on the waveform.
-    """
-
-    kind: str = Field("logmel", description="logmel, wav2vec2, hubert, wavlm, or a plugin's")
-
-
-class VideoEncoderConfig(EncoderConfig):
-    """One vector per frame; a resnet without `path` is a small one made from `config`."""
-
-    kind: str = Field("resnet", description="resnet, vit, or a plugin's")
-
-
-class TextEncoderConfig(EncoderConfig):
-    """One vector per token; a bert without `path` is a small one over the training transcripts' vocabulary."""
-
-    kind: str = Field("bert", description="bert, roberta, or a plugin's")
 
 
 class ModelConfig(Section):

@@ -39,12 +39,26 @@ MicroBatch = Annotated[int, BeforeValidator(_micro_batch), PlainSerializer(_micr
 
 def _layers(value: Any) -> Any:
     digits = isinstance(value, str) and value.isdigit()
-    if value in ("all", "none") or digits or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+    if (
+        value in ("all", "none", "lora")
+        or digits
+        or (isinstance(value, int) and not isinstance(value, bool) and value >= 0)
+    ):
         return int(value) if digits else value
-    raise ValueError("input should be 'all', 'none' or the number of top layers to fine-tune")
+    raise ValueError("input should be 'all', 'none', 'lora' or the number of top layers to fine-tune")
 
 
-TrainableLayers = Annotated[Literal["all", "none"] | int, BeforeValidator(_layers)]
+TrainableLayers = Annotated[Literal["all", "none", "lora"] | int, BeforeValidator(_layers)]
+
+
+def _mixed(value: Any) -> Any:
+    numbers = isinstance(value, list) and all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in value)
+    if value in ("last", "mix") or (numbers and value):
+        return value
+    raise ValueError("input should be 'last', 'mix' or a list of layer numbers, as [6, 9, 12]")
+
+
+EncoderLayers = Annotated[Literal["last", "mix"] | list[int], BeforeValidator(_mixed)]
 
 
 def _fold(value: Any) -> Any:

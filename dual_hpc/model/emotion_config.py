@@ -143,7 +143,9 @@ class EmotionConfig(PreTrainedConfig):
         known = {name: content[own] for name in cls.settings if (own := cls.renamed.get(name, name)) in content}
         for name in MODALITIES:
             if isinstance(spec := content.get(name), dict):
-                known[name] = {key: spec[key] for key in ("kind", "trainable", "config") if key in spec}
+                known[name] = {
+                    key: spec[key] for key in ("kind", "trainable", "layers", "lora", "config") if key in spec
+                }
             elif spec is not None:
                 known[name] = spec
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from torch import nn
 from dual_hpc.errors import UserError
 
 if TYPE_CHECKING:
-    from dual_hpc.config.schema import EncoderConfig
+    from dual_hpc.config.encoder_section import EncoderConfig
 
 
 class Encoder(nn.Module):
@@ -29,6 +29,19 @@ class Encoder(nn.Module):
     def dtype(self) -> torch.dtype:
         """Precision of the parameters, to which inputs are cast (an engine may have changed it)."""
         return next(self.parameters()).dtype
+
+    def choose_layers(self, layers: Any, setting: str) -> None:
+        """Which of its layers' outputs are the features; `setting` is for messages.
+
+        Raises:
+            UserError: not the last one, where there is no other.
+        """
+        if layers != "last":
+            raise UserError(f"{setting}={layers}: this kind of encoder gives its last layer only; write last")
+
+    def unused(self) -> Iterator[nn.Parameter]:
+        """Parameters that no answer depends on, and which are therefore not trained."""
+        yield from ()
 
     def train(self, mode: bool = True) -> Encoder:
         """A frozen encoder stays in evaluation mode: its dropout would be noise that nothing can learn to use."""

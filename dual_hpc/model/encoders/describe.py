@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dual_hpc.errors import UserError
 from dual_hpc.model.encoders.base import Context, Encoder
+from dual_hpc.model.encoders.lora import add_lora
 from dual_hpc.model.encoders.registry import ENCODERS, FEATURES, MODALITIES
 from dual_hpc.model.load_errors import CONFIG_ERRORS, load_error_text
 
@@ -46,7 +47,10 @@ def describe_encoders(
         before = None if written is None else written.get(name) or {}
         context = Context(f"model.{name}", preprocessing, tokenizer, before)
         described = ENCODERS[name].get(section.kind).describe(section, context)
-        specs[name] = {"kind": section.kind, "trainable": section.trainable, **described}
+        chosen: dict[str, Any] = {} if section.layers == "last" else {"layers": section.layers}
+        if section.trainable == "lora":
+            chosen["lora"] = section.lora.model_dump(mode="json")
+        specs[name] = {"kind": section.kind, "trainable": section.trainable, **chosen, **described}
     return specs
 
 
@@ -58,7 +62,11 @@ def build_encoder(modality: str, spec: dict[str, Any], preprocessing: dict[str, 
     """
     kind = ENCODERS[modality].get(spec["kind"])
     try:
-        return kind.build(spec, preprocessing)
+        encoder = kind.build(spec, preprocessing)
+        encoder.choose_layers(spec.get("layers", "last"), f"model.{modality}.layers")
+        if spec.get("trainable") == "lora":
+            _add_lora(encoder, spec.get("lora", {}), f"model.{modality}")
+        return encoder
     except CONFIG_ERRORS as error:
         raise UserError(f"model.{modality}.config: {load_error_text(error)}") from error
 
@@ -72,3 +80,9 @@ def load_pretrained(modality: str, encoder: Encoder, config: ModelConfig) -> Non
     section = getattr(config, modality)
     if section.path is not None:
         ENCODERS[modality].get(section.kind).load(encoder, section.path, f"model.{modality}")
+
+
+def _add_lora(encoder: Encoder, lora: dict[str, Any], setting: str) -> None:
+    if (backbone := getattr(encoder, "backbone", None)) is None:
+        raise UserError(f"{setting}.trainable=lora: this kind of encoder is no transformers model; write all or none")
+    add_lora(backbone, lora["rank"], lora["alpha"], lora["targets"], f"{setting}.lora")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from dual_hpc.model.masking import full_precision, prefix_mask
+from dual_hpc.model.masking import blank, full_precision, prefix_mask
 
 
 class MaskedGroupNorm(nn.GroupNorm):
@@ -37,3 +37,20 @@ class MaskedGroupNorm(nn.GroupNorm):
             spread = torch.rsqrt(centred.square().sum(2, keepdim=True) / count + self.eps)
             out = centred * (spread * self.weight.float().view(1, -1, 1)) + self.bias.float().view(1, -1, 1)
         return out.to(x.dtype)
+
+
+class MaskedInput:
+    """Blanks what a module over time is given beyond each sequence's length, whatever the layer before made of it.
+
+    The module takes [B, C, S] as its only argument; `lengths` [B] are left here before each forward pass.
+    """
+
+    lengths: torch.Tensor | None = None
+
+    def __init__(self, module: nn.Module) -> None:
+        module.register_forward_pre_hook(self._blank)
+
+    def _blank(self, module: nn.Module, arguments: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        assert self.lengths is not None
+        (x,) = arguments
+        return (blank(x.transpose(1, 2), prefix_mask(self.lengths, x.shape[2])).transpose(1, 2),)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from dual_hpc.errors import UserError
 from dual_hpc.files.file_kind import first_placeholder, stand_in
 from dual_hpc.files.json_text import parse_json
 from dual_hpc.files.regular_file import first_irregular, read_bytes
+from dual_hpc.model.encoders.lora import with_lora_names
 from dual_hpc.model.load_errors import CONFIG_ERRORS, LOAD_ERRORS, load_error_text, offline, without_report
 from dual_hpc.model.self_contained import adapter_in, bytes_of_weights, first_danger
 from dual_hpc.model.torchaudio_stub import install
@@ -20,7 +23,10 @@ install()
 import torch  # noqa: E402
 import transformers  # noqa: E402
 
+_log = logging.getLogger(__name__)
+
 PROCESSOR, PREPROCESSOR = "processor_config.json", "preprocessor_config.json"
+VIDEO_PREPROCESSOR = "video_preprocessor_config.json"
 
 
 @dataclass(frozen=True)
@@ -28,23 +34,34 @@ class Architecture:
     """One architecture of transformers.
 
     Args:
-        name: its `model_type`; `<stem>Config` and `<stem>Model` are its classes.
+        name: its `model_type`.
         small: configuration of a new model when no directory is given; the user's keys go on top.
-        arguments: further arguments of the model's constructor.
+        part: the attribute of the model that is used; empty: all of it.
+        inside: model types whose directories hold it as a part -> the entry of their configuration that describes it.
     """
 
     name: str
-    stem: str
-    small: dict[str, Any]
-    arguments: dict[str, Any] = field(default_factory=dict)
+    small: Mapping[str, Any] = field(default_factory=dict)
+    part: str = ""
+    inside: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def config_class(self) -> Any:
-        return getattr(transformers, f"{self.stem}Config")
+        return transformers.CONFIG_MAPPING[self.name]
 
     @property
     def model_class(self) -> Any:
-        return getattr(transformers, f"{self.stem}Model")
+        return transformers.MODEL_MAPPING[self.config_class]
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Arguments of the model's constructor: no pooler, whose output nobody reads."""
+        known = inspect.signature(self.model_class.__init__).parameters
+        return {"add_pooling_layer": False} if "add_pooling_layer" in known else {}
+
+    def used(self, model: Any) -> Any:
+        """The part of a whole model that is used."""
+        return getattr(model, self.part) if self.part else model
 
 
 def complete_config(
@@ -60,11 +77,7 @@ def complete_config(
         base = read_json(Path(path), "config.json", f"{setting}.path")
         if danger := adapter_in(path) or first_danger(base, bytes_of_weights(path)):
             raise UserError(f"{setting}.path: {path}: {danger}")
-        if base.get("model_type") != architecture.name:
-            raise UserError(
-                f"{setting}.path: {path} holds a {base.get('model_type')!r} model, {setting}.kind is "
-                f"{architecture.name!r}"
-            )
+        base = _own_config(architecture, base, path, setting)
     if danger := first_danger(overrides):
         raise UserError(f"{setting}.config.{danger}")
     try:
@@ -83,7 +96,8 @@ def new_backbone(architecture: Architecture, config: dict[str, Any]) -> Any:
     """
     if danger := first_danger(config):
         raise UserError(danger)
-    return architecture.model_class(architecture.config_class.from_dict(dict(config)), **architecture.arguments)
+    config_object = architecture.config_class.from_dict(dict(config))
+    return architecture.used(architecture.model_class(config_object, **architecture.arguments))
 
 
 def load_weights(architecture: Architecture, backbone: Any, path: str, setting: str) -> None:
@@ -108,12 +122,34 @@ def load_weights(architecture: Architecture, backbone: Any, path: str, setting: 
     except LOAD_ERRORS as error:
         reason = first_placeholder(path) or load_error_text(error)
         raise UserError(f"{setting}.path: no usable weights in {path} ({reason})") from error
-    if report["missing_keys"]:
-        raise UserError(f"{setting}.path: the weights in {path} lack {sorted(report['missing_keys'])[0]}")
+    inside = f"{architecture.part}." if architecture.part else ""
+    if missing := sorted(key for key in report["missing_keys"] if key.startswith(inside)):
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise UserError(f"{setting}.path: the weights in {path} lack {missing[0]}{more}")
     if report["mismatched_keys"]:
         name, found, wanted = sorted(report["mismatched_keys"])[0]
         raise UserError(f"{setting}.path: {name} in {path} is of size {[*found]}, its configuration says {[*wanted]}")
-    backbone.load_state_dict(loaded.state_dict())
+    backbone.load_state_dict(with_lora_names(backbone, architecture.used(loaded).state_dict()))
+    if unexpected := sorted(report["unexpected_keys"]):
+        parts = sorted({key.split(".")[0] for key in unexpected})
+        _log.warning(
+            "%s.path: %d of the weights in %s are not part of this encoder (%s) and are not used",
+            *(setting, len(unexpected), path, ", ".join([*parts[:4], *(["..."] if len(parts) > 4 else [])])),
+        )
+
+
+def _own_config(architecture: Architecture, base: dict[str, Any], path: str, setting: str) -> dict[str, Any]:
+    """The architecture's own part of the configuration in a directory."""
+    whole = base.get("model_type")
+    if whole == architecture.name:
+        return base
+    if isinstance(whole, str) and whole in architecture.inside:
+        try:  # by transformers, which knows the layouts of its earlier versions
+            complete = transformers.CONFIG_MAPPING[whole].from_dict(base)
+            return getattr(complete, architecture.inside[whole]).to_dict()
+        except CONFIG_ERRORS as error:
+            raise UserError(f"{setting}.path: config.json in {path}: {load_error_text(error)}") from error
+    raise UserError(f"{setting}.path: {path} holds a {whole!r} model, {setting}.kind is {architecture.name!r}")
 
 
 def read_json(folder: Path, name: str, setting: str) -> dict[str, Any]:
@@ -162,6 +198,9 @@ def input_settings(path: str | None, setting: str, entries: Sequence[str]) -> In
             if not isinstance(content[name], dict):
                 raise UserError(f"{setting}: {name} in {Path(path) / PROCESSOR} is not a JSON object")
             return InputSettings(content[name], PROCESSOR)
-    if (Path(path) / PREPROCESSOR).exists():
-        return InputSettings(read_json(Path(path), PREPROCESSOR, setting), PREPROCESSOR)
+    for file in (VIDEO_PREPROCESSOR, PREPROCESSOR) if "video_processor" in entries else (PREPROCESSOR,):
+        if (Path(path) / file).exists():
+            content = read_json(Path(path), file, setting)
+            nested = next((content[name] for name in entries if isinstance(content.get(name), dict)), content)
+            return InputSettings(nested, file)
     return InputSettings({})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dual_hpc.model.encoders.kinds import AUTO, KINDS
 from dual_hpc.registry import Registry, modules_in
 
 if TYPE_CHECKING:
@@ -17,7 +18,9 @@ FEATURES = "features"  # the kind of every modality that is read from feature sh
 def _kinds(modality: str) -> Registry[EncoderKind]:
     package = f"{__package__}.{modality}"
     modules = modules_in(Path(__file__).parent / modality, package)
-    return Registry(f"{modality} encoder", f"model.{modality}.kind", {**modules, FEATURES: f"{__package__}.features"})
+    listed = dict.fromkeys((*KINDS[modality], AUTO), f"{__package__}.listed")
+    modules |= {**listed, FEATURES: f"{__package__}.features"}
+    return Registry(f"{modality} encoder", f"model.{modality}.kind", modules)
 
 
 AUDIO, VIDEO, TEXT = map(_kinds, MODALITIES)

@@ -1,24 +1,32 @@
-"""The wav2vec 2.0 family (wav2vec 2.0, HuBERT, WavLM) on the waveform."""
+"""The wav2vec 2.0 family (wav2vec 2.0, HuBERT, WavLM, data2vec ...): models that take the waveform itself."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from dual_hpc.errors import UserError
-from dual_hpc.model.encoders.base import Context, Encoder, EncoderKind
+from dual_hpc.model.encoders.base import Context, EncoderKind
 from dual_hpc.model.encoders.frozen_norm import freeze_batch_norms
+from dual_hpc.model.encoders.kinds import ListedKind
 from dual_hpc.model.encoders.level import normalize_level
-from dual_hpc.model.encoders.masked_norm import MaskedGroupNorm
-from dual_hpc.model.encoders.pretrained import Architecture, complete_config, input_settings, load_weights, new_backbone
+from dual_hpc.model.encoders.masked_norm import MaskedGroupNorm, MaskedInput
+from dual_hpc.model.encoders.pretrained import (
+    Architecture,
+    InputSettings,
+    complete_config,
+    input_settings,
+    load_weights,
+    new_backbone,
+)
+from dual_hpc.model.encoders.stack import BackboneEncoder
 from dual_hpc.model.masking import blank, pad_steps, prefix_mask
 
 if TYPE_CHECKING:
-    from dual_hpc.config.schema import EncoderConfig
+    from dual_hpc.config.encoder_section import EncoderConfig
 
 # Randomness inside the model that DUAL must not have: LayerDrop gives ranks different graphs, SpecAugment fails on
 # short clips (dual_hpc.data augments instead), an adapter would change the frame rate.
@@ -31,7 +39,7 @@ FIXED = {
 }
 
 
-class SpeechEncoder(Encoder):
+class SpeechEncoder(BackboneEncoder):
     """A transformers speech model whose valid outputs do not depend on padding.
 
     Args:
@@ -65,10 +73,8 @@ class SpeechEncoder(Encoder):
         extractor._requires_grad = False  # else it asks for gradients of the waveform, frozen or not
         if isinstance(first := getattr(extractor.conv_layers[0], "layer_norm", None), nn.GroupNorm):
             extractor.conv_layers[0].layer_norm = MaskedGroupNorm.replacing(first)
-
-    def layers(self) -> Sequence[nn.Module]:
-        encoder = self.backbone.encoder
-        return [*encoder.layers[:-1], nn.ModuleList([encoder.layers[-1], encoder.layer_norm])]
+        # Convolutions on top of each other: what the first makes of the padding, the next one would see.
+        self._positions = [MaskedInput(layer) for layer in getattr(self.backbone.encoder.pos_conv_embed, "layers", [])]
 
     def forward(self, waveform: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """waveform f32 [B, N] and lengths [B] samples -> features [B, S, E] and their lengths [B].
@@ -84,12 +90,13 @@ class SpeechEncoder(Encoder):
         if isinstance(norm, MaskedGroupNorm):
             kernel, stride = self.convolutions[0]
             norm.lengths = torch.div(heard - kernel, stride, rounding_mode="floor") + 1
-        output = self.backbone(
-            waveform.to(self.dtype), attention_mask=prefix_mask(heard, waveform.shape[1]).long()
-        ).last_hidden_state
         frames = heard
         for kernel, stride in self.convolutions:
             frames = torch.div(frames - kernel, stride, rounding_mode="floor") + 1
+        for layer in self._positions:
+            layer.lengths = frames
+        mask = prefix_mask(heard, waveform.shape[1]).long()
+        output = self.hidden(input_values=waveform.to(self.dtype), attention_mask=mask)
         frames = frames * (lengths > 0)
         return blank(output, prefix_mask(frames, output.shape[1])), frames
 
@@ -97,18 +104,13 @@ class SpeechEncoder(Encoder):
 class SpeechKind(EncoderKind):
     """A speech model of transformers, pretrained or small and new."""
 
-    def __init__(self, architecture: Architecture) -> None:
+    def __init__(self, architecture: Architecture, listed: ListedKind) -> None:
         self.architecture = architecture
 
     def describe(self, section: EncoderConfig, context: Context) -> dict[str, Any]:
         config = complete_config(self.architecture, section.config, section.path, context.setting)
         setting, sample_rate = f"{context.setting}.path", context.preprocessing["sample_rate"]
-        extractor = input_settings(section.path, setting, ("feature_extractor", "audio_processor"))
-        if (rate := extractor.values.get("sampling_rate", sample_rate)) != sample_rate:
-            raise UserError(
-                f"{setting}: {section.path} was trained on audio of {rate} Hz ({extractor.file}), shards hold "
-                f"{sample_rate} Hz"
-            )
+        extractor = audio_settings(section.path, setting, sample_rate, config)
         level_first = context.written is None or bool(context.written.get("level_first", False))
         return {
             "config": config,
@@ -124,16 +126,19 @@ class SpeechKind(EncoderKind):
         load_weights(self.architecture, encoder.backbone, path, setting)
 
 
-# Configuration of a new model where no directory is given.
-SMALL_SPEECH = {
-    "hidden_size": 96,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "intermediate_size": 192,
-    "conv_dim": [64] * 7,
-    "num_conv_pos_embeddings": 32,
-    "num_conv_pos_embedding_groups": 4,
-}
+def audio_settings(path: str | None, setting: str, sample_rate: int, config: dict[str, Any]) -> InputSettings:
+    """What the directory says of the inputs of a speech model, which must be at `sample_rate` Hz.
+
+    Raises:
+        UserError: it was trained at another rate.
+    """
+    found = input_settings(path, setting, ("feature_extractor", "audio_processor"))
+    for rate, file in ((found.values.get("sampling_rate"), found.file), (config.get("sampling_rate"), "config.json")):
+        if rate is not None and rate != sample_rate:
+            raise UserError(
+                f"{setting}: {path} was trained on audio of {rate} Hz ({file}), shards hold {sample_rate} Hz"
+            )
+    return found
 
 
 def standardize(waveform: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:

@@ -52,7 +52,7 @@ def test_names_are_checked_without_loading_torch() -> None:
         ({"loss": "focal_loss"}, r"^model\.loss: there is no loss 'focal_loss'; did you mean 'focal'\?"),
         ({"audio": {"kind": "wav2vec"}}, r"^model\.audio\.kind: there is no audio encoder 'wav2vec'; .*'wav2vec2'"),
         ({"video": {"kind": "resnet50"}}, r"^model\.video\.kind: .* did you mean 'resnet'\?"),
-        ({"text": {"kind": "gpt"}}, r"^model\.text\.kind: .* available: bert, roberta, features"),
+        ({"text": {"kind": "elmo"}}, r"^model\.text\.kind: .* available: bert, roberta, xlm-roberta"),
         ({"options": {"depth": 3}}, r"^model\.options\.depth: the model 'dual' takes no options$"),
         ({"hidden_size": 18}, r"^model\.num_heads=4 does not divide model\.hidden_size=18$"),
     ],

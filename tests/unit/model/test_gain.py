@@ -11,7 +11,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dual_hpc.config.schema import EncoderConfig, ModelConfig
+from dual_hpc.config.encoder_section import EncoderConfig
+from dual_hpc.config.schema import ModelConfig
 from dual_hpc.errors import UserError
 from dual_hpc.model import DualConfig, build_model, load_model, save_model
 from dual_hpc.model.encoders.base import Context, Encoder, OwnEncoder

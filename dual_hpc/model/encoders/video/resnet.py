@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import nn
-
 from dual_hpc.model.encoders.base import Context, Encoder
-from dual_hpc.model.encoders.image import IMAGENET, ImageEncoder, ImageKind
+from dual_hpc.model.encoders.image import ImageKind
+from dual_hpc.model.encoders.kinds import PICTURE, ListedKind
 from dual_hpc.model.encoders.pretrained import Architecture
 from dual_hpc.model.encoders.registry import VIDEO
 from dual_hpc.model.encoders.small_cnn import SmallCnnEncoder
 
 if TYPE_CHECKING:
-    from dual_hpc.config.schema import EncoderConfig
-
-
-class ResNetEncoder(ImageEncoder):
-    """The pooled map of a ResNet."""
-
-    def width(self) -> int:
-        return int(self.backbone.config.hidden_sizes[-1])
-
-    def layers(self) -> Sequence[nn.Module]:
-        return [self.backbone.embedder, *self.backbone.encoder.stages]
-
-    def pooled(self, images: torch.Tensor) -> torch.Tensor:
-        return self.backbone(images).pooler_output.flatten(1)
+    from dual_hpc.config.encoder_section import EncoderConfig
 
 
 class ResNetKind(ImageKind):
@@ -45,4 +29,4 @@ class ResNetKind(ImageKind):
         return super().build(spec, preprocessing)
 
 
-VIDEO.register("resnet", ResNetKind(Architecture("resnet", "ResNet", {}), ResNetEncoder, IMAGENET))
+VIDEO.register("resnet", ResNetKind(Architecture("resnet"), ListedKind(PICTURE)))

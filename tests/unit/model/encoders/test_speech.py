@@ -11,7 +11,7 @@ from dual_hpc.model.encoders.level import normalize_level
 from dual_hpc.model.encoders.pretrained import Architecture
 from dual_hpc.model.encoders.speech import SpeechEncoder, standardize
 
-WAV2VEC2 = Architecture("wav2vec2", "Wav2Vec2", {})
+WAV2VEC2 = Architecture("wav2vec2")
 CONFIG: dict[str, Any] = {
     "hidden_size": 16,
     "num_hidden_layers": 1,
