@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +17,7 @@ from dual_hpc.model import EmotionModel, build_model, load_model, load_tokenizer
 from dual_hpc.model.encoders.frozen import FrozenEncoders, identity_of
 from dual_hpc.model.encoders.origin import origin_of
 from dual_hpc.model.encoders.registry import MODALITIES
+from dual_hpc.model.encoders.stack import BackboneEncoder
 
 
 def encoders_of_model(folder: Path) -> FrozenEncoders:
@@ -49,6 +54,50 @@ def encoders_of_config(config: RunConfig) -> FrozenEncoders:
     paths = {name: str(getattr(config.model, name).path) for name in MODALITIES}
     model = build_model(config.model, ["any"], preprocessing, None, tokenizer)
     return _frozen(model, tokenizer, paths, saved_model=False)
+
+
+def with_layers(encoders: FrozenEncoders, numbers: list[int] | None) -> FrozenEncoders:
+    """Encoders that give several layers side by side: those of these numbers, or all.
+
+    Their origin is not recorded: what puts encoders in front of a model of features does not know layers.
+
+    Raises:
+        UserError: an encoder has no such layer.
+    """
+    found, identity = {}, dict(encoders.identity)
+    for name, module in encoders.modules.items():
+        if not isinstance(module, BackboneEncoder):
+            continue
+        try:
+            found[name] = module.give_layers(numbers)
+        except ValueError as error:
+            raise UserError(f"--layers: {name}: {error}") from error
+        said = "all" if numbers is None else ",".join(map(str, numbers))
+        identity[name] = hashlib.sha256(f"{identity[name]} layers {said}".encode()).hexdigest()[:32]
+    return replace(encoders, layers=found, identity=identity, origin=None)
+
+
+def in_bf16(encoders: FrozenEncoders) -> FrozenEncoders:
+    """A copy whose parameters are bfloat16; buffers, such as angles of positions, keep their precision."""
+    modules = {name: copy.deepcopy(module) for name, module in encoders.modules.items()}
+    for module in modules.values():
+        for parameter in module.parameters():
+            parameter.data = parameter.data.bfloat16()
+    identity = {
+        name: hashlib.sha256(f"{found} bf16".encode()).hexdigest()[:32] for name, found in encoders.identity.items()
+    }
+    return replace(encoders, modules=modules, identity=identity, origin=None)
+
+
+def relative_differences(encoders: FrozenEncoders, other: FrozenEncoders, batch: Mapping[str, Any]) -> dict[str, float]:
+    """Modality -> root mean square of the difference of two encoders' features of a batch, relative to the first's."""
+    squares: dict[str, tuple[float, float]] = {}
+    for mine, theirs in zip(encoders.features(batch), other.features(batch), strict=True):
+        for name, values in mine.items():
+            off, size = squares.get(name, (0.0, 0.0))
+            off += float((values - theirs[name]).square().sum())
+            squares[name] = off, size + float(values.square().sum())
+    return {name: (off / size) ** 0.5 if size else 0.0 for name, (off, size) in squares.items()}
 
 
 def _frozen(model: EmotionModel, tokenizer: Any, paths: dict[str, str], *, saved_model: bool) -> FrozenEncoders:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from dual_hpc.config.schema import DataConfig
+from dual_hpc.data.batch import Batch
 from dual_hpc.data.dataset import ShardDataset
 from dual_hpc.data.format.index import ShardIndex, dataset_id, write_index
 from dual_hpc.data.format.reader import SampleReader
@@ -106,6 +107,7 @@ def _options(shard_set: ShardDataset, encoders: FrozenEncoders, dtype: str, batc
         **{f"{name}_encoder": value for name, value in encoders.identity.items()},
         **{name: str(value) for name, value in encoders.preprocessing.items()},
         **({} if rate is None else {"audio_hz": str(float(rate))}),
+        **{f"{name}_layers": str(count) for name, count in encoders.layers.items() if count > 1},
         "dtype": dtype,
         **({} if packed is None else {KEY: json.dumps(packed.to_json())}),
         **({} if encoders.origin is None else {OPTION: json.dumps({**json.loads(encoders.origin), "dtype": dtype})}),
@@ -139,9 +141,7 @@ def _features(
     shard_set: ShardDataset, samples: list[int], encoders: FrozenEncoders, dtype: str, batch_size: int, workers: int
 ) -> dict[str, dict[str, bytes]]:
     """Key -> member -> bytes of one shard, read exactly as evaluation reads it."""
-    wanted = {k: v for k, v in encoders.preprocessing.items() if k in DataConfig.model_fields}
-    config = DataConfig(**wanted, workers=workers, micro_batch=batch_size, bad_sample_limit=0)
-    loader = EvalLoader(shard_set, samples, [NO_LABEL] * len(samples), config, encoders.tokenizer)
+    loader = _loader(shard_set, samples, encoders, batch_size, workers)
     found: dict[str, dict[str, bytes]] = {}
     try:
         for batch in loader:
@@ -151,6 +151,30 @@ def _features(
     finally:
         loader.close()
     return found
+
+
+def first_batch(source: Path, encoders: FrozenEncoders, size: int = 4) -> Batch:
+    """The first samples of a folder of media shards, as encoders are given them.
+
+    Raises:
+        UserError: `source` holds no media shards.
+    """
+    shard_set = ShardDataset([source])
+    if shard_set.kind != "media":
+        raise UserError(f"{source}: holds features already; give the folder of media shards")
+    loader = _loader(shard_set, list(range(min(size, len(shard_set)))), encoders, size, 0)
+    try:
+        return next(iter(loader))
+    finally:
+        loader.close()
+
+
+def _loader(
+    shard_set: ShardDataset, samples: list[int], encoders: FrozenEncoders, batch_size: int, workers: int
+) -> EvalLoader:
+    wanted = {k: v for k, v in encoders.preprocessing.items() if k in DataConfig.model_fields}
+    config = DataConfig(**wanted, workers=workers, micro_batch=batch_size, bad_sample_limit=0)
+    return EvalLoader(shard_set, samples, [NO_LABEL] * len(samples), config, encoders.tokenizer)
 
 
 def _npy(array: torch.Tensor, dtype: str, name: str, key: str) -> bytes:

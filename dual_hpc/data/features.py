@@ -25,7 +25,8 @@ class FeatureSource:
     """What made the features of a `ShardDataset`.
 
     Attributes:
-        encoders: modality -> `width`, `encoder` (its identity) and, for audio, `rate_hz`; those with any feature.
+        encoders: modality -> `width`, `encoder` (its identity), for audio `rate_hz`, and where there are several
+            `layers` their number; those with any feature.
         preprocessing: of the media, as `EmotionConfig.preprocessing`.
         origin: where the encoders are and what they are, as `dual-hpc extract` recorded it; None: not recorded.
     """
@@ -53,6 +54,9 @@ def feature_source(dataset: ShardDataset) -> FeatureSource | None:
         }
         if "audio" in encoders:
             encoders["audio"]["rate_hz"] = float(options["audio_hz"])
+        for name, described in encoders.items():
+            if (layers := int(options.get(f"{name}_layers", 1))) > 1:
+                described["layers"] = layers
     except (KeyError, ValueError) as error:
         raise UserError(
             f"data.shards: the index of {folder} does not have {error}; run `dual-hpc extract` again"

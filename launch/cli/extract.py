@@ -26,6 +26,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--preset", metavar="NAME", help="a preset or YAML file that names pretrained encoders")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="settings that change the preset")
     parser.add_argument("--dtype", choices=("float16", "float32"), default="float16", help="default float16")
+    parser.add_argument(
+        "--layers",
+        default="last",
+        metavar="WHICH",
+        help="last (default), all, or numbers as 6,9,12: stored side by side, and mixed by what is trained on them",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=("fp32", "bf16"),
+        default="fp32",
+        help="of the encoders (default fp32); bf16 takes half the memory, and the difference is told",
+    )
     parser.add_argument("--batch", type=int, default=8, metavar="N", help="samples per forward pass (default 8)")
     parser.add_argument("--workers", type=int, default=0, metavar="N", help="processes that decode (default 0: none)")
     add_task_arguments(parser)
@@ -46,16 +58,25 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"--batch: {args.batch} is not a valid number of samples; give 1 or more")
     if not 0 <= args.workers <= 256:
         raise UserError(f"--workers: {args.workers} is not between 0 and 256")
+    numbers = _layer_numbers(args.layers)
     array = array_of(args)
     if args.model and args.overrides:
         raise UserError(f"{args.overrides[0]}: settings change a preset; a saved --model is used as it is")
     config = None if args.model else load_config(args.preset, args.overrides)
     load_plugins(config.plugins if config is not None else ())
 
-    from shards.encoders import encoders_of_config, encoders_of_model
-    from shards.extraction import extract
+    from shards.encoders import encoders_of_config, encoders_of_model, in_bf16, relative_differences, with_layers
+    from shards.extraction import extract, first_batch
 
     encoders = encoders_of_model(args.model) if config is None else encoders_of_config(config)
+    if args.layers != "last":
+        encoders = with_layers(encoders, numbers)
+    if args.precision == "bf16":
+        exact, encoders = encoders, in_bf16(encoders)
+        batch = first_batch(args.folder, exact)
+        for name, difference in relative_differences(exact, encoders, batch).items():
+            print(f"{name}: bf16 differs from fp32 by {difference:.1%} (root mean square, {len(batch['keys'])} clips)")
+        del exact
     index = extract(args.folder, args.out, encoders, args.dtype, args.batch, args.workers, array, args.progress)
     if index is None:
         print(share_done(array, args.out))
@@ -64,3 +85,15 @@ def run(args: argparse.Namespace) -> int:
     size = sum(shard.bytes for shard in index.shards)
     print(f"extracted {samples} samples into {args.out}: {len(index.shards)} shards, {size / 1e6:.1f} MB")
     return 0
+
+
+def _layer_numbers(words: str) -> list[int] | None:
+    """The numbers that `--layers` lists; None for a word."""
+    from dual_hpc.errors import UserError
+
+    if words in ("last", "all"):
+        return None
+    parts = words.strip("[]").split(",")
+    if not all(part.strip().isdecimal() for part in parts):
+        raise UserError(f"--layers: {words!r} is not last, all, or numbers as 6,9,12")
+    return [int(part) for part in parts]

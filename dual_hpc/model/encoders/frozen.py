@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -20,6 +20,7 @@ class FrozenEncoders:
         preprocessing: see `EmotionConfig`.
         identity: modality -> hash of kind, configuration and weights.
         origin: what `dual_hpc.model.encoders.origin` records of them, as JSON; None: not known.
+        layers: modality -> how many lie side by side, where it may be several.
     """
 
     modules: dict[str, Any]
@@ -28,6 +29,7 @@ class FrozenEncoders:
     identity: dict[str, str]
     device: torch.device
     origin: str | None = None
+    layers: dict[str, int] = field(default_factory=dict)
 
     def encode(self, batch: Mapping[str, Any]) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
         """A batch of media -> modality -> features [B, S, E] and their lengths [B], on the encoders' device."""

@@ -122,7 +122,8 @@ def recorded_encoders(content: Mapping[str, Any], where: object) -> FeatureEncod
     if content.get(KEY) is None:
         raise UserError(
             f"model: {where} was trained on features, and does not say which encoders made them (its shards are of an "
-            "earlier version); run `dual-hpc extract` and train again, or give a model of media"
+            "earlier version, of `pack features`, or of --layers or --precision); run `dual-hpc extract` and train "
+            "again, or give a model of media"
         )
     try:
         found = FeatureEncoders.model_validate(content[KEY])
