@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 export MLFLOW_DISABLE_TELEMETRY := true
 export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: setup demo test quick lint unit docs kernels-offline ranks-long slurm slurm-long slurm-night slurm-matrix clean chaos corrupt torture grid-coding \
+.PHONY: setup demo test quick lint unit docs kernels-offline ranks-long encoders slurm slurm-long slurm-night slurm-matrix clean chaos corrupt torture grid-coding \
 	faults versions lock audit gpu gpu-wheels
 
 # TORCH=cu130 (CUDA 13), cu126 (CUDA 12.6: V100, drivers before 580) or cpu is the build of torch; the word is remembered.
@@ -62,6 +62,10 @@ slurm slurm-long: $(STAMP)
 	slurm/devcluster/up
 	trap slurm/devcluster/down EXIT; . $${TMPDIR:-/tmp}/devcluster/env && DUAL_REQUIRE_SLURM=1 OMP_NUM_THREADS=1 \
 		$(BIN)/pytest -q -m "slurm and $(if $(filter slurm-long,$@),slow,not slow)" tests/slurm
+
+# Every kind of encoder trained under ZeRO 1, 2 and 3, exported, asked and used to extract: a table, in minutes.
+encoders: $(STAMP)
+	$(BIN)/python -m benchmarks.encoders
 
 # What takes minutes with ranks, servers and processes that are killed, without Slurm.
 ranks-long: $(STAMP)
