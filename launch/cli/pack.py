@@ -20,11 +20,16 @@ examples:
   dual-hpc pack ravdess $DSDIR/RAVDESS
   dual-hpc pack manifest my_corpus.csv --name mine
   dual-hpc pack manifest from_excel.csv --encoding gbk
+  dual-hpc pack features table.csv --array audio=768@50 --array video=512@25 --array words=1024
   dual-hpc submit --profile my-cluster.yaml --tasks 8 -- pack meld $DSDIR/MELD --out $SCRATCH/shards/meld
 
 A manifest is CSV with a header, or JSON lines, one utterance per row: audio and/or video (paths from the manifest's
 folder), text, label; and where they are known id, split, speaker, dialogue, utterance, session, start and end (seconds
 in the media), valence, arousal, dominance, gender, and votes of the raters ("angry; angry; sad").
+
+Features that you have as arrays (.npy, .npz, .pt, .h5; no pickles): a table with the columns audio, video and/or words
+(FILE or FILE#ENTRY; without ENTRY the only one, or that of the id), and text, label, duration and the rest as above.
+--array says of each how wide its vectors are, and how many there are per second.
 
 Killed at any moment, the same command continues. What is left out, and why, is written to report.md.
 """
@@ -35,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from shards.corpora import CORPORA
 
     known = ", ".join(f"{name} ({CORPORA.get(name).title})" for name in CORPORA)
-    parser.add_argument("corpus", metavar="CORPUS", help=f"{known}, or one that a --plugin registers")
+    parser.add_argument("corpus", metavar="CORPUS", help=f"{known}, features, or one that a --plugin registers")
     parser.add_argument("source", type=Path, help="the corpus's folder (full release or short layout), or the manifest")
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="folder of the shards (default: shards/CORPUS in the store)"
@@ -85,6 +90,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--shard-samples", type=int, default=0, metavar="N", help="utterances per shard (default: by size, <= 256)"
     )
+    parser.add_argument(
+        "--array",
+        action="append",
+        default=[],
+        metavar="NAME=WIDTH@HZ",
+        help="features: what the arrays of audio, video or words are, as audio=768@50 or words=1024",
+    )
+    parser.add_argument(
+        "--dtype", choices=("float16", "float32"), default="float32", help="features: as they are stored"
+    )
     add_task_arguments(parser)
     add_plugin_argument(parser)
 
@@ -100,6 +115,10 @@ def run(args: argparse.Namespace) -> int:
 
     if not 1 <= args.workers <= 256:
         raise UserError(f"--workers: {args.workers} is not between 1 and 256")
+    from shards.corpora import FEATURES
+
+    if args.corpus == FEATURES:
+        return _run_features(args)
     check_corpus_options(args)
     choices = {"encoding": args.encoding, "test_twins": args.test_twins}
     array = array_of(args)
@@ -126,6 +145,23 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _run_features(args: argparse.Namespace) -> int:
+    from dual_hpc.config.paths import default_store
+    from shards.foreign_features import declared, pack_features
+
+    out, array = args.out or default_store() / "shards" / (args.name or args.source.stem), array_of(args)
+    index = pack_features(
+        args.source, out, declared(args.array), args.name, args.encoding, args.dtype, array, args.progress
+    )
+    if index is None:
+        print(share_done(array, out))
+        return 0
+    samples = sum(len(shard.samples) for shard in index.shards)
+    print(f"packed the features of {samples} utterances into {out}: {len(index.shards)} shards, {index.dataset_id}")
+    print("  protocols: all (data.protocol)")
+    return 0
+
+
 def check_corpus_options(args: argparse.Namespace) -> None:
     """Refuse options that mean nothing for the corpus.
 
@@ -133,8 +169,12 @@ def check_corpus_options(args: argparse.Namespace) -> None:
         UserError: there is no such corpus, or it does not take an option that was given.
     """
     from dual_hpc.errors import UserError
-    from shards.corpora import CORPORA, OPTIONS
+    from shards.corpora import CORPORA, FEATURES, OPTIONS
 
+    if args.corpus == FEATURES:
+        return
+    if args.array:
+        raise UserError("--array: only `pack features` takes it; leave it out")
     takes = CORPORA.get(args.corpus).options
     for option in OPTIONS:
         if getattr(args, option) is not None and option not in takes:

@@ -24,7 +24,7 @@ from launch.commands.job_dir import JobDescription, JobDir
 from launch.runs.plan import check_encoders, check_store, check_store_path, find_run
 from launch.runs.report_place import report_folder
 from launch.sweeps.grid import SweepDir
-from shards.corpora import CORPORA
+from shards.corpora import CORPORA, FEATURES
 
 # What a task calls with its folder, its number and its arguments; given by the caller, as verbs are in launch/cli.
 Task = Callable[[str, int, list[str]], None]
@@ -65,7 +65,8 @@ def check_work(verb: str, args: argparse.Namespace, store: Path) -> None:
         UserError: no such corpus, shards, model, run or sweep.
     """
     if verb == "pack":
-        CORPORA.check(args.corpus)
+        if args.corpus != FEATURES:
+            CORPORA.check(args.corpus)
         if not args.source.exists():
             raise UserError(f"{args.source} does not exist")
     if verb == "extract":

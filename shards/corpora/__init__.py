@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from shards.corpora.corpus import CORPORA, OPTIONS, Corpus
+from shards.corpora.corpus import CORPORA, FEATURES, OPTIONS, Corpus
 from shards.corpora.cremad import CREMAD
 from shards.corpora.emodb import EMODB
 from shards.corpora.iemocap import IEMOCAP
@@ -19,7 +19,7 @@ from shards.corpora.savee import SAVEE
 from shards.corpora.tess import TESS
 from shards.plan import Plan
 
-__all__ = ["CORPORA", "OPTIONS", "Corpus", "corpus_of", "read_corpus"]
+__all__ = ["CORPORA", "FEATURES", "OPTIONS", "Corpus", "corpus_of", "read_corpus"]
 
 for _name, _corpus in (("iemocap", IEMOCAP), ("meld", MELD), ("manifest", MANIFEST)):
     CORPORA.register(_name, _corpus)

@@ -15,6 +15,7 @@ from shards.plan import Plan
 if TYPE_CHECKING:
     from dual_hpc.data.format.sample import Utterance
 
+FEATURES = "features"  # in place of a corpus: arrays that somebody else made (`foreign_features.py`)
 READER_OPTIONS = ("name", "encoding", "test_twins")
 OPTIONS = (*READER_OPTIONS, "named_side", "picture_rows")  # of `dual-hpc pack`, which not every corpus takes
 

@@ -12,7 +12,7 @@ import math
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -35,7 +35,7 @@ _FORMS: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
 _LONGEST = 10_000  # characters of a cell; more is a whole file, or a quote that never closed
 
 
-class _BadRow(ValueError):
+class BadRow(ValueError):
     """Why a row is left out."""
 
 
@@ -52,19 +52,19 @@ def read(source: Path, name: str | None = None, *, encoding: str | None = None) 
         what = f"{source} is not a file" if source.exists() else f"the manifest {source} does not exist"
         raise UserError(f"source: {what}; give a .csv or .jsonl file")
     root = source.resolve().parent
-    corpus = name or _plain(source.stem.lower()).replace("-", "_").strip("_") or "manifest"
-    if name and name != _plain(name):
+    corpus = name or plain_name(source.stem.lower()).replace("-", "_").strip("_") or "manifest"
+    if name and name != plain_name(name):
         raise UserError(f"--name: {name[:60]!r} is not a plain name (letters, digits, - and _)")
     plan = Plan(corpus, root)
     files = TextFiles(plan, encoding)
     seen: set[str] = set()
-    for line, row in _rows(source, files.read(source), plan):
-        where = _where(source, line)
+    for line, row in table_rows(source, files.read(source), plan, COLUMNS, ("audio", "video")):
+        where = row_place(source, line)
         try:
             planned = _planned(row, line, corpus, root)
             if planned.key in seen:
-                raise _BadRow(f"id {planned.key} occurs twice; the first is taken")
-        except _BadRow as error:
+                raise BadRow(f"id {planned.key} occurs twice; the first is taken")
+        except BadRow as error:
             plan.skip(where, str(error), utterance=where)
             continue
         seen.add(planned.key)
@@ -76,7 +76,7 @@ def read(source: Path, name: str | None = None, *, encoding: str | None = None) 
     return plan
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
     return "".join(c if c.isalnum() or c in "-_" else "_" for c in name)
 
 
@@ -104,19 +104,30 @@ def _tell_neighbours(plan: Plan) -> None:
             )
 
 
-def _rows(source: Path, text: str, plan: Plan) -> Iterator[tuple[int, dict[str, Any]]]:
+def table_rows(
+    source: Path, text: str, plan: Plan, columns: Sequence[str], media: Sequence[str]
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Line and cells by column of each row of a table; what is no row is skipped in the plan.
+
+    Args:
+        columns: all that it may have.
+        media: of these, it must have one.
+
+    Raises:
+        UserError: it is no table of these columns.
+    """
     # JSON lines are often called .json or .txt; no CSV begins like them.
     if source.suffix.lower() in (".jsonl", ".ndjson") or text.lstrip().startswith(("{", "[")):
         yield from _json_rows(source, text, plan)
     else:
-        yield from _csv_rows(source, text, plan)
+        yield from _csv_rows(source, text, plan, columns, media)
 
 
 def _json_rows(source: Path, text: str, plan: Plan) -> Iterator[tuple[int, dict[str, Any]]]:
     for line, words in enumerate(text.split("\n"), 1):
         if not words.strip():
             continue
-        where, twice = _where(source, line), list[str]()
+        where, twice = row_place(source, line), list[str]()
         try:
             row = parse_json(words, partial(_noting_repeated, twice))
         except ValueError:
@@ -136,17 +147,19 @@ def _noting_repeated(twice: list[str], pairs: list[tuple[str, Any]]) -> dict[str
     return dict(pairs)
 
 
-def _csv_rows(source: Path, text: str, plan: Plan) -> Iterator[tuple[int, dict[str, Any]]]:
+def _csv_rows(
+    source: Path, text: str, plan: Plan, columns: Sequence[str], media: Sequence[str]
+) -> Iterator[tuple[int, dict[str, Any]]]:
     header, rows = parse_csv(source, text)
-    if not {"audio", "video"} & set(header):
+    if not {*media} & {*header}:
         raise UserError(
-            f"{source}: line 1 names neither a column audio nor video "
-            f"(known: {', '.join(COLUMNS)}; separated by commas)"
+            f"{source}: line 1 names neither a column {' nor '.join(media)} "
+            f"(known: {', '.join(columns)}; separated by commas)"
         )
-    unknown = next((column for column in header if column not in COLUMNS), None)
+    unknown = next((column for column in header if column not in columns), None)
     if unknown is not None:
         which = f"the unknown column {unknown[:40]!r}" if unknown else "a column without a name"
-        raise UserError(f"{source}: line 1 has {which}; remove it (known: {', '.join(COLUMNS)})")
+        raise UserError(f"{source}: line 1 has {which}; remove it (known: {', '.join(columns)})")
     twice = next((column for column in header if header.count(column) > 1), None)
     if twice is not None:
         raise UserError(f"{source}: line 1 names the column {twice!r} twice")
@@ -154,87 +167,108 @@ def _csv_rows(source: Path, text: str, plan: Plan) -> Iterator[tuple[int, dict[s
         if len(cells) == len(header):
             yield line, dict(zip(header, cells, strict=True))
         else:
-            where = _where(source, line)
+            where = row_place(source, line)
             plan.skip(where, f"has {len(cells)} columns, the header has {len(header)}", utterance=where)
 
 
-def _where(source: Path, line: int) -> str:
+def row_place(source: Path, line: int) -> str:
+    """How messages name a row."""
     return f"{shown(source, source.parent)}:{line}"
 
 
-def _planned(row: dict[str, Any], line: int, corpus: str, root: Path) -> Planned:
-    unknown = sorted(set(row) - set(COLUMNS))
+def row_metadata(row: dict[str, Any], line: int, corpus: str, columns: Sequence[str]) -> tuple[str, dict[str, Any]]:
+    """The key of a row, and the fields of `Utterance` that it tells.
+
+    Raises:
+        BadRow: a cell is not what its column takes.
+    """
+    unknown = sorted(set(row) - set(columns))
     if unknown:
-        raise _BadRow(f"unknown column {unknown[0][:40]!r} (known: {', '.join(COLUMNS)})")
-    key = _text(row, "id") or f"row{line:06d}"
+        raise BadRow(f"unknown column {unknown[0][:40]!r} (known: {', '.join(columns)})")
+    key = cell_text(row, "id") or f"row{line:06d}"
     from dual_hpc.data.format.sample import is_valid_key  # pydantic, which no help needs
 
     if not is_valid_key(key):
-        raise _BadRow(f"id {key[:60]!r} is not a plain name (letters, digits, - and _, at most 128)")
-    start, end = _number(row, "start"), _number(row, "end")
-    if (start is not None and start < 0) or (end is not None and end <= (start or 0.0)):
-        raise _BadRow(f"start {start} and end {end} are not a valid stretch of time")
-    audio, video = _file(row, "audio", root), _file(row, "video", root)
-    if audio is None and video is None:
-        raise _BadRow("neither audio nor video is given")
-    label = _text(row, "label")
+        raise BadRow(f"id {key[:60]!r} is not a plain name (letters, digits, - and _, at most 128)")
+    label = cell_text(row, "label")
     fields: dict[str, Any] = {
         "corpus": corpus,
-        "split": _text(row, "split"),
-        "session": _whole(row, "session"),
-        "dialogue": _text(row, "dialogue") or key,
-        "utterance": _whole(row, "utterance") or 0,
-        "speaker": _text(row, "speaker") or "unknown",
+        "split": cell_text(row, "split"),
+        "session": cell_whole(row, "session"),
+        "dialogue": cell_text(row, "dialogue") or key,
+        "utterance": cell_whole(row, "utterance") or 0,
+        "speaker": cell_text(row, "speaker") or "unknown",
         "label": None if label is None else label.lower(),
         "raw_label": label,
-        **{name: _number(row, name) for name in DIMENSIONS},
+        **{name: cell_number(row, name) for name in DIMENSIONS},
     }
     try:
         votes = votes_of(row.get("votes"))
     except ValueError as error:
-        raise _BadRow(f"votes: {error}") from error
+        raise BadRow(f"votes: {error}") from error
     if votes:
         fields["votes"] = votes
-    if gender := _text(row, "gender"):
+    if gender := cell_text(row, "gender"):
         fields["attributes"] = {"gender": gender.lower()}
+    return key, fields
+
+
+def _planned(row: dict[str, Any], line: int, corpus: str, root: Path) -> Planned:
+    key, fields = row_metadata(row, line, corpus, COLUMNS)
+    start, end = cell_number(row, "start"), cell_number(row, "end")
+    if (start is not None and start < 0) or (end is not None and end <= (start or 0.0)):
+        raise BadRow(f"start {start} and end {end} are not a valid stretch of time")
+    audio, video = _file(row, "audio", root), _file(row, "video", root)
+    if audio is None and video is None:
+        raise BadRow("neither audio nor video is given")
     return Planned(
         key,
         fields,
         None if audio is None else Source(audio, start, end),
         None if video is None else Source(video, start, end),
-        _text(row, "text"),
+        cell_text(row, "text"),
     )
 
 
-def _text(row: dict[str, Any], name: str) -> str | None:
+def cell_text(row: dict[str, Any], name: str) -> str | None:
+    """A cell in one line; None if it is empty.
+
+    Raises:
+        BadRow: it is not text.
+    """
     value = row.get(name)
     if value is None:
         return None
     if isinstance(value, (dict, list)) or value != value:
-        raise _BadRow(f"{name} is {'NaN' if value != value else 'not a plain value'}")
+        raise BadRow(f"{name} is {'NaN' if value != value else 'not a plain value'}")
     text = str(value)
     if len(text) > _LONGEST:
-        raise _BadRow(f"{name} has {len(text)} characters, more than {_LONGEST}")
+        raise BadRow(f"{name} has {len(text)} characters, more than {_LONGEST}")
     return clean_line(text) or None
 
 
-def _number(row: dict[str, Any], name: str) -> float | None:
-    text = _text(row, name)
+def cell_number(row: dict[str, Any], name: str) -> float | None:
+    """A cell's number; None if it is empty.
+
+    Raises:
+        BadRow: it is no finite number.
+    """
+    text = cell_text(row, name)
     try:
         value = None if text is None else float(text)
     except ValueError:
         value = math.nan
     if value is not None and not math.isfinite(value):
-        raise _BadRow(f"{name} {text[:20] if text else ''!r} is not a number")
+        raise BadRow(f"{name} {text[:20] if text else ''!r} is not a number")
     return value
 
 
-def _whole(row: dict[str, Any], name: str) -> int | None:
-    value = _number(row, name)
+def cell_whole(row: dict[str, Any], name: str) -> int | None:
+    value = cell_number(row, name)
     if value is None:
         return None
     if value != int(value) or abs(value) > 10**9:
-        raise _BadRow(f"{name} {value} is not a whole number")
+        raise BadRow(f"{name} {value} is not a whole number")
     return int(value)
 
 
@@ -242,7 +276,7 @@ def _file(row: dict[str, Any], name: str, root: Path) -> Path | None:
     text = row.get(name)
     if not isinstance(text, str) or not text.strip():
         if text not in (None, "") and not isinstance(text, str):
-            raise _BadRow(f"{name} is not a path")
+            raise BadRow(f"{name} is not a path")
         return None
     # An accented letter may be one character in the table and two in the file's name: macOS writes it so.
     for spelling in dict.fromkeys((text.strip(), *(unicodedata.normalize(form, text.strip()) for form in _FORMS))):
@@ -251,7 +285,7 @@ def _file(row: dict[str, Any], name: str, root: Path) -> Path | None:
                 return root / spelling
         except (OSError, ValueError):
             continue
-    raise _BadRow(f"{name} {text.strip()[:120]!r} does not exist")
+    raise BadRow(f"{name} {text.strip()[:120]!r} does not exist")
 
 
 MANIFEST = Corpus("any other corpus, by a table", read, options=("name", "encoding"))
