@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -175,7 +175,6 @@ def assemble(
     subsets = {name: _subset(found, len(classes), utterances, votes or {}) for name, found in predictions.items()}
     first = next(iter(predictions.values()))
     metas = [utterances[key] for key in first.keys]
-    present = format_subset(one for one in Modality if any(getattr(meta, f"has_{one}") for meta in metas))
     truth, dialogues = first.truth, len({dialogue_of(utterances[key]) for key in first.keys})
     baselines: dict[str, Mapping[str, float]] = {
         "majority": majority(train_counts, truth),
@@ -189,7 +188,7 @@ def assemble(
             "count": len(truth),
             "dialogues": dialogues,
             "interval_level": LEVEL,
-            **({} if present == ALL_MODALITIES else {"present": present}),
+            **({} if "present" in about else present_in(metas)),  # a file of predictions says it
         },
         classes=tuple(classes),
         subsets=subsets,
@@ -200,6 +199,13 @@ def assemble(
             if changed.keys
         },
     )
+
+
+def present_in(utterances: Iterable[Utterance]) -> dict[str, str]:
+    """`present` for the `about` of a report: the letters of the modalities that one has; {} where all are there."""
+    metas = list(utterances)
+    present = format_subset(one for one in Modality if any(getattr(meta, f"has_{one}") for meta in metas))
+    return {} if present == ALL_MODALITIES else {"present": present}
 
 
 def _flips(changed: Predictions, own: Predictions) -> float:

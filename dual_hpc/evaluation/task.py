@@ -30,6 +30,7 @@ from dual_hpc.evaluation.prediction_set import PredictionSet, RobustnessPlan
 from dual_hpc.evaluation.predictions import View
 from dual_hpc.evaluation.protocols import PROTOCOLS, SPLITS, Protocol, get_protocol, protocol_of
 from dual_hpc.evaluation.protocols.division import LEFT_OUT
+from dual_hpc.evaluation.result import present_in
 from dual_hpc.evaluation.votes import votes_by_key
 from dual_hpc.model import EmotionConfig, load_model
 from dual_hpc.model.family import FAMILIES
@@ -109,7 +110,11 @@ class EvaluationTask:
         if suite is not None and seed is not None:
             plan = RobustnessPlan(seed, suite.planned(clipped_of(batches)), suite.subsets)
         return PredictionSet(
-            {**self.facts, "undecodable": sum(one.undecodable for one in batches)},
+            {
+                **self.facts,
+                "undecodable": sum(one.undecodable for one in batches),
+                **present_in(self.utterances.values()),
+            },
             self.model.config.labels,
             self.class_counts,
             self.utterances,

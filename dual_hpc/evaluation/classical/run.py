@@ -22,7 +22,7 @@ from dual_hpc.evaluation.prediction_set import PredictionSet, result_of
 from dual_hpc.evaluation.predictions import Predictions
 from dual_hpc.evaluation.protocols import protocol_of
 from dual_hpc.evaluation.report_files import write_reports
-from dual_hpc.evaluation.result import EvaluationResult
+from dual_hpc.evaluation.result import EvaluationResult, present_in
 from dual_hpc.evaluation.task import synthetic_dials
 from dual_hpc.progress import ProgressDisplay
 
@@ -105,7 +105,7 @@ def evaluate_classical(
     }
     result = result_of(
         PredictionSet(
-            facts,
+            {**facts, **present_in(tested)},
             protocol.classes,
             counts.tolist(),
             {one.key: one for one in tested},
