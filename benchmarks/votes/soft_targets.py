@@ -71,8 +71,9 @@ def measured(seed: int) -> dict[str, dict[str, float]]:
     targets = {"label": torch.from_numpy(labels), "votes": torch.from_numpy(shares).float()}
     found = {}
     for name, target in targets.items():
+        model = trained(features, target, seed)
         with torch.no_grad():
-            answers = trained(features, target, seed)(torch.from_numpy(seen).float()).softmax(-1).numpy()
+            answers = model(torch.from_numpy(seen).float()).softmax(-1).numpy()
         found[name] = {
             "ua": scores(truth, answers.argmax(axis=1), CLASSES).values["ua"],
             "jsd_votes": float(js_divergence(theirs, answers).mean()),

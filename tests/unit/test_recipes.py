@@ -34,9 +34,9 @@ clips = Path("raw") / "JE"
 clips.mkdir(parents=True)
 for name in ("sa01.avi", "h02.avi"):
     (clips / name).touch()
-plan = read_corpus("savee", Path("raw"))
+plan = read_corpus("savee_av", Path("raw"))
 found["corpus"] = [(one.key, one.fields["label"], one.fields["session"]) for one in plan.utterances]
-found["protocol"] = list(PROTOCOLS.get("savee4").classes)
+found["protocol"] = list(PROTOCOLS.get("savee_av4").classes)
 
 encoder = VIDEO.get("mean_colour").build({"config": {"width": 8}}, {})
 frames = torch.full((2, 3, 3, 4, 4), 255, dtype=torch.uint8)
@@ -56,7 +56,7 @@ found["metric"] = METRICS.get("worst_recall").of_confusion(confusion).tolist()
 
 darker = PERTURBATIONS.get("darkness").apply(batch, 50.0, Context(seed=0))["frames"]
 found["perturbation"] = [str(darker.dtype), int(darker.max()), int(frames.max())]
-owners = [CORPORA.plugin_of("savee"), VIDEO.plugin_of("mean_colour"), FAMILIES.plugin_of("plain_concat")]
+owners = [CORPORA.plugin_of("savee_av"), VIDEO.plugin_of("mean_colour"), FAMILIES.plugin_of("plain_concat")]
 found["owners"] = [*owners, METRICS.plugin_of("worst_recall"), PERTURBATIONS.plugin_of("darkness")]
 print(json.dumps(found))
 """
