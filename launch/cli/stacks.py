@@ -8,7 +8,8 @@ EXAMPLES = """\
 examples:
   dual-hpc stacks trial-2              # twice in a row: what does not move hangs
 
-The stacks are also in the ranks' logs (`dual-hpc logs trial-2 --rank 3`). The training goes on.
+The stacks are also in the ranks' logs (`dual-hpc logs trial-2 --rank 3`). The training goes on. Where py-spy is
+installed (`pip install py-spy`), C functions and the data workers are shown as well.
 """
 
 

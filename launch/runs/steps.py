@@ -14,7 +14,7 @@ from dual_hpc.run.directory import RunDir
 from launch.cluster.client import call
 from launch.cluster.sbatch import python_command
 from launch.cluster.state import State
-from launch.job.stacks import signal_ranks
+from launch.job.stacks import dump_with_py_spy, signal_ranks
 from launch.records import submissions
 from launch.runs.status import RunStatus
 
@@ -58,7 +58,7 @@ def collect_stacks(run: RunDir, status: RunStatus) -> dict[str, str]:
     job_id = _running_job(run, status)
     before = {log: log.stat().st_size for log in sorted(run.logs.glob("rank_*.log"))}
     if status.local:
-        signal_ranks(job_id)
+        dump_with_py_spy(signal_ranks(job_id))
     else:
         python = shlex.split(python_command(sys.executable, run.path))
         requested = submissions.last_request(submissions.read(run.path))
