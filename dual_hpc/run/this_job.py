@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 
 JOB_ID = "DUAL_JOB_ID"  # set by the launcher: an array's member is "123_4", a local job its controller's process id
+
+ALLOCATED = "DUAL_ALLOCATED"  # set by the batch script, when it begins; of a Slurm before 23.02, which does not say it
 
 
 def job_id(environ: Mapping[str, str] = os.environ) -> str:
@@ -25,8 +28,9 @@ def node_name(environ: Mapping[str, str] = os.environ) -> str:
 
 
 def allocated_at(environ: Mapping[str, str] = os.environ) -> float | None:
-    """When this job was given its nodes, Unix seconds; None where Slurm does not say it."""
-    try:
-        return float(environ["SLURM_JOB_START_TIME"]) or None
-    except (KeyError, ValueError):
-        return None
+    """When this job was given its nodes, Unix seconds; None where neither Slurm nor the batch script says it."""
+    for name in ("SLURM_JOB_START_TIME", ALLOCATED):
+        with suppress(KeyError, ValueError):
+            if moment := float(environ[name]):
+                return moment
+    return None

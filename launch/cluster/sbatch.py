@@ -12,12 +12,14 @@ from submitit.slurm.slurm import _make_sbatch_string
 
 from dual_hpc.config.schema import LaunchConfig
 from dual_hpc.run.names import CODE_ARCHIVE
+from dual_hpc.run.this_job import ALLOCATED
 from launch.cluster.profiles import Profile
 from launch.cluster.request import cpus_per_rank, resolve_choice
 from launch.cluster.wishes import wished_options
 
 # `scancel --full` and some sites signal the batch script as well, which would die of it and take the job along.
 TRAP = "trap : USR2"
+NOTE_BEGIN = f"export {ALLOCATED}=$(date +%s)"  # of the job, before anything is imported
 _PARAMETERS = ("gpus-per-node", "gpus-per-task", "gres", "mem-per-cpu", "mem", "exclude")  # that submitit knows
 PICKLE_SECONDS = 300  # that a job waits for the file with what it is to call
 
@@ -64,7 +66,7 @@ def sbatch_parameters(
         "signal_delay_s": profile.signal_seconds,
         "stderr_to_stdout": True,
         "wckey": None,
-        "setup": [TRAP, *pickle_lines(run), *setup_lines(profile)],
+        "setup": [TRAP, NOTE_BEGIN, *pickle_lines(run), *setup_lines(profile)],
         "teardown": on_failure_lines(python_command(python, run), run),
         "srun_args": [f"--cpus-per-task={cpus}", "--kill-on-bad-exit=1"],
         "additional_parameters": options,

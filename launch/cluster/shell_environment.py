@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 
 from dual_hpc.errors import UserError
-from dual_hpc.run.this_job import JOB_ID
+from dual_hpc.run.this_job import ALLOCATED, JOB_ID
 
 # Which cluster is asked, and as whom.
 CONNECTION = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_CLUSTERS", "SLURM_JWT", "SLURM_SACK_KEY")
@@ -16,7 +16,17 @@ CONNECTION = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_CLUSTERS", "SLURM_JWT", 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 _PREFIXES = ("SLURM_", "SBATCH_", "SRUN_", "SUBMITIT_", "PMI_", "PMIX_")
-_NAMES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", JOB_ID, *THREADS)
+_NAMES = (
+    "RANK",
+    "LOCAL_RANK",
+    "WORLD_SIZE",
+    "LOCAL_WORLD_SIZE",
+    "MASTER_ADDR",
+    "MASTER_PORT",
+    JOB_ID,
+    ALLOCATED,
+    *THREADS,
+)
 
 # Options that sbatch would take from the environment, and what says the same here.
 _INSTEAD = {
