@@ -17,7 +17,10 @@ ENVIRONMENT = ("launch", "tracking", "store")
 MUTABLE = {
     "checkpoint": tuple(CheckpointConfig.model_fields),
     "data": ("workers", "read_ahead", "bad_sample_limit"),
-    "training": ("log_every", "collective_timeout_minutes", "hang_minutes", "activation_checkpointing"),
+    "training": (
+        *("log_every", "collective_timeout_minutes", "hang_minutes", "activation_checkpointing"),
+        *("profile_steps", "profile_ranks", "memory_history"),
+    ),
 }
 
 # How long a run is: may be raised when it continues, finished or not. `optim.decay_steps` then keeps the schedule of

@@ -17,6 +17,7 @@ from dual_hpc.config.values import (
     DataSplit,
     MicroBatch,
     ModuleName,
+    StepRange,
     TagName,
     TestFold,
     WorkerCount,
@@ -191,6 +192,15 @@ class TrainingConfig(Section):
     )
     validate_every: int = Field(0, ge=0, description="steps; 0 means once per epoch")
     log_every: int = Field(5, ge=1, description="steps")
+    profile_steps: StepRange | None = Field(
+        None, description="the first and the last step of a trace that chosen ranks write, as [100, 105]"
+    )
+    profile_ranks: list[Annotated[int, Field(ge=0)]] = Field([0], description="the ranks that write it")
+    memory_history: bool = Field(
+        False,
+        description="on a GPU: note which code asks for memory, for the snapshot that running out of memory leaves "
+        "beside the rank's log",
+    )
     select_by: str = Field("ua", description="ua, wa, weighted_f1, macro_f1, or a metric that a plugin registers")
     select_modalities: Subset = Field("av", description="the subset whose score picks the best")
     non_finite_limit: int = Field(3, ge=1, description="steps in a row whose loss or gradient is not finite; see next")

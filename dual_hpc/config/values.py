@@ -120,6 +120,16 @@ def _class_map(value: dict[str, list[str]]) -> dict[str, list[str]]:
 ClassMap = Annotated[dict[str, list[str]], BeforeValidator(_listed), AfterValidator(_class_map)]
 
 
+def _step_range(value: tuple[int, int]) -> tuple[int, int]:
+    first, last = value
+    if not 1 <= first <= last or last - first >= 1000:
+        raise ValueError("input should be the first and the last of 1 to 1000 steps, as [100, 105]")
+    return value
+
+
+StepRange = Annotated[tuple[int, int], AfterValidator(_step_range)]
+
+
 def _tag_name(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_. -]{0,199}", name) or name.startswith("dual."):
         raise ValueError("a tag is called by letters, digits and _-. and not dual.*")

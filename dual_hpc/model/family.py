@@ -36,6 +36,8 @@ class ModelFamily:
         losses: names of the losses that its output reports; `loss`, which is trained, comes first.
         encoders: names of the model's parts that learn at their own rate, `optim.encoder_lr_scale`.
         inputs: tensors of a batch that its `forward` takes, besides `labels`.
+        matrices: names of f32 [B, T, T] in its output when `forward` is given `output_alignment=True`: how alike audio
+            step i and video step j are, within the output's `mask`, bool [B, T].
         options: what `model.options` may hold; None: nothing.
         switches: its own parts that an ablation turns off, besides the modalities: name -> settings of the
             configuration, as "model.use_sdm=false".
@@ -50,6 +52,7 @@ class ModelFamily:
     losses: tuple[str, ...] = ("loss",)
     encoders: tuple[str, ...] = ("audio_encoder", "video_encoder", "text_encoder")
     inputs: tuple[str, ...] = INPUTS
+    matrices: tuple[str, ...] = ()
     options: type[Section] | None = None
     switches: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     check: Callable[[ModelConfig], None] = lambda config: None

@@ -22,7 +22,8 @@ EXPORTS = "export"
 LOGS = "logs"
 REPORTS = "reports"
 TOKENIZER = "tokenizer"
-PROFILES = "profiles"  # NUMBER/rank_RRRR.json.gz: the traces that PROFILE_FILE asked for
+ALIGNMENT = "alignment.jsonl"  # how alike sound and picture of a few validation samples are, once per epoch
+PROFILES = "profiles"  # FOLDER/rank_RRRR.json.gz: the traces that PROFILE_FILE or training.profile_steps asked for
 SYSTEM = "system"  # NODE.jsonl: samples of what each node did, in the form of JOURNAL
 
 FAILURES = "failures.jsonl"  # in logs/
@@ -43,6 +44,11 @@ def step_of(folder: Path) -> int | None:
     """The step in such a folder's name; None for anything else (unfinished folders end in .tmp)."""
     match = _STEP_FOLDER.match(folder.name)
     return int(match.group(1)) if match else None
+
+
+def memory_snapshot(rank: int) -> str:
+    """What a rank that ran out of a GPU's memory had there, in logs/ beside its log."""
+    return f"rank_{rank:04d}_memory.pickle"
 
 
 def rank_log(rank: int) -> str:

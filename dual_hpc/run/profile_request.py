@@ -1,4 +1,4 @@
-"""The file by which a living run is asked for a profile, and where its traces are."""
+"""The file by which a living run is asked for a profile, and where traces are."""
 
 from __future__ import annotations
 
@@ -46,4 +46,19 @@ def write_request(run: Path, request: ProfileRequest) -> None:
 
 def trace_file(run: Path, request: ProfileRequest, rank: int) -> Path:
     """A rank's trace: JSON of Chrome's tracing, compressed; Perfetto opens it."""
-    return run / PROFILES / str(request.number) / f"rank_{rank:04d}.json.gz"
+    return run / PROFILES / str(request.number) / _rank_file(rank)
+
+
+def planned_trace_file(run: Path, steps: tuple[int, int], rank: int) -> Path:
+    """The same, of the steps that `training.profile_steps` names: the first and the last."""
+    return run / PROFILES / f"steps_{steps[0]}_{steps[1]}" / _rank_file(rank)
+
+
+def trace_folders(run: Path) -> list[Path]:
+    """The folders with traces, the latest last."""
+    files = sorted((run / PROFILES).glob("*/rank_*.json.gz"), key=lambda file: (file.stat().st_mtime, file))
+    return list(dict.fromkeys(file.parent for file in reversed(files)))[::-1]
+
+
+def _rank_file(rank: int) -> str:
+    return f"rank_{rank:04d}.json.gz"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from dual_hpc.run.journal import Entry
 
 if TYPE_CHECKING:
+    from mlflow import MlflowClient
     from mlflow.entities import DatasetInput
 
 
@@ -61,6 +62,14 @@ def evaluated_on(about: Mapping[str, Any], folders: Iterable[str] = ()) -> Split
 
 def _fold(value: Any) -> int | str | None:
     return value if isinstance(value, int | str) and not isinstance(value, bool) else None
+
+
+def log_datasets(client: MlflowClient, mlflow_run: Any, found: Iterable[SplitData]) -> None:
+    """Make them inputs of MLflow's run, those that it has not yet, each once."""
+    known = {(one.dataset.name, one.dataset.digest) for one in mlflow_run.inputs.dataset_inputs}
+    new = {(data.name, data.digest[:36]): data for data in found}
+    if inputs := [as_input(data) for place, data in new.items() if place not in known]:
+        client.log_inputs(mlflow_run.info.run_id, datasets=inputs)
 
 
 def _count(value: Any) -> int | None:

@@ -12,7 +12,7 @@ from dual_hpc.files.json_text import parse_json
 from dual_hpc.files.regular_file import read_bytes, read_text
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.journal import Entry, points
-from dual_hpc.tracking.datasets import SplitData, as_input, evaluated_on, trained_on
+from dual_hpc.tracking.datasets import SplitData, evaluated_on, log_datasets, trained_on
 from dual_hpc.tracking.mlflow_format import mlflow_name, scores_in
 from dual_hpc.tracking.mlflow_model import FOLDER_TAG, log_model, models_of, step_of_export
 
@@ -53,7 +53,7 @@ def log_exports(
         metrics = validation_scores(entries, step, model_id, [one for one in splits if one.split == "validation"])
         for time_ms, report in reports.get(folder.name, []):
             data = evaluated_on(report["about"], config.data.shards)
-            _log_input(client, mlflow_run, data)
+            log_datasets(client, mlflow_run, [data] if data is not None else [])
             metrics += report_scores(report, step, time_ms, model_id, data)
         for start in range(0, len(metrics), 900):
             client.log_batch(run_id, metrics=metrics[start : start + 900])
@@ -107,12 +107,6 @@ def _metric(key: str, value: float, time_ms: int, step: int, model_id: str, data
     if data is None:
         return Metric(key, value, time_ms, step, model_id)
     return Metric(key, value, time_ms, step, model_id, data.name, data.digest[:36])
-
-
-def _log_input(client: MlflowClient, mlflow_run: Any, data: SplitData | None) -> None:
-    there = {(one.dataset.name, one.dataset.digest) for one in mlflow_run.inputs.dataset_inputs}
-    if data is not None and (data.name, data.digest[:36]) not in there:
-        client.log_inputs(mlflow_run.info.run_id, datasets=[as_input(data)])
 
 
 def _reports_of(folder: Path) -> dict[str, list[tuple[int, Mapping[str, Any]]]]:

@@ -11,6 +11,7 @@ from dual_hpc.errors import EnvironmentFault
 from dual_hpc.files.atomic import write_atomically
 from dual_hpc.files.regular_file import first_irregular, read_bytes, read_text
 from dual_hpc.picture import png
+from dual_hpc.run.alignment import read_alignment
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.goodput import timeline_of
 from dual_hpc.run.journal import Entry, replay
@@ -31,6 +32,7 @@ def log_reports(client: MlflowClient, run: RunDir, mlflow_run: Any, entries: Seq
     """
     from mlflow.entities import Metric
 
+    from dual_hpc.tracking.alignment_figure import alignment_figure
     from dual_hpc.tracking.figures import training_curves
     from dual_hpc.tracking.life import run_life
 
@@ -40,6 +42,8 @@ def log_reports(client: MlflowClient, run: RunDir, mlflow_run: Any, entries: Seq
         write_atomically(run.reports / "training_curves.png", png(training_curves(curves, run.identity().name)))
         if slices := timeline_of(run, entries=entries):
             write_atomically(run.reports / "run_life.png", png(run_life(slices, entries, run.identity().name)))
+        if matrices := read_alignment(run.path):
+            write_atomically(run.reports / "alignment.png", png(alignment_figure(matrices, run.identity().name)))
     for file in sorted(run.reports.glob("*.json")):
         time_ms = file.stat().st_mtime_ns // 1_000_000
         scores = report_metrics(file.stem, read_bytes(file))

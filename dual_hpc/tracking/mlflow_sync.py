@@ -18,12 +18,12 @@ from dual_hpc.credentials import without_secrets
 from dual_hpc.run.directory import RunDir, RunIdentity
 from dual_hpc.run.journal import Entry, Point, points, read
 from dual_hpc.run.names import SYSTEM
-from dual_hpc.tracking.datasets import as_input, trained_on
+from dual_hpc.tracking.datasets import log_datasets, trained_on
 from dual_hpc.tracking.mlflow_exports import log_exports
 from dual_hpc.tracking.mlflow_format import ENDED, bottleneck_tag, flatten, jobs_of, mlflow_name, status_of, with_best
 from dual_hpc.tracking.mlflow_reports import log_reports
 from dual_hpc.tracking.mlflow_store import Store, experiment_id, store_of
-from dual_hpc.tracking.run_note import tags_of
+from dual_hpc.tracking.run_note import profiles_tag, tags_of
 from dual_hpc.tracking.sent import Sent, is_there
 
 if TYPE_CHECKING:
@@ -60,14 +60,14 @@ def sync(run: RunDir, *, artifacts: bool = True, model: Path | None = None, stat
         _log_journals(client, run_id, sent, journals, known.metrics)
         segments = run.segments()
         tags = {**tags_of(config, entries), **config.tracking.tags, "dual.jobs": jobs_of(segments)}
-        tags |= bottleneck_tag(entries)
+        tags |= bottleneck_tag(entries) | profiles_tag(run)
         for key, value in tags.items():
             if known.tags.get(key) != value:
                 client.set_tag(run_id, key, value)
         for key in _FORMER_TAGS:
             if key in known.tags:
                 client.delete_tag(run_id, key)
-        _log_datasets(client, mlflow_run, entries, config.data.protocol, config.data.shards)
+        log_datasets(client, mlflow_run, trained_on(entries, config.data.protocol, config.data.shards))
         if artifacts:
             finished = model is not None or status_of(segments) == "FINISHED"
             log_reports(client, run, mlflow_run, entries)
@@ -87,16 +87,6 @@ def _log_journals(
     for journal, entries in journals.items():
         log_points(client, run_id, [point for point in found[journal] if point.end > done[journal]])
         sent.note(journal, entries[-1].end if entries else 0)
-
-
-def _log_datasets(
-    client: MlflowClient, mlflow_run: Any, entries: Sequence[Entry], protocol: str, folders: Sequence[str]
-) -> None:
-    """The splits that the run trains and validates on, as inputs of MLflow's run."""
-    there = {(one.dataset.name, one.dataset.digest) for one in mlflow_run.inputs.dataset_inputs}
-    new = [data for data in trained_on(entries, protocol, folders) if (data.name, data.digest) not in there]
-    if new:
-        client.log_inputs(mlflow_run.info.run_id, datasets=[as_input(data) for data in new])
 
 
 def _find_or_create(client: MlflowClient, store: Store, run: RunDir) -> Any:

@@ -9,8 +9,10 @@ from dual_hpc.files.regular_file import read_text
 from dual_hpc.printable import markdown_cell
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.journal import Entry
+from dual_hpc.run.profile_request import trace_folders
 from dual_hpc.tracking.datasets import trained_on
 
+_PROFILES = 8  # folders in the tag, which MLflow cuts at 8000 characters
 _OURS = ("# Evaluation", "# Run ")
 
 
@@ -27,6 +29,12 @@ def tags_of(config: RunConfig, entries: Sequence[Entry]) -> dict[str, str]:
         if data.fold is not None:
             tags["dual.test_fold"] = str(data.fold)
     return {key: value for key, value in tags.items() if value}
+
+
+def profiles_tag(run: RunDir) -> dict[str, str]:
+    """`dual.profiles`: the folders of traces of single steps, the latest last; nothing where there are none."""
+    folders = [str(folder.resolve()) for folder in trace_folders(run.path)[-_PROFILES:]]
+    return {"dual.profiles": ", ".join(folders)} if folders else {}
 
 
 def progress_of(entries: Sequence[Entry]) -> str:
@@ -59,4 +67,7 @@ def note_of(run: RunDir, entries: Sequence[Entry]) -> str:
         chosen = config.training
         lines += ["", f"Best so far: {chosen.select_by} {best[-1].fields['score']:.4f} on validation, with"]
         lines[-1] += f" {chosen.select_modalities}, at step {best[-1].step}."
+    if folders := trace_folders(run.path):
+        traced = ", ".join(markdown_cell(str(folder.resolve())) for folder in folders[-_PROFILES:])
+        lines += ["", f"Traces of single steps, which Perfetto opens: {traced}"]
     return "\n".join(lines) + "\n"

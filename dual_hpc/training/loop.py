@@ -64,8 +64,12 @@ def train(run_dir: Path) -> str:
             watchdog.waiting()
             from dual_hpc.model.arithmetic import arithmetic
             from dual_hpc.training.build import build_session
+            from dual_hpc.training.memory_snapshot import snapshot_when_out_of_memory
 
-            with arithmetic(config.training.tf32, config.training.deterministic):
+            with (
+                arithmetic(config.training.tf32, config.training.deterministic),
+                snapshot_when_out_of_memory(run.logs, world.rank, world.device, config.training.memory_history),
+            ):
                 return run_session(build_session(run, config, world, check_ownership), stop, watchdog)
 
 

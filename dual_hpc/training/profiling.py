@@ -1,4 +1,5 @@
-"""A trace of some steps of chosen ranks, of a run that trains already: `dual-hpc profile RUN` asks for it with a file.
+"""A trace of some steps of chosen ranks: those that `training.profile_steps` names, and those of a run that trains
+already, for which `dual-hpc profile RUN` asks with a file.
 
 Every rank looks for the file itself, every few seconds, and profiles itself: nothing is exchanged. A trace that cannot
 be written is only reported.
@@ -11,11 +12,11 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from dual_hpc.run.profile_request import ProfileRequest, read_request, trace_file
+from dual_hpc.run.profile_request import ProfileRequest, planned_trace_file, read_request, trace_file
 
 CHECK_SECONDS = 5.0  # between two looks for the file: the file system is shared
 
@@ -25,25 +26,66 @@ class StepProfiler:
 
     Args:
         run: the run directory.
+        planned: the first and the last step of the trace that the run's settings name.
+        planned_ranks: that write it.
     """
 
-    def __init__(self, run: Path, rank: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        run: Path,
+        rank: int,
+        planned: tuple[int, int] | None = None,
+        planned_ranks: Sequence[int] = (0,),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._run, self._rank, self._clock = run, rank, clock
+        self._planned = planned if rank in planned_ranks else None
         self._looked = float("-inf")
         self._request: ProfileRequest | None = None
         self._profile: Any = None
+        self._target = run
         self._left = 0
 
-    def before_step(self) -> None:
-        """Begin a trace, if one is asked for."""
-        if self._profile is not None or self._clock() - self._looked < CHECK_SECONDS:
+    def before_step(self, step: int) -> None:
+        """Begin a trace, if one is asked for.
+
+        Args:
+            step: the one that follows, counted from 1.
+        """
+        if self._profile is not None:
             return
-        self._looked = self._clock()
-        request = read_request(self._run)
-        if request is None or self._rank not in request.ranks or request == self._request:
+        if self._planned is not None and self._planned[0] <= step <= self._planned[1]:
+            planned, self._planned = self._planned, None
+            # A job that goes on within these steps traces the rest of them.
+            self._begin(planned_trace_file(self._run, planned, self._rank), planned[1] - step + 1)
+        elif self._clock() - self._looked >= CHECK_SECONDS:
+            self._looked = self._clock()
+            request = read_request(self._run)
+            if request is not None and self._rank in request.ranks and request != self._request:
+                self._request = request
+                self._begin(trace_file(self._run, request, self._rank), request.steps)
+
+    def after_step(self) -> None:
+        """End the trace after its last step, and write it."""
+        if self._profile is None:
             return
-        self._request = request
-        if trace_file(self._run, request, self._rank).exists():  # an earlier job has done it
+        self._left -= 1
+        if self._left <= 0:
+            self.close()
+
+    def close(self) -> None:
+        """Write the trace that has begun, if there is one, of the steps so far."""
+        if self._profile is None:
+            return
+        trace, self._profile = self._profile, None
+        try:
+            trace.stop()
+            self._write(trace, self._target)
+        except Exception as error:  # a full disk, a profiler that another tool uses: the training goes on
+            self._warn(error)
+
+    def _begin(self, target: Path, steps: int) -> None:
+        if target.exists():  # an earlier job has done it
             return
         from torch.profiler import ProfilerActivity, profile, supported_activities
 
@@ -54,22 +96,7 @@ class StepProfiler:
         except Exception as error:  # another tool uses the profiler: the training goes on
             self._warn(error)
             return
-        self._profile, self._left = trace, request.steps
-
-    def after_step(self) -> None:
-        """End the trace after its last step, and write it."""
-        if self._profile is None:
-            return
-        self._left -= 1
-        if self._left > 0:
-            return
-        trace, self._profile = self._profile, None
-        assert self._request is not None
-        try:
-            trace.stop()
-            self._write(trace, trace_file(self._run, self._request, self._rank))
-        except Exception as error:  # a full disk, a profiler that another tool uses: the training goes on
-            self._warn(error)
+        self._profile, self._target, self._left = trace, target, steps
 
     def _warn(self, error: Exception) -> None:
         print(f"WARNING: no profile of rank {self._rank}: {error}", file=sys.stderr, flush=True)

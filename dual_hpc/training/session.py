@@ -12,27 +12,22 @@ from typing import Any
 
 from dual_hpc.config import RunConfig
 from dual_hpc.data.loader import EvalLoader, TrainLoader
-from dual_hpc.data.workers.count import cores_of_rank
 from dual_hpc.errors import EnvironmentFault
 from dual_hpc.evaluation.metrics import selecting_metric
 from dual_hpc.monitor.node_monitor import NodeMonitor
 from dual_hpc.run.directory import write_json
-from dual_hpc.training.bottleneck import Judge
-from dual_hpc.training.collective_hooks import hook_collectives
+from dual_hpc.training.alignment_samples import AlignmentSamples
 from dual_hpc.training.distributed import World, seed_everything
 from dual_hpc.training.engine import Engine
 from dual_hpc.training.exporter import Exporter, report_best
-from dual_hpc.training.interval import Interval
-from dual_hpc.training.memory import peak_memory
+from dual_hpc.training.interval_metrics import IntervalMetrics
 from dual_hpc.training.non_finite import format_keys, next_action, non_finite_error
 from dual_hpc.training.optimizer import set_learning_rates
-from dual_hpc.training.phase_times import REST, PhaseTimes
+from dual_hpc.training.phase_times import REST
 from dual_hpc.training.profiling import StepProfiler
-from dual_hpc.training.rank_times import RankTimes, spread
 from dual_hpc.training.reporter import Reporter
 from dual_hpc.training.saving import Saver
 from dual_hpc.training.schedule import TrainingSchedule, is_better, lr_factor, save_by_clock, saves_now
-from dual_hpc.training.slow_data import remedy
 from dual_hpc.training.state import TrainingState
 from dual_hpc.training.step import RankRequests, StepReport, train_step
 from dual_hpc.training.validation import Interrupted, selection_score, validate
@@ -74,25 +69,23 @@ class Session:
     clock: Callable[[], float] = time.monotonic
 
     _micro_batches: Iterator[dict[str, Any]] = field(init=False)
-    _times: PhaseTimes = field(init=False)
-    _rank_times: RankTimes = field(init=False)
-    _judge: Judge = field(init=False)
+    _metrics: IntervalMetrics = field(init=False)
     _profiler: StepProfiler = field(init=False)
-    _learning_rate: float = field(init=False, default=0.0)
-    _interval: Interval = field(init=False)
+    _alignment: AlignmentSamples = field(init=False)
     _saved_at: float = field(init=False)
     _save_due: bool = field(init=False, default=False)
     _exported: tuple[int, float] | None = field(init=False, default=None)  # step and score of the pending export
 
     def __post_init__(self) -> None:
         self._micro_batches = self.loader.micro_batches()
-        self._times = PhaseTimes.on(self.world.device)
-        hook_collectives(self._times)
-        self._rank_times = RankTimes(self._times, self.world.rank, self.world.size, lambda: self.saver.writing_seconds)
-        self._profiler = StepProfiler(self.reports.parent, self.world.rank)
-        self._judge = Judge(self.hosts, remedy(self.config, cores_of_rank()))
+        config, world, step = self.config, self.world, self.state.step
+        self._metrics = IntervalMetrics(
+            config, world, self.schedule, self.hosts, step, lambda: self.saver.writing_seconds, self.clock
+        )
+        training = config.training
+        self._profiler = StepProfiler(self.reports.parent, world.rank, training.profile_steps, training.profile_ranks)
+        self._alignment = AlignmentSamples(self.reports.parent, self.engine.family, world)
         self._saved_at = self.clock()
-        self._interval = Interval(self._saved_at, self.state.step)
 
     @property
     def finished(self) -> bool:
@@ -102,8 +95,8 @@ class Session:
     def next_batch(self) -> Iterator[dict[str, Any]]:
         """The micro-batches of the next step, as they come. Seeds every generator before, from (seed, step, rank)."""
         seed_everything((self.config.seed, self.state.step + 1, self.world.rank))
-        self._profiler.before_step()
-        self._times.end(REST)
+        self._profiler.before_step(self.state.step + 1)
+        self._metrics.times.end(REST)
         return itertools.islice(self._micro_batches, self.loader.accumulation)
 
     def update(self, batch: Iterator[dict[str, Any]], stop_asked: Callable[[], bool]) -> StepReport:
@@ -114,13 +107,14 @@ class Session:
             stop_asked: True once this rank is asked to stop.
         """
         factor = lr_factor(self.state.step + 1, self.schedule.total_steps, self.config.optim)
-        self._learning_rate = set_learning_rates(self.engine.deepspeed.optimizer, self.engine.peak_lrs, factor)
+        self._metrics.learning_rate = set_learning_rates(self.engine.deepspeed.optimizer, self.engine.peak_lrs, factor)
 
         def ask() -> RankRequests:
             return RankRequests(stop_asked(), self._clock_asks_for_save(), len(self.loader.bad_samples))
 
-        ranks = self._rank_times if self.schedule.logs(self.state.step + 1) else None
-        return train_step(self.engine, batch, self.world, ask, self._times, ranks)
+        metrics = self._metrics
+        ranks = metrics.ranks if self.schedule.logs(self.state.step + 1) else None
+        return train_step(self.engine, batch, self.world, ask, metrics.times, ranks, metrics.flops)
 
     def record(self, report: StepReport) -> None:
         """Advance the training state by one step, and write down what happened in it.
@@ -134,11 +128,11 @@ class Session:
         self._share_bad_samples(report.bad_samples)
         state.validation_pending = self.schedule.validates(state.step)
         state.skipped += not report.applied
-        self._interval.add(report.correct, report.answered)
+        self._metrics.add(report)
         self.reporter.step(state.step, self.schedule, report.losses["loss"])
         self._handle_non_finite(report)
         if self.schedule.logs(state.step):
-            self._log(report)
+            self._metrics.log(state.step, report, self.loader.padding, self.reporter)
 
     def validate_if_pending(self, stop_asked: Callable[[], bool]) -> bool:
         """Score the validation split if it is due; weights with the best score so far are exported as `best`.
@@ -154,12 +148,13 @@ class Session:
         state, config = self.state, self.config
         if not self._is_saved and not state.non_finite_steps:
             self.save(final=False)
-        batches = self.reporter.validation(state.step, self.validation_loader)
+        batches = self._alignment.seeing(self.reporter.validation(state.step, self.validation_loader))
         try:
             found = validate(self.engine.deepspeed, batches, config, self.class_count, self.world, stop_asked)
         except Interrupted:
             return False
-        self._times.end("validation")
+        self._alignment.write(self.engine.deepspeed, state.step, self.schedule.epoch(state.step))
+        self._metrics.times.end("validation")
         self.reporter.metrics(state.step, found)
         state.score = selection_score(found, config)
         self._wait_for_export()  # of an earlier step, whose score is the best if it succeeded
@@ -188,7 +183,7 @@ class Session:
         Raises:
             EnvironmentFault: the final save failed.
         """
-        self._times.end(REST)
+        self._metrics.times.end(REST)
         wait = final or not self.config.checkpoint.asynchronous
         if wait or not self._is_saved:
             self.wait_for_save()  # the one before, which may have been this step's own
@@ -201,7 +196,7 @@ class Session:
         self.saved = self.state.model_copy(deep=True)
         if wait:
             self.wait_for_save(final)
-        self._times.end("save_stall")
+        self._metrics.times.end("save_stall")
 
     def poll_save(self) -> None:
         """Report the pending save if it is done."""
@@ -250,6 +245,7 @@ class Session:
 
     def close(self, reason: str, finished: bool) -> None:
         """End the data workers and note how the job ended."""
+        self._profiler.close()
         self.loader.close()
         self.validation_loader.close()
         model = self.exporter.root / "best" if finished else None
@@ -328,20 +324,3 @@ class Session:
             self.state.best_score = score
             if self.saved is not None and self.saved.step == step:
                 self.saved.best_score = score  # the saver has written it as well
-
-    def _log(self, report: StepReport) -> None:
-        step, now = self.state.step, self.clock()
-        interval, self._interval = self._interval, Interval(now, step)
-        values = {
-            **report.losses,
-            "accuracy": interval.accuracy,
-            "lr": self._learning_rate,
-            "grad_norm": report.grad_norm,
-            "epoch": self.schedule.epoch(step),
-            "samples_per_second": (step - interval.step) * self.schedule.global_batch / (now - interval.time),
-            "padding": self.loader.padding,
-            **self._times.shares(),
-            **peak_memory(self.world.device),
-        }
-        self.reporter.metrics(step, {f"train/{k}": v for k, v in values.items()} | spread(report.rank_seconds))
-        self.reporter.bottleneck(step, self._judge.after_interval(step - interval.step, report.rank_seconds))

@@ -12,6 +12,7 @@ from dual_hpc.data.batch import SOFT_LABELS
 from dual_hpc.heartbeat import beat
 from dual_hpc.training.distributed import World
 from dual_hpc.training.engine import Engine
+from dual_hpc.training.model_flops import ModelFlops
 from dual_hpc.training.phase_times import PhaseTimes
 from dual_hpc.training.rank_times import RankSeconds, RankTimes, table_of
 
@@ -73,6 +74,7 @@ def train_step(
     ask: Callable[[], RankRequests],
     times: PhaseTimes,
     ranks: RankTimes | None = None,
+    flops: ModelFlops | None = None,
 ) -> StepReport:
     """Forward, backward, agree, update. Collective.
 
@@ -84,7 +86,9 @@ def train_step(
             done, and dropped afterwards.
         ask: what this rank asks for; called once, after the last backward pass.
         ranks: to exchange what the ranks' time went into; on all of them or on none.
+        flops: counts what the model computes.
     """
+    flops = flops or ModelFlops(None)
     family, count = engine.family, engine.accumulation
     losses = torch.zeros(count, len(family.losses), dtype=torch.float64, device=world.device)
     hits = torch.zeros(2, dtype=torch.float64, device=world.device)
@@ -92,11 +96,12 @@ def train_step(
     for number, batch in enumerate(batches):
         times.end("data_wait")
         keys.append(batch["keys"])
-        times.begin("forward")
-        output = engine.deepspeed(**inputs(batch, family.inputs, world.device))
-        times.end("forward")
-        times.begin("backward")
-        engine.backward(output.loss)
+        with flops.counted(len(batch["keys"])):
+            times.begin("forward")
+            output = engine.deepspeed(**inputs(batch, family.inputs, world.device))
+            times.end("forward")
+            times.begin("backward")
+            engine.backward(output.loss)
         losses[number] = torch.stack([_value(output, name, world.device) for name in family.losses])
         hits += _hits(output.logits, batch["labels"].to(world.device))
         if number + 1 < count:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from dual_hpc.config.schema import RunConfig
 from dual_hpc.errors import reason_of
 from dual_hpc.files.regular_file import read_text
+from dual_hpc.run.journal import read
 from launch.cluster.state import State
 from launch.sweeps.grid import Member, SweepDir
 from launch.sweeps.results import Row, experiments
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+    from dual_hpc.tracking.datasets import SplitData
 
 PARENT_TAG = "mlflow.parentRunId"  # a member's: MLflow's id of the sweep's own run
 SWEEP_TAG = "sweep"  # a member's: the name of the sweep
@@ -72,6 +75,7 @@ def log_to_mlflow(config: RunConfig, sweep: SweepDir, rows: Sequence[Row], files
     """
     from mlflow.entities import Metric, Param
 
+    from dual_hpc.tracking.datasets import log_datasets
     from dual_hpc.tracking.mlflow_format import mlflow_name
     from dual_hpc.tracking.mlflow_store import experiment_id, store_of
 
@@ -93,6 +97,7 @@ def log_to_mlflow(config: RunConfig, sweep: SweepDir, rows: Sequence[Row], files
         ]
         for start in range(0, len(metrics), 900):
             client.log_batch(parent, metrics=metrics[start : start + 900])
+        log_datasets(client, there, _trained_on(sweep))
         for name in files:
             client.log_artifact(parent, str(sweep.path / name))
         note = there.data.tags.get(NOTE_TAG, "")
@@ -152,6 +157,16 @@ def ended_ms(sweep: SweepDir) -> int | None:
     """When the last member ended, in Unix milliseconds; None where none has written its end."""
     ends = [segment.time for run in sweep.runs() for segment in run.segments() if segment.event == "end"]
     return int(max(ends) * 1000) if ends else None
+
+
+def _trained_on(sweep: SweepDir) -> Iterator[SplitData]:
+    """What its members have trained and validated on."""
+    from dual_hpc.tracking.datasets import trained_on
+
+    for run in sweep.runs():
+        if run.identity_file.exists():
+            data = run.config().data
+            yield from trained_on(read(run.journal), data.protocol, data.shards)
 
 
 def _varied(sweep: SweepDir) -> list[str]:

@@ -179,6 +179,19 @@ def _mlflow_form(report: str, folder: str) -> Read:
     return read
 
 
+def _alignment(folder: str) -> Read:
+    """The alignment matrices and their figure."""
+
+    def read() -> str:
+        from dual_hpc.run.alignment import read_alignment
+        from dual_hpc.tracking.alignment_figure import alignment_figure
+
+        found = read_alignment(Path(folder))
+        return f"{len(alignment_figure(found).axes)} {found}"
+
+    return read
+
+
 def _sent_and_sampled(folder: str) -> Read:
     """What was sent to MLflow already, and what the nodes of a run have noted."""
 
@@ -227,6 +240,7 @@ SUBJECTS = (
         Subject("store", f"{RUN}/{name}", (_sent_and_sampled(RUN),))
         for name in (".mlflow_sent.json", "system/n1.jsonl")
     ),
+    Subject("store", f"{RUN}/alignment.jsonl", (_alignment(RUN),)),
     Subject("store", f"{RUN}/code.zip", (_plugin(f"{RUN}/code.zip"),)),
     *(Subject("store", f"{JOB}/{name}", _OF_JOB, _REST) for name in ("job.json", "tasks.jsonl", "logs/task_0000.log")),
     Subject("store", "sweeps/cv/sweep.json", (_ALL, _SWEEP, ("status", "cv", "--store", ".")), _REST),

@@ -24,6 +24,7 @@ from dual_hpc.evaluation.prediction_file import write_predictions
 from dual_hpc.files.digest import FileDigest
 from dual_hpc.group import SingleProcess
 from dual_hpc.model import build_model, build_tokenizer, save_model
+from dual_hpc.run.alignment import AlignmentMatrices, append_alignment
 from dual_hpc.run.directory import RunDir, Segment
 from dual_hpc.run.journal import Journal
 from dual_hpc.run.names import SYSTEM
@@ -73,6 +74,9 @@ def store(root: Path) -> None:
         (run.path / SYSTEM).mkdir()
         with Journal(run.path / SYSTEM / "n1.jsonl") as journal:
             journal.metrics(10, {"system/cpu_utilization_percentage": 12.5})
+        matrices = {"static": [[0.5, -0.25], [0.0, 1.0]]}
+        shown = AlignmentMatrices(step=3, epoch=1.0, key="a", seconds=0.2, matrices=matrices)
+        append_alignment(run.path, [shown, shown.model_copy(update={"key": "b"})])
         Sent(run.path, "sqlite a").note(run.journal, run.journal.stat().st_size)
         (run.reports / "test_best.json").write_text(json.dumps(SCORES))
         (run.reports / "test_best.md").write_text("# Evaluation\n")

@@ -26,6 +26,7 @@ FAMILIES.register(
     ModelFamily(
         "dual_hpc.model.dual.configuration:DualConfig",
         "dual_hpc.model.dual.model:DualForEmotionClassification",
+        matrices=("alignment_static", "alignment_dynamic"),
         losses=("loss", "loss_cls", "loss_static", "loss_dynamic"),
         switches={
             "no SDM": ("model.use_sdm=false",),

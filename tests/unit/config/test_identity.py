@@ -33,6 +33,9 @@ OTHERWISE = st.fixed_dictionaries(
         "data.read_ahead": st.integers(1, 32),
         "data.bad_sample_limit": st.integers(0, 100),
         "training.log_every": st.integers(1, 100),
+        "training.profile_steps": st.tuples(st.integers(1, 9), st.integers(9, 99)).map(list),
+        "training.profile_ranks": st.lists(st.integers(0, 9)),
+        "training.memory_history": st.booleans(),
         "training.hang_minutes": st.floats(0.1, 100),
         "training.collective_timeout_minutes": st.floats(0.1, 100),
     }

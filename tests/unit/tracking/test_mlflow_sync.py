@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from dual_hpc.errors import UserError
+from dual_hpc.run.alignment import AlignmentMatrices, append_alignment
 from dual_hpc.run.directory import Segment
 from dual_hpc.run.journal import Journal
+from dual_hpc.run.profile_request import planned_trace_file
 from dual_hpc.tracking.mlflow_store import store_of
 from dual_hpc.tracking.mlflow_sync import sync
 from dual_hpc.tracking.sent import NAME as SENT
@@ -42,6 +44,24 @@ def test_a_run_is_one_mlflow_run_however_often_it_is_synced(store: Path) -> None
     assert not [tag for tag in found.data.tags if "sync" in tag or "crc" in tag]
     assert found.data.params["model.hidden_size"] == str(run.config().model.hidden_size)
     assert found.info.status == "RUNNING"
+
+
+def test_traces_of_steps_are_linked_and_the_alignment_matrices_are_a_figure(store: Path) -> None:
+    run = make_run(store, "traced")
+    with Journal(run.journal) as journal:
+        journal.event("start", 0, total_steps=9)
+        journal.metrics(1, {"train/loss": 1.0})
+    matrices = AlignmentMatrices(step=1, epoch=0.5, key="a", seconds=1.0, matrices={"static": [[1.0]]})
+    append_alignment(run.path, [matrices])
+    for trace in (planned_trace_file(run.path, (2, 4), 0), planned_trace_file(run.path, (2, 4), 1)):
+        trace.parent.mkdir(parents=True, exist_ok=True)
+        trace.write_bytes(b"trace")
+    run_id, folder = sync(run), str(trace.parent)
+    with store_of(run.config()).client() as client:
+        tags = client.get_run(run_id).data.tags
+        assert "reports/alignment.png" in {file.path for file in client.list_artifacts(run_id, "reports")}
+    assert tags["dual.profiles"] == folder
+    assert folder in tags["mlflow.note.content"].replace("\\", "")
 
 
 def test_a_sync_that_lost_its_cursor_adds_nothing(store: Path) -> None:

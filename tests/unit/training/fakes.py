@@ -49,11 +49,17 @@ class Network(nn.Module):
         self.dropout = nn.Dropout(0.5)
         self.out = nn.Linear(4, CLASSES)
 
-    def forward(self, durations: torch.Tensor, labels: torch.Tensor | None = None) -> SimpleNamespace:
+    def forward(
+        self, durations: torch.Tensor, labels: torch.Tensor | None = None, output_alignment: bool = False
+    ) -> SimpleNamespace:
         logits = self.out(self.dropout(torch.tanh(self.hidden(durations[:, None]))))
-        return SimpleNamespace(
+        found = SimpleNamespace(
             logits=logits, loss=None if labels is None else nn.functional.cross_entropy(logits, labels)
         )
+        if output_alignment:
+            found.mask = torch.ones(len(durations), 2, dtype=torch.bool)
+            found.alignment_static = found.alignment_dynamic = torch.eye(2).expand(len(durations), 2, 2)
+        return found
 
 
 class DeepSpeed(nn.Module):

@@ -8,8 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from dual_hpc.errors import UserError
 from dual_hpc.run.names import PROFILE_FILE
-from dual_hpc.run.profile_request import ProfileRequest, read_request, trace_file, write_request
+from dual_hpc.run.profile_request import (
+    ProfileRequest,
+    planned_trace_file,
+    read_request,
+    trace_file,
+    trace_folders,
+    write_request,
+)
 from dual_hpc.training.loop import FINISHED
 from dual_hpc.training.profiling import CHECK_SECONDS, StepProfiler
 from tests.unit.training.fakes import make_run
@@ -31,10 +39,10 @@ def test_a_training_that_is_asked_writes_a_trace_of_its_steps(tmp_path: Path) ->
 
 def test_each_request_is_done_once_and_looked_for_now_and_then(tmp_path: Path) -> None:
     now = [0.0]
-    mine, of_the_next_job = (StepProfiler(tmp_path, 0, lambda: now[0]) for _ in range(2))
+    mine, of_the_next_job = (StepProfiler(tmp_path, 0, clock=lambda: now[0]) for _ in range(2))
 
     def step(profiler: StepProfiler = mine) -> None:
-        profiler.before_step()
+        profiler.before_step(1)
         profiler.after_step()
 
     step()
@@ -61,7 +69,7 @@ def test_a_trace_that_cannot_be_written_costs_a_warning(tmp_path: Path, capsys: 
     write_request(tmp_path, request)
     (tmp_path / "profiles").write_text("a file where the folder should be")
     profiler = StepProfiler(tmp_path, 0)
-    profiler.before_step()
+    profiler.before_step(1)
     profiler.after_step()
     assert "WARNING: no profile of rank 0" in capsys.readouterr().err
 
@@ -81,6 +89,48 @@ def test_a_profiler_that_cannot_begin_costs_a_warning(
     monkeypatch.setattr("torch.profiler.profile", refuse)
     write_request(tmp_path, ProfileRequest(steps=1))
     profiler = StepProfiler(tmp_path, 0)
-    profiler.before_step()
+    profiler.before_step(1)
     profiler.after_step()
     assert "no profile of rank 0: another profiler is at work" in capsys.readouterr().err
+
+
+def steps_in(trace: Path) -> int:
+    events = json.loads(gzip.decompress(trace.read_bytes()))["traceEvents"]
+    return sum("Optimizer.step" in event.get("name", "") for event in events)
+
+
+def test_the_steps_that_the_settings_name_are_traced_on_the_ranks_that_they_name(tmp_path: Path) -> None:
+    run, other = (
+        make_run(tmp_path / name, "training.profile_steps=[2, 4]", f"training.profile_ranks={ranks}")
+        for name, ranks in (("run", "[0, 3]"), ("other", "[1]"))
+    )
+    for one in (run, other):
+        assert Job(one).train() == FINISHED
+    assert steps_in(planned_trace_file(run.path, (2, 4), 0)) == 3
+    assert trace_folders(other.path) == []
+
+
+def test_a_job_that_ends_within_the_steps_writes_what_it_has_and_one_that_begins_there_traces_the_rest(
+    tmp_path: Path,
+) -> None:
+    run = make_run(tmp_path / "run", "training.profile_steps=[2, 4]")
+    profiler = StepProfiler(run.path, 0, (2, 4))
+    profiler.before_step(2)
+    profiler.after_step()
+    profiler.close()
+    first = planned_trace_file(run.path, (2, 4), 0)
+    assert first.exists()
+    first.unlink()
+    late = StepProfiler(run.path, 0, (2, 4))
+    late.before_step(4)
+    late.after_step()
+    assert first.exists()
+    late.before_step(2)  # steps that are repeated: the trace is there
+    late.after_step()
+    assert trace_folders(run.path) == [first.parent]
+
+
+@pytest.mark.parametrize("steps", ["[0, 3]", "[5, 4]", "[1, 1001]", "[3]", "three"])
+def test_steps_that_cannot_be_traced_are_refused(tmp_path: Path, steps: str) -> None:
+    with pytest.raises(UserError, match=r"training\.profile_steps"):
+        make_run(tmp_path / "run", f"training.profile_steps={steps}")

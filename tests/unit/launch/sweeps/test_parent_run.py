@@ -83,7 +83,8 @@ def test_the_run_of_a_sweep_has_settings_means_table_figure_and_duration(tmp_pat
     for number, (run, member) in enumerate(zip(made.runs(), made.sweep.members, strict=True)):
         RunDir.create(run.path, load_config("demo", [*base, *member.overrides, f"name={member.name}"]))
         with Journal(run.journal) as journal:
-            journal.event("start", 0, total_steps=4)
+            data = {"dataset": "d1", "splits": {"train": 20, "validation": 5}, "test_fold": 5}
+            journal.event("start", 0, total_steps=4, **data)
             journal.metrics(4, {"val/av/ua": 0.5})
             journal.event("best", 4, score=0.5 + number / 10)
         run.append_segment(Segment(event="start", job_id="1"))
@@ -105,6 +106,8 @@ def test_the_run_of_a_sweep_has_settings_means_table_figure_and_duration(tmp_pat
         assert found.info.status == "FINISHED" and found.info.end_time == int(end * 1000)
         assert not [key for key in found.data.metrics if "lr" in key], "no metric of its own for each setting"
         assert note.startswith("# Sweep study") and f"get-artifact?path=scores.png&run_uuid={parent}" in note
+        inputs = [(one.dataset.name, one.dataset.digest) for one in found.inputs.dataset_inputs]
+        assert sorted(inputs) == [("iemocap4-fold5-train", "d1"), ("iemocap4-fold5-validation", "d1")]
         client.set_tag(parent, "mlflow.note.content", "mine")
     log_to_mlflow(config, made, rows, (report.MARKDOWN, report.JSON, report.FIGURE))
     with store_of(config).client() as client:
