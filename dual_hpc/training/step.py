@@ -103,7 +103,7 @@ def train_step(
             times.begin("backward")
             engine.backward(output.loss)
         losses[number] = torch.stack([_value(output, name, world.device) for name in family.losses])
-        hits += _hits(output.logits, batch["labels"].to(world.device))
+        hits += _hits(getattr(output, "logits", None), batch["labels"].to(world.device))
         if number + 1 < count:
             engine.deepspeed.step()
         times.end("backward")
@@ -145,8 +145,10 @@ def train_step(
     )
 
 
-def _hits(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """[right answers, labelled samples], f64, without waiting for the device."""
+def _hits(logits: torch.Tensor | None, labels: torch.Tensor) -> torch.Tensor:
+    """[right answers, labelled samples], f64, without waiting for the device; zeros of a model without logits."""
+    if logits is None:
+        return torch.zeros(2, dtype=torch.float64, device=labels.device)
     labelled = labels >= 0
     right = (logits.detach().argmax(dim=-1) == labels) & labelled
     return torch.stack([right.sum(), labelled.sum()]).double()

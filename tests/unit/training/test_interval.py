@@ -21,3 +21,7 @@ def test_answers_of_several_steps_are_one_share() -> None:
 def test_only_labelled_samples_are_answers() -> None:
     logits = torch.tensor([[2.0, 1.0], [0.0, 1.0], [5.0, 1.0], [0.0, 1.0]])
     assert _hits(logits, torch.tensor([0, 0, -100, 1])).tolist() == [2.0, 3.0]
+
+
+def test_a_model_without_logits_gives_no_answers() -> None:
+    assert _hits(None, torch.tensor([0.5, -1.0])).tolist() == [0.0, 0.0]
