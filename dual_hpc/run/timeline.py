@@ -24,6 +24,7 @@ KINDS: tuple[Kind, ...] = ("useful", "repeated", "startup", "saves", "validation
 STEP_KEY = "train/loss"  # in each line of the journal about a step
 _SAVING = ("checkpoint", "checkpoint_failed", "checkpoint_kept", "best", "export_failed", "end")
 _CLAIMS = ("submit", "requeue", "chain")  # what asks for nodes
+_LEAVING = ("requeue", "chain", "leave")  # what a job writes itself at its end; the others are commands
 _FAILED = "failed"  # why a segment ended, where nobody had asked for it
 _SKEW = 1.0  # seconds by which two clocks may differ
 _AFTERWARDS = 600.0  # seconds after training in which a job still submits its successor
@@ -129,7 +130,8 @@ def _jobs(
         mine = [entry for entry in entries if start.time - _SKEW <= entry.time_ms / 1000 < until - _SKEW]
         end = _end(start, ended, mine, alive_at if following is None else None)
         end = min(max(end, start.time), until)
-        after = [h.time for h in history if h.job_id == start.job_id or h.event == "chain"]
+        leaving = [h for h in history if h.event in _LEAVING]
+        after = [h.time for h in leaving if h.job_id == start.job_id or h.event == "chain"]
         release = max([end, *(time for time in after if end <= time < min(until, end + _AFTERWARDS))])
         asked, allocated = _asked(start, history, free, jobs[-1].job_id if jobs else None)
         died = (ended is None and (following is not None or alive_at is None)) or (

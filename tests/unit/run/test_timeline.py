@@ -214,3 +214,16 @@ def test_the_sentence_names_what_cost_most() -> None:
         "failures; 3.1 in the queue"
     )
     assert goodput([]).sentence() == "" and goodput([]).useful is None
+
+
+@pytest.mark.parametrize("event", ["stop", "cancel", "submit"])
+def test_a_command_that_is_given_after_the_end_of_a_job_makes_it_no_longer(event: str) -> None:
+    story = Story()
+    story.submit(0, "7")
+    story.start(20, "7", allocated=10)
+    trained(story, 20, 0, 40)
+    story.end(60, "7", 40, "stopped")
+    story.submit(63, "7", "leave", allocated=1010.0)  # the job itself, when it goes
+    before = story.seconds()
+    story.submit(300, "7", event)
+    assert story.seconds() == before and sum(before.values()) == 63
