@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import time
+from functools import partial
 from typing import Any
 
 import pytest
@@ -37,6 +38,9 @@ def test_the_hours_of_disturbed_runs_are_those_that_slurm_has_counted(cluster: A
 
         scene.until(f"{some} train in job {segments}", all_train, 600)
 
+    def left(name: str, *states: str) -> bool:
+        return scene.queue(runs[name]) not in states
+
     train(tuple(runs))
     time.sleep(30)
     blocker = slurm("sbatch", "--parsable", "--partition=high", "--nodelist=n1", "--exclusive", "--output=/dev/null",
@@ -49,15 +53,15 @@ def test_the_hours_of_disturbed_runs_are_those_that_slurm_has_counted(cluster: A
     scene.until("the preempted have left", lambda: all(ends(runs[n]) for n in PREEMPTED))
     slurm("scancel", blocker)
     for name in (*FAILED, *STOPPED):
-        scene.until(f"{name} has left", lambda name=name: scene.queue(runs[name]) not in ("RUNNING", "COMPLETING"))
+        scene.until(f"{name} has left", partial(left, name, "RUNNING", "COMPLETING"))
         if scene.queue(runs[name]) not in ("PENDING",):
             scene.dual("resume", name)
     train((*PREEMPTED, *FAILED, *REQUEUED, *STOPPED), 2)
     time.sleep(max(0.0, LIFE - (time.monotonic() - began)))
     for name in runs:
         scene.dual("stop", name)
-    for name, run in runs.items():
-        scene.until(f"{name} has left", lambda run=run: scene.queue(run) not in ("RUNNING", "COMPLETING", "PENDING"))
+    for name in runs:
+        scene.until(f"{name} has left", partial(left, name, "RUNNING", "COMPLETING", "PENDING"))
     time.sleep(10)  # until the accounts are written
     found = {name: json.loads(scene.dual("goodput", name, "--json")) for name in runs}
     wrong = []

@@ -63,6 +63,6 @@ def test_one_rank_counts_and_compiled_encoders_are_left_alone(monkeypatch: pytes
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA A100-SXM4-80GB")
     device = torch.device("cuda", 0)
     for compile_mode in ("none", "encoders"):
-        flops = ModelFlops.of(TrainingConfig(compile=compile_mode), device, rank)  # type: ignore[arg-type]
+        flops = ModelFlops.of(TrainingConfig(compile=compile_mode), device, rank)
         flops.per_sample = 1.0
         assert bool(flops.mfu(1.0, 1)) == (rank == 0 and compile_mode == "none")
