@@ -150,7 +150,7 @@ class DocumentProtocol(Protocol):
                 f"data.protocol: {self.name} is defined on {', '.join(self.rules.corpora)}, but data.shards hold "
                 f"{some(foreign)}; leave those shards out, or use a protocol of that corpus"
             )
-        replace(self, folds=())._check(utterances, len(labelled), data.test_fold)
+        replace(self, folds=())._check(utterances, len(labelled), 0)
         folds = self.folds or self.on(utterances).folds
         if folds and as_text(data.test_fold) not in map(as_text, folds):
             known = ", ".join(map(str, folds))

@@ -137,9 +137,7 @@ class Protocol:
         self._check(utterances, len(labelled), data.test_fold)
         if self.groups is not None:
             return self.groups.parts(utterances, labelled, classes[labelled], data)
-        fold = (
-            data.test_fold if isinstance(data.test_fold, int) else 0
-        )  # of no session; `_check` knows those that matter
+        fold = data.test_fold if isinstance(data.test_fold, int) else 0  # of a name that `_check` knows
         found = division.parts_of(utterances, labelled, self.split_of, fold)
         if unknown := found.keys() - set(SPLITS):
             raise UserError(f"data.protocol: {self.name} has a part {min(unknown)!r}; use one of {', '.join(SPLITS)}")
@@ -168,8 +166,9 @@ class Protocol:
                 f"({', '.join(self.classes) or 'any'}); labels found: {', '.join(labels) or 'no utterances at all'}"
             )
         # Protocol `all` takes its folds from the sessions that are there, of which there may be none.
-        if (self.corpus is not None or self.groups is not None) and self.folds and test_fold not in self.folds:
-            known = ", ".join(map(str, self.folds))
+        has_own = (self.corpus is not None or self.groups is not None) and bool(self.folds)
+        if test_fold not in self.folds and (has_own or isinstance(test_fold, str)):
+            known = ", ".join(map(str, self.folds)) or "a number"
             whose = self.name if self.groups is None else "data.split"
             raise UserError(f"data.test_fold: {test_fold} is not a fold of {whose}; use one of {known}")
 
