@@ -157,7 +157,7 @@ def test_12_what_a_version_takes_and_what_its_curve_was(answers: Any) -> None:
     assert json.loads(model.tags["mlflow.modelVersions"]) == [{"name": "emotions", "version": best.version}]
     assert model.tags["mlflow.note.content"].startswith("# Evaluation"), "the table is the model's description"
     info = Model.load(model.artifact_location.removeprefix("file://"))
-    assert [column.name for column in info.signature.inputs.inputs] == ["clip", "path", "text", "start", "end"]
+    assert [column.name for column in info.signature.inputs.inputs] == ["clip", "path", "text", "start", "end", "side"]
     assert info.saved_input_example_info is not None
     curve = client.get_metric_history(ids["fold3-a"], "train/loss")
     assert [(point.step, point.value) for point in curve] == [(10, 1.0), (20, 0.5), (30, 10 / 30), (40, 0.25)]
