@@ -20,6 +20,7 @@ _KINDS = (  # beginning -> what it is; WebP and tar are known by what comes late
     (b"\x89PNG\r\n", "is a PNG picture"),
     (b"\xff\xd8\xff", "is a JPEG picture"),
     ((b"GIF87a", b"GIF89a"), "is a GIF picture"),
+    ((b"II*\0", b"MM\0*"), "is a TIFF picture"),
     (b"%PDF-", "is a PDF document"),
     (b"PK\x03\x04", "is a zip archive or an Office document"),
     (b"\x1f\x8b", "is a gzip archive"),
@@ -89,6 +90,8 @@ def other_kind(path: str | Path) -> str | None:
         return "is a tar archive"
     if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
         return "is a WebP picture"
+    if head.startswith(b"BM") and head[6:10] == bytes(4):
+        return "is a BMP picture"
     return next((kind for beginning, kind in _KINDS if head.startswith(beginning)), None)
 
 

@@ -1,43 +1,88 @@
-"""Answer many clips as JSON lines; one that cannot be read costs one line, the others are still answered."""
+"""Answer many clips; one that cannot be read costs one line, the others are still answered."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TextIO
 
+from dual_hpc.data.decoding.container import UnreadableMedia
 from dual_hpc.errors import DualError, UserError, one_line
-from dual_hpc.inference.requests import BadRequest, Clip
-from dual_hpc.printable import json_line, printable
+from dual_hpc.inference.answer_format import AnswerWriter
+from dual_hpc.inference.recording import Recording, RecordingOptions
+from dual_hpc.inference.requests import BadRequest, Clip, is_media_name
+from dual_hpc.printable import printable
 
 if TYPE_CHECKING:
     from dual_hpc.inference.predictor import Predictor
 
+_NAMED = 3  # files that are no media and are named
 
-def answer_all(predictor: Predictor, requests: Iterable[Clip | BadRequest], out: TextIO, errors: TextIO) -> int:
-    """Write one JSON object per request to `out`, in order, as soon as it is known.
 
-    A request that cannot be answered gives {"input", "error"} there and one line on `errors`.
+def answer_all(
+    predictor: Predictor,
+    requests: Iterable[Clip | BadRequest],
+    out: TextIO,
+    errors: TextIO,
+    style: str = "jsonl",
+    recordings: RecordingOptions | None = None,
+    keep: Callable[[Recording], None] | None = None,
+) -> int:
+    """Write the answer to each request to `out`, in order, as soon as it is known.
+
+    A request that cannot be answered gives {"input", "error"} there and one line on `errors`. What a folder holds
+    besides media is counted, in one line at the end.
+
+    Args:
+        style: one of `answer_format.FORMATS`.
+        recordings: cut every clip into windows; None: one answer for each clip.
+        keep: is given each recording when all of its windows are answered.
 
     Returns:
         The exit code: 0, or 2 if any request could not be answered.
     """
-    failed = 0
+    failed, no_media = 0, []
+    writer = AnswerWriter(out, style, predictor.labels)
     for request in requests:
-        if isinstance(request, BadRequest):
-            record = {"input": request.where, "error": f"{request.where}: {request.reason}"}
-        else:
-            record = _record(predictor, request)
-        if "error" in record:
-            failed += 1
-            print(f"dual-hpc: {printable(record['error'])}", file=errors, flush=True)
-        print(json_line(record, out.encoding), file=out, flush=True)
+        for record in _records(predictor, request, recordings, keep):
+            if record is None:
+                no_media.append(request.path.name if isinstance(request, Clip) else "")
+                continue
+            if "error" in record:
+                failed += 1
+                print(f"dual-hpc: {printable(record['error'])}", file=errors, flush=True)
+            writer.write(record)
+    if no_media:
+        named = ", ".join(map(printable, no_media[:_NAMED])) + (", ..." if len(no_media) > _NAMED else "")
+        files = "1 file is" if len(no_media) == 1 else f"{len(no_media)} files are"
+        print(f"dual-hpc: {files} neither audio nor video and left out: {named}", file=errors, flush=True)
     return UserError.exit_code if failed else 0
 
 
-def _record(predictor: Predictor, clip: Clip) -> dict[str, Any]:
+def _records(
+    predictor: Predictor,
+    request: Clip | BadRequest,
+    recordings: RecordingOptions | None,
+    keep: Callable[[Recording], None] | None,
+) -> Iterator[dict[str, Any] | None]:
+    """The records of one request; None for a file of a folder that is no media."""
+    if isinstance(request, BadRequest):
+        yield {"input": request.where, "error": f"{request.where}: {request.reason}"}
+        return
     try:
-        return predictor.predict(clip.path, clip.text, clip.start, clip.end, clip.side).to_json()
+        if recordings is None:
+            answer = predictor.predict(request.path, request.text, request.start, request.end, request.side)
+            yield {**request.extra, **answer.to_json()}
+            return
+        recording = Recording(predictor, request, recordings)
+        yield from recording.records()
     except DualError as error:
-        return {"input": str(clip.path), "error": one_line(error)}
+        if request.found and isinstance(error, UnreadableMedia) and not is_media_name(request.path):
+            yield None
+            return
+        yield {**request.extra, "input": str(request.path), "error": one_line(error)}
     except (OSError, ValueError, MemoryError) as error:  # of this clip; the others are still answered
-        return {"input": str(clip.path), "error": one_line(f"{clip.path}: {type(error).__name__}: {error}", 500)}
+        reason = one_line(f"{request.path}: {type(error).__name__}: {error}", 500)
+        yield {**request.extra, "input": str(request.path), "error": reason}
+    else:
+        if keep is not None:
+            keep(recording)

@@ -35,6 +35,7 @@ class Prediction:
         probabilities: class name -> probability; they sum to 1.
         modalities: of audio, video, text: what the clip has and the model looked at.
         duration: seconds of the clip, before cutting to the model's limit.
+        start, end: seconds; the part of the file that the answer rests on.
         warnings: what the user should know: missing or damaged streams, a clip cut short.
         preparation: what was done to the clip as packing did it in training: `audio`, `picture`, `face_share`; empty
             of models that do not say.
@@ -47,6 +48,8 @@ class Prediction:
     duration: float
     warnings: list[str] = field(default_factory=list)
     preparation: dict[str, Any] = field(default_factory=dict)
+    start: float = 0.0
+    end: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -143,6 +146,8 @@ class Predictor:
             duration=round(prepared.seconds, 3),
             warnings=warnings,
             preparation=prepared.done,
+            start=round(clip.start or 0.0, 3),
+            end=round((clip.start or 0.0) + prepared.sample.duration, 3),
         )
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from itertools import chain, count
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -26,6 +27,8 @@ class Clip:
         text: its transcript, if there is one.
         start, end: seconds; the part of the file to use, None for its own bounds.
         side: the half of a split screen that shows the speaker, for models that were trained on halves; None: whole.
+        extra: what the manifest's line says besides, which is handed back with the answer.
+        found: the file was found in a folder: it need not be media.
     """
 
     path: Path
@@ -33,9 +36,16 @@ class Clip:
     start: float | None = None
     end: float | None = None
     side: Side | None = None
+    extra: dict[str, Any] = field(default_factory=dict, hash=False)
+    found: bool = field(default=False, compare=False)
 
 
 _LONGEST = 1 << 20  # bytes of a line
+_MEDIA = {
+    *(".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".webm", ".avi", ".wmv", ".asf", ".mpg", ".mpeg", ".ts", ".mts", ".flv"),
+    *(".wav", ".w64", ".flac", ".mp3", ".m4a", ".aac", ".ac3", ".ogg", ".oga", ".ogv", ".opus", ".wma", ".aif"),
+    *(".aiff", ".au", ".caf", ".amr", ".sph", ".dv", ".mxf", ".vob"),
+}
 _SHAPE = 'is not JSON like {"input": "clip.mp4", "text": "..."}'
 
 
@@ -48,13 +58,20 @@ class BadRequest:
 
 
 class _Line(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="allow")
 
     input: str = Field(min_length=1)
     text: str | None = None
     start: float | None = Field(None, ge=0, allow_inf_nan=False)
     end: float | None = Field(None, gt=0, allow_inf_nan=False)
     side: Side | None = None
+
+    @model_validator(mode="after")
+    def _no_slip(self) -> _Line:
+        for name in self.model_extra or {}:
+            if near := get_close_matches(name, _Line.model_fields, n=1, cutoff=0.75):
+                raise ValueError(f"{name}: did you mean {near[0]}?")
+        return self
 
     @model_validator(mode="after")
     def _ordered(self) -> _Line:
@@ -88,6 +105,11 @@ def read_requests(
     return (replace(one, side=side) if isinstance(one, Clip) and one.side is None else one for one in asked)
 
 
+def is_media_name(path: Path) -> bool:
+    """True where the ending says that a file is audio or video, so that one that cannot be read is damaged."""
+    return path.suffix.lower() in _MEDIA
+
+
 def _is_manifest(path: Path) -> bool:
     return path.suffix.lower() == ".jsonl"
 
@@ -103,7 +125,9 @@ def _requests(source: str | Path, text: str | None) -> Iterable[Clip | BadReques
 
 def _folder(folder: Path) -> list[Clip]:
     parts = ((path, path.relative_to(folder).parts) for path in sorted(folder.rglob("*")))
-    clips = [Clip(path) for path, names in parts if path.is_file() and not any(n.startswith(".") for n in names)]
+    clips = [
+        Clip(path, found=True) for path, names in parts if path.is_file() and not any(n.startswith(".") for n in names)
+    ]
     if not clips:
         raise UserError(f"--input: the folder {folder} holds no files")
     return clips
@@ -135,4 +159,4 @@ def _lines(lines: BinaryIO, name: str, folder: Path) -> Iterator[Clip | BadReque
         except ValueError:
             yield BadRequest(f"{name}:{number}", _SHAPE)
         else:
-            yield Clip(folder / line.input, line.text, line.start, line.end, line.side)
+            yield Clip(folder / line.input, line.text, line.start, line.end, line.side, dict(line.model_extra or {}))

@@ -1,4 +1,4 @@
-"""`dual-hpc predict`: raw clips in, JSON lines out."""
+"""`dual-hpc predict`: raw clips and long recordings in, answers out: a table, JSON lines or CSV."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from launch.cli.model_argument import MEANS
 from launch.cli.plugin_argument import add_plugin_argument
 
 if TYPE_CHECKING:
@@ -17,17 +18,25 @@ T = TypeVar("T")
 
 EXAMPLES = """\
 examples:
-  dual-hpc predict --model store/runs/demo/export/best --input clip.mp4 --text "I am fine."
+  dual-hpc predict --model demo --input clip.mp4 --text "I am fine."           # a run, by its name
   dual-hpc predict --model exported/ --input clips/ more/*.mp4 --output answers.jsonl
   dual-hpc predict --model exported/ --input list.jsonl    # lines like {"input": "a.mp4", "text": "...", "start": 1.5}
+  dual-hpc predict --model models:/emotions@best --input talk.mp4 --window 6 --hop 3 --timeline talk.png talk.srt
+  dual-hpc predict --model exported/ --input talk.mp4 --turns talk.rttm --speech 0.2 --format csv
 
 Audio, video or text may be missing; each answer names the modalities it is based on. A file that is not readable media
-gives one line on standard error and exit code 2; the other files are still answered.
+gives one line on standard error and exit code 2; the other files are still answered. Files of a folder that are neither
+audio nor video are counted. A terminal gets a table, anything else JSON lines, unless --format says otherwise; further
+keys of a manifest's lines come back with their answers.
+
+A recording that is longer than the model reads is cut by --window: each window is an answer of its own, and --timeline
+writes what is felt when. Where windows overlap, the timeline has the mean of their probabilities; --smooth averages it
+over more seconds. Memory does not grow with the length of the file.
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="a saved model (a run's export/best)")
+    parser.add_argument("--model", required=True, metavar="MODEL", help=MEANS)
     parser.add_argument(
         "--input",
         nargs="+",
@@ -42,10 +51,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the half that shows the speaker, for a model that was trained on halves of the picture (default: whole)",
     )
     parser.add_argument(
-        "--output", type=Path, metavar="FILE", help="write the JSON lines to this file; - for the terminal"
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="write JSON lines, or CSV (.csv), to this file; - for the terminal",
     )
+    parser.add_argument("--format", choices=("table", "jsonl", "csv"), help="default: table on a terminal, else jsonl")
+    _add_recording_arguments(parser)
     add_plugin_argument(parser)
     parser.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1 ... (default: a GPU where there is one)")
+
+
+def _add_recording_arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("long recordings")
+    group.add_argument(
+        "--window",
+        type=float,
+        nargs="?",
+        const=0.0,
+        metavar="SECONDS",
+        help="cut recordings into windows (without a number: 6 s, or as much as the model reads)",
+    )
+    group.add_argument("--hop", type=float, metavar="SECONDS", help="from window to window (default: half a window)")
+    group.add_argument("--turns", type=Path, metavar="FILE", help="cut by turns: RTTM, or CSV start,end,speaker")
+    group.add_argument(
+        "--speech",
+        type=float,
+        metavar="SHARE",
+        help="answer only windows of which this share is speech, 0 to 1 (by silero-vad if installed, else by energy)",
+    )
+    group.add_argument("--smooth", type=float, default=0.0, metavar="SECONDS", help="average the timeline")
+    group.add_argument(
+        "--timeline",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="of one recording: .json .csv .srt .vtt .png",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -56,7 +99,10 @@ def run(args: argparse.Namespace) -> int:
     from dual_hpc.files.disk_error import naming
     from dual_hpc.inference.batch import answer_all
     from dual_hpc.inference.predictor import Predictor
+    from dual_hpc.inference.recording import Recording, RecordingOptions
     from dual_hpc.inference.requests import read_requests
+    from dual_hpc.inference.timeline_files import write_timeline, writer_of
+    from dual_hpc.inference.windows import Windowing, read_turns
     from dual_hpc.progress import ProgressDisplay
     from launch.cli.model_argument import model_folder
 
@@ -68,13 +114,46 @@ def run(args: argparse.Namespace) -> int:
         requests = without_earlier_answers(args.output, args.input, requests)
     if not requests:
         raise UserError("--input: the manifest names no clip")
+    for timeline in args.timeline:
+        writer_of(timeline)
+        if len(requests) > 1:
+            raise UserError(f"--timeline: {timeline} is of one recording; there are {len(requests)}")
+    check_speech(args.speech, args.smooth)
+    turns = read_turns(args.turns) if args.turns else ()
     predictor = Predictor.from_pretrained(model_folder(args.model), device=args.device)
+    recordings = None
+    if any(value is not None for value in (args.window, args.hop, args.turns, args.speech)) or args.timeline:
+        windowing = Windowing.of(args.window or None, args.hop, predictor.preprocessing.max_seconds)
+        recordings = RecordingOptions(windowing, turns, args.speech, args.smooth)
+    style = args.format or ("csv" if to_file and args.output.suffix.lower() == ".csv" else "jsonl")
+
+    def keep(recording: Recording) -> None:
+        for path in args.timeline:
+            with naming(path):
+                write_timeline(recording.timeline(), path)
+
     with contextlib.ExitStack() as open_files:
         if to_file:
             open_files.enter_context(naming(args.output))
+        elif args.format is None and sys.stdout.isatty():
+            style = "table"
         out = open_files.enter_context(open(args.output, "w", encoding="utf-8")) if to_file else sys.stdout
         bar = open_files.enter_context(ProgressDisplay("predict", len(requests), shown=None if to_file else False))
-        return answer_all(predictor, _counted(requests, bar), out, sys.stderr)
+        return answer_all(predictor, _counted(requests, bar), out, sys.stderr, style, recordings, keep)
+
+
+def check_speech(share: float | None, smooth: float) -> None:
+    """Refuse what is no share of a window, or no time.
+
+    Raises:
+        UserError: names the option.
+    """
+    from dual_hpc.errors import UserError
+
+    if share is not None and not 0 <= share <= 1:
+        raise UserError(f"--speech: {share:g} is not between 0 and 1")
+    if not 0 <= smooth <= 3600:
+        raise UserError(f"--smooth: {smooth:g} is not between 0 and 3600 seconds")
 
 
 def without_earlier_answers(

@@ -36,7 +36,7 @@ DUAL_HPC = {
     "data": {"errors", "heartbeat", "files"},
     "model": {"errors", "files", "registry", "model_manifest", "kernels", "config"},
     "checkpoint": {"errors", "heartbeat", "files", "group", "model_manifest", "run"},
-    "inference": {"errors", "files", "model_manifest", "plugins", "data", "model"},
+    "inference": {"errors", "files", "palette", "model_manifest", "plugins", "data", "model"},
     "tracking": {"errors", "files", "palette", "model_manifest", "plugins", "config", "run"},
     "evaluation": {"errors", "files", "palette", "progress", "registry", "plugins", "config", "run", "data", "model"},
     "api": {"config", "run", "evaluation"},

@@ -67,10 +67,12 @@ def test_files_that_are_no_media_cost_a_line_and_the_exit_code_not_the_others(pr
     requests = [*read_requests([clips]), BadRequest("clips.jsonl:3", "is not JSON")]
     assert answer_all(predictor, requests, out, errors) == 2
     records = [json.loads(line) for line in out.getvalue().splitlines()]
-    assert len(records) == len(requests)
+    assert len(records) == len(requests) - 1
     bad = {record["input"].rsplit("/", 1)[-1] for record in records if "error" in record}
-    assert bad == {"cut.mp4", "notes.txt", "empty.mp4", "clips.jsonl:3"}
-    assert len(errors.getvalue().splitlines()) == len(bad)
+    assert bad == {"cut.mp4", "empty.mp4", "clips.jsonl:3"}
+    said = errors.getvalue().splitlines()
+    assert len(said) == len(bad) + 1
+    assert said[-1] == "dual-hpc: 1 file is neither audio nor video and left out: notes.txt"
 
 
 def test_a_pipe_without_a_writer_is_not_waited_for(predictor: Any, tmp_path: Path) -> None:
@@ -150,7 +152,15 @@ def test_a_device_that_is_not_there_is_refused_by_name(saved_model: Any, device:
     [
         (["--output", "absent/out.jsonl"], "--output: absent/out.jsonl is not a file"),
         (["--output", "."], "--output: . is not a file"),
-        (["--model", "run"], "--model: run is a run; give one of its models, run/export/best"),
+        (["--model", "run"], "--model: the run run has exported no model yet"),
+        (["--model", "absent"], "--model: absent is not a folder, and there is no run 'absent'"),
+        (["--model", "models:/x"], "--model: models:/x is not a valid address"),
+        (["--window", "100"], "--window: 100 is not between 0.1 and the 2 s the model reads"),
+        (["--window", "2", "--hop", "3"], "--hop: 3 is not between 0.1 and the window, 2 s"),
+        (["--speech", "2"], "--speech: 2 is not between 0 and 1"),
+        (["--timeline", "x.doc"], "--timeline: x.doc: the ending must be one of .json, .csv, .srt, .vtt, .png"),
+        (["--timeline", "x.srt", "--input", "a.mp4", "a.mp4"], "--timeline: x.srt is of one recording; there are 2"),
+        (["--turns", "a.mp4"], "--turns: a.mp4 holds no turns"),
         (["--input", "none.jsonl"], "--input: the manifest names no clip"),
         (["--input", "none.jsonl", "--output", "../here/none.jsonl"], "none.jsonl is among the --input"),
         (["--input", "run", "--output", "run/a.mp4"], "--output: run/a.mp4 is among the --input"),

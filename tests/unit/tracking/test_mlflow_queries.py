@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
+from dual_hpc.errors import UserError
 from dual_hpc.run.directory import RunDir, Segment
 from dual_hpc.run.journal import Journal
+from dual_hpc.tracking.mlflow_lookup import saved_folder
 from dual_hpc.tracking.mlflow_registry import Registered, register
 from dual_hpc.tracking.mlflow_store import store_of
 from dual_hpc.tracking.mlflow_sync import sync
@@ -161,3 +163,22 @@ def test_12_what_a_version_takes_and_what_its_curve_was(answers: Any) -> None:
     assert info.saved_input_example_info is not None
     curve = client.get_metric_history(ids["fold3-a"], "train/loss")
     assert [(point.step, point.value) for point in curve] == [(10, 1.0), (20, 0.5), (30, 10 / 30), (40, 0.25)]
+
+
+def test_the_weights_behind_an_address(answers: Any) -> None:
+    client, (_, ids, _) = answers
+    best = saved_folder(client, "models:/emotions@best")
+    assert "fold3-a" in str(best) and (best / "model.safetensors").is_file()
+    assert saved_folder(client, "models:/emotions/1") == saved_folder(client, f"runs:/{ids['fold3-b']}")
+    assert saved_folder(client, f"runs:/{ids['fold3-b']}/last") != saved_folder(client, f"runs:/{ids['fold3-b']}/best")
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["models:/emotions@none", "models:/emotions/99", "models:/other/1", "runs:/0123", "models:/", "runs:/a/b/c"],
+)
+def test_an_address_of_nothing_is_one_line(answers: Any, address: str) -> None:
+    client, _ = answers
+    with pytest.raises(UserError, match="--model") as caught:
+        saved_folder(client, address)
+    assert "\n" not in str(caught.value)

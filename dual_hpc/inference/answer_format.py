@@ -1,0 +1,82 @@
+"""Answers for programs (JSON lines, CSV) and for people (a table), one after the other as they become known."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any, TextIO
+
+from dual_hpc.printable import json_line, printable
+
+DIGITS = 4  # of a probability: the next ones differ from machine to machine
+FORMATS = ("table", "jsonl", "csv")
+_NAME = 36  # columns of a file's name in a table; of a longer one the end is shown
+
+
+class AnswerWriter:
+    """Writes records: answers, or `{"input", "error"}`.
+
+    Args:
+        style: one of `FORMATS`.
+        labels: of the model, columns of CSV.
+        extra: further columns of CSV: what the lines of a manifest carry besides their clips.
+    """
+
+    def __init__(self, out: TextIO, style: str, labels: Sequence[str]) -> None:
+        self._out, self._style, self._labels = out, style, labels
+        self._begun = False
+        self._told: set[str] = set()
+
+    def write(self, record: Mapping[str, Any]) -> None:
+        """One record, which is flushed."""
+        text = {"jsonl": self._json, "csv": self._csv, "table": self._table}[self._style](rounded(record))
+        self._begun = True
+        if text:
+            print(text, file=self._out, flush=True)
+
+    def _json(self, record: Mapping[str, Any]) -> str:
+        return json_line(record, self._out.encoding)
+
+    def _csv(self, record: Mapping[str, Any]) -> str:
+        values = record.get("probabilities") or {}
+        plain = ("input", "start", "end", "speaker", "label")
+        row = [record.get(name) for name in plain] + [_digits(values.get(label)) for label in self._labels]
+        row += [" ".join(record.get("modalities", ())), "; ".join(record.get("warnings", ())), record.get("error")]
+        lines = [] if self._begun else [[*plain, *self._labels, "modalities", "warnings", "error"]]
+        return _rows([*lines, ["" if value is None else value for value in row]], self._out.encoding)
+
+    def _table(self, record: Mapping[str, Any]) -> str:
+        heading = [] if self._begun else [f"{'file':<{_NAME}} {'seconds':>17}  {'answer':<12} {'others'}"]
+        if "error" in record:
+            return "\n".join(heading)  # standard error has its line
+        name = printable(str(record["input"]))
+        name = name if len(name) <= _NAME else "..." + name[3 - _NAME :]
+        when = f"{record['start']:.2f} - {record['end']:.2f}"
+        values = sorted((record.get("probabilities") or {}).items(), key=lambda item: -item[1])
+        said = "no speech" if not values else f"{printable(values[0][0])} {100 * values[0][1]:.0f} %"
+        others = ", ".join(f"{printable(label)} {100 * value:.0f} %" for label, value in values[1:4])
+        speaker = f"  {printable(str(record['speaker']))}" if "speaker" in record else ""
+        notes = [line for line in record.get("warnings", ()) if line not in self._told]
+        self._told.update(notes)
+        row = f"{name:<{_NAME}} {when:>17}  {said:<12} {others}{speaker}".rstrip()
+        return "\n".join([*heading, row, *(f"    {printable(note)}" for note in notes)])
+
+
+def rounded(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The record with probabilities of `DIGITS` digits."""
+    values = record.get("probabilities")
+    if not values:
+        return dict(record)
+    return {**record, "probabilities": {label: round(value, DIGITS) for label, value in values.items()}}
+
+
+def _digits(value: float | None) -> str:
+    return "" if value is None else f"{value:.{DIGITS}f}"
+
+
+def _rows(rows: Sequence[Sequence[Any]], encoding: str | None) -> str:
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows(rows)
+    code = encoding or "utf-8"
+    return out.getvalue().rstrip("\n").encode(code, "backslashreplace").decode(code)
