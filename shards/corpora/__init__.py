@@ -14,6 +14,7 @@ from shards.corpora.emodb import EMODB
 from shards.corpora.iemocap import IEMOCAP
 from shards.corpora.manifest import MANIFEST
 from shards.corpora.meld import MELD
+from shards.corpora.msp_podcast import MSP_PODCAST
 from shards.corpora.ravdess import RAVDESS
 from shards.corpora.savee import SAVEE
 from shards.corpora.tess import TESS
@@ -21,7 +22,12 @@ from shards.plan import Plan
 
 __all__ = ["CORPORA", "FEATURES", "OPTIONS", "Corpus", "corpus_of", "read_corpus"]
 
-for _name, _corpus in (("iemocap", IEMOCAP), ("meld", MELD), ("manifest", MANIFEST)):
+for _name, _corpus in (
+    ("iemocap", IEMOCAP),
+    ("meld", MELD),
+    ("manifest", MANIFEST),
+    ("msp_podcast", MSP_PODCAST),
+):
     CORPORA.register(_name, _corpus)
 for _named in (CREMAD, RAVDESS, EMODB, SAVEE, TESS):
     CORPORA.register(_named.name, _named.corpus())
