@@ -40,7 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="DIR", help="a saved model instead of a run; needs --shards and --protocol")
     parser.add_argument("--shards", action="append", default=[], metavar="DIR", help="shards for --model (repeatable)")
     parser.add_argument(
-        "--protocol", metavar="NAME", help="protocol for --model: iemocap4, iemocap6, meld7, all, or a --plugin's"
+        "--protocol",
+        metavar="NAME",
+        help="protocol for --model: iemocap4, meld7, all, another of docs/protocols.md, or a YAML file",
     )
     parser.add_argument("--split", default="test", metavar="NAME", help="train, validation, test or all (default test)")
     parser.add_argument("--checkpoint", default="best", metavar="NAME", help="best (default) or last, of a run")
