@@ -10,6 +10,8 @@ What a script or a notebook needs is here, and is loaded when it is first used: 
     print(dual_hpc.evaluate(run).subsets["av"].scores.values)
     print(dual_hpc.Predictor.from_pretrained(run.exports / "best").predict("clip.mp4", text="I am fine."))
 
+After it, `transformers.AutoModel.from_pretrained(folder)` reads saved models as well, and runs no code of theirs.
+
 The rooms, in the order data passes through them: ``data`` reads shards, ``model`` is DUAL (its fused operations in
 ``kernels``), ``training`` runs it under DeepSpeed, ``checkpoint`` and ``tracking`` keep what it learns,
 ``evaluation`` measures it, ``inference`` serves it. ``config`` and ``errors`` are used by all.
@@ -18,6 +20,8 @@ The rooms, in the order data passes through them: ``data`` reads shards, ``model
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+
+from dual_hpc.model.auto_classes import announce as _announce
 
 if TYPE_CHECKING:
     from dual_hpc.api import evaluate, load_config, open_run, pack, train
@@ -69,3 +73,6 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+_announce()

@@ -26,6 +26,7 @@ from dual_hpc.files.regular_file import read_bytes
 MANIFEST = "manifest.json"
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
+CARD = "README.md"  # the owner of a model writes into its card: never listed
 KEY = "manifest"  # in config.json: the name of the file that must be there
 FORMAT_VERSION = 1
 # Whoever loads a model or a tokenizer takes such files where they lie, listed or not; a README is nobody's input.
@@ -116,11 +117,11 @@ def same_files(one: Path, other: Path) -> bool:
 
 
 def _files(folder: Path, hidden: bool = False) -> Iterator[str]:
-    """Files relative to the folder; the manifest and hidden ones only where they are asked for."""
+    """Files relative to the folder, without model cards; the manifest and hidden ones only where they are asked for."""
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)
         inner = name.name == MANIFEST or any(part.startswith(".") for part in name.parts)
-        if (hidden or not inner) and not path.is_dir():
+        if (hidden or not inner) and name.name != CARD and not path.is_dir():
             yield name.as_posix()
 
 

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import copy
 import os
+import re
 import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +33,12 @@ from dual_hpc.model.encoders.origin import load_encoders, recorded_encoders, sav
 from dual_hpc.model.encoders.pretrained import read_json
 from dual_hpc.model.encoders.registry import MODALITIES
 from dual_hpc.model.family import FAMILIES, family_of
-from dual_hpc.model_manifest import same_files, write_manifest
+from dual_hpc.model_manifest import CARD, CONFIG, same_files, write_manifest
 from dual_hpc.plugins import load_plugins
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.names import step_folder
+from dual_hpc.training.card_facts import card_facts
+from dual_hpc.training.model_card import model_card
 
 MODEL_FILE = "model.json"  # in the run directory: the model's configuration, labels and preprocessing included
 
@@ -63,13 +69,17 @@ class ModelWriter:
             OSError: it cannot be written.
         """
         assert self._model is not None, "no weights were taken"
-        try:
-            save_model(self._model, self._tokenizer, folder)
-        except Exception as error:
-            if not isinstance(error, SafetensorError) and type(error) is not Exception:
-                raise
-            # The libraries of the weights and of the tokenizer hide the error of a failed write in their own.
-            raise OSError(f"writing {folder.name} failed: {error}") from error
+        _save(self._model, self._tokenizer, folder)
+
+
+def _save(model: EmotionModel, tokenizer: Any, folder: Path) -> None:
+    try:
+        save_model(model, tokenizer, folder)
+    except Exception as error:
+        if not isinstance(error, SafetensorError) and type(error) is not Exception:
+            raise
+        # The libraries of the weights and of the tokenizer hide the error of a failed write in their own.
+        raise OSError(f"writing {folder.name} failed: {error}") from error
 
 
 def write_description(run: RunDir, config: EmotionConfig) -> None:
@@ -106,9 +116,14 @@ def written_description(run: RunDir) -> dict[str, Any] | None:
 
 
 def export_checkpoint(
-    run_dir: str | Path, step: int | None = None, out: str | Path | None = None, *, encoders: bool = False
+    run_dir: str | Path,
+    step: int | None = None,
+    out: str | Path | None = None,
+    *,
+    encoders: bool = False,
+    best: bool = False,
 ) -> Path:
-    """Write the weights of a checkpoint as a model directory: config.json, model.safetensors, tokenizer files.
+    """Write the weights of a checkpoint as a model directory: config.json, model.safetensors, tokenizer files, a card.
 
     The files equal an export by the training itself at this step, bit for bit. Every file is verified before it is
     read. Needs memory for twice the model.
@@ -117,6 +132,7 @@ def export_checkpoint(
         step: of a committed checkpoint; None for the latest verified one.
         out: a folder that does not exist yet; None for `export/checkpoint-STEP` in the run directory, which is left as
             it is where it holds the same, and replaced where it is damaged or was changed.
+        best: instead of a checkpoint's, the weights of `export/best`, which its checkpoint may not outlive.
         encoders: of a model of features, put the encoders that made them into the folder, which then answers media
             wherever it is copied; None for `out` is then `export/checkpoint-STEP-with-encoders`.
 
@@ -124,23 +140,70 @@ def export_checkpoint(
         The folder.
 
     Raises:
-        UserError: the run has no such checkpoint, `out` exists, or the encoders are not known or not there.
+        UserError: the run has no such checkpoint or weights, `out` exists, or the encoders are not known or not there.
         EnvironmentFault: the checkpoint is damaged, or `out` cannot be written.
     """
+    run = RunDir.open(run_dir)
+    load_plugins(run.config().plugins, run.code)
+    source = _best(run) if best else _of_checkpoint(run, step)
+    name = f"{'best' if best else 'checkpoint'}-{source.step}{'-with-encoders' if encoders else ''}"
+    final = Path(out) if out is not None else run.exports / name
+    if out is not None and final.exists():
+        raise UserError(f"--out: {final} exists; name another folder, or remove it")
+    given_along = _encoders(source.config, run) if encoders else None
+    model, tokenizer = source.read()
+    temporary = final.with_name(f".{final.name}.tmp")
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        _save(model, tokenizer, temporary)
+        write_atomically(temporary / CARD, model_card(card_facts(run, model, source.step)))
+        if given_along is not None:
+            save_encoders(given_along, temporary)
+            write_manifest(temporary)
+        if final.is_dir() and same_files(final, temporary):
+            if not (final / CARD).exists():  # else it may be the owner's by now
+                os.rename(temporary / CARD, final / CARD)
+            shutil.rmtree(temporary)
+            return final
+        flush_tree(temporary)
+        rename_into_place(temporary, final)
+        flush_folder(final.parent)
+    except OSError as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise EnvironmentFault(f"{final} cannot be written: {error.strerror or error}") from error
+    return final
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Where weights come from; `read` gives the model and its tokenizer."""
+
+    step: int
+    config: EmotionConfig
+    read: Callable[[], tuple[EmotionModel, Any]]
+
+
+def _best(run: RunDir) -> _Source:
+    folder = run.exports / "best"
+    step = re.match(r"step_(\d+)", folder.resolve().name)
+    if not (folder / CONFIG).is_file() or step is None:
+        raise UserError(f"--best: {run.path.name} has no {folder.parent.name}/{folder.name}: nothing was validated yet")
+    return _Source(int(step[1]), read_description(folder / CONFIG), partial(load_model, folder.resolve()))
+
+
+def _of_checkpoint(run: RunDir, step: int | None) -> _Source:
+    folder, manifest = _checkpoint(run, step)
+    config = _description(run)
+    return _Source(manifest.step, config, partial(_read_checkpoint, run, folder, manifest, config))
+
+
+def _read_checkpoint(run: RunDir, folder: Path, manifest: Manifest, config: EmotionConfig) -> tuple[EmotionModel, Any]:
     os.environ.setdefault("DS_ACCELERATOR", "cpu")  # otherwise DeepSpeed warns that a login node has no GPU
     from dual_hpc.checkpoint.deepspeed_io import FOLDER, VerifiedFiles
     from dual_hpc.checkpoint.weights import full_weights
 
-    run = RunDir.open(run_dir)
-    load_plugins(run.config().plugins, run.code)
-    folder, manifest = _checkpoint(run, step)
-    name = f"checkpoint-{manifest.step}{'-with-encoders' if encoders else ''}"
-    final = Path(out) if out is not None else run.exports / name
-    if out is not None and final.exists():
-        raise UserError(f"--out: {final} exists; name another folder, or remove it")
-    config = _description(run)
     tokenizer = load_tokenizer(run.tokenizer) if config.reads_words else None
-    given_along = _encoders(config, run) if encoders else None
     files = VerifiedFiles()
     files.allow(folder, manifest)
     weights = full_weights(
@@ -152,24 +215,8 @@ def export_checkpoint(
     )
     writer = ModelWriter(config, tokenizer)
     writer.take(weights)
-    temporary = final.with_name(f".{final.name}.tmp")
-    try:
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
-        writer.write(temporary)
-        if given_along is not None:
-            save_encoders(given_along, temporary)
-            write_manifest(temporary)
-        if final.is_dir() and same_files(final, temporary):
-            shutil.rmtree(temporary)
-            return final
-        flush_tree(temporary)
-        rename_into_place(temporary, final)
-        flush_folder(final.parent)
-    except OSError as error:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise EnvironmentFault(f"{final} cannot be written: {error.strerror or error}") from error
-    return final
+    assert writer._model is not None
+    return writer._model, tokenizer
 
 
 def _encoders(config: EmotionConfig, run: RunDir) -> FrozenEncoders:

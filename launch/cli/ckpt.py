@@ -20,17 +20,20 @@ examples:
   dual-hpc ckpt verify model/                # the same of a saved model
   dual-hpc ckpt prune trial-2 --keep 1       # also removes what killed saves and conversions have left
   dual-hpc ckpt export trial-2 --out model/  # the newest one's weights, for `dual-hpc predict --model model/`
+  dual-hpc ckpt export trial-2 --best --out model/   # the best ones, with a card (README.md) that has their scores
   dual-hpc ckpt export trial-2 --step 120
   dual-hpc ckpt export trial-3 --with-encoders --out model/   # trained on features: with what made them, in one folder
   dual-hpc ckpt convert trial-2 --ranks 8    # ahead of a job with 8 ranks, which would do it itself
   dual-hpc ckpt accept model/                # after changing a file of a saved model on purpose: record it as it is
 
 A checkpoint holds what a training needs to continue. export/best and export/last in the run's folder hold weights
-alone; the training writes them, and pruning never deletes them. Whoever reads a saved model checks all of its files
-against its manifest.json first.
+alone; the training writes them, and pruning never deletes them. What is exported has a card, README.md: data, protocol,
+scores of these weights with intervals, text reliance, limits; licence and citation are the owner's to fill in.
+Whoever reads a saved model checks all of its files against its manifest.json first.
 """
 OPTIONS = {  # option -> the action it is for
-    **{"keep": "prune", "step": "export", "out": "export", "with_encoders": "export", "ranks": "convert"}
+    **{"keep": "prune", "step": "export", "out": "export", "with_encoders": "export", "ranks": "convert"},
+    **{"best": "export"},
 }
 
 
@@ -39,6 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run(parser)
     parser.add_argument("--keep", type=int, metavar="N", help="prune: how many of the newest to keep (default 1)")
     parser.add_argument("--step", type=int, metavar="N", help="export: of which checkpoint (default: the newest)")
+    parser.add_argument(
+        "--best", action="store_true", default=None, help="export: the weights of export/best, not a checkpoint's"
+    )
     parser.add_argument("--out", type=Path, metavar="DIR", help="export: a new folder (default: in the run's export/)")
     parser.add_argument(
         "--with-encoders",
@@ -185,11 +191,15 @@ def _prune_locked(run: RunDir, keep: int) -> int:
 
 
 def _export(run: RunDir, args: argparse.Namespace) -> int:
+    from dual_hpc.errors import UserError
     from dual_hpc.plugins import load_plugins
     from dual_hpc.training.export import export_checkpoint
 
+    if args.best and args.step is not None:
+        raise UserError("--best: has a step of its own; leave out --step")
     load_plugins(run.config().plugins, run.code, args.trust)
-    print(export_checkpoint(run.path, args.step, args.out, encoders=bool(args.with_encoders)))
+    encoders, best = bool(args.with_encoders), bool(args.best)
+    print(export_checkpoint(run.path, args.step, args.out, encoders=encoders, best=best))
     return 0
 
 

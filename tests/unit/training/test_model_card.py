@@ -1,0 +1,90 @@
+"""The card of an exported model says what is known, says what is not, and stays its owner's."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from dual_hpc.checkpoint.export import publish
+from dual_hpc.config import load_config
+from dual_hpc.errors import UserError
+from dual_hpc.model import DualConfig, DualForEmotionClassification, load_model, save_model
+from dual_hpc.model_manifest import CARD, check_files, damage_of
+from dual_hpc.run.directory import RunDir
+from dual_hpc.training.export import export_checkpoint
+from launch.cli.main import main
+
+MODEL: dict[str, Any] = {"hidden_size": 16, "num_heads": 2, "use_text": False, "use_video": False}
+CONFIG = DualConfig(**{**MODEL, "labels": ["calm", "cross|odd"], "class_counts": [1200, 7]})
+SETTINGS = ["data.shards=[/secret/place/mine]", "data.protocol=all", "training.epochs=3", "name=talkers"]
+
+
+def report(step: int, **changes: Any) -> dict[str, Any]:
+    one = {"ua": 0.6125, "interval": {"ua": [0.5, 0.7]}, "per_class": {"calm": {}, "cross|odd": {}}}
+    return {
+        "about": {"checkpoint": f"best (step_{step:08d})", "split": "test", "count": 40, "selection": "the best UA"},
+        "classes": CONFIG.labels,
+        "baselines": {},
+        "subsets": {"av": {**one, "confusion": [[30, 0], [10, 0]]}},
+        "reliance": None,
+        **changes,
+    }
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDir:
+    """A run whose best weights are of step 12, and whose reports are of these, of others, and no reports at all."""
+    run = RunDir.create(tmp_path / "run", load_config("demo", [f"store={tmp_path}", *SETTINGS]), "abc123")
+    torch.manual_seed(0)
+    publish(run.exports, "best", 12, lambda folder: save_model(DualForEmotionClassification(CONFIG), None, folder))
+    other = report(9)
+    other["subsets"]["av"]["ua"] = 0.987
+    for name, content in {"test_best": report(12), "older": other, "robustness": {"about": 1}}.items():
+        (run.reports / f"{name}.json").write_text(json.dumps(content))
+    (run.reports / "torn.json").write_text("{")
+    return run
+
+
+def test_the_card_has_the_scores_of_just_these_weights_and_says_what_the_owner_must_add(
+    run: RunDir, tmp_path: Path
+) -> None:
+    made = export_checkpoint(run.path, out=tmp_path / "model", best=True)
+    card = (made / CARD).read_text()
+    assert "61.3 [50.0, 70.0]" in card and "98.7" not in card
+    assert "step 12" in card and "calm 1,200" in card and "abc123" in card and "protocol | all" in card
+    assert "/secret" not in card and "mine" in card
+    assert "never answered with cross\\|odd" in card
+    assert "None: the model reads no text" in card
+    for section in ("Licence", "Citation"):
+        assert "Not filled in. The owner" in card.split(f"## {section}")[1].split("##")[0]
+    was, now = (load_model(folder)[0].state_dict() for folder in (run.exports / "best", made))
+    assert all(torch.equal(value, now[name]) for name, value in was.items())
+
+
+def test_what_was_not_measured_is_called_not_known(run: RunDir, tmp_path: Path) -> None:
+    (run.reports / "test_best.json").unlink()
+    card = (export_checkpoint(run.path, out=tmp_path / "model", best=True) / CARD).read_text()
+    assert "No evaluation of these weights" in card and "UA" not in card.split("## Scores")[1].split("##")[0]
+
+
+def test_the_owner_may_write_into_the_card_and_a_second_export_leaves_it(run: RunDir) -> None:
+    made = export_checkpoint(run.path, best=True)
+    (made / CARD).write_text("CC BY 4.0\n")
+    check_files(made)
+    assert damage_of(made) == []
+    assert export_checkpoint(run.path, best=True) == made and (made / CARD).read_text() == "CC BY 4.0\n"
+    (made / CARD).unlink()
+    assert "## Licence" in (export_checkpoint(run.path, best=True) / CARD).read_text()
+
+
+def test_best_and_a_step_contradict_each_other_and_best_must_be_there(run: RunDir, tmp_path: Path, capsys: Any) -> None:
+    assert main(["ckpt", "export", str(run.path), "--best", "--step", "3"]) == 2
+    assert "--best" in capsys.readouterr().err
+    assert main(["ckpt", "ls", str(run.path), "--best"]) == 2
+    empty = RunDir.create(tmp_path / "empty", load_config("demo", [f"store={tmp_path}"]))
+    with pytest.raises(UserError, match="nothing was validated yet"):
+        export_checkpoint(empty.path, best=True)
