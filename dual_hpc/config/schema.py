@@ -201,7 +201,9 @@ class TrainingConfig(Section):
         description="on a GPU: note which code asks for memory, for the snapshot that running out of memory leaves "
         "beside the rank's log",
     )
-    select_by: str = Field("ua", description="ua, wa, weighted_f1, macro_f1, or a metric that a plugin registers")
+    select_by: str = Field(
+        "ua", description="ua, wa, weighted_f1, macro_f1, ccc (of dimensions), or a metric that a plugin registers"
+    )
     select_modalities: Subset = Field("av", description="the subset whose score picks the best")
     non_finite_limit: int = Field(3, ge=1, description="steps in a row whose loss or gradient is not finite; see next")
     on_non_finite: Literal["stop", "rollback"] = Field(

@@ -20,21 +20,25 @@ SOFT_LABELS = "soft_labels"
 
 @dataclass(frozen=True)
 class SoftLabels:
-    """Distributions over the classes, by sample.
+    """Distributions over the classes, and values of dimensions, by sample.
 
     Attributes:
         numbers: of samples in the set, ascending, each once, i64 [n].
         shares: f32 [n, C]; a row sums to 1, or to 0 where nothing is known.
+        values: how many further columns are no shares but values, NaN where not known.
     """
 
     numbers: NDArray[np.int64]
     shares: NDArray[np.float32]
+    values: int = 0
 
     def of(self, numbers: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Rows of these samples, f32 [B, C]; zeros for those that are not among them."""
+        """Rows of these samples, f32 [B, C + values]; zeros, then NaN, for those that are not among them."""
         place = np.searchsorted(self.numbers, numbers).clip(max=max(0, len(self.numbers) - 1))
         known = self.numbers[place] == numbers
-        return np.where(known[:, None], self.shares[place], np.float32(0))
+        nothing = np.zeros(self.shares.shape[1], np.float32)
+        nothing[self.shares.shape[1] - self.values :] = np.nan
+        return np.where(known[:, None], self.shares[place], nothing)
 
 
 def to_batch(

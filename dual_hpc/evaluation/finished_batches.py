@@ -30,13 +30,18 @@ log = logging.getLogger(__name__)
 
 
 class Answers(BaseModel):
-    """Of one condition: keys, class numbers, and probabilities as the shortest decimals that are the same float32."""
+    """Of one condition: keys, class numbers, and probabilities as the shortest decimals that are the same float32.
+
+    Attributes:
+        dimensions: values in the same way; empty of a model without them.
+    """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     keys: list[str]
     truth: list[int]
     probabilities: list[list[float]]
+    dimensions: list[list[float]] = Field(default_factory=list)
 
 
 class FinishedBatch(BaseModel):
@@ -62,10 +67,12 @@ def finished_batch(
 ) -> FinishedBatch:
     """The line of a batch, from its answers by condition."""
     answers = {}
-    for name, (keys, truth, probabilities) in parts.items():
-        rows = np.concatenate(probabilities)
+    for name, (keys, truth, probabilities, dimensions) in parts.items():
         labels = np.concatenate(truth).tolist()
-        answers[name] = Answers(keys=keys, truth=labels, probabilities=[shortest_decimals(row) for row in rows])
+        shares, values = (
+            [shortest_decimals(row) for one in some for row in one] for some in (probabilities, dimensions)
+        )
+        answers[name] = Answers(keys=keys, truth=labels, probabilities=shares, dimensions=values)
     return FinishedBatch(batch=number, undecodable=undecodable, answers=answers, clipped=dict(clipped))
 
 
@@ -150,7 +157,10 @@ def predictions_of(batches: Sequence[FinishedBatch], conditions: Iterable[str]) 
     found = {}
     for name in conditions:
         some = [one.answers[name] for one in batches if one.answers[name].keys]
-        parts = [(a.keys, np.array(a.truth, np.int64), np.array(a.probabilities, np.float32)) for a in some]
+        parts = []
+        for one in some:
+            shares, values = np.array(one.probabilities, np.float32), np.array(one.dimensions, np.float32)
+            parts.append((one.keys, np.array(one.truth, np.int64), shares, values))
         found[name] = in_order(parts)
     return found
 

@@ -6,7 +6,8 @@ The first line says what was evaluated; each other line is one utterance, in the
     {"key": ..., "corpus": ..., "dialogue": ..., "speaker": ..., "label": "sad", "predictions": {"av": [0.1, ...], ...}}
 
 `predictions` has, by condition, one probability per class, in the order of `classes`; a condition that does not apply
-to an utterance is left out. Probabilities are written as the shortest decimals that are the same float32.
+to an utterance is left out. With `dimensions` (valence ...) in the first line, `dimensions` has the corpus's values
+and `values` the answers, by condition. Probabilities are written as the shortest decimals that are the same float32.
 `pandas.read_json(path, lines=True)[1:]` reads the utterances.
 """
 
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dual_hpc.config.validation_errors import first_reason
@@ -61,6 +63,7 @@ class _Header(_Written):
     fingerprint: str | None = None
     robustness: _Robustness | None = None
     conditions: list[str] = Field(min_length=1)
+    dimensions: list[str] = Field(default_factory=list)
     utterances: int = Field(ge=1)
 
 
@@ -79,8 +82,10 @@ class _Row(_Written):
     has_video: bool = True
     has_text: bool = True
     votes: list[float] | None = None
+    dimensions: list[float | None] | None = None
     label: str
     predictions: dict[str, list[float]]
+    values: dict[str, list[float]] = Field(default_factory=dict)
 
 
 def write_predictions(path: Path, predictions: PredictionSet) -> None:
@@ -109,6 +114,8 @@ def read_predictions(path: Path) -> PredictionSet:
             raise ValueError("about: split, reads and protocol are words")
         if any(row.votes is not None and not _are_shares(row.votes, len(header.classes)) for row in rows):
             raise ValueError("votes: one share of each class, which sum to 1")
+        if any(row.dimensions is not None and len(row.dimensions) != len(header.dimensions) for row in rows):
+            raise ValueError("dimensions: one value, or null, of each")
         if len(rows) != header.utterances or len({row.key for row in rows}) != len(rows):
             raise ValueError(f"it has {len(rows)} utterances instead of {header.utterances}, or one twice")
         return _predictions(header, rows)
@@ -141,6 +148,7 @@ def _lines(predictions: PredictionSet) -> Iterable[str]:
             **({"robustness": suite} if suite else {}),
             "conditions": list(predictions.found),
             "utterances": len(keys),
+            **({"dimensions": list(predictions.dimension_names)} if predictions.dimension_names else {}),
         }
     )
     places = {name: {key: row for row, key in enumerate(one.keys)} for name, one in predictions.found.items()}
@@ -153,7 +161,15 @@ def _lines(predictions: PredictionSet) -> Iterable[str]:
         answers = {name: shortest_decimals(predictions.found[name].probabilities[row]) for name, row in given.items()}
         if (votes := predictions.votes.get(key)) is not None:
             known["votes"] = list(votes)
-        yield _json({**known, "label": predictions.classes[label], "predictions": answers})
+        if (truth := predictions.dimensions.get(key)) is not None:
+            known["dimensions"] = list(truth)
+        values = {
+            name: shortest_decimals(rows[row])
+            for name, row in given.items()
+            if (rows := predictions.found[name].dimensions) is not None
+        }
+        written = {**known, "label": predictions.classes[label], "predictions": answers}
+        yield _json({**written, **({"values": values} if values else {})})
 
 
 def _json(content: Mapping[str, Any]) -> str:
@@ -174,7 +190,7 @@ def _predictions(header: _Header, rows: list[_Row]) -> PredictionSet:
         if not np.isfinite(probabilities).all():
             raise ValueError(f"the probabilities of {name} are not numbers")
         truth = np.array([numbers[row.label] for row in having], np.int64)
-        found[name] = Predictions([row.key for row in having], truth, probabilities)
+        found[name] = Predictions([row.key for row in having], truth, probabilities, _values(header, having, name))
     plan = header.robustness
     named = {*header.subsets, *header.controls, *header.controls.values(), *([TEXT_ALONE] * header.text_alone)}
     named |= set() if plan is None else set(plan.subsets)
@@ -192,4 +208,16 @@ def _predictions(header: _Header, rows: list[_Row]) -> PredictionSet:
         None if plan is None else _plan(plan),
         header.fingerprint,
         {row.key: row.votes for row in rows if row.votes is not None},
+        tuple(header.dimensions),
+        {row.key: row.dimensions for row in rows if row.dimensions is not None},
     )
+
+
+def _values(header: _Header, rows: list[_Row], name: str) -> NDArray[np.float32] | None:
+    """The answers of one condition to the dimensions, f32 [n, D]."""
+    if not header.dimensions:
+        return None
+    found = np.array([row.values[name] for row in rows], np.float32).reshape(len(rows), len(header.dimensions))
+    if not np.isfinite(found).all():
+        raise ValueError(f"the values of {name} are not numbers")
+    return found

@@ -42,6 +42,8 @@ class PredictionSet:
         text_alone: the condition "t" is a baseline of the report.
         robustness: the curves that the conditions make, if they were asked for.
         votes: key -> the share of each class in the raters' votes, of the utterances whose votes are known.
+        dimension_names: of the columns of the predictions' `dimensions`.
+        dimensions: key -> the values that the corpus gives, of the utterances that have any.
         fingerprint: of weights, utterances, conditions and code: what makes an evaluation the same one.
     """
 
@@ -56,6 +58,8 @@ class PredictionSet:
     robustness: RobustnessPlan | None = None
     fingerprint: str | None = None
     votes: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    dimension_names: Sequence[str] = ()
+    dimensions: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
 
 
 def result_of(predictions: PredictionSet) -> EvaluationResult:
@@ -70,6 +74,7 @@ def result_of(predictions: PredictionSet) -> EvaluationResult:
         found[TEXT_ALONE] if predictions.text_alone else None,
         {name: (shown, found[name], found[shown]) for name, shown in predictions.controls.items()},
         predictions.votes,
+        (predictions.dimension_names, predictions.dimensions),
     )
     if (plan := predictions.robustness) is not None:
         suite = curves_of(plan.curves, found, len(predictions.classes), plan.seed, plan.subsets)

@@ -18,8 +18,8 @@ T = TypeVar("T")
 Gather = Callable[[T], list[T]]
 Batch = dict[str, Any]
 View = Callable[[Batch], Batch]
-Part = tuple[list[str], list[npt.NDArray[np.int64]], list[npt.NDArray[np.float32]]]
-Joined = tuple[list[str], npt.NDArray[np.int64], npt.NDArray[np.float32]]
+Part = tuple[list[str], list[npt.NDArray[np.int64]], list[npt.NDArray[np.float32]], list[npt.NDArray[np.float32]]]
+Joined = tuple[list[str], npt.NDArray[np.int64], npt.NDArray[np.float32], npt.NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,13 @@ class Predictions:
         keys: the utterances.
         truth: int64 [N] class numbers.
         probabilities: float32 [N, C].
+        dimensions: float32 [N, D], valence and the like; None of a model without them.
     """
 
     keys: list[str]
     truth: npt.NDArray[np.int64]
     probabilities: npt.NDArray[np.float32]
+    dimensions: npt.NDArray[np.float32] | None = None
 
     @property
     def answers(self) -> npt.NDArray[np.int64]:
@@ -71,7 +73,7 @@ def predict_views(
         inputs: names of the tensors that the model reads.
         gather: collective that gives every rank all ranks' values; without it the answers are this rank's.
     """
-    found: dict[str, Part] = {name: ([], [], []) for name in views}
+    found: dict[str, Part] = {name: ([], [], [], []) for name in views}
     with predicting(model):
         for batch in loader:
             predict_batch(model, batch, views, found, device, inputs)
@@ -104,10 +106,12 @@ def predict_batch(
         seen = view(dict(batch))
         output = model(**{key: seen[key].to(device) for key in inputs if key in seen})
         valid = seen["valid"].cpu().numpy().astype(bool)
-        keys, truth, probabilities = found[name]
+        keys, truth, probabilities, dimensions = found[name]
         keys += [key for key, good in zip(seen["keys"], valid, strict=True) if good]
         truth.append(seen["labels"].cpu().numpy()[valid])
         probabilities.append(output.logits.float().softmax(-1).cpu().numpy()[valid])
+        if (values := getattr(output, "dimensions", None)) is not None:
+            dimensions.append(values.float().cpu().numpy()[valid])
 
 
 def shortest_decimals(row: npt.NDArray[np.float32]) -> list[float]:
@@ -117,7 +121,7 @@ def shortest_decimals(row: npt.NDArray[np.float32]) -> list[float]:
 
 def _gathered(part: Part, gather: Gather[Any] | None) -> Predictions:
     """All ranks' answers, by key."""
-    mine = (part[0], _joined(part[1]), _joined(part[2]))
+    mine = (part[0], _joined(part[1]), _joined(part[2]), _joined(part[3]))
     return in_order([one for one in ([mine] if gather is None else gather(mine)) if one[0]])
 
 
@@ -125,10 +129,12 @@ def in_order(parts: Sequence[Joined]) -> Predictions:
     """Answers of several ranks or batches, none of them empty, by key."""
     keys = [key for one in parts for key in one[0]]
     order = sorted(range(len(keys)), key=keys.__getitem__)
+    dimensions = _joined([one[3] for one in parts if len(one[3])])
     return Predictions(
         keys=[keys[n] for n in order],
         truth=_joined([one[1] for one in parts])[order].astype(np.int64),
         probabilities=_joined([one[2] for one in parts])[order],
+        dimensions=dimensions[order] if len(dimensions) else None,
     )
 
 

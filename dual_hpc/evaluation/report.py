@@ -9,7 +9,7 @@ from pathlib import Path
 from dual_hpc.evaluation.figures import confusion_figure
 from dual_hpc.evaluation.metrics import HEADLINE, METRICS, Scores
 from dual_hpc.evaluation.reliability import reliability_figure
-from dual_hpc.evaluation.report_sections import calibration_table, group_tables, vote_table
+from dual_hpc.evaluation.report_sections import calibration_table, dimension_table, group_tables, vote_table
 from dual_hpc.evaluation.result import EvaluationResult, SubsetResult
 from dual_hpc.evaluation.tables import percent, subset_name, table
 from dual_hpc.files.atomic import write_atomically
@@ -44,6 +44,9 @@ def markdown(result: EvaluationResult) -> str:
         for key, value in result.about.items()
         if value is not None and key not in ("reads", "present", "selection")
     )
+    if len(result.classes) == 1:  # nothing to be told apart: dimensions are learned alone
+        counted = [f"{result.about['count']} utterances in {result.about['dialogues']} dialogues.", ""]
+        return "\n".join(["# Evaluation", "", about, "", *counted, *dimension_table(result)])
     return "\n".join(
         [
             "# Evaluation",
@@ -59,6 +62,7 @@ def markdown(result: EvaluationResult) -> str:
             *_speaker_table(result),
             *calibration_table(result),
             *vote_table(result),
+            *dimension_table(result),
             "## F1 per class",
             "",
             *_class_table(result),

@@ -1,7 +1,8 @@
-"""Sections of a report that say more of the same answers: corpora and groups of speakers, confidence, votes."""
+"""Sections of a report that say more of the answers: corpora, groups of speakers, confidence, votes, dimensions."""
 
 from __future__ import annotations
 
+from dual_hpc.evaluation.dimension_scores import DimensionScores
 from dual_hpc.evaluation.metrics import HEADLINE, METRICS
 from dual_hpc.evaluation.result import EvaluationResult
 from dual_hpc.evaluation.tables import percent, table
@@ -43,6 +44,23 @@ def calibration_table(result: EvaluationResult) -> list[str]:
     heading = ["", "ECE", "AURC", *(f"wrong among the surest {100 * float(share):.0f} %" for share in coverages)]
     about = "ECE: expected calibration error; AURC: area under the risk-coverage curve. Lower is better."
     return ["## Confidence", "", about, "", *table(heading, rows), ""]
+
+
+def dimension_table(result: EvaluationResult) -> list[str]:
+    """Valence and the like, one row per dimension and subset."""
+    rows = [
+        [f"{name}, {result.shown(subset)}", str(found.count), *(_bounded(found, key) for key in ("ccc", "mae"))]
+        for subset, one in result.rows.items()
+        for name, found in one.dimensions.items()
+    ]
+    if not rows:
+        return []
+    about = "CCC: concordance correlation, 1 is best; MAE: mean absolute error, in units of the corpus."
+    return ["## Dimensions", "", about, "", *table(["", "utterances", "CCC", "MAE"], rows), ""]
+
+
+def _bounded(found: DimensionScores, key: str) -> str:
+    return f"{found.values[key]:.3f} [{', '.join(f'{value:.3f}' for value in found.interval[key])}]"
 
 
 def vote_table(result: EvaluationResult) -> list[str]:

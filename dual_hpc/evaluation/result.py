@@ -11,6 +11,7 @@ import numpy as np
 from dual_hpc.data.format.sample import Utterance
 from dual_hpc.evaluation.baselines import class_prior, majority
 from dual_hpc.evaluation.calibration import Calibration, calibration
+from dual_hpc.evaluation.dimension_scores import DimensionScores, dimension_scores
 from dual_hpc.evaluation.metrics import Scores, bootstrap
 from dual_hpc.evaluation.perturbations.suite import Robustness
 from dual_hpc.evaluation.predictions import Predictions
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from dual_hpc.evaluation.prediction_set import PredictionSet
 
 LEVEL = 0.95
+Dimensions = tuple[Sequence[str], Mapping[str, Sequence[float | None]]]  # names, and key -> values
 STYLES = {"scripted": True, "improvised": False}
 
 
@@ -38,6 +40,7 @@ class SubsetResult:
         groups: "corpus", "gender" -> name -> scores, of columns in which the utterances differ.
         calibration: how far confidence says which answers are right.
         votes: how near the probabilities are to the raters' votes; None where no votes are known.
+        dimensions: "valence" and the like -> scores, of a model that answers them.
     """
 
     scores: Scores
@@ -47,6 +50,7 @@ class SubsetResult:
     groups: Mapping[str, Mapping[str, Scores]] = field(default_factory=dict)
     calibration: Calibration | None = None
     votes: VoteScores | None = None
+    dimensions: Mapping[str, DimensionScores] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -140,6 +144,7 @@ class EvaluationResult:
                     },
                     **({} if one.calibration is None else {"calibration": one.calibration.to_json()}),
                     **({} if one.votes is None else {"votes": one.votes.to_json()}),
+                    **({"dimensions": {n: s.to_json() for n, s in one.dimensions.items()}} if one.dimensions else {}),
                 }
                 for name, one in self.subsets.items()
             },
@@ -162,6 +167,7 @@ def assemble(
     text_alone: Predictions | None = None,
     controls: Mapping[str, tuple[str, Predictions, Predictions]] | None = None,
     votes: Mapping[str, Sequence[float]] | None = None,
+    dimensions: Dimensions = ((), {}),
 ) -> EvaluationResult:
     """The result of the predictions of each subset.
 
@@ -171,8 +177,11 @@ def assemble(
         text_alone: a baseline of models that read text.
         controls: name -> modalities shown, answers to mismatched inputs, and to the utterance's own.
         votes: key -> the share of each class in the raters' votes, of the utterances whose votes are known.
+        dimensions: names, and key -> the values that the corpus gives.
     """
-    subsets = {name: _subset(found, len(classes), utterances, votes or {}) for name, found in predictions.items()}
+    subsets = {
+        name: _subset(found, len(classes), utterances, votes or {}, dimensions) for name, found in predictions.items()
+    }
     first = next(iter(predictions.values()))
     metas = [utterances[key] for key in first.keys]
     truth, dialogues = first.truth, len({dialogue_of(utterances[key]) for key in first.keys})
@@ -215,7 +224,11 @@ def _flips(changed: Predictions, own: Predictions) -> float:
 
 
 def _subset(
-    found: Predictions, n_classes: int, utterances: Mapping[str, Utterance], votes: Mapping[str, Sequence[float]]
+    found: Predictions,
+    n_classes: int,
+    utterances: Mapping[str, Utterance],
+    votes: Mapping[str, Sequence[float]],
+    dimensions: Dimensions,
 ) -> SubsetResult:
     metas = [utterances[key] for key in found.keys]
     styles = {}
@@ -225,6 +238,7 @@ def _subset(
             styles[style] = found.scores(n_classes, chosen)
     speaker_names = np.array([_speaker(meta) for meta in metas], dtype=object)
     speakers = {}
+    dialogues = {key: dialogue_of(meta) for key, meta in zip(found.keys, metas, strict=True)}
     for name in sorted(set(speaker_names)):
         speakers[name] = found.scores(n_classes, speaker_names == name)
     return SubsetResult(
@@ -232,7 +246,7 @@ def _subset(
         interval=bootstrap(
             found.truth,
             found.answers,
-            [dialogue_of(meta) for meta in metas],
+            list(dialogues.values()),
             n_classes,
             found.probabilities,
             level=LEVEL,
@@ -241,7 +255,8 @@ def _subset(
         speakers=speakers,
         groups=_groups(found, n_classes, metas),
         calibration=calibration(found) if found.keys else None,
-        votes=vote_scores(found, votes, {key: dialogue_of(utterances[key]) for key in found.keys if key in votes}),
+        votes=vote_scores(found, votes, dialogues),
+        dimensions=dimension_scores(found, *dimensions, dialogues),
     )
 
 

@@ -169,7 +169,7 @@ def _predict(task: EvaluationTask, batches: FinishedBatches, progress: bool | No
             if task.suite is not None:
                 bar.say(f"{len(numbers)} batches under {len(task.views)} conditions each: {passes:,} forward passes")
             for number, batch in zip(numbers, loader, strict=True):
-                answers: dict[str, Part] = {name: ([], [], []) for name in task.views}
+                answers: dict[str, Part] = {name: ([], [], [], []) for name in task.views}
                 predict_batch(task.model, batch, task.views, answers, task.device, task.inputs)
                 undecodable = sum(
                     1 for key, good in zip(batch["keys"], batch["valid"].tolist(), strict=True) if key and not good

@@ -22,6 +22,7 @@ from dual_hpc.data.preparation.record import KEY, of_model
 from dual_hpc.data.sampling.permutation import Indices
 from dual_hpc.errors import UserError
 from dual_hpc.evaluation.controls import CONTROLS, mismatched
+from dual_hpc.evaluation.dimensions import dimensions_by_key
 from dual_hpc.evaluation.finished_batches import FinishedBatch, clipped_of, fingerprint_of, predictions_of
 from dual_hpc.evaluation.perturbations import Context
 from dual_hpc.evaluation.perturbations.recorded_noise import Recordings
@@ -54,6 +55,7 @@ class EvaluationTask:
         utterances: metadata by key.
         facts: about the evaluation, for its report.
         votes: key -> the share of each class in the raters' votes, where they are known.
+        dimensions: key -> the corpus's values of the model's dimensions, where they are known.
     """
 
     model_dir: Path
@@ -73,6 +75,7 @@ class EvaluationTask:
     seed: int | None
     facts: Mapping[str, Any]
     votes: Mapping[str, Sequence[float]]
+    dimensions: Mapping[str, Sequence[float | None]]
 
     @property
     def batch_size(self) -> int:
@@ -125,6 +128,8 @@ class EvaluationTask:
             plan,
             self.fingerprint,
             self.votes,
+            tuple(self.model.config.dimensions),
+            self.dimensions,
         )
 
 
@@ -204,6 +209,7 @@ def prepare(
         robustness_seed,
         facts,
         votes_by_key(protocol, utterances, numbers),
+        dimensions_by_key(tuple(model.config.dimensions), utterances, numbers),
     )
 
 

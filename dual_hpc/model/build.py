@@ -26,6 +26,7 @@ def build_model(
     written: Mapping[str, Any] | None = None,
     preparation: dict[str, Any] | None = None,
     feature_encoders: dict[str, Any] | None = None,
+    dimensions: Mapping[str, list[float]] | None = None,
 ) -> EmotionModel:
     """A model ready to be trained, in fp32 on the CPU, with pretrained weights in place.
 
@@ -35,7 +36,7 @@ def build_model(
         class_counts: samples per class in the training split; None: no class weights, no priors.
         tokenizer: gives a new text encoder its vocabulary; may be None if `use_text` is off.
         written: the description of the model that the run wrote when it began; None where it begins now.
-        preparation, feature_encoders: see `EmotionConfig`.
+        preparation, feature_encoders, dimensions: see `EmotionConfig`.
 
     Raises:
         UserError: a setting that does not make a model, or a pretrained directory that cannot be used.
@@ -54,6 +55,7 @@ def build_model(
         preprocessing=dict(preprocessing),
         preparation=preparation,
         feature_encoders=feature_encoders,
+        dimensions=dimensions,
         plugins=plugins_of(config),
     )
     if written:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import ValidationError
@@ -9,6 +11,7 @@ from pydantic import ValidationError
 from dual_hpc.config.schema import ModelConfig
 from dual_hpc.config.validation_errors import explain
 from dual_hpc.errors import UserError
+from dual_hpc.model.dimensions import DIMENSIONS, scale_mistake
 from dual_hpc.model.encoders.registry import ENCODERS, FEATURES, MODALITIES
 from dual_hpc.model.losses.registry import LOSSES
 from dual_hpc.model.preprocessing import DEFAULTS, preprocessing_mistake
@@ -37,6 +40,8 @@ class EmotionConfig(PreTrainedConfig):
             again; None of a model of an earlier version.
         feature_encoders: of a model of features, the encoders that made them (`encoders/origin.py`); None of a model of
             media or of an earlier version.
+        dimensions: `valence` and the like, which the model answers beside the classes -> mean and standard deviation in
+            the training part; None: none.
         options: the family's own settings, `model.options`.
         plugins: modules that register the model, its encoders or its loss; they are recorded, never imported by
             themselves.
@@ -66,6 +71,9 @@ class EmotionConfig(PreTrainedConfig):
         focal_gamma: float
         label_smoothing: float
         class_weights: bool
+        dimensions: Mapping[str, list[float]]
+    else:
+        dimensions = MappingProxyType({})  # of models without any, whose config.json is as it always was
 
     def __init__(
         self,
@@ -77,6 +85,7 @@ class EmotionConfig(PreTrainedConfig):
         preprocessing: dict[str, Any] | None = None,
         preparation: dict[str, Any] | None = None,
         feature_encoders: dict[str, Any] | None = None,
+        dimensions: Mapping[str, list[float]] | None = None,
         options: dict[str, Any] | None = None,
         plugins: list[str] | None = None,
         **kwargs: Any,
@@ -94,6 +103,9 @@ class EmotionConfig(PreTrainedConfig):
             self.preparation = dict(preparation)
         if feature_encoders:
             self.feature_encoders = dict(feature_encoders)
+        if dimensions:
+            # In the order of the outputs, which JSON's keys have not.
+            self.dimensions = {name: list(dimensions[name]) for name in DIMENSIONS if name in dimensions}
         if options:
             self.options = dict(options)
         if plugins:
@@ -137,6 +149,11 @@ class EmotionConfig(PreTrainedConfig):
         names: dict[Any, str] = dict(self.id2label or {})
         return [names[number] for number in sorted(names)]
 
+    @property
+    def outputs(self) -> int:
+        """How many numbers the model answers with: one per class, and one per dimension."""
+        return len(self.labels) + len(self.dimensions)
+
     @classmethod
     def first_mistake(cls, content: dict[str, Any]) -> str | None:
         """The first key of a `config.json` whose value no training could have written, in one line; else None."""
@@ -157,7 +174,11 @@ class EmotionConfig(PreTrainedConfig):
             return explain(error)
         except UserError as error:
             return str(error)
-        return preprocessing_mistake(content.get("preprocessing") or {}) or _label_mistake(content.get("id2label"))
+        return (
+            preprocessing_mistake(content.get("preprocessing") or {})
+            or _label_mistake(content.get("id2label"))
+            or scale_mistake(content.get("dimensions"))
+        )
 
 
 def _label_mistake(found: Any) -> str | None:

@@ -13,6 +13,7 @@ from torch import nn
 from dual_hpc.errors import UserError
 from dual_hpc.files.file_kind import first_placeholder
 from dual_hpc.files.regular_file import first_irregular
+from dual_hpc.model.dimensions import dimension_loss, in_units
 from dual_hpc.model.emotion_config import EmotionConfig
 from dual_hpc.model.encoders.base import Encoder
 from dual_hpc.model.encoders.describe import build_encoder
@@ -20,7 +21,7 @@ from dual_hpc.model.encoders.freezing import freeze
 from dual_hpc.model.encoders.pretrained import read_json
 from dual_hpc.model.encoders.registry import MODALITIES
 from dual_hpc.model.load_errors import LOAD_ERRORS, load_error_text, offline, without_report
-from dual_hpc.model.losses.classification import classification_loss
+from dual_hpc.model.losses.classification import IGNORED, classification_loss
 from dual_hpc.model.output import EmotionOutput
 from dual_hpc.model.self_contained import adapter_in, bytes_of_weights, first_danger
 from dual_hpc.model_manifest import check_files
@@ -149,18 +150,51 @@ class EmotionModel(PreTrainedModel):
                 found[name] = features, mask.sum(dim=1)
         return found
 
-    def classification_loss(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """The loss of each sample by `model.loss`: logits [B, C], labels i64 [B] (-100: none) -> f32 [B]."""
+    def classification_loss(self, answers: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """The loss of each sample by `model.loss`, with that of its dimensions where the model has such.
+
+        Args:
+            answers: f32 [B, C + D]: logits, then the D outputs of dimensions.
+            labels: i64 [B] (-100: none), or f32 [B, C], distributions over the classes. With dimensions also f32
+                [B, C + D]: 1 for the class (none: zeros), then values (NaN: not known).
+
+        Returns:
+            f32 [B].
+
+        Raises:
+            UserError: the model has no outputs for the dimensions.
+        """
         c = self.config
-        return classification_loss(
+        logits, further = answers, None
+        if c.dimensions:
+            count = len(c.labels)
+            if answers.shape[1] != c.outputs:
+                raise UserError(
+                    f"model.family={c.model_type}: has no outputs for {', '.join(c.dimensions)}; use another"
+                )
+            logits = answers[:, :count]
+            if labels.is_floating_point() and labels.shape[1] == c.outputs:
+                further = dimension_loss(answers[:, count:], labels[:, count:].float(), c.dimensions)
+                shares = labels[:, :count]
+                labels = shares.argmax(dim=1).masked_fill(shares.sum(dim=1) == 0, IGNORED)
+        loss = classification_loss(
             logits, labels, c.loss, c.class_counts, c.class_weights, c.focal_gamma, c.label_smoothing
         )
+        return loss if further is None else loss + further
 
-    def answer(self, logits: torch.Tensor, labels: torch.Tensor | None) -> EmotionOutput:
-        """What a model without other losses returns: logits [B, C] of any precision; labels as above, or none."""
-        logits = logits.float()
-        loss = None if labels is None else self.classification_loss(logits, labels).mean()
-        return EmotionOutput(loss=loss, logits=logits)
+    def divided(self, answers: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Of the last layer's outputs f32 [B, C + D] the logits, and the dimensions in the units of the corpus."""
+        if not self.config.dimensions:
+            return answers, None
+        count = len(self.config.labels)
+        return answers[:, :count], in_units(answers[:, count:], self.config.dimensions)
+
+    def answer(self, answers: torch.Tensor, labels: torch.Tensor | None) -> EmotionOutput:
+        """What a model without other losses returns: answers [B, C + D] of any precision; labels as above, or none."""
+        answers = answers.float()
+        loss = None if labels is None else self.classification_loss(answers, labels).mean()
+        logits, dimensions = self.divided(answers)
+        return EmotionOutput(loss=loss, logits=logits, dimensions=dimensions)
 
 
 WRONG_BATCH = "the batch is of media or of features, the model of the other"

@@ -20,7 +20,9 @@ class EmotionOutput(ModelOutput):
     Attributes:
         loss: f32 scalar, the mean over all B samples; None without labels.
         logits: f32 [B, C].
+        dimensions: f32 [B, D], valence and the like in the units of the corpus; None of a model without them.
     """
 
     loss: torch.Tensor | None = None
     logits: torch.Tensor | None = None
+    dimensions: torch.Tensor | None = None

@@ -46,7 +46,8 @@ def build_session(run: RunDir, config: RunConfig, world: World, check_ownership:
     seed_everything((config.seed,))
     written = written_description(run)
     arguments = (data.preprocessing(), data.class_counts, data.tokenizer, written)
-    model = build_model(config.model, data.labels, *arguments, data.preparation(), data.feature_encoders())
+    prepared = (data.preparation(), data.feature_encoders(), data.dimensions)
+    model = build_model(config.model, data.labels, *arguments, *prepared)
     model_config = model.config
     beat()
     check_ranks_agree(config, model, world)
@@ -83,6 +84,7 @@ def build_session(run: RunDir, config: RunConfig, world: World, check_ownership:
         loader=loader,
         validation_loader=data.validation_loader(),
         class_count=len(data.labels),
+        dimensions=data.validation_dimensions,
         saver=saver,
         exporter=Exporter(run.exports, engine, world, ModelWriter(model_config, data.tokenizer), check_ownership),
         reporter=reporter,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,9 @@ from dual_hpc.data.loader import EvalLoader, TrainLoader
 from dual_hpc.data.sampling.batching import BatchPartition
 from dual_hpc.data.sampling.permutation import Indices
 from dual_hpc.errors import EnvironmentFault
+from dual_hpc.evaluation.dimensions import dimension_targets, dimensions_by_key
 from dual_hpc.evaluation.protocols import protocol_of
+from dual_hpc.evaluation.selection import check_selecting
 from dual_hpc.evaluation.votes import soft_labels_of
 from dual_hpc.group import gather_results
 from dual_hpc.model import build_tokenizer, load_tokenizer
@@ -40,7 +42,9 @@ class TrainingData:
         class_counts: utterances per class in the training split.
         tokenizer: None if the model reads no words.
         test_fold: None where the protocol has no folds.
-        soft_labels: distributions of the votes, where the protocol trains on them.
+        soft_labels: distributions of the votes, or classes and dimensions, where the protocol trains on them.
+        dimensions: learned beside the classes -> mean and standard deviation in the training split.
+        validation_dimensions: key -> values of the validation split.
     """
 
     config: RunConfig
@@ -55,6 +59,8 @@ class TrainingData:
     tokenizer: Any
     test_fold: int | str | None = None
     soft_labels: SoftLabels | None = None
+    dimensions: dict[str, list[float]] = field(default_factory=dict)
+    validation_dimensions: dict[str, list[float | None]] = field(default_factory=dict)
 
     @classmethod
     def open(cls, config: RunConfig, world: World, tokenizer_dir: Path) -> TrainingData:
@@ -71,6 +77,12 @@ class TrainingData:
         classes = protocol.class_numbers(utterances)
         train = protocol.repeated(utterances, split["train"])
         train_labels = classes[train]
+        check_selecting(config.training.select_by, protocol)
+        soft_labels, dimensions = None, dict[str, list[float]]()
+        if protocol.dimensions:
+            soft_labels, dimensions = dimension_targets(protocol, utterances, split["train"])
+        elif protocol.soft:
+            soft_labels = soft_labels_of(protocol, utterances, split["train"])
         return cls(
             config=config,
             world=world,
@@ -83,7 +95,9 @@ class TrainingData:
             class_counts=np.bincount(train_labels, minlength=len(protocol.classes)).tolist(),
             tokenizer=_tokenizer(config, world, shard_set, split["train"], tokenizer_dir),
             test_fold=config.data.test_fold if protocol.folds else None,
-            soft_labels=soft_labels_of(protocol, utterances, split["train"]) if protocol.soft else None,
+            soft_labels=soft_labels,
+            dimensions=dimensions,
+            validation_dimensions=dimensions_by_key(protocol.dimensions, utterances, split["validation"]),
         )
 
     def facts(self) -> dict[str, Any]:

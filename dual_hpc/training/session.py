@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,7 @@ class Session:
         loader: training batches after that step.
         validation_loader: the validation split, once per iteration.
         class_count: number of classes.
+        dimensions: of the validation split, key -> values, where the protocol learns them.
         reports: the run's folder for reports.
         saved: what the newest checkpoint holds, or will once it is committed; None where there is none.
         hosts: the node of each rank.
@@ -63,6 +64,7 @@ class Session:
     reporter: Reporter
     reports: Path
     hosts: Sequence[str] = ("this node",)
+    dimensions: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
     saved: TrainingState | None = None
     save_seconds: float = 0.0
     node_monitor: NodeMonitor | None = None
@@ -150,7 +152,8 @@ class Session:
             self.save(final=False)
         batches = self._alignment.seeing(self.reporter.validation(state.step, self.validation_loader))
         try:
-            found = validate(self.engine.deepspeed, batches, config, self.class_count, self.world, stop_asked)
+            arguments = (self.class_count, self.world, stop_asked, self.dimensions)
+            found = validate(self.engine.deepspeed, batches, config, *arguments)
         except Interrupted:
             return False
         self._alignment.write(self.engine.deepspeed, state.step, self.schedule.epoch(state.step))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,6 +11,7 @@ from torch import nn
 
 from dual_hpc.config.schema import RunConfig
 from dual_hpc.data.modality_mask import mask_except
+from dual_hpc.evaluation.dimension_scores import mean_concordance
 from dual_hpc.evaluation.predictions import predict_views
 from dual_hpc.evaluation.selection import selecting_subset
 from dual_hpc.heartbeat import beat
@@ -39,12 +40,15 @@ def validate(
     n_classes: int,
     world: World,
     stop_asked: Callable[[], bool] = lambda: False,
+    dimensions: Mapping[str, Sequence[float | None]] | None = None,
 ) -> dict[str, float]:
     """Scores by name (`val/av/ua` ...), and the mean negative log likelihood of the true classes (`val/av/loss`, nats:
-    without class weights and smoothing); the same on all ranks. Collective.
+    without class weights and smoothing), with dimensions their mean concordance (`val/av/ccc`); the same on all ranks.
+    Collective.
 
     Args:
         stop_asked: True once this rank is asked to stop.
+        dimensions: key -> values, where the model learns them.
 
     Raises:
         Interrupted: on all ranks, once one was asked: a validation may last longer than the time given for stopping.
@@ -57,6 +61,8 @@ def validate(
         found[f"val/{subset}/loss"] = answers.log_loss()
         for name, value in answers.scores(n_classes).values.items():
             found[f"val/{subset}/{name}"] = value
+        if answers.dimensions is not None:
+            found[f"val/{subset}/ccc"] = mean_concordance(answers, dimensions or {})
     return found
 
 

@@ -200,8 +200,11 @@ def check_data(config: RunConfig) -> None:
     """Refuse data that training would refuse, before a job waits in a queue for it."""
     from dual_hpc.data.sampling.batching import BatchPartition
     from dual_hpc.evaluation.metrics import selecting_metric
+    from dual_hpc.evaluation.protocols import protocol_of
+    from dual_hpc.evaluation.selection import check_selecting
 
     selecting_metric(config.training.select_by)
+    check_selecting(config.training.select_by, protocol_of(config.data, utterances_of(config)))
     split_of(config)
     for told in leakage_of(config):
         log.warning(told)

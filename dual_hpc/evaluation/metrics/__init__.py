@@ -7,10 +7,20 @@ of the robustness suite, of MLflow's metrics and of a sweep's table, and `traini
 from __future__ import annotations
 
 from dual_hpc.evaluation.metrics.confusion import MACRO_F1, UA, WA, WEIGHTED_F1, confusion_matrix
-from dual_hpc.evaluation.metrics.metric import METRICS, Metric, selecting_metric
+from dual_hpc.evaluation.metrics.metric import METRICS, OF_DIMENSIONS, Metric, selecting_metric
 from dual_hpc.evaluation.metrics.scores import Scores, bootstrap, scores
 
-__all__ = ["HEADLINE", "METRICS", "Metric", "Scores", "bootstrap", "confusion_matrix", "scores", "selecting_metric"]
+__all__ = [
+    "HEADLINE",
+    "METRICS",
+    "OF_DIMENSIONS",
+    "Metric",
+    "Scores",
+    "bootstrap",
+    "confusion_matrix",
+    "scores",
+    "selecting_metric",
+]
 
 for _name, _metric in (("wa", WA), ("ua", UA), ("weighted_f1", WEIGHTED_F1), ("macro_f1", MACRO_F1)):
     METRICS.register(_name, _metric)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Metric:
-    """One number that sums up the answers to many utterances. Exactly one of the two functions is given.
+    """One number that sums up the answers to many utterances. One of the two functions is given.
 
     Attributes:
         title: heading of its column, such as "weighted F1".
@@ -27,6 +27,7 @@ class Metric:
         higher_is_better: the direction in which weights are chosen and the worst speaker is found.
         selects: whether `training.select_by` may name it.
         percent: a share of one, shown in percent; else shown as it is.
+        dimensions: it is about dimensions and has neither function: validation computes it.
         curves: whether the robustness suite tabulates and draws it by level; its JSON has every metric.
     """
 
@@ -38,9 +39,11 @@ class Metric:
     selects: bool = True
     percent: bool = True
     curves: bool = True
+    dimensions: bool = False
 
     def __post_init__(self) -> None:
-        if (self.of_confusion is None) == (self.of_probabilities is None):
+        given = (self.of_confusion is not None) + (self.of_probabilities is not None)
+        if given != (0 if self.dimensions else 1):
             raise ValueError(f"metric {self.title!r}: give one of of_confusion and of_probabilities")
 
     @property
@@ -65,6 +68,9 @@ class Metric:
 
 
 METRICS: Registry[Metric] = Registry("metric", "training.select_by")
+OF_DIMENSIONS: Mapping[str, Metric] = {
+    "ccc": Metric("mean CCC", percent=False, dimensions=True)
+}  # no columns of classes
 
 
 def selecting_metric(name: str) -> Metric:
@@ -73,6 +79,8 @@ def selecting_metric(name: str) -> Metric:
     Raises:
         UserError: there is none of this name, or it cannot select.
     """
+    if name in OF_DIMENSIONS:
+        return OF_DIMENSIONS[name]
     metric = METRICS.get(name)
     if not metric.selects:
         usable = ", ".join(other for other in METRICS if METRICS.get(other).selects)

@@ -16,7 +16,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from dual_hpc.config.validation_errors import explain
 from dual_hpc.errors import UserError
 
-Target = Literal["class", "soft"]
+Target = Literal["class", "soft", "regression"]
+Dimension = Literal["valence", "arousal", "dominance"]
 Shared = Literal["validation", "test"]
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")
 _LARGEST_RANGE = 100_000
@@ -67,7 +68,7 @@ class CorpusRules(_Part):
         weight: how often its utterances are read in an epoch, beside those of the corpus with the lowest weight.
     """
 
-    classes: Table = Field(min_length=2)
+    classes: Table = Field(min_length=1)
     label: str = "label"
     where: Table = Field(default_factory=dict)
     exclude: Table = Field(default_factory=dict)
@@ -150,7 +151,9 @@ class ProtocolDocument(_Part):
         source: who defined it, for its reports.
         corpora: name -> its rules. A file on one corpus may write `corpus: NAME` and the rules beside it; on any, the
             rules alone: they are those of `*`.
-        target: class: the label; soft: the distribution of the raters' votes.
+        target: class: the label; soft: the distribution of the raters' votes; regression: the dimensions beside the
+            label, or alone where `classes` has one class.
+        dimensions: of `target: regression`; not given: all of them.
         self_reports: count what actors say of themselves among the votes.
         shared: what may be in two parts: speaker or dialogue -> `validation` (in train and validation) or `test`.
     """
@@ -161,8 +164,22 @@ class ProtocolDocument(_Part):
     folds: Folds
     validation: Validation = Validation()
     target: Target = "class"
+    dimensions: list[Dimension] = Field(default_factory=list)
     self_reports: bool = False
     shared: dict[Literal["speaker", "dialogue"], Shared] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _something_to_learn(self) -> ProtocolDocument:
+        if self.target != "regression":
+            if self.dimensions:
+                raise ValueError("dimensions: are learned by `target: regression` alone")
+            if any(len(rules.classes) < 2 for rules in self.corpora.values()):
+                raise ValueError("classes: give two or more; one alone says nothing, but with `target: regression`")
+        elif len(self.corpora) > 1:
+            raise ValueError("target: corpora rate dimensions on scales of their own; learn them from one corpus")
+        elif len(set(self.dimensions)) != len(self.dimensions):
+            raise ValueError("dimensions: one is there twice")
+        return self
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from dual_hpc.errors import UserError
-from dual_hpc.evaluation.protocols.document import ANY, CorpusRules, ProtocolDocument, as_text
+from dual_hpc.evaluation.protocols.document import ANY, CorpusRules, Dimension, ProtocolDocument, as_text
 from dual_hpc.evaluation.protocols.protocol import Protocol
 
 if TYPE_CHECKING:
@@ -42,6 +42,14 @@ class DocumentProtocol(Protocol):
     def soft(self) -> bool:
         """As that of `Protocol`."""
         return self.rules.target == "soft"
+
+    @property
+    def dimensions(self) -> tuple[str, ...]:
+        """As that of `Protocol`."""
+        if self.rules.target != "regression":
+            return ()
+        every: tuple[str, ...] = get_args(Dimension)
+        return tuple(name for name in every if name in self.rules.dimensions) or every  # in the order of the outputs
 
     @property
     def self_reports(self) -> bool:

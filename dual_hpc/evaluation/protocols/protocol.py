@@ -108,6 +108,11 @@ class Protocol:
         return False
 
     @property
+    def dimensions(self) -> tuple[str, ...]:
+        """Of valence, arousal and dominance, what is learned beside the classes, in this order."""
+        return ()
+
+    @property
     def self_reports(self) -> bool:
         """What actors say of themselves counts among the votes."""
         return False

@@ -44,7 +44,7 @@ class ConcatGru(EmotionModel):
         self.head = nn.Sequential(
             *(part for parts in hidden for part in parts),
             nn.Dropout(config.dropout),
-            nn.Linear(joint, len(config.labels)),
+            nn.Linear(joint, config.outputs),
         )
         self.ready()
 

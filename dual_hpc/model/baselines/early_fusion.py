@@ -41,7 +41,7 @@ class EarlyFusion(EmotionModel):
         self.sequences = nn.ModuleDict({name: TokenSequence(width) for name in self.steps})
         self.marks = nn.ParameterDict({name: nn.Parameter(torch.randn(width) * 0.02) for name in self.steps})
         self.tower = Tower(width, options["layers"], config.num_heads, config.dropout)
-        self.head = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(width, len(config.labels)))
+        self.head = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(width, config.outputs))
         self.ready()
 
     def blocks(self) -> list[nn.Module]:

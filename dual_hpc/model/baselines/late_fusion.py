@@ -58,7 +58,7 @@ class LateFusion(EmotionModel):
             )
         self.heads = nn.ModuleDict(
             {
-                name: nn.Sequential(nn.Dropout(config.dropout), nn.Linear(size, len(config.labels)))
+                name: nn.Sequential(nn.Dropout(config.dropout), nn.Linear(size, config.outputs))
                 for name, size in sizes.items()
             }
         )

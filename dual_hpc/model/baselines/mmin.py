@@ -92,7 +92,7 @@ class Mmin(EmotionModel):
         size = width * len(self.steps)
         self.imagine = Cascade(size, width, count)
         self.imagine_back = Cascade(size, width, count)
-        self.head = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(count * width, len(config.labels)))
+        self.head = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(count * width, config.outputs))
         # Patterns of modalities that are shown: all but none of them and all of them.
         every = list(product((False, True), repeat=len(self.steps)))
         self.patterns = [pattern for pattern in every if any(pattern) and not all(pattern)]
@@ -104,11 +104,12 @@ class Mmin(EmotionModel):
         present = torch.stack([lengths > 0 for _, lengths in steps.values()], dim=1)  # [B, M]
         embeddings = [self.norms[name](self.summaries[name](*one)) for name, one in steps.items()]
         h = torch.stack(embeddings, dim=1) * present.unsqueeze(-1)
-        logits = self.head(self.imagine(h.flatten(1))[1]).float()
-        output = MminOutput(logits=logits)
+        answers = self.head(self.imagine(h.flatten(1))[1]).float()
+        logits, dimensions = self.divided(answers)
+        output = MminOutput(logits=logits, dimensions=dimensions)
         if labels is not None:
             imagination, cycle = self.imagination_losses(h, present)
-            output.loss_cls = self.classification_loss(logits, labels).mean()
+            output.loss_cls = self.classification_loss(answers, labels).mean()
             output.loss_imagination, output.loss_cycle = imagination.mean(), cycle.mean()
             output.loss = (
                 output.loss_cls

@@ -71,7 +71,7 @@ class Mult(EmotionModel):
         )
         joint = width * len(self.other)
         self.tower = Tower(joint, layers, heads, dropout)
-        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(joint, len(config.labels)))
+        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(joint, config.outputs))
         self.ready()
 
     def blocks(self) -> list[nn.Module]:

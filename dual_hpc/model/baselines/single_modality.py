@@ -45,7 +45,7 @@ class SingleModality(EmotionModel):
         self.steps = AllSteps(self, options["width"])
         self.sequence = TokenSequence(options["width"])
         self.tower = Tower(options["width"], options["layers"], config.num_heads, config.dropout)
-        self.head = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(options["width"], len(config.labels)))
+        self.head = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(options["width"], config.outputs))
         self.ready()
 
     def blocks(self) -> list[nn.Module]:

@@ -57,7 +57,7 @@ class DualForEmotionClassification(EmotionModel):
         layers = c.residual_layers if c.use_residual else 0
         self.residual = SentimentResidual(width, layers, c.num_heads, c.dropout)
         self.memory = TextMemory(self.text_encoder.output_size if self.text_encoder is not None else None, width)
-        self.decoder = EmotionDecoder(width, c.decoder_layers, c.num_heads, c.dropout, len(c.labels))
+        self.decoder = EmotionDecoder(width, c.decoder_layers, c.num_heads, c.dropout, c.outputs)
         self.ready()
 
     def _alignment_loss(self) -> AlignmentLoss:
@@ -99,7 +99,7 @@ class DualForEmotionClassification(EmotionModel):
             frame_lengths: i64 [B]; 0 = no video.
             input_ids, attention_mask: i64 [B, L]; a row of zeros in the mask = no text.
             audio, video, text: features [B, S, E] of any floating type, each with `NAME_lengths` i64 [B]; 0 = none.
-            labels: i64 [B]; -100 = none.
+            labels: i64 [B], -100 = none; or others that `EmotionModel.classification_loss` takes.
             output_alignment: also return the similarity matrices.
         """
         lengths = grid_lengths(durations, self.config.grid_hz)
@@ -120,12 +120,14 @@ class DualForEmotionClassification(EmotionModel):
         bottleneck = self.residual(audio_pair, video_pair, lengths)
 
         memory, memory_mask = self._text(sources["text"], len(lengths))
-        logits = self.decoder(bottleneck, lengths, memory, memory_mask).float()
+        answers = self.decoder(bottleneck, lengths, memory, memory_mask).float()
+        logits, dimensions = self.divided(answers)
 
-        output = DualOutput(logits=logits, bottleneck=bottleneck, mask=prefix_mask(lengths, steps))
+        mask = prefix_mask(lengths, steps)
+        output = DualOutput(logits=logits, dimensions=dimensions, bottleneck=bottleneck, mask=mask)
         comparable = lengths * (heard & seen)  # an utterance can only be aligned if it has both
         if labels is not None:
-            output.loss_cls = self.classification_loss(logits, labels).mean()
+            output.loss_cls = self.classification_loss(answers, labels).mean()
             output.loss_static = _mean_or_zero(self.static_loss, audio_static, video_static, comparable)
             output.loss_dynamic = _mean_or_zero(self.dynamic_loss, audio_delta, video_delta, comparable)
             output.loss = (

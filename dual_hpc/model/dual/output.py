@@ -17,7 +17,7 @@ class DualOutput(EmotionOutput):
         loss: `loss_cls + lambda_static * loss_static + lambda_dynamic * loss_dynamic`, f32 scalar; None without labels,
             as are its terms.
         loss_cls, loss_static, loss_dynamic: means over all B samples; a sample that a term cannot use counts as 0.
-        logits: f32 [B, C].
+        logits, dimensions: see `EmotionOutput`.
         bottleneck: Z [B, T, d], zero beyond each utterance's length; text has no part in it.
         mask: bool [B, T], the valid steps of the time grid.
         alignment_static, alignment_dynamic: cosine of audio step i and video step j, f32 [B, T, T]; on request.

@@ -35,6 +35,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
                         utterance=turn,
                         speaker="FM"[turn % 2],
                         label=label,
+                        valence=1.0 + turn / 2,
                         scripted="script" in dialogue,
                         duration=0.5 + 0.1 * turn,
                         has_video=False,

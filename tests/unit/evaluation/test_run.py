@@ -104,7 +104,10 @@ def test_any_number_of_ranks_gives_the_same_predictions(saved_model, shards, ran
     whole = part(0, 1)
     parts = [part(rank, ranks) for rank in range(ranks)]
     joined = predict_views(
-        model, [], {"all": dict}, gather=lambda _: [(one.keys, one.truth, one.probabilities) for one in parts]
+        model,
+        [],
+        {"all": dict},
+        gather=lambda _: [(one.keys, one.truth, one.probabilities, np.zeros((0, 1))) for one in parts],
     )["all"]
     assert joined.keys == whole.keys == sorted(whole.keys)
     np.testing.assert_array_equal(joined.truth, whole.truth)
