@@ -29,7 +29,7 @@ from typing import Any
 IMPORTS = (
     *("dual_hpc.training.loop", "dual_hpc.training.build", "dual_hpc.model.build", "dual_hpc.model.saved"),
     *("dual_hpc.model.dual.model", "dual_hpc.model.losses.cross_entropy"),
-    *(f"dual_hpc.model.encoders.{kind}" for kind in ("audio.logmel", "video.resnet", "text.bert", "features")),
+    *(f"dual_hpc.model.encoders.{kind}" for kind in ("audio.logmel", "video.resnet", "language", "features")),
     *("av", "soundfile", "transformers.models.bert.modeling_bert", "deepspeed.module_inject.auto_ep_layer"),
     *("deepspeed.runtime.zero.muon.muon_optimizer", "deepspeed.runtime.superoffload.superoffload_stage3", "setuptools"),
 )

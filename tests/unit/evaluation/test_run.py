@@ -202,7 +202,7 @@ def test_a_model_in_a_folder_of_brackets_has_its_table(scored, saved_model, tmp_
     [
         (["--out", "file"], "--out: file is not a folder"),
         (["--seed", "3"], "--seed needs --robustness"),
-        (["--model", "run"], "--model: run is a run; give one of its models, run/export/best"),
+        (["--model", "run"], "--model: the run run has exported no model yet (run/export has neither best nor last)"),
         (["--subsets", ""], "modalities ''"),
         (["--subsets", "av,"], "modalities ''"),
     ],

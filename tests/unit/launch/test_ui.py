@@ -26,10 +26,19 @@ from tests.unit.other_user import as_other_user, needs_root
 from tests.unit.tracking.runs import make_run
 
 
+@pytest.fixture(scope="module")
+def tracked(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
+    """A run in MLflow, with an artifact."""
+    run = make_run(tmp_path_factory.mktemp("ui") / "store", "seen")
+    with Journal(run.journal) as journal:
+        journal.metrics(1, {"train/loss": 1.5})
+    sync(run)
+    return run
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> str:
-    (tmp_path / "mlflow.db").touch()
-    return str(tmp_path)
+def store(tracked: RunDir) -> str:
+    return str(tracked.path.parents[1])
 
 
 def test_a_port_that_is_taken_or_no_port_is_refused(store: str, capfd: pytest.CaptureFixture[str]) -> None:
@@ -49,16 +58,6 @@ def test_without_a_port_one_that_is_free_is_taken(store: str, capfd: pytest.Capt
     assert command.main(["ui", "--print", "--store", store]) == 0
     printed = capfd.readouterr().out
     assert "--host 127.0.0.1 --port " in printed
-
-
-@pytest.fixture(scope="module")
-def tracked(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
-    """A run in MLflow, with an artifact."""
-    run = make_run(tmp_path_factory.mktemp("ui") / "store", "seen")
-    with Journal(run.journal) as journal:
-        journal.metrics(1, {"train/loss": 1.5})
-    sync(run)
-    return run
 
 
 @pytest.fixture(scope="module")
