@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from shards.corpora.clip_table import CH_SIMS, CH_SIMS2, CMU_MOSEI
 from shards.corpora.corpus import CORPORA, FEATURES, OPTIONS, Corpus
 from shards.corpora.cremad import CREMAD
 from shards.corpora.emodb import EMODB
 from shards.corpora.iemocap import IEMOCAP
 from shards.corpora.manifest import MANIFEST
+from shards.corpora.mead import MEAD
 from shards.corpora.meld import MELD
+from shards.corpora.msp_improv import MSP_IMPROV
 from shards.corpora.msp_podcast import MSP_PODCAST
 from shards.corpora.ravdess import RAVDESS
 from shards.corpora.savee import SAVEE
@@ -26,10 +29,11 @@ for _name, _corpus in (
     ("iemocap", IEMOCAP),
     ("meld", MELD),
     ("manifest", MANIFEST),
+    ("msp_improv", MSP_IMPROV),
     ("msp_podcast", MSP_PODCAST),
 ):
     CORPORA.register(_name, _corpus)
-for _named in (CREMAD, RAVDESS, EMODB, SAVEE, TESS):
+for _named in (CREMAD, RAVDESS, EMODB, SAVEE, TESS, MEAD, CMU_MOSEI, CH_SIMS, CH_SIMS2):
     CORPORA.register(_named.name, _named.corpus())
 
 

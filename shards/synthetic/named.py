@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from shards.corpora import cremad, ravdess, savee
+from shards.corpora import cremad, mead, ravdess, savee
 
 CREMAD_ABSENT = frozenset(  # that the scheme of names would have, and the release has not
     {
@@ -52,6 +52,17 @@ def savee_names() -> list[str]:
         for letters, count in counts.items()
         for number in range(1, count + 1)
     ]
+
+
+def mead_names(actors: Iterable[str] = ("M003", "W009")) -> list[str]:
+    """Paths of two takes of each emotion and intensity of MEAD, from two cameras, with their sound."""
+    found = []
+    for actor, emotion, level, take in itertools.product(actors, mead.EMOTIONS, (1, 2, 3), (1, 2)):
+        if emotion != "neutral" or level == 1:
+            place = f"{emotion}/level_{level}/{take:03d}"
+            found += [f"{actor}/video/{camera}/{place}.mp4" for camera in ("front", "left_30")]
+            found.append(f"{actor}/audio/{place}.m4a")
+    return found
 
 
 def write_release(folder: Path, names: Iterable[str], recording: bytes, litter: bool = True) -> None:

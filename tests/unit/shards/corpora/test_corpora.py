@@ -26,8 +26,9 @@ def test_a_corpus_declares_protocols_that_are_defined_on_it_and_known_options(na
 def test_every_label_of_a_protocol_is_one_that_its_corpus_publishes() -> None:
     for protocol in (PROTOCOLS.get(name) for name in PROTOCOLS):
         if protocol.corpus is not None:
-            published = {group.split(" ")[-1] for group in CORPORA.get(protocol.corpus).published}
-            assert set(protocol.label_map) <= published or not published  # releases of MSP-Podcast differ
+            groups = CORPORA.get(protocol.corpus).published
+            published = {group.split(" ")[-1] for group in groups if not group.startswith("split ")}
+            assert set(protocol.label_map) <= published or not published  # some publish no labels
 
 
 def test_a_manifest_under_any_name_is_counted_by_split_and_label() -> None:

@@ -17,7 +17,7 @@ from dual_hpc.errors import UserError
 from dual_hpc.evaluation.protocols import get_protocol
 from shards.corpora import CORPORA, corpus_of, read_corpus
 from shards.plan import Plan
-from shards.synthetic.named import LFS_POINTER, cremad_names, ravdess_names, savee_names, write_release
+from shards.synthetic.named import LFS_POINTER, cremad_names, mead_names, ravdess_names, savee_names, write_release
 
 PUBLISHED = Path(__file__).parent / "published"
 TESS_EMOTIONS = ("angry", "disgust", "fear", "happy", "neutral", "ps", "sad")
@@ -209,6 +209,71 @@ def test_a_damaged_file_costs_its_utterance_alone(tmp_path: Path, damage: str) -
     plan = read_corpus("cremad", tmp_path)
     assert len(plan.utterances) == (6 if damage in KEPT else 5)
     assert all(one.fields["speaker"] == "1001" for one in plan.utterances)
+
+
+ANYWHERE = [name for name in LOST if list(LOST).index(name) < list(LOST).index("cut short")]
+SOME: dict[str, list[str]] = {
+    "ravdess": ravdess_names()[:6],
+    "savee": savee_names()[:6],
+    "emodb": emodb_names()[:6],
+    "tess": tess_names()[:6],
+    "mead": [name for name in mead_names(("M003",)) if "/front/" in name][:6],
+}
+MISNAMED = {
+    "ravdess": [
+        *("03-01-09-01-01-01-01", "03-01-00-01-01-01-01", "03-01-01-02-01-01-01", "03-01-01-03-01-01-01"),
+        *("03-01-01-01-03-01-01", "03-01-01-01-01-03-01", "03-01-01-01-01-01-25", "03-01-01-01-01-01-00"),
+        *("04-01-01-01-01-01-01", "03-01-01-01-01-01", "03_01_01_01_01_01_01", "٠٣-01-01-01-01-01-01"),
+    ],
+    "savee": ["a00", "a16", "x01", "a", "a001", "a1x", "a٠١", "01a", "n31", "saa01"],
+    "emodb": ["01a01Fa", "03a03Fa", "03a01Xa", "03a01F", "03a01Faa", "03a01F1", "٠٣a01Fa", "3a01Fa", "03c01Fa"],
+    "tess": [
+        *("OAF_back_joy", "XAF_back_angry", "OAF__angry", "OAF_back", "OAF_back_angry_extra", "OAF_b4ck_angry"),
+        *("OAF back angry", "OAF_back_", "back_angry"),
+    ],
+    "mead": ["1", "0001", "abc", "٠٠١", "001_extra", "01", "-01", "00l", "001 "],
+}
+
+
+@pytest.mark.parametrize("corpus", SOME)
+@pytest.mark.parametrize("damage", ANYWHERE)
+def test_whatever_befalls_a_file_of_any_of_them_costs_its_utterance_alone(
+    tmp_path: Path, corpus: str, damage: str
+) -> None:
+    write_release(tmp_path, SOME[corpus], b"RIFF")
+    whole = {one.key for one in read_corpus(corpus, tmp_path).utterances}
+    LOST[damage](tmp_path / SOME[corpus][0])
+    plan = read_corpus(corpus, tmp_path)
+    assert len(whole) == 6 and {one.key for one in plan.utterances} < whole and len(plan.utterances) == 5
+    assert all(skip.reason.isprintable() for skip in plan.skips)
+
+
+@pytest.mark.parametrize(("corpus", "name"), [(corpus, name) for corpus, names in MISNAMED.items() for name in names])
+def test_a_name_that_the_release_has_not_is_no_utterance_and_is_told(tmp_path: Path, corpus: str, name: str) -> None:
+    write_release(tmp_path, SOME[corpus], b"RIFF", litter=False)
+    path = tmp_path / SOME[corpus][0]
+    path.rename(path.with_name(name + path.suffix))
+    plan = read_corpus(corpus, tmp_path)
+    assert len(plan.utterances) == 5
+    assert any("1 media files are not named as" in note and name in note for note in plan.notes)
+
+
+def test_mead_is_packed_from_the_front_with_its_own_sound_and_other_cameras_are_told(tmp_path: Path) -> None:
+    write_release(tmp_path, mead_names(), b"x")
+    plan = read_corpus("mead", tmp_path)
+    utterances = utterances_of(plan)
+    assert len(utterances) == 88 and {one.speaker for one in utterances} == {"M003", "W009"}
+    assert all(one.video is not None and "/video/front/" in one.video.path.as_posix() for one in plan.utterances)
+    assert all(one.audio is not None and one.audio.path.suffix == ".m4a" for one in plan.utterances)
+    assert any("more than one video file" in note for note in plan.notes)
+    assert {(one.attributes or {})["intensity"] for one in utterances if one.label == "neutral"} == {"1"}
+    three = [f"W0{number}" for number in (10, 11, 12)]
+    for actor in three:
+        write_release(tmp_path, mead_names((actor,)), b"x", litter=False)
+    found = utterances_of(read_corpus("mead", tmp_path))
+    data = DataConfig(protocol="mead8", test_fold="W010")
+    parts = get_protocol("mead8", found).split(found, data)
+    assert {found[number].speaker for number in parts["test"]} == {"W010"} and len(parts["test"]) == 44
 
 
 def test_a_release_that_was_never_fetched_is_told_as_one(tmp_path: Path) -> None:

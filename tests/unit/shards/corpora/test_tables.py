@@ -1,0 +1,225 @@
+"""Corpora with a table of labels: published counts, what a row says, and what damage costs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dual_hpc.config.schema import DataConfig
+from dual_hpc.data.format.sample import Utterance
+from dual_hpc.errors import UserError
+from dual_hpc.evaluation.protocols import get_protocol
+from shards.corpora import CORPORA, corpus_of, read_corpus
+from shards.corpora.clip_table import CH_SIMS, CH_SIMS2, CMU_MOSEI, ClipTable
+from shards.plan import Plan
+from shards.synthetic.named import LFS_POINTER
+from shards.synthetic.tables import write_clip_table, write_msp_improv
+from tests.unit.shards.corpora.test_msp_podcast import release, rows
+
+CLIPS = {one.name: one for one in (CMU_MOSEI, CH_SIMS, CH_SIMS2)}
+FEW = {"train": 12, "dev": 6, "test": 6}
+TURNS = {"angry": 792, "happy": 2644, "sad": 885, "neutral": 3477, "other": 85, "no agreement": 555}
+
+
+def utterances_of(plan: Plan) -> list[Utterance]:
+    return [Utterance(key=one.key, duration=1.0, **one.fields) for one in plan.utterances]
+
+
+def small(name: str, folder: Path) -> tuple[Path, int]:
+    """A release of the corpus: its table, and how many utterances it has."""
+    if name in CLIPS:
+        write_clip_table(folder, CLIPS[name], FEW, b"x")
+        return folder / "label.csv", 24
+    if name == "msp_improv":
+        write_msp_improv(folder, dict.fromkeys(TURNS, 8), b"x")
+        return folder / "Evalution.txt", 48
+    release(folder, rows())
+    return folder / "Labels" / "labels_consensus.csv", 24
+
+
+@pytest.mark.parametrize("corpus", [CH_SIMS, CH_SIMS2], ids=lambda one: one.name)
+def test_a_skeleton_has_the_published_parts(tmp_path: Path, corpus: ClipTable) -> None:
+    write_clip_table(tmp_path, corpus, corpus.published, b"x")
+    utterances = utterances_of(read_corpus(corpus.name, tmp_path))
+    assert corpus_of(corpus.name).differences(corpus_of(corpus.name).count(utterances)) == {}
+
+
+def test_the_parts_of_cmu_mosei_are_22856_clips() -> None:
+    assert sum(CMU_MOSEI.published.values()) == 22856
+    assert corpus_of("cmu_mosei").differences({"split train": 16326, "split dev": 1871, "split test": 4659}) == {}
+
+
+def test_msp_improv_s_turns_are_those_published(tmp_path: Path) -> None:
+    write_msp_improv(tmp_path, TURNS, b"x")
+    plan = read_corpus("msp_improv", tmp_path)
+    utterances = utterances_of(plan)
+    corpus = corpus_of("msp_improv")
+    assert corpus.differences(corpus.count(utterances)) == {} and plan.skips == []
+    assert len({one.speaker for one in utterances}) == 12
+    parts = get_protocol("msp-improv4", utterances).split(utterances, DataConfig(protocol="msp-improv4", test_fold=2))
+    sessions = {part: {utterances[number].session for number in numbers} for part, numbers in parts.items()}
+    assert sessions == {"train": {1, 4, 5, 6}, "validation": {3}, "test": {2}}
+    assert sum(map(len, parts.values())) == 7798
+
+
+def test_a_turn_of_msp_improv_has_ratings_raters_text_and_who_speaks(tmp_path: Path) -> None:
+    small("msp_improv", tmp_path)
+    plan = read_corpus("msp_improv", tmp_path)
+    first = utterances_of(plan)[0]
+    assert first.key == "MSP-IMPROV-S01A-F01-P-FM00" and plan.utterances[0].text == "how can I not"
+    assert (first.session, first.speaker, first.label, first.scripted) == (1, "F01", "angry", False)
+    assert (first.arousal, first.valence, first.dominance) == (1.0, 3.5, None)
+    assert first.votes is not None and [vote.labels for vote in first.votes] == [("angry",)] * 2
+    assert [vote.arousal for vote in first.votes] == [1.0, 2.0]
+    assert first.attributes == {"gender": "female", "scenario": "P"}
+
+
+@pytest.mark.parametrize("name", CLIPS)
+def test_a_clip_has_its_score_its_sign_and_its_part(tmp_path: Path, name: str) -> None:
+    small(name, tmp_path)
+    plan = read_corpus(name, tmp_path)
+    found = {one.key: one for one in utterances_of(plan)}
+    one = found[f"{name}_-train_0000_1"]
+    assert (one.label, one.valence, one.split) == ("negative", -CLIPS[name].most, "train")
+    assert found[f"{name}_-train_0000_6"].label == "neutral" and plan.utterances[1].text == 'well, "yes"'
+    assert (one.attributes is None) == (name == "cmu_mosei") and plan.utterances[0].text == "好的"
+    protocol = CORPORA.get(name).protocols[0]
+    parts = get_protocol(protocol, list(found.values())).split(list(found.values()), DataConfig(protocol=protocol))
+    assert {part: len(numbers) for part, numbers in parts.items()} == {"train": 12, "validation": 6, "test": 6}
+    assert plan.utterances[0].audio == plan.utterances[0].video
+
+
+def test_pickled_labels_are_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "CMU_MOSEI_Labels.csd").write_bytes(b"\x89HDF")
+    with pytest.raises(UserError, match=r"has no labels \(CMU_MOSEI_Labels\.csd is not read.*Add the label\.csv"):
+        read_corpus("cmu_mosei", tmp_path)
+
+
+TABLES: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda data: b"",
+    "zeros": lambda data: bytes(len(data)),
+    "header only": lambda data: data.splitlines()[0],
+    "cut": lambda data: data[: len(data) // 2],
+    "no header": lambda data: data.split(b"\n", 1)[1],
+    "utf-16 with its mark": lambda data: data.decode().encode("utf-16"),
+    "utf-16 without it": lambda data: data.decode().encode("utf-16-le"),
+    "gbk": lambda data: data.decode().encode("gbk"),
+    "not UTF-8 in one line": lambda data: data.replace(b"yes", b"y\xe9s").replace(b"Angry", b"Angr\xff"),
+    "nul in a cell": lambda data: data.replace(b"0", b"\x000"),
+    "semicolons": lambda data: data.replace(b",", b";"),
+    "tabs": lambda data: data.replace(b",", b"\t").replace(b";", b"\t"),
+    "an id that climbs": lambda data: data.replace(b"-train_", b"../../x").replace(b"-IMPROV-", b"-../../x"),
+    "an absolute id": lambda data: data.replace(b"-train_", b"/etc/passwd").replace(b"MSP-POD", b"/etc/passwd"),
+    "carriage returns": lambda data: data.replace(b"\r\n", b"\n").replace(b"\n", b"\r"),
+    "every row twice": lambda data: data + data.split(b"\n", 1)[1],
+    "an open quote": lambda data: data + b'9,"never closed',
+    "one long line": lambda data: data.replace(b"\n", b" ") * 3,
+    "a terminal's escapes": lambda data: data.replace(b"e", b"\x1b[2J\x07e"),
+    "markdown": lambda data: data.replace(b"a", b"|<script>"),
+    "numbers beyond all": lambda data: data.replace(b"0", b"9" * 400),
+    "no numbers": lambda data: data.replace(b"3.5", b"nan").replace(b"1.0", b"inf").replace(b"4.0", b"-"),
+    "a picture": lambda data: b"\x89PNG\r\n\x1a\n" + data,
+    "an archive": lambda data: b"PK\x03\x04" + data,
+    "a placeholder of Git LFS": lambda data: LFS_POINTER,
+}
+PLACES: dict[str, Callable[[Path], None]] = {
+    "absent": Path.unlink,
+    "a pipe": lambda path: (path.unlink(), os.mkfifo(path))[0],
+    "a folder": lambda path: (path.unlink(), path.mkdir())[0],
+    "a link to itself": lambda path: (path.unlink(), path.symlink_to(path.name))[0],
+    "a link to nothing": lambda path: (path.unlink(), path.symlink_to("nowhere"))[0],
+    "hidden": lambda path: (path.rename(path.with_name("._" + path.name)), None)[1],
+}
+NAMES = [*CLIPS, "msp_improv", "msp_podcast"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("damage", TABLES)
+def test_a_damaged_table_is_read_as_far_as_it_can_be_or_refused_in_one_line(
+    tmp_path: Path, name: str, damage: str
+) -> None:
+    table, count = small(name, tmp_path)
+    whole = {one.key for one in read_corpus(name, tmp_path).utterances}
+    table.write_bytes(TABLES[damage](table.read_bytes()))
+    try:
+        plan = read_corpus(name, tmp_path)
+    except UserError as error:
+        assert "\n" not in str(error) and str(error).isprintable()
+        return
+    assert {one.key for one in utterances_of(plan)} <= whole and len(plan.utterances) <= count
+    assert all(one.audio is not None and one.audio.path.is_relative_to(tmp_path) for one in plan.utterances)
+    assert all(
+        skip.reason.isprintable() and skip.where.startswith(str(table.relative_to(tmp_path))) for skip in plan.skips
+    )
+    assert all((one.text or "").isprintable() and one.fields["speaker"].isprintable() for one in plan.utterances)
+    if damage == "every row twice":
+        assert len(plan.utterances) == len(plan.skips) == count
+        assert all(skip.utterance is None and "occurs twice" in skip.reason for skip in plan.skips)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("place", PLACES)
+def test_a_table_that_is_no_file_is_told_as_missing(tmp_path: Path, name: str, place: str) -> None:
+    table, _ = small(name, tmp_path)
+    PLACES[place](table)
+    with pytest.raises(UserError, match=r"has no labels\. Add the"):
+        read_corpus(name, tmp_path)
+
+
+MEDIA: dict[str, Callable[[Path], None]] = {
+    **PLACES,
+    "another ending": lambda path: (path.rename(path.with_suffix(".part")), None)[1],
+    "another name": lambda path: (path.rename(path.with_name("other.wav")), None)[1],
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("damage", MEDIA)
+def test_a_recording_that_is_not_there_costs_its_utterance_alone(tmp_path: Path, name: str, damage: str) -> None:
+    _, count = small(name, tmp_path)
+    lost = read_corpus(name, tmp_path).utterances[3]
+    assert lost.audio is not None
+    MEDIA[damage](lost.audio.path)
+    plan = read_corpus(name, tmp_path)
+    assert len(plan.utterances) == count - 1 and len(plan.skips) == 1
+    assert lost.key in plan.skips[0].reason and ("absent" in plan.skips[0].reason or "exists" in plan.skips[0].reason)
+
+
+ROWS = {
+    "no clip": ("-train_0000,1,", ",,"),
+    "another clip": ("-train_0000,1,", "-train_0000,77,"),
+    "a clip that climbs": ("-train_0000,1,", "../x,1,"),
+    "no score": (",-S,", ",,"),
+    "a word for a score": (",-S,", ",bad,"),
+    "a score beyond the scale": (",-S,", ",-9,"),
+    "a score that is no number": (",-S,", ",nan,"),
+    "another part": ("Negative,train", "Negative,holdout"),
+    "no part": ("Negative,train", "Negative,"),
+    "too few columns": (",Negative,train", ",train"),
+    "too many columns": (",Negative,train", ",Negative,train,more"),
+}
+
+
+@pytest.mark.parametrize("name", CLIPS)
+@pytest.mark.parametrize("damage", ROWS)
+def test_a_damaged_row_costs_its_clip_alone_and_is_told_with_its_line(tmp_path: Path, name: str, damage: str) -> None:
+    table, count = small(name, tmp_path)
+    before, after = (text.replace("S", str(CLIPS[name].most)) for text in ROWS[damage])
+    content = table.read_bytes().decode()
+    assert before in content
+    table.write_bytes(content.replace(before, after, 1).encode())
+    plan = read_corpus(name, tmp_path)
+    assert len(plan.utterances) == count - 1 and [skip.where for skip in plan.skips] == ["label.csv:2"]
+
+
+@pytest.mark.parametrize("missing", ["video_id", "clip_id", "text", "label", "mode"])
+def test_a_table_without_a_column_is_refused_with_its_name(tmp_path: Path, missing: str) -> None:
+    table, _ = small("ch_sims", tmp_path)
+    header, rest = table.read_text().split("\n", 1)
+    named = ",".join("other" if column == missing else column for column in header.strip().split(","))
+    table.write_text(f"{named}\n{rest}")
+    with pytest.raises(UserError, match=rf"is not a table of CH-SIMS: the column {missing} is missing \(line 1\)"):
+        read_corpus("ch_sims", tmp_path)
