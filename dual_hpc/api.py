@@ -48,6 +48,7 @@ def pack(
     name: str | None = None,
     encoding: str | None = None,
     test_twins: str | None = None,
+    listener: bool = False,
 ) -> Report:
     """Pack a raw corpus into a folder of shards; interrupted, the same call continues.
 
@@ -67,6 +68,7 @@ def pack(
         name: of a manifest's corpus; the file's name if None.
         encoding: of the annotation files; None: UTF-8, else a guess that the report tells.
         test_twins: of MELD's test rows with two recordings, `plain` (also if None) or `final`.
+        listener: IEMOCAP: also the half of the picture that shows who listens, as a sample of its own.
 
     Returns:
         What was packed and what was left out, with reasons; `report.md` beside the shards says the same.
@@ -77,7 +79,7 @@ def pack(
     """
     from shards.packing import pack as pack_shards
 
-    choices = {"encoding": encoding, "test_twins": test_twins}
+    choices = {"encoding": encoding, "test_twins": test_twins, "listener": "yes" if listener else None}
     report = pack_shards(corpus, Path(source), Path(out), options, workers, progress=False, name=name, choices=choices)
     assert report is not None, "only a task of an array leaves the report to another"
     return report

@@ -56,6 +56,8 @@ def pack(
     options = options or PackOptions()
     if options.faces:
         haar_detector()  # refuse before the work starts, not in a worker
+    if options.named_side == "whole" and (choices or {}).get("listener") is not None:
+        raise UserError("--listener: both actors are in a whole picture; leave out --named-side whole")
     plan = read_corpus(corpus, source, name, **(choices or {}))
     if (dials := recorded_dials(source)) is not None:
         plan.choices["synthetic"] = dials

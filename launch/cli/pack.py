@@ -82,6 +82,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="IEMOCAP: half that shows the actor whom the recording's name names (default left); see inspect",
     )
     parser.add_argument(
+        "--listener",
+        action="store_const",
+        const="yes",
+        help="IEMOCAP: also pack the half that shows who listens, as KEY_listener without sound, text and label",
+    )
+    parser.add_argument(
         "--picture-rows",
         metavar="TOP:BOTTOM",
         help="IEMOCAP: rows inside the letter-box, as shares of the height (default 0.25:0.75)",
@@ -120,7 +126,7 @@ def run(args: argparse.Namespace) -> int:
     if args.corpus == FEATURES:
         return _run_features(args)
     check_corpus_options(args)
-    choices = {"encoding": args.encoding, "test_twins": args.test_twins}
+    choices = {"encoding": args.encoding, "test_twins": args.test_twins, "listener": args.listener}
     array = array_of(args)
     fork_context()  # loads while this process does
     from dual_hpc.config.paths import default_store

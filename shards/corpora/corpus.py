@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from dual_hpc.data.format.sample import Utterance
 
 FEATURES = "features"  # in place of a corpus: arrays that somebody else made (`foreign_features.py`)
-READER_OPTIONS = ("name", "encoding", "test_twins")
+READER_OPTIONS = ("name", "encoding", "test_twins", "listener")
 OPTIONS = (*READER_OPTIONS, "named_side", "picture_rows")  # of `dual-hpc pack`, which not every corpus takes
 
 
@@ -32,7 +32,7 @@ class Corpus:
     Attributes:
         title: its name in help and messages.
         reader: its folder (or manifest) -> its plan; no media is decoded. With the option `name` it takes the corpus's
-            name as a second argument, with `encoding` and `test_twins` arguments of these names; None: not given.
+            name as a second argument, with the other reader options arguments of these names; None: not given.
         protocols: the values of `data.protocol` that are defined on it; the first is the usual one.
         published: group -> number of utterances, as its papers and files count; empty: not known.
         groups_of: the groups that an utterance is counted in.

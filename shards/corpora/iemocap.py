@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from dual_hpc.errors import UserError
 from shards.corpora.corpus import Corpus
+from shards.corpora.iemocap_listener import is_listener, listeners_of
 from shards.corpora.iemocap_votes import votes_of
 from shards.corpora.media import MediaFiles, search, tell_broken_links, tell_ignored
 from shards.corpora.text import TextFiles, clean_line, corpus_root, files_below
@@ -38,11 +39,12 @@ _TURN = re.compile(r"^(\S+) \[[\d.]+-[\d.]+\]: (.*)$")
 _PREFERRED = (r"Session[1-5]/(sentences/wav|dialog/(wav|avi))", "Audio", "Video")  # folders of media
 
 
-def read(source: Path, *, encoding: str | None = None) -> Plan:
+def read(source: Path, *, encoding: str | None = None, listener: str | None = None) -> Plan:
     """Plan of an IEMOCAP folder.
 
     Args:
         encoding: of the text files; None: UTF-8, else a guess that is told.
+        listener: `yes`: the listener's half of each utterance's pictures is a sample of its own.
 
     Raises:
         UserError: no such folder, or no label source in it.
@@ -75,6 +77,9 @@ def read(source: Path, *, encoding: str | None = None) -> Plan:
     tell_ignored(plan, [found.media[key] for key in used if key in found.media], "utterances or dialogues")
     tell_broken_links(plan, found.broken)
     _tell_media(plan, found.unknown)
+    if listener is not None:
+        plan.utterances += listeners_of(plan)
+        plan.choices["listener"] = listener
     return plan
 
 
@@ -251,7 +256,9 @@ def _transcriptions(root: Path, plan: Plan, files: TextFiles) -> dict[str, str]:
 
 
 def session_and_label(utterance: Utterance) -> list[str]:
-    """The groups in which the release counts."""
+    """The groups in which the release counts; it counts no listeners."""
+    if is_listener(utterance):
+        return []
     return [f"session {utterance.session}", f"label {utterance.label}"]
 
 
@@ -264,5 +271,5 @@ IEMOCAP = Corpus(
         **{f"label {label}": count for label, count in LABELS.items()},
     },
     groups_of=session_and_label,
-    options=("named_side", "picture_rows", "encoding"),
+    options=("named_side", "picture_rows", "encoding", "listener"),
 )
