@@ -12,6 +12,7 @@ from shards.corpora.clip_table import CH_SIMS, CH_SIMS2, CMU_MOSEI
 from shards.corpora.corpus import CORPORA, FEATURES, OPTIONS, Corpus
 from shards.corpora.cremad import CREMAD
 from shards.corpora.emodb import EMODB
+from shards.corpora.fold_lists import DFEW, MAFW
 from shards.corpora.iemocap import IEMOCAP
 from shards.corpora.manifest import MANIFEST
 from shards.corpora.mead import MEAD
@@ -33,7 +34,7 @@ for _name, _corpus in (
     ("msp_podcast", MSP_PODCAST),
 ):
     CORPORA.register(_name, _corpus)
-for _named in (CREMAD, RAVDESS, EMODB, SAVEE, TESS, MEAD, CMU_MOSEI, CH_SIMS, CH_SIMS2):
+for _named in (CREMAD, RAVDESS, EMODB, SAVEE, TESS, MEAD, CMU_MOSEI, CH_SIMS, CH_SIMS2, DFEW, MAFW):
     CORPORA.register(_named.name, _named.corpus())
 
 

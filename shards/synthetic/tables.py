@@ -12,6 +12,7 @@ from pathlib import Path
 
 from shards.corpora import msp_improv
 from shards.corpora.clip_table import ClipTable
+from shards.corpora.fold_lists import FOLDS, FoldLists
 from shards.synthetic.named import write_release
 
 _MODES = {"train": "train", "dev": "valid", "test": "test"}
@@ -61,3 +62,22 @@ def write_msp_improv(folder: Path, counts: Mapping[str, int], recording: bytes) 
     texts = folder / "All_human_transcriptions"
     texts.mkdir()
     (texts / Path(names[0]).with_suffix(".txt").name).write_text("how can I not\n")
+
+
+def write_fold_lists(folder: Path, corpus: FoldLists, clips: int, recording: bytes) -> None:
+    """The five test lists, and the clips with zeros before their numbers; every tenth clip is in no list.
+
+    Args:
+        clips: in the lists together.
+    """
+    listed = [number for number in range(1, clips * 10 // 9 + 2) if number % 10][:clips]
+    csv_list = corpus.test_list.endswith(".csv")
+    for fold in FOLDS:
+        lines = ["video_name,label"] if csv_list else []
+        for number in listed[fold - 1 :: len(FOLDS)]:
+            label = list(corpus.labels)[number % len(corpus.labels)]
+            lines.append(f"{number},{label}" if csv_list else f"{number:05d}.mp4 {label}")
+        path = folder / corpus.test_list.format(fold=fold)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("\n".join(lines) + "\n")
+    write_release(folder, [f"data/clips/{number:05d}.mp4" for number in range(1, listed[-1] + 1)], recording)

@@ -14,12 +14,14 @@ from dual_hpc.errors import UserError
 from dual_hpc.evaluation.protocols import get_protocol
 from shards.corpora import CORPORA, corpus_of, read_corpus
 from shards.corpora.clip_table import CH_SIMS, CH_SIMS2, CMU_MOSEI, ClipTable
+from shards.corpora.fold_lists import DFEW, MAFW, FoldLists
 from shards.plan import Plan
 from shards.synthetic.named import LFS_POINTER
-from shards.synthetic.tables import write_clip_table, write_msp_improv
+from shards.synthetic.tables import write_clip_table, write_fold_lists, write_msp_improv
 from tests.unit.shards.corpora.test_msp_podcast import release, rows
 
 CLIPS = {one.name: one for one in (CMU_MOSEI, CH_SIMS, CH_SIMS2)}
+LISTS = {one.name: one for one in (DFEW, MAFW)}
 FEW = {"train": 12, "dev": 6, "test": 6}
 TURNS = {"angry": 792, "happy": 2644, "sad": 885, "neutral": 3477, "other": 85, "no agreement": 555}
 
@@ -33,6 +35,9 @@ def small(name: str, folder: Path) -> tuple[Path, int]:
     if name in CLIPS:
         write_clip_table(folder, CLIPS[name], FEW, b"x")
         return folder / "label.csv", 24
+    if name in LISTS:
+        write_fold_lists(folder, LISTS[name], 25, b"x")
+        return folder / LISTS[name].test_list.format(fold=1), 25
     if name == "msp_improv":
         write_msp_improv(folder, dict.fromkeys(TURNS, 8), b"x")
         return folder / "Evalution.txt", 48
@@ -92,6 +97,62 @@ def test_a_clip_has_its_score_its_sign_and_its_part(tmp_path: Path, name: str) -
     assert plan.utterances[0].audio == plan.utterances[0].video
 
 
+@pytest.mark.parametrize("corpus", [DFEW, MAFW], ids=lambda one: one.name)
+def test_the_five_published_folds_test_each_clip_once(tmp_path: Path, corpus: FoldLists) -> None:
+    write_fold_lists(tmp_path, corpus, corpus.clips, b"x")
+    plan = read_corpus(corpus.name, tmp_path)
+    utterances, (name,) = utterances_of(plan), corpus.protocols
+    assert corpus_of(corpus.name).differences(corpus_of(corpus.name).count(utterances)) == {} and plan.skips == []
+    assert {one.label for one in utterances} == set(get_protocol(name, utterances).classes)
+    assert any("clips are in no list" in note for note in plan.notes)
+    tested = []
+    for fold in get_protocol(name, utterances).folds:
+        parts = get_protocol(name, utterances).split(utterances, DataConfig(protocol=name, test_fold=fold))
+        assert {(utterances[number].attributes or {})["fold"] for number in parts["test"]} == {str(fold)}
+        assert parts["validation"] and sum(map(len, parts.values())) == corpus.clips
+        tested += parts["test"]
+    assert sorted(tested) == list(range(corpus.clips))
+
+
+OF_LISTS = {
+    "dfew": {"1,2": ("99999,2", "x,2", "../1,2", "1,8", "1,0", "1,happy", "1,", ",2", "1", "-1,2", "123456,2")},
+    "mafw": {
+        "00001.mp4 disgust": (
+            *("99999.mp4 disgust", "x.mp4 disgust", "../1.mp4 disgust", "00001.mp4 joy", "00001.mp4", "disgust"),
+            *(
+                "00001.mp4,disgust",
+                "00001 disgust",
+                "00001.mp4 disgust fear",
+                "-0001.mp4 disgust",
+                "1234567.mp4 disgust",
+            ),
+        )
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "after"),
+    [(name, before, after) for name, rows in OF_LISTS.items() for before, some in rows.items() for after in some],
+)
+def test_a_damaged_line_of_a_list_costs_its_clip_alone(tmp_path: Path, name: str, before: str, after: str) -> None:
+    path, count = small(name, tmp_path)
+    text = path.read_text()
+    assert f"{before}\n" in text
+    path.write_text(text.replace(f"{before}\n", f"{after}\n", 1))
+    plan = read_corpus(name, tmp_path)
+    shown = path.relative_to(tmp_path).as_posix()
+    assert len(plan.utterances) == count - 1
+    assert [skip.where for skip in plan.skips] == [f"{shown}:{2 if name == 'dfew' else 1}"]
+
+
+def test_a_list_of_dfew_without_a_column_is_refused(tmp_path: Path) -> None:
+    path, _ = small("dfew", tmp_path)
+    path.write_text(path.read_text().replace("label", "emotion", 1))
+    with pytest.raises(UserError, match=r"is not a list of DFEW: the column label is missing \(line 1\)"):
+        read_corpus("dfew", tmp_path)
+
+
 def test_pickled_labels_are_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "CMU_MOSEI_Labels.csd").write_bytes(b"\x89HDF")
     with pytest.raises(UserError, match=r"has no labels \(CMU_MOSEI_Labels\.csd is not read.*Add the label\.csv"):
@@ -133,7 +194,7 @@ PLACES: dict[str, Callable[[Path], None]] = {
     "a link to nothing": lambda path: (path.unlink(), path.symlink_to("nowhere"))[0],
     "hidden": lambda path: (path.rename(path.with_name("._" + path.name)), None)[1],
 }
-NAMES = [*CLIPS, "msp_improv", "msp_podcast"]
+NAMES = [*CLIPS, *LISTS, "msp_improv", "msp_podcast"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -156,8 +217,10 @@ def test_a_damaged_table_is_read_as_far_as_it_can_be_or_refused_in_one_line(
     )
     assert all((one.text or "").isprintable() and one.fields["speaker"].isprintable() for one in plan.utterances)
     if damage == "every row twice":
-        assert len(plan.utterances) == len(plan.skips) == count
-        assert all(skip.utterance is None and "occurs twice" in skip.reason for skip in plan.skips)
+        assert len(plan.utterances) == count and len(plan.skips) == (
+            4 if name == "mafw" else 5 if name == "dfew" else count
+        )
+        assert all(skip.utterance is None for skip in plan.skips)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -165,7 +228,7 @@ def test_a_damaged_table_is_read_as_far_as_it_can_be_or_refused_in_one_line(
 def test_a_table_that_is_no_file_is_told_as_missing(tmp_path: Path, name: str, place: str) -> None:
     table, _ = small(name, tmp_path)
     PLACES[place](table)
-    with pytest.raises(UserError, match=r"has no labels\. Add the"):
+    with pytest.raises(UserError, match=r"has no labels( of fold 1)?\. Add "):
         read_corpus(name, tmp_path)
 
 
@@ -185,7 +248,8 @@ def test_a_recording_that_is_not_there_costs_its_utterance_alone(tmp_path: Path,
     MEDIA[damage](lost.audio.path)
     plan = read_corpus(name, tmp_path)
     assert len(plan.utterances) == count - 1 and len(plan.skips) == 1
-    assert lost.key in plan.skips[0].reason and ("absent" in plan.skips[0].reason or "exists" in plan.skips[0].reason)
+    assert lost.key in plan.skips[0].reason or f"clip {int(lost.key[-5:])} " in plan.skips[0].reason
+    assert "absent" in plan.skips[0].reason or "exists" in plan.skips[0].reason
 
 
 ROWS = {
