@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 
@@ -19,6 +20,10 @@ def grid_lengths(durations: torch.Tensor, grid_hz: float) -> torch.Tensor:
 
 def most_steps(durations: torch.Tensor, grid_hz: float) -> int:
     """The largest of `grid_lengths`, without waiting for a device if the host knows the durations."""
+    if torch.compiler.is_exporting():  # the number is part of the graph there
+        steps: Any = grid_lengths(durations, grid_hz).max().item() + 1  # padding; 1 would be a graph of its own
+        torch._check(steps >= 2)
+        return steps
     return max(max(1, math.ceil(seconds * grid_hz - _ROUNDING)) for seconds in host_values(durations))
 
 

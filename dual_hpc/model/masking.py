@@ -21,7 +21,9 @@ def blank(x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
 def pad_steps(x: torch.Tensor, minimum: int) -> torch.Tensor:
     """Zeros appended on axis 1 so that it has at least `minimum` steps."""
     missing = minimum - x.shape[1]
-    if missing <= 0:
+    if torch.compiler.is_exporting():
+        missing = torch.sym_max(missing, 0)  # of any size, where a branch would be for that of the example
+    elif missing <= 0:
         return x
     return torch.cat([x, x.new_zeros(x.shape[0], missing, *x.shape[2:])], dim=1)
 

@@ -10,7 +10,7 @@ import copy
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from dual_hpc.checkpoint import select
 from dual_hpc.checkpoint.commit import rename_into_place
 from dual_hpc.checkpoint.manifest import BadManifest, Manifest
 from dual_hpc.checkpoint.manifest import load as load_manifest
-from dual_hpc.errors import EnvironmentFault, UserError
+from dual_hpc.errors import DualError, EnvironmentFault, UserError
 from dual_hpc.files.atomic import write_atomically
 from dual_hpc.files.flush import flush_folder, flush_tree
 from dual_hpc.group import SingleProcess
@@ -33,6 +33,8 @@ from dual_hpc.model.encoders.origin import load_encoders, recorded_encoders, sav
 from dual_hpc.model.encoders.pretrained import read_json
 from dual_hpc.model.encoders.registry import MODALITIES
 from dual_hpc.model.family import FAMILIES, family_of
+from dual_hpc.model.graph import check_equal, export_graph, input_names, load_graph, save_graph
+from dual_hpc.model.onnx_graph import onnx_session, require_packages, save_onnx
 from dual_hpc.model_manifest import CARD, CONFIG, same_files, write_manifest
 from dual_hpc.plugins import load_plugins
 from dual_hpc.run.directory import RunDir
@@ -122,6 +124,7 @@ def export_checkpoint(
     *,
     encoders: bool = False,
     best: bool = False,
+    graphs: Collection[str] = (),
 ) -> Path:
     """Write the weights of a checkpoint as a model directory: config.json, model.safetensors, tokenizer files, a card.
 
@@ -135,14 +138,19 @@ def export_checkpoint(
         best: instead of a checkpoint's, the weights of `export/best`, which its checkpoint may not outlive.
         encoders: of a model of features, put the encoders that made them into the folder, which then answers media
             wherever it is copied; None for `out` is then `export/checkpoint-STEP-with-encoders`.
+        graphs: "torch" also writes `model.pt2`, "onnx" `model.onnx` (`dual_hpc/model/graph.py`), each only where its
+            answers equal the model's.
 
     Returns:
         The folder.
 
     Raises:
-        UserError: the run has no such checkpoint or weights, `out` exists, or the encoders are not known or not there.
-        EnvironmentFault: the checkpoint is damaged, or `out` cannot be written.
+        UserError: the run has no such checkpoint or weights, `out` exists, the encoders are not known or not there, or
+            the model has no such graph.
+        EnvironmentFault: the checkpoint is damaged, a graph answers otherwise, or `out` cannot be written.
     """
+    if "onnx" in graphs:
+        require_packages()
     run = RunDir.open(run_dir)
     load_plugins(run.config().plugins, run.code)
     source = _best(run) if best else _of_checkpoint(run, step)
@@ -160,19 +168,40 @@ def export_checkpoint(
         write_atomically(temporary / CARD, model_card(card_facts(run, model, source.step)))
         if given_along is not None:
             save_encoders(given_along, temporary)
+        _write_graphs(model, temporary, graphs)
+        if given_along is not None or graphs:
             write_manifest(temporary)
+        card = final / CARD
         if final.is_dir() and same_files(final, temporary):
-            if not (final / CARD).exists():  # else it may be the owner's by now
-                os.rename(temporary / CARD, final / CARD)
+            if not card.exists():
+                os.rename(temporary / CARD, card)
             shutil.rmtree(temporary)
             return final
+        if card.is_file():  # it may be the owner's by now
+            shutil.copyfile(card, temporary / CARD)
         flush_tree(temporary)
         rename_into_place(temporary, final)
         flush_folder(final.parent)
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
         raise EnvironmentFault(f"{final} cannot be written: {error.strerror or error}") from error
+    except DualError:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
     return final
+
+
+def _write_graphs(model: EmotionModel, folder: Path, graphs: Collection[str]) -> None:
+    """Add graphs that have answered as the model does."""
+    if not graphs:
+        return
+    program = export_graph(model.eval())
+    if "torch" in graphs:
+        save_graph(program, folder)
+        run, names = load_graph(folder), input_names(model)
+        check_equal(model, lambda batch: run(*(batch[name] for name in names)), "--torch-export")
+    if "onnx" in graphs:
+        check_equal(model, onnx_session(save_onnx(program, model, folder)), "--onnx")
 
 
 @dataclass(frozen=True)

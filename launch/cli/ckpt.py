@@ -23,6 +23,7 @@ examples:
   dual-hpc ckpt export trial-2 --best --out model/   # the best ones, with a card (README.md) that has their scores
   dual-hpc ckpt export trial-2 --step 120
   dual-hpc ckpt export trial-3 --with-encoders --out model/   # trained on features: with what made them, in one folder
+  dual-hpc ckpt export trial-2 --best --onnx --out model/     # also model.onnx, if it answers as the model does
   dual-hpc ckpt convert trial-2 --ranks 8    # ahead of a job with 8 ranks, which would do it itself
   dual-hpc ckpt accept model/                # after changing a file of a saved model on purpose: record it as it is
 
@@ -30,10 +31,14 @@ A checkpoint holds what a training needs to continue. export/best and export/las
 alone; the training writes them, and pruning never deletes them. What is exported has a card, README.md: data, protocol,
 scores of these weights with intervals, text reliance, limits; licence and citation are the owner's to fill in.
 Whoever reads a saved model checks all of its files against its manifest.json first.
+
+--onnx and --torch-export add the network as a graph, for batches and clips of any size: from the tensors of prepared
+clips (samples, pictures, tokens and their lengths) to logits. Decoding, cropping and the tokenizer are not in it, nor
+the encoders in front of a model of features. A graph is kept only where it answers drawn clips as the model does.
 """
 OPTIONS = {  # option -> the action it is for
     **{"keep": "prune", "step": "export", "out": "export", "with_encoders": "export", "ranks": "convert"},
-    **{"best": "export"},
+    **dict.fromkeys(("best", "onnx", "torch_export"), "export"),
 }
 
 
@@ -51,6 +56,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         default=None,
         help="export: of a model of features, also the encoders that made them, so that the folder can be given away",
+    )
+    parser.add_argument(
+        "--onnx",
+        action="store_true",
+        default=None,
+        help="export: also as ONNX, for onnxruntime (extra onnx)",
+    )
+    parser.add_argument(
+        "--torch-export", action="store_true", default=None, help="export: also as a graph of torch.export, model.pt2"
     )
     add_trust(parser)
     parser.add_argument("--ranks", type=int, metavar="N", help="convert: number of ranks that will load it")
@@ -199,7 +213,8 @@ def _export(run: RunDir, args: argparse.Namespace) -> int:
         raise UserError("--best: has a step of its own; leave out --step")
     load_plugins(run.config().plugins, run.code, args.trust)
     encoders, best = bool(args.with_encoders), bool(args.best)
-    print(export_checkpoint(run.path, args.step, args.out, encoders=encoders, best=best))
+    graphs = [name for name, asked in (("torch", args.torch_export), ("onnx", args.onnx)) if asked]
+    print(export_checkpoint(run.path, args.step, args.out, encoders=encoders, best=best, graphs=graphs))
     return 0
 
 

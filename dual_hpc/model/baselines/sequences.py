@@ -63,7 +63,7 @@ class TokenSequence(nn.Module):
     def forward(self, x: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """x [B, T, W] with lengths [B] -> [B, 1 + T, W] and bool mask [B, 1 + T]."""
         mask = prefix_mask(lengths + 1, x.shape[1] + 1)
-        placed = torch.cat([self.token.expand(len(x), 1, -1).to(x.dtype), x], dim=1)
+        placed = torch.cat([self.token.expand(x.shape[0], 1, -1).to(x.dtype), x], dim=1)
         return blank(placed + sinusoids(placed.shape[1], placed.shape[2], placed), mask), mask
 
 

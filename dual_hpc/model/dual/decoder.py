@@ -29,6 +29,8 @@ class TextMemory(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """text [B, L, E] and bool mask [B, L] (or neither) -> memory [B, 1 + L, d] and mask [B, 1 + L]."""
         memory = self.null.expand(batch, 1, -1)
+        if torch.compiler.is_exporting():  # a graph multiplies what is expanded otherwise for one clip than for several
+            memory = self.null * self.null.new_ones(batch, 1, 1)
         mask = torch.ones(batch, 1, dtype=torch.bool, device=memory.device)
         if self.project is None or text is None or text_mask is None:
             return memory, mask

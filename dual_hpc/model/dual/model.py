@@ -119,7 +119,7 @@ class DualForEmotionClassification(EmotionModel):
         video_delta, video_pair = self.vdm(video_static, lengths)
         bottleneck = self.residual(audio_pair, video_pair, lengths)
 
-        memory, memory_mask = self._text(sources["text"], len(lengths))
+        memory, memory_mask = self._text(sources["text"], lengths.shape[0])
         answers = self.decoder(bottleneck, lengths, memory, memory_mask).float()
         logits, dimensions = self.divided(answers)
 

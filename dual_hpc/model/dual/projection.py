@@ -47,4 +47,4 @@ class AbsentModality(nn.Module):
 
     def forward(self, lengths: torch.Tensor, steps: int) -> torch.Tensor:
         """lengths [B] -> [B, steps, d], zero beyond lengths."""
-        return blank(self.absent.expand(len(lengths), steps, -1), prefix_mask(lengths, steps))
+        return blank(self.absent.expand(lengths.shape[0], steps, -1), prefix_mask(lengths, steps))

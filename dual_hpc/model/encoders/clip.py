@@ -64,7 +64,7 @@ class ClipEncoder(BackboneEncoder):
         windows = -(-size // self.window)
         wanted = torch.arange(windows * self.window, device=frames.device)
         wanted = torch.minimum(wanted, (lengths.clamp(1, size) - 1).unsqueeze(1))  # [B, W * window]
-        rows = torch.arange(len(frames), device=frames.device).unsqueeze(1)
+        rows = torch.arange(frames.shape[0], device=frames.device).unsqueeze(1)
         filled = frames[rows, wanted].unflatten(1, (windows, self.window))
         counts = torch.div(lengths + self.window - 1, self.window, rounding_mode="floor")
         found = encode_valid(self._encode, filled, counts)

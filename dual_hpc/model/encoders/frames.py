@@ -27,6 +27,8 @@ def encode_valid(
     """
     frames = pad_steps(frames, 1)
     mask = prefix_mask(lengths, frames.shape[1])
+    if torch.compiler.is_exporting():  # a graph for any lengths; what is blanked is encoded in vain
+        return blank(encode(frames.flatten(0, 1)).unflatten(0, mask.shape), mask)
     places = _places(lengths, frames.shape[1])
     encoded = encode(frames.flatten(0, 1).index_select(0, places))
     features = encoded.new_zeros(mask.numel(), encoded.shape[-1]).index_copy(0, places, encoded)

@@ -41,7 +41,7 @@ class TextEncoder(BackboneEncoder):
         A sample without text is encoded as one padding token, so that its attention has something to look at; its
         mask stays empty.
         """
-        full = all(all(row) and row for row in host_values(attention_mask))
+        full = not torch.compiler.is_exporting() and all(all(row) and row for row in host_values(attention_mask))
         mask = pad_steps(attention_mask, 1).bool()
         ids = pad_steps(input_ids, 1).masked_fill(~mask, self.padding)
         seen = mask.clone()

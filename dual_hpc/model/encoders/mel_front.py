@@ -135,7 +135,7 @@ class KaldiFront(MelFront):
         size = found.shape[1] // self.stride
         steps = torch.div(frames, self.stride, rounding_mode="floor")
         mask = prefix_mask(steps, size)
-        stacked = found[:, : size * self.stride].reshape(len(found), size, self.stride * self.mels)
+        stacked = found[:, : size * self.stride].reshape(found.shape[0], size, self.stride * self.mels)
         return {"input_features": blank(stacked, mask), "attention_mask": mask.long()}, steps
 
 

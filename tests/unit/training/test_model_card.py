@@ -11,10 +11,11 @@ import torch
 
 from dual_hpc.checkpoint.export import publish
 from dual_hpc.config import load_config
-from dual_hpc.errors import UserError
-from dual_hpc.model import DualConfig, DualForEmotionClassification, load_model, save_model
+from dual_hpc.errors import EnvironmentFault, UserError
+from dual_hpc.model import DualConfig, DualForEmotionClassification, load_model, onnx_graph, save_model
 from dual_hpc.model_manifest import CARD, check_files, damage_of
 from dual_hpc.run.directory import RunDir
+from dual_hpc.training import export
 from dual_hpc.training.export import export_checkpoint
 from launch.cli.main import main
 
@@ -88,3 +89,31 @@ def test_best_and_a_step_contradict_each_other_and_best_must_be_there(run: RunDi
     empty = RunDir.create(tmp_path / "empty", load_config("demo", [f"store={tmp_path}"]))
     with pytest.raises(UserError, match="nothing was validated yet"):
         export_checkpoint(empty.path, best=True)
+
+
+def test_a_graph_lies_in_the_folder_and_the_manifest_and_answers_as_the_model(run: RunDir, tmp_path: Path) -> None:
+    assert main(["ckpt", "export", str(run.path), "--best", "--torch-export", "--out", str(tmp_path / "model")]) == 0
+    made = tmp_path / "model"
+    assert damage_of(made) == []
+    (made / "model.pt2").write_bytes((made / "model.pt2").read_bytes()[:-1])
+    assert damage_of(made) != []
+
+
+def test_a_graph_that_cannot_be_made_leaves_nothing(run: RunDir, tmp_path: Path, monkeypatch: Any) -> None:
+    def differs(*_: Any) -> None:
+        raise EnvironmentFault("it differs")
+
+    monkeypatch.setattr(export, "export_graph", lambda model: None)
+    monkeypatch.setattr(export, "save_graph", differs)
+    with pytest.raises(EnvironmentFault, match="differs"):
+        export_checkpoint(run.path, out=tmp_path / "model", best=True, graphs=["torch"])
+    assert not list(tmp_path.glob("*model*"))
+
+
+def test_a_package_that_onnx_needs_is_named_before_anything_is_done(
+    run: RunDir, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(onnx_graph, "PACKAGES", ("onnx_of_nobody",))
+    with pytest.raises(UserError, match=r"onnx_of_nobody.*dual-hpc\[onnx\]"):
+        export_checkpoint(run.path, out=tmp_path / "model", best=True, graphs=["onnx"])
+    assert not list(tmp_path.glob("*model*"))
