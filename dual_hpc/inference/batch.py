@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from dual_hpc.data.decoding.container import UnreadableMedia
 from dual_hpc.errors import DualError, UserError, one_line
 from dual_hpc.inference.answer_format import AnswerWriter
+from dual_hpc.inference.explanation import Explanation, explain
 from dual_hpc.inference.recording import Recording, RecordingOptions
 from dual_hpc.inference.requests import BadRequest, Clip, is_media_name
 from dual_hpc.printable import printable
@@ -26,6 +27,7 @@ def answer_all(
     style: str = "jsonl",
     recordings: RecordingOptions | None = None,
     keep: Callable[[Recording], None] | None = None,
+    explained: Callable[[Explanation], None] | None = None,
 ) -> int:
     """Write the answer to each request to `out`, in order, as soon as it is known.
 
@@ -36,6 +38,7 @@ def answer_all(
         style: one of `answer_format.FORMATS`.
         recordings: cut every clip into windows; None: one answer for each clip.
         keep: is given each recording when all of its windows are answered.
+        explained: is given the explanation of each answer, which its record then has; None: nothing is explained.
 
     Returns:
         The exit code: 0, or 2 if any request could not be answered.
@@ -43,7 +46,7 @@ def answer_all(
     failed, no_media = 0, []
     writer = AnswerWriter(out, style, predictor.labels)
     for request in requests:
-        for record in _records(predictor, request, recordings, keep):
+        for record in _records(predictor, request, recordings, keep, explained):
             if record is None:
                 no_media.append(request.path.name if isinstance(request, Clip) else "")
                 continue
@@ -63,6 +66,7 @@ def _records(
     request: Clip | BadRequest,
     recordings: RecordingOptions | None,
     keep: Callable[[Recording], None] | None,
+    explained: Callable[[Explanation], None] | None,
 ) -> Iterator[dict[str, Any] | None]:
     """The records of one request; None for a file of a folder that is no media."""
     if isinstance(request, BadRequest):
@@ -70,8 +74,14 @@ def _records(
         return
     try:
         if recordings is None:
-            answer = predictor.predict(request.path, request.text, request.start, request.end, request.side)
-            yield {**request.extra, **answer.to_json()}
+            prepared = predictor.prepare(request)
+            answer = predictor.answer([request], [prepared])[0]
+            record = answer.to_json()
+            if explained is not None:
+                why = explain(predictor, prepared, answer.label, answer.start)
+                explained(why)
+                record["explanation"] = why.to_json()
+            yield {**request.extra, **record}
             return
         recording = Recording(predictor, request, recordings)
         yield from recording.records()

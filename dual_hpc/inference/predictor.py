@@ -112,21 +112,24 @@ class Predictor:
 
     def answer(self, clips: Sequence[Clip], prepared: Sequence[Prepared]) -> list[Prediction]:
         """Answers for prepared clips, in one forward pass."""
-        samples = [one.sample for one in prepared]
         settings = self.preprocessing
-        texts = [sample.text for sample in samples]
-        arrays = {
-            **collate(samples, settings.image_size),
-            **tokenize(texts, self.tokenizer, settings.max_tokens),
-        }
+        texts = [one.sample.text for one in prepared]
         # One token past the limit: enough to tell that the text is longer.
         longer = tokenize(texts, self.tokenizer, settings.max_tokens + 1)["attention_mask"].sum(1) > settings.max_tokens
         with torch.inference_mode():
-            batch = {name: torch.from_numpy(arrays[name]).to(self.device) for name in self.inputs if name in arrays}
-            rows = self.model(**batch).logits.float().softmax(-1).cpu().tolist()
+            rows = self.model(**self.tensors(prepared)).logits.float().softmax(-1).cpu().tolist()
         if not all(map(math.isfinite, (value for row in rows for value in row))):
             raise UserError("the model's answers are not numbers (NaN): its training diverged; use another checkpoint")
         return [self._prediction(*each) for each in zip(clips, prepared, rows, longer.tolist(), strict=True)]
+
+    def tensors(self, prepared: Sequence[Prepared]) -> dict[str, torch.Tensor]:
+        """What the model takes of prepared clips, on its device."""
+        samples, settings = [one.sample for one in prepared], self.preprocessing
+        arrays = {
+            **collate(samples, settings.image_size),
+            **tokenize([sample.text for sample in samples], self.tokenizer, settings.max_tokens),
+        }
+        return {name: torch.from_numpy(arrays[name]).to(self.device) for name in self.inputs if name in arrays}
 
     def _prediction(self, clip: Clip, prepared: Prepared, row: list[float], text_cut: bool) -> Prediction:
         warnings = list(prepared.warnings)

@@ -11,6 +11,7 @@ from launch.cli.model_argument import MEANS
 from launch.cli.plugin_argument import add_plugin_argument
 
 if TYPE_CHECKING:
+    from dual_hpc.inference.explanation import Explanation
     from dual_hpc.inference.requests import BadRequest, Clip
     from dual_hpc.progress import ProgressDisplay
 
@@ -22,6 +23,7 @@ examples:
   dual-hpc predict --model exported/ --input clips/ more/*.mp4 --output answers.jsonl
   dual-hpc predict --model exported/ --input list.jsonl    # lines like {"input": "a.mp4", "text": "...", "start": 1.5}
   dual-hpc predict --model models:/emotions@best --input talk.mp4 --window 6 --hop 3 --timeline talk.png talk.srt
+  dual-hpc predict --model exported/ --input clip.mp4 --text "I am fine." --explain why.png
   dual-hpc predict --model exported/ --input talk.mp4 --turns talk.rttm --speech 0.2 --format csv
 
 Audio, video or text may be missing; each answer names the modalities it is based on. A file that is not readable media
@@ -57,6 +59,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="write JSON lines, or CSV (.csv), to this file; - for the terminal",
     )
     parser.add_argument("--format", choices=("table", "jsonl", "csv"), help="default: table on a terminal, else jsonl")
+    parser.add_argument(
+        "--explain",
+        nargs="?",
+        const="",
+        metavar="FILE",
+        help="what each modality and moment gives to the answer; as a picture too (.png, of one clip)",
+    )
     _add_recording_arguments(parser)
     add_plugin_argument(parser)
     parser.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1 ... (default: a GPU where there is one)")
@@ -96,8 +105,10 @@ def run(args: argparse.Namespace) -> int:
     import sys
 
     from dual_hpc.errors import UserError
+    from dual_hpc.files.atomic import write_atomically
     from dual_hpc.files.disk_error import naming
     from dual_hpc.inference.batch import answer_all
+    from dual_hpc.inference.explanation_picture import explanation_png
     from dual_hpc.inference.predictor import Predictor
     from dual_hpc.inference.recording import Recording, RecordingOptions
     from dual_hpc.inference.requests import read_requests
@@ -119,6 +130,7 @@ def run(args: argparse.Namespace) -> int:
         if len(requests) > 1:
             raise UserError(f"--timeline: {timeline} is of one recording; there are {len(requests)}")
     check_speech(args.speech, args.smooth)
+    check_explain(args, len(requests))
     turns = read_turns(args.turns) if args.turns else ()
     predictor = Predictor.from_pretrained(model_folder(args.model), device=args.device)
     recordings = None
@@ -132,6 +144,11 @@ def run(args: argparse.Namespace) -> int:
             with naming(path):
                 write_timeline(recording.timeline(), path)
 
+    def draw(why: Explanation) -> None:
+        if args.explain:
+            with naming(Path(args.explain)):
+                write_atomically(Path(args.explain), explanation_png(why, Path(args.input[0]).name))
+
     with contextlib.ExitStack() as open_files:
         if to_file:
             open_files.enter_context(naming(args.output))
@@ -139,7 +156,26 @@ def run(args: argparse.Namespace) -> int:
             style = "table"
         out = open_files.enter_context(open(args.output, "w", encoding="utf-8")) if to_file else sys.stdout
         bar = open_files.enter_context(ProgressDisplay("predict", len(requests), shown=None if to_file else False))
-        return answer_all(predictor, _counted(requests, bar), out, sys.stderr, style, recordings, keep)
+        explained = None if args.explain is None else draw
+        return answer_all(predictor, _counted(requests, bar), out, sys.stderr, style, recordings, keep, explained)
+
+
+def check_explain(args: argparse.Namespace, clips: int) -> None:
+    """Refuse what cannot be explained.
+
+    Raises:
+        UserError: names the option.
+    """
+    from dual_hpc.errors import UserError
+
+    if args.explain is None:
+        return
+    if any((args.window is not None, args.hop, args.turns, args.speech is not None, args.timeline)):
+        raise UserError("--explain: is for clips; cut one out of the recording (start and end of a manifest's line)")
+    if args.explain and not args.explain.lower().endswith(".png"):
+        raise UserError(f"--explain: {args.explain}: the picture's name must end in .png")
+    if args.explain and clips > 1:
+        raise UserError(f"--explain: {args.explain} is of one clip; there are {clips}")
 
 
 def check_speech(share: float | None, smooth: float) -> None:
