@@ -64,11 +64,12 @@ class AnswerWriter:
 
 
 def rounded(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The record with probabilities of `DIGITS` digits."""
-    values = record.get("probabilities")
-    if not values:
-        return dict(record)
-    return {**record, "probabilities": {label: round(value, DIGITS) for label, value in values.items()}}
+    """The record with probabilities and dimensions of `DIGITS` digits."""
+    found = dict(record)
+    for name in ("probabilities", "dimensions"):
+        if values := record.get(name):
+            found[name] = {label: round(value, DIGITS) for label, value in values.items()}
+    return found
 
 
 def _digits(value: float | None) -> str:

@@ -39,6 +39,7 @@ class Prediction:
         warnings: what the user should know: missing or damaged streams, a clip cut short.
         preparation: what was done to the clip as packing did it in training: `audio`, `picture`, `face_share`; empty
             of models that do not say.
+        dimensions: valence and the like in the units of the corpus, of models that were trained on them.
     """
 
     input: str
@@ -50,10 +51,11 @@ class Prediction:
     preparation: dict[str, Any] = field(default_factory=dict)
     start: float = 0.0
     end: float = 0.0
+    dimensions: dict[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
-        return {key: value for key, value in asdict(self).items() if key != "preparation" or value}
+        return {key: value for key, value in asdict(self).items() if key not in ("preparation", "dimensions") or value}
 
 
 class Predictor:
@@ -73,6 +75,7 @@ class Predictor:
         family = FAMILIES.get(model.config.model_type)
         self.inputs: tuple[str, ...] = model.inputs if isinstance(model, WithEncoders) else family.inputs
         self.labels: list[str] = model.config.labels
+        self.dimensions = tuple(model.config.dimensions)
         self.reads = set(parse_subset(model.config.modalities))
 
     @classmethod
@@ -117,10 +120,14 @@ class Predictor:
         # One token past the limit: enough to tell that the text is longer.
         longer = tokenize(texts, self.tokenizer, settings.max_tokens + 1)["attention_mask"].sum(1) > settings.max_tokens
         with torch.inference_mode():
-            rows = self.model(**self.tensors(prepared)).logits.float().softmax(-1).cpu().tolist()
-        if not all(map(math.isfinite, (value for row in rows for value in row))):
+            output = self.model(**self.tensors(prepared))
+            rows = output.logits.float().softmax(-1).cpu().tolist()
+            values = [] if output.dimensions is None else output.dimensions.float().cpu().tolist()
+        if not all(map(math.isfinite, (value for row in (*rows, *values) for value in row))):
             raise UserError("the model's answers are not numbers (NaN): its training diverged; use another checkpoint")
-        return [self._prediction(*each) for each in zip(clips, prepared, rows, longer.tolist(), strict=True)]
+        dimensions = [dict(zip(self.dimensions, row, strict=True)) for row in values] or [{} for _ in rows]
+        each = zip(clips, prepared, rows, longer.tolist(), dimensions, strict=True)
+        return [self._prediction(*one) for one in each]
 
     def tensors(self, prepared: Sequence[Prepared]) -> dict[str, torch.Tensor]:
         """What the model takes of prepared clips, on its device."""
@@ -131,7 +138,9 @@ class Predictor:
         }
         return {name: torch.from_numpy(arrays[name]).to(self.device) for name in self.inputs if name in arrays}
 
-    def _prediction(self, clip: Clip, prepared: Prepared, row: list[float], text_cut: bool) -> Prediction:
+    def _prediction(
+        self, clip: Clip, prepared: Prepared, row: list[float], text_cut: bool, dimensions: dict[str, float]
+    ) -> Prediction:
         warnings = list(prepared.warnings)
         if text_cut:
             warnings.append(f"only the first {self.preprocessing.max_tokens} tokens of the text are used")
@@ -151,6 +160,7 @@ class Predictor:
             preparation=prepared.done,
             start=round(clip.start or 0.0, 3),
             end=round((clip.start or 0.0) + prepared.sample.duration, 3),
+            dimensions=dimensions,
         )
 
 

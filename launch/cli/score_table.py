@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -13,22 +13,37 @@ from dual_hpc.evaluation.tables import subset_name
 
 if TYPE_CHECKING:
     from dual_hpc.evaluation.perturbations.suite import Robustness
-    from dual_hpc.evaluation.result import EvaluationResult
+    from dual_hpc.evaluation.result import EvaluationResult, SubsetResult
 
 
 def score_table(result: EvaluationResult) -> Table:
-    """Baselines, subsets of modalities and controls, in percent, with the 95 % interval of UA where there is one."""
+    """Baselines, subsets of modalities and controls, in percent, with the 95 % interval of UA where there is one.
+
+    Of a model with dimensions also their CCC; of one that learned nothing else, that alone.
+    """
     metrics, headline = [METRICS.get(name) for name in METRICS], METRICS.get(HEADLINE)
     headings = (metric.title for metric in metrics)
-    table = Table("", *headings, f"{headline.title}, 95 % interval", box=None, title=_title(result.about))
+    dimensions = dict.fromkeys(name for one in result.rows.values() for name in one.dimensions)
+    if len(result.classes) == 1:
+        table = Table("", *(f"CCC {name}" for name in dimensions), box=None, title=_title(result.about))
+        for subset, one in result.rows.items():
+            table.add_row(result.shown(subset), *_concordances(one, dimensions))
+        return table
+    ours = (f"CCC {name}" for name in dimensions)
+    table = Table("", *headings, f"{headline.title}, 95 % interval", *ours, box=None, title=_title(result.about))
     for name, row in result.baselines.items():
         table.add_row(name, *_cells(row), "")
     for subset, one in result.rows.items():
         bounds = one.interval.get(HEADLINE, (float("nan"), float("nan")))
-        table.add_row(result.shown(subset), *_cells(one.scores.values), " - ".join(map(headline.format, bounds)))
+        interval = " - ".join(map(headline.format, bounds))
+        table.add_row(result.shown(subset), *_cells(one.scores.values), interval, *_concordances(one, dimensions))
     for name, control in result.controls.items():
         table.add_row(f"{result.shown(control.shown)}, {name}", *_cells(control.scores.values), "")
     return table
+
+
+def _concordances(one: SubsetResult, names: Iterable[str]) -> list[str]:
+    return [f"{one.dimensions[name].values['ccc']:.3f}" if name in one.dimensions else "" for name in names]
 
 
 def _cells(values: Mapping[str, float]) -> list[str]:
@@ -48,7 +63,7 @@ def left_out_line(result: EvaluationResult) -> str | None:
 
 def reliance_line(result: EvaluationResult) -> str | None:
     """What the text adds, from the same weights."""
-    reliance = result.text_reliance
+    reliance = result.text_reliance if len(result.classes) > 1 else None
     return None if reliance is None else f"text adds {100 * reliance['ua']:+.1f} points of UA ({{A,V,T}} minus {{A,V}})"
 
 

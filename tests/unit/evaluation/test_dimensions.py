@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from rich.console import Console
 
 from dual_hpc.config import RunConfig, load_config
 from dual_hpc.config.schema import DataConfig, ModelConfig
@@ -26,6 +28,7 @@ from dual_hpc.model import build_model, build_tokenizer, save_model
 from dual_hpc.training.data import TrainingData
 from dual_hpc.training.step import inputs
 from dual_hpc.training.validation import selection_score, validate
+from launch.cli.score_table import reliance_line, score_table
 from tests.unit.evaluation.protocols_corpus import utterance
 from tests.unit.training.fakes import World
 
@@ -155,6 +158,11 @@ def test_a_model_with_dimensions_from_shards_to_report_and_back(
     assert scored.count == result.about["count"] and -1 <= scored.values["ccc"] <= 1
     text = markdown(result)
     assert "| valence, {A,T} |" in text and ("F1 per class" in text) == (len(labels) > 1)
+    console = Console(width=200, file=io.StringIO())
+    console.print(score_table(result))
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "CCC valence" in shown and ("WA" in shown) == ("majority" in shown) == (len(labels) > 1)
+    assert (reliance_line(result) is None) == (len(labels) == 1)
     assert result.to_json()["subsets"]["avt"]["dimensions"]["valence"]["mae"] == scored.values["mae"]
     assert result.predictions is not None
     path = tmp_path / "a_predictions.jsonl"

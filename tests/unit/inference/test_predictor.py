@@ -215,3 +215,20 @@ def test_a_directory_of_something_else_is_refused(tmp_path: Path, content: str |
     with pytest.raises(UserError) as caught:
         Predictor.from_pretrained(tmp_path)
     assert "\n" not in str(caught.value)
+
+
+def test_a_model_with_dimensions_answers_them_in_the_units_of_the_corpus(clips: Path, tmp_path: Path) -> None:
+    config = ModelConfig(hidden_size=16, num_heads=2, residual_layers=1, decoder_layers=1, use_text=False)
+    media = {"sample_rate": 16_000, "image_size": 32, "video_hz": 5.0, "max_seconds": 2.0, "max_tokens": 16}
+    scales = {"valence": [1000.0, 1.0], "arousal": [-1000.0, 1.0]}
+    save_model(build_model(config, ["bad", "good"], media, None, None, dimensions=scales), None, tmp_path)
+    answer = Predictor.from_pretrained(tmp_path, device="cpu").predict(clips / "both.mp4")
+    assert abs(answer.dimensions["valence"] - 1000) < 20 and abs(answer.dimensions["arousal"] + 1000) < 20
+    out = io.StringIO()
+    answer_all(Predictor.from_pretrained(tmp_path, device="cpu"), [Clip(clips / "both.mp4")], out, io.StringIO())
+    written = json.loads(out.getvalue())["dimensions"]
+    assert written == {name: round(value, 4) for name, value in answer.dimensions.items()}
+
+
+def test_a_model_without_dimensions_answers_as_before(predictor: Any, clips: Path) -> None:
+    assert "dimensions" not in predictor.predict(clips / "both.mp4").to_json()
