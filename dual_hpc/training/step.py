@@ -105,7 +105,7 @@ def train_step(
             times.begin("backward")
             engine.backward(output.loss)
         losses[number] = torch.stack([_value(output, name, world.device) for name in family.losses])
-        hits += _hits(getattr(output, "logits", None), batch["labels"].to(world.device))
+        hits += _hits(getattr(output, "logits", None), batch.get("labels"), world.device)
         if number + 1 < count:
             engine.deepspeed.step()
         times.end("backward")
@@ -147,10 +147,13 @@ def train_step(
     )
 
 
-def _hits(logits: torch.Tensor | None, labels: torch.Tensor) -> torch.Tensor:
-    """[right answers, labelled samples], f64, without waiting for the device; zeros of a model without logits."""
-    if logits is None:
-        return torch.zeros(2, dtype=torch.float64, device=labels.device)
+def _hits(logits: torch.Tensor | None, labels: torch.Tensor | None, device: torch.device) -> torch.Tensor:
+    """[right answers, labelled samples], f64, without waiting for the device; zeros where there are no answers, or no
+    labels, to count.
+    """
+    if logits is None or labels is None:
+        return torch.zeros(2, dtype=torch.float64, device=device)
+    labels = labels.to(device)
     labelled = labels >= 0
     right = (logits.detach().argmax(dim=-1) == labels) & labelled
     return torch.stack([right.sum(), labelled.sum()]).double()

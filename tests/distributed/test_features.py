@@ -63,9 +63,9 @@ def test_a_run_on_feature_shards_needs_no_other_setting(
     result = evaluate_run(run.path, split="validation", subsets=("av", "avt"))
     assert result.subsets["avt"].scores.count == 4
     alone = export_checkpoint(run.path, out=tmp_path / "alone", encoders=True)
-    over_features = answers(run.exports / "best", features, tmp_path / "features")
-    for folder in (run.exports / "best", alone):
-        over_media = answers(folder, tiny_shards, tmp_path / folder.name)
+    for folder in (run.exports / "best", alone):  # not of the same step
+        over_features = answers(folder, features, tmp_path / f"{folder.name}-features")
+        over_media = answers(folder, tiny_shards, tmp_path / f"{folder.name}-media")
         assert over_media.keys() == over_features.keys()
         for key, row in over_media.items():
             assert row == pytest.approx(over_features[key], abs=1e-3)
