@@ -122,7 +122,8 @@ class Predictor:
         with torch.inference_mode():
             output = self.model(**self.tensors(prepared))
             rows = output.logits.float().softmax(-1).cpu().tolist()
-            values = [] if output.dimensions is None else output.dimensions.float().cpu().tolist()
+            found = getattr(output, "dimensions", None)  # a plugin's model may have an output of its own
+            values = [] if found is None else found.float().cpu().tolist()
         if not all(map(math.isfinite, (value for row in (*rows, *values) for value in row))):
             raise UserError("the model's answers are not numbers (NaN): its training diverged; use another checkpoint")
         dimensions = [dict(zip(self.dimensions, row, strict=True)) for row in values] or [{} for _ in rows]
