@@ -55,6 +55,7 @@ class AnswerWriter:
         when = f"{record['start']:.2f} - {record['end']:.2f}"
         values = sorted((record.get("probabilities") or {}).items(), key=lambda item: -item[1])
         said = "no speech" if not values else f"{printable(values[0][0])} {100 * values[0][1]:.0f} %"
+        said = f"unsure: {said}" if record.get("unsure") else said
         others = ", ".join(f"{printable(label)} {100 * value:.0f} %" for label, value in values[1:4])
         speaker = f"  {printable(str(record['speaker']))}" if "speaker" in record else ""
         notes = [line for line in record.get("warnings", ()) if line not in self._told]

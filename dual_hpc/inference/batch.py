@@ -28,6 +28,7 @@ def answer_all(
     recordings: RecordingOptions | None = None,
     keep: Callable[[Recording], None] | None = None,
     explained: Callable[[Explanation], None] | None = None,
+    risk: float | None = None,
 ) -> int:
     """Write the answer to each request to `out`, in order, as soon as it is known.
 
@@ -39,11 +40,13 @@ def answer_all(
         recordings: cut every clip into windows; None: one answer for each clip.
         keep: is given each recording when all of its windows are answered.
         explained: is given the explanation of each answer, which its record then has; None: nothing is explained.
+        risk: answers are marked `unsure` below the confidence above which so many were wrong on the validation split.
 
     Returns:
         The exit code: 0, or 2 if any request could not be answered.
     """
     failed, no_media = 0, []
+    least = None if risk is None else least_confidence(predictor, risk)
     writer = AnswerWriter(out, style, predictor.labels)
     for request in requests:
         for record in _records(predictor, request, recordings, keep, explained):
@@ -53,12 +56,30 @@ def answer_all(
             if "error" in record:
                 failed += 1
                 print(f"dual-hpc: {printable(record['error'])}", file=errors, flush=True)
+            if least is not None and record.get("confidence") is not None:
+                record["unsure"] = record["confidence"] < least
             writer.write(record)
     if no_media:
         named = ", ".join(map(printable, no_media[:_NAMED])) + (", ..." if len(no_media) > _NAMED else "")
         files = "1 file is" if len(no_media) == 1 else f"{len(no_media)} files are"
         print(f"dual-hpc: {files} neither audio nor video and left out: {named}", file=errors, flush=True)
     return UserError.exit_code if failed else 0
+
+
+def least_confidence(predictor: Predictor, risk: float) -> float:
+    """Below which answers are unsure; above 1 where no answers were right often enough.
+
+    Raises:
+        UserError: not a share, or the model's confidence was not measured.
+    """
+    if not 0 <= risk < 1:
+        raise UserError(f"--unsure: {risk:g} is no share of wrong answers; give one from 0 to below 1, as 0.2")
+    if predictor.confidence is None:
+        raise UserError(
+            "--unsure: this model's confidence was not measured; run `dual-hpc evaluate RUN --split validation`, then "
+            "`dual-hpc ckpt export RUN --best`"
+        )
+    return round(predictor.confidence.least(risk), 4)
 
 
 def _records(

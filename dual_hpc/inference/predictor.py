@@ -20,6 +20,7 @@ from dual_hpc.inference.preprocessing import Preprocessing
 from dual_hpc.inference.requests import Clip
 from dual_hpc.modality import Modality, parse_subset
 from dual_hpc.model import EmotionModel
+from dual_hpc.model.confidence import Confidence, read_confidence
 from dual_hpc.model.family import FAMILIES
 from dual_hpc.model.with_encoders import WithEncoders, load_for_media
 
@@ -35,6 +36,7 @@ class Prediction:
         probabilities: class name -> probability; they sum to 1.
         modalities: of audio, video, text: what the clip has and the model looked at.
         duration: seconds of the clip, before cutting to the model's limit.
+        confidence: 0 to 1, after temperature scaling; None of a model whose confidence was not measured.
         start, end: seconds; the part of the file that the answer rests on.
         warnings: what the user should know: missing or damaged streams, a clip cut short.
         preparation: what was done to the clip as packing did it in training: `audio`, `picture`, `face_share`; empty
@@ -52,22 +54,31 @@ class Prediction:
     start: float = 0.0
     end: float = 0.0
     dimensions: dict[str, float] = field(default_factory=dict)
+    confidence: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
-        return {key: value for key, value in asdict(self).items() if key not in ("preparation", "dimensions") or value}
+        left_out = [name for name in ("preparation", "dimensions", "confidence") if not getattr(self, name)]
+        return {key: value for key, value in asdict(self).items() if key not in left_out}
 
 
 class Predictor:
     """A model, its tokenizer and its preprocessing; see `from_pretrained`."""
 
-    def __init__(self, model: EmotionModel | WithEncoders, tokenizer: Any, device: torch.device) -> None:
+    def __init__(
+        self,
+        model: EmotionModel | WithEncoders,
+        tokenizer: Any,
+        device: torch.device,
+        confidence: Confidence | None = None,
+    ) -> None:
         """Of a model that takes media, as `load_for_media` gives it."""
         in_front = isinstance(model, WithEncoders)
         assert in_front or not model.config.reads_features, "a model of features needs its encoders in front"
         torch.nn.Module.to(model, device)
         self.model, self.tokenizer, self.device = model.eval(), tokenizer, device
         made: dict[str, Any] = model.preprocessing if isinstance(model, WithEncoders) else model.config.preprocessing
+        self.confidence = confidence
         self.preprocessing = Preprocessing.of(made)
         self.preparation = of_model(getattr(model.config, KEY, None), model.config.name_or_path)
         if self.preparation is not None and self.preparation.faces:
@@ -91,7 +102,7 @@ class Predictor:
         """
         where = _usable(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         model, tokenizer = load_for_media(folder)
-        return cls(model, tokenizer, where)
+        return cls(model, tokenizer, where, read_confidence(Path(folder)))
 
     def predict(
         self,
@@ -162,6 +173,7 @@ class Predictor:
             start=round(clip.start or 0.0, 3),
             end=round((clip.start or 0.0) + prepared.sample.duration, 3),
             dimensions=dimensions,
+            confidence=None if self.confidence is None else round(self.confidence.of(row), 4),
         )
 
 

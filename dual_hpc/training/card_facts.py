@@ -9,12 +9,18 @@ from typing import Any
 
 from dual_hpc import __version__
 from dual_hpc.config import RunConfig
+from dual_hpc.errors import UserError
+from dual_hpc.evaluation.prediction_file import ENDING, read_predictions
+from dual_hpc.evaluation.temperature import measure_confidence
 from dual_hpc.files.json_text import parse_json
 from dual_hpc.files.regular_file import read_bytes
 from dual_hpc.model import EmotionModel
+from dual_hpc.model.confidence import Confidence
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.names import step_folder
 from dual_hpc.training.model_card import CardFacts
+
+_WEIGHTS = r"\({}(\.\d+)?\)$"  # at the end of a report's `checkpoint`
 
 
 def card_facts(run: RunDir, model: EmotionModel, step: int) -> CardFacts:
@@ -50,7 +56,7 @@ def _settings(config: RunConfig) -> dict[str, Any]:
 
 def _reports(folder: Path, step: int, labels: list[str]) -> Iterator[dict[str, Any]]:
     """The evaluations of the weights of this step; what else lies there, or cannot be read, is passed over."""
-    wanted = re.compile(rf"\({step_folder(step)}(\.\d+)?\)$")
+    wanted = re.compile(_WEIGHTS.format(step_folder(step)))
     for path in sorted(folder.glob("*.json")):
         try:
             found = parse_json(read_bytes(path))
@@ -61,3 +67,20 @@ def _reports(folder: Path, step: int, labels: list[str]) -> Iterator[dict[str, A
             continue
         if found.get("classes") == labels and isinstance(found.get("subsets"), dict) and "baselines" in found:
             yield found
+
+
+def confidence_of(run: RunDir, step: int, labels: list[str]) -> Confidence | None:
+    """What `evaluate --split validation` of the weights of this step tells of their confidence; None without it."""
+    wanted = re.compile(_WEIGHTS.format(step_folder(step)))
+    for path in sorted(run.reports.glob(f"validation_*{ENDING}")):
+        try:
+            found = read_predictions(path)
+        except UserError:
+            continue
+        about = found.about
+        if about.get("split") != "validation" or not wanted.search(str(about.get("checkpoint"))):
+            continue
+        subset = max(found.subsets, key=len)
+        if labels and list(found.classes) == labels and found.found[subset].keys:
+            return measure_confidence(found.found[subset], subset)
+    return None

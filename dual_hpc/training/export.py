@@ -28,6 +28,7 @@ from dual_hpc.files.atomic import write_atomically
 from dual_hpc.files.flush import flush_folder, flush_tree
 from dual_hpc.group import SingleProcess
 from dual_hpc.model import EmotionConfig, EmotionModel, load_model, load_tokenizer, read_description, save_model
+from dual_hpc.model.confidence import write_confidence
 from dual_hpc.model.encoders.frozen import FrozenEncoders
 from dual_hpc.model.encoders.origin import load_encoders, recorded_encoders, save_encoders
 from dual_hpc.model.encoders.pretrained import read_json
@@ -39,7 +40,7 @@ from dual_hpc.model_manifest import CARD, CONFIG, same_files, write_manifest
 from dual_hpc.plugins import load_plugins
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.names import step_folder
-from dual_hpc.training.card_facts import card_facts
+from dual_hpc.training.card_facts import card_facts, confidence_of
 from dual_hpc.training.model_card import model_card
 
 MODEL_FILE = "model.json"  # in the run directory: the model's configuration, labels and preprocessing included
@@ -168,8 +169,10 @@ def export_checkpoint(
         write_atomically(temporary / CARD, model_card(card_facts(run, model, source.step)))
         if given_along is not None:
             save_encoders(given_along, temporary)
+        if confidence := confidence_of(run, source.step, model.config.labels):
+            write_confidence(confidence, temporary)
         _write_graphs(model, temporary, graphs)
-        if given_along is not None or graphs:
+        if given_along is not None or graphs or confidence:
             write_manifest(temporary)
         card = final / CARD
         if final.is_dir() and same_files(final, temporary):

@@ -146,7 +146,8 @@ def _limits(facts: CardFacts) -> list[str]:
         f"{prepared.get('max_tokens', 0)} tokens of its text.",
         "It learnt how raters named what people of its corpora showed. What a person feels is something else, and "
         "other languages, cultures, ages and recordings were not measured unless the scores above name them.",
-        "Probabilities are not calibrated unless the scores above say so.",
+        "Its probabilities are as the training left them. `confidence.json`, where it is there, has a temperature "
+        "fitted on the validation split, and `predict --unsure RISK` uses it.",
     ]
     for report in facts.reports:
         for subset, one in report["subsets"].items():

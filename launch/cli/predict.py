@@ -66,6 +66,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="what each modality and moment gives to the answer; as a picture too (.png, of one clip)",
     )
+    parser.add_argument(
+        "--unsure",
+        type=float,
+        metavar="RISK",
+        help="mark answers that are less sure than those of which this share was wrong on the validation split",
+    )
     _add_recording_arguments(parser)
     add_plugin_argument(parser)
     parser.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1 ... (default: a GPU where there is one)")
@@ -107,7 +113,7 @@ def run(args: argparse.Namespace) -> int:
     from dual_hpc.errors import UserError
     from dual_hpc.files.atomic import write_atomically
     from dual_hpc.files.disk_error import naming
-    from dual_hpc.inference.batch import answer_all
+    from dual_hpc.inference.batch import answer_all, least_confidence
     from dual_hpc.inference.explanation_picture import explanation_png
     from dual_hpc.inference.predictor import Predictor
     from dual_hpc.inference.recording import Recording, RecordingOptions
@@ -133,6 +139,8 @@ def run(args: argparse.Namespace) -> int:
     check_explain(args, len(requests))
     turns = read_turns(args.turns) if args.turns else ()
     predictor = Predictor.from_pretrained(model_folder(args.model), device=args.device)
+    if args.unsure is not None:
+        least_confidence(predictor, args.unsure)  # refuse before the work starts
     recordings = None
     if any(value is not None for value in (args.window, args.hop, args.turns, args.speech)) or args.timeline:
         windowing = Windowing.of(args.window or None, args.hop, predictor.preprocessing.max_seconds)
@@ -157,7 +165,9 @@ def run(args: argparse.Namespace) -> int:
         out = open_files.enter_context(open(args.output, "w", encoding="utf-8")) if to_file else sys.stdout
         bar = open_files.enter_context(ProgressDisplay("predict", len(requests), shown=None if to_file else False))
         explained = None if args.explain is None else draw
-        return answer_all(predictor, _counted(requests, bar), out, sys.stderr, style, recordings, keep, explained)
+        return answer_all(
+            predictor, _counted(requests, bar), out, sys.stderr, style, recordings, keep, explained, args.unsure
+        )
 
 
 def check_explain(args: argparse.Namespace, clips: int) -> None:

@@ -6,13 +6,19 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from dual_hpc.checkpoint.export import publish
 from dual_hpc.config import load_config
+from dual_hpc.data.format.sample import Utterance
 from dual_hpc.errors import EnvironmentFault, UserError
+from dual_hpc.evaluation.prediction_file import ENDING, write_predictions
+from dual_hpc.evaluation.prediction_set import PredictionSet
+from dual_hpc.evaluation.predictions import Predictions
 from dual_hpc.model import DualConfig, DualForEmotionClassification, load_model, onnx_graph, save_model
+from dual_hpc.model.confidence import read_confidence
 from dual_hpc.model_manifest import CARD, check_files, damage_of
 from dual_hpc.run.directory import RunDir
 from dual_hpc.training import export
@@ -117,3 +123,22 @@ def test_a_package_that_onnx_needs_is_named_before_anything_is_done(
     with pytest.raises(UserError, match=r"onnx_of_nobody.*dual-hpc\[onnx\]"):
         export_checkpoint(run.path, out=tmp_path / "model", best=True, graphs=["onnx"])
     assert not list(tmp_path.glob("*model*"))
+
+
+def test_the_validation_of_just_these_weights_gives_the_confidence(run: RunDir, tmp_path: Path) -> None:
+    assert read_confidence(export_checkpoint(run.path, out=tmp_path / "without", best=True)) is None
+    keys = [f"u{number}" for number in range(40)]
+    truth = np.array([0, 1] * 20)
+    sure = np.where(np.arange(40) % 4 == 3, 0.1, 0.9)  # every second of class 1 is wrong, and as sure
+    right = np.stack([np.where(truth == 0, sure, 1 - sure), np.where(truth == 0, 1 - sure, sure)], 1)
+    for step, wrong in ((12, False), (9, True)):
+        found = Predictions(keys, truth if not wrong else 1 - truth, right.astype(np.float32))
+        about = {"split": "validation", "checkpoint": f"best (step_{step:08d})"}
+        meta: dict[str, Any] = {"corpus": "mine", "dialogue": "d", "utterance": 0, "speaker": "s", "duration": 1.0}
+        metas = {key: Utterance(key=key, label="calm", **meta) for key in keys}
+        one = PredictionSet(about, CONFIG.labels, [1, 1], metas, {"av": found}, ["av"])
+        write_predictions(run.reports / f"validation_{step}{ENDING}", one)
+    measured = read_confidence(export_checkpoint(run.path, out=tmp_path / "with", best=True))
+    assert measured is not None and measured.count == 40 and measured.subset == "av"
+    assert measured.temperature > 1.5 and measured.risks[-1] == 0.25
+    assert damage_of(tmp_path / "with") == []
