@@ -46,7 +46,8 @@ class ClipGraph(nn.Module):
 
 
 def _joined(output: Any) -> torch.Tensor:
-    parts = [output.logits, *([] if output.dimensions is None else [output.dimensions])]
+    dimensions = getattr(output, "dimensions", None)  # the output of a plugin may have none
+    parts = [output.logits, *([] if dimensions is None else [dimensions])]
     return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
 
 
@@ -92,9 +93,8 @@ def export_graph(model: Any) -> torch.export.ExportedProgram:
         except Exception as error:  # whatever the tracer meets in a model
             reason = one_line((str(error).strip().splitlines() or [type(error).__name__])[0], 300)
             kind = model.config.model_type
-            raise UserError(
-                f"--torch-export, --onnx: the {kind!r} model has no graph for any lengths ({reason})"
-            ) from error
+            told = f"the {kind!r} model has no graph for any lengths ({reason})"
+            raise UserError(f"--torch-export, --onnx: {told}") from error
 
 
 def save_graph(program: torch.export.ExportedProgram, folder: Path) -> Path:
