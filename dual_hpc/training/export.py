@@ -152,13 +152,13 @@ def export_checkpoint(
     """
     if "onnx" in graphs:
         require_packages()
+    if out is not None and Path(out).exists():
+        raise UserError(f"--out: {out} exists; name another folder, or remove it")
     run = RunDir.open(run_dir)
     load_plugins(run.config().plugins, run.code)
     source = _best(run) if best else _of_checkpoint(run, step)
     name = f"{'best' if best else 'checkpoint'}-{source.step}{'-with-encoders' if encoders else ''}"
     final = Path(out) if out is not None else run.exports / name
-    if out is not None and final.exists():
-        raise UserError(f"--out: {final} exists; name another folder, or remove it")
     given_along = _encoders(source.config, run) if encoders else None
     model, tokenizer = source.read()
     temporary = final.with_name(f".{final.name}.tmp")
