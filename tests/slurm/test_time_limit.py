@@ -25,7 +25,8 @@ def seconds_per_step(run: RunDir) -> float:
 
 
 def test_a_run_gets_the_three_allocations_it_needs(cluster: Any, tmp_path: Path) -> None:
-    steps = max(200, round(1.6 * ALLOCATION / seconds_per_step(cluster.reference())))
+    side_by_side = 3
+    steps = max(200, round(1.6 * ALLOCATION / (side_by_side * seconds_per_step(cluster.reference()))))
     length = ("launch.nodes=1", f"training.max_steps={steps}", "training.epochs=1000000", "checkpoint.every_steps=1000")
     alone = cluster.submit("alone", *length)
     limited = (*length, "launch.hours=0.0333", "launch.total_hours=1", "checkpoint.margin_seconds=20")
