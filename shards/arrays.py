@@ -46,7 +46,7 @@ class ArrayFiles:
             key: the utterance's.
 
         Raises:
-            UserError: no such file or entry, one that is no array of numbers, or a pickle.
+            UserError: no such file or entry, one that is not an array of numbers, or a pickle.
         """
         if path not in self._open:
             self._open[path] = self._reader(path)
@@ -163,5 +163,5 @@ def _dataset(path: Path, file: Any, entry: str | None, key: str) -> Any:
             raise UserError(f"{path}: {'/'.join(parts)} is a link to another place, which is not followed")
         found = found[part]
     if not isinstance(found, h5py.Dataset) or found.is_virtual or found.external:
-        raise UserError(f"{path}: {'/'.join(parts)} is no array that lies in this file")
+        raise UserError(f"{path}: {'/'.join(parts)} is not an array stored in this file")
     return found[()]

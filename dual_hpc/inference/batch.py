@@ -73,7 +73,7 @@ def least_confidence(predictor: Predictor, risk: float) -> float:
         UserError: not a share, or the model's confidence was not measured.
     """
     if not 0 <= risk < 1:
-        raise UserError(f"--unsure: {risk:g} is no share of wrong answers; give one from 0 to below 1, as 0.2")
+        raise UserError(f"--unsure: {risk:g} must be a share of wrong answers, from 0 to below 1, such as 0.2")
     if predictor.confidence is None:
         raise UserError(
             "--unsure: this model's confidence was not measured; run `dual-hpc evaluate RUN --split validation`, then "

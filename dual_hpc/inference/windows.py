@@ -18,7 +18,7 @@ from dual_hpc.files.regular_file import read_text
 from dual_hpc.inference.requests import Clip
 
 USUAL = 6.0  # seconds of a window where nobody says: utterances last 2 to 8
-_SHORTEST = 0.1  # seconds: what is left of a turn or file and shorter than this is no window of its own
+_SHORTEST = 0.1  # seconds: a shorter rest of a turn or file gets no window
 _MOST = 1_000_000  # windows or turns of one recording
 
 

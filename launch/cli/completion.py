@@ -13,7 +13,7 @@ examples:
   source <(dual-hpc completion zsh)            # the same in ~/.zshrc, after compinit
 
 It completes verbs, their options, settings (optim.lr=), presets, profiles, and the runs, sweeps and jobs of the store.
-Nothing of dual-hpc is started when a key is pressed; after an update the line in the shell's file has read it anew.
+Nothing of dual-hpc is started when a key is pressed; the line in the shell's file reads it again after an update.
 """
 
 NAMED = {"NAME", "RUN", "SWEEP"}  # in the metavars of what lies in a store

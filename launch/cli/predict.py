@@ -189,7 +189,7 @@ def check_explain(args: argparse.Namespace, clips: int) -> None:
 
 
 def check_speech(share: float | None, smooth: float) -> None:
-    """Refuse what is no share of a window, or no time.
+    """Refuse a share of a window outside 0 to 1, or a time outside 0 to one hour.
 
     Raises:
         UserError: names the option.

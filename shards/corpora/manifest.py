@@ -114,7 +114,7 @@ def table_rows(
         media: of these, it must have one.
 
     Raises:
-        UserError: it is no table of these columns.
+        UserError: it is not a table with these columns.
     """
     # JSON lines are often called .json or .txt; no CSV begins like them.
     if source.suffix.lower() in (".jsonl", ".ndjson") or text.lstrip().startswith(("{", "[")):

@@ -31,7 +31,7 @@ class Named:
         key: of the utterance, the same for its sound and its pictures.
         text: what is said, where the name tells.
         silent: the file holds pictures alone, by its name.
-        left_out: why it is no utterance of the corpus, such as "is a song"; None: it is one.
+        left_out: why it does not belong to the corpus, such as "is a song"; None: it is one.
     """
 
     key: str

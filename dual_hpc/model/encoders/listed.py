@@ -70,9 +70,7 @@ class AutoKind(EncoderKind):
             }:
                 return adapted(model_type, ListedKind(form))
         known = ", ".join(KINDS[self.modality])
-        raise UserError(
-            f"{setting}=auto: {model_type!r} is no model that encodes {self.modality} here; known are {known}"
-        )
+        raise UserError(f"{setting}=auto: {model_type!r} does not encode {self.modality} here; known are {known}")
 
 
 for _modality, _listed in KINDS.items():

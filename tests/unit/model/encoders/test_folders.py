@@ -166,5 +166,5 @@ def test_a_feature_extractor_that_is_not_known_is_refused(tokenizer: Any, tmp_pa
 
 def test_another_model_is_refused_by_auto(tokenizer: Any, tmp_path: Path) -> None:
     written("text", "bert", tmp_path, tokenizer)
-    with pytest.raises(UserError, match=r"model\.audio\.kind=auto: 'bert' is no model that encodes audio here"):
+    with pytest.raises(UserError, match=r"model\.audio\.kind=auto: 'bert' does not encode audio here"):
         make("audio", tokenizer, kind="auto", path=str(tmp_path))
