@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dual_hpc.errors import UserError
+from shards.corpora.annotation_table import table_rows
 from shards.corpora.corpus import Corpus
 from shards.corpora.media import Folder, MediaFiles, search, tell_broken_links, tell_ignored
-from shards.corpora.text import TextFiles, clean_line, corpus_root, parse_csv
+from shards.corpora.text import TextFiles, clean_line, corpus_root
 from shards.plan import Plan, Planned, Source
 
 if TYPE_CHECKING:
@@ -71,17 +72,10 @@ def read(corpus: ClipTable, source: Path, *, encoding: str | None = None) -> Pla
     found = search(plan.root, _clip_of, ("Raw",))
     table = _table(corpus, plan, found)
     texts = TextFiles(plan, encoding)
-    header, lines = parse_csv(table, texts.read(table))
-    if absent := [name for name in _NEEDED if name not in header]:
-        raise UserError(f"{table}: is not a table of {corpus.title}: the column {absent[0]} is missing (line 1)")
+    rows = table_rows(plan, table, texts, _NEEDED, f"a table of {corpus.title}")
     seen: set[Clip] = set()
     packed: list[MediaFiles] = []
-    for line, cells in lines:
-        where = f"{plan.shown(table)}:{line}"
-        if len(cells) != len(header):
-            plan.skip(where, f"has {len(cells)} columns, the header has {len(header)}", utterance=where)
-            continue
-        row = dict(zip(header, cells, strict=True))
+    for where, row in rows:
         clip = (row["video_id"].strip(), _number(row["clip_id"].strip()))
         files = found.media.get(clip, MediaFiles())
         planned = _planned(corpus, row, clip, files)

@@ -12,11 +12,12 @@ from typing import Any
 
 from dual_hpc.errors import UserError
 from dual_hpc.evaluation.protocols.meld import MELD7
+from shards.corpora.annotation_table import table_rows
 from shards.corpora.corpus import Corpus
 from shards.corpora.media import MediaFiles, tell_broken_links, tell_ignored, tell_sound_apart
 from shards.corpora.meld_clips import ARCHIVES, SPLITS, Clip, Clips, find_clips
 from shards.corpora.meld_twins import PLAIN, choose_twins
-from shards.corpora.text import TextFiles, clean_line, corpus_root, parse_csv
+from shards.corpora.text import TextFiles, clean_line, corpus_root
 from shards.plan import Plan, Planned, Source
 
 NAME = "meld"
@@ -85,18 +86,9 @@ def _annotation(plan: Plan, split: str, clips: Clips) -> Path | None:
 def _read_split(
     plan: Plan, split: str, table: Path, clips: dict[Clip, MediaFiles], texts: TextFiles, twins: str
 ) -> None:
-    header, lines = parse_csv(table, texts.read(table))
-    absent = [name for name in _NEEDED if name not in header]
-    if absent:
-        raise UserError(f"{table}: is not a MELD annotation: the column {absent[0]} is missing (line 1)")
     rows: dict[Clip, tuple[str, Row]] = {}
     annotated: dict[Clip, float | None] = {}
-    for line, cells in lines:
-        where = f"{plan.shown(table)}:{line}"
-        if len(cells) != len(header):
-            plan.skip(where, f"has {len(cells)} columns, the header has {len(header)}", utterance=where)
-            continue
-        row = dict(zip(header, cells, strict=True))
+    for where, row in table_rows(plan, table, texts, _NEEDED, "a MELD annotation"):
         dialogue, utterance = _count(row["Dialogue_ID"]), _count(row["Utterance_ID"])
         if dialogue is None or utterance is None:
             ids = f"Dialogue_ID {row['Dialogue_ID'][:20]!r} and Utterance_ID {row['Utterance_ID'][:20]!r}"

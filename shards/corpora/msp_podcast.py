@@ -11,9 +11,10 @@ import math
 from pathlib import Path
 
 from dual_hpc.errors import UserError
+from shards.corpora.annotation_table import table_rows
 from shards.corpora.corpus import Corpus
 from shards.corpora.media import MediaFiles, search, tell_broken_links, tell_ignored
-from shards.corpora.text import TextFiles, clean_line, corpus_root, parse_csv
+from shards.corpora.text import TextFiles, clean_line, corpus_root
 from shards.plan import Plan, Planned, Source
 
 NAME = "msp_podcast"
@@ -44,18 +45,11 @@ def read(source: Path, *, encoding: str | None = None) -> Plan:
     if not tables:
         raise UserError(f"source: {plan.root} has no labels. Add the release's Labels/{TABLE} to that folder")
     texts = TextFiles(plan, encoding)
-    header, lines = parse_csv(tables[0], texts.read(tables[0]))
-    if absent := [name for name in _NEEDED if name not in header]:
-        raise UserError(f"{tables[0]}: is not a table of MSP-Podcast: the column {absent[0]} is missing (line 1)")
+    rows = table_rows(plan, tables[0], texts, _NEEDED, "a table of MSP-Podcast")
     said = {path.stem.lower(): path for path in found.others if path.suffix == ".txt"}
     seen: set[str] = set()
     packed: list[MediaFiles] = []
-    for line, cells in lines:
-        where = f"{plan.shown(tables[0])}:{line}"
-        if len(cells) != len(header):
-            plan.skip(where, f"has {len(cells)} columns, the header has {len(header)}", utterance=where)
-            continue
-        row = dict(zip(header, cells, strict=True))
+    for where, row in rows:
         key = row["FileName"].strip().rpartition(".")[0]
         files = found.media.get(key.lower())
         reason = _reason(row, key, files, key in seen)
