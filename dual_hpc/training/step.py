@@ -62,9 +62,7 @@ class StepReport:
 def inputs(batch: Mapping[str, Any], names: Sequence[str], device: torch.device) -> dict[str, torch.Tensor]:
     """The model's arguments, the labels among them, on this rank's device."""
     found = {name: batch[name].to(device, non_blocking=True) for name in (*names, "labels") if name in batch}
-    if (
-        SOFT_LABELS in batch
-    ):  # the distribution of the votes, or class and dimensions, stand in place of the class number
+    if SOFT_LABELS in batch:  # distribution of the votes, or class and dimensions, in place of the class number
         found["labels"] = batch[SOFT_LABELS].to(device, non_blocking=True)
     return found
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from rich.cells import cell_len, set_cell_size
-
 from dual_hpc.durations import duration
 from dual_hpc.evaluation.score_text import FIRST_KEY, VALIDATION_KEYS, score_number, score_text
 from dual_hpc.printable import printable
 from dual_hpc.run.phases import PHASES
+from launch.runs.screen_lines import fit, flow, table, wrapped
 from launch.runs.summary import RunSummary
 from launch.runs.watch import View
 
 _BARS = "▁▂▃▄▅▆▇█"
 KEYS = "q: leave   n, p: the log of the next or previous rank"
 KEYS_OF_SWEEP = "q: leave   n, p: scroll"
+SWEEP_COLUMNS = ("member", "state", "step", "best, %", "loss", "goodput", "UA{A,V}", "UA{A,V,T}")
 
 
 def run_screen(view: View, width: int, height: int) -> list[str]:
@@ -39,23 +39,14 @@ def run_screen(view: View, width: int, height: int) -> list[str]:
 
 def sweep_screen(name: str, rows: Sequence[RunSummary], first: int, width: int, height: int, now: float) -> list[str]:
     """A sweep: one line for each member, from the `first` on."""
-    longest = max([cell_len(printable(row.name)) for row in rows] + [6])
     counts: dict[str, int] = {}
     for row in rows:
         counts[row.state.value] = counts.get(row.state.value, 0) + 1
-    lines = [f"sweep {name}: {len(rows)} members, " + ", ".join(f"{n} {state}" for state, n in counts.items())]
-    heading = (
-        f"{'member':{longest}}  {'state':13} {'step':>13}  {'loss':>7} {'best, %':>9} {'UA{A,V}':>8} "
-        f"{'UA{A,V,T}':>9} {'goodput':>7}"
-    )
-    lines.append(heading)
-    for row in rows[first : first + max(0, height - 3)]:
-        step = f"{row.step}/{row.total or '?'}"
-        values = [_number(row.loss, 7), f"{row.best_text:>9}", f"{score_number(FIRST_KEY, row.ua_av):>8}"]
-        values.append(f"{score_number(FIRST_KEY, row.ua_avt):>9}")
-        useful = "" if row.goodput is None else f"{row.goodput:.0%}"
-        name_cell = set_cell_size(printable(row.name), longest)
-        lines.append(f"{name_cell}  {row.state.value:13} {step:>13}  {' '.join(values)} {useful:>7}  {row.bottleneck}")
+    title = f"sweep {name}: {len(rows)} members, " + ", ".join(f"{n} {state}" for state, n in counts.items())
+    shown = rows[first : first + max(0, height - 3)]
+    lines = [title, *table(SWEEP_COLUMNS, [_cells(row) for row in shown], width, flexible=max(8, width // 3))]
+    for number, row in enumerate(shown, 2):
+        lines[number] += f"  {row.bottleneck}" if row.bottleneck else ""
     lines = [*lines[: height - 1], f"{KEYS_OF_SWEEP}   {_clock(now)}"]
     return [fit(line, width) for line in lines]
 
@@ -67,17 +58,6 @@ def plain_line(view: View) -> str:
     if "train/data_wait" in view.metrics:
         parts.append(f"data wait {view.metrics['train/data_wait']:.0%}")
     return printable("  ".join(parts))
-
-
-def fit(line: str, width: int) -> str:
-    """Cut to the width, with an ellipsis; wide letters count as two columns."""
-    line = printable_keeping_blanks(line)
-    return line if cell_len(line) <= width else set_cell_size(line, max(0, width - 1)).rstrip() + "…"
-
-
-def printable_keeping_blanks(line: str) -> str:
-    """A line of a log or a table, whose columns stay where they are."""
-    return " ".join(printable(word) for word in line.expandtabs(4).split(" "))
 
 
 def sparkline(values: Sequence[float], width: int) -> str:
@@ -95,27 +75,37 @@ def _head(view: View, width: int) -> list[str]:
     done = view.step / view.total if view.total else 0.0
     bar_width = max(10, min(40, width - 60))
     filled = round(done * bar_width)
-    left = ""
+    left = []
     if view.total and view.step_seconds is not None and view.active and view.step < view.total:
-        left = f"  {duration((view.total - view.step) * view.step_seconds)} left, validations aside"
+        left = [f"{duration((view.total - view.step) * view.step_seconds)} left, validations aside"]
     bar = "█" * filled + "░" * (bar_width - filled)
-    lines = [f"{view.name}  {view.state.value}  step {view.step}/{view.total or '?'}  {bar} {done:.0%}{left}"]
-    figures = "   ".join(f"{name} {value}" for name, value in _figures(view))
-    lines.append(figures)
+    place = f"step {view.step}/{view.total or '?'}"
+    lines = flow([view.name, view.state.value, place, f"{bar} {done:.0%}", *left], width, "  ")
+    lines += flow((f"{name} {value}" for name, value in _figures(view)), width)
     if len(view.losses) > 1:
         lines.append(f"loss  {sparkline(view.losses, max(10, width - 8))}")
     shares = [(p, view.metrics[f"train/{p}"]) for p in PHASES if f"train/{p}" in view.metrics]
     if shares:
-        lines.append("time  " + "  ".join(f"{phase} {share:.0%}" for phase, share in shares if share >= 0.005))
+        lines += flow(("time ", *_large(shares)), width, " ")
     worst = [(p, view.metrics[f"ranks/{p}_worst"]) for p in PHASES if f"ranks/{p}_worst" in view.metrics]
     if worst:
-        lines.append("worst " + "  ".join(f"{phase} {share:.0%}" for phase, share in worst if share >= 0.005))
-    lines += [f"slow  {view.bottleneck}"] if view.bottleneck else []
-    lines += [view.goodput] if view.goodput else []
+        lines += flow(("worst", *_large(worst)), width, " ")
+    lines += wrapped(f"slow  {view.bottleneck}", width) if view.bottleneck else []
+    lines += wrapped(view.goodput, width) if view.goodput else []
     lines += [_node(name, values) for name, values in list(view.nodes.items())[:8]]
     if len(view.nodes) > 8:
         lines.append(f"and {len(view.nodes) - 8} more nodes")
     return [line for line in lines if line]
+
+
+def _large(shares: Sequence[tuple[str, float]]) -> list[str]:
+    return [f"{phase} {share:.0%} " for phase, share in shares if share >= 0.005]
+
+
+def _cells(row: RunSummary) -> list[str]:
+    values = ["" if row.loss is None else f"{row.loss:.3f}", "" if row.goodput is None else f"{row.goodput:.0%}"]
+    scores = [score_number(FIRST_KEY, score) for score in (row.ua_av, row.ua_avt)]
+    return [row.name, row.state.value, f"{row.step}/{row.total or '?'}", row.best_text, *values, *scores]
 
 
 def _figures(view: View) -> list[tuple[str, str]]:
@@ -148,10 +138,6 @@ def _node(name: str, values: dict[str, float]) -> str:
 
 def _ranks(ranks: Sequence[int]) -> str:
     return f"of {ranks[0]} to {ranks[-1]}" if ranks else "no logs yet"
-
-
-def _number(value: float | None, width: int) -> str:
-    return f"{'' if value is None else f'{value:.3f}':>{width}}"
 
 
 def _clock(moment: float) -> str:

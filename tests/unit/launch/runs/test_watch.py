@@ -21,10 +21,11 @@ from dual_hpc.run.directory import RunDir, Segment
 from dual_hpc.run.journal import Journal
 from launch.cli.main import main
 from launch.cluster.state import State
+from launch.runs.screen_lines import fit
 from launch.runs.status import RunStatus
 from launch.runs.summary import summarize
 from launch.runs.watch import Event, RunWatcher, View
-from launch.runs.watch_screen import fit, plain_line, run_screen, sparkline, sweep_screen
+from launch.runs.watch_screen import plain_line, run_screen, sparkline, sweep_screen
 from tests.unit.training.fakes import make_run
 
 ESCAPE = "\x1b[2J"  # somebody's log may hold what clears the screen
@@ -102,9 +103,36 @@ def test_the_members_of_a_sweep_stand_in_columns_and_scroll(run: RunDir) -> None
     rows = [replace(row, name=f"cv.{'x' * number}", step=number) for number in range(40)]
     lines = sweep_screen("cv", rows, 5, 120, 24, 0.0)
     assert len(lines) == 24 and lines[0] == "sweep cv: 40 members, 40 running"
-    at = lines[1].index("state")
-    assert all(line[at:].startswith("running ") for line in lines[2:-1])
+    end = lines[1].index("state") + len("state")
+    assert all(line[:end].endswith(" running") for line in lines[2:-1])
     assert lines[2].startswith("cv.xxxxx ") and lines[-1].startswith("q: leave")
+
+
+@pytest.mark.parametrize("width", [80, 100, 200])
+def test_a_narrow_terminal_shows_the_end_of_long_names_and_the_columns_that_matter_most(
+    run: RunDir, width: int
+) -> None:
+    row = summarize(run, RunStatus(State.RUNNING, "7", None, True, True), time.time())
+    rows = [replace(row, name=f"cv-of-all-encoders.fold_{number}.seed_{number}.encoder_wavlm") for number in range(9)]
+    lines = sweep_screen("cv", rows, 0, width, 24, 0.0)
+    assert all(cell_len(line) <= width for line in lines)
+    for word in ("member", "state", "step", "best, %", "loss", *(("UA{A,V,T}",) if width == 200 else ())):
+        assert word in lines[1], (word, lines[1])
+    assert all(f"seed_{number}.encoder_wavlm" in line for number, line in enumerate(lines[2:-1]))
+
+
+def test_at_80_columns_a_long_sentence_and_many_figures_go_on_in_the_next_line_and_lose_nothing(run: RunDir) -> None:
+    sentence = (
+        "input-bound: 64% of the step waits for data on every rank; raise data.workers (2 of 24 cores used) or extract"
+    )
+    values = {name: 0.123456 for name in ("loss", "samples_per_second", "lr", "grad_norm", "device_memory_gb")}
+    metrics = {f"train/{name}": value for name, value in values.items()}
+    view = View("a-run-with-quite-a-long-name", State.RUNNING, True, 7, 900, metrics=metrics, bottleneck=sentence,
+                step_seconds=9.0)  # fmt: skip
+    lines = run_screen(view, 80, 24)
+    assert all(cell_len(line) <= 80 and "…" not in line for line in lines)
+    shown = " ".join(" ".join(lines).split())
+    assert sentence in shown and "GPU GB 0.1" in shown and "left, validations aside" in shown
 
 
 def test_without_a_terminal_it_prints_lines_until_no_job_works(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
