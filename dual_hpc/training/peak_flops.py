@@ -12,8 +12,8 @@ import re
 # Words of the name -> TFLOP/s of bf16 and fp16, of tf32, of fp32. The first that fits; None: it cannot do that.
 _CARDS: tuple[tuple[str, float | None, float | None, float], ...] = (
     ("B200", 2250.0, 1125.0, 75.0),
-    ("GH200|H200 NVL|H200|H100 80GB HBM3|H100 SXM", 989.4, 494.7, 66.9),
-    ("H100 NVL", 835.5, 417.7, 60.0),
+    ("H200 NVL|H100 NVL", 835.5, 417.7, 60.0),
+    ("GH200|H200|H100 80GB HBM3|H100 SXM", 989.4, 494.7, 66.9),
     ("H100 PCIe", 756.5, 378.0, 51.2),
     ("A100", 312.0, 156.0, 19.5),
     ("A30", 165.0, 82.0, 10.3),

@@ -15,6 +15,7 @@ from dual_hpc.training.peak_flops import peak_flops
         ("NVIDIA H100 80GB HBM3", 989.4, 494.7, 66.9),
         ("NVIDIA H100 PCIe", 756.5, 378, 51.2),
         ("NVIDIA H100 NVL", 835.5, 417.7, 60),
+        ("NVIDIA H200 NVL", 835.5, 417.7, 60),
         ("NVIDIA H200", 989.4, 494.7, 66.9),
         ("NVIDIA GH200 480GB", 989.4, 494.7, 66.9),
         ("NVIDIA A10", 125, 62.5, 31.2),
