@@ -47,10 +47,11 @@ class Case:
     longer: int = 1  # times the steps
 
 
+SLIGHT = ("model.lambda_static=0.1", "model.lambda_dynamic=0.1")
 LEARNT = ("model.lambda_static=1", "model.lambda_dynamic=1")
 CASES = (
     Case("no alignment losses", settings=("model.use_static_alignment=false", "model.use_dynamic_alignment=false")),
-    Case("as by default"),
+    Case("weight 0.1", settings=SLIGHT),
     Case("weight 1", settings=LEARNT),
     Case("weight 1, centred", settings=(*LEARNT, "model.align_centred=true")),
     Case(
@@ -58,7 +59,7 @@ CASES = (
         "shared",
         ("model.use_static_alignment=false", "model.use_dynamic_alignment=false"),
     ),
-    Case("as by default, shared", "shared"),
+    Case("weight 0.1, shared", "shared", SLIGHT),
     Case("weight 1, shared", "shared", LEARNT),
     Case("weight 1, centred, shared", "shared", (*LEARNT, "model.align_centred=true")),
     Case("weight 1, centred, shared, 4 x the steps", "shared", (*LEARNT, "model.align_centred=true"), longer=4),

@@ -42,7 +42,7 @@ def slurm_is_up() -> bool:
 
 
 def group_by_file(items: list[pytest.Item]) -> None:
-    """For `--dist loadgroup`: a file's tests share what it sets up, and all files that use the one cluster, its nodes."""
+    """For `--dist loadgroup`: a file's tests share what it sets up, and all files on the cluster its nodes."""
     on_cluster = {item.path for item in items if item.get_closest_marker("slurm")}
     for item in items:
         item.add_marker(pytest.mark.xdist_group("cluster" if item.path in on_cluster else str(item.path)))

@@ -1,4 +1,4 @@
-"""What is trained: each family, and DUAL with each of its switches turned."""
+"""What is trained: each family, DUAL with each of its switches turned, and both trained otherwise."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from dual_hpc.model.family import FAMILIES
 from launch.sweeps.ablation import MODALITIES, switches_of
 
 DUAL = "dual"
+SINGLE = ("text_only", "audio_only", "video_only")
 MODELS = tuple(FAMILIES)
 
 
@@ -42,12 +43,17 @@ def switches() -> list[Member]:
     ]
 
 
+def dropped() -> list[Member]:
+    """The families that read text beside others, DUAL first, with text dropped in most of the samples."""
+    names = [name for name in MODELS if name not in (DUAL, *SINGLE)]
+    return [
+        Member(f"{name}, text dropped", (f"model.family={name}", "augment.drop_text=0.8")) for name in (DUAL, *names)
+    ]
+
+
 def variants() -> list[Member]:
     """DUAL trained otherwise: where its text reliance comes from."""
-    return [
-        Member("text dropped in 80 %", ("augment.drop_text=0.8",)),
-        Member("alignment of weight 1", ("model.lambda_static=1", "model.lambda_dynamic=1")),
-    ]
+    return [Member("alignment of weight 0.1", ("model.lambda_static=0.1", "model.lambda_dynamic=0.1"))]
 
 
 def configured(

@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks import record
 from benchmarks.science import tables
 from benchmarks.science.corpus import Corpus
-from benchmarks.science.members import DUAL, Member, families, switches, variants
+from benchmarks.science.members import DUAL, Member, dropped, families, switches, variants
 from dual_hpc.config.paths import runs_dir
 from dual_hpc.evaluation.comparison.models import Model, model_of
 from dual_hpc.evaluation.prediction_file import read_predictions
@@ -35,6 +35,12 @@ def write(store: Path, seeds: Sequence[int], dials: Dials, corpus: Corpus, epoch
         lines += ["## Parts of DUAL, with audio and video", "", *_progress(parts, switches(), seeds)]
         lines += [*tables.ablation_table(ablation), ""]
         content["ablation"] = tables.compared(ablation, []).to_json()
+    fewer = tables.finished(dropped(), seeds, runs)
+    if len(fewer) > 1:
+        comparison = tables.compared(fewer, [])
+        lines += ["## Families, with text dropped in 80 % of the samples", "", *_progress(fewer, dropped(), seeds)]
+        lines += [*tables.families_table(comparison), "", *tables.verdicts(comparison), ""]
+        content["dropped"] = comparison.to_json()
     others = tables.finished(variants(), seeds, runs)
     if others and DUAL in found:
         comparison = tables.compared({DUAL: found[DUAL], **others}, [])

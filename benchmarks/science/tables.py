@@ -57,7 +57,7 @@ def families_table(comparison: Comparison) -> list[str]:
     for model, compared in zip(comparison.models, comparison.differences, strict=True):
         if compared:
             cells = [_turned_round(compared[m].estimate, compared[m].p_holm) if m in compared else "" for m in FAMILIES]
-            differences.append([f"{DUAL} - {model.name}", str(len(model.seeds)), *cells])
+            differences.append([f"{comparison.models[0].name} - {model.name}", str(len(model.seeds)), *cells])
     return [*table(heading, rows), "", *table(heading, differences)]
 
 

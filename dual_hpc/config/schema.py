@@ -124,8 +124,8 @@ class ModelConfig(Section):
     align_centred: bool = Field(
         False, description="the alignment losses compare what a step differs in from its utterance's mean"
     )
-    lambda_static: float = Field(0.1, ge=0, description="weight of the static alignment loss")
-    lambda_dynamic: float = Field(0.1, ge=0, description="weight of the dynamic alignment loss")
+    lambda_static: float = Field(1.0, ge=0, description="weight of the static alignment loss")
+    lambda_dynamic: float = Field(1.0, ge=0, description="weight of the dynamic alignment loss")
     # Ablation switches.
     use_sdm: bool = True
     use_vdm: bool = True

@@ -88,9 +88,9 @@ class Fleet:
             hears_badly = deaf if number % 6 == 2 else None
             self.submit(f"night-{number}", *kinds.get(number, ()), path=hears_badly, small=number == 7)
 
-    def add(self) -> None:
-        """One more run, where the others have finished before the night is over."""
-        self.submit(f"night-{len(self.runs)}", "launch.partition=low")
+    def add(self, small: bool) -> None:
+        """One more run, where the others have finished before the night is over; `small`: on the small disk."""
+        self.submit(f"night-{len(self.runs)}", "launch.partition=low", small=small)
 
     def look(self) -> None:
         """Ask Slurm what it has, once for all runs."""

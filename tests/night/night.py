@@ -78,7 +78,7 @@ def happen(fleet: Fleet, kinds: list[str], draw: random.Random, seconds: float) 
         if done and not kinds and not fleet.has_jobs():  # a job that has finished its run still sends it to MLflow
             break
         if done and kinds:
-            fleet.add()
+            fleet.add(small="full disk" in kinds)
         time.sleep(1)
     return events
 
