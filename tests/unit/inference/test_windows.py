@@ -40,6 +40,12 @@ def test_a_clip_of_one_window_keeps_its_text_and_a_longer_one_does_not() -> None
     assert (one.start, one.end, one.text) == (2.0, 4.0, "hi")
 
 
+def test_a_clip_of_one_window_is_read_as_without_windows() -> None:
+    """Given the end of the header as its own, it would be cut there: an answer that differs in its last digits."""
+    clip = Clip(Path("a"), "hi")
+    assert list(cut(clip, 5.972, Windowing(6.0, 3.0))) == [clip]
+
+
 def test_windows_lie_within_turns_and_carry_the_speaker() -> None:
     turns = [Turn(0.0, 2.0, "A"), Turn(2.5, 12.0, "B"), Turn(40.0, 50.0, "C")]
     found = list(cut(Clip(Path("a"), extra={"id": 7}), 20.0, Windowing(6.0, 3.0), turns))
