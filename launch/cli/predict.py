@@ -25,11 +25,16 @@ examples:
   dual-hpc predict --model models:/emotions@best --input talk.mp4 --window 6 --hop 3 --timeline talk.png talk.srt
   dual-hpc predict --model exported/ --input clip.mp4 --text "I am fine." --explain why.png
   dual-hpc predict --model exported/ --input talk.mp4 --turns talk.rttm --speech 0.2 --format csv
+  dual-hpc predict --model exported/ --watch incoming/ --window 6 --output answers.jsonl
 
 Audio, video or text may be missing; each answer names the modalities it is based on. A file that is not readable media
 gives one line on standard error and exit code 2; the other files are still answered. Files of a folder that are neither
 audio nor video are counted. A terminal gets a table, anything else JSON lines, unless --format says otherwise; further
 keys of a manifest's lines come back with their answers.
+
+--watch answers what lies in a folder and what comes into it, each file once, also after a restart: --output remembers.
+Files that are still written (they change, or are called a.mp4.part) wait; one with new content is answered again; one
+that is no media has one line with `error`.
 
 A recording that is longer than the model reads is cut by --window: each window is an answer of its own, and --timeline
 writes what is felt when. Where windows overlap, the timeline has the mean of their probabilities; --smooth averages it
@@ -39,12 +44,25 @@ over more seconds. Memory does not grow with the length of the file.
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", required=True, metavar="MODEL", help=MEANS)
-    parser.add_argument(
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument(
         "--input",
         nargs="+",
-        required=True,
         metavar="PATH",
         help="clips, folders, JSONL manifests; - reads a manifest from standard input",
+    )
+    source.add_argument(
+        "--watch",
+        type=Path,
+        metavar="FOLDER",
+        help="answer each file that comes into this folder once, until Ctrl-C, and append to --output",
+    )
+    parser.add_argument(
+        "--settle",
+        type=float,
+        default=2.0,
+        metavar="SECONDS",
+        help="with --watch: a file that has not changed for so long is complete (default: 2)",
     )
     parser.add_argument("--text", metavar="WORDS", help="the transcript of one clip")
     parser.add_argument(
@@ -122,14 +140,17 @@ def run(args: argparse.Namespace) -> int:
     from dual_hpc.inference.windows import Windowing, read_turns
     from dual_hpc.progress import ProgressDisplay
     from launch.cli.model_argument import model_folder
+    from launch.cli.watch_folder import check_watch, watch_folder
 
+    if args.watch is not None:
+        check_watch(args)
     to_file = args.output is not None and str(args.output) != "-"
     if to_file and (args.output.is_dir() or not args.output.parent.is_dir()):
         raise UserError(f"--output: {args.output} is not a file in a folder that exists")
-    requests = list(read_requests(args.input, args.text, args.side))
-    if to_file:
+    requests = [] if args.watch is not None else list(read_requests(args.input, args.text, args.side))
+    if to_file and requests:
         requests = without_earlier_answers(args.output, args.input, requests)
-    if not requests:
+    if not requests and args.watch is None:
         raise UserError("--input: the manifest names no clip")
     for timeline in args.timeline:
         writer_of(timeline)
@@ -145,6 +166,8 @@ def run(args: argparse.Namespace) -> int:
     if any(value is not None for value in (args.window, args.hop, args.turns, args.speech)) or args.timeline:
         windowing = Windowing.of(args.window or None, args.hop, predictor.preprocessing.max_seconds)
         recordings = RecordingOptions(windowing, turns, args.speech, args.smooth)
+    if args.watch is not None:
+        return watch_folder(args, predictor, recordings)
     style = args.format or ("csv" if to_file and args.output.suffix.lower() == ".csv" else "jsonl")
 
     def keep(recording: Recording) -> None:
