@@ -48,6 +48,7 @@ VERBS = {
     "ablate": "train a model without each of its parts, and tabulate what each is worth",
     "paper": "write tables, figures, configurations and the recipe of a sweep into a folder",
     "predict": "predict the emotion of raw clips, as JSON",
+    "serve": "answer recordings that are uploaded over HTTP, with a page that shows their timeline",
     "ui": "open the MLflow interface of a store",
     "doctor": "check what this machine offers and what is missing",
     "completion": "print what bash or zsh needs to complete verbs, options, settings and names of runs",

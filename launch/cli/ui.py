@@ -59,21 +59,28 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def listener(port: int, only: bool) -> socket.socket:
+def listener(port: int, only: bool, host: str = "127.0.0.1") -> socket.socket:
     """An open socket of this machine on `port`; unless `only`, on any other where that is taken.
 
+    Args:
+        host: the address or name of this machine that is listened on.
+
     Raises:
-        UserError: the port is taken.
+        UserError: the port is taken, or this machine has no such address.
     """
+    import errno
     import socket
 
     from dual_hpc.errors import UserError
 
     for wanted in (port,) if only else (port, 0):
         try:
-            return socket.create_server(("127.0.0.1", wanted))
-        except OSError:
-            continue
+            return socket.create_server((host, wanted), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        except OSError as error:
+            if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+                raise UserError(f"--host {host}: this machine has no such address") from error
+            if error.errno == errno.EACCES:
+                raise UserError(f"--port {port}: only root may listen there; choose one from 1024 on") from error
     raise UserError(f"--port {port} is taken on this machine; without --port a free one is found")
 
 

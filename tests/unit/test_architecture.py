@@ -16,7 +16,10 @@ PACKAGES = ("dual_hpc", "shards", "launch", "slurm")
 LARGEST = 350  # lines
 
 # Modules that every room may import, and that import nothing of ours.
-FREE = ("modality", "picture", "printable", "credentials", "durations", "unsafe_advice", "host_values")
+FREE = (
+    *("modality", "picture", "printable", "credentials", "durations", "unsafe_advice", "host_values"),
+    "token_required",
+)
 # Rooms, and what each may import of the others. An edge that no file uses any more is taken out of the table.
 DUAL_HPC = {
     "errors": set(),
@@ -37,6 +40,7 @@ DUAL_HPC = {
     "model": {"errors", "files", "registry", "model_manifest", "kernels", "config"},
     "checkpoint": {"errors", "heartbeat", "files", "group", "model_manifest", "run"},
     "inference": {"errors", "files", "palette", "model_manifest", "plugins", "data", "model"},
+    "serving": {"errors", "files", "palette", "plugins", "inference"},
     "tracking": {"errors", "files", "palette", "model_manifest", "plugins", "config", "run"},
     "evaluation": {"errors", "files", "palette", "progress", "registry", "plugins", "config", "run", "data", "model"},
     "api": {"config", "run", "evaluation"},

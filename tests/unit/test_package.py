@@ -51,6 +51,16 @@ def test_every_requirement_is_pinned_to_a_version_in_its_range() -> None:
         assert one.specifier.contains(pins[canonicalize_name(one.name)]), one
 
 
+def test_what_the_packages_read_is_in_the_wheel() -> None:
+    listed = re.findall(r'^(\w+) = (\["py\.typed".*\])$', project(), re.M)
+    globs = {package: ast.literal_eval(patterns) for package, patterns in listed}
+    assert set(globs) == set(PACKAGES)
+    found = [path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("*") if path.is_file()]
+    data = [path for path in found if path.suffix != ".py" and "__pycache__" not in path.parts]
+    assert Path("dual_hpc/serving/page/index.html") in data
+    assert not [one for one in data if not any(one.match(f"{one.parts[0]}/{glob}") for glob in globs[one.parts[0]])]
+
+
 @pytest.mark.parametrize("package", PACKAGES)
 def test_each_package_carries_its_types(package: str) -> None:
     assert (ROOT / package / "py.typed").is_file()
