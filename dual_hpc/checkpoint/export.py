@@ -61,7 +61,7 @@ def publish(root: Path, name: str, step: int, write: Callable[[Path], Any]) -> P
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
         write(temporary)
-        former = _exports_of(root, step)
+        former = exports_of(root, step)
         same = next((folder for folder in former if same_files(folder, temporary)), None)
         if same is not None:
             shutil.rmtree(temporary)
@@ -84,7 +84,7 @@ def publish(root: Path, name: str, step: int, write: Callable[[Path], Any]) -> P
     return root / name
 
 
-def _exports_of(root: Path, step: int) -> list[Path]:
+def exports_of(root: Path, step: int) -> list[Path]:
     """The folders of a step that was exported before: its own name, and those of files that replaced others."""
     own = step_folder(step)
     found = (path for path in root.resolve().glob(f"{own}*") if re.fullmatch(rf"{own}(\.\d+)?", path.name))

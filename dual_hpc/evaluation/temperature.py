@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from dual_hpc.evaluation.predictions import Predictions
@@ -27,6 +29,17 @@ def fit_temperature(found: Predictions) -> float:
         one, other = high - ratio * (high - low), low + ratio * (high - low)
         low, high = (low, other) if loss(one) < loss(other) else (one, high)
     return 2 / (low + high)
+
+
+def confidence_in(answers: Mapping[str, Predictions]) -> Confidence | None:
+    """Of the subset with the most modalities, subset -> answers; None without any, or of a model that has diverged."""
+    subset = max(answers, key=len)
+    found = answers[subset]
+    known = found.truth >= 0
+    if not known.any() or not np.isfinite(found.probabilities).all():
+        return None
+    keys = [key for key, is_known in zip(found.keys, known, strict=True) if is_known]
+    return measure_confidence(Predictions(keys, found.truth[known], found.probabilities[known]), subset)
 
 
 def measure_confidence(found: Predictions, subset: str) -> Confidence:

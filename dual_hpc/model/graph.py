@@ -106,10 +106,11 @@ def save_graph(program: torch.export.ExportedProgram, folder: Path) -> Path:
 def load_graph(folder: str | Path) -> Callable[..., torch.Tensor]:
     """What `save_graph` wrote: takes the tensors of `input_names` in their order.
 
-    Another program does the same by `torch.export.load` after `import dual_hpc.kernels.sdm`, which knows SDM's
-    recurrence by name.
+    Another program does the same by `torch.export.load` after `import dual_hpc.kernels.sdm` and, for `concat_gru` and
+    `mmin`, `import dual_hpc.model.baselines.gru_op`, which know the recurrences by name.
     """
-    import dual_hpc.kernels.sdm  # noqa: F401
+    import dual_hpc.kernels.sdm
+    import dual_hpc.model.baselines.gru_op  # noqa: F401
 
     return torch.export.load(Path(folder) / FILE).module()
 

@@ -29,9 +29,10 @@ def save_onnx(program: torch.export.ExportedProgram, model: Any, folder: Path) -
         UserError: a package is missing, or the model has an operator that ONNX lacks.
     """
     require_packages()
-    import dual_hpc.kernels.sdm  # noqa: F401
+    import dual_hpc.kernels.sdm
+    import dual_hpc.model.baselines.gru_op  # noqa: F401
 
-    table: dict[Any, Any] = {torch.ops.dual_hpc.sdm_lstm.default: _sdm}
+    table: dict[Any, Any] = {torch.ops.dual_hpc.sdm_lstm.default: _sdm, torch.ops.dual_hpc.gru.default: _gru}
     names = input_names(model)
     try:
         with _quiet():
@@ -120,6 +121,26 @@ def _sdm(
     )
     out = op.Transpose(op.Squeeze(out, second), perm=[1, 0, 2])
     return out, op.Squeeze(h, first), op.Squeeze(c, first)
+
+
+def _gru(x: Any, weight_in: Any, weight_rec: Any, bias_in: Any, bias_rec: Any) -> Any:
+    """`dual_hpc::gru` as ONNX's GRU, whose gates are z, r, n."""
+    from onnxscript.onnx_opset import opset18 as op
+
+    def gates(weights: Any) -> Any:
+        r, z, n = op.Split(weights, num_outputs=3, axis=0)
+        return op.Concat(z, r, n, axis=0)
+
+    first, second = op.Constant(value_ints=[0]), op.Constant(value_ints=[1])
+    out, _ = op.GRU(
+        op.Transpose(x, perm=[1, 0, 2]),
+        op.Unsqueeze(gates(weight_in), first),
+        op.Unsqueeze(gates(weight_rec), first),
+        op.Unsqueeze(op.Concat(gates(bias_in), gates(bias_rec), axis=0), first),
+        hidden_size=weight_rec.shape[1],
+        linear_before_reset=1,
+    )
+    return op.Transpose(op.Squeeze(out, second), perm=[1, 0, 2])
 
 
 @contextlib.contextmanager

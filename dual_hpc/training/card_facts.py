@@ -11,13 +11,14 @@ from dual_hpc import __version__
 from dual_hpc.config import RunConfig
 from dual_hpc.errors import UserError
 from dual_hpc.evaluation.prediction_file import ENDING, read_predictions
-from dual_hpc.evaluation.temperature import measure_confidence
+from dual_hpc.evaluation.temperature import confidence_in
 from dual_hpc.files.json_text import parse_json
 from dual_hpc.files.regular_file import read_bytes
 from dual_hpc.model import EmotionModel
 from dual_hpc.model.confidence import Confidence
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.names import step_folder
+from dual_hpc.training.exporter import exported_confidence
 from dual_hpc.training.model_card import CardFacts
 
 _WEIGHTS = r"\({}(\.\d+)?\)$"  # at the end of a report's `checkpoint`
@@ -70,7 +71,9 @@ def _reports(folder: Path, step: int, labels: list[str]) -> Iterator[dict[str, A
 
 
 def confidence_of(run: RunDir, step: int, labels: list[str]) -> Confidence | None:
-    """What `evaluate --split validation` of the weights of this step tells of their confidence; None without it."""
+    """What `evaluate --split validation` of the weights of this step tells of their confidence, else what the training
+    has measured itself of its best weights; None of weights that were never validated.
+    """
     wanted = re.compile(_WEIGHTS.format(step_folder(step)))
     for path in sorted(run.reports.glob(f"validation_*{ENDING}")):
         try:
@@ -80,7 +83,8 @@ def confidence_of(run: RunDir, step: int, labels: list[str]) -> Confidence | Non
         about = found.about
         if about.get("split") != "validation" or not wanted.search(str(about.get("checkpoint"))):
             continue
-        subset = max(found.subsets, key=len)
-        if labels and list(found.classes) == labels and found.found[subset].keys:
-            return measure_confidence(found.found[subset], subset)
-    return None
+        if labels and list(found.classes) == labels:
+            measured = confidence_in({subset: found.found[subset] for subset in found.subsets})
+            if measured is not None:
+                return measured
+    return exported_confidence(run.exports, step)

@@ -28,7 +28,7 @@ from dual_hpc.files.atomic import write_atomically
 from dual_hpc.files.flush import flush_folder, flush_tree
 from dual_hpc.group import SingleProcess
 from dual_hpc.model import EmotionConfig, EmotionModel, load_model, load_tokenizer, read_description, save_model
-from dual_hpc.model.confidence import write_confidence
+from dual_hpc.model.confidence import Confidence, write_confidence
 from dual_hpc.model.encoders.frozen import FrozenEncoders
 from dual_hpc.model.encoders.origin import load_encoders, recorded_encoders, save_encoders
 from dual_hpc.model.encoders.pretrained import read_json
@@ -65,14 +65,17 @@ class ModelWriter:
                 self._model = FAMILIES.get(self._config.model_type).model_class(self._config).float()
         self._model.load_state_dict(weights)
 
-    def write(self, folder: Path) -> None:
-        """Save the model with the weights that were taken last.
+    def write(self, folder: Path, confidence: Confidence | None = None) -> None:
+        """Save the model with the weights that were taken last, and how sure it may be of its answers.
 
         Raises:
             OSError: it cannot be written.
         """
         assert self._model is not None, "no weights were taken"
         _save(self._model, self._tokenizer, folder)
+        if confidence is not None:
+            write_confidence(confidence, folder)
+            write_manifest(folder)
 
 
 def _save(model: EmotionModel, tokenizer: Any, folder: Path) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 import torch
 
-from dual_hpc.checkpoint.export import gather_weights, publish
+from dual_hpc.checkpoint.export import exports_of, gather_weights, publish
 from dual_hpc.config import RunConfig
-from dual_hpc.errors import EnvironmentFault
+from dual_hpc.errors import EnvironmentFault, UserError
 from dual_hpc.evaluation.selection import selecting_subset
 from dual_hpc.group import gather_results
+from dual_hpc.model.confidence import Confidence, read_confidence
 from dual_hpc.training.distributed import World
 from dual_hpc.training.engine import Engine
 from dual_hpc.training.reporter import Reporter
@@ -21,11 +23,11 @@ Publish = Callable[[], EnvironmentFault | None]
 
 
 class Writer(Protocol):
-    """Saves weights into a folder: `ModelWriter`."""
+    """Saves weights into a folder, and how sure they may be: `ModelWriter`."""
 
     def take(self, weights: dict[str, torch.Tensor]) -> None: ...
 
-    def write(self, folder: Path) -> None: ...
+    def write(self, folder: Path, confidence: Confidence | None) -> None: ...
 
 
 class Exporter:
@@ -42,8 +44,11 @@ class Exporter:
         self.root = root
         self._engine, self._world, self._writer, self._check_ownership = engine, world, writer, check_ownership
 
-    def take(self, name: str, step: int) -> Publish:
+    def take(self, name: str, step: int, confidence: Confidence | None = None) -> Publish:
         """Copy the present weights, so that the training may go on; collective. The export before must be over.
+
+        Args:
+            confidence: of these weights on the validation split; None takes what an export of this step has.
 
         Returns:
             What publishes them as `name` on rank 0, in any thread, and does nothing on the others; its answer is why
@@ -57,7 +62,8 @@ class Exporter:
         def act() -> EnvironmentFault | None:
             try:
                 self._check_ownership()
-                publish(self.root, name, step, self._writer.write)
+                known = confidence or exported_confidence(self.root, step)
+                publish(self.root, name, step, partial(self._writer.write, confidence=known))
             except EnvironmentFault as error:
                 return error
             return None
@@ -73,6 +79,18 @@ class Exporter:
         failure = gather_results(self._world, self.take(name, step))[0]
         if failure is not None:
             raise failure
+
+
+def exported_confidence(root: Path, step: int) -> Confidence | None:
+    """What an export of a step in `root` says of its confidence; None without one, or where its file is damaged."""
+    for folder in exports_of(root, step):
+        try:
+            found = read_confidence(folder)
+        except UserError:
+            continue
+        if found is not None:
+            return found
+    return None
 
 
 def report_best(

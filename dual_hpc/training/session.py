@@ -158,12 +158,12 @@ class Session:
             return False
         self._alignment.write(self.engine.deepspeed, state.step, self.schedule.epoch(state.step))
         self._metrics.times.end("validation")
-        self.reporter.metrics(state.step, found)
-        state.score = selection_score(found, config)
+        self.reporter.metrics(state.step, found.scores)
+        state.score = selection_score(found.scores, config)
         self._wait_for_export()  # of an earlier step, whose score is the best if it succeeded
         if is_better(state.score, state.best_score, selecting_metric(config.training.select_by).higher_is_better):
             self._exported = (state.step, state.score)
-            self.saver.export(self.exporter.take("best", state.step))
+            self.saver.export(self.exporter.take("best", state.step, found.confidence()))
         state.validation_pending = False
         if self._is_saved:
             self.save(final=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -12,10 +13,12 @@ from torch import nn
 from dual_hpc.config.schema import RunConfig
 from dual_hpc.data.modality_mask import mask_except
 from dual_hpc.evaluation.dimension_scores import mean_concordance
-from dual_hpc.evaluation.predictions import predict_views
+from dual_hpc.evaluation.predictions import Predictions, predict_views
 from dual_hpc.evaluation.selection import selecting_subset
+from dual_hpc.evaluation.temperature import confidence_in
 from dual_hpc.heartbeat import beat
 from dual_hpc.modality import Modality, format_subset
+from dual_hpc.model.confidence import Confidence
 from dual_hpc.model.family import FAMILIES
 from dual_hpc.training.distributed import World
 
@@ -27,6 +30,23 @@ def subsets(config: RunConfig) -> list[str]:
 
 def _all_modalities(config: RunConfig) -> str:
     return format_subset(modality for modality in Modality if getattr(config.model, f"use_{modality}"))
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Of one step; the same on all ranks.
+
+    Attributes:
+        scores: by name, `val/av/ua` ...
+        answers: subset -> what the model said of the validation split.
+    """
+
+    scores: dict[str, float]
+    answers: dict[str, Predictions]
+
+    def confidence(self) -> Confidence | None:
+        """How sure the model may be with all of its modalities; None where nothing can be said."""
+        return confidence_in(self.answers)
 
 
 class Interrupted(Exception):
@@ -41,10 +61,10 @@ def validate(
     world: World,
     stop_asked: Callable[[], bool] = lambda: False,
     dimensions: Mapping[str, Sequence[float | None]] | None = None,
-) -> dict[str, float]:
-    """Scores by name (`val/av/ua` ...), and the mean negative log likelihood of the true classes (`val/av/loss`, nats:
-    without class weights and smoothing), with dimensions their mean concordance (`val/av/ccc`); the same on all ranks.
-    Collective.
+) -> Validation:
+    """Answers, their scores by name (`val/av/ua` ...), and the mean negative log likelihood of the true classes
+    (`val/av/loss`, nats: without class weights and smoothing), with dimensions their mean concordance (`val/av/ccc`);
+    the same on all ranks. Collective.
 
     Args:
         stop_asked: True once this rank is asked to stop.
@@ -55,15 +75,16 @@ def validate(
     """
     loader = _until_stop(loader, stop_asked, world)
     views = {subset: partial(mask_except, subset=subset) for subset in subsets(config)}
-    found: dict[str, float] = {}
+    scores: dict[str, float] = {}
     inputs = FAMILIES.get(config.model.family).inputs
-    for subset, answers in predict_views(model, loader, views, world.device, world.all_gather, inputs).items():
-        found[f"val/{subset}/loss"] = answers.log_loss()
+    found = predict_views(model, loader, views, world.device, world.all_gather, inputs)
+    for subset, answers in found.items():
+        scores[f"val/{subset}/loss"] = answers.log_loss()
         for name, value in answers.scores(n_classes).values.items():
-            found[f"val/{subset}/{name}"] = value
+            scores[f"val/{subset}/{name}"] = value
         if answers.dimensions is not None:
-            found[f"val/{subset}/ccc"] = mean_concordance(answers, dimensions or {})
-    return found
+            scores[f"val/{subset}/ccc"] = mean_concordance(answers, dimensions or {})
+    return Validation(scores, found)
 
 
 def _until_stop(
@@ -77,6 +98,6 @@ def _until_stop(
         beat()
 
 
-def selection_score(found: Mapping[str, float], config: RunConfig) -> float:
+def selection_score(scores: Mapping[str, float], config: RunConfig) -> float:
     """The score that selects the best weights."""
-    return found[f"val/{selecting_subset(config)}/{config.training.select_by}"]
+    return scores[f"val/{selecting_subset(config)}/{config.training.select_by}"]

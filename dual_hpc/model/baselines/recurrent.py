@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from dual_hpc.model.baselines.gru_op import states
 from dual_hpc.model.baselines.late_fusion import mean_over_steps
 
 
@@ -25,4 +26,4 @@ class RecurrentSummary(nn.Module):
         steps = torch.arange(x.shape[1], device=x.device)
         places = (lengths.unsqueeze(1) - 1 - steps).clamp_min(0)
         turned = x.gather(1, places.unsqueeze(-1).expand_as(x))
-        return mean_over_steps(torch.cat([self.forwards(x)[0], self.backwards(turned)[0]], dim=-1), lengths)
+        return mean_over_steps(torch.cat([states(self.forwards, x), states(self.backwards, turned)], dim=-1), lengths)

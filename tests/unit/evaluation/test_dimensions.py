@@ -201,7 +201,7 @@ def test_a_run_trains_on_them_and_chooses_by_them(shards: Path, tmp_path: Path) 
         next(one.valence for one in values if one.key == key) for key in batch["keys"]
     ]
     assert len(known) == len(data.validation) and all(value[0] is not None for value in known)
-    found = validate(model, data.validation_loader(), config, 4, World(), dimensions=data.validation_dimensions)  # type: ignore[arg-type]
+    found = validate(model, data.validation_loader(), config, 4, World(), dimensions=data.validation_dimensions).scores  # type: ignore[arg-type]
     assert -1 <= selection_score(found, config) <= 1 and selection_score(found, config) == found["val/av/ccc"]
     with pytest.raises(UserError, match="learns none"):
         TrainingData.open(

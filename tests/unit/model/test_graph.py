@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import pytest
 import torch
 
 from dual_hpc.errors import EnvironmentFault, UserError
+from dual_hpc.model.family import FAMILIES
 from dual_hpc.model.graph import check_equal, export_graph, input_names, load_graph, save_graph
+from dual_hpc.model.onnx_graph import PACKAGES, onnx_session, save_onnx
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +48,6 @@ def test_onnxruntime_answers_as_the_model_whatever_the_clips(
         pytest.importorskip(package)
     import onnx
 
-    from dual_hpc.model.onnx_graph import onnx_session, save_onnx
-
     run = onnx_session(save_onnx(program, model, tmp_path))
     assert check_equal(model, run, "model.onnx") < 1e-4
     for missing in (("", "a", "v", "t", "avt"), ("",)):
@@ -72,6 +73,17 @@ def test_a_model_of_features_is_exported_after_its_encoders(make_model: Any) -> 
     assert names == ["durations", "audio", "audio_lengths", "video", "video_lengths", "text", "text_lengths"]
     run = export_graph(model).module()
     assert check_equal(model, lambda batch: run(*(batch[name] for name in names)), "model.pt2") < 1e-5
+
+
+@pytest.mark.parametrize("family", [name for name in FAMILIES.names() if name != "dual"])
+def test_every_family_has_a_graph(family: str, make_model: Any, tmp_path: Path) -> None:
+    model = make_model(family=family)
+    program = export_graph(model)
+    save_graph(program, tmp_path)
+    run, names = load_graph(tmp_path), input_names(model)
+    assert check_equal(model, lambda batch: run(*(batch[name] for name in names)), "model.pt2") < 1e-5
+    if all(find_spec(package) for package in PACKAGES):
+        assert check_equal(model, onnx_session(save_onnx(program, model, tmp_path)), "model.onnx") < 1e-4
 
 
 def test_a_model_that_has_no_graph_is_refused_in_one_line(make_model: Any) -> None:

@@ -16,6 +16,7 @@ from dual_hpc.config import RunConfig, load_config
 from dual_hpc.data.decoding.decoder_counts import DecoderCounts
 from dual_hpc.errors import UserError
 from dual_hpc.group import SingleProcess
+from dual_hpc.model.confidence import Confidence
 from dual_hpc.model.family import FAMILIES
 from dual_hpc.run.directory import RunDir
 from dual_hpc.training.exporter import Exporter
@@ -228,7 +229,7 @@ class Writer:
     def take(self, weights: dict[str, torch.Tensor]) -> None:
         self.weights = weights
 
-    def write(self, folder: Path) -> None:
+    def write(self, folder: Path, confidence: Confidence | None = None) -> None:
         torch.save(self.weights, folder / "weights.pt")
 
 

@@ -6,6 +6,7 @@ import json
 import resource
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,11 +14,14 @@ import torch
 
 from dual_hpc.background import in_thread
 from dual_hpc.checkpoint import commit
+from dual_hpc.checkpoint.export import publish
 from dual_hpc.config import load_config
 from dual_hpc.errors import EnvironmentFault, UserError
 from dual_hpc.files.digest import FileDigest, HashingWriter
 from dual_hpc.group import SingleProcess
 from dual_hpc.model import DualConfig, DualForEmotionClassification, build_tokenizer, load_model, save_model
+from dual_hpc.model.confidence import Confidence, read_confidence
+from dual_hpc.model_manifest import check_files
 from dual_hpc.run.directory import RunDir
 from dual_hpc.training.export import (
     MODEL_FILE,
@@ -26,6 +30,7 @@ from dual_hpc.training.export import (
     write_description,
     written_description,
 )
+from dual_hpc.training.exporter import Exporter
 
 CONFIG = DualConfig(labels=["calm", "cross"], hidden_size=16, num_heads=2, use_text=False, use_video=False)
 
@@ -137,6 +142,22 @@ def test_what_is_written_later_is_what_was_taken_and_draws_no_random_number(tmp_
         assert torch.equal(before, torch.get_rng_state())
         assert saved(tmp_path / f"taken-{step}") == saved(tmp_path / f"whole-{step}")
     assert saved(tmp_path / "taken-3") != saved(tmp_path / "taken-6")
+
+
+def test_a_confidence_stays_with_its_weights_whatever_exports_them_again(run: RunDir) -> None:
+    writer = ModelWriter(CONFIG, None)
+    writer.take(weights(3))
+    measured = Confidence(temperature=1.5, thresholds=[0.9], risks=[0.1], count=12, subset="avt")
+    publish(run.exports, "best", 3, partial(writer.write, confidence=measured))
+    assert read_confidence(run.exports / "best") == measured
+    check_files(run.exports / "best")
+    engine: Any = SimpleNamespace(deepspeed=SimpleNamespace(module=writer._model))
+    world: Any = SimpleNamespace(rank=0)
+    for name, step, kept in (("last", 3, measured), ("last", 6, None)):
+        assert Exporter(run.exports, engine, world, writer, lambda: None).take(name, step)() is None
+        assert read_confidence(run.exports / name) == kept
+    assert read_confidence(run.exports / "best") == measured
+    assert read_confidence(export_checkpoint(run.path, best=True)) == measured
 
 
 def test_a_tokenizer_is_written_as_it_was_although_batches_are_read_meanwhile(tmp_path: Path) -> None:

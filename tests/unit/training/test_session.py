@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from dual_hpc.errors import EnvironmentFault
+from dual_hpc.model.confidence import Confidence
 from dual_hpc.training.exporter import Publish
 from dual_hpc.training.saving import Saved
 from dual_hpc.training.session import Session
@@ -136,10 +137,12 @@ class Exporter:
 
     def __init__(self) -> None:
         self.taken: list[int] = []
+        self.measured: list[Confidence | None] = []
         self.full = False
 
-    def take(self, name: str, step: int) -> Publish:
+    def take(self, name: str, step: int, confidence: Confidence | None = None) -> Publish:
         self.taken.append(step)
+        self.measured.append(confidence)
         return lambda: EnvironmentFault("no space") if self.full else None
 
 
@@ -155,6 +158,15 @@ def test_weights_that_could_not_be_exported_do_not_become_the_best(tmp_path: Pat
     assert [event for event in events if event[0] != "checkpoint"] == [("export_failed", 3), ("best", 3)]
     assert exporter.taken == [3, 3] and made.state.best_score == made.state.score
     assert made.saved == made.state
+
+
+def test_the_best_weights_are_exported_with_what_their_validation_says_of_their_confidence(tmp_path: Path) -> None:
+    exporter = Exporter()
+    made, _ = session(tmp_path, None, None, exporter=exporter)
+    made.state.validation_pending = True
+    assert made.validate_if_pending(lambda: False)
+    (measured,) = exporter.measured
+    assert measured is not None and measured.temperature > 0 and measured.count > 0 and measured.subset
 
 
 def test_the_training_goes_on_while_the_best_weights_are_exported(tmp_path: Path) -> None:
