@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dual_hpc.data.decoding.container import UnreadableMedia, probe
+from dual_hpc.data.decoding.forward import ForwardReading
 from dual_hpc.data.format.members import AUDIO_RATE
 from dual_hpc.errors import one_line
 from dual_hpc.inference.requests import Clip
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 BATCH = 8  # windows of one forward pass
 _GIVEN_UP = 3  # windows in a row without media: the file ends before its header says
-_THUMBNAILS = 24
+_THUMBNAILS = 96
 _PEAK_SECONDS = 0.1  # of the loudness that a picture shows
 
 
@@ -61,6 +62,7 @@ class Recording:
         self._pictures: list[tuple[float, NDArray[np.uint8]]] = []
         self._spacing = options.windowing.hop
         self._duration = probe(clip.path).duration
+        self._forward = ForwardReading()
 
     def records(self) -> Iterator[dict[str, Any]]:
         """The answers as plain data: `start`, `end` and `speech`; no label where there is too little speech; `error`
@@ -69,13 +71,20 @@ class Recording:
         Raises:
             DualError: the first window cannot be read.
         """
+        try:
+            yield from self._records()
+        finally:
+            self._forward.close()
+
+    def _records(self) -> Iterator[dict[str, Any]]:
         wanted = cut(self.clip, self._duration, self.options.windowing, self.options.turns)
         failed = 0
         while failed < _GIVEN_UP and (pieces := list(islice(wanted, BATCH))):
             found: list[tuple[Clip, Prepared | str]] = []
             for piece in pieces:
                 try:
-                    prepared = self._predictor.prepare(piece)
+                    with self._forward:
+                        prepared = self._predictor.prepare(piece)
                     found.append((piece, prepared))
                     failed = 0
                     if not self._duration and _is_last(prepared, piece):

@@ -18,11 +18,11 @@ from dual_hpc.data.decoding.container import (
     SEEK_LEAD,
     Findings,
     UnreadableMedia,
-    decoded,
     naming,
 )
 from dual_hpc.data.decoding.downmix import Mixer, channel_names, channel_samples
 from dual_hpc.data.decoding.sound_timeline import SoundTimeline
+from dual_hpc.data.decoding.stretch import decoded
 from dual_hpc.data.decoding.timestamps import shown_seconds
 from dual_hpc.errors import UserError
 

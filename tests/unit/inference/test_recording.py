@@ -148,4 +148,4 @@ def test_the_same_clip_twice_as_long_costs_no_more_memory(predictor: Predictor, 
     write_clip(tmp_path / "a.mp4", 30.0)
     recording = Recording(predictor, Clip(tmp_path / "a.mp4"), OPTIONS)
     assert len(list(recording.records())) == 59
-    assert len(recording.timeline().pictures) <= 24 and len(recording.timeline().peaks) <= 301
+    assert len(recording.timeline().pictures) <= 96 and len(recording.timeline().peaks) <= 301

@@ -14,7 +14,7 @@ import pytest
 import soundfile
 from PIL import Image
 
-from dual_hpc.data.decoding import container
+from dual_hpc.data.decoding import stretch
 from dual_hpc.data.decoding.container import UnreadableMedia
 from dual_hpc.data.format.sample import AUDIO, VIDEO, Utterance
 from shards.build import build_sample
@@ -220,7 +220,7 @@ def test_no_more_is_decoded_than_from_the_key_frame_on(
 ) -> None:
     path = put("halves.avi", tmp_path / "a.avi")  # a key frame every 12 pictures, 30 a second
     decoded = 0
-    timed = container._timed
+    timed = stretch._timed
 
     def counting(*args: object) -> object:
         nonlocal decoded
@@ -228,7 +228,7 @@ def test_no_more_is_decoded_than_from_the_key_frame_on(
             decoded += 1
             yield pair
 
-    monkeypatch.setattr(container, "_timed", counting)
+    monkeypatch.setattr(stretch, "_timed", counting)
     assert len(pictures(build(path, start=5.0, end=6.0))) == 30
     assert decoded <= 30 + 12 + 1
 
