@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from dual_hpc.errors import UserError
 from dual_hpc.inference.timeline import Answered, Timeline, merged, stretches
 from dual_hpc.inference.timeline_files import write_timeline, writer_of
+from dual_hpc.inference.timeline_picture import _thumbnails, clock, timeline_png
 
 LABELS = ["calm", "cross"]
 ANSWERS = [
@@ -92,6 +93,33 @@ def test_the_picture_is_one(timeline: Timeline, tmp_path: Path) -> None:
     for one in (timeline, Timeline("x", LABELS, [])):
         write_timeline(one, tmp_path / "a.png")
         assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(("seconds", "rows"), [(20.0, 1), (300.0, 1), (1_800.0, 6), (40_000.0, 12)])
+def test_a_long_recording_is_drawn_in_rows_that_can_be_read(seconds: float, rows: int) -> None:
+    from PIL import Image
+
+    edges = np.arange(0, seconds, seconds / 50).tolist()
+    answers = [Answered(start, start + seconds / 50, (0.7, 0.3)) for start in edges]
+    drawn = timeline_png(Timeline("a.wav", LABELS, stretches(answers, LABELS)))
+    with Image.open(io.BytesIO(drawn)) as picture:
+        assert picture.width == 1560 and picture.height == pytest.approx(130 * (0.5 + 1.55 * rows), abs=2)
+
+
+def test_thumbnails_lie_side_by_side() -> None:
+    from matplotlib.figure import Figure
+
+    grey, wide = np.full((30, 40, 3), 128, np.uint8), 50 * 0.62 / 12
+    axis = Figure(figsize=(12, 1)).subplots()
+    many = Timeline("a.mp4", LABELS, [], pictures=[(0.5 * number, grey) for number in range(100)])
+    _thumbnails(axis, many, 0.0, 50.0)
+    places = sorted(float(box.xy[0]) for box in axis.artists)  # type: ignore[attr-defined]
+    assert 8 <= len(places) <= 50 / wide and all(b - a >= wide for a, b in pairwise(places))
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(0, "00:00"), (59.6, "01:00"), (3599, "59:59"), (3661, "1:01:01")])
+def test_the_clock_has_hours_where_there_are_any(seconds: float, said: str) -> None:
+    assert clock(seconds) == said
 
 
 def test_another_ending_is_refused() -> None:
