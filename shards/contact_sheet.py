@@ -5,10 +5,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
-import av
-import numpy as np
-from numpy.typing import NDArray
-
+from dual_hpc.data.decoding.middle_frame import middle_frame
 from dual_hpc.data.format.index import ShardIndex
 from dual_hpc.data.format.sample import VIDEO, Utterance
 from dual_hpc.files.atomic import write_atomically
@@ -44,20 +41,6 @@ def write_contact_sheet(folder: Path, index: ShardIndex, path: Path) -> None:
     buffer = io.BytesIO()
     sheet.save(buffer, "PNG")
     write_atomically(path, buffer.getvalue())
-
-
-def middle_frame(mp4: bytes) -> NDArray[np.uint8]:
-    """RGB picture [H, W, 3] in the middle of a packed video."""
-    with av.open(io.BytesIO(mp4), "r", format="mp4") as container:
-        stream = container.streams.video[0]
-        stream.codec_context.thread_count = 1
-        assert stream.average_rate and stream.time_base, "packed by us"
-        wanted = round(stream.frames // 2 / stream.average_rate / stream.time_base)
-        container.seek(wanted, stream=stream)
-        for frame in container.decode(stream):
-            if frame.pts is not None and frame.pts >= wanted:
-                return np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
-    raise ValueError("no picture in a packed video")
 
 
 def _read(path: Path, offset: int, size: int) -> bytes:
