@@ -83,6 +83,20 @@ def check_regular(descriptor: int, path: str | os.PathLike[str]) -> None:
     _check(os.fstat(descriptor), os.fspath(path))
 
 
+def other_than_file(path: str | os.PathLike[str]) -> str | None:
+    """What lies where a file should, such as `is a folder` or `is a link to nothing`; None: a file, or nothing."""
+    try:
+        if stat.S_ISDIR((found := os.stat(path)).st_mode):
+            return "is a folder"
+        kind = _kind(found)
+        return None if kind is None else f"is {kind}"
+    except (OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError):
+            if stat.S_ISLNK(os.lstat(path).st_mode):
+                return "is a link to nothing"
+    return None
+
+
 def first_irregular(folder: str | os.PathLike[str]) -> str | None:
     """`NAME is a named pipe` of the first thing in a folder that is neither a file nor a folder; None if nothing is.
 

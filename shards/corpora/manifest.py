@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from dual_hpc.errors import UserError
 from dual_hpc.files.json_text import parse_json
+from dual_hpc.files.regular_file import other_than_file
 from shards.corpora.corpus import Corpus
 from shards.corpora.manifest_votes import DIMENSIONS, votes_of
 from shards.corpora.media import AUDIO_SUFFIXES, VIDEO_SUFFIXES
@@ -285,7 +286,8 @@ def _file(row: dict[str, Any], name: str, root: Path) -> Path | None:
                 return root / spelling
         except (OSError, ValueError):
             continue
-    raise BadRow(f"{name} {text.strip()[:120]!r} does not exist")
+    found = other_than_file(root / text.strip())
+    raise BadRow(f"{name} {text.strip()[:120]!r} {f'{found}, not a file' if found else 'does not exist'}")
 
 
 MANIFEST = Corpus("any other corpus, by a table", read, options=("name", "encoding"))
