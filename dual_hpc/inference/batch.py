@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TextIO
 
 from dual_hpc.data.decoding.container import UnreadableMedia
+from dual_hpc.data.decoding.forward import ForwardReading
 from dual_hpc.errors import DualError, UserError, one_line
 from dual_hpc.inference.answer_format import AnswerWriter
 from dual_hpc.inference.explanation import Explanation, explain
@@ -47,9 +48,12 @@ def answer_all(
     """
     failed, no_media = 0, []
     least = None if risk is None else least_confidence(predictor, risk)
-    writer = AnswerWriter(out, style, predictor.labels)
+    writer, reading, before = AnswerWriter(out, style, predictor.labels), ForwardReading(), None
     for request in requests:
-        for record in _records(predictor, request, recordings, keep, explained):
+        if isinstance(request, Clip) and request.path != before:
+            reading.close()  # what follows are no pieces of that file
+            before = request.path
+        for record in _records(predictor, request, reading, recordings, keep, explained):
             if record is None:
                 no_media.append(request.path.name if isinstance(request, Clip) else "")
                 continue
@@ -59,6 +63,7 @@ def answer_all(
             if least is not None and record.get("confidence") is not None:
                 record["unsure"] = record["confidence"] < least
             writer.write(record)
+    reading.close()
     if no_media:
         named = ", ".join(map(printable, no_media[:_NAMED])) + (", ..." if len(no_media) > _NAMED else "")
         files = "1 file is" if len(no_media) == 1 else f"{len(no_media)} files are"
@@ -85,6 +90,7 @@ def least_confidence(predictor: Predictor, risk: float) -> float:
 def _records(
     predictor: Predictor,
     request: Clip | BadRequest,
+    reading: ForwardReading,
     recordings: RecordingOptions | None,
     keep: Callable[[Recording], None] | None,
     explained: Callable[[Explanation], None] | None,
@@ -95,7 +101,8 @@ def _records(
         return
     try:
         if recordings is None:
-            prepared = predictor.prepare(request)
+            with reading:
+                prepared = predictor.prepare(request)
             answer = predictor.answer([request], [prepared])[0]
             record = answer.to_json()
             if explained is not None:

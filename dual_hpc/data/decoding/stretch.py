@@ -47,10 +47,11 @@ def decoded(
     """(seconds, frame) from at or before `start` on, where the container can seek; else from its beginning.
 
     A file cut off in the middle decodes without an error, only shorter than its header says: that is refused, unless
-    everything before `end` is there. Within a `forward.ForwardReading`, a file that cannot seek is read once.
+    everything before `end` is there. Within a `forward.ForwardReading`, a file that cannot seek is read once; without
+    one it gives the same frames.
     """
-    reading, tried = forward.current() if start > 0 else None, False
-    if reading is not None and reading.has(str(path), kind):
+    reading, tried = forward.current(), False
+    if reading is not None and start > 0 and reading.has(str(path), kind):
         yield from _in_one_pass(reading, path, kind, start, end, findings)
         return
     # A key frame needs nothing before it, and every second of lead would be as many pictures decoded for nothing.
@@ -59,8 +60,12 @@ def decoded(
         seek = start - lead if lead is not None else 0.0
         if lead is not None and seek <= 0:
             continue
-        if lead is None and tried and reading is not None:
-            yield from _in_one_pass(reading, path, kind, start, end, findings)
+        if lead is None and tried:
+            alone = forward.ForwardReading()
+            try:
+                yield from _in_one_pass(reading or alone, path, kind, start, end, findings)
+            finally:
+                alone.close()
             return
         tried = True
         with opened(path) as container:
