@@ -100,20 +100,33 @@ def test_the_command_says_what_the_predictor_says(
     check([[row[label] for label in LABELS] for row in rows], wanted, "predict", DIGITS)
 
 
-def test_graphs_say_what_the_predictor_says(
-    predictor: Predictor, asked: list[Clip], wanted: np.ndarray, tmp_path: Path
+@pytest.fixture(scope="module")
+def program(predictor: Predictor) -> torch.export.ExportedProgram:
+    return export_graph(predictor.model)
+
+
+def batches(predictor: Predictor, asked: list[Clip]) -> list[dict[str, torch.Tensor]]:
+    """What another program gives a graph: the tensors of each prepared clip."""
+    return [predictor.tensors([predictor.prepare(one)]) for one in asked]
+
+
+def test_torch_export_says_what_the_predictor_says(
+    predictor: Predictor, program: Any, asked: list[Clip], wanted: np.ndarray, tmp_path: Path
 ) -> None:
-    batches = [predictor.tensors([predictor.prepare(one)]) for one in asked]
-    program, names = export_graph(predictor.model), input_names(predictor.model)
     save_graph(program, tmp_path)
-    run = load_graph(tmp_path)
-    found = [run(*(batch[name] for name in names)).softmax(-1)[0].tolist() for batch in batches]
+    run, names = load_graph(tmp_path), input_names(predictor.model)
+    found = [run(*(batch[name] for name in names)).softmax(-1)[0].tolist() for batch in batches(predictor, asked)]
     check(found, wanted, "torch.export", 1e-5)
+
+
+def test_onnx_says_what_the_predictor_says(
+    predictor: Predictor, program: Any, asked: list[Clip], wanted: np.ndarray, tmp_path: Path
+) -> None:
     if missing := [name for name in PACKAGES if find_spec(name) is None]:
-        pytest.skip(f"ONNX: not installed: {', '.join(missing)} (pip install 'dual-hpc[onnx]')")
+        pytest.skip(f"not installed: {', '.join(missing)} (pip install 'dual-hpc[onnx]')")
     session = onnx_session(save_onnx(program, predictor.model, tmp_path))
-    found = [session(batch).softmax(-1)[0].tolist() for batch in batches]
-    check(found, wanted, "ONNX", 1e-5)
+    found = [session(batch).softmax(-1)[0].tolist() for batch in batches(predictor, asked)]
+    check(found, wanted, "ONNX, by onnxruntime", 1e-5)
 
 
 @pytest.fixture(scope="module")

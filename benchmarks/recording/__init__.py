@@ -1,0 +1,1 @@
+"""`python -m benchmarks.recording`: half an hour of generated speech with known emotions, answered window by window."""
