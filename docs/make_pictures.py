@@ -1,0 +1,71 @@
+"""Makes docs/pictures/ by the project's own commands, from generated corpora: minutes on two cores.
+
+    python docs/make_pictures.py OUT
+
+OUT keeps corpora, runs, the recording and the pictures at their full size.
+"""
+
+from __future__ import annotations
+
+import io
+import shlex
+import sys
+import time
+from pathlib import Path
+
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[0] = str(ROOT)
+PICTURES = ROOT / "docs" / "pictures"
+_WIDE = 1100  # pixels
+
+
+def main(out: Path) -> None:
+    out.mkdir(parents=True)
+    store, raw = out / "store", out / "corpora" / "iemocap"
+    run = store / "runs" / "demo"
+    step("synth", "iemocap", "--out", raw, "--utterances", 240)
+    step("pack", "iemocap", raw, "--out", store / "shards" / "iemocap", "--video-size", 96, "--workers", 2)
+    step("train", "--preset", "demo", "--shards", store / "shards" / "iemocap", f"store={store}", "name=demo")
+    step("evaluate", run, "--robustness")
+    step("report", run, "--gallery", 8)
+    step("sync", run)
+    for source, name in {
+        run / "reports" / "training_curves.png": "curves",
+        run / "reports" / "test_best.png": "confusion",
+        run / "reports" / "test_best_robustness.png": "robustness",
+        run / "gallery" / "test_best_gallery.png": "gallery",
+    }.items():
+        keep(source, name)
+
+
+def step(*words: object) -> None:
+    """One command as a user types it, and how long it took."""
+    from launch.cli.main import main as dual_hpc
+
+    asked = [str(word) for word in words]
+    print(f"$ dual-hpc {shlex.join(asked)}", flush=True)
+    begun = time.monotonic()
+    if code := dual_hpc(asked):
+        sys.exit(code)
+    print(f"  {time.monotonic() - begun:.0f} s", flush=True)
+
+
+def keep(source: Path, name: str) -> None:
+    """A small copy: at most 1100 pixels wide, 96 colours."""
+    PICTURES.mkdir(exist_ok=True)
+    with Image.open(source) as picture:
+        small = picture.convert("RGB")
+        small.thumbnail((_WIDE, 10_000), Image.Resampling.LANCZOS)
+        written = io.BytesIO()
+        small.quantize(96, dither=Image.Dither.NONE).save(written, "PNG", optimize=True)
+    (PICTURES / f"{name}.png").write_bytes(written.getvalue())
+    print(f"{name}: {small.width} x {small.height}, {written.tell() >> 10} KiB", flush=True)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 3:
+        keep(Path(sys.argv[1]), sys.argv[2])  # a picture that another command made
+    else:
+        main(Path(sys.argv[1]))
