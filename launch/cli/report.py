@@ -86,6 +86,7 @@ def gallery(file: Path, result: EvaluationResult, args: argparse.Namespace) -> s
     from dual_hpc.run.directory import RunDir
 
     folder, predictions = file.absolute().parent, result.predictions
+    assert predictions is not None, "rewrite_reports has read them"
     of_run = (folder.parent / "run.json").is_file()
     shards = args.shards or (RunDir.open(folder.parent).config().data.shards if of_run else [])
     if not shards:

@@ -58,8 +58,7 @@ def write(path: Path, *streams: Sound | Pictures, cover: bool = False, words: bo
     with av.open(str(path), "w", **container) as out:
         made: list[tuple[Any, Iterator[Any]]] = []
         for one in streams:
-            add = _sound if isinstance(one, Sound) else _pictures
-            made.append(add(out, one))  # type: ignore[operator]
+            made.append(_sound(out, one) if isinstance(one, Sound) else _pictures(out, one))
         if cover:
             picture = out.add_stream("png", rate=1)
             picture.width = picture.height = 32

@@ -15,7 +15,7 @@ def gru_op(x: Tensor, weight_in: Tensor, weight_rec: Tensor, bias_in: Tensor, bi
     """x [B, T, W], weights [3 H, W] and [3 H, H], biases [3 H], gates in torch's order -> states [B, T, H]."""
     h0 = x.new_zeros(1, x.shape[0], weight_rec.shape[1])
     weights = [weight_in, weight_rec, bias_in, bias_rec]
-    out: Tensor = torch._VF.gru(x, h0, weights, True, 1, 0.0, False, False, True)[0]  # type: ignore[attr-defined]
+    out: Tensor = torch._VF.gru(x, h0, weights, True, 1, 0.0, False, False, True)[0]
     return out
 
 

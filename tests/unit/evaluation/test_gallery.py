@@ -33,7 +33,8 @@ def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
         table = csv.writer(file)
         table.writerow(["id", "audio", "video", "text", "label", "split"])
         for number in range(5):
-            streams = [Pictures(), Sound()][: 1 if number == 1 else 2][1 if number == 3 else 0 :]
+            both: list[Pictures | Sound] = [Pictures(), Sound()]
+            streams = both[: 1 if number == 1 else 2][1 if number == 3 else 0 :]
             name = write(folder / f"{number}.mp4", *streams).name
             sound, picture = ("" if number == 1 else name), ("" if number == 3 else name)
             table.writerow([f"clip{number}", sound, picture, "日本語 $x$ " * 9 if number == 4 else "", "happy", "test"])
