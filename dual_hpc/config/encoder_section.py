@@ -41,15 +41,15 @@ class EncoderConfig(Section):
 
 
 class AudioEncoderConfig(EncoderConfig):
-    """`logmel` learns from scratch on a mel spectrogram of each utterance at one level (`config: {normalize: false}`:
-    at its own); the others are transformers models on the waveform.
+    """`logmel` and, for real speech, `melcnn` learn from scratch on a mel spectrogram of each utterance at one level
+    (`config: {normalize: false}`: at its own); the others are transformers models on the waveform.
     """
 
     kind: str = Field(
         "logmel",
         description=(
-            "logmel, wav2vec2, hubert, wavlm, data2vec-audio, whisper, wav2vec2-bert, parakeet, ...; auto: what the "
-            "folder is; or a plugin's"
+            "logmel, melcnn, wav2vec2, hubert, wavlm, data2vec-audio, whisper, wav2vec2-bert, parakeet, ...; auto: "
+            "what the folder is; or a plugin's"
         ),
     )
 

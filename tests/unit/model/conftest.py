@@ -31,6 +31,11 @@ ENCODERS: dict[str, dict[str, Any]] = {
         "video": {"kind": "resnet", "config": {"channels": [8, 8], "output_size": 16}},
         "text": {"kind": "bert", "config": SMALL},
     },
+    "melcnn": {
+        "audio": {"kind": "melcnn", "config": {"channels": [8, 8, 16], "output_size": 16}},
+        "video": {"kind": "resnet", "config": {"channels": [8, 8], "output_size": 16}},
+        "text": {"kind": "bert", "config": SMALL},
+    },
     "wav2vec2-vit-roberta": {
         "audio": {"kind": "wav2vec2", "config": SPEECH},
         "video": {"kind": "vit", "config": {**SMALL, "patch_size": 16}},

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-FAMILIES = ["light", "wav2vec2-vit-roberta", "hubert", "wavlm", "features"]
+FAMILIES = ["light", "melcnn", "wav2vec2-vit-roberta", "hubert", "wavlm", "features"]
 
 
 def rows(batch: dict[str, Any], order: list[int]) -> dict[str, Any]:

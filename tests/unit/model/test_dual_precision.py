@@ -8,7 +8,7 @@ import pytest
 import torch
 
 
-@pytest.mark.parametrize("family", ["light", "wav2vec2-vit-roberta", "hubert", "wavlm", "features"])
+@pytest.mark.parametrize("family", ["light", "melcnn", "wav2vec2-vit-roberta", "hubert", "wavlm", "features"])
 def test_a_model_cast_to_bf16_trains_and_stays_near_fp32(family: str, make_model: Any, make_batch: Any) -> None:
     model, batch = make_model(family), make_batch()
     with torch.no_grad():
@@ -23,7 +23,7 @@ def test_a_model_cast_to_bf16_trains_and_stays_near_fp32(family: str, make_model
     assert all(p.grad is not None and p.grad.isfinite().all() for p in cast.parameters())
 
 
-@pytest.mark.parametrize("family", ["light", "features"])
+@pytest.mark.parametrize("family", ["light", "melcnn", "features"])
 def test_a_model_cast_to_fp16_stays_finite(family: str, make_model: Any, make_batch: Any) -> None:
     model = make_model(family).to(torch.float16)
     output = model(**make_batch())

@@ -13,7 +13,7 @@ from torch import nn
 from dual_hpc.config.schema import TrainingConfig
 from dual_hpc.model.execution import prepare_execution, recomputed_modules
 
-FAMILIES = ["light", "wav2vec2-vit-roberta", "hubert", "wavlm", "features"]
+FAMILIES = ["light", "melcnn", "wav2vec2-vit-roberta", "hubert", "wavlm", "features"]
 RESNET = {"model_type": "resnet", "embedding_size": 8, "hidden_sizes": [8, 16], "depths": [1, 1], "layer_type": "basic"}
 FROZEN = {"video": {"kind": "resnet", "config": RESNET, "trainable": "none"}}
 

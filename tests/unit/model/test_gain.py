@@ -22,7 +22,7 @@ from tests.unit.model.conftest import LABELS, PREPROCESSING, SPEECH
 RUN_MODEL: dict[str, Any] = {"hidden_size": 16, "num_heads": 2, "use_text": False, "use_video": False}
 
 
-@pytest.mark.parametrize("encoders", ["light", "wav2vec2-vit-roberta", "hubert", "wavlm"])
+@pytest.mark.parametrize("encoders", ["light", "melcnn", "wav2vec2-vit-roberta", "hubert", "wavlm"])
 @given(st.lists(st.floats(-40, 20), min_size=7, max_size=7))
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_logits_do_not_depend_on_the_gain_of_each_clip(
@@ -47,7 +47,7 @@ def as_before(folder: Path) -> dict[str, Any]:
 def test_an_exported_model_carries_the_setting(make_model: Any, tokenizer: Any, tmp_path: Path) -> None:
     save_model(make_model(), tokenizer, tmp_path)
     assert json.loads((tmp_path / "config.json").read_text())["audio"]["config"]["normalize"] is True
-    assert load_model(tmp_path)[0].audio_encoder.normalize
+    assert load_model(tmp_path)[0].audio_encoder.spectrogram.normalize
     assert DualConfig.from_dict({}).audio["config"] == {"normalize": True}
 
 
@@ -63,7 +63,7 @@ def test_a_model_that_was_exported_before_keeps_its_answers(
     with torch.no_grad():
         assert torch.equal(again(**make_batch()).logits, earlier(**make_batch()).logits)
     save_model(again, tokenizer, tmp_path / "copy")
-    assert not load_model(tmp_path / "copy")[0].audio_encoder.normalize
+    assert not load_model(tmp_path / "copy")[0].audio_encoder.spectrogram.normalize
 
 
 @pytest.mark.parametrize(
@@ -72,9 +72,10 @@ def test_a_model_that_was_exported_before_keeps_its_answers(
 )
 def test_a_run_goes_on_with_the_encoder_that_it_began_with(written: dict[str, Any] | None, expected: bool) -> None:
     model = build_model(ModelConfig(**RUN_MODEL), LABELS, PREPROCESSING, None, None, written)
-    assert model.audio_encoder.normalize is expected
+    assert model.audio_encoder.spectrogram.normalize is expected
     chosen = ModelConfig.model_validate({**RUN_MODEL, "audio": {"config": {"normalize": not expected}}})
-    assert build_model(chosen, LABELS, PREPROCESSING, None, None, written).audio_encoder.normalize is not expected
+    other = build_model(chosen, LABELS, PREPROCESSING, None, None, written)
+    assert other.audio_encoder.spectrogram.normalize is not expected
 
 
 def test_a_speech_model_that_was_written_before_keeps_its_answers(

@@ -140,7 +140,7 @@ def test_the_steps_counted_on_the_host_are_those_of_the_device(seconds: list[flo
 
 
 @pytest.mark.parametrize("padded", [False, True])
-@pytest.mark.parametrize("family", ["light", "wav2vec2-vit-roberta"])
+@pytest.mark.parametrize("family", ["light", "melcnn", "wav2vec2-vit-roberta"])
 def test_text_is_encoded_as_transformers_does_with_the_plain_mask(
     family: str, padded: bool, make_model: Any, make_batch: Any
 ) -> None:

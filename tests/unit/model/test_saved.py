@@ -22,7 +22,7 @@ def one_line(failure: Any) -> str:
     return str(failure.value)
 
 
-@pytest.mark.parametrize("family", ["light", "wav2vec2-vit-roberta", "hubert", "wavlm"])
+@pytest.mark.parametrize("family", ["light", "melcnn", "wav2vec2-vit-roberta", "hubert", "wavlm"])
 def test_a_saved_model_gives_bitwise_the_same(
     family: str, make_model: Any, make_batch: Any, tokenizer: Any, tmp_path: Path
 ) -> None:

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import torch
 from torch import nn
 from torch.nn import functional
 
 from dual_hpc.model.encoders.base import Encoder, OwnEncoder
-from dual_hpc.model.encoders.level import normalize_level
+from dual_hpc.model.encoders.log_mel import LogMel
 from dual_hpc.model.encoders.registry import AUDIO
-from dual_hpc.model.masking import blank, full_precision, pad_steps, prefix_mask
-from dual_hpc.model.torchaudio_stub import mel_filters
-
-_FLOOR = 1e-6  # power of a mel band that counts as silence: 40 dB below that of speech at one level
+from dual_hpc.model.masking import blank, pad_steps, prefix_mask
 
 
 class LogMelEncoder(Encoder):
@@ -48,10 +44,7 @@ class LogMelEncoder(Encoder):
         super().__init__()
         self.output_size = channels
         self.hop = hop
-        self.window = window
-        self.fft = fft
-        self.normalize = normalize
-        self.mels = (fft // 2 + 1, low_hz, high_hz, mels, sample_rate)
+        self.spectrogram = LogMel(sample_rate, mels, low_hz, high_hz, window, hop, fft, normalize)
         self.rate_hz = sample_rate / hop / 2
         self.stem = ConvNorm(mels, channels, kernel=5)
         # Kernel 4 with stride 2 centres step k of the output exactly between steps 2k and 2k + 1.
@@ -63,7 +56,7 @@ class LogMelEncoder(Encoder):
 
     def forward(self, waveform: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """waveform f32 [B, N] and lengths [B] samples -> features [B, S, channels] and their lengths [B]."""
-        frames = torch.div(lengths + self.hop - 1, self.hop, rounding_mode="floor")
+        frames = self.spectrogram.frames(lengths)
         x = self.spectrogram(waveform, lengths).to(self.dtype)
         x = pad_steps(x, x.shape[1] + x.shape[1] % 2)
         x = self.stem(x, prefix_mask(frames, x.shape[1]))
@@ -73,32 +66,6 @@ class LogMelEncoder(Encoder):
         for block in self.blocks:
             x = x + block(x, mask)
         return blank(x, mask), halves
-
-    def spectrogram(self, waveform: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        """Log power of the mel bands, f32 [B, ceil(N / hop), mels], about zero mean and unit spread for speech.
-
-        Frame k is centred at (k + 0.5) * hop samples; beyond its end an utterance is silent, however it was padded.
-        """
-        waveform = blank(waveform.float(), prefix_mask(lengths, waveform.shape[1]))
-        if self.normalize:
-            waveform = normalize_level(waveform, lengths)
-        waveform = pad_steps(waveform, 1)
-        frames = -(-waveform.shape[1] // self.hop)
-        before = (self.fft - self.hop) // 2
-        after = (frames - 1) * self.hop + self.fft - before - waveform.shape[1]
-        with full_precision(waveform):
-            window, filters = _constants(self.window, self.mels, waveform.device)
-            spectrum = torch.stft(
-                functional.pad(waveform, (before, after)),
-                n_fft=self.fft,
-                hop_length=self.hop,
-                win_length=self.window,
-                window=window,
-                center=False,
-                return_complex=True,
-            )
-            power = (spectrum.real**2 + spectrum.imag**2).transpose(1, 2) / window.sum()
-            return ((power @ filters).clamp_min(_FLOOR).log() + 7) / 4
 
 
 class ConvNorm(nn.Module):
@@ -113,15 +80,6 @@ class ConvNorm(nn.Module):
         """x [B, S, inputs], mask bool [B, S] -> [B, S / stride, outputs]."""
         x = self.conv(blank(x, mask).transpose(1, 2)).transpose(1, 2)
         return functional.gelu(self.norm(x))
-
-
-@lru_cache(maxsize=8)
-def _constants(
-    window: int, mels: tuple[int, float, float, int, int], device: torch.device
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Window and filters in fp32. Not buffers: those would be rounded when an engine casts the model to bf16."""
-    with torch.inference_mode(False):
-        return torch.hann_window(window, device=device), mel_filters(*mels).to(device)
 
 
 AUDIO.register("logmel", OwnEncoder(LogMelEncoder, ["sample_rate"], added={"normalize": (False, True)}))
