@@ -37,6 +37,15 @@ class AugmentConfig(Section):
     noise_snr_db: tuple[float, float] = (10.0, 30.0)
     time_mask_prob: float = Field(0.3, ge=0, le=1, description="silence one stretch of the audio")
     time_mask_seconds: float = Field(0.3, gt=0)
+    speed: float = Field(
+        0.0, ge=0, lt=0.5, description="play the sound faster or slower, up to this share; of samples without pictures"
+    )
+    cut_ends: float = Field(
+        0.0, ge=0, lt=0.5, description="largest share of the sound cut from each end; of samples without pictures"
+    )
+    equalizer_db: float = Field(0.0, ge=0, le=40, description="gain of the low to the high bands of the sound, +-dB")
+    band_masks: int = Field(0, ge=0, le=16, description="bands of the sound that are silenced")
+    band_mask_share: float = Field(0.15, gt=0, le=1, description="the widest, as a share of the mel scale to 8 kHz")
     flip_prob: float = Field(0.5, ge=0, le=1, description="mirror the picture")
     crop_fraction: float = Field(0.1, ge=0, lt=0.5, description="largest share cut from each side")
     colour: float = Field(0.2, ge=0, lt=1, description="brightness and contrast, +-")

@@ -40,6 +40,11 @@ class AugmentSettings(Protocol):
     noise_snr_db: tuple[float, float]
     time_mask_prob: float
     time_mask_seconds: float
+    speed: float
+    cut_ends: float
+    equalizer_db: float
+    band_masks: int
+    band_mask_share: float
     flip_prob: float
     crop_fraction: float
     colour: float

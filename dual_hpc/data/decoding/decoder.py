@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dual_hpc.data.decoding.augment import augment_audio, augment_video, dropped_modalities, generator
+from dual_hpc.data.decoding.augment_sound import augment_sound
 from dual_hpc.data.decoding.decode import DecodeError, decode_audio, decode_features, decode_pictures, decode_text
-from dual_hpc.data.format.members import AUDIO, FEATURES, META, TEXT, VIDEO
+from dual_hpc.data.decoding.grid import audio_samples
+from dual_hpc.data.format.members import AUDIO, AUDIO_RATE, FEATURES, META, TEXT, VIDEO
 from dual_hpc.data.format.reader import SampleRef, is_intact
 from dual_hpc.data.settings import AugmentSettings, DecodeSettings, plain_copy
 from dual_hpc.modality import Modality
@@ -104,21 +106,20 @@ class SampleDecoder:
         sample = Sample(duration=min(ref.duration, self._settings.max_seconds))
         for extension, data in members.items():
             try:
-                self._decode(sample, ref, request.epoch, extension, data)
+                self._decode(sample, ref, request.epoch, extension, data, alone=VIDEO not in members)
             except DecodeError as error:
                 return Sample(failure=DecodeFailure(frozenset({extension}), str(error)))
         return sample
 
-    def _decode(self, sample: Sample, ref: SampleRef, epoch: int, extension: str, data: bytes) -> None:
-        """Put one member into the sample."""
+    def _decode(self, sample: Sample, ref: SampleRef, epoch: int, extension: str, data: bytes, alone: bool) -> None:
+        """Put one member into the sample; `alone`: it has no pictures that its sound must keep time with."""
         settings, augment = self._settings, self._augment
         if not is_intact(ref, extension, data):
             raise DecodeError(f"{extension}: is not what was packed (its CRC-32 differs)")
         if extension == AUDIO:
             sample.waveform = decode_audio(data, settings.max_seconds)
             if augment is not None:
-                rng = generator(self._seed, epoch, ref.number, "audio")
-                sample.waveform = augment_audio(sample.waveform, augment, rng)
+                self._augment_sound(sample, augment, ref.number, epoch, alone)
         elif extension == VIDEO:
             frames, sample.video_decoder = decode_pictures(
                 data, ref.duration, settings.video_hz, settings.max_seconds, settings.image_size
@@ -131,3 +132,11 @@ class SampleDecoder:
         elif extension.endswith(FEATURES):
             name = extension.removesuffix(FEATURES)
             sample.features[name] = decode_features(data, *self._config.features[name])
+
+    def _augment_sound(self, sample: Sample, augment: AugmentSettings, number: int, epoch: int, alone: bool) -> None:
+        heard = len(sample.waveform)
+        changed = augment_sound(sample.waveform, augment, alone, generator(self._seed, epoch, number, "sound"))
+        changed = changed[: audio_samples(self._settings.max_seconds)]
+        if len(changed) != heard:
+            sample.duration = len(changed) / AUDIO_RATE
+        sample.waveform = augment_audio(changed, augment, generator(self._seed, epoch, number, "audio"))
