@@ -135,6 +135,12 @@ class ModelConfig(Section):
     )
     lambda_static: float = Field(1.0, ge=0, description="weight of the static alignment loss")
     lambda_dynamic: float = Field(1.0, ge=0, description="weight of the dynamic alignment loss")
+    lambda_unimodal: float = Field(
+        0.0,
+        ge=0,
+        description="weight of a classification loss on sound alone and one on pictures alone, below all that joins "
+        "them: encoders that begin without pretrained weights learn from the first step on",
+    )
     # Ablation switches.
     use_sdm: bool = True
     use_vdm: bool = True

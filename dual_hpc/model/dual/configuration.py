@@ -33,6 +33,7 @@ class DualConfig(EmotionConfig):
         align_centred: bool
         lambda_static: float
         lambda_dynamic: float
+        lambda_unimodal: float
         use_sdm: bool
         use_vdm: bool
         use_residual: bool

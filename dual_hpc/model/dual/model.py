@@ -58,6 +58,8 @@ class DualForEmotionClassification(EmotionModel):
         self.residual = SentimentResidual(width, layers, c.num_heads, c.dropout)
         self.memory = TextMemory(self.text_encoder.output_size if self.text_encoder is not None else None, width)
         self.decoder = EmotionDecoder(width, c.decoder_layers, c.num_heads, c.dropout, c.outputs)
+        encoded = [name for name in ("audio", "video") if getattr(c, f"use_{name}") and c.lambda_unimodal]
+        self.unimodal = nn.ModuleDict({name: nn.Linear(width, c.outputs) for name in encoded})
         self.ready()
 
     def _alignment_loss(self) -> AlignmentLoss:
@@ -135,6 +137,10 @@ class DualForEmotionClassification(EmotionModel):
                 + self.config.lambda_static * output.loss_static
                 + self.config.lambda_dynamic * output.loss_dynamic
             )
+            if len(self.unimodal):
+                found = {"audio": (audio_static, heard), "video": (video_static, seen)}
+                output.loss_unimodal = self._unimodal_loss(found, lengths, labels)
+                output.loss = output.loss + self.config.lambda_unimodal * output.loss_unimodal
         if output_alignment:
             if self.config.align_centred:
                 audio_static, video_static, audio_delta, video_delta = (
@@ -143,6 +149,17 @@ class DualForEmotionClassification(EmotionModel):
             output.alignment_static = similarity(audio_static, video_static, comparable)
             output.alignment_dynamic = similarity(audio_delta, video_delta, comparable)
         return output
+
+    def _unimodal_loss(
+        self, found: dict[str, tuple[torch.Tensor, torch.Tensor]], lengths: torch.Tensor, labels: torch.Tensor
+    ) -> torch.Tensor:
+        """The sum over modalities of what answering by its F [B, T, d] alone costs the samples [B] that have it."""
+        losses = []
+        for name, head in self.unimodal.items():
+            features, present = found[name]
+            answers = head(features.sum(dim=1) / lengths.unsqueeze(1)).float()
+            losses.append((self.classification_loss(answers, labels) * present).mean())
+        return torch.stack(losses).sum()
 
     def _audio(self, source: Source, lengths: torch.Tensor, steps: int) -> tuple[torch.Tensor, torch.Tensor]:
         """F^a [B, T, d], and which samples have audio."""

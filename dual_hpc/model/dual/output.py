@@ -14,9 +14,10 @@ class DualOutput(EmotionOutput):
     """Output of `DualForEmotionClassification`.
 
     Attributes:
-        loss: `loss_cls + lambda_static * loss_static + lambda_dynamic * loss_dynamic`, f32 scalar; None without labels,
-            as are its terms.
-        loss_cls, loss_static, loss_dynamic: means over all B samples; a sample that a term cannot use counts as 0.
+        loss: `loss_cls + lambda_static * loss_static + lambda_dynamic * loss_dynamic + lambda_unimodal *
+            loss_unimodal`, f32 scalar; None without labels, as are its terms.
+        loss_cls, loss_static, loss_dynamic, loss_unimodal: means over all B samples; a sample that a term cannot use
+            counts as 0. The last is None where its weight is 0.
         logits, dimensions: see `EmotionOutput`.
         bottleneck: Z [B, T, d], zero beyond each utterance's length; text has no part in it.
         mask: bool [B, T], the valid steps of the time grid.
@@ -26,6 +27,7 @@ class DualOutput(EmotionOutput):
     loss_cls: torch.Tensor | None = None
     loss_static: torch.Tensor | None = None
     loss_dynamic: torch.Tensor | None = None
+    loss_unimodal: torch.Tensor | None = None
     bottleneck: torch.Tensor | None = None
     mask: torch.Tensor | None = None
     alignment_static: torch.Tensor | None = None

@@ -70,6 +70,39 @@ def test_the_total_is_the_weighted_sum_of_the_terms(make_model: Any, make_batch:
     torch.testing.assert_close(output.loss, output.loss_cls + 0.3 * output.loss_static + 0.7 * output.loss_dynamic)
 
 
+def test_losses_on_one_modality_add_to_the_total_and_change_no_answer(make_model: Any, make_batch: Any) -> None:
+    model, batch = make_model(lambda_unimodal=0.5), make_batch()
+    output, plain = model(**batch), make_model()(**batch)
+    assert torch.equal(output.logits, plain.logits) and plain.loss_unimodal is None
+    torch.testing.assert_close(output.loss, plain.loss + 0.5 * output.loss_unimodal)
+    assert set(model.state_dict()) - set(make_model().state_dict()) == {
+        f"unimodal.{name}.{part}" for name in ("audio", "video") for part in ("weight", "bias")
+    }
+
+
+def test_a_loss_on_one_modality_counts_the_samples_that_have_it(make_model: Any, make_batch: Any) -> None:
+    model = make_model(lambda_unimodal=1.0)
+    assert model(**make_batch(("av", "avt"))).loss_unimodal == 0
+    both, without_sound = make_batch(("", "")), make_batch(("", ""))
+    for name in ("waveform_lengths", "audio_lengths"):
+        without_sound[name][1] = 0
+    one, other = (model(**batch).loss_unimodal.item() for batch in (both, without_sound))
+    assert 0 < other < one
+    batch = make_batch(("t",))
+    batch["labels"][:] = -100
+    assert model(**batch).loss_unimodal == 0
+
+
+@pytest.mark.parametrize("off", [("audio",), ("video",), ("audio", "video")])
+def test_a_modality_that_is_off_has_no_loss_of_its_own(make_model: Any, make_batch: Any, off: tuple[str, ...]) -> None:
+    model = make_model(lambda_unimodal=1.0, **{f"use_{name}": False for name in off})
+    assert set(model.unimodal) == {"audio", "video"} - set(off)
+    output = model(**make_batch(("", "")))
+    assert (output.loss_unimodal is None) == (len(off) == 2)
+    output.loss.backward()
+    assert [n for n, p in model.named_parameters() if p.grad is None] == []
+
+
 def test_negatives_from_the_whole_batch_raise_the_alignment_loss(make_model: Any, make_batch: Any) -> None:
     batch = make_batch(("", ""))
     with torch.no_grad():

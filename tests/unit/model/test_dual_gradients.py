@@ -15,9 +15,9 @@ LENGTHS = {
 SUBSETS = ["", "a", "v", "t", "av", "at", "vt", "avt"]
 
 
-@pytest.mark.parametrize("family", ["light", "wav2vec2-vit-roberta", "hubert", "wavlm", "features"])
+@pytest.mark.parametrize("family", ["light", "melcnn", "wav2vec2-vit-roberta", "hubert", "wavlm", "features"])
 def test_every_parameter_has_a_finite_gradient_and_changes(family: str, make_model: Any, make_batch: Any) -> None:
-    model = make_model(family, learn_temperature=True).train()
+    model = make_model(family, learn_temperature=True, lambda_unimodal=0.5).train()
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.0)
     model(**make_batch(("", "", "", "a", "v", "t"))).loss.backward()
@@ -27,7 +27,7 @@ def test_every_parameter_has_a_finite_gradient_and_changes(family: str, make_mod
 
 
 @pytest.mark.parametrize("missing", SUBSETS)
-@pytest.mark.parametrize("family", ["light", "wav2vec2-vit-roberta", "features"])
+@pytest.mark.parametrize("family", ["light", "melcnn", "wav2vec2-vit-roberta", "features"])
 def test_a_whole_batch_may_lack_any_modalities(family: str, missing: str, make_model: Any, make_batch: Any) -> None:
     model = make_model(family).train()
     model(**make_batch((missing, missing))).loss.backward()
@@ -45,7 +45,7 @@ def graph(loss: torch.Tensor) -> list[str]:
     return sorted(type(node).__name__ for node in nodes)
 
 
-@pytest.mark.parametrize("family", ["light", "features"])
+@pytest.mark.parametrize("family", ["light", "melcnn", "features"])
 def test_the_graph_does_not_depend_on_what_samples_have(family: str, make_model: Any, make_batch: Any) -> None:
     model = make_model(family).train()
     padded = make_batch(("", ""))
@@ -86,7 +86,7 @@ def test_clips_of_one_sample_and_one_frame_train(make_model: Any, make_batch: An
         assert all(p.grad.isfinite().all() for p in model.parameters())
 
 
-@pytest.mark.parametrize("family", ["light", "features"])
+@pytest.mark.parametrize("family", ["light", "melcnn", "features"])
 def test_the_model_learns_a_batch_by_heart(family: str, make_model: Any, make_batch: Any) -> None:
     model, batch = make_model(family, dropout=0.0).train(), make_batch(("", "t", "a", "v"))
     batch["labels"] = torch.tensor([0, 1, 2, 3])
