@@ -19,7 +19,7 @@ from dual_hpc.printable import printable
 if TYPE_CHECKING:
     from dual_hpc.data.format.sample import Utterance
 
-OWN, PRETRAINED = "own", "own-pretrained"
+OWN, SCRATCH, PRETRAINED = "own", "scratch", "own-pretrained"
 _PRESET_OF = {"iemocap": "iemocap4", "meld": "meld"}  # corpora with protocols of their own
 _LABELS = 12  # that are shown
 
@@ -36,7 +36,7 @@ def starter(
     """
     preset = preset or fitting_preset(utterances)
     config = load_config(preset)
-    other = {OWN: PRETRAINED, PRETRAINED: OWN}.get(preset)
+    other = {OWN: PRETRAINED, SCRATCH: PRETRAINED, PRETRAINED: SCRATCH}.get(preset)
     with_encoders = "with pretrained encoders, from the folder that DUAL_MODELS names"
     hint = f"  # or {other}, {with_encoders if other == PRETRAINED else 'from scratch'}" if other else ""
     lines = [
@@ -54,8 +54,12 @@ def starter(
 
 
 def fitting_preset(utterances: Sequence[Utterance] | None) -> str:
-    """The preset of the corpus; of one of the user's own, with pretrained encoders where they are there."""
+    """The preset of the corpus; of one of the user's own, with pretrained encoders where they are there.
+
+    Without them, that for real speech where there is sound.
+    """
     from dual_hpc.data.format.utterances import coded
+    from dual_hpc.evaluation.protocols.advice import absent_modalities
 
     corpora = [] if utterances is None else [name.lower() for name in coded(utterances, "corpus")[1]]
     if len(corpora) == 1 and corpora[0] in _PRESET_OF:
@@ -63,7 +67,9 @@ def fitting_preset(utterances: Sequence[Utterance] | None) -> str:
     encoders = load_config(PRETRAINED).model
     paths = [encoder.path for encoder in (encoders.audio, encoders.video, encoders.text)]
     there = all(path is not None and os.path.isfile(Path(path) / "config.json") for path in paths)
-    return PRETRAINED if there else OWN
+    if there:
+        return PRETRAINED
+    return OWN if utterances is None or "audio" in absent_modalities(utterances) else SCRATCH
 
 
 def preset_lines() -> list[str]:

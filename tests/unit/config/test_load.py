@@ -8,7 +8,7 @@ from dual_hpc.config import load_config, preset_names, save_config
 from dual_hpc.errors import UserError
 
 
-@pytest.mark.parametrize("preset", ["demo", "iemocap4", "iemocap6", "meld", "own", "own-pretrained"])
+@pytest.mark.parametrize("preset", ["demo", "iemocap4", "iemocap6", "meld", "own", "own-pretrained", "scratch"])
 def test_every_preset_loads_and_comes_back_from_its_file(preset: str, tmp_path: Path) -> None:
     config = load_config(preset)
     save_config(config, tmp_path / "config.yaml")
