@@ -16,11 +16,11 @@ from dual_hpc.config.paths import default_store, expand, storable
 from dual_hpc.config.protocol_file import with_protocol_file
 from dual_hpc.config.schema import RunConfig
 from dual_hpc.config.validation_errors import explain
+from dual_hpc.config.yaml_file import read_yaml_file
 from dual_hpc.config.yaml_text import read_yaml, write_yaml
 from dual_hpc.credentials import HIDDEN, first_secret, shown_value, without_secrets_in_argument
 from dual_hpc.errors import UserError
 from dual_hpc.files.atomic import write_atomically
-from dual_hpc.files.regular_file import read_text
 from dual_hpc.modality import Modality
 
 AUTO = "auto"  # a value that settings which were numbers once may have, and then their default
@@ -138,17 +138,7 @@ def _read(source: str | Path) -> dict[str, Any]:
         if str(source) not in preset_names():
             raise _unknown_preset(str(source))
         path = PRESETS / f"{source}.yaml"
-    try:
-        tree = read_yaml(read_text(path, "utf-8-sig"))
-    except OSError as error:
-        raise UserError(f"configuration {path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"configuration {path} is not UTF-8 text") from error
-    except ValueError as error:
-        raise UserError(f"configuration {str(path)!r} cannot be used: {error}") from error
-    if not isinstance(tree or {}, dict):
-        raise UserError(f"configuration {path} must be a mapping of sections")
-    return tree or {}
+    return read_yaml_file(path, "configuration ", "a mapping of sections")
 
 
 def _unknown_preset(name: object, where: str = "") -> UserError:

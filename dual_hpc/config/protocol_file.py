@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from dual_hpc.config.paths import expand
-from dual_hpc.config.yaml_text import read_yaml
+from dual_hpc.config.yaml_file import read_yaml_file
 from dual_hpc.errors import UserError
-from dual_hpc.files.regular_file import read_bytes, read_text
+from dual_hpc.files.regular_file import read_bytes
 
 _SUFFIXES = (".yaml", ".yml")
 
@@ -32,17 +32,7 @@ def with_protocol_file(data: dict[str, Any]) -> dict[str, Any]:
             return {key: value for key, value in data.items() if key != "protocol_definition"}
         return data
     path = Path(expand(named, "data.protocol"))
-    try:
-        tree = read_yaml(read_text(path, "utf-8-sig"))
-    except OSError as error:
-        raise UserError(f"data.protocol: {path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"data.protocol: {path} is not UTF-8 text") from error
-    except ValueError as error:
-        raise UserError(f"data.protocol: {path} cannot be used: {error}") from error
-    if not isinstance(tree, dict):
-        raise UserError(f"data.protocol: {path} must be a mapping (name, classes, folds ...)")
-    tree = {"name": path.stem, **tree}
+    tree = {"name": path.stem, **read_yaml_file(path, "data.protocol: ", "a mapping (name, classes, folds ...)")}
     if not isinstance(tree["name"], str) or tree["name"].endswith(_SUFFIXES):
         raise UserError(f"data.protocol: {path}: name: a word, such as {path.stem}")
     folds = tree.get("folds")

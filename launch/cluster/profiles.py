@@ -14,10 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 import slurm
 from dual_hpc.config.paths import expand
-from dual_hpc.config.yaml_text import read_yaml
+from dual_hpc.config.yaml_file import read_yaml_file
 from dual_hpc.credentials import first_secret, secret_in_shell_line
 from dual_hpc.errors import UserError
-from dual_hpc.files.regular_file import read_text
 
 FOLDER = Path(slurm.__file__).parent / "profiles"
 
@@ -135,20 +134,11 @@ def load_profile(source: str) -> Profile:
     """
     user_file = profile_path(source)
     path = user_file or FOLDER / f"{source}.yaml"
-    try:
-        tree = read_yaml(read_text(path, "utf-8-sig")) or {}
-    except FileNotFoundError as error:
-        if user_file is not None:
-            raise UserError(f"launch.profile: {user_file} does not exist") from error
+    if user_file is None and source not in profile_names():
         near = difflib.get_close_matches(source, profile_names(), n=1)
         hint = f"did you mean {near[0]}?" if near else f"use one of {', '.join(profile_names())}, or a .yaml file"
-        raise UserError(f"launch.profile: {source!r} is unknown: {hint}") from error
-    except OSError as error:
-        raise UserError(f"launch.profile: {path} cannot be read: {error.strerror}") from error
-    except ValueError as error:  # UnicodeDecodeError is one
-        raise UserError(f"launch.profile: {path} cannot be read: {error}") from error
-    if not isinstance(tree, dict):
-        raise UserError(f"launch.profile: {path} must be a mapping")
+        raise UserError(f"launch.profile: {source!r} is unknown: {hint}")
+    tree = read_yaml_file(path, "launch.profile: ", "a mapping")
     try:
         profile = Profile.model_validate({"name": path.stem, **tree})
     except ValidationError as error:

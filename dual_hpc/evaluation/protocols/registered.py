@@ -44,8 +44,8 @@ class ProtocolRegistry(Registry["Protocol"]):
 
 
 def _read(path: Path) -> Protocol:
-    from dual_hpc.config.yaml_text import read_yaml
+    from dual_hpc.config.yaml_file import read_yaml_file
     from dual_hpc.evaluation.protocols.document import document_of
     from dual_hpc.evaluation.protocols.document_protocol import DocumentProtocol
 
-    return DocumentProtocol.of(document_of(read_yaml(path.read_text(encoding="utf-8")), path.name))
+    return DocumentProtocol.of(document_of(read_yaml_file(path, "", "a mapping"), path.name))

@@ -34,8 +34,8 @@ def test_every_profile_is_valid(name: str) -> None:
         (b"extra: {bad key: 5}", "extra.bad key"),
         (b"modules: gcc", "modules"),
         (b"- a", "mapping"),
-        (b"a: [", "cannot be read"),
-        (b"\xff\xfe", "cannot be read"),
+        (b"a: [", "cannot be used"),
+        (b"\xff\xfe", "is not UTF-8"),
     ],
 )
 def test_a_broken_profile_is_one_line(content: bytes, said: str, tmp_path: Path) -> None:
