@@ -81,14 +81,13 @@ def submit(source: str, overrides: list[str], switches: dict[str, tuple[str, ...
 
     from launch.cli import sweep
     from launch.cli.main import build_parser
-    from launch.runs.plan import folds_of, plan_run
     from launch.sweeps.ablation import members
     from launch.sweeps.grid import axis
+    from launch.sweeps.plan import folds_of_settings
 
     folds: list[str] = []
     if args.folds:
-        known = folds_of(plan_run(source, None, overrides, args.shards).config)
-        folds = axis(f"folds={args.folds}", known)[1]
+        folds = axis(f"folds={args.folds}", folds_of_settings(source, overrides, args.shards)(()))[1]
     seeds = [int(seed) for seed in axis(f"seeds={args.seeds}")[1]]
     words = ["--config" if source.endswith((".yaml", ".yml")) else "--preset", source, *overrides]
     words += [word for folder in args.shards for word in ("--shards", folder)]

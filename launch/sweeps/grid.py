@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dual_hpc.config.validation_errors import first_reason
+from dual_hpc.config.yaml_text import read_yaml
 from dual_hpc.errors import UserError
 from dual_hpc.files.atomic import write_atomically
 from dual_hpc.files.regular_file import read_bytes
 from dual_hpc.run.directory import RunDir
 
-REPLICATES = ("data.test_fold", "seed")  # members that differ in nothing else are repetitions of one experiment
+FOLD = "data.test_fold"
+REPLICATES = (FOLD, "seed")  # members that differ in nothing else are repetitions of one experiment
 LARGEST = 10_000  # members
+FoldsOf = Callable[[Sequence[str]], Sequence[int | str]]  # a member's other settings -> the folds of its protocol
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -111,7 +115,9 @@ def axis(text: str, folds: Sequence[int | str] = ()) -> tuple[str, list[str]]:
             raise UserError(
                 "folds=all: data.protocol has no folds on these shards, which bring their own split; use seeds"
             )
-        key, values = "data.test_fold", ",".join(map(str, folds)) if values == "all" else values
+        key = FOLD
+        if values == "all":
+            return key, [_fold_word(fold) for fold in folds]
     elif key == "seeds":
         key = "seed"
     span = re.fullmatch(r"(\d{1,9})\.\.(\d{1,9})", values)
@@ -132,22 +138,33 @@ def axis(text: str, folds: Sequence[int | str] = ()) -> tuple[str, list[str]]:
     return key, chosen
 
 
-def grid(name: str, axes: Sequence[str], folds: Sequence[int | str] = ()) -> Sweep:
+def grid(name: str, axes: Sequence[str], folds_of: FoldsOf = lambda settings: ()) -> Sweep:
     """Every combination of the axes' values; the last axis changes fastest.
 
     Args:
-        folds: what `folds=all` stands for: those of the protocol.
+        folds_of: what `folds=all` stands for. Where members of different settings, as of two protocols, have different
+            folds, each has its own, and the fold changes fastest.
 
     Raises:
         UserError: an axis is wrong, or two name the same setting.
     """
-    parsed = [axis(text, folds) for text in axes]
-    keys = [key for key, _ in parsed]
+    place = next((number for number, text in enumerate(axes) if text == "folds=all"), None)
+    parsed = [axis(text) for number, text in enumerate(axes) if number != place]
+    keys = [key for key, _ in parsed] + ([FOLD] if place is not None else [])
     if len(set(keys)) != len(keys):
         raise UserError(f"a sweep has one axis per setting, not two of {max(keys, key=keys.count)}")
     _check_size(math.prod(len(values) for _, values in parsed))
-    combinations = itertools.product(*([f"{key}={value}" for value in values] for key, values in parsed))
-    return listed(name, [list(combination) for combination in combinations])
+    others = [[f"{key}={value}" for value in values] for key, values in parsed]
+    combinations = [list(combination) for combination in itertools.product(*others)]
+    if place is not None:
+        folds = [[f"{FOLD}={value}" for value in axis(axes[place], folds_of(one))[1]] for one in combinations]
+        _check_size(sum(map(len, folds)))
+        if all(one == folds[0] for one in folds):
+            whole = itertools.product(*others[:place], folds[0], *others[place:])
+            return listed(name, [list(combination) for combination in whole])
+        pairs = zip(combinations, folds, strict=True)
+        combinations = [[*one[:place], fold, *one[place:]] for one, some in pairs for fold in some]
+    return listed(name, combinations)
 
 
 def members_of(words: Sequence[str]) -> list[list[str]]:
@@ -233,6 +250,17 @@ def _split(values: str) -> list[str]:
 
 
 def _word(override: str) -> str:
-    """ "optim.lr=1e-4" -> "lr-1e-4"."""
+    """ "optim.lr=1e-4" -> "lr-1e-4", "data.protocol=where/mine.yaml" -> "protocol-mine"."""
     key, _, value = override.partition("=")
+    value = Path(value).stem if value.endswith((".yaml", ".yml")) else value
     return re.sub(r"[^A-Za-z0-9_-]+", "_", f"{key.rsplit('.', 1)[-1]}-{value}").strip("_")
+
+
+def _fold_word(fold: int | str) -> str:
+    """A fold as an override gives it: a name that YAML would read as something else, as `no` and `1.5`, in quotes."""
+    if isinstance(fold, int):
+        return str(fold)
+    try:
+        return fold if read_yaml(fold) == fold else json.dumps(fold, ensure_ascii=False)
+    except ValueError:
+        return json.dumps(fold, ensure_ascii=False)

@@ -16,9 +16,9 @@ from launch.cluster.state import State
 from launch.records import submissions
 from launch.runs.plan import PlannedRun, default_shards, folds_of, plan_resumption, plan_run, split_of
 from launch.runs.status import run_statuses
-from launch.sweeps.grid import Sweep, SweepDir, folder, grid, listed, members_of
+from launch.sweeps.grid import FOLD, FoldsOf, Sweep, SweepDir, folder, grid, listed, members_of
 
-FOLD = "data.test_fold"
+_DECIDE_FOLDS = ("data.", "plugins", "preset")  # settings that may decide which folds there are
 
 
 def plan_sweep(
@@ -38,16 +38,19 @@ def plan_sweep(
         raise UserError("nothing to train: give --preset NAME or --config FILE")
     if axes and members:
         raise UserError("--grid and --member do not go together")
-    base = plan_run(source, None, [*overrides, *_any_fold(source, overrides, shards, axes)], shards)
-    name, store = base.config.name, Path(base.config.store)
-    sweep = grid(name, axes, folds_of(base.config)) if axes else listed(name, members_of(members))
-    launch = base.config.launch
+    # Not planned as a run: what the members share may lack what each of them has, such as a protocol or a fold.
+    config = load_config(source, overrides)
+    name, launch = config.name, config.launch
+    sweep = (
+        grid(name, axes, folds_of_settings(source, overrides, shards)) if axes else listed(name, members_of(members))
+    )
     check_array(len(sweep.members), launch, load_profile(launch.profile))  # before the work of planning them
     plans = [
         plan_run(source, None, [*overrides, *member.overrides, f"name={member.name}"], shards)
         for member in sweep.members
     ]
     _check_different(sweep, plans)
+    store = Path(plans[0].config.store)
     if any(override.startswith(f"{FOLD}=") for member in sweep.members for override in member.overrides):
         _check_folds(plan.config for plan in plans)
     if (folder(store, name) / "sweep.json").exists():
@@ -60,15 +63,24 @@ def plan_sweep(
     return SweepDir(folder(store, name), sweep), plans
 
 
-def _any_fold(source: str, overrides: Sequence[str], shards: Sequence[str], axes: Sequence[str]) -> list[str]:
-    """For what the members of a sweep over folds share, a fold that there is: the setting's default may be none."""
-    if not any(axis.partition("=")[0].strip() in ("folds", FOLD) for axis in axes):
-        return []
-    config = load_config(source, overrides)
-    load_plugins(config.plugins)
-    config.data.shards = list(shards) or config.data.shards or default_shards(config)
-    known = folds_of(config)
-    return [f"{FOLD}={known[0]}"] if known and config.data.test_fold not in known else []
+def folds_of_settings(source: str, overrides: Sequence[str], shards: Sequence[str]) -> FoldsOf:
+    """A member's own settings -> the folds that its protocol has on its shards.
+
+    Args:
+        source, overrides, shards: what all members share; see `plan_run`.
+    """
+    known: dict[tuple[str, ...], tuple[int | str, ...]] = {}
+
+    def folds(own: Sequence[str]) -> tuple[int | str, ...]:
+        decisive = tuple(one for one in own if one.strip().startswith(_DECIDE_FOLDS))
+        if decisive not in known:
+            config = load_config(source, [*overrides, *decisive])
+            load_plugins(config.plugins)
+            config.data.shards = list(shards) or config.data.shards or default_shards(config)
+            known[decisive] = folds_of(config)
+        return known[decisive]
+
+    return folds
 
 
 def idle_members(sweep: SweepDir) -> tuple[list[str], list[str]]:
@@ -125,14 +137,16 @@ def _check_different(sweep: Sweep, plans: Sequence[PlannedRun]) -> None:
 
 
 def _check_folds(configs: Iterable[RunConfig]) -> None:
-    tests: dict[tuple[int, ...], int | str] = {}
+    """Refuse folds that test nothing, and two folds of one protocol that test the same."""
+    tests: dict[tuple[str, tuple[int, ...]], int | str] = {}
     for config in configs:
         fold = config.data.test_fold
         test = tuple(split_of(config)["test"])
         if not test:
             raise UserError(f"folds: no labelled utterance belongs to fold {fold}, so {FOLD}={fold} tests nothing")
-        if tests.setdefault(test, fold) != fold:
+        former = tests.setdefault((config.data.model_dump_json(exclude={"test_fold"}), test), fold)
+        if former != fold:
             raise UserError(
-                f"folds: {FOLD}={tests[test]} and {FOLD}={fold} test the same utterances: these shards bring their own "
+                f"folds: {FOLD}={former} and {FOLD}={fold} test the same utterances: these shards bring their own "
                 "split instead of sessions; use seeds"
             )

@@ -52,6 +52,15 @@ class Utterances(Sequence[Utterance]):
         except ValueError as error:
             raise _damaged(error) from error
 
+    @property
+    def folders(self) -> int:
+        """How many there are; within one, no two samples have the same key."""
+        return len(self._columns)
+
+    def keys(self) -> list[str]:
+        """As the function `keys_of`."""
+        return [key.decode() for columns in self._columns for key in columns.keys.to_list()]
+
     def coded(self, field: str) -> tuple[NDArray[Any], list[Any]]:
         """As the function `coded`."""
         try:
@@ -88,6 +97,11 @@ def coded(utterances: Sequence[Utterance], field: str) -> tuple[NDArray[Any], li
     codes = [code_of.setdefault(_name(value), len(code_of)) for value in values]
     distinct = dict(zip(map(_name, values), values, strict=True))
     return np.array(codes, np.int64), [distinct[name] for name in code_of]
+
+
+def keys_of(utterances: Sequence[Utterance]) -> list[str]:
+    """The key of each."""
+    return utterances.keys() if isinstance(utterances, Utterances) else [one.key for one in utterances]
 
 
 def _typed(field: str, values: list[Any]) -> list[Any]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dual_hpc.data.format.sample import Utterance
-from dual_hpc.data.format.utterances import coded
+from dual_hpc.data.format.utterances import coded, keys_of
 from dual_hpc.errors import UserError
 from dual_hpc.evaluation.protocols.document import as_text
 
@@ -27,8 +27,9 @@ def column(utterances: Sequence[Utterance], name: str) -> tuple[Indices, list[st
         UserError: no utterance has such a column.
     """
     if name == "key":
-        keys: list[str | None] = [as_text(one.key) for one in utterances]
-        return np.arange(len(keys), dtype=np.int64), keys
+        place_of: dict[str | None, int] = {}
+        codes = np.array([place_of.setdefault(as_text(key), len(place_of)) for key in keys_of(utterances)], np.int64)
+        return codes, list(place_of)
     if name in Utterance.model_fields and name not in _UNSUITED:
         codes, values = coded(utterances, name)
     else:
@@ -55,7 +56,12 @@ def among(utterances: Sequence[Utterance], table: Mapping[str, Collection[str]])
     return found
 
 
-def some(names: Collection[Any]) -> str:
-    """The first few of them, for a message."""
+def some(names: Collection[Any], count: int | None = None) -> str:
+    """The first few of them, for a message.
+
+    Args:
+        count: how many there are, if these are not all.
+    """
     first = sorted(map(str, names))
-    return ", ".join(first[:SHOWN]) + (f" and {len(first) - SHOWN} more" if len(first) > SHOWN else "")
+    more = (len(first) if count is None else count) - SHOWN
+    return ", ".join(first[:SHOWN]) + (f" and {more} more" if more > 0 else "")

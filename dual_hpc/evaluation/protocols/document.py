@@ -91,6 +91,7 @@ class Folds(_Part):
         file: a CSV file whose first column is `key` or another column, whose second is `fold` or `part`.
         sha256: of the file; the file is refused when it has changed.
         others: what utterances do that no fold names; None: refused.
+        unknown: what is done about names of the file that no utterance has; None: refused.
     """
 
     by: str | None = None
@@ -102,6 +103,7 @@ class Folds(_Part):
     file: str | None = None
     sha256: str | None = None
     others: Literal["train", "leave_out"] | None = None
+    unknown: Literal["ignore"] | None = None
 
     @model_validator(mode="after")
     def _one_way(self) -> Folds:
@@ -111,6 +113,8 @@ class Folds(_Part):
             raise ValueError("with by, give at most one of values, k and parts")
         if unknown := set(self.parts) - {"train", "validation", "test"}:
             raise ValueError(f"there is no part {min(unknown)!r}; use train, validation and test")
+        if self.unknown and self.file is None:
+            raise ValueError("unknown: is of the names of a file")
         if self.parts and "train" not in self.parts and self.others != "train":
             raise ValueError("parts: say what trains, or write `others: train`")
         if self.parts:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dual_hpc.errors import UserError
-from dual_hpc.evaluation.protocols.columns import column, some
+from dual_hpc.evaluation.protocols.columns import SHOWN, column, some
 from dual_hpc.evaluation.protocols.division import Indices, draw_groups, groups_by, parts_of
 from dual_hpc.evaluation.protocols.document import Folds, ProtocolDocument, as_text
 from dual_hpc.evaluation.protocols.fold_file import read_folds
@@ -24,7 +24,7 @@ Names = Sequence[str | None]  # of the fold, or the part, of each distinct value
 
 
 def fold_names(rules: Folds, utterances: Sequence[Utterance], labelled: Indices) -> tuple[int | str, ...]:
-    """The values of `data.test_fold`, numbers first; () where there is one division.
+    """The values of `data.test_fold`, in order; () where there is one division, or where nothing is known of folds yet.
 
     Args:
         labelled: positions of the utterances that count.
@@ -37,11 +37,13 @@ def fold_names(rules: Folds, utterances: Sequence[Utterance], labelled: Indices)
         names = set(read_folds(rules).folds.values())
     elif rules.values:
         names = set(rules.values)
+    elif not len(utterances):
+        return ()  # not known yet, as where shards are still looked for
     else:
         codes, values = column(utterances, rules.by or "")
         names = {str(values[code]) for code in np.unique(codes[labelled]).tolist() if values[code] is not None}
-    found: list[int | str] = [int(name) if name.isdecimal() and str(int(name)) == name else name for name in names]
-    return tuple(sorted(found, key=lambda name: (isinstance(name, str), name)))
+    found: list[int | str] = [int(name) if _is_number(name) else name for name in names]
+    return tuple(sorted(found, key=_in_order))
 
 
 def divided(
@@ -78,8 +80,10 @@ def divided(
             validates = np.array([name == following for name in names], bool)[codes]
     validates |= _ruled(document, utterances, labelled, tests, as_text(data.test_fold)) & counted
     if (both := validates & tests).any():
+        keys = [utterances[number].key for number in labelled[both][:SHOWN].tolist()]
         raise UserError(
-            f"data.protocol: {document.name}: {int(both.sum())} utterances would choose the weights and test"
+            f"data.protocol: {document.name}: {int(both.sum())} utterances would choose the weights and test: "
+            f"{some(keys, int(both.sum()))}; draw what validates from what trains"
         )
     pool = counted & ~tests & ~validates
     if not validates.any() and pool.any():
@@ -116,6 +120,11 @@ def _placed(
         told = read_folds(rules)
         codes, values = column(utterances, told.by)
         table = told.folds or told.parts
+        if rules.unknown is None and (unknown := sorted(set(table) - set(values))):
+            raise UserError(
+                f"data.protocol: {rules.file} names {len(unknown)} of {told.by} that data.shards do not hold: "
+                f"{some(unknown)}; correct them, or write `unknown: ignore` below folds"
+            )
         return codes[labelled], [None if value is None else table.get(value) for value in values]
     if rules.k is not None:
         group, names = group_of(utterances, labelled, rules.by or "")
@@ -149,9 +158,10 @@ def _counted(
         return np.ones(len(labelled), bool)
     if document.folds.others == "leave_out":
         return named
-    keys = [utterances[number].key for number in labelled[~named][:9].tolist()]
+    keys = [utterances[number].key for number in labelled[~named][:SHOWN].tolist()]
+    count = int((~named).sum())
     raise UserError(
-        f"data.protocol: {document.name}: {int((~named).sum())} utterances are in no fold: {some(keys)}; add them, or "
+        f"data.protocol: {document.name}: {count} utterances are in no fold: {some(keys, count)}; add them, or "
         "write `others: train` or `others: leave_out` below folds"
     )
 
@@ -198,6 +208,18 @@ def _drawn(
     chosen = _none(labelled)
     chosen[inside] = draw_groups(group, names, classes[inside], fraction)
     return chosen
+
+
+def _in_order(name: int | str) -> tuple[bool, int, str]:
+    """Numbers first, also those that are written with zeros in front: 01 to 24 as 1 to 24."""
+    text = str(name)
+    number = text.isascii() and text.isdecimal()
+    return not number, int(text) if number else 0, text
+
+
+def _is_number(name: str) -> bool:
+    """Whether `data.test_fold` takes it as a number: 1 or more, written as such."""
+    return name.isascii() and name.isdecimal() and name == str(int(name)) and name != "0"
 
 
 def _none(labelled: Indices) -> NDArray[np.bool_]:

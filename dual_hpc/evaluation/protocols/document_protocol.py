@@ -121,16 +121,17 @@ class DocumentProtocol(Protocol):
         """
         if self.groups is not None:
             return super().divide(utterances, data)
-        from dual_hpc.evaluation.protocols.leakage import check_leakage
+        from dual_hpc.evaluation.protocols.leakage import check_leakage, check_samples
 
         parts = self._parts(utterances, data)
+        check_samples(utterances, parts, self.name)
         check_leakage(utterances, parts, self.rules.allowed, self.name)
         return parts
 
     def told(self, utterances: Sequence[Utterance], data: DataConfig) -> list[str]:
         """As that of `Protocol`: what the protocol allows to leak."""
         if self.groups is not None:
-            return []
+            return super().told(utterances, data)
         from dual_hpc.evaluation.protocols.leakage import check_leakage
 
         return check_leakage(utterances, self._parts(utterances, data), self.rules.allowed, self.name)

@@ -1,4 +1,6 @@
-"""Speakers and dialogues in two parts of a division: refused, unless the protocol says so, and then told."""
+"""What is in two parts of a division. A speaker or dialogue: refused, unless the protocol says so, and then told. One
+sample, which two folders of shards hold: refused always.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +11,13 @@ import numpy as np
 
 from dual_hpc.errors import UserError
 from dual_hpc.evaluation.protocols.columns import some
-from dual_hpc.evaluation.protocols.split import DIALOGUE
 
 if TYPE_CHECKING:
     from dual_hpc.data.format.sample import Utterance
     from dual_hpc.evaluation.protocols.division import Indices
 
-GROUPS = {"speaker": ("corpus", "speaker"), "dialogue": DIALOGUE}
+# Without the split that `split.DIALOGUE` has: a corpus's own split may cut a dialogue in two.
+GROUPS = {"speaker": ("corpus", "speaker"), "dialogue": ("corpus", "session", "dialogue")}
 _PAIRS = (("train", "test"), ("validation", "test"), ("train", "validation"))  # the gravest first
 _UNKNOWN = "unknown"  # what a manifest without a speaker column says
 
@@ -62,3 +64,34 @@ def check_leakage(
                 f"{other}: {some(names)}; divide by {kind}, or write `shared: {{{kind}: {other}}}` to allow it"
             )
     return told
+
+
+def shared_with_test(utterances: Sequence[Utterance], parts: Mapping[str, Indices]) -> list[str]:
+    """What the test part shares where no protocol says that it may, as sentences."""
+    return [
+        f"{len(names)} {kind}{'s are' if len(names) > 1 else ' is'} in {one} and in {other}: {some(names)}"
+        for (kind, one, other), names in shared_groups(utterances, parts).items()
+        if other == "test"
+    ]
+
+
+def check_samples(utterances: Sequence[Utterance], parts: Mapping[str, Indices], protocol: str) -> None:
+    """Refuse a sample that is in two parts.
+
+    Raises:
+        UserError: names them.
+    """
+    from dual_hpc.data.format.utterances import Utterances, coded, keys_of
+
+    if isinstance(utterances, Utterances) and utterances.folders < 2:
+        return
+    keys, (corpus_of, _) = keys_of(utterances), coded(utterances, "corpus")
+    samples = {
+        name: {(keys[number], int(corpus_of[number])) for number in numbers.tolist()} for name, numbers in parts.items()
+    }
+    for one, other in _PAIRS:
+        if both := sorted(key for key, _ in samples[one] & samples[other]):
+            raise UserError(
+                f"data.protocol: {protocol}: {len(both)} sample{'s are' if len(both) > 1 else ' is'} in {one} and in "
+                f"{other}: {some(both)}; several folders of data.shards hold them, leave one out"
+            )

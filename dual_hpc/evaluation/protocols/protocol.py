@@ -126,8 +126,10 @@ class Protocol:
         return self
 
     def told(self, utterances: Sequence[Utterance], data: DataConfig) -> list[str]:
-        """What whoever reads a score must know of the division, as sentences."""
-        return []
+        """What whoever reads a score must know of the division, as sentences: what the test part shares with others."""
+        from dual_hpc.evaluation.protocols.leakage import shared_with_test
+
+        return shared_with_test(utterances, self.divide(utterances, data))
 
     def repeated(self, utterances: Sequence[Utterance], numbers: Indices) -> Indices:
         """Positions that train, each as often as it is read in an epoch, ascending."""
@@ -135,6 +137,13 @@ class Protocol:
 
     def divide(self, utterances: Sequence[Utterance], data: DataConfig) -> dict[str, Indices]:
         """As `split`, in arrays: for data sets of millions."""
+        from dual_hpc.evaluation.protocols.leakage import check_samples
+
+        parts = self._divide(utterances, data)
+        check_samples(utterances, parts, self.name)
+        return parts
+
+    def _divide(self, utterances: Sequence[Utterance], data: DataConfig) -> dict[str, Indices]:
         from dual_hpc.evaluation.protocols import division
 
         classes = self.class_numbers(utterances)

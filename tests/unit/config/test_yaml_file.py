@@ -1,4 +1,4 @@
-"""Configurations, protocols and profiles are read from YAML files in one way: what is wrong is one line that names it."""
+"""Configurations, protocols and profiles are read from YAML files in one way: a mistake is one line that names it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,11 @@ def test_what_is_no_yaml_mapping_is_refused_alike(tmp_path: Path, reader: str, c
 @pytest.mark.parametrize("reader", READERS)
 def test_what_is_no_file_is_refused_alike(tmp_path: Path, reader: str) -> None:
     path = tmp_path / "mine.yaml"
-    for make, said in ((None, "does not exist"), (path.mkdir, "cannot be read"), (lambda: os.mkfifo(path), "cannot be")):
+    for make, said in (
+        (None, "does not exist"),
+        (path.mkdir, "cannot be read"),
+        (lambda: os.mkfifo(path), "cannot be"),
+    ):
         if path.is_dir():
             path.rmdir()
         if make is not None:
