@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from shards.corpora import msp_improv
@@ -64,20 +65,20 @@ def write_msp_improv(folder: Path, counts: Mapping[str, int], recording: bytes) 
     (texts / Path(names[0]).with_suffix(".txt").name).write_text("how can I not\n")
 
 
-def write_fold_lists(folder: Path, corpus: FoldLists, clips: int, recording: bytes) -> None:
+def write_fold_lists(folder: Path, corpus: FoldLists, counts: Sequence[Sequence[int]], recording: bytes) -> None:
     """The five test lists, and the clips with zeros before their numbers; every tenth clip is in no list.
 
     Args:
-        clips: in the lists together.
+        counts: of each fold, its clips of each label, in the order of `corpus.labels`.
     """
-    listed = [number for number in range(1, clips * 10 // 9 + 2) if number % 10][:clips]
-    csv_list = corpus.test_list.endswith(".csv")
-    for fold in FOLDS:
+    numbers = (number for number in itertools.count(1) if number % 10)
+    csv_list, last = corpus.test_list.endswith(".csv"), 0
+    for fold, of_labels in zip(FOLDS, counts, strict=True):
         lines = ["video_name,label"] if csv_list else []
-        for number in listed[fold - 1 :: len(FOLDS)]:
-            label = list(corpus.labels)[number % len(corpus.labels)]
-            lines.append(f"{number},{label}" if csv_list else f"{number:05d}.mp4 {label}")
+        for label, count in zip(corpus.labels, of_labels, strict=True):
+            for last in itertools.islice(numbers, count):
+                lines.append(f"{last},{label}" if csv_list else f"{last:05d}.mp4 {label}")
         path = folder / corpus.test_list.format(fold=fold)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("\n".join(lines) + "\n")
-    write_release(folder, [f"data/clips/{number:05d}.mp4" for number in range(1, listed[-1] + 1)], recording)
+    write_release(folder, [f"data/clips/{number:05d}.mp4" for number in range(1, last + 1)], recording)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,8 +13,9 @@ from dual_hpc.evaluation.protocols import get_protocol
 from shards.corpora import CORPORA, read_corpus
 from shards.plan import Plan
 from shards.synthetic import generate
+from tests.unit.shards.corpora.releases import NOT_COUNTED, UTTERANCES, whole
 
-pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[3]
 
 
 def read(corpus: str, utterances: int, folder: Path) -> Plan:
@@ -25,6 +27,7 @@ def metadata(plan: Plan) -> list[Utterance]:
     return [Utterance(key=p.key, **p.fields, duration=1.0) for p in plan.utterances]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_iemocap_has_its_published_counts_in_every_protocol(tmp_path: Path) -> None:
     plan = read("iemocap", 10_039, tmp_path)
@@ -43,6 +46,7 @@ def test_iemocap_has_its_published_counts_in_every_protocol(tmp_path: Path) -> N
     assert sum(p.actor == "named" for p in plan.utterances) > 0
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_meld_has_its_published_counts(tmp_path: Path) -> None:
     plan = read("meld", 13_708, tmp_path)
@@ -57,3 +61,29 @@ def test_meld_has_its_published_counts(tmp_path: Path) -> None:
     assert [n for n in plan.notes if n.startswith("4 clips of dev")] and [
         n for n in plan.notes if n.startswith("137 clips of test")
     ]
+
+
+def _marked(name: str) -> Any:
+    """Tens of thousands of files take a while to write."""
+    return pytest.param(name, marks=[pytest.mark.slow] if UTTERANCES[name] > 10_000 else [])
+
+
+@pytest.mark.parametrize("name", [_marked(one) for one in UTTERANCES if one not in ("iemocap", "meld")])
+def test_a_skeleton_of_the_whole_release_has_the_published_counts(name: str, tmp_path: Path) -> None:
+    whole(name, tmp_path)
+    plan, corpus = read_corpus(name, tmp_path), CORPORA.get(name)
+    assert len(plan.utterances) == UTTERANCES[name] and plan.skips == []
+    assert corpus.published and corpus.differences(corpus.count(metadata(plan))) == {}
+
+
+def test_the_page_of_corpora_says_of_each_count_where_it_was_checked() -> None:
+    rows = {
+        line.split("|")[1].strip().strip("`"): line.split("|")
+        for line in (ROOT / "docs" / "corpora.md").read_text(encoding="utf-8").splitlines()
+        if line.startswith("| `")
+    }
+    assert set(rows) == set(CORPORA.names()) - {"manifest"}
+    for name, cells in rows.items():
+        assert bool(CORPORA.get(name).published) == (name not in NOT_COUNTED)
+        assert f"{UTTERANCES[name]:,}" in cells[2] if name in UTTERANCES else "not checked" in cells[2]
+        assert cells[3].strip() and cells[4].strip()

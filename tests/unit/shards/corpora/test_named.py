@@ -17,29 +17,10 @@ from dual_hpc.errors import UserError
 from dual_hpc.evaluation.protocols import get_protocol
 from shards.corpora import CORPORA, corpus_of, read_corpus
 from shards.plan import Plan
-from shards.synthetic.named import LFS_POINTER, cremad_names, mead_names, ravdess_names, savee_names, write_release
+from shards.synthetic.named import LFS_POINTER, mead_names, ravdess_names, savee_names, write_release
+from tests.unit.shards.corpora.releases import NAMES, emodb_names, tess_names
 
 PUBLISHED = Path(__file__).parent / "published"
-TESS_EMOTIONS = ("angry", "disgust", "fear", "happy", "neutral", "ps", "sad")
-
-
-def emodb_names() -> list[str]:
-    return [f"wav/{name}.wav" for name in (PUBLISHED / "emodb.txt").read_text().split()]
-
-
-def tess_names() -> list[str]:
-    words = (PUBLISHED / "tess_words.txt").read_text().split()
-    names = [f"{who}_{word}_{what}" for who in ("OAF", "YAF") for word in words for what in TESS_EMOTIONS]
-    return [f"OAF_YAF/{'OA_bite_neutral' if name == 'OAF_bite_neutral' else name}.wav" for name in names]
-
-
-NAMES: dict[str, Callable[[], list[str]]] = {
-    "cremad": cremad_names,
-    "ravdess": ravdess_names,
-    "savee": savee_names,
-    "emodb": emodb_names,
-    "tess": tess_names,
-}
 COUNTS = {"cremad": (7442, 91), "ravdess": (1440, 24), "savee": (480, 4), "emodb": (535, 10), "tess": (2800, 2)}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -15,8 +17,8 @@ from dual_hpc.evaluation.protocols import get_protocol
 from shards.corpora import CORPORA, corpus_of, read_corpus
 from shards.corpora.clip_table import CH_SIMS, CH_SIMS2, CMU_MOSEI, ClipTable
 from shards.corpora.fold_lists import DFEW, MAFW, FoldLists
+from shards.corpora.fold_lists import read as read_lists
 from shards.plan import Plan
-from shards.synthetic.named import LFS_POINTER
 from shards.synthetic.tables import write_clip_table, write_fold_lists, write_msp_improv
 from tests.unit.shards.corpora.test_msp_podcast import release, rows
 
@@ -36,7 +38,7 @@ def small(name: str, folder: Path) -> tuple[Path, int]:
         write_clip_table(folder, CLIPS[name], FEW, b"x")
         return folder / "label.csv", 24
     if name in LISTS:
-        write_fold_lists(folder, LISTS[name], 25, b"x")
+        write_fold_lists(folder, LISTS[name], [[0, *[1] * 5, *[0] * (len(LISTS[name].labels) - 6)]] * 5, b"x")
         return folder / LISTS[name].test_list.format(fold=1), 25
     if name == "msp_improv":
         write_msp_improv(folder, dict.fromkeys(TURNS, 8), b"x")
@@ -99,9 +101,9 @@ def test_a_clip_has_its_score_its_sign_and_its_part(tmp_path: Path, name: str) -
 
 @pytest.mark.parametrize("corpus", [DFEW, MAFW], ids=lambda one: one.name)
 def test_the_five_published_folds_test_each_clip_once(tmp_path: Path, corpus: FoldLists) -> None:
-    write_fold_lists(tmp_path, corpus, corpus.clips, b"x")
+    write_fold_lists(tmp_path, corpus, corpus.counts, b"x")
     plan = read_corpus(corpus.name, tmp_path)
-    utterances, (name,) = utterances_of(plan), corpus.protocols
+    utterances, (name,), clips = utterances_of(plan), corpus.protocols, sum(map(sum, corpus.counts))
     assert corpus_of(corpus.name).differences(corpus_of(corpus.name).count(utterances)) == {} and plan.skips == []
     assert {one.label for one in utterances} == set(get_protocol(name, utterances).classes)
     assert any("clips are in no list" in note for note in plan.notes)
@@ -109,9 +111,25 @@ def test_the_five_published_folds_test_each_clip_once(tmp_path: Path, corpus: Fo
     for fold in get_protocol(name, utterances).folds:
         parts = get_protocol(name, utterances).split(utterances, DataConfig(protocol=name, test_fold=fold))
         assert {(utterances[number].attributes or {})["fold"] for number in parts["test"]} == {str(fold)}
-        assert parts["validation"] and sum(map(len, parts.values())) == corpus.clips
+        assert parts["validation"] and sum(map(len, parts.values())) == clips
         tested += parts["test"]
-    assert sorted(tested) == list(range(corpus.clips))
+    assert sorted(tested) == list(range(clips)) and clips == {"dfew": 11_697, "mafw": 9_172}[corpus.name]
+
+
+@pytest.mark.parametrize("corpus", [DFEW, MAFW], ids=lambda one: one.name)
+def test_lists_that_are_not_those_published_are_told(tmp_path: Path, corpus: FoldLists) -> None:
+    small(corpus.name, tmp_path)
+    plan = read_corpus(corpus.name, tmp_path)
+    assert any("the test lists of fold 1, 2, 3, 4, 5 of" in note and "sha256" in note for note in plan.notes)
+    keys = [
+        sorted(one.key for one in utterances_of(plan) if (one.attributes or {})["fold"] == str(n)) for n in range(1, 6)
+    ]
+    theirs = tuple(hashlib.sha256("\n".join(fold).encode()).hexdigest() for fold in keys)
+    published = dataclasses.replace(corpus, digests=theirs)
+    assert not any("sha256" in note for note in read_lists(published, tmp_path).notes)
+    lost = next((tmp_path / "data" / "clips").glob("*.mp4"))
+    lost.unlink()  # a recording that is not there changes no list
+    assert not any("sha256" in note for note in read_lists(published, tmp_path).notes)
 
 
 OF_LISTS = {
@@ -159,33 +177,6 @@ def test_pickled_labels_are_refused_by_name(tmp_path: Path) -> None:
         read_corpus("cmu_mosei", tmp_path)
 
 
-TABLES: dict[str, Callable[[bytes], bytes]] = {
-    "empty": lambda data: b"",
-    "zeros": lambda data: bytes(len(data)),
-    "header only": lambda data: data.splitlines()[0],
-    "cut": lambda data: data[: len(data) // 2],
-    "no header": lambda data: data.split(b"\n", 1)[1],
-    "utf-16 with its mark": lambda data: data.decode().encode("utf-16"),
-    "utf-16 without it": lambda data: data.decode().encode("utf-16-le"),
-    "gbk": lambda data: data.decode().encode("gbk"),
-    "not UTF-8 in one line": lambda data: data.replace(b"yes", b"y\xe9s").replace(b"Angry", b"Angr\xff"),
-    "nul in a cell": lambda data: data.replace(b"0", b"\x000"),
-    "semicolons": lambda data: data.replace(b",", b";"),
-    "tabs": lambda data: data.replace(b",", b"\t").replace(b";", b"\t"),
-    "an id that climbs": lambda data: data.replace(b"-train_", b"../../x").replace(b"-IMPROV-", b"-../../x"),
-    "an absolute id": lambda data: data.replace(b"-train_", b"/etc/passwd").replace(b"MSP-POD", b"/etc/passwd"),
-    "carriage returns": lambda data: data.replace(b"\r\n", b"\n").replace(b"\n", b"\r"),
-    "every row twice": lambda data: data + data.split(b"\n", 1)[1],
-    "an open quote": lambda data: data + b'9,"never closed',
-    "one long line": lambda data: data.replace(b"\n", b" ") * 3,
-    "a terminal's escapes": lambda data: data.replace(b"e", b"\x1b[2J\x07e"),
-    "markdown": lambda data: data.replace(b"a", b"|<script>"),
-    "numbers beyond all": lambda data: data.replace(b"0", b"9" * 400),
-    "no numbers": lambda data: data.replace(b"3.5", b"nan").replace(b"1.0", b"inf").replace(b"4.0", b"-"),
-    "a picture": lambda data: b"\x89PNG\r\n\x1a\n" + data,
-    "an archive": lambda data: b"PK\x03\x04" + data,
-    "a placeholder of Git LFS": lambda data: LFS_POINTER,
-}
 PLACES: dict[str, Callable[[Path], None]] = {
     "absent": Path.unlink,
     "a pipe": lambda path: (path.unlink(), os.mkfifo(path))[0],
@@ -198,29 +189,13 @@ NAMES = [*CLIPS, *LISTS, "msp_improv", "msp_podcast"]
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("damage", TABLES)
-def test_a_damaged_table_is_read_as_far_as_it_can_be_or_refused_in_one_line(
-    tmp_path: Path, name: str, damage: str
-) -> None:
+def test_of_two_rows_of_one_utterance_the_first_is_taken_and_the_other_told(tmp_path: Path, name: str) -> None:
     table, count = small(name, tmp_path)
-    whole = {one.key for one in read_corpus(name, tmp_path).utterances}
-    table.write_bytes(TABLES[damage](table.read_bytes()))
-    try:
-        plan = read_corpus(name, tmp_path)
-    except UserError as error:
-        assert "\n" not in str(error) and str(error).isprintable()
-        return
-    assert {one.key for one in utterances_of(plan)} <= whole and len(plan.utterances) <= count
-    assert all(one.audio is not None and one.audio.path.is_relative_to(tmp_path) for one in plan.utterances)
-    assert all(
-        skip.reason.isprintable() and skip.where.startswith(str(table.relative_to(tmp_path))) for skip in plan.skips
-    )
-    assert all((one.text or "").isprintable() and one.fields["speaker"].isprintable() for one in plan.utterances)
-    if damage == "every row twice":
-        assert len(plan.utterances) == count and len(plan.skips) == (
-            4 if name == "mafw" else 5 if name == "dfew" else count
-        )
-        assert all(skip.utterance is None for skip in plan.skips)
+    data = table.read_bytes()
+    table.write_bytes(data + data.split(b"\n", 1)[1])
+    plan = read_corpus(name, tmp_path)
+    assert len(plan.utterances) == count and len(plan.skips) == {"mafw": 4, "dfew": 5}.get(name, count)
+    assert all(skip.utterance is None for skip in plan.skips)
 
 
 @pytest.mark.parametrize("name", NAMES)
