@@ -1,1 +1,1 @@
-"""What training on the raters' votes is worth, on raters whose distributions are known."""
+"""Training on votes and on dimensions, on synthetic raters whose distributions and values are planted."""
