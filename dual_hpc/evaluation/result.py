@@ -101,9 +101,15 @@ class EvaluationResult:
         """The letters of the modalities that at least one of the utterances has."""
         return str(self.about.get("present", ALL_MODALITIES))
 
+    @property
+    def used(self) -> str:
+        """Those of them that the model reads."""
+        reads = str(self.about.get("reads", ALL_MODALITIES))
+        return "".join(letter for letter in self.present if letter in reads)
+
     def shown(self, subset: str) -> str:
-        """The name of a subset in tables: of what was really there, "{A}" for "av" where no utterance has video."""
-        return subset_name("".join(letter for letter in subset if letter in self.present) or subset)
+        """The name of a subset in tables: of what was there and read, "{A}" for "av" where no utterance has video."""
+        return subset_name("".join(letter for letter in subset if letter in self.used) or subset)
 
     @property
     def rows(self) -> Mapping[str, SubsetResult]:
@@ -111,7 +117,7 @@ class EvaluationResult:
         found: dict[str, SubsetResult] = {}
         names: set[str] = set()
         for subset, one in self.subsets.items():
-            if set(subset) & set(self.present) and self.shown(subset) not in names:
+            if set(subset) & set(self.used) and self.shown(subset) not in names:
                 names.add(self.shown(subset))
                 found[subset] = one
         return found or self.subsets
@@ -120,8 +126,7 @@ class EvaluationResult:
     def text_reliance(self) -> Mapping[str, float] | None:
         """What the text adds: scores with it minus scores without, from the same weights; None if one of the two was
         not evaluated, or the model reads no text. `reliance` weighs it with what misleading text turns."""
-        reads = set(self.about.get("reads", ALL_MODALITIES)) & set(self.present)
-        if "av" not in self.subsets or "avt" not in self.subsets or "t" not in reads:
+        if "av" not in self.subsets or "avt" not in self.subsets or "t" not in self.used:
             return None
         without, with_text = (self.subsets[name].scores.values for name in ("av", "avt"))
         return {name: with_text[name] - without[name] for name in without}

@@ -56,11 +56,13 @@ def tell_absent(config: RunConfig) -> None:
 
     from dual_hpc.errors import UserError
     from dual_hpc.evaluation.protocols.advice import absent_modalities, absent_sentence
+    from dual_hpc.model.family import FAMILIES
     from launch.runs.plan import utterances_of
 
+    reads = FAMILIES.get(config.model.family).reads
     with contextlib.suppress(UserError):  # the job, which has begun, says so if its shards are gone
         for modality in absent_modalities(utterances_of(config)):
-            if getattr(config.model, f"use_{modality}"):
+            if modality.letter in reads and getattr(config.model, f"use_{modality}"):
                 print(f"dual-hpc: warning: {absent_sentence(modality)}", file=sys.stderr, flush=True)
 
 

@@ -218,3 +218,30 @@ def test_rows_are_named_by_what_the_utterances_have(lacks: tuple[str, ...], rows
     )
     assert (found.text_reliance is None) == ("text" in lacks)
     assert set(found.to_json()["subsets"]) == {"av", "avt"}  # files keep the conditions' names
+
+
+@pytest.mark.parametrize(
+    ("reads", "lacks", "rows"),
+    [
+        ("a", (), ["{A}"]),
+        ("a", ("video",), ["{A}"]),
+        ("v", ("text",), ["{V}"]),
+        ("t", (), ["{T}"]),
+        ("at", ("video",), ["{A}", "{A,T}"]),
+        ("vt", ("text",), ["{V}"]),
+        ("avt", (), ["{A,V}", "{A,V,T}"]),
+    ],
+)
+def test_a_model_that_reads_less_has_no_rows_of_what_it_does_not_read(
+    reads: str, lacks: tuple[str, ...], rows: list[str]
+) -> None:
+    own = predictions([0, 1, 2, 2], [0, 1, 2, 2])
+    fields = {f"has_{name}": False for name in lacks}
+    utterances = {
+        key: Utterance(key=key, corpus="mine", dialogue="d", utterance=0, speaker="x", duration=1.0, **fields)
+        for key in own.keys
+    }
+    about = {"run": "r", "split": "test", "reads": reads}
+    found = assemble(about, CLASSES, [1, 1, 1], {"av": own, "avt": own}, utterances)
+    assert list(score_table(found).columns[0].cells)[2:] == rows
+    assert (found.text_reliance is None) == ("t" not in reads or "text" in lacks)
