@@ -1,8 +1,7 @@
-"""Makes docs/pictures/ by the project's own commands, from generated corpora: minutes on two cores.
+"""Makes docs/pictures/ by the project's own commands, from the generated corpus of a benchmark: minutes on two cores.
 
-    python docs/make_pictures.py OUT
-
-OUT keeps corpora, runs, the recording and the pictures at their full size.
+python -m benchmarks.recording --keep OUT      # corpus, shards, run, half an hour of speech, its timeline
+python docs/make_pictures.py OUT
 """
 
 from __future__ import annotations
@@ -22,20 +21,16 @@ _WIDE = 1100  # pixels
 
 
 def main(out: Path) -> None:
-    out.mkdir(parents=True)
-    store, raw = out / "store", out / "corpora" / "iemocap"
-    run = store / "runs" / "demo"
-    step("synth", "iemocap", "--out", raw, "--utterances", 240)
-    step("pack", "iemocap", raw, "--out", store / "shards" / "iemocap", "--video-size", 96, "--workers", 2)
-    step("train", "--preset", "demo", "--shards", store / "shards" / "iemocap", f"store={store}", "name=demo")
+    run = out / "store" / "runs" / "talk"
     step("evaluate", run, "--robustness")
     step("report", run, "--gallery", 8)
-    step("sync", run)
+    draw_curves(run)
     for source, name in {
         run / "reports" / "training_curves.png": "curves",
         run / "reports" / "test_best.png": "confusion",
         run / "reports" / "test_best_robustness.png": "robustness",
         run / "gallery" / "test_best_gallery.png": "gallery",
+        out / "timeline.mp4.png": "timeline",
     }.items():
         keep(source, name)
 
@@ -50,6 +45,18 @@ def step(*words: object) -> None:
     if code := dual_hpc(asked):
         sys.exit(code)
     print(f"  {time.monotonic() - begun:.0f} s", flush=True)
+
+
+def draw_curves(run: Path) -> None:
+    """What `sync` draws of a run that is tracked."""
+    from dual_hpc.picture import png
+    from dual_hpc.run.directory import RunDir
+    from dual_hpc.run.journal import read, replay
+    from dual_hpc.tracking.figures import training_curves
+
+    found = RunDir.open(run)
+    curves = training_curves(replay(read(found.journal)), found.identity().name)
+    (run / "reports" / "training_curves.png").write_bytes(png(curves))
 
 
 def keep(source: Path, name: str) -> None:

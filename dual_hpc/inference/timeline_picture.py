@@ -32,7 +32,7 @@ def timeline_png(timeline: Timeline) -> bytes:
     from matplotlib.ticker import MultipleLocator
 
     seconds = max(timeline.seconds, 1e-3)
-    rows = min(_MOST_ROWS, max(1, math.ceil(seconds / _ROW_SECONDS - 1e-9)))
+    rows = min(_MOST_ROWS, max(1, math.ceil(seconds / _ROW_SECONDS - 0.1)))  # some seconds more are no row more
     span = seconds / rows
     lanes = _lanes(timeline)
     heights = [height for height, _ in lanes]

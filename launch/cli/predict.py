@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -236,12 +237,20 @@ def without_earlier_answers(
     from dual_hpc.errors import UserError
     from dual_hpc.inference.requests import Clip
 
-    place = output.resolve()
-    same = [one for one in requests if isinstance(one, Clip) and one.path.resolve() == place]
-    named = any(source != "-" and Path(source).resolve() == place for source in inputs)
+    place = _place(output)
+    same = [one for one in requests if isinstance(one, Clip) and _place(one.path) == place]
+    named = any(source != "-" and _place(source) == place for source in inputs)
     if named or (same and output.suffix.lower() != ".jsonl"):
         raise UserError(f"--output: {output} is among the --input and would be overwritten; choose another file")
     return [one for one in requests if one not in same]
+
+
+def _place(path: str | Path) -> str:
+    """The file behind links; of a circle of links, or a name that no file can have, the name."""
+    try:
+        return os.path.realpath(path)
+    except (OSError, ValueError):
+        return str(path)
 
 
 def _counted(requests: Sequence[T], bar: ProgressDisplay) -> Iterator[T]:

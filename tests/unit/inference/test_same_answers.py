@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import signal
@@ -144,17 +145,18 @@ def server(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
     address = f"http://{LOOPBACK}:{port}"
     try:
         for _ in range(240):
-            assert process.poll() is None, (folder / "log").read_text()
+            assert process.poll() is None, (folder / "log").read_text()[-2000:]
             try:
                 with urllib.request.urlopen(f"{address}/ping", timeout=5):
                     break
             except (urllib.error.URLError, TimeoutError, ConnectionError):
                 time.sleep(0.5)
         else:
-            raise AssertionError((folder / "log").read_text())
+            raise AssertionError((folder / "log").read_text()[-2000:])
         yield address
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
         process.wait(60)
 
 
