@@ -36,9 +36,11 @@ def starter(
     """
     preset = preset or fitting_preset(utterances)
     config = load_config(preset)
-    other = {OWN: PRETRAINED, SCRATCH: PRETRAINED, PRETRAINED: SCRATCH}.get(preset)
+    other = {OWN: PRETRAINED, SCRATCH: PRETRAINED, PRETRAINED: OWN}.get(preset)
     with_encoders = "with pretrained encoders, from the folder that DUAL_MODELS names"
     hint = f"  # or {other}, {with_encoders if other == PRETRAINED else 'from scratch'}" if other else ""
+    if preset == OWN:
+        hint += f"; or {SCRATCH}, for real speech"
     lines = [
         f"# {_first_comment(preset)}",
         "# `dual-hpc train --settings` says what each setting means, `config show FILE` what this file comes to.",
@@ -54,12 +56,8 @@ def starter(
 
 
 def fitting_preset(utterances: Sequence[Utterance] | None) -> str:
-    """The preset of the corpus; of one of the user's own, with pretrained encoders where they are there.
-
-    Without them, that for real speech where there is sound.
-    """
+    """The preset of the corpus; of one of the user's own, with pretrained encoders where they are there."""
     from dual_hpc.data.format.utterances import coded
-    from dual_hpc.evaluation.protocols.advice import absent_modalities
 
     corpora = [] if utterances is None else [name.lower() for name in coded(utterances, "corpus")[1]]
     if len(corpora) == 1 and corpora[0] in _PRESET_OF:
@@ -67,9 +65,7 @@ def fitting_preset(utterances: Sequence[Utterance] | None) -> str:
     encoders = load_config(PRETRAINED).model
     paths = [encoder.path for encoder in (encoders.audio, encoders.video, encoders.text)]
     there = all(path is not None and os.path.isfile(Path(path) / "config.json") for path in paths)
-    if there:
-        return PRETRAINED
-    return OWN if utterances is None or "audio" in absent_modalities(utterances) else SCRATCH
+    return PRETRAINED if there else OWN
 
 
 def preset_lines() -> list[str]:

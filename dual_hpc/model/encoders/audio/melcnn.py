@@ -24,7 +24,8 @@ class MelCnnEncoder(Encoder):
     each band, and of some hundred utterances learns the voices.
 
     Args:
-        channels: width of the stem and of each residual stage; the stages halve the bands, the first two the time.
+        channels: width of the stem and of each residual stage. All of them halve the bands, the stem and the second
+            stage the time as well; each convolution of the default has as much to compute as any other.
         output_size: features per step.
         dropout: of whole channels after each stage, and of the features.
         mels, low_hz, high_hz, window, hop, fft, normalize: see `LogMel`.
@@ -33,7 +34,7 @@ class MelCnnEncoder(Encoder):
     def __init__(
         self,
         sample_rate: int = 16_000,
-        channels: Sequence[int] = (16, 32, 48, 96),
+        channels: Sequence[int] = (16, 24, 48, 64),
         output_size: int = 128,
         dropout: float = 0.1,
         mels: int = 80,
@@ -47,11 +48,11 @@ class MelCnnEncoder(Encoder):
         super().__init__()
         self.output_size = output_size
         self.spectrogram = LogMel(sample_rate, mels, low_hz, high_hz, window, hop, fft, normalize)
-        self.stem = nn.Conv2d(1, channels[0], (3, 5), stride=(1, 2), padding=(1, 2))
+        self.stem = nn.Conv2d(1, channels[0], (4, 5), stride=2, padding=(1, 2))
         self.stages = nn.ModuleList(
-            [ResidualStage(*pair, halve_time=number < 2) for number, pair in enumerate(pairwise(channels))]
+            [ResidualStage(*pair, halve_time=number == 1) for number, pair in enumerate(pairwise(channels))]
         )
-        self.rate_hz = sample_rate / hop / 2 ** min(2, len(self.stages))
+        self.rate_hz = sample_rate / hop / (4 if len(self.stages) > 1 else 2)
         bands = -(-mels // 2 ** len(channels))
         self.project = nn.Linear(channels[-1] * bands, output_size)
         self.statistics = UtteranceStatistics(output_size)
@@ -64,8 +65,9 @@ class MelCnnEncoder(Encoder):
     def forward(self, waveform: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """waveform f32 [B, N] and lengths [B] samples -> features [B, S, output_size] and their lengths [B]."""
         frames = self.spectrogram.frames(lengths)
-        x = self.spectrogram(waveform, lengths).to(self.dtype).unsqueeze(1)
+        x = _even(self.spectrogram(waveform, lengths).to(self.dtype).unsqueeze(1))
         x = functional.relu(self.stem(x * _valid(x, frames)))
+        frames = _halved(frames)
         for stage in self.stages:
             x, frames = stage(x, frames)
             x = self.channel_dropout(x)
@@ -78,8 +80,8 @@ class MelCnnEncoder(Encoder):
 class ResidualStage(nn.Module):
     """Two convolutions around a shortcut; the bands are halved, and the time where it is asked for.
 
-    What halves the time has an even kernel: step k lies exactly between steps 2k and 2k + 1 of its input. Beyond its
-    end an utterance is zero for every convolution, however it was padded.
+    What halves the time has an even kernel, so that step k lies exactly between steps 2k and 2k + 1 of its input.
+    Beyond its end an utterance is zero for every convolution, however it was padded.
     """
 
     def __init__(self, inputs: int, outputs: int, halve_time: bool) -> None:
@@ -95,10 +97,10 @@ class ResidualStage(nn.Module):
     def forward(self, x: torch.Tensor, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """x [B, inputs, T, F], valid frames [B] -> [B, outputs, T', ceil(F / 2)] and the valid of T'."""
         if self.halve_time:
-            x = pad_steps(x.transpose(1, 2), x.shape[2] + x.shape[2] % 2).transpose(1, 2)
+            x = _even(x)
         x = (x * _valid(x, frames)).contiguous(memory_format=torch.channels_last)  # a third of the time on CPUs
         if self.halve_time:
-            frames = torch.div(frames + 1, 2, rounding_mode="floor")
+            frames = _halved(frames)
         y = self.first(x)
         valid = _valid(y, frames)
         y = functional.relu(self.first_norm(y * valid, frames)) * valid
@@ -148,6 +150,16 @@ class UtteranceStatistics(nn.Module):
             variance = (weights * (wide - mean).square()).sum(1, keepdim=True)
             found = torch.cat([mean, (variance + 1e-5).sqrt()], dim=-1)
         return self.project(found.to(x.dtype))
+
+
+def _even(x: torch.Tensor) -> torch.Tensor:
+    """[B, C, T, F] with a frame of zeros where T is odd."""
+    return pad_steps(x.transpose(1, 2), x.shape[2] + x.shape[2] % 2).transpose(1, 2)
+
+
+def _halved(frames: torch.Tensor) -> torch.Tensor:
+    """Steps of two frames each: i64 [B] -> i64 [B]."""
+    return torch.div(frames + 1, 2, rounding_mode="floor")
 
 
 def _valid(x: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:

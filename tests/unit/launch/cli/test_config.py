@@ -101,15 +101,7 @@ def test_shards_with_a_split_and_all_modalities_need_no_settings(
 ) -> None:
     assert main(["config", "init", "--shards", str(shards_of(tmp_path / "shards", split="train"))]) == 0
     text = capsys.readouterr().out
-    assert "preset: scratch" in text and "split:" not in text and "use_" not in text
-
-
-@pytest.mark.parametrize(("has_audio", "preset"), [(True, "scratch"), (False, "own")])
-def test_without_pretrained_encoders_sound_begins_with_the_preset_for_real_speech(
-    has_audio: bool, preset: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["config", "init", "--shards", str(shards_of(tmp_path / "shards", has_audio=has_audio))]) == 0
-    assert f"\npreset: {preset} " in capsys.readouterr().out
+    assert "preset: own" in text and "or scratch" in text and "split:" not in text and "use_" not in text
 
 
 def test_pretrained_encoders_are_taken_where_they_are(
@@ -118,7 +110,7 @@ def test_pretrained_encoders_are_taken_where_they_are(
     monkeypatch.setenv("DUAL_MODELS", str(tmp_path / "models"))
     folder = shards_of(tmp_path / "shards")
     assert main(["config", "init", "--shards", str(folder)]) == 0
-    assert "preset: scratch " in capsys.readouterr().out
+    assert "preset: own " in capsys.readouterr().out
     for name in ("wav2vec2-base", "resnet-50", "bert-base-uncased"):
         (tmp_path / "models" / name).mkdir(parents=True)
         (tmp_path / "models" / name / "config.json").write_text("{}")
