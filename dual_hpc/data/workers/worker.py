@@ -16,6 +16,7 @@ import socket
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from dual_hpc.data.decoding.decode import load_decoders
@@ -59,9 +60,8 @@ def _exit_on_error(error: threading.ExceptHookArgs) -> None:
     os._exit(1)
 
 
-def _read_ahead(channel: socket.socket, decoder: SampleDecoder, status: Status, ready: queue.Queue[Any]) -> None:
-    """Job by job and row by row: read the bytes; ends the process when the parent is gone."""
-    reader = SampleReader()
+def _each_job(channel: socket.socket, work: Callable[[Job], None], fail: Callable[[DualError], None]) -> NoReturn:
+    """Job by job; after one that has failed only wait for the parent to close the socket, which ends the process."""
     failed = False
     while True:
         try:
@@ -69,17 +69,27 @@ def _read_ahead(channel: socket.socket, decoder: SampleDecoder, status: Status, 
         except EOFError:
             os._exit(0)
         if failed:
-            continue  # only waiting for the parent to close the socket
+            continue
         try:
-            for row, request in enumerate(job.rows):
-                extensions = decoder.members_to_read(request)
-                status.reading(job.number, row, READING)
-                members = reader.read(request.ref, extensions) if request.ref and extensions else {}
-                status.reading(job.number, row, IDLE)
-                ready.put((job, row, members))
+            work(job)
         except DualError as error:
             failed = True
-            ready.put(error)
+            fail(error)
+
+
+def _read_ahead(channel: socket.socket, decoder: SampleDecoder, status: Status, ready: queue.Queue[Any]) -> NoReturn:
+    """Row by row: read the bytes."""
+    reader = SampleReader()
+
+    def read(job: Job) -> None:
+        for row, request in enumerate(job.rows):
+            extensions = decoder.members_to_read(request)
+            status.reading(job.number, row, READING)
+            members = reader.read(request.ref, extensions) if request.ref and extensions else {}
+            status.reading(job.number, row, IDLE)
+            ready.put((job, row, members))
+
+    _each_job(channel, read, ready.put)
 
 
 def _decode(
@@ -107,27 +117,20 @@ def _serve_features(
     """Features need no decoding worth a thread of its own: read, check and deliver, micro-batch by micro-batch."""
     reader = SampleReader()
     features = FeatureReader(decode_config, decoder, reader)
-    failed = False
-    while True:
-        try:
-            job: Job = receive(channel)
-        except EOFError:
-            os._exit(0)
-        if failed:
-            continue  # only waiting for the parent to close the socket
-        try:
-            if not _deliver_plain(channel, job, features, status):
-                samples = []
-                for row, request in enumerate(job.rows):
-                    status.reading(job.number, row, READING)
-                    extensions = decoder.members_to_read(request)
-                    members = reader.read(request.ref, extensions) if request.ref and extensions else {}
-                    samples.append(decoder.decode(request, members))
-                status.reading(job.number, 0, IDLE)
-                _deliver(channel, job.number, samples, decode_config)
-        except DualError as error:
-            failed = True
-            _send(channel, WorkerError(error))
+
+    def serve(job: Job) -> None:
+        if _deliver_plain(channel, job, features, status):
+            return
+        samples = []
+        for row, request in enumerate(job.rows):
+            status.reading(job.number, row, READING)
+            extensions = decoder.members_to_read(request)
+            members = reader.read(request.ref, extensions) if request.ref and extensions else {}
+            samples.append(decoder.decode(request, members))
+        status.reading(job.number, 0, IDLE)
+        _deliver(channel, job.number, samples, decode_config)
+
+    _each_job(channel, serve, lambda error: _send(channel, WorkerError(error)))
 
 
 def _deliver_plain(channel: socket.socket, job: Job, features: FeatureReader, status: Status) -> bool:
