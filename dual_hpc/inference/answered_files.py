@@ -21,6 +21,8 @@ from dual_hpc.files.locks import LocksUnsupported, try_lock
 from dual_hpc.files.regular_file import check_regular, open_regular
 from dual_hpc.printable import json_line
 
+_LONGEST = 1 << 24  # bytes of a line
+
 
 @dataclass(frozen=True)
 class Content:
@@ -106,10 +108,11 @@ def read_answers(path: Path) -> tuple[dict[str, Content], int]:
     known: dict[str, Content] = {}
     begin = at = 0  # of the lines of a file that is not complete; of this line
     with open_regular(path) as lines:
-        for number, raw in enumerate(lines, 1):
+        for number, raw in enumerate(iter(lambda: lines.readline(_LONGEST), b""), 1):
             record = _record(raw)
             if record is None:
-                if raw.endswith(b"\n") or not raw.startswith(b"{"):
+                torn = len(raw) < _LONGEST and not raw.endswith(b"\n") and raw.startswith((b"{", b"\0"))
+                if not torn:
                     raise UserError(f"--output: {path}:{number} is no answer of predict; choose another file")
                 return known, begin
             at += len(raw)

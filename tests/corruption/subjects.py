@@ -112,6 +112,15 @@ def _predictions(path: str) -> Read:
     return read
 
 
+def _answers(path: str) -> Read:
+    def read() -> str:
+        from dual_hpc.inference.answered_files import read_answers
+
+        return repr(read_answers(Path(path)))
+
+    return read
+
+
 def _config(path: str) -> Read:
     def read() -> str:
         from dual_hpc.config import load_config
@@ -295,4 +304,5 @@ SUBJECTS = (
     Subject("corpora", "meld/train_sent_emo.csv", (_plan("meld", "meld"),)),
     Subject("configs", "preset.yaml", (_config("preset.yaml"),)),
     Subject("configs", "profile.yaml", (_profile("profile.yaml"),)),
+    Subject("model", "answers.jsonl", (_answers("answers.jsonl"),)),
 )

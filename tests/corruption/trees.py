@@ -23,6 +23,7 @@ from dual_hpc.data.format.index_stream import columns_of_index
 from dual_hpc.evaluation.prediction_file import write_predictions
 from dual_hpc.files.digest import FileDigest
 from dual_hpc.group import SingleProcess
+from dual_hpc.inference.answered_files import Content, open_answers
 from dual_hpc.model import build_model, build_tokenizer, save_model
 from dual_hpc.run.alignment import AlignmentMatrices, append_alignment
 from dual_hpc.run.directory import RunDir, Segment
@@ -141,6 +142,9 @@ def model(root: Path) -> None:
     soundfile.write(clips / "tone.flac", tone, 16_000)
     lines = [{"input": "clips/tone.wav", "text": "so it goes"}, {"input": "clips/tone.flac", "start": 0.1, "end": 0.4}]
     (root / "batch.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with open_answers(root / "answers.jsonl") as answers:
+        for name in ("a.wav", "b.wav"):
+            answers.append(name, Content(10, 20, "abc"), [{"input": name, "label": "sad"}] * 2)
 
 
 def pretrained(root: Path) -> None:

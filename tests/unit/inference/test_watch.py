@@ -195,6 +195,19 @@ def test_what_an_interrupted_program_wrote_is_cut_off_and_answered_again(tmp_pat
     assert output.read_bytes() == whole
 
 
+def test_what_a_power_failure_leaves_is_cut_off(tmp_path: Path) -> None:
+    folder, output = tmp_path / "in", tmp_path / "out.jsonl"
+    folder.mkdir()
+    (folder / "a.mp4").write_text("a")
+    with watching(folder, output) as watch:
+        watch.look()
+    whole = output.read_bytes()
+    output.write_bytes(whole + b"\0" * 5000)
+    with watching(folder, output) as watch:
+        watch.look()
+    assert output.read_bytes() == whole
+
+
 @pytest.mark.parametrize("content", ["a report\n", "a report", "[1]\n", '{"a": 1}\n', "\n"])
 def test_what_is_no_list_of_answers_is_neither_read_nor_written(tmp_path: Path, content: str) -> None:
     output = tmp_path / "out.jsonl"
