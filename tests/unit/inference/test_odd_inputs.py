@@ -87,8 +87,10 @@ def test_each_is_answered_or_a_line_that_names_it(
 def test_the_command_answers_them_all_in_the_memory_of_one(
     saved_model: Path, odd: dict[str, list[Odd]], tmp_path: Path
 ) -> None:
-    every = [one for group in odd.values() for one in group]
+    # JSON can name no file whose name is no text.
+    every = [one for group in odd.values() for one in group if _is_text(one.path)]
     peaks, records = {}, []
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     for name, asked in {"one": every[:1], "all": every}.items():
         lines = [json.dumps({"input": str(one.path), "number": number}) for number, one in enumerate(asked)]
         (tmp_path / f"{name}.jsonl").write_text("\n".join(lines) + "\n")
@@ -96,7 +98,9 @@ def test_the_command_answers_them_all_in_the_memory_of_one(
         command = [sys.executable, "-m", "launch.inference", *map(str, words), "--device", "cpu"]
         with (tmp_path / "errors").open("w") as errors:
             limits = (RLIMIT_CPU, (_MOST_CPU, _MOST_CPU))
-            process = subprocess.Popen(command, cwd=ROOT, stderr=errors, preexec_fn=partial(setrlimit, *limits))
+            process = subprocess.Popen(
+                command, cwd=ROOT, env=environment, stderr=errors, preexec_fn=partial(setrlimit, *limits)
+            )
             try:
                 _, status, used = os.wait4(process.pid, 0)
             except BaseException:
@@ -111,6 +115,10 @@ def test_the_command_answers_them_all_in_the_memory_of_one(
         check(one, record)
     print(f"{len(every)} inputs: {peaks['all']:.0f} MiB, {used.ru_utime:.0f} s; one: {peaks['one']:.0f} MiB")
     assert peaks["all"] < 1.5 * peaks["one"] + 100
+
+
+def _is_text(path: Path) -> bool:
+    return not any("\ud800" <= letter <= "\udfff" for letter in str(path))
 
 
 @pytest.mark.parametrize("name", ["loop.wav", "nul\0.wav", "\ud800.wav", "x" * 5000, "pipe.wav", "absent/a.wav"])
