@@ -89,7 +89,7 @@ def write(folder: Path, kind: str, count: int, peers: Collection[str]) -> None:
 
 def _write_forms(folder: Path, kind: str, clips: list[tuple[float, dict[str, bytes]]], peers: Collection[str]) -> None:
     """shards/, files/ and, if asked for, mds/ and litdata/."""
-    _write_shards(folder / "shards", "features" if kind == "features" else "media", clips)
+    write_shards(folder / "shards", "features" if kind == "features" else "media", clips)
     (folder / "files").mkdir(parents=True)
     durations = {}
     for number, (duration, members) in enumerate(clips):
@@ -119,7 +119,7 @@ def _write_forms(folder: Path, kind: str, clips: list[tuple[float, dict[str, byt
         chunks.merge()
 
 
-def _write_shards(folder: Path, kind: str, clips: list[tuple[float, dict[str, bytes]]]) -> None:
+def write_shards(folder: Path, kind: str, clips: list[tuple[float, dict[str, bytes]]]) -> None:
     folder.mkdir(parents=True)
     shards = []
     for first in range(0, len(clips), PER_SHARD):
