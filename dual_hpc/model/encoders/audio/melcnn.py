@@ -92,7 +92,8 @@ class ResidualStage(nn.Module):
         self.first_norm = UtteranceNorm(outputs)
         self.second = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
         self.second_norm = UtteranceNorm(outputs)
-        self.shortcut = nn.Conv2d(inputs, outputs, (step, 1), stride=(step, 2), bias=False)
+        # Of every second band, which `forward` takes: the backward pass of oneDNN crashes at a 1x1 kernel with strides.
+        self.shortcut = nn.Conv2d(inputs, outputs, (step, 1), stride=(step, 1), bias=False)
 
     def forward(self, x: torch.Tensor, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """x [B, inputs, T, F], valid frames [B] -> [B, outputs, T', ceil(F / 2)] and the valid of T'."""
@@ -105,7 +106,7 @@ class ResidualStage(nn.Module):
         valid = _valid(y, frames)
         y = functional.relu(self.first_norm(y * valid, frames)) * valid
         y = self.second_norm(self.second(y) * valid, frames)
-        return functional.relu(y + self.shortcut(x)), frames
+        return functional.relu(y + self.shortcut(x[..., ::2])), frames
 
 
 class UtteranceNorm(nn.Module):

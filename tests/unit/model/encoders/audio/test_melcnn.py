@@ -77,6 +77,15 @@ def test_a_step_lies_where_its_sound_lies() -> None:
         assert abs(centre - place) < 0.5
 
 
+@pytest.mark.parametrize("channels", [(8, 8, 16), (16, 24, 48, 64), (8, 16)])
+@pytest.mark.parametrize("mels", [80, 33])
+def test_clips_of_any_length_give_every_weight_a_finite_gradient(channels: tuple[int, ...], mels: int) -> None:
+    model = MelCnnEncoder(channels=channels, output_size=16, mels=mels)
+    features, _ = model(torch.randn(4, 9_000), torch.tensor([9_000, 1_281, 1, 0]))
+    features.square().sum().backward()
+    assert [n for n, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all()] == []
+
+
 def test_dropout_is_for_training_alone() -> None:
     model, wave = encoder(), voice()
     assert torch.equal(alone(model, wave), alone(model, wave))
