@@ -41,7 +41,7 @@ def test_every_verb_teaches_with_examples(verb: str, capsys: pytest.CaptureFixtu
         (["train", "--preset", "demo", "--run", "x"], "not allowed with"),
         (["train", "--config", "demo", "--run", "x"], "not allowed with"),
         (["train", "--preset", "demp"], "did you mean demo"),
-        (["train", "--preset", "demo", "--config", "/nowhere.yaml"], "/nowhere.yaml cannot be read"),
+        (["train", "--preset", "demo", "--config", "/nowhere.yaml"], "/nowhere.yaml does not exist"),
         (["train", "--preset", "nothing", "--config", "meld"], "preset 'nothing' is unknown"),
         (["train", "--run", "gone"], "no run 'gone'"),
         (["config", "show", "meldd"], "did you mean meld"),
