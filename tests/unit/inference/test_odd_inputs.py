@@ -84,6 +84,7 @@ def test_each_is_answered_or_a_line_that_names_it(
     assert len(errors.getvalue().splitlines()) == failed and code == (2 if failed else 0)
 
 
+@pytest.mark.slow
 def test_the_command_answers_them_all_in_the_memory_of_one(
     saved_model: Path, odd: dict[str, list[Odd]], tmp_path: Path
 ) -> None:

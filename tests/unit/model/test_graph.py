@@ -75,6 +75,7 @@ def test_a_model_of_features_is_exported_after_its_encoders(make_model: Any) -> 
     assert check_equal(model, lambda batch: run(*(batch[name] for name in names)), "model.pt2") < 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", [name for name in FAMILIES.names() if name != "dual"])
 def test_every_family_has_a_graph(family: str, make_model: Any, tmp_path: Path) -> None:
     model = make_model(family=family)
