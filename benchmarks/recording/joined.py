@@ -97,7 +97,8 @@ def write_recording(folder: Path, seconds: float, seed: int = 2) -> list[Turn]:
     """talk.mp4, talk.wav and talk.rttm of about so many seconds, and each turn in clips/."""
     rng = generator(seed, "recording", "talk")
     (folder / "clips").mkdir()
-    files, turns, at = [_File(folder / "talk.mp4"), _File(folder / "talk.wav")], [], 0.0
+    files, at = [_File(folder / "talk.mp4"), _File(folder / "talk.wav")], 0.0
+    turns: list[Turn] = []
     while at < seconds:
         number = len(turns)
         speaker, emotion = SPEAKERS[int(rng.integers(len(SPEAKERS)))], EMOTIONS[int(rng.integers(4))]

@@ -37,7 +37,8 @@ def main() -> None:
     if not options.show:
         import_all()
         failed = train(options, corpus, store)
-    print(page.write(store, range(options.seeds), dials, corpus, options.epochs).read_text(encoding="utf-8"))
+    seeds = page.Seeds(range(options.seeds), range(family_seeds(options)))
+    print(page.write(store, seeds, dials, corpus, options.epochs).read_text(encoding="utf-8"))
     if failed:
         raise SystemExit(f"{failed} runs failed")
 
@@ -67,7 +68,13 @@ def planned(options: argparse.Namespace) -> Iterator[tuple[Member, int]]:
     for kind in (families, switches, dropped, variants):
         if options.only in (None, kind.__name__):
             members = [member for member in kind() if options.cases in member.name]
-            yield from ((member, seed) for seed in range(options.seeds) for member in members)
+            count = family_seeds(options) if kind is families else options.seeds
+            yield from ((member, seed) for seed in range(count) for member in members)
+
+
+def family_seeds(options: argparse.Namespace) -> int:
+    """Of each family."""
+    return options.family_seeds or options.seeds
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -75,6 +82,7 @@ def arguments() -> argparse.ArgumentParser:
     default = Path(tempfile.gettempdir()) / "dual-hpc-science"
     parser.add_argument("--work", type=Path, default=default, help="corpus and runs (default %(default)s)")
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--family-seeds", type=int, help="of the families, where it is not as many as of the others")
     parser.add_argument("--utterances", type=int, default=1200, help="of the synthetic IEMOCAP (default %(default)s)")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--text-knows", type=float, default=0.7)

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmarks import record
 from benchmarks.science import tables
@@ -18,33 +19,43 @@ from dual_hpc.files.atomic import write_atomically
 from shards.synthetic import Dials
 
 
-def write(store: Path, seeds: Sequence[int], dials: Dials, corpus: Corpus, epochs: int, notes: str = "") -> Path:
+class Seeds(NamedTuple):
+    """Which seeds are shown."""
+
+    of_parts: Sequence[int]
+    of_families: Sequence[int]
+
+
+def write(store: Path, seeds: Seeds, dials: Dials, corpus: Corpus, epochs: int) -> Path:
     """The page of what has finished in `store`; returns its path."""
     runs = runs_dir(store)
-    found = tables.finished(families(), seeds, runs)
+    found = tables.finished(families(), seeds.of_families, runs)
     lines = ["# Science", "", _made(), "", *_planted(dials, corpus, epochs), ""]
     content: dict[str, object] = {"command": _command(), "commit": record.commit(), "dials": str(dials)}
     if len(found.get(DUAL, {})) and len(found) > 1:
         comparison = tables.compared(found, [_svm(store)])
-        lines += ["## Families", "", *_progress(found, families(), seeds), *tables.families_table(comparison), ""]
+        lines += ["## Families", "", *_progress(found, families(), seeds.of_families)]
+        lines += [*tables.families_table(comparison), ""]
         lines += ["By 95 % intervals, without correction:", "", *tables.verdicts(comparison), ""]
         content["families"] = comparison.to_json()
-    parts = tables.finished(switches(), seeds, runs)
-    if parts and DUAL in found:
-        ablation = {DUAL: found[DUAL], **parts}
-        lines += ["## Parts of DUAL, with audio and video", "", *_progress(parts, switches(), seeds)]
+    dual = {seed: one for seed, one in found.get(DUAL, {}).items() if seed in seeds.of_parts}
+    parts = tables.finished(switches(), seeds.of_parts, runs)
+    if parts and dual:
+        ablation = {DUAL: dual, **parts}
+        lines += ["## Parts of DUAL, with audio and video", "", *_progress(parts, switches(), seeds.of_parts)]
         lines += [*tables.ablation_table(ablation), ""]
         content["ablation"] = tables.compared(ablation, []).to_json()
-    fewer = tables.finished(dropped(), seeds, runs)
+    fewer = tables.finished(dropped(), seeds.of_parts, runs)
     if len(fewer) > 1:
         comparison = tables.compared(fewer, [])
-        lines += ["## Families, with text dropped in 80 % of the samples", "", *_progress(fewer, dropped(), seeds)]
+        lines += ["## Families, with text dropped in 80 % of the samples", ""]
+        lines += _progress(fewer, dropped(), seeds.of_parts)
         lines += [*tables.families_table(comparison), "", *tables.verdicts(comparison), ""]
         content["dropped"] = comparison.to_json()
-    others = tables.finished(variants(), seeds, runs)
-    if others and DUAL in found:
-        comparison = tables.compared({DUAL: found[DUAL], **others}, [])
-        lines += ["## DUAL trained otherwise", "", *_progress(others, variants(), seeds)]
+    others = tables.finished(variants(), seeds.of_parts, runs)
+    if others and dual:
+        comparison = tables.compared({DUAL: dual, **others}, [])
+        lines += ["## DUAL trained otherwise", "", *_progress(others, variants(), seeds.of_parts)]
         lines += [*tables.families_table(comparison), ""]
         content["variants"] = comparison.to_json()
     path = record.RESULTS / "science.md"
