@@ -17,7 +17,7 @@ import torch
 
 from benchmarks.science import page
 from benchmarks.science.corpus import Corpus, data_of, prepare
-from benchmarks.science.members import Member, configured, dropped, families, switches, variants
+from benchmarks.science.members import Member, alone, configured, dropped, families, switches, variants
 from benchmarks.science.training import finish, import_all, predictions_file
 from dual_hpc.config.paths import runs_dir
 from dual_hpc.evaluation.classical.run import evaluate_classical
@@ -65,7 +65,7 @@ def train(options: argparse.Namespace, corpus: Corpus, store: Path) -> int:
 
 def planned(options: argparse.Namespace) -> Iterator[tuple[Member, int]]:
     """Seeds one after the other, so that what there is at any time compares all members."""
-    for kind in (families, switches, dropped, variants):
+    for kind in (families, switches, alone, dropped, variants):
         if options.only in (None, kind.__name__):
             members = [member for member in kind() if options.cases in member.name]
             count = family_seeds(options) if kind is families else options.seeds
@@ -90,7 +90,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--voice", type=float, default=0.35)
     parser.add_argument("--face", type=float, default=0.45)
     parser.add_argument("--movement", choices=["regular", "shared"], default="shared")
-    parser.add_argument("--only", choices=["families", "switches", "dropped", "variants"])
+    parser.add_argument("--only", choices=["families", "switches", "alone", "dropped", "variants"])
     parser.add_argument("--cases", default="", help="train only those whose names contain this")
     parser.add_argument("--show", action="store_true", help="train nothing; the tables of what there is")
     return parser

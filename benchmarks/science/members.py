@@ -43,6 +43,17 @@ def switches() -> list[Member]:
     ]
 
 
+def alone() -> list[Member]:
+    """DUAL that only hears or only sees, with and without the differential module of it."""
+    hears, sees = ("model.use_video=false",), ("model.use_audio=false",)
+    return [
+        Member("sound alone", hears),
+        Member("sound alone, no SDM", (*hears, "model.use_sdm=false")),
+        Member("pictures alone", sees),
+        Member("pictures alone, no VDM", (*sees, "model.use_vdm=false")),
+    ]
+
+
 def dropped() -> list[Member]:
     """The families that read text beside others, DUAL first, with text dropped in most of the samples."""
     names = [name for name in MODELS if name not in (DUAL, *SINGLE)]

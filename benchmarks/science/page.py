@@ -11,7 +11,7 @@ from typing import NamedTuple
 from benchmarks import record
 from benchmarks.science import tables
 from benchmarks.science.corpus import Corpus
-from benchmarks.science.members import DUAL, Member, dropped, families, switches, variants
+from benchmarks.science.members import DUAL, Member, alone, dropped, families, switches, variants
 from dual_hpc.config.paths import runs_dir
 from dual_hpc.evaluation.comparison.models import Model, model_of
 from dual_hpc.evaluation.prediction_file import read_predictions
@@ -45,6 +45,16 @@ def write(store: Path, seeds: Seeds, dials: Dials, corpus: Corpus, epochs: int) 
         lines += ["## Parts of DUAL, with audio and video", "", *_progress(parts, switches(), seeds.of_parts)]
         lines += [*tables.ablation_table(ablation), ""]
         content["ablation"] = tables.compared(ablation, []).to_json()
+    single = tables.finished(alone(), seeds.of_parts, runs)
+    if len(single) == len(alone()):
+        lines += [
+            "## Each differential module where its modality is alone",
+            "",
+            *_progress(single, alone(), seeds.of_parts),
+        ]
+        names = list(single)
+        for pair in zip(names[::2], names[1::2], strict=True):
+            lines += [*tables.ablation_table({name: single[name] for name in pair}), ""]
     fewer = tables.finished(dropped(), seeds.of_parts, runs)
     if len(fewer) > 1:
         comparison = tables.compared(fewer, [])

@@ -97,18 +97,18 @@ def classes_of(predictions: PredictionSet, subset: str, names: Sequence[str]) ->
 
 
 def ablation_table(found: Mapping[str, Mapping[int, PredictionSet]], subset: str = "av") -> list[str]:
-    """UA of the dynamic and of the static classes; paired by seed, the member minus DUAL in points."""
+    """UA of the dynamic and of the static classes; paired by seed, each member minus the first in points."""
     kinds = {"dynamic classes": DYNAMIC, "static classes": STATIC, "all": (*DYNAMIC, *STATIC)}
     heading = ["", "seeds", *(text for kind in kinds for text in (f"UA, {kind}", "difference"))]
     rows = []
-    full = found[DUAL]
+    first, full = next(iter(found.items()))
     for name, by_seed in found.items():
         cells = []
         for classes in kinds.values():
             scores = {seed: classes_of(one, subset, classes) for seed, one in by_seed.items()}
             cells.append(f"{100 * np.mean(list(scores.values())):.1f}")
             paired = [score - classes_of(full[seed], subset, classes) for seed, score in scores.items() if seed in full]
-            cells.append("" if name == DUAL else over_seeds(np.array(paired)))
+            cells.append("" if name == first else over_seeds(np.array(paired)))
         rows.append(["as configured" if name == DUAL else name, str(len(by_seed)), *cells])
     return table(heading, rows)
 

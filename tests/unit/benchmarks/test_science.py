@@ -11,7 +11,7 @@ import torch
 
 from benchmarks.science import tables, training
 from benchmarks.science.encoders import GreyPictures, MelBands, WordVectors, fixed_encoders
-from benchmarks.science.members import DUAL, configured, dropped, families, switches, variants
+from benchmarks.science.members import DUAL, alone, configured, dropped, families, switches, variants
 from dual_hpc.evaluation.prediction_set import PredictionSet
 from dual_hpc.model.family import FAMILIES
 from launch.runs.plan import PlannedRun
@@ -25,7 +25,7 @@ def made(av: float, avt: float, misled: float, seed: int = 0) -> PredictionSet:
 def test_every_family_is_trained_and_dual_is_what_the_others_are_compared_with() -> None:
     names = [member.name for member in families()]
     assert names[0] == DUAL and set(names) == set(FAMILIES)
-    runs = [member.run_name(0) for member in (*families(), *switches(), *dropped(), *variants())]
+    runs = [member.run_name(0) for member in (*families(), *switches(), *alone(), *dropped(), *variants())]
     assert len(set(runs)) == len(runs) and not any(set(name) & set(" ,=") for name in runs)
 
 
