@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 export MLFLOW_DISABLE_TELEMETRY := true
 export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: setup demo test quick lint unit docs kernels-offline ranks-long encoders slurm slurm-long slurm-night slurm-matrix clean chaos corrupt torture grid-coding \
+.PHONY: setup demo test quick lint unit docs long-recording kernels-offline ranks-long encoders slurm slurm-long slurm-night slurm-matrix clean chaos corrupt torture grid-coding \
 	faults versions lock audit gpu gpu-wheels
 
 # TORCH=cu130 (CUDA 13), cu126 (CUDA 12.6: V100, drivers before 580) or cpu is the build of torch; the word is remembered.
@@ -41,6 +41,10 @@ lint: $(STAMP)
 QUICK := tests/unit
 quick: $(STAMP) lint
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile -m "not distributed and not slurm and not slow" $(QUICK)
+
+# Half an hour of generated speech, answered window by window.
+long-recording: $(STAMP)
+	DUAL_LONG_RECORDING=1 OMP_NUM_THREADS=1 $(BIN)/pytest -q tests/unit/inference/test_long_recording.py
 
 # Two processes each: what only computes, then what starts ranks, beside what uses the cluster, which is one group as there
 # is one cluster. What needs a GPU runs alone: everything else sees none.

@@ -149,7 +149,7 @@ def run(args: argparse.Namespace) -> int:
     if to_file and (args.output.is_dir() or not args.output.parent.is_dir()):
         raise UserError(f"--output: {args.output} is not a file in a folder that exists")
     requests = [] if args.watch is not None else list(read_requests(args.input, args.text, args.side))
-    if to_file and requests:
+    if to_file and args.watch is None:
         requests = without_earlier_answers(args.output, args.input, requests)
     if not requests and args.watch is None:
         raise UserError("--input: the manifest names no clip")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,12 @@ import pytest
 from benchmarks.recording.joined import Turn, write_recording
 from benchmarks.recording.measure import Answered, predict, right_windows, single_clips, subtitles, train_model
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]  # minutes, of a training and of 1,200 windows twice
+# Minutes, of a training and of 1,200 windows twice.
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(2400),
+    pytest.mark.skipif(os.environ.get("DUAL_LONG_RECORDING") != "1", reason="takes minutes: make long-recording"),
+]
 WINDOW = ("--window", 3, "--hop", 1.5)
 Talks = dict[str, tuple[Path, list[Turn]]]
 
