@@ -46,11 +46,12 @@ quick: $(STAMP) lint
 long-recording: $(STAMP)
 	DUAL_LONG_RECORDING=1 OMP_NUM_THREADS=1 $(BIN)/pytest -q tests/unit/inference/test_long_recording.py
 
-# Two processes each: what only computes, then what starts ranks, beside what uses the cluster, which is one group as there
-# is one cluster. What needs a GPU runs alone: everything else sees none.
+# On two processes: what only computes, then what starts ranks, which waits for most of its time. What uses the one cluster
+# runs alone, and so does what needs a GPU: everything else sees none.
 unit: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile --max-worker-restart 0 -m "not distributed and not slurm"
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadgroup --max-worker-restart 0 -m "(distributed or slurm) and not slow"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile --max-worker-restart 0 -m "distributed and not slurm and not slow"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -m "slurm and not slow"
 	$(BIN)/pytest -q -m gpu tests/kernels tests/unit/data
 
 # The documentation, in site/; a warning is an error.

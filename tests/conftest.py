@@ -41,23 +41,13 @@ def slurm_is_up() -> bool:
     return subprocess.run(["sinfo"], capture_output=True, timeout=60).returncode == 0
 
 
-def group_by_file(items: list[pytest.Item]) -> None:
-    """For `--dist loadgroup`: a file's tests share what it sets up, and all files on the cluster its nodes."""
-    on_cluster = {item.path for item in items if item.get_closest_marker("slurm")}
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("cluster" if item.path in on_cluster else str(item.path)))
-
-
 @pytest.hookimpl(tryfirst=True)  # before a test's own reason, which this process cannot know
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("gpu") and not only_gpu(item.config.option.markexpr):
         pytest.skip("on a GPU, in a process of its own: pytest -m gpu")
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.getoption("loadgroup", False):
-        group_by_file(items)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if not any(item.get_closest_marker("slurm") for item in items) or slurm_is_up():
         return
     if os.environ.get("DUAL_REQUIRE_SLURM") == "1":
