@@ -113,7 +113,7 @@ def read_answers(path: Path) -> tuple[dict[str, Content], int]:
             if record is None:
                 torn = len(raw) < _LONGEST and not raw.endswith(b"\n") and raw.startswith((b"{", b"\0"))
                 if not torn:
-                    raise UserError(f"--output: {path}:{number} is no answer of predict; choose another file")
+                    raise UserError(f"--output: {path}:{number} was not written by predict; choose another file")
                 return known, begin
             at += len(raw)
             if record.get("window", 1) == record.get("windows", 1):

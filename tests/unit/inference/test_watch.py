@@ -211,7 +211,7 @@ def test_what_a_power_failure_leaves_is_cut_off(tmp_path: Path) -> None:
 def test_what_is_no_list_of_answers_is_neither_read_nor_written(tmp_path: Path, content: str) -> None:
     output = tmp_path / "out.jsonl"
     output.write_text(content)
-    with pytest.raises(UserError, match="is no answer of predict"), open_answers(output):
+    with pytest.raises(UserError, match="was not written by predict"), open_answers(output):
         pass
     assert output.read_text() == content
 
