@@ -13,6 +13,7 @@ from dual_hpc.errors import UserError
 from shards.corpora import CORPORA, read_corpus
 from shards.plan import Plan
 from shards.synthetic.named import LFS_POINTER
+from tests.unit.shards.corpora.places import NO_FILE
 from tests.unit.shards.corpora.releases import NOT_COUNTED, UTTERANCES, Put, Release, small
 
 CONTENT: dict[str, Callable[[bytes], bytes]] = {
@@ -50,12 +51,7 @@ def _renamed(name: str) -> Callable[[Path], None]:
 
 
 PLACES: dict[str, Callable[[Path], None]] = {
-    "absent": Path.unlink,
-    "a pipe": lambda path: (path.unlink(), os.mkfifo(path))[0],
-    "a folder": lambda path: (path.unlink(), path.mkdir())[0],
-    "a link to itself": lambda path: (path.unlink(), path.symlink_to(path.name))[0],
-    "a link to nothing": lambda path: (path.unlink(), path.symlink_to("nowhere"))[0],
-    "an AppleDouble file": _renamed("._*"),
+    **NO_FILE,
     "hidden": _renamed(".*"),
     "a second copy's name": _renamed("* (1)"),
     "a part of a download": lambda path: (path.rename(path.with_name(path.name + ".part")), None)[1],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from shards.corpora.fold_lists import DFEW, MAFW, FoldLists
 from shards.corpora.fold_lists import read as read_lists
 from shards.plan import Plan
 from shards.synthetic.tables import write_clip_table, write_fold_lists, write_msp_improv
+from tests.unit.shards.corpora.places import NO_FILE
 from tests.unit.shards.corpora.test_msp_podcast import release, rows
 
 CLIPS = {one.name: one for one in (CMU_MOSEI, CH_SIMS, CH_SIMS2)}
@@ -177,14 +177,6 @@ def test_pickled_labels_are_refused_by_name(tmp_path: Path) -> None:
         read_corpus("cmu_mosei", tmp_path)
 
 
-PLACES: dict[str, Callable[[Path], None]] = {
-    "absent": Path.unlink,
-    "a pipe": lambda path: (path.unlink(), os.mkfifo(path))[0],
-    "a folder": lambda path: (path.unlink(), path.mkdir())[0],
-    "a link to itself": lambda path: (path.unlink(), path.symlink_to(path.name))[0],
-    "a link to nothing": lambda path: (path.unlink(), path.symlink_to("nowhere"))[0],
-    "hidden": lambda path: (path.rename(path.with_name("._" + path.name)), None)[1],
-}
 NAMES = [*CLIPS, *LISTS, "msp_improv", "msp_podcast"]
 
 
@@ -199,16 +191,16 @@ def test_of_two_rows_of_one_utterance_the_first_is_taken_and_the_other_told(tmp_
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("place", NO_FILE)
 def test_a_table_that_is_no_file_is_told_as_missing(tmp_path: Path, name: str, place: str) -> None:
     table, _ = small(name, tmp_path)
-    PLACES[place](table)
+    NO_FILE[place](table)
     with pytest.raises(UserError, match=r"has no labels( of fold 1)?\. Add "):
         read_corpus(name, tmp_path)
 
 
 MEDIA: dict[str, Callable[[Path], None]] = {
-    **PLACES,
+    **NO_FILE,
     "another ending": lambda path: (path.rename(path.with_suffix(".part")), None)[1],
     "another name": lambda path: (path.rename(path.with_name("other.wav")), None)[1],
 }
