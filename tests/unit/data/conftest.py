@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
+import os
+import signal
 import tarfile
 import zlib
 from collections.abc import Callable
@@ -189,3 +192,9 @@ def dangerous(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "path").mkdir()
     (tmp_path / "path" / "av.py").write_text(DANGEROUS_AV)
     monkeypatch.syspath_prepend(str(tmp_path / "path"))
+
+
+def kill(pid: int) -> None:
+    """End a worker by force, which may be dead of an earlier time and not replaced yet."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import gc
 import itertools
-import os
-import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -26,7 +24,7 @@ from dual_hpc.data.loader import EvalLoader, TrainLoader
 from dual_hpc.data.workers.source import InProcess
 from dual_hpc.errors import UserError
 from dual_hpc.heartbeat import data_wait_seconds
-from tests.unit.data.conftest import augment_all, settings
+from tests.unit.data.conftest import augment_all, kill, settings
 
 PATIENCE = 120.0
 
@@ -168,7 +166,7 @@ def test_workers_that_are_killed_while_the_step_computes_are_replaced_and_nothin
         assert batch["keys"] == due["keys"] and batch["waveform"].equal(due["waveform"])
         if number in (1, 4):
             for pid in loader._source.pids():  # type: ignore[attr-defined]
-                os.kill(pid, signal.SIGKILL)
+                kill(pid)
     loader.close()
 
 

@@ -22,7 +22,7 @@ from dual_hpc.data.loader import EvalLoader, TrainLoader
 from dual_hpc.data.workers.activity import DECODING
 from dual_hpc.data.workers.pool import Timeouts, WorkerPool
 from dual_hpc.errors import EnvironmentFault
-from tests.unit.data.conftest import DANGEROUS_AV, Clip, augment_all, settings, write_shards
+from tests.unit.data.conftest import DANGEROUS_AV, Clip, augment_all, kill, settings, write_shards
 
 pytestmark = pytest.mark.slow
 
@@ -47,7 +47,7 @@ def test_a_killed_worker_is_replaced_and_nothing_is_lost(folder: Path) -> None:
     for batch in loader:
         seen.append(batch["keys"])
         assert batch["valid"].tolist() == [bool(key) for key in batch["keys"]]
-        os.kill(loader._source.pids()[len(seen) % 2], signal.SIGKILL)
+        kill(loader._source.pids()[len(seen) % 2])
     loader.close()
     assert seen == expected and not loader.bad_samples
 
