@@ -84,7 +84,7 @@ def declared(words: Sequence[str]) -> dict[str, Declared]:
 def read_table(
     source: Path, name: str | None, arrays: Mapping[str, Declared], encoding: str | None
 ) -> tuple[str, list[Row]]:
-    """Name of the corpus, and the rows of a table (CSV, or JSON lines).
+    """Name of the corpus, and the rows of a table (CSV, or JSON lines); without any label they can be predicted alone.
 
     Raises:
         UserError: no such file, or a row that cannot be used: features are not left out silently.
@@ -108,8 +108,8 @@ def read_table(
         raise UserError(
             f"{source}: " + (f"id {max(counts, key=counts.__getitem__)} occurs twice" if rows else "has no rows")
         )
-    if all(row.fields["label"] is None for row in rows):
-        raise UserError(f"source: {source} has no labels: fill the column label in at least the rows to train on")
+    if idle := [column for column in arrays if not any(column in row.arrays for row in rows)]:
+        raise UserError(f"--array: {idle[0]} is declared, but no row of {source.name} names one; leave it out")
     return corpus, sorted(rows, key=lambda row: hashlib.sha256(row.key.encode()).digest())
 
 
@@ -121,14 +121,21 @@ def _row(cells: dict[str, Any], line: int, place: str, corpus: str, root: Path, 
             continue
         if column not in arrays:
             raise BadRow(f"{column} is given, but --array says nothing of it")
-        name, _, entry = cell.partition("#")
-        found[column] = (root / name, entry or None)
+        found[column] = _place(root, cell)
     if not found:
         raise BadRow("names no array")
     duration = cell_number(cells, "duration")
     if duration is not None and not 0 < duration < 1e6:
         raise BadRow(f"duration {duration} is not a number of seconds")
     return Row(place, key, fields, cell_text(cells, "text"), duration, found)
+
+
+def _place(root: Path, cell: str) -> tuple[Path, str | None]:
+    """The file, and the entry in it; a file's own name may have a # as well."""
+    name, mark, entry = cell.rpartition("#")
+    if not mark or (root / cell).exists():
+        return root / cell, None
+    return root / name, entry or None
 
 
 @report_disk_faults()
@@ -141,8 +148,13 @@ def pack_features(
     dtype: str = "float32",
     array: tuple[int, int] = (0, 1),
     progress: bool | None = None,
+    maker: str | None = None,
 ) -> ShardIndex | None:
     """Write feature shards of the arrays that a table names.
+
+    Args:
+        maker: what made them; features of one maker are read together, and by models that were trained on such ones.
+            None: known for this corpus alone.
 
     Returns:
         The index; None from an array task while shards of others are missing.
@@ -152,7 +164,9 @@ def pack_features(
         EnvironmentFault: the disk is full or cannot be written.
     """
     corpus, rows = read_table(source, name, arrays, encoding)
-    options = _options(corpus, arrays, hashlib.sha256(source.read_bytes()).hexdigest()[:32], dtype)
+    if maker is not None and maker != plain_name(maker):
+        raise UserError(f"--maker: {maker[:60]!r} is not a plain name (letters, digits, - and _)")
+    options = _options(maker or corpus, arrays, _identity(source, rows), dtype)
     identity = extraction_fingerprint(options)
     state = PackState(out)
     state.make_folder()
@@ -191,13 +205,25 @@ def pack_features(
             return index
 
 
-def _options(corpus: str, arrays: Mapping[str, Declared], table: str, dtype: str) -> dict[str, str]:
+def _identity(source: Path, rows: Sequence[Row]) -> str:
+    """A hash of the table, and of the files' sizes and times: another model's arrays of the same shape are others."""
+    digest = hashlib.sha256(source.read_bytes())
+    for path in sorted({path for row in rows for path, _ in row.arrays.values()}):
+        try:
+            found = path.stat()
+        except (OSError, ValueError):  # named when it is read
+            continue
+        digest.update(f"{path.name} {found.st_size} {found.st_mtime_ns}".encode())
+    return digest.hexdigest()[:32]
+
+
+def _options(maker: str, arrays: Mapping[str, Declared], identity: str, dtype: str) -> dict[str, str]:
     """As `dual-hpc extract` records them; how media were prepared is not known, and nobody reads any."""
     said = {NAMES[column]: f"{what.width}@{what.hz or 0:g}" for column, what in arrays.items()}
     video = arrays["video"].hz if "video" in arrays else 5.0
     return {
-        "source": table,
-        **{f"{name}_encoder": f"foreign {corpus} {text}" for name, text in said.items()},
+        "source": identity,
+        **{f"{name}_encoder": f"foreign {maker} {text}" for name, text in said.items()},
         **{"sample_rate": "16000", "image_size": "16", "video_hz": str(video)},
         **({"audio_hz": str(arrays["audio"].hz)} if "audio" in arrays else {}),
         **{"max_seconds": "3600.0", "max_tokens": "512"},
@@ -208,18 +234,18 @@ def _options(corpus: str, arrays: Mapping[str, Declared], table: str, dtype: str
 
 def _sample(row: Row, arrays: Mapping[str, Declared], files: ArrayFiles, dtype: str) -> Sample:
     members: dict[str, bytes] = {}
-    seconds = 0.0
+    lasting: dict[str, tuple[int, float]] = {}  # column -> steps and seconds
     for column, (path, entry) in row.arrays.items():
         what = arrays[column]
         values = _shaped(files.read(path, entry, row.key), what, f"{row.place}: {column}", path)
         if not len(values):
             continue
         if what.hz is not None:
-            lasts = len(values) / what.hz
-            seconds = max(seconds, lasts)
-            _check_rate(row, column, len(values), what.hz, lasts)
+            lasting[column] = len(values), len(values) / what.hz
         members[f"{NAMES[column]}{FEATURES}"] = _npy(values, dtype, f"{row.place}: {column}")
-    duration = row.duration if row.duration is not None else seconds
+    duration = row.duration if row.duration is not None else max((s for _, s in lasting.values()), default=0.0)
+    for column, (steps, lasts) in lasting.items():
+        _check_rate(row, column, steps, arrays[column].hz or 0.0, lasts, duration)
     if not duration:
         raise UserError(f"{row.place}: has no array in time; fill the column duration (seconds)")
     present = {f"has_{name}": f"{name}{FEATURES}" in members for name in NAMES.values()}
@@ -235,17 +261,23 @@ def _shaped(array: NDArray[Any], what: Declared, where: str, path: Path) -> NDAr
     found = array[0] if array.ndim == 3 and len(array) == 1 else array
     found = found[None] if found.ndim == 1 else found
     if found.ndim != 2 or found.shape[1] != what.width:
-        raise UserError(f"{where}: {path.name} is of shape {[*array.shape]}, not [steps, {what.width}] as --array says")
+        turned = found.ndim == 2 and found.shape[0] == what.width
+        raise UserError(
+            f"{where}: {path.name} is of shape {[*array.shape]}, not [steps, {what.width}] as --array says"
+            + ("; transpose it" if turned else "")
+        )
     return found
 
 
-def _check_rate(row: Row, column: str, steps: int, hz: float, lasts: float) -> None:
-    if row.duration is None or steps == 1:  # one vector of the whole utterance
+def _check_rate(row: Row, column: str, steps: int, hz: float, lasts: float, duration: float) -> None:
+    """Refuse arrays that are not as long as the utterance, which without `duration` is as long as the longest."""
+    if steps == 1:  # one vector of the whole utterance
         return
-    if abs(lasts - row.duration) > max(_TOLERANCE * row.duration, 2 / hz):
+    if abs(lasts - duration) > max(_TOLERANCE * duration, 2 / hz):
+        known = "the utterance lasts" if row.duration is not None else "another of its arrays lasts"
         raise UserError(
-            f"{row.place}: {column} has {steps} steps, {lasts:.2f} s at {hz:g} per second, but the utterance lasts "
-            f"{row.duration:.2f} s; say in --array {column}=WIDTH@HZ how many there are per second"
+            f"{row.place}: {column} has {steps} steps, {lasts:.2f} s at {hz:g} per second, but {known} "
+            f"{duration:.2f} s; say in --array {column}=WIDTH@HZ how many there are per second"
         )
 
 

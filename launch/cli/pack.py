@@ -106,6 +106,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dtype", choices=("float16", "float32"), default="float32", help="features: as they are stored"
     )
+    parser.add_argument(
+        "--maker",
+        metavar="NAME",
+        help="features: what made the arrays, as wavlm-large; those of one maker are read together and by models that "
+        "were trained on such ones (default: the corpus's name)",
+    )
     add_task_arguments(parser)
     add_plugin_argument(parser)
 
@@ -157,14 +163,20 @@ def _run_features(args: argparse.Namespace) -> int:
 
     out, array = args.out or default_store() / "shards" / (args.name or args.source.stem), array_of(args)
     index = pack_features(
-        args.source, out, declared(args.array), args.name, args.encoding, args.dtype, array, args.progress
+        args.source, out, declared(args.array), args.name, args.encoding, args.dtype, array, args.progress, args.maker
     )
     if index is None:
         print(share_done(array, out))
         return 0
-    samples = sum(len(shard.samples) for shard in index.shards)
-    print(f"packed the features of {samples} utterances into {out}: {len(index.shards)} shards, {index.dataset_id}")
-    print("  protocols: all (data.protocol)")
+    found = [sample.meta for shard in index.shards for sample in shard.samples]
+    print(f"packed the features of {len(found)} utterances into {out}: {len(index.shards)} shards, {index.dataset_id}")
+    for name in ("audio", "video", "text"):
+        if (having := sum(getattr(meta, f"has_{name}") for meta in found)) < len(found):
+            print(f"  {name}: {having} of {len(found)} have any")
+    labelled = sum(meta.label is not None for meta in found)
+    print(
+        f"  {labelled} have a label" + ("; protocols: all (data.protocol)" if labelled else "; only predict takes them")
+    )
     return 0
 
 
@@ -179,8 +191,9 @@ def check_corpus_options(args: argparse.Namespace) -> None:
 
     if args.corpus == FEATURES:
         return
-    if args.array:
-        raise UserError("--array: only `pack features` takes it; leave it out")
+    for option in ("array", "maker"):
+        if getattr(args, option):
+            raise UserError(f"--{option}: only `pack features` takes it; leave it out")
     takes = CORPORA.get(args.corpus).options
     for option in OPTIONS:
         if getattr(args, option) is not None and option not in takes:

@@ -16,6 +16,7 @@ from dual_hpc.config import RunConfig
 from dual_hpc.data.dataset import ShardDataset
 from dual_hpc.data.features import feature_source
 from dual_hpc.data.format.reader import SampleReader
+from dual_hpc.errors import UserError
 from dual_hpc.training.shard_config import config_for_shards
 from launch.cli.main import main
 from shards.verify import verify
@@ -102,6 +103,11 @@ def test_every_form_becomes_shards_that_a_run_can_be_configured_for(form: str, t
         ),
         ({"audio": np.zeros((400, 8), np.float32)}, r"audio has 400 steps, 8\.00 s at 50 per second, but .* 2\.00 s"),
         ({"video": np.full((10, 4), np.nan, np.float32)}, r"video: its numbers are not all finite"),
+        ({"video": np.full((10, 4), -np.inf)}, r"video: its numbers are not all finite"),
+        ({"video": np.full((10, 4), 1e300)}, r"video: its numbers do not fit --dtype float32"),
+        ({"audio": np.zeros((8, 100))}, r"\[8, 100\], not \[steps, 8\] as --array says; transpose it"),
+        ({"audio": np.zeros((3, 100, 8))}, r"\[3, 100, 8\], not \[steps, 8\] as --array says$"),
+        ({"words": np.float32(1.0)}, r"words: .* is of shape \[\], not \[steps, 5\]"),
     ],
 )
 def test_an_array_that_is_not_as_declared_is_refused(
@@ -110,7 +116,70 @@ def test_an_array_that_is_not_as_declared_is_refused(
     assert pack(table(tmp_path, "npy", **changed), tmp_path / "out") == 2
     error = capsys.readouterr().err
     assert "table.csv:5" in error
-    assert re.search(said, error), error
+    assert re.search(said, error, re.M), error
+
+
+def rewritten(source: Path, **columns: str) -> Path:
+    """The table with other cells in these columns; `{id}` is the row's."""
+    header, *rows = (line.split(",") for line in source.read_text().splitlines())
+    cells = [dict(zip(header, row, strict=True)) for row in rows]
+    for row in cells:
+        row.update({name: text.replace("{id}", row["id"]) for name, text in columns.items()})
+    source.write_text("\n".join(",".join(row) for row in (header, *(list(row.values()) for row in cells))) + "\n")
+    return source
+
+
+def test_rates_that_disagree_are_refused_without_a_duration_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slow = {"video": np.zeros((30, 4), np.float32)}  # as of 15 per second
+    assert pack(rewritten(table(tmp_path, "npy", **slow), duration=""), tmp_path / "out") == 2
+    assert re.search(
+        r"audio has 103 steps, 2\.06 s at 50 per second, but another of its arrays lasts 6\.00 s",
+        capsys.readouterr().err,
+    )
+
+
+def test_other_arrays_of_the_same_shape_are_not_taken_for_those_that_were_packed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, out = table(tmp_path, "npy"), tmp_path / "out"
+    assert pack(source, out) == 0 and pack(source, out) == 0
+    np.save(tmp_path / "utt2.audio.npy", arrays()["utt2"]["audio"] + 1)
+    assert pack(source, out) == 2
+    assert "holds a finished data set of another source" in capsys.readouterr().err
+
+
+def test_without_labels_they_are_packed_and_what_is_missing_is_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nothing = {"video": np.zeros((0, 4), np.float32)}
+    assert pack(rewritten(table(tmp_path, "npy", **nothing), label=""), tmp_path / "out") == 0
+    said = capsys.readouterr().out
+    assert "video: 5 of 6 have any" in said and "0 have a label; only predict takes them" in said
+    assert pack(rewritten(tmp_path / "table.csv", video=""), tmp_path / "second") == 2
+    assert "--array: video is declared, but no row of table.csv names one" in capsys.readouterr().err
+
+
+def test_a_file_may_have_the_sign_of_an_entry_in_its_name(tmp_path: Path) -> None:
+    source = table(tmp_path, "npy")
+    for key in arrays():
+        (tmp_path / f"{key}.audio.npy").rename(tmp_path / f"{key}#1.npy")
+    assert pack(rewritten(source, audio="{id}#1.npy"), tmp_path / "out") == 0
+    assert verify(tmp_path / "out") == []
+
+
+def test_features_of_one_maker_are_read_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for corpus in ("one", "two", "three"):
+        (tmp_path / corpus).mkdir()
+        maker = [] if corpus == "three" else ["--maker", "wavlm"]
+        assert pack(table(tmp_path / corpus, "npy"), tmp_path / corpus / "out", "--name", corpus, *maker) == 0
+    folders = [tmp_path / corpus / "out" for corpus in ("one", "two", "three")]
+    feature_source(ShardDataset(folders[:2]))
+    with pytest.raises(UserError, match="differ in audio_encoder"):
+        feature_source(ShardDataset(folders))
+    assert pack(tmp_path / "one" / "table.csv", tmp_path / "out", "--maker", "../x") == 2
+    assert "--maker: '../x' is not a plain name" in capsys.readouterr().err
 
 
 class Harmful:
