@@ -64,6 +64,28 @@ def feature_source(dataset: ShardDataset) -> FeatureSource | None:
     return FeatureSource(encoders, preprocessing, _origin(dataset.options[0].get("encoders")))
 
 
+def check_readable(config: Any, dataset: ShardDataset) -> None:
+    """A model of media needs media, one of features the features it was trained on, or media and their encoders.
+
+    Args:
+        config: of the model, an `EmotionConfig`.
+
+    Raises:
+        UserError: it cannot read what the folders hold.
+    """
+    source = feature_source(dataset)
+    if source is not None and not config.reads_features:
+        raise UserError("data.shards: they hold features, this model was trained on media; give shards of media")
+    if source is None:
+        return
+    for name in ("audio", "video", "text"):
+        if getattr(config, f"use_{name}") and source.encoders.get(name) != getattr(config, name)["config"]:
+            raise UserError(f"data.shards: their {name} features are not of the encoder that this model was trained on")
+    for key in ("image_size", "video_hz", "max_tokens"):
+        if (theirs := source.preprocessing[key]) != (ours := config.preprocessing[key]):
+            raise UserError(f"data.shards: their features were made with {key}={theirs}, this model needs {ours}")
+
+
 def _origin(text: str | None) -> dict[str, Any] | None:
     try:
         found = None if text is None else json.loads(text)

@@ -14,7 +14,7 @@ import torch
 
 from dual_hpc.config.schema import DataConfig
 from dual_hpc.data.dataset import ShardDataset
-from dual_hpc.data.features import feature_source
+from dual_hpc.data.features import check_readable
 from dual_hpc.data.format.sample import Utterance
 from dual_hpc.data.loader import EvalLoader
 from dual_hpc.data.modality_mask import mask_except
@@ -152,7 +152,7 @@ def prepare(
     model, tokenizer = load_model(model_dir)
     classes = model.config.labels
     shard_set = ShardDataset(data.shards)
-    _check_kind(model.config, shard_set)
+    check_readable(model.config, shard_set)
     made_by = model.config.preprocessing
     if model.config.reads_features and shard_set.kind == "media":
         model = with_encoders(model, model_dir)
@@ -224,21 +224,6 @@ def _views(subsets: Sequence[str], controls: Mapping[str, tuple[str, str]], read
     for name, (shown, swapped) in controls.items():
         views[name] = partial(mismatched, modalities=shown, swapped=swapped)
     return views
-
-
-def _check_kind(config: EmotionConfig, shard_set: ShardDataset) -> None:
-    """A model of media needs media, one of features the features it was trained on, or media and their encoders."""
-    source = feature_source(shard_set)
-    if source is not None and not config.reads_features:
-        raise UserError("data.shards: they hold features, this model was trained on media; give shards of media")
-    if source is None:
-        return
-    for name in ("audio", "video", "text"):
-        if getattr(config, f"use_{name}") and source.encoders.get(name) != getattr(config, name)["config"]:
-            raise UserError(f"data.shards: their {name} features are not of the encoder that this model was trained on")
-    for key in ("image_size", "video_hz", "max_tokens"):
-        if (theirs := source.preprocessing[key]) != (ours := config.preprocessing[key]):
-            raise UserError(f"data.shards: their features were made with {key}={theirs}, this model needs {ours}")
 
 
 def _protocol(data: DataConfig, utterances: Sequence[Utterance], classes: Sequence[str]) -> Protocol:

@@ -12,6 +12,7 @@ from dual_hpc.inference.answer_format import AnswerWriter
 from dual_hpc.inference.explanation import Explanation, explain
 from dual_hpc.inference.recording import Recording, RecordingOptions
 from dual_hpc.inference.requests import BadRequest, Clip, is_media_name
+from dual_hpc.model.confidence import Confidence
 from dual_hpc.printable import printable
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def answer_all(
         The exit code: 0, or 2 if any request could not be answered.
     """
     failed, no_media = 0, []
-    least = None if risk is None else least_confidence(predictor, risk)
+    least = None if risk is None else least_confidence(predictor.confidence, risk)
     writer, reading, before = AnswerWriter(out, style, predictor.labels), ForwardReading(), None
     for request in requests:
         if isinstance(request, Clip) and request.path != before:
@@ -71,7 +72,7 @@ def answer_all(
     return UserError.exit_code if failed else 0
 
 
-def least_confidence(predictor: Predictor, risk: float) -> float:
+def least_confidence(confidence: Confidence | None, risk: float) -> float:
     """Below which answers are unsure; above 1 where no answers were right often enough.
 
     Raises:
@@ -79,12 +80,12 @@ def least_confidence(predictor: Predictor, risk: float) -> float:
     """
     if not 0 <= risk < 1:
         raise UserError(f"--unsure: {risk:g} must be a share of wrong answers, from 0 to below 1, such as 0.2")
-    if predictor.confidence is None:
+    if confidence is None:
         raise UserError(
             "--unsure: this model's confidence was not measured; run `dual-hpc evaluate RUN --split validation`, then "
             "`dual-hpc ckpt export RUN --best`"
         )
-    return round(predictor.confidence.least(risk), 4)
+    return round(confidence.least(risk), 4)
 
 
 def _records(

@@ -100,7 +100,7 @@ class Predictor:
             UserError: the directory holds something else, this machine has no such device, or the encoders behind a
             model of features are not there.
         """
-        where = _usable(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        where = usable_device(device)
         model, tokenizer = load_for_media(folder)
         return cls(model, tokenizer, where, read_confidence(Path(folder)))
 
@@ -131,13 +131,7 @@ class Predictor:
         # One token past the limit: enough to tell that the text is longer.
         longer = tokenize(texts, self.tokenizer, settings.max_tokens + 1)["attention_mask"].sum(1) > settings.max_tokens
         with torch.inference_mode():
-            output = self.model(**self.tensors(prepared))
-            rows = output.logits.float().softmax(-1).cpu().tolist()
-            found = getattr(output, "dimensions", None)  # a plugin's model may have an output of its own
-            values = [] if found is None else found.float().cpu().tolist()
-        if not all(map(math.isfinite, (value for row in (*rows, *values) for value in row))):
-            raise UserError("the model's answers are not numbers (NaN): its training diverged; use another checkpoint")
-        dimensions = [dict(zip(self.dimensions, row, strict=True)) for row in values] or [{} for _ in rows]
+            rows, dimensions = finite_rows(self.model(**self.tensors(prepared)), self.dimensions)
         each = zip(clips, prepared, rows, longer.tolist(), dimensions, strict=True)
         return [self._prediction(*one) for one in each]
 
@@ -177,8 +171,27 @@ class Predictor:
         )
 
 
-def _usable(name: str) -> torch.device:
-    """The device of that name, if this machine's torch can use it."""
+def finite_rows(output: Any, dimensions: Sequence[str]) -> tuple[list[list[float]], list[dict[str, float]]]:
+    """Of a model's output, the probabilities of each row, and its values by dimension ({} of a model without).
+
+    Raises:
+        UserError: they are not numbers.
+    """
+    rows = output.logits.float().softmax(-1).cpu().tolist()
+    found = getattr(output, "dimensions", None)  # a plugin's model may have an output of its own
+    values = [] if found is None else found.float().cpu().tolist()
+    if not all(map(math.isfinite, (value for row in (*rows, *values) for value in row))):
+        raise UserError("the model's answers are not numbers (NaN): its training diverged; use another checkpoint")
+    return rows, [dict(zip(dimensions, row, strict=True)) for row in values] or [{} for _ in rows]
+
+
+def usable_device(name: str | None) -> torch.device:
+    """The device of that name, or None: a GPU where there is one.
+
+    Raises:
+        UserError: this machine's torch cannot use it.
+    """
+    name = name or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
         torch.empty(1, device=device)

@@ -155,7 +155,7 @@ class _Answerer:
         self._defaults = source.defaults
         self._recordings(self._defaults)  # refuse before anybody is answered
         if self._defaults.unsure is not None:
-            least_confidence(self._predictor, self._defaults.unsure)
+            least_confidence(self._predictor.confidence, self._defaults.unsure)
 
     def facts(self) -> ModelFacts:
         from dual_hpc.modality import Modality

@@ -27,6 +27,7 @@ examples:
   dual-hpc predict --model exported/ --input clip.mp4 --text "I am fine." --explain why.png
   dual-hpc predict --model exported/ --input talk.mp4 --turns talk.rttm --speech 0.2 --format csv
   dual-hpc predict --model exported/ --watch incoming/ --window 6 --output answers.jsonl
+  dual-hpc predict --model exported/ --input shards/mine   # packed utterances, of media or features; labels or not
 
 Audio, video or text may be missing; each answer names the modalities it is based on. A file that is not readable media
 gives one line on standard error and exit code 2; the other files are still answered. Files of a folder that are neither
@@ -50,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--input",
         nargs="+",
         metavar="PATH",
-        help="clips, folders, JSONL manifests; - reads a manifest from standard input",
+        help="clips, folders, JSONL manifests, folders of shards; - reads a manifest from standard input",
     )
     source.add_argument(
         "--watch",
@@ -134,6 +135,7 @@ def run(args: argparse.Namespace) -> int:
     from dual_hpc.files.disk_error import naming
     from dual_hpc.inference.batch import answer_all, least_confidence
     from dual_hpc.inference.explanation_picture import explanation_png
+    from dual_hpc.inference.packed import is_packed
     from dual_hpc.inference.predictor import Predictor
     from dual_hpc.inference.recording import Recording, RecordingOptions
     from dual_hpc.inference.requests import read_requests
@@ -141,6 +143,7 @@ def run(args: argparse.Namespace) -> int:
     from dual_hpc.inference.windows import Windowing, read_turns
     from dual_hpc.progress import ProgressDisplay
     from launch.cli.model_argument import model_folder
+    from launch.cli.predict_packed import answer_packed
     from launch.cli.watch_folder import check_watch, watch_folder
 
     if args.watch is not None:
@@ -148,6 +151,8 @@ def run(args: argparse.Namespace) -> int:
     to_file = args.output is not None and str(args.output) != "-"
     if to_file and (args.output.is_dir() or not args.output.parent.is_dir()):
         raise UserError(f"--output: {args.output} is not a file in a folder that exists")
+    if args.watch is None and any(map(is_packed, args.input)):
+        return answer_packed(args)
     requests = [] if args.watch is not None else list(read_requests(args.input, args.text, args.side))
     if to_file and args.watch is None:
         requests = without_earlier_answers(args.output, args.input, requests)
@@ -162,7 +167,7 @@ def run(args: argparse.Namespace) -> int:
     turns = read_turns(args.turns) if args.turns else ()
     predictor = Predictor.from_pretrained(model_folder(args.model), device=args.device)
     if args.unsure is not None:
-        least_confidence(predictor, args.unsure)  # refuse before the work starts
+        least_confidence(predictor.confidence, args.unsure)  # refuse before the work starts
     recordings = None
     if any(value is not None for value in (args.window, args.hop, args.turns, args.speech)) or args.timeline:
         windowing = Windowing.of(args.window or None, args.hop, predictor.preprocessing.max_seconds)
