@@ -67,6 +67,8 @@ def with_layers(encoders: FrozenEncoders, numbers: list[int] | None) -> FrozenEn
     found, identity = {}, dict(encoders.identity)
     for name, module in encoders.modules.items():
         if not isinstance(module, BackboneEncoder):
+            if numbers is not None:
+                raise UserError(f"--layers: {name}: this kind of encoder gives its last layer only; write last or all")
             continue
         try:
             found[name] = module.give_layers(numbers)

@@ -68,6 +68,8 @@ def build_encoder(modality: str, spec: dict[str, Any], preprocessing: dict[str, 
             _add_lora(encoder, spec.get("lora", {}), f"model.{modality}")
         return encoder
     except CONFIG_ERRORS as error:
+        if isinstance(error, UserError) and str(error).startswith(f"model.{modality}."):
+            raise  # it names its setting
         raise UserError(f"model.{modality}.config: {load_error_text(error)}") from error
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -22,6 +23,8 @@ from dual_hpc.model.encoders.stack import BackboneEncoder
 if TYPE_CHECKING:
     from dual_hpc.config.encoder_section import EncoderConfig
 
+_OF_STAGES = ("hidden_sizes", "depths", "num_block_repeats")  # in the configurations of networks of stages
+_COLOURS = ("do_flip_channel_order", "do_convert_bgr", "do_grayscale")
 _LARGEST, _SMALLEST = 1e6, 1e-6  # of a mean and a deviation that an image model can have been trained with
 
 
@@ -64,7 +67,7 @@ class ImageEncoder(BackboneEncoder):
 
     def is_mixable(self) -> bool:
         config = self.backbone.config
-        return super().is_mixable() and not (hasattr(config, "hidden_sizes") or hasattr(config, "depths"))
+        return super().is_mixable() and not any(map(partial(hasattr, config), _OF_STAGES))
 
     def pooled(self, images: torch.Tensor) -> torch.Tensor:
         """Normalised images [N, 3, S, S] -> [N, E]."""
@@ -116,8 +119,9 @@ class ImageKind(EncoderKind):
 
 def feature_width(config: Any) -> int:
     """Size of the vectors of a model with this configuration."""
-    sizes = getattr(config, "hidden_sizes", None)
-    return int(sizes[-1] if sizes else config.hidden_size)
+    if sizes := getattr(config, "hidden_sizes", None):
+        return int(sizes[-1])
+    return int(config.hidden_dim if hasattr(config, "num_block_repeats") else config.hidden_size)  # EfficientNet
 
 
 def picture_side(size: Any) -> int:
@@ -156,26 +160,46 @@ def picture_scale(
 ) -> Scale | None:
     """Mean and deviation per RGB channel that images had in pretraining; None: the default."""
     extractor = input_settings(path, setting, entries)
-    values = extractor.values
-    mean, std = values.get("image_mean"), values.get("image_std")
+    values, place = extractor.values, f"{path}/{extractor.file}"
+    if turned := [name for name in _COLOURS if values.get(name)]:
+        raise UserError(f"{setting}: {turned[0]} in {place}: pictures in BGR or grey are not made here")
+    given = {name: values.get(f"image_{name}") for name in ("mean", "std")}
     if values.get("do_normalize") is False:
-        mean, std = [0.0] * 3, [1.0] * 3
-    rescale = 1 if values.get("do_rescale") is False else values.get("rescale_factor", 1 / 255)
-    if mean is None or std is None:
-        if rescale == 1 / 255:
-            return None
-        mean, std = default["mean"], default["std"]
+        given = {"mean": 0.0, "std": 1.0}
+    rescaled = values.get("do_rescale") is not False
+    rescale = values.get("rescale_factor", 1 / 255) if rescaled else 1
+    offset = 1.0 if rescaled and (values.get("offset") or values.get("rescale_offset")) else 0.0  # ViViT, EfficientNet
+    if given == {"mean": None, "std": None} and rescale == 1 / 255 and not offset:
+        return None
     try:
         factor = 255 * float(rescale)  # they hold for pixels times rescale_factor, ours for pixels / 255
-        scale = {"mean": [float(value) / factor for value in mean], "std": [float(value) / factor for value in std]}
+        mean, std = (_of_channels(default[name] if found is None else found) for name, found in given.items())
+        twice = std if values.get("include_top") is True else [1.0] * 3  # EfficientNet divides by it again
+        scale = {
+            "mean": [(value + offset) / factor for value in mean],
+            "std": [value * again / factor for value, again in zip(std, twice, strict=True)],
+        }
     except (TypeError, ValueError, ArithmeticError):
         scale = {}
     if not _is_usable(scale):
         raise UserError(
-            f"{setting}: image_mean and image_std in {path}/{extractor.file} must be three numbers each, and the "
-            "deviations and rescale_factor above 0"
+            f"{setting}: image_mean and image_std in {place} must be three numbers each, and the deviations and "
+            "rescale_factor above 0"
         )
     return scale
+
+
+def _of_channels(values: Any) -> list[float]:
+    """One number for all channels, or one for each.
+
+    Raises:
+        TypeError, ValueError: it is neither.
+    """
+    if isinstance(values, int | float) and not isinstance(values, bool):
+        return [float(values)] * 3
+    if not isinstance(values, list) or len(values) != 3:
+        raise ValueError("not three numbers")
+    return [float(value) for value in values]
 
 
 def _is_usable(scale: Any) -> bool:

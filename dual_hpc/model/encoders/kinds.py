@@ -76,6 +76,7 @@ _WIDTH = {"hidden_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4, "
 _PATCHES = {**_WIDTH, "patch_size": 8}
 _STAGES = {"hidden_sizes": [32, 48, 64, 96], "depths": [1, 1, 2, 1]}
 _WINDOWS = {"patch_size": 2, "embed_dim": 48, "depths": [1, 1], "num_heads": [2, 4], "window_size": 4}
+_SCALED = {"width_coefficient": 0.1, "depth_coefficient": 0.1, "hidden_dim": 128}
 _FRAMES = {**_PATCHES, "num_frames": 4}
 _VJEPA = {
     **{"hidden_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4, "patch_size": 8, "frames_per_clip": 4},
@@ -118,6 +119,7 @@ KINDS: dict[str, dict[str, ListedKind]] = {
         "convnextv2": ListedKind(PICTURE, small=_STAGES),
         "swin": ListedKind(PICTURE, small=_WINDOWS, summary=MEAN, one_size=True),
         "swinv2": ListedKind(PICTURE, small=_WINDOWS, summary=MEAN, one_size=True),
+        "efficientnet": ListedKind(PICTURE, small=_SCALED),
         "regnet": ListedKind(PICTURE, small={**_STAGES, "embedding_size": 16, "groups_width": 16}),
         "videomae": ListedKind(CLIP, small=_FRAMES),
         "vivit": ListedKind(CLIP, small={**_FRAMES, "tubelet_size": [2, 8, 8]}, scale=HALF),

@@ -61,7 +61,7 @@ class AutoKind(EncoderKind):
         for name, listed in KINDS[self.modality].items():
             if model_type in ((listed.model_type or name), *listed.inside):
                 return adapted(name, listed)
-        if model_type in transformers.CONFIG_MAPPING:
+        if isinstance(model_type, str) and model_type in transformers.CONFIG_MAPPING:
             config_class = transformers.CONFIG_MAPPING[model_type]
             model = transformers.MODEL_MAPPING.get(config_class, None)
             form = _FORM_OF_INPUT.get(getattr(model, "main_input_name", ""))

@@ -15,11 +15,16 @@ from torch import nn
 from torch.nn import functional
 
 from dual_hpc.errors import UserError
+from dual_hpc.model.torchaudio_stub import install
+
+install()
+
+from transformers.pytorch_utils import Conv1D  # noqa: E402  (GPT-2's linear layer, whose weight is [in, out])
 
 # Endings of the layers' names in the architectures that are known: queries and values of attention.
 USUAL = (
     *("q_proj", "v_proj", "query", "value", "query_proj", "value_proj", "linear_q", "linear_v", "q_lin", "v_lin"),
-    *("qkv", "qkv_proj", "Wqkv", "query_key_value", "attn.q", "attn.v"),
+    *("qkv", "qkv_proj", "Wqkv", "query_key_value", "attn.q", "attn.v", "c_attn"),
 )
 
 
@@ -32,19 +37,21 @@ class LoraLinear(nn.Module):
         alpha: the product's factor is alpha / rank.
     """
 
-    def __init__(self, base: nn.Linear, rank: int, alpha: float) -> None:
+    def __init__(self, base: nn.Linear | Conv1D, rank: int, alpha: float) -> None:
         super().__init__()
-        self.base, self.scale = base, alpha / rank
-        self.in_features, self.out_features = base.in_features, base.out_features
+        self.base, self.scale, self.turned = base, alpha / rank, isinstance(base, Conv1D)
+        sizes = base.weight.shape if self.turned else base.weight.shape[::-1]
+        self.in_features, self.out_features = (int(size) for size in sizes)
         # Not linear layers: the model around would set those to random numbers as it does its own.
-        self.down = nn.Parameter(torch.empty(rank, base.in_features))
-        self.up = nn.Parameter(torch.zeros(base.out_features, rank))
+        self.down = nn.Parameter(torch.empty(rank, self.in_features))
+        self.up = nn.Parameter(torch.zeros(self.out_features, rank))
         nn.init.kaiming_uniform_(self.down, a=math.sqrt(5))
 
     @property
     def weight(self) -> torch.Tensor:
         """Of the one layer that this is, for models that multiply with it themselves (WavLM)."""
-        return self.base.weight + self.scale * (self.up @ self.down)
+        change = self.scale * (self.up @ self.down)
+        return self.base.weight + (change.T if self.turned else change)
 
     @property
     def bias(self) -> torch.Tensor | None:
@@ -65,10 +72,12 @@ def add_lora(backbone: nn.Module, rank: int, alpha: float, targets: Sequence[str
     found = [
         (name, module)
         for name, module in backbone.named_modules()
-        if isinstance(module, nn.Linear) and any(name == target or name.endswith(f".{target}") for target in wanted)
+        if isinstance(module, nn.Linear | Conv1D)
+        and any(name == target or name.endswith(f".{target}") for target in wanted)
     ]
     if not found:
-        linear = {name.rsplit(".", 1)[-1] for name, module in backbone.named_modules() if isinstance(module, nn.Linear)}
+        modules = backbone.named_modules()
+        linear = {name.rsplit(".", 1)[-1] for name, module in modules if isinstance(module, nn.Linear | Conv1D)}
         raise UserError(
             f"{setting}.targets: no linear layer's name ends in {', '.join(wanted[:6])}; this encoder has "
             f"{', '.join(sorted(linear)) or 'none'}"

@@ -28,6 +28,7 @@ from dual_hpc.model.masking import blank, pad_steps, prefix_mask
 if TYPE_CHECKING:
     from dual_hpc.config.encoder_section import EncoderConfig
 
+_EXTRACTOR = "Wav2Vec2FeatureExtractor"  # of the whole family
 # Randomness inside the model that DUAL must not have: LayerDrop gives ranks different graphs, SpecAugment fails on
 # short clips (dual_hpc.data augments instead), an adapter would change the frame rate.
 FIXED = {
@@ -111,6 +112,8 @@ class SpeechKind(EncoderKind):
         config = complete_config(self.architecture, section.config, section.path, context.setting)
         setting, sample_rate = f"{context.setting}.path", context.preprocessing["sample_rate"]
         extractor = audio_settings(section.path, setting, sample_rate, config)
+        if (wanted := extractor.values.get("feature_extractor_type", _EXTRACTOR)) != _EXTRACTOR:
+            raise UserError(f"{setting}: {section.path} wants the input of {wanted}; known is {_EXTRACTOR}")
         level_first = context.written is None or bool(context.written.get("level_first", False))
         return {
             "config": config,
@@ -134,7 +137,7 @@ def audio_settings(path: str | None, setting: str, sample_rate: int, config: dic
     """
     found = input_settings(path, setting, ("feature_extractor", "audio_processor"))
     for rate, file in ((found.values.get("sampling_rate"), found.file), (config.get("sampling_rate"), "config.json")):
-        if rate is not None and rate != sample_rate:
+        if rate is not None and (isinstance(rate, bool) or rate != sample_rate):
             raise UserError(
                 f"{setting}: {path} was trained on audio of {rate} Hz ({file}), shards hold {sample_rate} Hz"
             )

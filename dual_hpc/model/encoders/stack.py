@@ -13,12 +13,12 @@ from dual_hpc.model.encoders.base import Encoder
 
 _LISTS = (
     *("encoder.layers", "encoder.layer", "encoder.stages", "model.layer", "model.stages", "transformer.layer"),
-    *("decoder.layers", "layers", "layer", "h"),
+    *("encoder.blocks", "decoder.layers", "layers", "layer", "h"),
 )
 # What follows the last layer, and is trained with it.
 _TOPS = (
     *("layer_norm", "layernorm", "norm", "ln_f", "final_norm", "final_layer_norm", "post_layernorm", "head"),
-    "norm_out",
+    *("norm_out", "top_conv", "top_bn"),
 )
 _BOTTOMS = ("embedder", "embeddings", "patch_embed")  # the first layer of a network of stages
 _NEVER_USED = ("mask_token", "masked_spec_embed")  # of pretraining alone
@@ -48,7 +48,7 @@ class BackboneEncoder(Encoder):
         first = [module for part in _BOTTOMS if (module := getattr(self.backbone, part, None)) is not None]
         tops = self._tops()
         last = nn.ModuleList([stack[-1], *tops]) if tops else stack[-1]
-        return [*(first if name.endswith("stages") else ()), *stack[:-1], last]
+        return [*(first if name.endswith(("stages", "blocks")) else ()), *stack[:-1], last]
 
     def choose_layers(self, layers: Layers, setting: str) -> None:
         """Give the last hidden state, a mix of all, or a mix of those of these numbers (0: before the first layer).
@@ -74,17 +74,19 @@ class BackboneEncoder(Encoder):
     def give_layers(self, numbers: Sequence[int] | None = None) -> int:
         """Give these layers (None: all, the input of the first as well) side by side; returns how many they are.
 
-        Where layers cannot be told apart, the last is given as before, and the answer is 1.
+        Where layers cannot be told apart, all of them are the last, given as before, and the answer is 1.
 
         Raises:
-            ValueError: there is no such layer.
+            ValueError: there is no such layer, or it cannot be told apart.
         """
         name, stack = _stack(self.backbone)
         if not self.is_mixable() or name.endswith("stages"):
+            if numbers is not None:
+                raise ValueError("this encoder's layers are of unlike sizes, or not told; write last or all")
             return 1
         wanted = list(range(len(stack) + 1)) if numbers is None else list(numbers)
-        if not wanted or not all(0 <= number <= len(stack) for number in wanted):
-            raise ValueError(f"this encoder has layers 1 to {len(stack)} (0: before the first)")
+        if not wanted or not all(0 <= n <= len(stack) for n in wanted) or len({*wanted}) < len(wanted):
+            raise ValueError(f"this encoder has layers 1 to {len(stack)} (0: before the first); name each once")
         self.mix = LayerStack(wanted)
         self.output_size *= len(wanted)
         return len(wanted)

@@ -55,6 +55,96 @@ def test_the_scale_of_pictures_is_read_in_every_layout(layout: str, kind: str, t
     assert (encoder.mean, encoder.std) == (MEAN, STD)
 
 
+IMAGENET_MEAN, IMAGENET_STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]  # what dinov2 has where nothing is said
+SCALES: list[tuple[dict[str, Any], list[float], list[float]]] = [
+    ({}, IMAGENET_MEAN, IMAGENET_STD),
+    ({"size": 224, "crop_size": {"height": 224, "width": 224}}, IMAGENET_MEAN, IMAGENET_STD),
+    ({"size": {"shortest_edge": 256}, "do_resize": False}, IMAGENET_MEAN, IMAGENET_STD),
+    ({"image_mean": MEAN}, MEAN, IMAGENET_STD),
+    ({"image_std": STD}, IMAGENET_MEAN, STD),
+    ({"image_mean": 0.5, "image_std": 0.25}, [0.5] * 3, [0.25] * 3),
+    ({"image_mean": MEAN, "image_std": STD, "do_normalize": False}, [0.0] * 3, [1.0] * 3),
+    ({"image_mean": [2.0] * 3, "image_std": [4.0] * 3, "do_rescale": False}, [2 / 255] * 3, [4 / 255] * 3),
+    # (2 x - 1 - 0.5) / 0.5 of x from 0 to 1, as ViViT and EfficientNet shift what they have scaled
+    (
+        {"image_mean": [0.5] * 3, "image_std": [0.5] * 3, "rescale_factor": 1 / 127.5, "offset": True},
+        [0.75] * 3,
+        [0.25] * 3,
+    ),
+    (
+        {"image_mean": [0.5] * 3, "image_std": [0.5] * 3, "rescale_factor": 1 / 127.5, "rescale_offset": True},
+        [0.75] * 3,
+        [0.25] * 3,
+    ),
+    ({"image_mean": [0.0] * 3, "image_std": [0.5] * 3, "include_top": True}, [0.0] * 3, [0.25] * 3),
+]
+
+
+@pytest.mark.parametrize(("values", "mean", "std"), SCALES)
+def test_the_scale_of_pictures_is_what_the_settings_come_to(
+    values: dict[str, Any], mean: list[float], std: list[float], tokenizer: Any, tmp_path: Path
+) -> None:
+    written("video", "dinov2", tmp_path, tokenizer)
+    write_settings(tmp_path, LAYOUTS[0], "", values)
+    encoder = make("video", tokenizer, kind="dinov2", path=str(tmp_path)).video_encoder
+    assert encoder.mean == pytest.approx(mean) and encoder.std == pytest.approx(std)
+
+
+def test_vivit_sees_what_its_own_processor_shows(tokenizer: Any, tmp_path: Path) -> None:
+    written("video", "vivit", tmp_path, tokenizer)
+    own = transformers.VivitImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
+    own.save_pretrained(tmp_path)
+    encoder = make("video", tokenizer, kind="vivit", path=str(tmp_path)).video_encoder
+    pictures = torch.randint(0, 256, (4, 3, 32, 32), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    theirs = own(list(pictures.permute(0, 2, 3, 1).numpy()), return_tensors="pt")["pixel_values"][0]
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (encoder.mean, encoder.std))
+    same((pictures.float() / 255 - mean) / std, theirs)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"do_flip_channel_order": True}, "do_flip_channel_order in .* pictures in BGR or grey are not made here"),
+        ({"image_mean": [0.5]}, "must be three numbers each"),
+        ({"image_mean": [0.5, "x", 0.5]}, "must be three numbers each"),
+        ({"image_std": 0}, "must be three numbers each"),
+        ({"image_std": [0.5, 0.5, float("nan")]}, "not a model directory|three numbers each"),
+        ({"rescale_factor": 0}, "must be three numbers each"),
+        ({"rescale_factor": "1/255"}, "must be three numbers each"),
+        ({"image_mean": True}, "must be three numbers each"),
+    ],
+)
+def test_settings_that_make_no_scale_are_refused(
+    values: dict[str, Any], said: str, tokenizer: Any, tmp_path: Path
+) -> None:
+    written("video", "dinov2", tmp_path, tokenizer)
+    write_settings(tmp_path, LAYOUTS[0], "", values)
+    with pytest.raises(UserError, match=said):
+        make("video", tokenizer, kind="dinov2", path=str(tmp_path))
+
+
+@pytest.mark.parametrize("kind", ["wav2vec2", "whisper"])
+@pytest.mark.parametrize("rate", [8_000, 48_000, "16000", True, None, 16_000.0])
+def test_a_rate_that_is_not_ours_is_refused_however_it_is_written(
+    kind: str, rate: Any, tokenizer: Any, tmp_path: Path
+) -> None:
+    written("audio", kind, tmp_path, tokenizer)
+    write_settings(tmp_path, LAYOUTS[1], "feature_extractor", {"sampling_rate": rate})
+    if rate in (None, 16_000.0):
+        make("audio", tokenizer, kind=kind, path=str(tmp_path))
+        return
+    with pytest.raises(UserError, match=r"was trained on audio of .* Hz \(processor_config.json\)"):
+        make("audio", tokenizer, kind=kind, path=str(tmp_path))
+
+
+@pytest.mark.parametrize("named", ["SpeechT5FeatureExtractor", "ASTFeatureExtractor", 3])
+def test_a_waveform_model_with_another_feature_extractor_is_refused(named: Any, tokenizer: Any, tmp_path: Path) -> None:
+    written("audio", "hubert", tmp_path, tokenizer)
+    write_settings(tmp_path, LAYOUTS[0], "", {"feature_extractor_type": named})
+    with pytest.raises(UserError, match=f"wants the input of {named}; known is Wav2Vec2FeatureExtractor"):
+        make("audio", tokenizer, kind="hubert", path=str(tmp_path))
+
+
 @pytest.mark.parametrize(
     ("kind", "whole", "entry"), [("clip", "CLIP", "vision_config"), ("siglip", "Siglip", "vision_config")]
 )

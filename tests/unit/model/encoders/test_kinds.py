@@ -9,15 +9,16 @@ import pytest
 import torch
 import transformers
 
-from dual_hpc.config.schema import ModelConfig
+from dual_hpc.config.schema import ModelConfig, TrainingConfig
 from dual_hpc.errors import UserError
 from dual_hpc.model import build_model, load_model, save_model
 from dual_hpc.model.encoders.kinds import KINDS
 from dual_hpc.model.encoders.pretrained import Architecture
+from dual_hpc.model.execution import prepare_execution
 from tests.unit.model.conftest import COUNTS, LABELS, PREPROCESSING
 
 ALL = [(modality, kind) for modality, kinds in KINDS.items() for kind in kinds]
-UNMIXED = ("vjepa2", "convnext", "convnextv2", "dinov3_convnext", "swin", "swinv2", "regnet")
+UNMIXED = ("vjepa2", "convnext", "convnextv2", "dinov3_convnext", "swin", "swinv2", "regnet", "efficientnet")
 LENGTHS = {"audio": [20_000, 9_000, 150, 0], "video": [6, 3, 1, 0], "text": [7, 3, 1, 0]}
 INPUT = {"audio": "waveform", "video": "frames", "text": "input_ids"}
 
@@ -133,6 +134,27 @@ def test_the_weights_of_a_folder_arrive_by_name_and_by_auto(
         with torch.no_grad():
             answers.append(features(encoder, modality, content, validity)[0])
     assert torch.equal(*answers)
+
+
+@pytest.mark.parametrize(("modality", "kind"), ALL)
+@pytest.mark.parametrize("layers", ["last", "mix"])
+def test_activations_that_are_computed_again_change_no_gradient(
+    layers: str, modality: str, kind: str, tokenizer: Any
+) -> None:
+    if layers == "mix" and kind in UNMIXED:
+        pytest.skip("its layers cannot be mixed")
+    content, validity = inputs(modality, slice(0, 2))
+    found = []
+    for how in ("none", "encoders"):
+        model = make(modality, tokenizer, kind=kind, layers=layers).train()
+        prepare_execution(model, TrainingConfig(activation_checkpointing=how), "cpu")
+        encoder = getattr(model, f"{modality}_encoder")
+        torch.manual_seed(3)  # of dropout
+        sum(row.square().sum() for row in features(encoder, modality, content, validity)).backward()
+        found.append({name: p.grad for name, p in encoder.named_parameters() if p.grad is not None})
+    plain, again = found
+    assert plain and plain.keys() == again.keys()
+    assert [name for name in plain if not torch.equal(plain[name], again[name])] == []
 
 
 @pytest.mark.parametrize(("modality", "kind"), ALL)

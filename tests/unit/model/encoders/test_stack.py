@@ -44,6 +44,25 @@ def test_a_mix_finds_the_layer_in_which_the_answer_lies(planted: int, tokenizer:
     assert int(shares.argmax()) == planted and float(shares[planted]) > 0.5, shares
 
 
+@pytest.mark.parametrize("planted", [0, 2, 3])
+def test_a_model_of_stored_layers_finds_the_one_in_which_the_answer_lies(planted: int, tokenizer: Any) -> None:
+    width = 8
+    stored = {"kind": "features", "config": {"width": LAYERS * width, "rate_hz": 10.0, "layers": LAYERS}}
+    model = make("audio", tokenizer, **stored).train()
+    random = torch.Generator().manual_seed(planted)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.03)
+    for _ in range(200):
+        labels = torch.randint(0, 4, (32,), generator=random)
+        layers = torch.randn(32, 5, LAYERS, width, generator=random)
+        layers[:, :, planted, :4] += 2 * torch.nn.functional.one_hot(labels, 4).float().unsqueeze(1)
+        batch = {"audio": layers.flatten(2), "audio_lengths": torch.full((32,), 5), "durations": torch.full((32,), 0.5)}
+        model(**batch, labels=labels).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    shares = model.audio_encoder.mix.weights().detach()
+    assert int(shares.argmax()) == planted and float(shares[planted]) > 0.5, shares
+
+
 @pytest.mark.parametrize(
     ("modality", "kind"), [("audio", "whisper"), ("audio", "wavlm"), ("text", "modernbert"), ("video", "dinov2")]
 )
@@ -80,6 +99,15 @@ def test_the_weights_of_stored_layers_learn_and_nothing_else_is_there() -> None:
 def test_a_kind_of_stages_gives_its_last_as_before(tokenizer: Any) -> None:
     encoder = make("video", tokenizer, kind="convnext").video_encoder
     assert encoder.give_layers() == 1 and encoder.mix is None
+    with pytest.raises(ValueError, match="layers are of unlike sizes, or not told; write last or all"):
+        encoder.give_layers([1])
+
+
+@pytest.mark.parametrize("numbers", [[], [0, 9], [-1], [1, 1]])
+def test_layers_that_cannot_lie_side_by_side_are_refused(numbers: list[int], tokenizer: Any) -> None:
+    encoder = make("audio", tokenizer, kind="hubert").audio_encoder
+    with pytest.raises(ValueError, match=r"this encoder has layers 1 to 2 .*; name each once"):
+        encoder.give_layers(numbers)
 
 
 def test_a_frozen_encoder_learns_the_weights_of_its_layers_alone(tokenizer: Any) -> None:
