@@ -21,7 +21,7 @@ from pathlib import Path
 
 from requirements.pins import BUILD, BUILD_NAMES, BUILDS, CONSTRAINTS, LOCK, ROOT, TORCH, read_pins, torch_file
 
-EXTRAS = "dev,docs,kernels,faces"
+EXTRAS = "dev,docs,kernels,faces,h5"
 
 
 def main(argv: list[str] | None = None) -> int:
