@@ -141,6 +141,11 @@ class ModelConfig(Section):
         description="weight of a classification loss on sound alone and one on pictures alone, below all that joins "
         "them: encoders that begin without pretrained weights learn from the first step on",
     )
+    unimodal_logits: bool = Field(
+        False,
+        description="what sound alone and pictures alone answer is added to the decoder's answer: where the data are "
+        "few, the decoder has only what is left to learn",
+    )
     # Ablation switches.
     use_sdm: bool = True
     use_vdm: bool = True

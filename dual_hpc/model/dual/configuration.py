@@ -34,6 +34,7 @@ class DualConfig(EmotionConfig):
         lambda_static: float
         lambda_dynamic: float
         lambda_unimodal: float
+        unimodal_logits: bool
         use_sdm: bool
         use_vdm: bool
         use_residual: bool

@@ -58,7 +58,8 @@ class DualForEmotionClassification(EmotionModel):
         self.residual = SentimentResidual(width, layers, c.num_heads, c.dropout)
         self.memory = TextMemory(self.text_encoder.output_size if self.text_encoder is not None else None, width)
         self.decoder = EmotionDecoder(width, c.decoder_layers, c.num_heads, c.dropout, c.outputs)
-        encoded = [name for name in ("audio", "video") if getattr(c, f"use_{name}") and c.lambda_unimodal]
+        encoded = [name for name in ("audio", "video") if getattr(c, f"use_{name}")]
+        encoded = encoded if c.lambda_unimodal or c.unimodal_logits else []
         self.unimodal = nn.ModuleDict({name: nn.Linear(width, c.outputs) for name in encoded})
         self.ready()
 
@@ -123,6 +124,9 @@ class DualForEmotionClassification(EmotionModel):
 
         memory, memory_mask = self._text(sources["text"], lengths.shape[0])
         answers = self.decoder(bottleneck, lengths, memory, memory_mask).float()
+        alone = self._unimodal({"audio": (audio_static, heard), "video": (video_static, seen)}, lengths)
+        if self.config.unimodal_logits:
+            answers = answers + sum(logits for logits, _ in alone)
         logits, dimensions = self.divided(answers)
 
         mask = prefix_mask(lengths, steps)
@@ -137,9 +141,9 @@ class DualForEmotionClassification(EmotionModel):
                 + self.config.lambda_static * output.loss_static
                 + self.config.lambda_dynamic * output.loss_dynamic
             )
-            if len(self.unimodal):
-                found = {"audio": (audio_static, heard), "video": (video_static, seen)}
-                output.loss_unimodal = self._unimodal_loss(found, lengths, labels)
+            if alone and self.config.lambda_unimodal:
+                losses = [(self.classification_loss(logits, labels) * present).mean() for logits, present in alone]
+                output.loss_unimodal = torch.stack(losses).sum()
                 output.loss = output.loss + self.config.lambda_unimodal * output.loss_unimodal
         if output_alignment:
             if self.config.align_centred:
@@ -150,16 +154,16 @@ class DualForEmotionClassification(EmotionModel):
             output.alignment_dynamic = similarity(audio_delta, video_delta, comparable)
         return output
 
-    def _unimodal_loss(
-        self, found: dict[str, tuple[torch.Tensor, torch.Tensor]], lengths: torch.Tensor, labels: torch.Tensor
-    ) -> torch.Tensor:
-        """The sum over modalities of what answering by its F [B, T, d] alone costs the samples [B] that have it."""
-        losses = []
+    def _unimodal(
+        self, found: dict[str, tuple[torch.Tensor, torch.Tensor]], lengths: torch.Tensor
+    ) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """What each modality's F [B, T, d] alone answers, f32 [B, C], 0 where a sample lacks it; and which have it."""
+        answers = []
         for name, head in self.unimodal.items():
             features, present = found[name]
-            answers = head(features.sum(dim=1) / lengths.unsqueeze(1)).float()
-            losses.append((self.classification_loss(answers, labels) * present).mean())
-        return torch.stack(losses).sum()
+            logits = head(features.sum(dim=1) / lengths.unsqueeze(1)).float()
+            answers.append((logits * present.unsqueeze(1), present))
+        return answers
 
     def _audio(self, source: Source, lengths: torch.Tensor, steps: int) -> tuple[torch.Tensor, torch.Tensor]:
         """F^a [B, T, d], and which samples have audio."""

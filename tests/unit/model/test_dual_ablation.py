@@ -103,6 +103,24 @@ def test_a_modality_that_is_off_has_no_loss_of_its_own(make_model: Any, make_bat
     assert [n for n, p in model.named_parameters() if p.grad is None] == []
 
 
+def test_answers_of_single_modalities_are_added_where_the_sample_has_them(make_model: Any, make_batch: Any) -> None:
+    model, batch = make_model(unimodal_logits=True), make_batch()
+    with torch.no_grad():
+        found = model(**batch)
+        for name in ("audio", "video"):
+            model.unimodal[name].weight.zero_()
+            model.unimodal[name].bias.fill_({"audio": 1.0, "video": 10.0}[name])
+        told = model(**batch)
+        for head in model.unimodal.values():
+            head.bias.zero_()
+        decoded = model(**batch)
+    has = [batch[name] > 0 for name in ("waveform_lengths", "frame_lengths")]
+    assert all(set(one.tolist()) == {True, False} for one in has)
+    torch.testing.assert_close(told.logits - decoded.logits, (has[0] + 10.0 * has[1])[:, None].expand(-1, 4))
+    assert found.loss_unimodal is None and not torch.equal(found.logits, decoded.logits)
+    assert torch.equal(decoded.logits, make_model()(**batch).logits)
+
+
 def test_negatives_from_the_whole_batch_raise_the_alignment_loss(make_model: Any, make_batch: Any) -> None:
     batch = make_batch(("", ""))
     with torch.no_grad():
