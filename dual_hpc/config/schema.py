@@ -222,7 +222,9 @@ class TrainingConfig(Section):
         "beside the rank's log",
     )
     select_by: str = Field(
-        "ua", description="ua, wa, weighted_f1, macro_f1, ccc (of dimensions), or a metric that a plugin registers"
+        "ua",
+        description="ua, wa, weighted_f1, macro_f1, ccc (of dimensions), loss (of the validation split; the least "
+        "chance where that split is small), or a metric that a plugin registers",
     )
     select_modalities: Subset = Field("av", description="the subset whose score picks the best")
     non_finite_limit: int = Field(3, ge=1, description="steps in a row whose loss or gradient is not finite; see next")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dual_hpc.config.schema import RunConfig
 from dual_hpc.errors import UserError
-from dual_hpc.evaluation.metrics import METRICS, OF_DIMENSIONS, selecting_metric
+from dual_hpc.evaluation.metrics import LOSS, METRICS, OF_DIMENSIONS, VALIDATED, selecting_metric
 from dual_hpc.evaluation.protocols import Protocol
 from dual_hpc.evaluation.tables import subset_name
 from dual_hpc.modality import Modality, format_subset
@@ -20,7 +20,7 @@ def selection_of(run: RunDir, config: RunConfig, checkpoint: str) -> str:
     if checkpoint != "best":
         return f"the last weights of the training, chosen by no score ({times} were made and chose nothing)"
     by = config.training.select_by
-    title = selecting_metric(by).title if by in METRICS or by in OF_DIMENSIONS else by
+    title = selecting_metric(by).title if by in METRICS or by in VALIDATED else by
     subset, reads = selecting_subset(config), _reads(config)
     shown = subset_name("".join(letter for letter in subset if letter in reads))
     how = f"the corpus's own, else drawn by {config.data.validation} from the training part"
@@ -41,7 +41,7 @@ def check_selecting(by: str, protocol: Protocol) -> None:
             f"training.select_by: {by} is of dimensions, and data.protocol={protocol.name} learns none; use ua, or a "
             "protocol with `target: regression`"
         )
-    if len(protocol.classes) == 1 and by not in OF_DIMENSIONS:
+    if len(protocol.classes) == 1 and by not in OF_DIMENSIONS and by != LOSS:
         raise UserError(f"training.select_by: {by} is of classes, and {protocol.name} has one; use ccc")
 
 

@@ -7,13 +7,15 @@ of the robustness suite, of MLflow's metrics and of a sweep's table, and `traini
 from __future__ import annotations
 
 from dual_hpc.evaluation.metrics.confusion import MACRO_F1, UA, WA, WEIGHTED_F1, confusion_matrix
-from dual_hpc.evaluation.metrics.metric import METRICS, OF_DIMENSIONS, Metric, selecting_metric
+from dual_hpc.evaluation.metrics.metric import LOSS, METRICS, OF_DIMENSIONS, VALIDATED, Metric, selecting_metric
 from dual_hpc.evaluation.metrics.scores import Scores, bootstrap, scores
 
 __all__ = [
     "HEADLINE",
+    "LOSS",
     "METRICS",
     "OF_DIMENSIONS",
+    "VALIDATED",
     "Metric",
     "Scores",
     "bootstrap",

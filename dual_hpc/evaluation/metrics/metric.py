@@ -27,7 +27,7 @@ class Metric:
         higher_is_better: the direction in which weights are chosen and the worst speaker is found.
         selects: whether `training.select_by` may name it.
         percent: a share of one, shown in percent; else shown as it is.
-        dimensions: it is about dimensions and has neither function: validation computes it.
+        validated: it has neither function, and no column: validation computes it.
         curves: whether the robustness suite tabulates and draws it by level; its JSON has every metric.
     """
 
@@ -39,11 +39,11 @@ class Metric:
     selects: bool = True
     percent: bool = True
     curves: bool = True
-    dimensions: bool = False
+    validated: bool = False
 
     def __post_init__(self) -> None:
         given = (self.of_confusion is not None) + (self.of_probabilities is not None)
-        if given != (0 if self.dimensions else 1):
+        if given != (0 if self.validated else 1):
             raise ValueError(f"metric {self.title!r}: give one of of_confusion and of_probabilities")
 
     @property
@@ -68,9 +68,12 @@ class Metric:
 
 
 METRICS: Registry[Metric] = Registry("metric", "training.select_by")
-OF_DIMENSIONS: Mapping[str, Metric] = {
-    "ccc": Metric("mean CCC", percent=False, dimensions=True)
-}  # no columns of classes
+OF_DIMENSIONS: Mapping[str, Metric] = {"ccc": Metric("mean CCC", percent=False, validated=True)}
+LOSS = "loss"
+VALIDATED: Mapping[str, Metric] = {
+    **OF_DIMENSIONS,
+    LOSS: Metric("loss", percent=False, higher_is_better=False, validated=True),
+}
 
 
 def selecting_metric(name: str) -> Metric:
@@ -79,8 +82,8 @@ def selecting_metric(name: str) -> Metric:
     Raises:
         UserError: there is none of this name, or it cannot select.
     """
-    if name in OF_DIMENSIONS:
-        return OF_DIMENSIONS[name]
+    if name in VALIDATED:
+        return VALIDATED[name]
     metric = METRICS.get(name)
     if not metric.selects:
         usable = ", ".join(other for other in METRICS if METRICS.get(other).selects)

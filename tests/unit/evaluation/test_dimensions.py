@@ -203,6 +203,8 @@ def test_a_run_trains_on_them_and_chooses_by_them(shards: Path, tmp_path: Path) 
     assert len(known) == len(data.validation) and all(value[0] is not None for value in known)
     found = validate(model, data.validation_loader(), config, 4, World(), dimensions=data.validation_dimensions).scores  # type: ignore[arg-type]
     assert -1 <= selection_score(found, config) <= 1 and selection_score(found, config) == found["val/av/ccc"]
+    by_loss = config.model_copy(update={"training": config.training.model_copy(update={"select_by": "loss"})})
+    assert selection_score(found, by_loss) == found["val/av/loss"] > 0
     with pytest.raises(UserError, match="learns none"):
         TrainingData.open(
             config.model_copy(
@@ -222,4 +224,9 @@ def test_the_file_of_a_protocol_may_ask_for_dimensions(tmp_path: Path) -> None:
         "classes: {any: [ang, xxx]}\nfolds: {by: session}\ntarget: regression\ndimensions: [arousal]\n"
     )
     config = load_config(None, [f"data.protocol={tmp_path / 'vad.yaml'}"])
-    assert protocol_of(config.data, []).dimensions == ("arousal",)
+    protocol = protocol_of(config.data, [])
+    assert protocol.dimensions == ("arousal",)
+    for by in ("loss", "ccc"):
+        check_selecting(by, protocol)
+    with pytest.raises(UserError, match="is of classes"):
+        check_selecting("ua", protocol)

@@ -125,6 +125,12 @@ def test_what_selects_is_checked_by_name_and_purpose(monkeypatch):
         selecting_metric("ece")
 
 
+def test_the_loss_of_a_validation_selects_and_has_no_column():
+    loss = selecting_metric("loss")
+    assert loss.oriented(0.5) > loss.oriented(0.6) and loss.format(0.5) == "0.500"
+    assert "loss" not in scores([0, 1], [0, 1], 2, np.eye(2)).values
+
+
 def test_a_metric_has_one_function():
     with pytest.raises(ValueError, match="one of of_confusion and of_probabilities"):
         Metric("nothing")
