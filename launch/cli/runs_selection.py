@@ -22,7 +22,10 @@ ORDERS: dict[str, Callable[[RunSummary], tuple[bool, float | str]]] = {
 
 
 def _validated(row: RunSummary) -> float | None:
-    return row.ua_av if row.best is None else row.best
+    """The larger, the better."""
+    if row.best is None:
+        return row.ua_av
+    return row.best if row.higher_is_better else -row.best
 
 
 def parse_states(text: str | None) -> frozenset[State]:

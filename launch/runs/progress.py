@@ -25,6 +25,7 @@ class RunProgress:
         bottleneck: what the newest job has found to slow the training down; "" for nothing.
         selects: the score that selects the best weights, as the journal calls it.
         best: its best value so far, and after which step; None before the first validation.
+        higher_is_better: in which direction.
     """
 
     step: int = 0
@@ -35,7 +36,7 @@ class RunProgress:
     position: int = 0
     selects: str = FIRST_KEY
     best: tuple[float, int] | None = None
-    _higher_is_better: bool = True
+    higher_is_better: bool = True
     _began: tuple[float, int] | None = None  # when and after which step the newest job began to train
     _last: tuple[float, int] | None = None  # its last logged step
 
@@ -62,13 +63,13 @@ class RunProgress:
             if entry.event == "start":
                 self.bottleneck, self._began, self._last = "", (entry.time_ms / 1000, self.step), None
                 self.selects = str(entry.fields.get("selects", self.selects))
-                self._higher_is_better = entry.fields.get("higher_is_better", self._higher_is_better) is not False
+                self.higher_is_better = entry.fields.get("higher_is_better", self.higher_is_better) is not False
             elif entry.event == "bottleneck":
                 self.bottleneck = str(entry.fields.get("message", ""))
 
     def _note_best(self, entry: Entry) -> None:
         value = entry.metrics.get(self.selects)
-        if value is not None and is_better(value, self.best[0] if self.best else None, self._higher_is_better):
+        if value is not None and is_better(value, self.best[0] if self.best else None, self.higher_is_better):
             self.best = (value, entry.step or 0)
 
     @property

@@ -27,7 +27,7 @@ class RunSummary:
     Attributes:
         ua_av, ua_avt: of the last validation.
         selects: the score by which the best weights are chosen, as the journal calls it; `best` its best value so far,
-            after step `best_step`.
+            after step `best_step`; `higher_is_better` says in which direction.
         epoch, epochs: passes over the training split, so far and of the whole run.
         elapsed_seconds: of all its jobs, without their time in the queue.
         seconds_left: of a run that is trained now, as fast as its newest job was so far.
@@ -63,6 +63,7 @@ class RunSummary:
     selects: str = FIRST_KEY
     best: float | None = None
     best_step: int | None = None
+    higher_is_better: bool = True
     epoch: float | None = None
     epochs: float | None = None
     samples_per_second: float | None = None
@@ -120,6 +121,7 @@ def summarize(run: RunDir, status: RunStatus, now: float) -> RunSummary:
         selects=progress.selects,
         best=progress.best[0] if progress.best else None,
         best_step=progress.best[1] if progress.best else None,
+        higher_is_better=progress.higher_is_better,
         epoch=progress.epoch,
         epochs=progress.epochs,
         samples_per_second=progress.metrics.get("train/samples_per_second"),

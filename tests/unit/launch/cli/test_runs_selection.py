@@ -13,6 +13,7 @@ from launch.cluster.state import State
 from launch.runs.summary import RunSummary
 
 EMPTY: dict[str, Any] = {field.name: None for field in fields(RunSummary)} | {"step": 0, "segments": 0, "path": "/r"}
+EMPTY["higher_is_better"] = True
 
 
 def row(name: str, state: State, **more: Any) -> RunSummary:
@@ -53,6 +54,11 @@ def test_names_states_and_a_limit_select() -> None:
 def test_what_has_no_value_comes_last(order: str, expected: list[str]) -> None:
     assert names(None, frozenset(), order, None) == expected
     assert names(None, frozenset(), order, 1) == expected[:1]
+
+
+def test_of_losses_the_least_comes_first() -> None:
+    rows = [row(f"{best}", State.FINISHED, best=best, higher_is_better=False) for best in (0.9, 0.7, 0.8)]
+    assert [found.name for found in select_runs(rows, None, frozenset(), "val", None)] == ["0.7", "0.8", "0.9"]
 
 
 def test_every_order_and_state_is_known_and_a_wrong_state_is_named() -> None:
