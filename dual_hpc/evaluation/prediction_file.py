@@ -112,6 +112,12 @@ def read_predictions(path: Path) -> PredictionSet:
             raise ValueError("class_counts does not count the classes")
         if not all(isinstance(header.about.get(name, ""), str) for name in ("split", "reads", "protocol")):
             raise ValueError("about: split, reads and protocol are words")
+        if type(header.about.get("seed")) not in (int, type(None)):
+            raise ValueError("about: seed is a whole number")
+        if type(header.about.get("test_fold")) not in (int, str, type(None)):
+            raise ValueError("about: test_fold is a number or a word")
+        if len(set(header.classes)) != len(header.classes):
+            raise ValueError("classes: one is named twice")
         if any(row.votes is not None and not _are_shares(row.votes, len(header.classes)) for row in rows):
             raise ValueError("votes: one share of each class, which sum to 1")
         if any(row.dimensions is not None and len(row.dimensions) != len(header.dimensions) for row in rows):

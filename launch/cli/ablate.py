@@ -43,6 +43,7 @@ def run(args: argparse.Namespace) -> int:
     from dual_hpc.config import load_config
     from dual_hpc.errors import UserError
     from dual_hpc.plugins import load_plugins
+    from dual_hpc.printable import json_line
     from launch.cluster.profiles import load_profile
     from launch.sweeps.ablation import chosen, switches_of
 
@@ -57,10 +58,15 @@ def run(args: argparse.Namespace) -> int:
     config = load_config(source, overrides)
     load_plugins(config.plugins)
     switches = chosen(switches_of(config), args.only)
+    if args.list and args.json:
+        print(json_line(switches))
+        return 0
     if args.list:
         width = max(map(len, switches), default=0)
         print(*(f"{name:{width}}  {' '.join(settings)}" for name, settings in switches.items()), sep="\n")
         return 0
+    if not switches:
+        raise UserError(f"model.family={config.model.family} has no part that could be turned off here")
     if not any(word.startswith("name=") for word in overrides):
         overrides.append(f"name={config.name}-ablation")
     profile = load_profile(config.launch.profile)
@@ -81,18 +87,18 @@ def submit(source: str, overrides: list[str], switches: dict[str, tuple[str, ...
 
     from launch.cli import sweep
     from launch.cli.main import build_parser
-    from launch.sweeps.ablation import members
+    from launch.sweeps.ablation import members, seeds_of
     from launch.sweeps.grid import axis
     from launch.sweeps.plan import folds_of_settings
 
     folds: list[str] = []
     if args.folds:
         folds = axis(f"folds={args.folds}", folds_of_settings(source, overrides, args.shards)(()))[1]
-    seeds = [int(seed) for seed in axis(f"seeds={args.seeds}")[1]]
+    seeds = seeds_of(args.seeds)
     words = ["--config" if source.endswith((".yaml", ".yml")) else "--preset", source, *overrides]
     words += [word for folder in args.shards for word in ("--shards", folder)]
     words += [word for member in members(switches, seeds, folds) for word in ("--member", shlex.join(member))]
-    words += ["--parallel", str(args.parallel)] if args.parallel else []
+    words += ["--parallel", str(args.parallel)] if args.parallel is not None else []
     words += [*(["--dry-run"] if args.dry_run else []), *(["--trust"] if args.trust else [])]
     return sweep.run(build_parser("sweep", sweep).parse_intermixed_args(words))
 
@@ -123,7 +129,10 @@ def show(name: str, args: argparse.Namespace) -> int:
     if (sweep := find_sweep(name, store)) is None:
         meant = did_you_mean(name, [store / "sweeps"])
         raise UserError(f"there is no sweep {name!r} in {store}{meant}; `dual-hpc ablate PRESET` makes one")
-    comparison = compare(with_reference(models_of_sweep(sweep), FULL))
+    models = models_of_sweep(sweep)
+    if len(models) < 2 or FULL not in [model.name for model in models]:
+        raise UserError(f"{name} is no ablation: it has no member as configured beside others; see `compare {name}`")
+    comparison = compare(with_reference(models, FULL))
     if args.out is not None:
         write_comparison(args.out, comparison, "ablation")
     if args.json:

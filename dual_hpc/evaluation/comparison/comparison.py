@@ -98,7 +98,7 @@ def compare(models: Sequence[Model]) -> Comparison:
 
 def _within(measure: Measure, one: Estimate) -> Estimate:
     """With its interval cut to what a share can be: Student's knows no bounds, and few dialogues make it wide."""
-    if not measure.percent or measure.kind == "text":  # what is lost without text may be less than nothing
+    if not measure.percent or measure.kind == "text" or not one.known:  # what is lost without text may be below 0
         return one
     return replace(one, low=max(0.0, min(one.low, one.value)), high=min(1.0, max(one.high, one.value)))
 
@@ -117,14 +117,23 @@ def with_reference(models: Sequence[Model], name: str) -> list[Model]:
 
 def _measure(measure: Measure, value: Estimate, compared: Difference | None) -> dict[str, Any]:
     written: dict[str, Any] = {"name": measure.title, "kind": measure.kind, "subset": measure.subset or None}
-    written |= {"value": value.value, "interval": [value.low, value.high]}
+    written |= {"value": _number(value.value), "interval": _interval(value)}
     if compared is None:
         return written
     one = compared.estimate
     return written | {
-        "difference": one.value,
-        "difference_interval": [one.low, one.high],
+        "difference": _number(one.value),
+        "difference_interval": _interval(one),
         "p": one.p,
         "p_holm": compared.p_holm,
-        "effect_size": None if math.isnan(one.effect) else one.effect,
+        "effect_size": _number(one.effect),
     }
+
+
+def _interval(one: Estimate) -> list[float] | None:
+    return [one.low, one.high] if one.known else None
+
+
+def _number(value: float) -> float | None:
+    """JSON has no NaN."""
+    return value if math.isfinite(value) else None

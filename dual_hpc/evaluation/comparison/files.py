@@ -59,8 +59,9 @@ def csv_text(comparison: Comparison) -> str:
     writer.writerow(_COLUMNS.split(","))
     for model in comparison.to_json()["models"]:
         for one in model["measures"]:
-            compared = one.get("difference_interval", ("", ""))
-            numbers = [one["value"], *one["interval"], one.get("difference", ""), *compared]
+            none = ("", "")
+            numbers = [one["value"], *(one["interval"] or none), one.get("difference", "")]
+            numbers += one.get("difference_interval") or none
             tests = [one.get("p", ""), one.get("p_holm", ""), one.get("effect_size", "")]
             writer.writerow([model["name"], one["name"], one["kind"], one["subset"] or "", *numbers, *tests])
     return out.getvalue()

@@ -59,9 +59,26 @@ def latex_tables(sections: Sequence[Section], notes: Sequence[str], label: str) 
 
 
 def document(body: str) -> str:
-    """A whole document around tables, to look at them."""
-    packages = "\\usepackage[T1]{fontenc}\n\\usepackage[utf8]{inputenc}\n\\usepackage{booktabs,graphicx}"
-    return f"\\documentclass{{article}}\n{packages}\n\\begin{{document}}\n{body}\\end{{document}}\n"
+    """A whole document around tables, to look at them.
+
+    pdfLaTeX prints letters that its fonts lack as their numbers ("[U+6012]"), where it would stop otherwise; LuaLaTeX
+    and XeLaTeX print those that the chosen font has.
+    """
+    return rf"""\documentclass{{article}}
+\usepackage{{iftex,booktabs,graphicx}}
+\ifPDFTeX
+  \usepackage[T1]{{fontenc}}
+  \usepackage[utf8]{{inputenc}}
+  \makeatletter
+  \def\UTFviii@undefined@err#1{{\expandafter\numbered\string#1\relax}}
+  \def\numbered#1:#2\relax{{[U+\UTFviii@hexcodepoint{{\the\numexpr\decode@UTFviii#2\relax}}]}}
+  \makeatother
+\else
+  \usepackage{{fontspec}} % for letters beyond Latin: \setmainfont{{a font that has them}}
+\fi
+\begin{{document}}
+{body}\end{{document}}
+"""
 
 
 def _row(cells: Sequence[str]) -> str:

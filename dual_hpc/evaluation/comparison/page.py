@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from dual_hpc.evaluation.comparison.comparison import SIGNIFICANT, Comparison
 from dual_hpc.evaluation.comparison.measures import Measure
+from dual_hpc.evaluation.comparison.sampling import Estimate
 from dual_hpc.evaluation.tables import subset_name
 
 _FEW = 10  # dialogues below which an interval promises too much
@@ -55,9 +56,18 @@ def notes(comparison: Comparison) -> list[str]:
         "text turns; 0: the text is not used.",
     ]
     if comparison.dialogues < _FEW:
-        lines.append(f"With {comparison.dialogues} dialogues these intervals are too narrow to rely on.")
+        lines.append(_few(comparison))
     lines += [f"{model.name}: {told}" for model in comparison.models if (told := model.first.about.get("selection"))]
     return lines
+
+
+def _few(comparison: Comparison) -> str:
+    if comparison.dialogues > 1:
+        return f"With {comparison.dialogues} dialogues these intervals are too narrow to rely on."
+    return (
+        "One dialogue does not say how sure a score is: models of one seed have no interval and no p-value, and the "
+        "intervals of several seeds know nothing of other dialogues."
+    )
 
 
 def _seeds(seeds: int, folds: int) -> str:
@@ -82,8 +92,8 @@ def _values(comparison: Comparison, title: str, measures: Sequence[Measure]) -> 
                 continue
             one = values[measure]
             star = "*" if measure in compared and compared[measure].p_holm < SIGNIFICANT else ""
-            bounds = f"[{measure.format(one.low)}, {measure.format(one.high)}]"
-            cells.append(f"{measure.format(one.value)}{star} {bounds}")
+            bounds = f" [{measure.format(one.low)}, {measure.format(one.high)}]" if one.known else ""
+            cells.append(f"{measure.format(one.value)}{star}{bounds}")
         rows.append([model.name, *cells])
     return Section(title, ["model", *(measure.title for measure in measures)], rows)
 
@@ -93,10 +103,10 @@ def _differences(comparison: Comparison, measures: Sequence[Measure]) -> Section
     for model, compared in zip(comparison.models, comparison.differences, strict=True):
         for measure in (one for one in measures if one in compared):
             one, p_holm = compared[measure].estimate, compared[measure].p_holm
-            interval = f"[{_signed(measure, one.low)}, {_signed(measure, one.high)}]"
+            interval = f"[{_signed(measure, one.low)}, {_signed(measure, one.high)}]" if one.known else ""
             effect = "" if math.isnan(one.effect) else f"{one.effect:+.2f}"
             rows.append(
-                [model.name, measure.heading, _signed(measure, one.value), interval, _p(one.p), _p(p_holm), effect]
+                [model.name, measure.heading, _signed(measure, one.value), interval, _p(one), _p(one, p_holm), effect]
             )
     heading = ["model", "measure", "difference", "95 % interval", "p", "p (Holm)", "effect size"]
     return Section(f"Differences from {comparison.models[0].name}", heading, rows)
@@ -107,5 +117,6 @@ def _signed(measure: Measure, value: float) -> str:
     return text if text.startswith("-") else f"+{text}"
 
 
-def _p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+def _p(one: Estimate, corrected: float | None = None) -> str:
+    value = one.p if corrected is None else corrected
+    return "" if not one.known else "< 0.001" if value < 0.001 else f"{value:.3f}"

@@ -20,7 +20,7 @@ class Reliance:
     """Text reliance and its two halves, see `dual_hpc.evaluation.text_reliance`; shares of one.
 
     Attributes:
-        interval: the 95 % interval of `value` under a bootstrap of dialogues.
+        interval: the 95 % interval of `value` under a bootstrap of dialogues; of one dialogue the value alone.
     """
 
     value: float
@@ -42,4 +42,5 @@ def reliance_of(predictions: PredictionSet) -> Reliance | None:
         return None
     whole = estimate(Sampled([None], drawn[None, :1], drawn[None, 1:], len(counts.dialogues)))
     lost, turned = (float(values[Measure(name, kind="text")][0]) for name in (LOST, TURNED))
-    return Reliance(whole.value, (whole.low, whole.high), lost, turned)
+    interval = (whole.low, whole.high) if whole.known else (whole.value, whole.value)
+    return Reliance(whole.value, interval, lost, turned)

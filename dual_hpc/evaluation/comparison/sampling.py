@@ -8,7 +8,8 @@ Two sources of chance are kept apart and added as variances:
   sources; the larger of the two variances then counts.
 
 Intervals and p-values are Student's, with Satterthwaite's degrees of freedom: five seeds know their own variance
-badly, and a percentile of five values drawn with replacement would be too narrow.
+badly, and a percentile of five values drawn with replacement would be too narrow. One dialogue alone, with one seed on
+one fold, tells of neither source: there is no interval, and nothing that two models could be told apart by.
 """
 
 from __future__ import annotations
@@ -55,7 +56,8 @@ class Estimate:
     """A value, or a difference, with its 95 % interval.
 
     Attributes:
-        p: of the two-sided test that it is 0.
+        low, high: NaN where nothing says how sure the value is.
+        p: of the two-sided test that it is 0; 1 where nothing says how sure it is.
         effect: value divided by the standard deviation of one unit (Cohen's d_z): a seed where there are several, else
             a fold where there are several, else a dialogue. NaN where nothing varies.
     """
@@ -65,6 +67,11 @@ class Estimate:
     high: float
     p: float
     effect: float
+
+    @property
+    def known(self) -> bool:
+        """Whether it has an interval."""
+        return not math.isnan(self.low + self.high)
 
 
 def draw_dialogues(
@@ -124,6 +131,8 @@ def _estimate(value: float, first: Variance, rest: Sequence[Variance], units: Sa
     parts = [first, *rest]
     total = sum(variance for variance, _ in parts)
     value = float(value)
+    if not math.isfinite(value + total) or (units.dialogues < 2 and not rest):
+        return Estimate(value, math.nan, math.nan, 1.0, math.nan)
     if total <= 1e-18:
         return Estimate(value, value, value, 1.0 if value == 0 else 0.0, math.nan)
     error = math.sqrt(total)

@@ -94,10 +94,15 @@ def damaged(text: str) -> list[str]:
         "\n".join([header, json.dumps({**first, "predictions": {"av": [1.0]}}), *rows[1:]]),
         "\n".join([header, rows[0].replace('"av": [0', '"av": [NaN, 0'), *rows[1:]]),
         "\n".join([header.replace('"subsets": [', '"subsets": ["x", '), *rows]),
+        *(
+            "\n".join([json.dumps({**json.loads(header), "about": {**json.loads(header)["about"], **about}}), *rows])
+            for about in ({"seed": [1]}, {"seed": "one"}, {"seed": True}, {"test_fold": {}}, {"test_fold": 1.5})
+        ),
+        "\n".join([json.dumps({**json.loads(header), "classes": ["sad", "sad"], "class_counts": [1, 1]}), *rows]),
     ]
 
 
-@pytest.mark.parametrize("number", range(9))
+@pytest.mark.parametrize("number", range(15))
 def test_a_damaged_file_is_refused_in_one_line(folder: Path, number: int, capsys: pytest.CaptureFixture[str]) -> None:
     file = folder / "test_best_predictions.jsonl"
     file.write_text(damaged(file.read_text())[number])

@@ -18,6 +18,7 @@ from dual_hpc.evaluation.comparison.measures import RELIANCE, WORST, Measure
 from dual_hpc.evaluation.comparison.models import Model, model_of, sample
 from dual_hpc.evaluation.comparison.robustness import robustness_figure
 from dual_hpc.evaluation.comparison.sampling import estimate
+from dual_hpc.evaluation.metrics import METRICS, Metric
 from dual_hpc.evaluation.perturbations.missing_modality import MISSING_MODALITY
 from dual_hpc.evaluation.perturbations.suite import PlannedCurve
 from dual_hpc.evaluation.prediction_file import write_predictions
@@ -88,6 +89,38 @@ def test_the_interval_of_a_share_ends_at_0_and_100_percent() -> None:
     assert any(one.low < 0 or one.high > 1 for one in free)  # which Student's would not
     for values in compare(few).values:
         assert all(0 <= one.low <= one.value <= one.high <= 1 for m, one in values.items() if m.kind != "text")
+
+
+def single(name: str, accuracy: dict[str, float], seeds: int = 1, turns: int = 30) -> Model:
+    made = corpus(1, turns)
+    draws = [(hash_of(name) + seed, {"seed": seed}) for seed in range(seeds)]
+    return model_of(name, [predictions(made, accuracy, 5, chance, about) for chance, about in draws])
+
+
+@pytest.mark.parametrize("turns", [1, 30])
+def test_of_one_dialogue_and_one_seed_nothing_is_told_apart(turns: int, tmp_path: Path) -> None:
+    found = compare([single("text", WITH_TEXT, turns=turns), single("dual", WITHOUT, turns=turns)])
+    assert all(one.p_holm == 1 and not one.estimate.known for one in found.differences[1].values())
+    written = write_comparison(tmp_path, found)
+    text = (tmp_path / "comparison.md").read_text()
+    assert "One dialogue does not say how sure" in text and "nan" not in text.lower() and "0.001" not in text
+    assert not any(f"{value}* " in text for value in range(100)) and "*" not in text.split("## ", 1)[1]
+    stored = json.loads((tmp_path / "comparison.json").read_text(), parse_constant=pytest.fail)
+    assert all(one["interval"] is None for of in stored["models"] for one in of["measures"])
+    rows = list(csv.DictReader((tmp_path / "comparison.csv").open()))
+    assert {row["low"] for row in rows} == {""} and all(row["value"] for row in rows) and len(written) == 8
+
+
+def test_several_seeds_make_an_interval_of_one_dialogue() -> None:
+    found = compare([single("text", WITH_TEXT, 4), single("dual", WITHOUT, 4)])
+    assert found.differences[1][Measure("UA", "av")].estimate.known
+
+
+def test_a_measure_that_is_not_a_number_is_written_as_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    undefined = Metric("undefined", of_confusion=lambda matrices: np.full(len(matrices), np.nan))
+    monkeypatch.setitem(METRICS._things, "undefined", undefined)
+    write_comparison(tmp_path, compare([model("text", WITH_TEXT), model("dual", WITHOUT)]))
+    json.loads((tmp_path / "comparison.json").read_text(), parse_constant=pytest.fail)
 
 
 def changed(name: str) -> Model:

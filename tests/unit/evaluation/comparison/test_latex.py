@@ -17,8 +17,8 @@ from tests.unit.evaluation.comparison.test_comparison import WITH_TEXT, WITHOUT,
 FOREIGN = r"a_b & 50% $x$ #1 {c} ~ ^ \input{/etc/passwd} <|>"
 
 
-def tables() -> str:
-    found = compare([model(FOREIGN, WITH_TEXT), model("dual", WITHOUT)])
+def tables(name: str = FOREIGN) -> str:
+    found = compare([model(name, WITH_TEXT), model("dual", WITHOUT)])
     return latex_tables(sections(found), notes(found), "comparison")
 
 
@@ -67,8 +67,15 @@ def test_an_escaped_text_has_no_sign_of_its_own() -> None:
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no TeX on this machine")
-def test_tex_makes_a_page_of_them(tmp_path: Path) -> None:
-    (tmp_path / "page.tex").write_text(document(tables()))
+@pytest.mark.parametrize("name", [FOREIGN, "Größe злость 怒り Δ ≤ \u05e2\u05d1 😀"])
+def test_tex_makes_a_page_of_them(name: str, tmp_path: Path) -> None:
+    (tmp_path / "page.tex").write_text(document(tables(name)))
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "page.tex"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stdout[-2000:]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=120)
+    assert done.returncode == 0, done.stdout[-2000:].decode("latin-1")
+
+
+def test_a_document_is_for_engines_with_letters_of_their_own_as_well() -> None:
+    before, other = document("x\n").split(r"\else")
+    assert r"\ifPDFTeX" in before and "inputenc" in before
+    assert "fontspec" in other and "inputenc" not in other

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn import metrics as sk
@@ -9,6 +11,7 @@ from sklearn import metrics as sk
 from dual_hpc.evaluation.comparison.counts import counts_of
 from dual_hpc.evaluation.comparison.measures import LOST, MISLED, RELIANCE, TURNED, WORST, Measure, measure_values
 from dual_hpc.evaluation.prediction_set import PredictionSet
+from dual_hpc.evaluation.predictions import Predictions
 from dual_hpc.evaluation.protocols import speaker_of
 from tests.unit.evaluation.comparison.made import CLASSES, corpus, predictions
 
@@ -42,6 +45,32 @@ def test_scores_are_those_of_scikit_learn(seed: int) -> None:
             if (speakers == name).sum() >= 10
         ]
         assert values[Measure(WORST, subset, "speaker")] == pytest.approx(min(recalls))
+
+
+DEGENERATE = {
+    "one sample": ([2], [2]),
+    "one sample, wrong": ([2], [0]),
+    "all of one class": ([1, 1, 1], [1, 1, 1]),
+    "all of one class, never answered": ([1, 1, 1], [3, 3, 0]),
+    "a class that does not occur is answered": ([0, 0, 1, 1], [0, 2, 1, 2]),
+    "a class is never answered": ([0, 1, 2, 3], [0, 0, 2, 3]),
+}
+
+
+@pytest.mark.parametrize("name", DEGENERATE)
+@pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true", "ignore:A single label was found")
+def test_where_a_class_is_missing_scores_are_those_of_scikit_learn(name: str) -> None:
+    truth, answers = map(np.array, DEGENERATE[name])
+    made = predictions(corpus(1, len(truth)), {"av": 1.0})
+    one = Predictions(made.found["av"].keys, truth, np.eye(4, dtype=np.float32)[answers])
+    values = measured(replace(made, found={"av": one}))
+    assert values[Measure("WA", "av")] == pytest.approx(sk.accuracy_score(truth, answers))
+    assert values[Measure("UA", "av")] == pytest.approx(sk.balanced_accuracy_score(truth, answers))
+    for average in ("weighted", "macro"):
+        expected = sk.f1_score(truth, answers, average=average, zero_division=0)
+        assert values[Measure(f"{average} F1", "av")] == pytest.approx(expected)
+    by_class = sk.f1_score(truth, answers, average=None, labels=range(4), zero_division=0)
+    assert [values[Measure(label, "av", "class")] for label in CLASSES] == pytest.approx(list(by_class))
 
 
 def test_drawing_a_dialogue_twice_counts_its_utterances_twice() -> None:

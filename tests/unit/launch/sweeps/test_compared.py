@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from dual_hpc.evaluation.comparison.measures import Measure
 from dual_hpc.evaluation.prediction_file import write_predictions
 from dual_hpc.run.directory import RunDir
 from launch.cli.main import main
-from launch.sweeps.compared import models_of
+from launch.sweeps.compared import _names, models_of
 from launch.sweeps.grid import SweepDir, folder, grid
 from tests.unit.evaluation.comparison.made import corpus, predictions
 
@@ -26,6 +27,7 @@ def store(tmp_path: Path) -> Path:
         run = RunDir.create(
             run_dir.path, load_config("demo", [f"store={tmp_path}", "data.shards=[x]", *member.overrides])
         )
+        (run.exports / "best").mkdir(parents=True)
         seed = run.config().seed
         share = 0.8 if "dual" in member.name else 0.5
         made = predictions(corpus(), {"av": share, "avt": share}, chance=hash(member.name) % 1000)
@@ -66,6 +68,48 @@ def test_the_folder_of_a_report_is_the_predictions_in_it(store: Path, tmp_path: 
         models_of([str(folders["of-no-report"])], store)
     with pytest.raises(UserError):
         models_of([str(folders["svm"])], store, "test_last")
+
+
+def run_in(store: Path, name: str, share: float) -> Path:
+    run = RunDir.create(store / "runs" / name, load_config("demo", [f"store={store}", "data.shards=[x]"]))
+    made = predictions(corpus(), {"av": share, "avt": share}, about={"run": name})
+    write_predictions(run.reports / "test_best_predictions.jsonl", made)
+    return run.path
+
+
+def test_runs_and_experiments_of_one_name_are_told_apart_by_their_folders(store: Path, tmp_path: Path) -> None:
+    one, other = run_in(store, "dual", 0.6), run_in(tmp_path / "again", "dual", 0.7)
+    assert [model.name for model in models_of([str(one), str(other)], store)] == [f"{store.name}/dual", "again/dual"]
+    beside = [model.name for model in models_of(["families", "dual"], store)]
+    assert beside == ["families/dual", "late_fusion", f"{store.name}/dual"]
+    assert main(["compare", str(one), str(other), "--reference", "again/dual"]) == 0
+
+
+@pytest.mark.parametrize("words", [["dual", "dual"], ["dual", "runs/dual"], ["families", "families"]])
+def test_the_same_predictions_named_twice_are_refused(
+    words: list[str], store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_in(store, "dual", 0.6)
+    monkeypatch.chdir(store)
+    with pytest.raises(UserError, match="dual is named twice"):
+        models_of(words, store)
+    with pytest.raises(UserError, match="dual is named twice"):
+        models_of(["dual", "runs/dual/reports/test_best_predictions.jsonl"], store)
+
+
+def test_settings_that_differ_in_their_section_alone_have_names_of_their_own() -> None:
+    made = _names([["model.audio.path=a"], ["model.video.path=a"], ["optim.lr=1"]], "s")
+    assert made == ["model.audio.path=a", "model.video.path=a", "lr=1"]
+
+
+def test_what_a_member_lacks_is_said_with_the_command_that_helps(store: Path) -> None:
+    member = min((store / "runs").glob("families*"))
+    with pytest.raises(UserError, match=f"`dual-hpc evaluate {member.name} --split validation` writes them"):
+        models_of(["families"], store, "validation_best")
+    (member / "reports/test_best_predictions.jsonl").unlink()
+    shutil.rmtree(member / "export")  # it failed: there is nothing that could be evaluated
+    with pytest.raises(UserError, match=f"`dual-hpc why {member.name}` says why, `dual-hpc sweep --resubmit families`"):
+        models_of(["families"], store)
 
 
 def test_a_member_that_was_not_evaluated_is_named_with_what_to_do(store: Path) -> None:
