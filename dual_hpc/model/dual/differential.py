@@ -13,11 +13,16 @@ from dual_hpc.kernels.sdm.operation import sdm
 from dual_hpc.kernels.vdm.operation import vdm, vdm_concat_norm
 from dual_hpc.model.masking import blank, prefix_mask
 
+HALF_OPEN = 0.5  # sigmoid(0), which the input and the output gate start near
+
 
 class AudioDifferential(nn.Module):
     """SDM, the Sentiment Differential Module: an LSTM-like cell whose gates see both neighbouring frames.
 
-    The remember gate starts open (bias 1), as is usual for an LSTM.
+    It starts as what it is named for: the candidate sees f_t - f_{t-1} alone, four times as large as what a gate of an
+    LSTM sees at first, since its input and output gates start half open. Started as any LSTM, with a map of its own for
+    each of the two frames, Δ is mostly level, and training does not find which way a voice moves. The remember gate
+    starts open (bias 1), as is usual for an LSTM.
     """
 
     def __init__(self, hidden_size: int, enabled: bool, implementation: str) -> None:
@@ -27,9 +32,11 @@ class AudioDifferential(nn.Module):
         self.norm = nn.LayerNorm(2 * hidden_size)
         if enabled:
             bound = hidden_size**-0.5
-            self.weight_prev = nn.Parameter(torch.empty(4 * hidden_size, hidden_size).uniform_(-bound, bound))
-            self.weight_cur = nn.Parameter(torch.empty(4 * hidden_size, hidden_size).uniform_(-bound, bound))
-            self.weight_rec = nn.Parameter(torch.empty(4 * hidden_size, hidden_size).uniform_(-bound, bound))
+            before, now, state = (torch.empty(4 * hidden_size, hidden_size).uniform_(-bound, bound) for _ in range(3))
+            candidate = slice(2 * hidden_size, 3 * hidden_size)  # the gates are i, r, g, o
+            now[candidate] *= 1 / HALF_OPEN**2
+            before[candidate] = -now[candidate]
+            self.weight_prev, self.weight_cur, self.weight_rec = map(nn.Parameter, (before, now, state))
             self.bias = nn.Parameter(torch.tensor([0.0, 1.0, 0.0, 0.0]).repeat_interleave(hidden_size))
 
     def forward(self, x: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

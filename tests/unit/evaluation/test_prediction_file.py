@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -81,6 +82,15 @@ def test_a_plain_evaluation_leaves_the_predictions_of_the_suite_and_they_do_not_
     assert (folder / "test_best.json").read_bytes() == plain and b'"robustness"' not in plain
 
 
+WRONG_ABOUT: list[dict[str, Any]] = [
+    {"seed": [1]},
+    {"seed": "one"},
+    {"seed": True},
+    {"test_fold": {}},
+    {"test_fold": 1.5},
+]
+
+
 def damaged(text: str) -> list[str]:
     header, *rows = text.splitlines()
     first = json.loads(rows[0])
@@ -96,7 +106,7 @@ def damaged(text: str) -> list[str]:
         "\n".join([header.replace('"subsets": [', '"subsets": ["x", '), *rows]),
         *(
             "\n".join([json.dumps({**json.loads(header), "about": {**json.loads(header)["about"], **about}}), *rows])
-            for about in ({"seed": [1]}, {"seed": "one"}, {"seed": True}, {"test_fold": {}}, {"test_fold": 1.5})
+            for about in WRONG_ABOUT
         ),
         "\n".join([json.dumps({**json.loads(header), "classes": ["sad", "sad"], "class_counts": [1, 1]}), *rows]),
     ]
