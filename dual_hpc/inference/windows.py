@@ -6,7 +6,6 @@ file.
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from itertools import count
 from pathlib import Path
 
 from dual_hpc.errors import UserError
+from dual_hpc.files.csv_text import csv_rows
 from dual_hpc.files.regular_file import read_text
 from dual_hpc.inference.requests import Clip
 
@@ -104,21 +104,32 @@ def read_turns(path: Path) -> list[Turn]:
         UserError: it cannot be read; names the line.
     """
     try:
-        lines = read_text(path).splitlines()
+        text = read_text(path, "utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(
             f"--turns: {path} cannot be read ({getattr(error, 'strerror', None) or 'not UTF-8'})"
         ) from error
     if path.suffix.lower() == ".csv":
-        rows = [(reader.line_num, row) for reader in [csv.DictReader(lines)] for row in reader]
-        found = [_turn(path, number, row.get("start"), row.get("end"), row.get("speaker")) for number, row in rows]
+        found = _turns_of_table(path, text)
     else:
-        found = [_rttm(path, number, line.split()) for number, line in enumerate(lines, 1) if _is_turn(line)]
+        found = [
+            _rttm(path, number, line.split()) for number, line in enumerate(text.splitlines(), 1) if _is_turn(line)
+        ]
     if not found:
         raise UserError(f"--turns: {path} holds no turns; give RTTM, or a CSV file with the columns start,end,speaker")
     if len(found) > _MOST:
         raise UserError(f"--turns: {path} holds more than {_MOST:,} turns")
     return sorted(found, key=lambda turn: (turn.start, turn.end))
+
+
+def _turns_of_table(path: Path, text: str) -> list[Turn]:
+    try:
+        rows = [(number, [cell.strip() for cell in row]) for number, row in csv_rows(text)]
+    except ValueError as error:
+        raise UserError(f"--turns: {path}: {error}") from error
+    header = [name.lower() for name in rows[0][1]] if rows else []
+    named = [(number, dict(zip(header, row, strict=False))) for number, row in rows[1:]]
+    return [_turn(path, number, row.get("start"), row.get("end"), row.get("speaker")) for number, row in named]
 
 
 def _is_turn(line: str) -> bool:

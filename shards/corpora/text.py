@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from dual_hpc.errors import UserError
+from dual_hpc.files.csv_text import csv_rows
 from dual_hpc.files.file_kind import other_kind, placeholder
 from dual_hpc.files.regular_file import read_bytes
 from shards.corpora.encoding import decode
@@ -67,20 +66,13 @@ def clean_line(text: str) -> str:
 
 
 def parse_csv(path: Path, text: str) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
-    """(header, rows with their line numbers) of a file's text. NUL, which the csv module refuses, is dropped."""
-    reader = csv.reader(io.StringIO(text.replace("\0", ""), newline=""))
+    """(header, rows with their line numbers) of a file's text."""
 
     def rows() -> Iterator[tuple[int, list[str]]]:
-        while True:
-            line = reader.line_num + 1
-            try:
-                row = next(reader)
-            except StopIteration:
-                return
-            except csv.Error as error:  # a field of more than 128 KiB: usually a quote that never closes
-                raise UserError(f"{path}: line {line} cannot be read as CSV ({error})") from error
-            if any(cell.strip() for cell in row):
-                yield line, row
+        try:
+            yield from csv_rows(text)
+        except ValueError as error:
+            raise UserError(f"{path}: {error}") from error
 
     lines = rows()
     header = next(lines, (0, []))[1]

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from dual_hpc.errors import UserError
-from dual_hpc.evaluation.protocols.document import Folds, as_text
+from dual_hpc.evaluation.protocols.document import Folds
+from dual_hpc.evaluation.protocols.document_values import as_text
+from dual_hpc.evaluation.protocols.split import part_named
+from dual_hpc.files.csv_text import csv_rows
 from dual_hpc.files.regular_file import read_bytes
-
-_PARTS = {"train": "train", "dev": "validation", "validation": "validation", "test": "test"}
 
 
 @dataclass(frozen=True)
@@ -47,23 +46,29 @@ def read_folds(rules: Folds) -> NamedFolds:
         raise UserError(f"data.protocol: folds.file {path} is not UTF-8 text") from error
     if rules.sha256 is not None and hashlib.sha256(content).hexdigest() != rules.sha256:
         raise UserError(f"data.protocol: folds.file {path} is not what it was (its sha256 differs); restore it")
-    rows = [row for row in csv.reader(io.StringIO(text)) if any(cell.strip() for cell in row)]
-    header = [as_text(cell) for cell in rows[0]] if rows else []
+    try:
+        rows = list(csv_rows(text))
+    except ValueError as error:
+        raise UserError(f"data.protocol: folds.file {path}: {error}") from error
+    header = [as_text(cell) for cell in rows[0][1]] if rows else []
     if len(header) != 2 or header[1] not in ("fold", "part"):
         raise UserError(
-            f"data.protocol: folds.file {path}: the first line should have two columns: key (or speaker, ...), then "
-            "fold or part"
+            f"data.protocol: folds.file {path}: the first line should have two columns with a comma between them: key "
+            "(or speaker, ...), then fold or part"
         )
     found: dict[str, str] = {}
-    for number, row in enumerate(rows[1:], 2):
+    if len(rows) == 1:
+        raise UserError(f"data.protocol: folds.file {path} has no row below its first line")
+    for number, row in rows[1:]:
         if len(row) != 2 or not all(cell.strip() for cell in row):
-            raise UserError(f"data.protocol: folds.file {path}: row {number} has no {' and '.join(header)}")
+            raise UserError(f"data.protocol: folds.file {path}: line {number} has no {' and '.join(header)}")
         name, value = as_text(row[0]), row[1].strip()
-        if header[1] == "part" and value.lower() not in _PARTS:
+        part = part_named(value)
+        if header[1] == "part" and part is None:
             raise UserError(
-                f"data.protocol: folds.file {path}: row {number}: {value!r} is not train, validation or test"
+                f"data.protocol: folds.file {path}: line {number}: {value!r} is not train, validation or test"
             )
-        value = _PARTS[value.lower()] if header[1] == "part" else value
+        value = part if header[1] == "part" and part else value
         if found.setdefault(name, value) != value:
             raise UserError(f"data.protocol: folds.file {path}: {row[0].strip()} is in {found[name]} and in {value}")
     return NamedFolds(header[0], *((found, {}) if header[1] == "fold" else ({}, found)))

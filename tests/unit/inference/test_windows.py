@@ -67,6 +67,10 @@ def test_rttm_and_csv_name_the_same_turns(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("speaker,start,end\nB,3.5,5.0\nA,0,2\n")
     expected = [Turn(0.0, 2.0, "A"), Turn(3.5, 5.0, "B")]
     assert read_turns(tmp_path / "a.rttm") == read_turns(tmp_path / "a.csv") == expected
+    (tmp_path / "a.csv").write_bytes(
+        b"\xef\xbb\xbfSpeaker, Start ,end\rB,3.5,5.0\r\rA,0\0,2\r"
+    )  # a mark, line ends of old
+    assert read_turns(tmp_path / "a.csv") == expected
 
 
 @pytest.mark.parametrize(
@@ -79,6 +83,7 @@ def test_rttm_and_csv_name_the_same_turns(tmp_path: Path) -> None:
         ("a.csv", "start,end,speaker\n1,nan,A", "is no turn"),
         ("a.csv", "from,to\n1,2", ":2: start and end must be seconds"),
         ("a.csv", "", "holds no turns"),
+        ("a.csv", "start,end,speaker\n0,1," + "x" * 200_000, "line 2 cannot be read as CSV"),
         ("absent.csv", None, "cannot be read"),
     ],
 )
