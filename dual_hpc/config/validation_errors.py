@@ -12,6 +12,8 @@ from dual_hpc.config.schema import RunConfig
 from dual_hpc.credentials import shown_value
 
 _TEXT = 60  # characters of a wrong value that are shown
+_MAPPING = "should be a mapping, KEY: VALUE in braces or below it"
+_PLAIN = dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), _MAPPING)
 
 
 def explain(error: ValidationError, section: type[BaseModel] = RunConfig) -> str:
@@ -26,7 +28,13 @@ def explain(error: ValidationError, section: type[BaseModel] = RunConfig) -> str
     where = ".".join(location)
     if first["type"] == "extra_forbidden":
         return f"{where}: unknown key; {_advice(location, section)}"
-    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "missing":
+        return f"{where}: is missing"
+    message = _PLAIN.get(first["type"], first["msg"].removeprefix("Value error, "))
+    if not where and first["type"] == "value_error":  # what keys say together
+        return message
+    if first["type"] == "too_short" and first["ctx"]["min_length"] == 1:
+        message = "give one or more"
     got = shown_value(where, repr(first["input"]))
     shown = got if len(got) <= _TEXT else f"{got[:_TEXT]}..."
     if first["type"] == "string_type" and isinstance(first["input"], (bool, int, float)):

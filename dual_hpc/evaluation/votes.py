@@ -76,8 +76,8 @@ def soft_labels_of(protocol: Protocol, utterances: Sequence[Utterance], numbers:
     shares, known = vote_shares(protocol, utterances, numbers)
     if not known.any():
         raise UserError(
-            f"data.protocol: {protocol.name} trains on votes, and no utterance of data.shards has any; pack the corpus "
-            "again with this version, or use a protocol with `target: class`"
+            f"data.protocol: {protocol.name} trains on votes, and no utterance that trains has one for a class; pack "
+            "the corpus again with this version if its raters are known, or use a protocol with `target: class`"
         )
     labels = protocol.class_numbers(utterances)[numbers]
     shares[~known] = np.eye(len(protocol.classes))[labels[~known]]

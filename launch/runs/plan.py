@@ -63,7 +63,13 @@ class PlannedRun:
         )
 
 
-def plan_run(source: str | None, run: str | None, overrides: Sequence[str], shards: Sequence[str] = ()) -> PlannedRun:
+def plan_run(
+    source: str | None,
+    run: str | None,
+    overrides: Sequence[str],
+    shards: Sequence[str] = (),
+    told: set[str] | None = None,
+) -> PlannedRun:
     """The run that a command line means.
 
     Args:
@@ -72,6 +78,7 @@ def plan_run(source: str | None, run: str | None, overrides: Sequence[str], shar
             only what does not change the results can be overridden.
         overrides: `section.key=value`.
         shards: folders that replace `data.shards`.
+        told: see `plan_config`.
 
     Raises:
         UserError: the configuration is wrong, its data are missing or unusable, or there is no such run.
@@ -85,14 +92,15 @@ def plan_run(source: str | None, run: str | None, overrides: Sequence[str], shar
         return PlannedRun(existing.path, with_planned_decay(existing, config), continues=True)
     if source is None:
         raise UserError("nothing to train: give --preset NAME, --config FILE or --run NAME")
-    return plan_config(load_config(source, overrides), shards)
+    return plan_config(load_config(source, overrides), shards, told)
 
 
-def plan_config(config: RunConfig, shards: Sequence[str] = ()) -> PlannedRun:
+def plan_config(config: RunConfig, shards: Sequence[str] = (), told: set[str] | None = None) -> PlannedRun:
     """The run of a configuration, which stays as it is; the plan's has absolute paths.
 
     Args:
         shards: folders that replace `data.shards`.
+        told: warnings that other runs of the same command gave, and that are not repeated; gets those of this one.
 
     Raises:
         UserError: its data are missing or unusable, its store cannot be written, or it holds a password.
@@ -110,7 +118,7 @@ def plan_config(config: RunConfig, shards: Sequence[str] = ()) -> PlannedRun:
     check_store_path(Path(config.store))
     # Before the data: a size that the cluster does not have may not divide the batch either.
     check(config.launch, load_profile(config.launch.profile))
-    check_data(config)
+    check_data(config, told)
     check_encoders(config)
     return PlannedRun(runs_dir(Path(config.store)) / config.name, config)
 
@@ -196,18 +204,25 @@ def check_store_path(store: Path) -> None:
         raise UserError(f"store: {str(store)!r} holds a %, a backslash or a line break; set DUAL_STORE or store=")
 
 
-def check_data(config: RunConfig) -> None:
-    """Refuse data that training would refuse, before a job waits in a queue for it."""
+def check_data(config: RunConfig, told: set[str] | None = None) -> None:
+    """Refuse data that training would refuse, before a job waits in a queue for it; see `plan_config`."""
     from dual_hpc.data.sampling.batching import BatchPartition
     from dual_hpc.evaluation.metrics import selecting_metric
     from dual_hpc.evaluation.protocols import protocol_of
     from dual_hpc.evaluation.selection import check_selecting
+    from dual_hpc.evaluation.trainable import check_trainable
 
     selecting_metric(config.training.select_by)
-    check_selecting(config.training.select_by, protocol_of(config.data, utterances_of(config)))
-    split_of(config)
-    for told in leakage_of(config):
-        log.warning(told)
+    utterances = utterances_of(config)
+    protocol = protocol_of(config.data, utterances)
+    check_selecting(config.training.select_by, protocol)
+    parts = protocol.divide(utterances, config.data)
+    own = bool(config.data.protocol_definition) and not config.data.classes
+    known = set[str]() if told is None else told
+    for line in [*protocol.told(utterances, config.data), *check_trainable(protocol, utterances, parts, own)]:
+        if line not in known:
+            log.warning(line)
+            known.add(line)
     ranks = config.launch.nodes * config.launch.ranks_per_node
     BatchPartition(config.data.global_batch, ranks, config.data.micro_batch or 1)  # `auto` is not known yet
 
@@ -222,14 +237,6 @@ def split_of(config: RunConfig) -> dict[str, list[int]]:
 
     utterances = utterances_of(config)
     return protocol_of(config.data, utterances).split(utterances, config.data)
-
-
-def leakage_of(config: RunConfig) -> list[str]:
-    """What the protocol allows to be in the test part and in another, as sentences."""
-    from dual_hpc.evaluation.protocols import protocol_of
-
-    utterances = utterances_of(config)
-    return protocol_of(config.data, utterances).told(utterances, config.data)
 
 
 def utterances_of(config: RunConfig) -> Utterances:
@@ -252,11 +259,15 @@ def folds_of(config: RunConfig) -> tuple[int | str, ...]:
     """The values of `data.test_fold` that the protocol has on the run's shards.
 
     Raises:
-        UserError: there are no shards.
+        UserError: there are no shards, or they cannot be divided.
     """
     from dual_hpc.evaluation.protocols import protocol_of
 
-    return protocol_of(config.data, utterances_of(config)).folds
+    utterances = utterances_of(config)
+    protocol = protocol_of(config.data, utterances)
+    if not protocol.folds:
+        protocol.divide(utterances, config.data)  # which says why, where there should be some
+    return protocol.folds
 
 
 def _stamp(folder: str) -> tuple[int, int]:

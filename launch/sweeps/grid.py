@@ -113,7 +113,8 @@ def axis(text: str, folds: Sequence[int | str] = ()) -> tuple[str, list[str]]:
     if key == "folds":
         if values == "all" and not folds:
             raise UserError(
-                "folds=all: data.protocol has no folds on these shards, which bring their own split; use seeds"
+                "folds=all: data.protocol has one division of these shards, as where they bring their own split, not "
+                "folds; use seeds"
             )
         key = FOLD
         if values == "all":

@@ -45,8 +45,9 @@ def plan_sweep(
         grid(name, axes, folds_of_settings(source, overrides, shards)) if axes else listed(name, members_of(members))
     )
     check_array(len(sweep.members), launch, load_profile(launch.profile))  # before the work of planning them
+    told = set[str]()
     plans = [
-        plan_run(source, None, [*overrides, *member.overrides, f"name={member.name}"], shards)
+        plan_run(source, None, [*overrides, *member.overrides, f"name={member.name}"], shards, told)
         for member in sweep.members
     ]
     _check_different(sweep, plans)

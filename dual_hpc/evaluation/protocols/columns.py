@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dual_hpc.data.format.sample import Utterance
 from dual_hpc.data.format.utterances import coded, keys_of
 from dual_hpc.errors import UserError
-from dual_hpc.evaluation.protocols.document import as_text
+from dual_hpc.evaluation.protocols.document_values import as_text
 
 if TYPE_CHECKING:
     from dual_hpc.evaluation.protocols.division import Indices

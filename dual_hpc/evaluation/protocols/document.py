@@ -7,51 +7,43 @@ Columns are fields of `Utterance` (speaker, session, dialogue, split, corpus, se
 from __future__ import annotations
 
 import difflib
-import re
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from dual_hpc.config.validation_errors import explain
 from dual_hpc.errors import UserError
+from dual_hpc.evaluation.protocols.document_values import Number, ProtocolName, Table, as_text
 
 Target = Literal["class", "soft", "regression"]
 Dimension = Literal["valence", "arousal", "dominance"]
 Shared = Literal["validation", "test"]
-_RANGE = re.compile(r"(\d+)\.\.(\d+)")
-_LARGEST_RANGE = 100_000
+LARGEST_WEIGHT = 1000  # and as often as the corpus of the lowest weight
 
 
-def as_text(value: Any) -> str:
-    """A value of a column as protocols compare it."""
-    return str(value).strip().lower()
+def _each_once(table: Mapping[str, list[str]], what: str, where: str) -> None:
+    known: dict[str, str] = {}
+    for name, values in table.items():
+        for value in values:
+            if known.setdefault(value, name) != name:
+                raise ValueError(f"{where}: {what} {value} is in {known[value]} and in {name}")
 
 
-def _listed(value: Any) -> Any:
-    """One value or a list of them, with ranges written out."""
-    found: list[str] = []
-    for one in value if isinstance(value, list) else [value]:
-        if isinstance(one, dict | list) or one is None:
-            raise ValueError("should be a value or a list of values")
-        span = _RANGE.fullmatch(as_text(one))
-        if span is None:
-            found.append(as_text(one))
-            continue
-        first, last = int(span[1]), int(span[2])
-        if not first <= last < first + _LARGEST_RANGE:
-            raise ValueError(f"{one} is not a range")
-        found += [str(number).zfill(len(span[1])) for number in range(first, last + 1)]
-    return found
+def _each_fold_once(table: Mapping[str, list[str]], where: str) -> None:
+    """Folds are told apart in lower case (`data.test_fold`)."""
+    names = Counter(as_text(name) for name in table)
+    if twice := [name for name, count in names.items() if count > 1]:
+        raise ValueError(f"{where}: the fold {twice[0]} is given twice")
 
 
-def _by_name(value: Any) -> Any:
-    """Names may be numbers in YAML."""
-    return {str(name): listed for name, listed in value.items()} if isinstance(value, dict) else value
-
-
-Values = Annotated[list[str], BeforeValidator(_listed)]
-Table = Annotated[dict[str, Values], BeforeValidator(_by_name)]  # name -> values of a column
+def _other_names(given: Mapping[str, Any], folds: Mapping[str, Any]) -> str:
+    """Where values for the folds do not name each of them: which one, as words."""
+    named, known = ({as_text(name) for name in table} for table in (given, folds))
+    if other := sorted(named - known):
+        return f"there is no {other[0]}"
+    return f"say what validates in {min(known - named)}" if known - named else ""
 
 
 class _Part(BaseModel):
@@ -65,14 +57,14 @@ class CorpusRules(_Part):
         classes: class -> the labels, as the corpus spells them, that belong to it.
         label: the column that holds the label.
         where, exclude: column -> values; only utterances with these, and none with those, count.
-        weight: how often its utterances are read in an epoch, beside those of the corpus with the lowest weight.
+        weight: how often its utterances are read in an epoch, beside those of the lowest weight that train.
     """
 
     classes: Table = Field(min_length=1)
     label: str = "label"
     where: Table = Field(default_factory=dict)
     exclude: Table = Field(default_factory=dict)
-    weight: float = Field(1.0, gt=0, le=1000, allow_inf_nan=False)
+    weight: Number = Field(1.0, gt=0, le=LARGEST_WEIGHT, allow_inf_nan=False)
 
     @model_validator(mode="after")
     def _no_label_twice(self) -> CorpusRules:
@@ -121,6 +113,7 @@ class Folds(_Part):
             _each_once(self.parts, self.by or "", "parts")
         if self.values:
             _each_once(self.values, self.by or "", "values")
+        _each_fold_once(self.values, "values")
         return self
 
 
@@ -145,6 +138,7 @@ class Validation(_Part):
         drawn = self.by is not None or self.fraction is not None
         if [drawn, self.fold is not None, self.same is not None, bool(self.values)].count(True) > 1:
             raise ValueError("give one of by (with fraction), fold, same and values")
+        _each_fold_once(self.values, "values")
         return self
 
 
@@ -162,7 +156,7 @@ class ProtocolDocument(_Part):
         shared: what may be in two parts: speaker or dialogue -> `validation` (in train and validation) or `test`.
     """
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
+    name: ProtocolName
     source: str = ""
     corpora: dict[str, CorpusRules] = Field(min_length=1)
     folds: Folds
@@ -185,6 +179,23 @@ class ProtocolDocument(_Part):
             raise ValueError("dimensions: one is there twice")
         return self
 
+    @model_validator(mode="after")
+    def _validates_in_a_division(self) -> ProtocolDocument:
+        rule, folds = self.validation, self.folds
+        if folds.own or folds.parts:
+            if rule.fold is not None or rule.values:
+                raise ValueError("validation: fold and values are of folds, and these have one division")
+        elif rule.fold is not None and (2 in (folds.k, len(folds.values))) and folds.others is None:
+            raise ValueError("validation: of two folds the next one is all that trains; use more folds, or by")
+        if rule.values and folds.by is None:
+            raise ValueError("validation: values are of the column of `folds: {by: COLUMN}`")
+        if rule.values and folds.values and (wrong := _other_names(rule.values, folds.values)):
+            raise ValueError(f"validation: values: the folds are {', '.join(folds.values)}; {wrong}")
+        weights = [rules.weight for rules in self.corpora.values()]
+        if max(weights) > LARGEST_WEIGHT * min(weights):
+            raise ValueError(f"weight: one corpus is read at most {LARGEST_WEIGHT} times as often as another")
+        return self
+
     @property
     def classes(self) -> tuple[str, ...]:
         """Of all corpora, in the order in which they are written."""
@@ -205,7 +216,6 @@ class ProtocolDocument(_Part):
 ANY = "*"
 _RULES = tuple(CorpusRules.model_fields)
 _KEYS = (*ProtocolDocument.model_fields, "corpus", *_RULES)
-_KNOWN = f"known here: {', '.join(_KEYS)}"
 
 
 def document_of(tree: Any, name: str) -> ProtocolDocument:
@@ -222,23 +232,33 @@ def document_of(tree: Any, name: str) -> ProtocolDocument:
     tree = {str(key): value for key, value in tree.items()}
     if isinstance(tree.get("validation"), str) and tree["validation"] in ("test", "eval"):
         raise UserError(f"{name}: validation: the test part must not choose the weights; draw it from what trains")
-    if unknown := set(tree) - {*_KEYS}:
-        near = difflib.get_close_matches(min(unknown), _KEYS, n=1)
-        raise UserError(f"{name}: {min(unknown)}: unknown key; {f'did you mean {near[0]}?' if near else _KNOWN}")
-    if "corpora" not in tree:
-        rules = {key: tree.pop(key) for key in _RULES if key in tree}
-        tree["corpora"] = {as_text(tree.pop("corpus", ANY)): rules}
+    flat = "corpora" not in tree
+    _refuse_unknown(tree, _KEYS, name)
+    if flat:
+        corpus = as_text(tree.pop("corpus", ANY))
+        tree["corpora"] = {corpus: {key: tree.pop(key) for key in _RULES if key in tree}}
+    elif beside := sorted({"corpus", *_RULES} & set(tree)):
+        raise UserError(f"{name}: {beside[0]} stands beside corpora; write it below each corpus")
     elif isinstance(tree["corpora"], Mapping):
-        tree["corpora"] = {as_text(key): value for key, value in tree["corpora"].items()}
+        for corpus, rules in tree["corpora"].items():
+            if isinstance(rules, Mapping):
+                _refuse_unknown(rules, _RULES, f"{name}: corpora.{corpus}")
+        corpora = {as_text(key): value for key, value in tree["corpora"].items()}
+        if len(corpora) < len(tree["corpora"]):
+            twice = Counter(map(as_text, tree["corpora"])).most_common(1)[0][0]
+            raise UserError(f"{name}: corpora: {twice} is given twice")
+        tree["corpora"] = corpora
     try:
         return ProtocolDocument.model_validate(tree)
     except ValidationError as error:
-        raise UserError(f"{name}: {explain(error, ProtocolDocument)}") from error
+        said = explain(error, ProtocolDocument)
+        own = f"corpora.{corpus}" if flat else ""  # what the file does not say
+        raise UserError(f"{name}: {said.removeprefix(f'{own}.').removeprefix(f'{own}: ')}") from error
 
 
-def _each_once(table: Mapping[str, list[str]], what: str, where: str) -> None:
-    known: dict[str, str] = {}
-    for name, values in table.items():
-        for value in values:
-            if known.setdefault(value, name) != name:
-                raise ValueError(f"{where}: {what} {value} is in {known[value]} and in {name}")
+def _refuse_unknown(given: Mapping[Any, Any], known: Sequence[str], where: str) -> None:
+    """Raises a UserError that names the first key that is not known, and the one that may be meant."""
+    if unknown := sorted(str(key) for key in given if key not in known):
+        near = difflib.get_close_matches(unknown[0], known, n=1)
+        advice = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
+        raise UserError(f"{where}: {unknown[0]}: unknown key; {advice}")

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from dual_hpc.errors import UserError
 from dual_hpc.evaluation.protocols.columns import SHOWN, column, some
-from dual_hpc.evaluation.protocols.division import Indices, draw_groups, groups_by, parts_of
-from dual_hpc.evaluation.protocols.document import Folds, ProtocolDocument, as_text
+from dual_hpc.evaluation.protocols.division import Indices, draw_groups, groups_by
+from dual_hpc.evaluation.protocols.document import Folds, ProtocolDocument
+from dual_hpc.evaluation.protocols.document_values import as_text
 from dual_hpc.evaluation.protocols.fold_file import read_folds
 from dual_hpc.evaluation.protocols.group_split import FIELDS, balanced_folds
-from dual_hpc.evaluation.protocols.split import own_split_or_session
+from dual_hpc.evaluation.protocols.split import own_part
 
 if TYPE_CHECKING:
     from dual_hpc.config.schema import DataConfig
@@ -59,26 +60,32 @@ def divided(
         UserError: an utterance belongs to no fold, or a part is empty that must not be.
     """
     rules = document.folds
-    if rules.own:
-        found = parts_of(utterances, labelled, own_split_or_session, -1)
-        part = {name: np.isin(labelled, numbers) for name, numbers in found.items()}
-        tests, validates = part.get("test", _none(labelled)), part.get("validation", _none(labelled))
-        counted = np.ones(len(labelled), bool)
-    else:
-        codes, names = _placed(rules, utterances, labelled, classes)
-        counted = _counted(document, utterances, labelled, codes, names)
-        fold = as_text(data.test_fold)
-        wanted = "test" if _has_parts(rules, names) else fold
-        names = [None if name is None else as_text(name) for name in names]
-        tests = np.array([name == wanted for name in names], bool)[codes]
-        validates = _none(labelled)
-        if _has_parts(rules, names):
-            validates = np.array([name == "validation" for name in names], bool)[codes]
-        elif document.validation.fold == "next":
-            order = [as_text(name) for name in fold_names(rules, utterances, labelled)]
-            following = order[(order.index(wanted) + 1) % len(order)]
-            validates = np.array([name == following for name in names], bool)[codes]
+    codes, names = _placed(rules, utterances, labelled, classes)
+    counted = _counted(document, utterances, labelled, codes, names)
+    fold = as_text(data.test_fold)
+    wanted = "test" if _has_parts(rules) else fold
+    names = [None if name is None else as_text(name) for name in names]
+    tests = np.array([name == wanted for name in names], bool)[codes]
+    if not tests.any() and (wanted != "test" or rules.parts.get("test")):
+        what = "the part test" if wanted == "test" else f"the fold {fold}"
+        raise UserError(
+            f"data.protocol: {document.name}: no utterance that counts is in {what}; data.shards may hold a part of "
+            "the corpus, or the values of folds be spelled otherwise than there"
+        )
+    validates = _none(labelled)
+    if _has_parts(rules):
+        validates = np.array([name == "validation" for name in names], bool)[codes]
+    elif document.validation.fold == "next":
+        order = [as_text(name) for name in fold_names(rules, utterances, labelled)]
+        following = order[(order.index(wanted) + 1) % len(order)]
+        validates = np.array([name == following for name in names], bool)[codes]
     validates |= _ruled(document, utterances, labelled, tests, as_text(data.test_fold)) & counted
+    if not validates.any() and (document.validation.same or document.validation.values):
+        rule = f"same: {document.validation.same}" if document.validation.same else "values"
+        raise UserError(
+            f"data.protocol: {document.name}: validation: {rule}: no utterance outside of the test part (fold "
+            f"{data.test_fold}) is one of those; write another rule, as {{by: speaker}}"
+        )
     if (both := validates & tests).any():
         keys = [utterances[number].key for number in labelled[both][:SHOWN].tolist()]
         raise UserError(
@@ -90,20 +97,18 @@ def divided(
         validates = _drawn(document, utterances, labelled, classes, pool, data)
         pool &= ~validates
     if not pool.any():
-        raise UserError(f"data.protocol: {document.name} leaves no utterance to train on (see data.test_fold)")
+        raise UserError(f"data.protocol: {document.name}: {_all_taken(document, tests, validates)}")
     return {"train": labelled[pool], "validation": labelled[validates], "test": labelled[tests]}
 
 
 def repeated_by_weight(utterances: Sequence[Utterance], numbers: Indices, weights: Mapping[str, float]) -> Indices:
-    """Numbers that train, each as often as its corpus's weight says, ascending: a weight of 2.5 reads every utterance
-    twice and every other one a third time.
-
-    Args:
-        weights: corpus -> 1 or more.
+    """Numbers that train, each as often as its corpus's weight says beside the lowest of the corpora that train,
+    ascending: a weight 2.5 times as high reads every utterance twice and every other one a third time.
     """
     codes, corpora = column(utterances, "corpus")
     weight_of = np.array([weights.get(str(name), weights.get("*", 1.0)) for name in corpora])
     wanted = weight_of[codes[numbers]]
+    wanted = wanted / wanted.min(initial=np.inf)
     times = np.zeros(len(numbers), np.int64)
     for code in np.unique(codes[numbers]).tolist():
         own = np.flatnonzero(codes[numbers] == code)
@@ -129,11 +134,19 @@ def _placed(
     if rules.k is not None:
         group, names = group_of(utterances, labelled, rules.by or "")
         if len(names) < rules.k:
-            raise UserError(
-                f"data.protocol: folds.k: {rules.k} folds of {len(names)} values of {rules.by}: use fewer folds"
-            )
+            values = f"{len(names)} value{'s' * (len(names) != 1)} of {rules.by}"
+            raise UserError(f"data.protocol: folds.k: {rules.k} folds of {values}: use fewer folds, or another column")
         return group, [str(fold) for fold in balanced_folds(group, names, classes, rules.k, rules.seed)]
-    codes, values = column(utterances, rules.by or "")
+    codes, values = column(utterances, "split" if rules.own else rules.by or "")
+    if all(values[code] is None for code in np.unique(codes[labelled]).tolist()):
+        what = (
+            "own: no utterance that counts has a split"
+            if rules.own
+            else f"by: no utterance that counts has a {rules.by}"
+        )
+        raise UserError(f"data.protocol: folds.{what}; divide by a column that they have, as speaker or session")
+    if rules.own:
+        return codes[labelled], [None if value is None else own_part(value) for value in values]
     table = {value: name for name, some in (rules.values or rules.parts).items() for value in some}
     if not table:
         return codes[labelled], list(values)
@@ -166,10 +179,10 @@ def _counted(
     )
 
 
-def _has_parts(rules: Folds, names: Names) -> bool:
+def _has_parts(rules: Folds) -> bool:
     if rules.file is not None:
         return not read_folds(rules).folds
-    return bool(rules.parts)
+    return rules.own or bool(rules.parts)
 
 
 def _ruled(
@@ -185,6 +198,17 @@ def _ruled(
         chosen = {as_text(name): some for name, some in rule.values.items()}.get(fold, [])
         return np.array([value in chosen for value in values], bool)[codes[labelled]]
     return _none(labelled)
+
+
+def _all_taken(document: ProtocolDocument, tests: NDArray[np.bool_], validates: NDArray[np.bool_]) -> str:
+    """Why nothing trains."""
+    by = f"{document.folds.by} has no other value; " if document.folds.by and not document.folds.parts else ""
+    if not validates.any():
+        return f"all {int(tests.sum())} utterances test, and none is left to train; {by}divide by another column"
+    return (
+        f"{int(tests.sum())} utterances test and {int(validates.sum())} choose the weights, and none is left to train; "
+        "use more folds, or another rule of validation"
+    )
 
 
 def _drawn(

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, get_args
 
 from dual_hpc.errors import UserError
-from dual_hpc.evaluation.protocols.document import ANY, CorpusRules, Dimension, ProtocolDocument, as_text
+from dual_hpc.evaluation.protocols.document import ANY, CorpusRules, Dimension, ProtocolDocument
+from dual_hpc.evaluation.protocols.document_values import as_text
 from dual_hpc.evaluation.protocols.protocol import Protocol
 
 if TYPE_CHECKING:
@@ -138,14 +139,12 @@ class DocumentProtocol(Protocol):
 
     def repeated(self, utterances: Sequence[Utterance], numbers: Indices) -> Indices:
         """As that of `Protocol`: by the weights of the corpora."""
-        weights = {rules.weight for rules in self.rules.corpora.values()}
-        if len(weights) == 1:
+        weights = {name: rules.weight for name, rules in self.rules.corpora.items()}
+        if len(set(weights.values())) == 1:
             return numbers
         from dual_hpc.evaluation.protocols.document_division import repeated_by_weight
 
-        least = min(weights)
-        by_corpus = {name: rules.weight / least for name, rules in self.rules.corpora.items()}
-        return repeated_by_weight(utterances, numbers, by_corpus)
+        return repeated_by_weight(utterances, numbers, weights)
 
     def _parts(self, utterances: Sequence[Utterance], data: DataConfig) -> dict[str, Indices]:
         from dual_hpc.evaluation.protocols.columns import column, some

@@ -57,11 +57,11 @@ def check_leakage(
     told = []
     for (kind, one, other), names in shared_groups(utterances, parts).items():
         if other == "test" and allowed.get(kind) == "test":
-            told.append(f"{len(names)} {kind}s are in {one} and in {other}, as {protocol} allows: {some(names)}")
+            told.append(f"{_counted(names, kind)} in {one} and in {other}, as {protocol} allows: {some(names)}")
         elif kind not in allowed or other == "test":
             raise UserError(
-                f"data.protocol: {protocol}: {len(names)} {kind}{'s are' if len(names) > 1 else ' is'} in {one} and in "
-                f"{other}: {some(names)}; divide by {kind}, or write `shared: {{{kind}: {other}}}` to allow it"
+                f"data.protocol: {protocol}: {_counted(names, kind)} in {one} and in {other}: {some(names)}; divide by "
+                f"{kind}, or write `shared: {{{kind}: {other}}}` to allow it"
             )
     return told
 
@@ -69,10 +69,15 @@ def check_leakage(
 def shared_with_test(utterances: Sequence[Utterance], parts: Mapping[str, Indices]) -> list[str]:
     """What the test part shares where no protocol says that it may, as sentences."""
     return [
-        f"{len(names)} {kind}{'s are' if len(names) > 1 else ' is'} in {one} and in {other}: {some(names)}"
+        f"{_counted(names, kind)} in {one} and in {other}: {some(names)}"
         for (kind, one, other), names in shared_groups(utterances, parts).items()
         if other == "test"
     ]
+
+
+def _counted(names: Sequence[str], kind: str) -> str:
+    """ "1 speaker is", "2 speakers are"."""
+    return f"{len(names)} {kind}{'s are' if len(names) > 1 else ' is'}"
 
 
 def check_samples(utterances: Sequence[Utterance], parts: Mapping[str, Indices], protocol: str) -> None:
@@ -92,6 +97,6 @@ def check_samples(utterances: Sequence[Utterance], parts: Mapping[str, Indices],
     for one, other in _PAIRS:
         if both := sorted(key for key, _ in samples[one] & samples[other]):
             raise UserError(
-                f"data.protocol: {protocol}: {len(both)} sample{'s are' if len(both) > 1 else ' is'} in {one} and in "
-                f"{other}: {some(both)}; several folders of data.shards hold them, leave one out"
+                f"data.protocol: {protocol}: {_counted(both, 'sample')} in {one} and in {other}: {some(both)}; several "
+                "folders of data.shards hold them, leave one out"
             )

@@ -41,6 +41,17 @@ def part_named(split: str) -> str | None:
     return _SPLIT_NAMES.get(split.strip().lower())
 
 
+def own_part(split: str) -> str:
+    """As `part_named`.
+
+    Raises:
+        UserError: an unknown name.
+    """
+    if (part := part_named(split)) is None:
+        raise UserError(f"data.protocol: an utterance has the split {split!r}; use train, dev or test")
+    return part
+
+
 def own_split_or_session(utterance: Utterance, test_fold: int) -> str:
     """The split that the corpus names; in a corpus without splits, session number `test_fold` is the test.
 

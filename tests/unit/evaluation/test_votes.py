@@ -53,7 +53,7 @@ def test_utterances_without_votes_are_trained_on_their_label() -> None:
     assert np.allclose(found.shares, [[0.0, 0, 0.5, 0.5], [1.0, 0, 0, 0]])
     assert np.allclose(found.of(np.array([1, -1, 0, 7])), [[1.0, 0, 0, 0], [0.0] * 4, [0.0, 0, 0.5, 0.5], [0.0] * 4])
     assert vote_shares(protocol, utterances, np.array([1, 0]))[1].tolist() == [False, True]
-    with pytest.raises(UserError, match=r"trains on votes, and no utterance of data\.shards has any"):
+    with pytest.raises(UserError, match=r"trains on votes, and no utterance that trains has one for a class"):
         soft_labels_of(protocol, utterances[1:], np.array([0]))
 
 
