@@ -153,7 +153,8 @@ def _override(override: str) -> tuple[list[str], Any]:
     key, sep, text = override.partition("=")
     keys = key.strip().split(".")
     if not sep or not all(keys):
-        raise UserError(f"override {override!r} is not of the form section.key=value")
+        hint = "; write --shards before each folder of shards" if not sep and Path(override).is_dir() else ""
+        raise UserError(f"override {override!r} is not of the form section.key=value{hint}")
     try:
         return keys, read_yaml(text)
     except ValueError as error:

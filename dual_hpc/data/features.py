@@ -100,7 +100,7 @@ def _shared(dataset: ShardDataset) -> dict[str, str]:
         if different := sorted(key for key in first.keys() | options.keys() if first.get(key) != options.get(key)):
             raise UserError(
                 f"data.shards: the features of {dataset.folders[0]} and {folder} differ in {different[0]}; "
-                "extract them with the same encoders and settings"
+                "extract them with the same encoders and settings, or give `pack features` the --maker of both"
             )
     return first
 

@@ -214,6 +214,7 @@ def check_data(config: RunConfig, told: set[str] | None = None) -> None:
 
     selecting_metric(config.training.select_by)
     utterances = utterances_of(config)
+    _check_alike(tuple(config.data.shards), tuple(map(_stamp, config.data.shards)))
     protocol = protocol_of(config.data, utterances)
     check_selecting(config.training.select_by, protocol)
     parts = protocol.divide(utterances, config.data)
@@ -285,6 +286,16 @@ def _columns(folder: str, stamp: tuple[int, int]) -> Columns:
     from dual_hpc.data.format.columns_cache import open_columns
 
     return open_columns(Path(folder))
+
+
+@functools.lru_cache(maxsize=8)
+def _check_alike(folders: tuple[str, ...], stamps: tuple[tuple[int, int], ...]) -> None:
+    """Refuse folders that no training can read together: media and features, features of several encoders."""
+    from dual_hpc.data.dataset import ShardDataset
+    from dual_hpc.data.features import feature_source
+
+    if len(folders) > 1:
+        feature_source(ShardDataset(folders))
 
 
 def check_encoders(config: RunConfig) -> None:

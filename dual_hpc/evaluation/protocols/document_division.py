@@ -68,9 +68,11 @@ def divided(
     tests = np.array([name == wanted for name in names], bool)[codes]
     if not tests.any() and (wanted != "test" or rules.parts.get("test")):
         what = "the part test" if wanted == "test" else f"the fold {fold}"
+        values = [] if rules.by is None else [one for one in column(utterances, rules.by)[1] if one is not None]
+        there = f"; as {rules.by} there are {some(values)}" if values else ""
         raise UserError(
-            f"data.protocol: {document.name}: no utterance that counts is in {what}; data.shards may hold a part of "
-            "the corpus, or the values of folds be spelled otherwise than there"
+            f"data.protocol: {document.name}: no utterance that counts is in {what}{there}: data.shards may hold a "
+            "part of the corpus, or spell values otherwise"
         )
     validates = _none(labelled)
     if _has_parts(rules):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator
@@ -13,8 +14,8 @@ _LARGEST_RANGE = 100_000
 
 
 def as_text(value: Any) -> str:
-    """A value of a column as protocols compare it."""
-    return str(value).strip().lower()
+    """A value of a column as protocols compare it; an accented letter may be one character here and two there."""
+    return unicodedata.normalize("NFC", str(value)).strip().lower()
 
 
 def _listed(value: Any) -> Any:

@@ -68,6 +68,11 @@ def test_a_wrong_override_is_one_line_that_names_it(override: str, said: str) ->
     assert "\n" not in str(caught.value)
 
 
+def test_a_second_folder_of_shards_is_told_how_to_be_given(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"section\.key=value; write --shards before each folder of shards"):
+        load_config("demo", [str(tmp_path)])
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [

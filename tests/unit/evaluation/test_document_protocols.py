@@ -340,7 +340,7 @@ IN_VAIN = {
     "folds: {by: season}": "folds.by: no utterance that counts has a season",
     "folds: {own: true}": "folds.own: no utterance that counts has a split",
     "folds: {by: corpus}": "all 50 utterances test, and none is left to train; corpus has no other value",
-    "folds: {by: session, values: {a: 9, b: 1..5}}": "no utterance that counts is in the fold a",
+    "folds: {by: session, values: {a: 9, b: 1..5}}": "is in the fold a; as session there are 1, 2, 3, 4, 5: ",
     "folds: {by: session, parts: {train: 1..5, test: 9}}": "no utterance that counts is in the part test",
     "folds: {by: session}\nvalidation: {same: session}": "same: session: no utterance outside of the test part",
     "folds: {by: session}\nvalidation: {values: {1: 9}}": "values: no utterance outside of the test part",
@@ -371,6 +371,18 @@ def test_a_file_of_folds_may_come_from_any_editor(tmp_path: Path, end: str, mark
     text = "classes: {angry: ang, sad: sad}\nfolds: {file: f.csv}\nvalidation: {by: speaker}\n"
     data = data_of(tmp_path, text, test_fold="two")
     assert speakers(parts_of(data, utterances)["test"]) == {"Cid", "Dan"}
+
+
+def test_an_accented_letter_may_be_written_as_two_characters(tmp_path: Path) -> None:
+    composed, two = "Jos\u00e9", "Jose\u0301"
+    names = {"Ann": composed}
+    utterances = [
+        one.model_copy(update={"speaker": names.get(one.speaker, one.speaker)})
+        for one in acted("mine", ["Ann", "Bob", "Cid"], ["ang", "sad"])
+    ]
+    (tmp_path / "f.csv").write_text(f"speaker,fold\n{two},1\nBob,2\nCid,3\n", encoding="utf-8")
+    text = "classes: {angry: ang, sad: sad}\nfolds: {file: f.csv}\nvalidation: {fold: next}\n"
+    assert speakers(parts_of(data_of(tmp_path, text, test_fold=1), utterances)["test"]) == {composed}
 
 
 FILES = {

@@ -210,6 +210,32 @@ def test_no_pickle_is_read_under_any_name(name: str, tmp_path: Path, capsys: pyt
     assert name in capsys.readouterr().err
 
 
+def test_corpora_train_together_where_one_maker_is_named_and_are_refused_when_planned_where_none_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    declared = [word for one in ("audio=8@50", "video=4@5", "words=5") for word in ("--array", one)]
+    source = table(tmp_path, "npz")
+
+    def packed(name: str, *options: str) -> str:
+        words = ["pack", "features", str(source), *declared, "--name", name, *options]
+        assert main([*words, "--out", str(tmp_path / name)]) == 0
+        return str(tmp_path / name)
+
+    def planned(*folders: str) -> int:
+        shards = [word for folder in folders for word in ("--shards", folder)]
+        words = ["sweep", "--preset", "demo", *shards, "name=x", f"store={tmp_path / 'store'}", "data.test_fold=1"]
+        split = "data.split={corpus: leave_one_out}"
+        words += ["launch.profile=local", "data.protocol=all", split]
+        return main([*words, "--grid", "seeds=0", "--dry-run"])
+
+    alike = [packed(name, "--maker", "mine-2") for name in ("one", "two", "three")]
+    assert planned(*alike) == 0
+    capsys.readouterr()
+    assert planned(*alike, packed("four")) == 2
+    said = capsys.readouterr().err
+    assert "differ in audio_encoder" in said and "--maker" in said
+
+
 def test_links_out_of_an_h5_file_are_not_followed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     h5py = pytest.importorskip("h5py")
     source = table(tmp_path, "h5")
