@@ -6,6 +6,7 @@ from dual_hpc.config.schema import RunConfig
 from dual_hpc.errors import UserError
 from dual_hpc.evaluation.metrics import LOSS, METRICS, OF_DIMENSIONS, VALIDATED, selecting_metric
 from dual_hpc.evaluation.protocols import Protocol
+from dual_hpc.evaluation.protocols.protocol import named
 from dual_hpc.evaluation.tables import subset_name
 from dual_hpc.modality import Modality, format_subset
 from dual_hpc.model.family import FAMILIES
@@ -23,7 +24,7 @@ def selection_of(run: RunDir, config: RunConfig, checkpoint: str) -> str:
     title = selecting_metric(by).title if by in METRICS or by in VALIDATED else by
     subset, reads = selecting_subset(config), _reads(config)
     shown = subset_name("".join(letter for letter in subset if letter in reads))
-    how = f"the corpus's own, else drawn by {config.data.validation} from the training part"
+    how = named(config.data).validates(config.data)
     if config.data.split:
         how = f"drawn by {next(key for key in config.data.split if key != 'seed')}, as data.split says"
     where = f"the validation split ({how})"

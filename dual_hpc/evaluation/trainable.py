@@ -70,8 +70,8 @@ def _targets(protocol: Protocol, utterances: Sequence[Utterance], train: Indices
             f"data.protocol: {protocol.name} trains on dimensions, and {some([corpora[code] for code in rated])} have "
             "them, each on a scale of its own; learn them from one corpus"
         )
-    lacking = {name: int(np.isnan(one).sum()) for name, one in zip(protocol.dimensions, values.T, strict=True)}
-    return [f"{count} of {len(train)} utterances that train have no {name}" for name, count in lacking.items() if count]
+    absent = {name: int(np.isnan(one).sum()) for name, one in zip(protocol.dimensions, values.T, strict=True)}
+    return [f"{count} of {len(train)} utterances that train have no {name}" for name, count in absent.items() if count]
 
 
 def _unlearned(protocol: Protocol, counts: Mapping[str, np.ndarray]) -> list[str]:

@@ -136,8 +136,8 @@ def _placed(
     if rules.k is not None:
         group, names = group_of(utterances, labelled, rules.by or "")
         if len(names) < rules.k:
-            values = f"{len(names)} value{'s' * (len(names) != 1)} of {rules.by}"
-            raise UserError(f"data.protocol: folds.k: {rules.k} folds of {values}: use fewer folds, or another column")
+            few = f"{len(names)} value{'s' * (len(names) != 1)} of {rules.by}"
+            raise UserError(f"data.protocol: folds.k: {rules.k} folds of {few}: use fewer folds, or another column")
         return group, [str(fold) for fold in balanced_folds(group, names, classes, rules.k, rules.seed)]
     codes, values = column(utterances, "split" if rules.own else rules.by or "")
     if all(values[code] is None for code in np.unique(codes[labelled]).tolist()):

@@ -57,6 +57,19 @@ class DocumentProtocol(Protocol):
         """As that of `Protocol`."""
         return self.rules.self_reports
 
+    def validates(self, data: DataConfig) -> str:
+        """As that of `Protocol`: the document's rule."""
+        rule = self.rules.validation
+        if rule.fold is not None:
+            return f"the fold after the test fold, as {self.name} says"
+        if rule.same is not None:
+            return f"what has the {rule.same} of the test part and does not test, as {self.name} says"
+        if rule.values:
+            return f"the {self.rules.folds.by} that {self.name} names for the test fold"
+        drawn = f"drawn by {rule.by or data.validation} from the training part"
+        has_parts = self.rules.folds.own or self.rules.folds.parts or self.rules.folds.file
+        return f"the part that {self.name} names, else {drawn}" if has_parts else drawn
+
     def labels_in(self, corpus: str) -> Mapping[str, int]:
         """As that of `Protocol`."""
         rules = self.rules_of(corpus)

@@ -117,6 +117,10 @@ class Protocol:
         """What actors say of themselves counts among the votes."""
         return False
 
+    def validates(self, data: DataConfig) -> str:
+        """What chooses the weights, in words for a report."""
+        return f"the corpus's own, else drawn by {data.validation} from the training part"
+
     def labels_in(self, corpus: str) -> Mapping[str, int]:
         """A corpus's labels, in lower case -> class number."""
         return self.label_map
@@ -225,7 +229,7 @@ def protocol_of(data: DataConfig, utterances: Sequence[Utterance], classes: Sequ
     Raises:
         UserError: unknown name, or a class of `data.classes` that no utterance belongs to.
     """
-    protocol = _named(data)
+    protocol = named(data)
     if data.classes:
         protocol = protocol.with_class_map(data.classes).on(utterances)
         _check_class_map(data.classes, utterances)
@@ -241,8 +245,8 @@ def protocol_of(data: DataConfig, utterances: Sequence[Utterance], classes: Sequ
     return protocol
 
 
-def _named(data: DataConfig) -> Protocol:
-    """The protocol that `data.protocol_definition` describes, else the one of the name."""
+def named(data: DataConfig) -> Protocol:
+    """The protocol that `data.protocol_definition` describes, else the one of the name; it has seen no utterance."""
     if not data.protocol_definition:
         return PROTOCOLS.get(data.protocol)
     from dual_hpc.evaluation.protocols.document import document_of

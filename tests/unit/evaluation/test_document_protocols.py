@@ -15,6 +15,7 @@ from dual_hpc.config.schema import DataConfig
 from dual_hpc.data.format.sample import Utterance
 from dual_hpc.errors import UserError
 from dual_hpc.evaluation.protocols import PROTOCOLS, get_protocol, protocol_of
+from dual_hpc.evaluation.protocols.protocol import named
 from dual_hpc.evaluation.protocols.registered import BUILTIN
 from tests.unit.evaluation.protocols_corpus import acted, iemocap, utterance
 
@@ -261,6 +262,22 @@ def test_speakers_in_train_and_validation_are_refused_as_well(tmp_path: Path) ->
     data = data_of(tmp_path, text, test_fold=5)
     with pytest.raises(UserError, match=r"\d speakers are in train and in validation: Ses0.*or write `shared"):
         protocol_of(data, iemocap()).split(iemocap(), data)
+
+
+VALIDATES = {
+    "folds: {by: session}\nvalidation: {by: speaker}": "drawn by speaker from the training part",
+    "folds: {by: session}": "drawn by dialogue from the training part",
+    "folds: {by: session}\nvalidation: {fold: next}": "the fold after the test fold, as mine says",
+    "folds: {by: speaker}\nvalidation: {same: session}": "what has the session of the test part and does not test",
+    "folds: {by: session}\nvalidation: {values: {1: 2, 2: 1}}": "the session that mine names for the test fold",
+    "folds: {own: true}": "the part that mine names, else drawn by dialogue from the training part",
+}
+
+
+@pytest.mark.parametrize("rules", VALIDATES)
+def test_reports_say_by_which_rule_of_the_protocol_weights_were_chosen(tmp_path: Path, rules: str) -> None:
+    data = data_of(tmp_path, f"classes: {{angry: ang, sad: sad}}\n{rules}\n")
+    assert named(data).validates(data).startswith(VALIDATES[rules])
 
 
 def test_what_the_protocol_allows_to_leak_is_told_with_names(tmp_path: Path) -> None:
