@@ -1,0 +1,1 @@
+"""Every kind of encoder, through the whole of its life; see `__main__`."""
