@@ -15,9 +15,9 @@ from dual_hpc.config import RunConfig
 from dual_hpc.errors import UserError
 from dual_hpc.model import EmotionModel, build_model, load_model, load_tokenizer
 from dual_hpc.model.encoders.frozen import FrozenEncoders, identity_of
-from dual_hpc.model.encoders.origin import origin_of
+from dual_hpc.model.encoders.origin import origin_of, side_by_side
 from dual_hpc.model.encoders.registry import MODALITIES
-from dual_hpc.model.encoders.stack import BackboneEncoder
+from dual_hpc.model.encoders.stack import BackboneEncoder, LayerStack
 
 
 def encoders_of_model(folder: Path) -> FrozenEncoders:
@@ -57,14 +57,12 @@ def encoders_of_config(config: RunConfig) -> FrozenEncoders:
 
 
 def with_layers(encoders: FrozenEncoders, numbers: list[int] | None) -> FrozenEncoders:
-    """Encoders that give several layers side by side: those of these numbers, or all.
-
-    Their origin is not recorded: what puts encoders in front of a model of features does not know layers.
+    """Encoders that give several layers side by side: those of these numbers, or all; their record says which.
 
     Raises:
         UserError: an encoder has no such layer.
     """
-    found, identity = {}, dict(encoders.identity)
+    found, chosen = {}, {}
     for name, module in encoders.modules.items():
         if not isinstance(module, BackboneEncoder):
             if numbers is not None:
@@ -74,9 +72,12 @@ def with_layers(encoders: FrozenEncoders, numbers: list[int] | None) -> FrozenEn
             found[name] = module.give_layers(numbers)
         except ValueError as error:
             raise UserError(f"--layers: {name}: {error}") from error
-        said = "all" if numbers is None else ",".join(map(str, numbers))
-        identity[name] = hashlib.sha256(f"{identity[name]} layers {said}".encode()).hexdigest()[:32]
-    return replace(encoders, layers=found, identity=identity, origin=None)
+        if isinstance(module.mix, LayerStack):
+            chosen[name] = module.mix.numbers
+    assert encoders.origin is not None, "recorded where the encoders were read"
+    record = side_by_side(encoders.origin, encoders.modules, chosen)
+    identity = {name: one.identity for name, one in record.encoders.items()}
+    return replace(encoders, layers=found, identity={**encoders.identity, **identity}, origin=record.model_dump_json())
 
 
 def in_bf16(encoders: FrozenEncoders) -> FrozenEncoders:

@@ -170,7 +170,7 @@ def _run_features(args: argparse.Namespace) -> int:
         return 0
     found = [sample.meta for shard in index.shards for sample in shard.samples]
     print(f"packed the features of {len(found)} utterances into {out}: {len(index.shards)} shards, {index.dataset_id}")
-    for name in ("audio", "video", "text"):
+    for name in (name for name in ("audio", "video", "text") if f"{name}_encoder" in index.options):
         if (having := sum(getattr(meta, f"has_{name}") for meta in found)) < len(found):
             print(f"  {name}: {having} of {len(found)} have any")
     labelled = sum(meta.label is not None for meta in found)

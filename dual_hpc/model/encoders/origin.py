@@ -8,6 +8,7 @@ and the model would answer as if nothing were wrong.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
 from collections.abc import Collection, Mapping
@@ -44,6 +45,7 @@ class EncoderOrigin(BaseModel):
         revision: of the snapshot of a model hub that the folder is; None where its name does not say.
         weights: SHA-256 of its weights.
         identity: of description and weights, as the index of the features spells it.
+        side_by_side: layers that lie side by side in the features, by their numbers; None: the last, or their mix.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -54,6 +56,15 @@ class EncoderOrigin(BaseModel):
     revision: str | None = None
     weights: str
     identity: str
+    side_by_side: list[int] | None = None
+
+    def identity_with(self, encoder: Any) -> str:
+        """What `identity` would be if it were this encoder."""
+        found = identity_of(self.spec, encoder)
+        if self.side_by_side is None:
+            return found
+        said = ",".join(map(str, self.side_by_side))
+        return hashlib.sha256(f"{found} layers {said}".encode()).hexdigest()[:32]
 
 
 class FeatureEncoders(BaseModel):
@@ -113,6 +124,23 @@ def origin_of(
     return record.model_dump_json()
 
 
+def side_by_side(origin: str, modules: Mapping[str, Any], layers: Mapping[str, list[int]]) -> FeatureEncoders:
+    """A record of encoders that give these layers by now.
+
+    Args:
+        origin: the record without.
+        modules, layers: by modality.
+    """
+    record = FeatureEncoders.model_validate_json(origin)
+    changed: dict[Any, EncoderOrigin] = {}
+    for name, numbers in layers.items():
+        one = record.encoders[name]  # type: ignore[index]
+        spec = {key: value for key, value in one.spec.items() if key != "layers"}  # whose mix is not asked for
+        one = one.model_copy(update={"spec": spec, "side_by_side": numbers, "weights": weights_of(modules[name])})
+        changed[name] = one.model_copy(update={"identity": one.identity_with(modules[name])})
+    return record.model_copy(update={"encoders": {**record.encoders, **changed}})
+
+
 def recorded_encoders(content: Mapping[str, Any], where: object) -> FeatureEncoders:
     """The record in a model's configuration.
 
@@ -122,8 +150,8 @@ def recorded_encoders(content: Mapping[str, Any], where: object) -> FeatureEncod
     if content.get(KEY) is None:
         raise UserError(
             f"model: {where} was trained on features, and does not say which encoders made them (its shards are of an "
-            "earlier version, of `pack features`, or of --layers or --precision); run `dual-hpc extract` and train "
-            "again, or give a model of media"
+            "earlier version, of `pack features`, or of --precision); run `dual-hpc extract` and train again, give a "
+            "model of media, or shards of features"
         )
     try:
         found = FeatureEncoders.model_validate(content[KEY])
@@ -165,10 +193,10 @@ def load_encoders(record: FeatureEncoders, used: Collection[str], folder: Path, 
             )
         if one.saved_model and not inside:
             saved[one.path] = saved.get(one.path) or load_saved(where)[0]
-            encoder = getattr(saved[one.path], f"{name}_encoder")
+            encoder = _with_layers(name, one, getattr(saved[one.path], f"{name}_encoder"))
         else:
             encoder = _built(name, one, record.preprocessing, where, weights if inside else None)
-        if encoder is None or identity_of(one.spec, encoder) != one.identity:
+        if encoder is None or one.identity_with(encoder) != one.identity:
             raise UserError(
                 f"model: the {name} encoder in {where} is not the one that made the features that {folder} was trained "
                 f"on (its weights must have the SHA-256 {one.weights[:12]}...)"
@@ -207,7 +235,7 @@ def _built(
         raise UserError(f"model: {KEY}.encoders.{name}.spec in its config.json describes no encoder")
     if danger := first_danger(one.spec, bytes_of_weights(where)):
         raise UserError(f"model: {KEY}.encoders.{name}.spec: {danger}")
-    encoder = build_encoder(name, one.spec, preprocessing)
+    encoder = _with_layers(name, one, build_encoder(name, one.spec, preprocessing))
     if weights is None:
         ENCODERS[name].get(kind).load(encoder, str(where), f"model.{name}")
         return encoder
@@ -216,6 +244,16 @@ def _built(
         encoder.load_state_dict(own)
     except RuntimeError as error:
         raise UserError(f"model: {where} does not hold the {name} encoder ({load_error_text(error)})") from error
+    return encoder
+
+
+def _with_layers(name: str, one: EncoderOrigin, encoder: Any) -> Any:
+    """The encoder, that gives the layers which lie side by side."""
+    if one.side_by_side is not None and encoder is not None:
+        try:
+            encoder.give_layers(one.side_by_side)
+        except (AttributeError, ValueError) as error:
+            raise UserError(f"model: {KEY}.encoders.{name}.side_by_side in its config.json: {error}") from error
     return encoder
 
 

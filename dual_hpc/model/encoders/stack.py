@@ -31,7 +31,7 @@ class BackboneEncoder(Encoder):
 
     Attributes:
         backbone: the model.
-        mix: the weighted sum of layers; None: the last.
+        mix: the weighted sum of layers, or several side by side; None: the last.
         states_skip_top: hidden states are taken before what follows the last layer.
     """
 
@@ -40,7 +40,7 @@ class BackboneEncoder(Encoder):
 
     def __init__(self) -> None:
         super().__init__()
-        self.mix: LayerMix | None = None
+        self.mix: LayerMix | LayerStack | None = None
 
     def layers(self) -> Sequence[nn.Module]:
         """Parts from bottom to top; the last one includes the norm that follows it."""
@@ -148,8 +148,12 @@ class LayerMix(nn.Module):
         return total
 
 
-class LayerStack(LayerMix):
-    """Those hidden states side by side, [..., layers * E], so that what is stored of them can be mixed later."""
+class LayerStack(nn.Module):
+    """Hidden states of these numbers side by side, [..., layers * E]: what is stored of them can be mixed later."""
+
+    def __init__(self, numbers: Sequence[int]) -> None:
+        super().__init__()
+        self.numbers = list(numbers)
 
     def forward(self, states: Sequence[torch.Tensor]) -> torch.Tensor:
         return torch.cat([states[number] for number in self.numbers], dim=-1)

@@ -17,7 +17,10 @@ from dual_hpc.config import load_config
 from dual_hpc.data.dataset import ShardDataset
 from dual_hpc.data.features import feature_source
 from dual_hpc.data.format.reader import SampleReader
-from dual_hpc.model import build_model
+from dual_hpc.inference.packed import PackedPredictor
+from dual_hpc.model import build_model, load_model, save_model
+from dual_hpc.model.encoders.origin import load_encoders, recorded_encoders, save_encoders
+from dual_hpc.model_manifest import write_manifest
 from dual_hpc.training.shard_config import config_for_shards
 from launch.cli.main import main
 
@@ -75,6 +78,44 @@ def test_layers_lie_side_by_side_and_a_model_on_them_mixes(
     assert model.audio_encoder.output_size == 16 and model.audio_encoder.mix.scores.requires_grad
     assert run(packed_iemocap, tmp_path / "wrong", settings, "--layers", "0,5") == 2
     assert "--layers: audio: this encoder has layers 1 to 2" in capsys.readouterr().err
+
+
+def answered(model: Path, shards: Path) -> dict[str, list[float]]:
+    found = PackedPredictor(model, [shards], "cpu").records()
+    return {row["input"]: list(row["probabilities"].values()) for row in found}
+
+
+@pytest.mark.parametrize("layers", ["all", "2,0", "1"])
+def test_a_model_of_several_layers_answers_media_with_these_layers_in_front(
+    layers: str, packed_iemocap: Path, tmp_path: Path, settings: list[str]
+) -> None:
+    features, model = tmp_path / "features", tmp_path / "model"
+    assert run(packed_iemocap, features, settings, "--layers", layers) == 0
+    shards = ShardDataset([features])
+    source = feature_source(shards)
+    assert source is not None
+    config = config_for_shards(load_config("demo", ["model.use_text=false"]), shards)
+    torch.manual_seed(3)
+    made = build_model(config.model, ["a", "b"], source.preprocessing, None, None, feature_encoders=source.origin)
+    for name in ("audio", "video"):
+        if (mix := getattr(made, f"{name}_encoder").mix) is not None:
+            torch.nn.init.normal_(mix.scores, std=2.0)  # as learned
+    save_model(made, None, model)
+    expected = answered(model, features)
+    assert len(expected) > 3 and len({tuple(row) for row in expected.values()}) > 1
+
+    def check(folder: Path) -> None:
+        found = answered(folder, packed_iemocap)
+        assert found.keys() == expected.keys()
+        assert all(found[key] == pytest.approx(row, abs=1e-4) for key, row in expected.items())
+
+    check(model)
+    record = recorded_encoders(load_model(model)[0].config.to_dict(), model)
+    save_encoders(load_encoders(record, ("audio", "video"), model, load_model), model)
+    write_manifest(model)
+    for name in ("audio", "video"):
+        (tmp_path / name).rename(tmp_path / f"{name}-away")
+    check(model)
 
 
 def test_half_precision_is_near_and_said_to_be(
