@@ -70,7 +70,8 @@ def write_folder(modality: str, kind: str, folder: Path) -> None:
     config = getattr(fresh.config, modality)["config"]
     if "model_type" not in config:
         return
-    without = {key: 0.0 for key in config if "dropout" in key or key.endswith(("pdrop", "drop_path_rate"))}
+    chances = {key: value for key, value in config.items() if "drop" in key and type(value) in (int, float)}
+    without = {key: type(value)(0) for key, value in chances.items()}  # some take whole numbers alone
     torch.manual_seed(1)
     made = Architecture(config["model_type"]).config_class.from_dict({**config, **without})
     transformers.AutoModel.from_config(made).save_pretrained(folder)
