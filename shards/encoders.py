@@ -76,8 +76,8 @@ def with_layers(encoders: FrozenEncoders, numbers: list[int] | None) -> FrozenEn
             chosen[name] = module.mix.numbers
     assert encoders.origin is not None, "recorded where the encoders were read"
     record = side_by_side(encoders.origin, encoders.modules, chosen)
-    identity = {name: one.identity for name, one in record.encoders.items()}
-    return replace(encoders, layers=found, identity={**encoders.identity, **identity}, origin=record.model_dump_json())
+    identity = encoders.identity | {str(name): one.identity for name, one in record.encoders.items()}
+    return replace(encoders, layers=found, identity=identity, origin=record.model_dump_json())
 
 
 def in_bf16(encoders: FrozenEncoders) -> FrozenEncoders:
