@@ -18,6 +18,7 @@ from typing import Literal
 import dual_hpc
 from dual_hpc.errors import EnvironmentFault, one_line
 from dual_hpc.files.ownership import first_risk, risk
+from dual_hpc.files.real_path import real_path
 from dual_hpc.plugins import OWN
 from dual_hpc.run import names
 
@@ -90,7 +91,7 @@ def folder_of_package(name: str) -> Path | None:
     """The folder that `import name` loads; None if there is none."""
     spec = importlib.util.find_spec(name)
     places = list(spec.submodule_search_locations or ()) if spec is not None else []
-    return Path(places[0]).resolve() if places else None
+    return real_path(places[0]) if places else None
 
 
 def torch() -> Finding:
@@ -267,6 +268,9 @@ def profiles() -> Finding:
 def writable(store: Path) -> Finding:
     """Write, flush and rename a file, as checkpoints do; a store that does not exist is not made."""
     remedy = "set DUAL_STORE to a folder you can write"
+    absolute = store.absolute()
+    if astray := [path for path in (absolute, *absolute.parents) if path.is_symlink() and not path.exists()]:
+        return Finding("", "missing", f"{astray[-1]} is a link that leads nowhere", remedy)
     place = _nearest(store)
     try:
         with tempfile.TemporaryDirectory(dir=place, prefix=".doctor-") as folder:
@@ -278,14 +282,14 @@ def writable(store: Path) -> Finding:
             file.rename(file.with_name("b"))
     except OSError as error:
         return Finding("", "missing", f"{store}: {error.strerror}", remedy)
-    return Finding("", "ok", str(store.resolve()) if place == store.resolve() else f"{store.resolve()} can be made")
+    return Finding("", "ok", str(real_path(store)) if place == real_path(store) else f"{real_path(store)} can be made")
 
 
 def private(store: Path) -> Finding:
     """Others who may write a store can make its user run code: what to take from them, and what they may keep."""
     if not store.exists():
         return Finding("", "ok", "it is not there yet")
-    store = store.resolve()
+    store = real_path(store)
     folders = [path for kind in ("runs", "sweeps", "jobs") for path in sorted(store.glob(f"{kind}/*")) if path.is_dir()]
     shared = [path for path in (store, store / "runs", store / "sweeps", store / "jobs") if risk(path) is not None]
     open_to_all = [path for path in shared if risk(path, is_shared=True) is not None]
@@ -317,7 +321,7 @@ def space(store: Path) -> Finding:
 
 def _nearest(store: Path) -> Path:
     """The store, or the nearest folder above it that exists."""
-    return next(folder for folder in [store.resolve(), *store.resolve().parents] if folder.exists())
+    return next(folder for folder in [real_path(store), *real_path(store).parents] if folder.exists())
 
 
 def _has_cuda() -> bool:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from dual_hpc.data.format.index import ShardIndex, dataset_id, write_index
 from dual_hpc.data.format.sample import FEATURES, TEXT, Utterance
 from dual_hpc.errors import UserError
+from dual_hpc.files.real_path import real_path
 from dual_hpc.progress import ProgressDisplay
 from shards.arrays import ArrayFiles
 from shards.corpora.manifest import BadRow, cell_number, cell_text, plain_name, row_metadata, row_place, table_rows
@@ -92,7 +93,7 @@ def read_table(
     if not source.is_file():
         raise UserError(f"source: the table {source} does not exist; give a .csv or .jsonl file")
     corpus = plain_name(name or source.stem.lower()) or "features"
-    plan = Plan(corpus, source.resolve().parent)
+    plan = Plan(corpus, real_path(source).parent)
     rows: list[Row] = []
     for line, cells in table_rows(source, TextFiles(plan, encoding).read(source), plan, COLUMNS, MODALITIES):
         place = row_place(source, line)

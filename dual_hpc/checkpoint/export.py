@@ -19,6 +19,7 @@ from torch import nn
 
 from dual_hpc.errors import EnvironmentFault
 from dual_hpc.files.flush import flush_folder, flush_tree
+from dual_hpc.files.real_path import real_path
 from dual_hpc.heartbeat import beat
 from dual_hpc.model_manifest import same_files
 from dual_hpc.run.names import step_folder
@@ -71,7 +72,7 @@ def publish(root: Path, name: str, step: int, write: Callable[[Path], Any]) -> P
             final = _unused_name(root, step)
             os.rename(temporary, final)
             flush_folder(root)  # before the links, which must not survive a crash without their target
-        others = [entry.name for entry in root.iterdir() if _is_name(entry) and entry.resolve() in former]
+        others = [entry.name for entry in root.iterdir() if _is_name(entry) and real_path(entry) in former]
         for each in dict.fromkeys((name, *others)):
             _link(root, each, final.name)
         flush_folder(root)  # before the former target is deleted
@@ -87,7 +88,7 @@ def publish(root: Path, name: str, step: int, write: Callable[[Path], Any]) -> P
 def exports_of(root: Path, step: int) -> list[Path]:
     """The folders of a step that was exported before: its own name, and those of files that replaced others."""
     own = step_folder(step)
-    found = (path for path in root.resolve().glob(f"{own}*") if re.fullmatch(rf"{own}(\.\d+)?", path.name))
+    found = (path for path in real_path(root).glob(f"{own}*") if re.fullmatch(rf"{own}(\.\d+)?", path.name))
     return sorted(path for path in found if path.is_dir())
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from dual_hpc.errors import UserError
+from dual_hpc.files.real_path import real_path
 
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}|\$(\w+)")
 
@@ -70,4 +71,4 @@ def runs_dir(store: Path) -> Path:
 
 def mlflow_uri(store: Path) -> str:
     """The sqlite database of a store, as MLflow spells it."""
-    return f"sqlite:///{store.resolve() / 'mlflow.db'}"
+    return f"sqlite:///{real_path(store) / 'mlflow.db'}"

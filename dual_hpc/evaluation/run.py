@@ -19,6 +19,7 @@ from dual_hpc.evaluation.report_files import write_reports
 from dual_hpc.evaluation.result import EvaluationResult
 from dual_hpc.evaluation.selection import selection_of
 from dual_hpc.evaluation.task import EvaluationTask, prepare
+from dual_hpc.files.real_path import real_path
 from dual_hpc.modality import ALL_SUBSETS as ALL_SUBSETS
 from dual_hpc.model.arithmetic import arithmetic
 from dual_hpc.plugins import load_plugins
@@ -69,7 +70,7 @@ def evaluate_run(
         raise UserError(f"the run {run.path} has no exported weights {checkpoint!r}; there are: {names}")
     about = {
         "run": run.path.name,
-        "checkpoint": f"{checkpoint} ({model_dir.resolve().name})",
+        "checkpoint": f"{checkpoint} ({real_path(model_dir).name})",
         "seed": config.seed,
         "selection": selection_of(run, config, checkpoint),
     }

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from dual_hpc.errors import UserError
+from dual_hpc.files.real_path import real_path
 
 TRUST = "run what lies in a run directory that others own or may write"  # the help of --trust
 LEVELS = 2  # of STORE/runs/NAME, those above the run's own
@@ -36,7 +37,7 @@ def require_own(folder: Path, files: Iterable[str] = (), trust: bool = False) ->
     path, reason = found
     if not is_others(path):
         remedy = "make it yours alone (`chmod -R go-w`), copy the run to a folder of your own"
-    elif path in folder.resolve().parents:
+    elif path in real_path(folder).parents:
         remedy = f"ask {owner(path)} for `chmod g+w {path}` where you share a group, set store= to a folder of your own"
     else:
         remedy = "choose another name=..., copy the run to a folder of your own"
@@ -72,7 +73,7 @@ def first_risk(folder: Path, files: Iterable[str] = (), levels: int = LEVELS) ->
     """
     folder = folder.absolute()
     places = [(folder, False), *((path, False) for pattern in files for path in sorted(folder.glob(pattern)))]
-    places += [(path, True) for path in folder.resolve().parents[:levels]]
+    places += [(path, True) for path in real_path(folder).parents[:levels]]
     return next(((path, reason) for path, is_shared in places if (reason := risk(path, is_shared))), None)
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from dual_hpc.errors import UserError
+from dual_hpc.files.real_path import real_path
 
 _SOURCES = {".py", ".pyi", ".typed", ".yaml", ".yml", ".toml", ".sh", ".c", ".cc", ".cpp", ".cu", ".cuh", ".h", ".hpp"}
 _KEYS = {".pem", ".key", ".p12", ".pfx", ".jks", ".kdbx", ".ppk", ".gpg", ".asc", ".keytab", ".ovpn", ".env", ".netrc"}
@@ -77,7 +78,7 @@ def check_is_inside(path: Path, root: Path) -> None:
     if not path.is_file():
         kind = "a broken link or a special file" if not path.is_dir() else "a linked folder or a submodule"
         raise UserError(f"{path} is {kind}, which a job's code cannot hold; put the files there themselves")
-    if path.is_symlink() and not path.resolve().is_relative_to(root.resolve()):
+    if path.is_symlink() and not real_path(path).is_relative_to(real_path(root)):
         raise UserError(f"{path} leads out of {root}, where a job's code takes nothing from; put the file there itself")
 
 

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from dual_hpc.data.preparation.record import Side
 from dual_hpc.errors import UserError
+from dual_hpc.files.real_path import real_path
 from dual_hpc.inference.predictor import Predictor
 
 FOLDER = "DUAL_SERVE_FOLDER"
@@ -103,9 +104,9 @@ def allowed_file(name: str, folder: str | None) -> Path:
     """
     if not folder or "\0" in name:
         raise UserError(_REFUSED)
-    root = Path(folder).resolve()
+    root = real_path(folder)
     try:
-        path = (root / name).resolve()
+        path = real_path(root / name)
         allowed = path.is_relative_to(root) and path.is_file()
     except (OSError, RuntimeError, ValueError):
         allowed = False

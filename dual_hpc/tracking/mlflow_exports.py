@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dual_hpc.files.json_text import parse_json
+from dual_hpc.files.real_path import real_path
 from dual_hpc.files.regular_file import read_bytes, read_text
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.journal import Entry, points
@@ -75,7 +76,7 @@ def exports_of(exports: Path) -> dict[Path, list[str]]:
     found: dict[Path, list[str]] = {}
     for name in _NAMES:
         if (exports / name / "config.json").is_file():
-            found.setdefault((exports / name).resolve(), []).append(name)
+            found.setdefault(real_path(exports / name), []).append(name)
     return found
 
 

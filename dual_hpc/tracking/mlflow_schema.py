@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dual_hpc.errors import EnvironmentFault
+from dual_hpc.files.real_path import real_path
 
 _ASSIGNED = re.compile(r"""^(revision|down_revision)(?:\s*:[^=]+)?\s*=\s*["']?(\w+)["']?""", re.M)
 
@@ -69,7 +70,7 @@ def _is_unfinished(database: Path) -> bool:
 def _first_row(database: Path, query: str) -> tuple[Any, ...] | None:
     """None also where the file is no database, or has no such table."""
     try:
-        with closing(sqlite3.connect(f"{database.resolve().as_uri()}?mode=ro", uri=True, timeout=60)) as tables:
+        with closing(sqlite3.connect(f"{real_path(database).as_uri()}?mode=ro", uri=True, timeout=60)) as tables:
             row: tuple[Any, ...] | None = tables.execute(query).fetchone()
     except sqlite3.Error:
         return None

@@ -22,6 +22,7 @@ from dual_hpc.config.paths import mlflow_uri
 from dual_hpc.errors import EnvironmentFault, UserError
 from dual_hpc.files.locks import LocksUnsupported, file_lock
 from dual_hpc.files.ownership import is_writable, owner
+from dual_hpc.files.real_path import real_path
 from dual_hpc.files.umask import share
 from dual_hpc.tracking.mlflow_schema import check_tables, is_empty
 
@@ -99,7 +100,7 @@ def store_of(config: RunConfig) -> Store:
         if {"?", "%"} & set(uri):  # they mean something in an address: another file would be written
             setting = "tracking.uri" if config.tracking.uri else "store"
             raise UserError(f"{setting}: MLflow's database cannot lie in a path with ? or % ({uri})")
-        return Store(uri, Path(uri.removeprefix(_SQLITE)).resolve())
+        return Store(uri, real_path(uri.removeprefix(_SQLITE)))
     if uri.startswith(("http://", "https://")):
         return Store(uri, None)
     raise UserError(
@@ -146,7 +147,7 @@ def newest_experiment(database: Path) -> str | None:
 
     latest = "SELECT experiment_id FROM runs WHERE lifecycle_stage = 'active' ORDER BY start_time DESC LIMIT 1"
     try:
-        with closing(sqlite3.connect(f"{database.resolve().as_uri()}?mode=ro", uri=True)) as tables:
+        with closing(sqlite3.connect(f"{real_path(database).as_uri()}?mode=ro", uri=True)) as tables:
             row = tables.execute(latest).fetchone()
     except sqlite3.Error:
         return None

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dual_hpc.credentials import without_secrets
+from dual_hpc.files.real_path import real_path
 from dual_hpc.run.directory import RunDir, RunIdentity
 from dual_hpc.run.journal import Entry, Point, points, read
 from dual_hpc.run.names import SYSTEM
@@ -129,7 +130,7 @@ def _create(client: MlflowClient, experiment: str, run: RunDir, identity: RunIde
             "mlflow.source.name": "dual-hpc",
             "mlflow.source.type": "JOB",
             "dual.code_version": identity.code_version,
-            "dual.run_dir": str(run.path.resolve()),
+            "dual.run_dir": str(real_path(run.path)),
         },
     )
 

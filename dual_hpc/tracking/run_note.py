@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dual_hpc.config import RunConfig
+from dual_hpc.files.real_path import real_path
 from dual_hpc.files.regular_file import read_text
 from dual_hpc.printable import markdown_cell
 from dual_hpc.run.directory import RunDir
@@ -33,7 +34,7 @@ def tags_of(config: RunConfig, entries: Sequence[Entry]) -> dict[str, str]:
 
 def profiles_tag(run: RunDir) -> dict[str, str]:
     """`dual.profiles`: the folders of traces of single steps, the latest last; nothing where there are none."""
-    folders = [str(folder.resolve()) for folder in trace_folders(run.path)[-_PROFILES:]]
+    folders = [str(real_path(folder)) for folder in trace_folders(run.path)[-_PROFILES:]]
     return {"dual.profiles": ", ".join(folders)} if folders else {}
 
 
@@ -68,6 +69,6 @@ def note_of(run: RunDir, entries: Sequence[Entry]) -> str:
         lines += ["", f"Best so far: {chosen.select_by} {best[-1].fields['score']:.4f} on validation, with"]
         lines[-1] += f" {chosen.select_modalities}, at step {best[-1].step}."
     if folders := trace_folders(run.path):
-        traced = ", ".join(markdown_cell(str(folder.resolve())) for folder in folders[-_PROFILES:])
+        traced = ", ".join(markdown_cell(str(real_path(folder))) for folder in folders[-_PROFILES:])
         lines += ["", f"Traces of single steps, which Perfetto opens: {traced}"]
     return "\n".join(lines) + "\n"

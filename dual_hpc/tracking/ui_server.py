@@ -11,6 +11,7 @@ import socket
 from pathlib import Path
 
 from dual_hpc.config.paths import mlflow_uri
+from dual_hpc.files.real_path import real_path
 from dual_hpc.token_required import TokenRequired
 
 
@@ -26,7 +27,7 @@ def serve(store: Path, listener: socket.socket, token: str) -> None:
     from mlflow.server import ARTIFACT_ROOT_ENV_VAR, BACKEND_STORE_URI_ENV_VAR
 
     os.environ[BACKEND_STORE_URI_ENV_VAR] = mlflow_uri(store)
-    os.environ[ARTIFACT_ROOT_ENV_VAR] = (store.resolve() / "mlartifacts").as_uri()
+    os.environ[ARTIFACT_ROOT_ENV_VAR] = (real_path(store) / "mlartifacts").as_uri()
     os.chdir(store)  # what MLflow writes beside its data belongs there, not where the command was given
     from mlflow.server.fastapi_app import app
 

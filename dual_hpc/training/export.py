@@ -26,6 +26,7 @@ from dual_hpc.checkpoint.manifest import load as load_manifest
 from dual_hpc.errors import DualError, EnvironmentFault, UserError
 from dual_hpc.files.atomic import write_atomically
 from dual_hpc.files.flush import flush_folder, flush_tree
+from dual_hpc.files.real_path import real_path
 from dual_hpc.group import SingleProcess
 from dual_hpc.model import EmotionConfig, EmotionModel, load_model, load_tokenizer, read_description, save_model
 from dual_hpc.model.confidence import Confidence, write_confidence
@@ -221,10 +222,10 @@ class _Source:
 
 def _best(run: RunDir) -> _Source:
     folder = run.exports / "best"
-    step = re.match(r"step_(\d+)", folder.resolve().name)
+    step = re.match(r"step_(\d+)", real_path(folder).name)
     if not (folder / CONFIG).is_file() or step is None:
         raise UserError(f"--best: {run.path.name} has no {folder.parent.name}/{folder.name}: nothing was validated yet")
-    return _Source(int(step[1]), read_description(folder / CONFIG), partial(load_model, folder.resolve()))
+    return _Source(int(step[1]), read_description(folder / CONFIG), partial(load_model, real_path(folder)))
 
 
 def _of_checkpoint(run: RunDir, step: int | None) -> _Source:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dual_hpc.files.real_path import real_path
 from launch.cli.run_arguments import add_run, add_trust, existing_run
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ def _accept(folder: Path) -> int:
 
     reasons = damage_of(folder)
     try:
-        write_manifest(folder.resolve())
+        write_manifest(real_path(folder))
     except OSError as error:
         raise EnvironmentFault(f"{folder / MANIFEST} cannot be written: {error.strerror}") from error
     for reason in reasons or ():

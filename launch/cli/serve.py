@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from dual_hpc.files.real_path import real_path
 from launch.cli.model_argument import MEANS
 from launch.cli.plugin_argument import add_plugin_argument
 
@@ -91,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
     defaults = _defaults(args)
     check_host(args.host, args.public)
     folder = model_folder(args.model)
-    source = ModelSource(folder.resolve(), args.device, tuple(args.plugin), defaults)
+    source = ModelSource(real_path(folder), args.device, tuple(args.plugin), defaults)
     for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C: what was uploaded is deleted
         if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
             signal.signal(number, signal.default_int_handler)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from dual_hpc.files.real_path import real_path
+
 if TYPE_CHECKING:
     import socket
     from pathlib import Path
@@ -100,6 +102,6 @@ def own_command(store: Path, port: int) -> str:
     from dual_hpc.config.paths import mlflow_uri
 
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", mlflow_uri(store)]
-    command += ["--default-artifact-root", (store.resolve() / "mlartifacts").as_uri(), "--no-serve-artifacts"]
+    command += ["--default-artifact-root", (real_path(store) / "mlartifacts").as_uri(), "--no-serve-artifacts"]
     command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     return shlex.join(command)

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dual_hpc.files.real_path import real_path
+
 if TYPE_CHECKING:
     from dual_hpc.inference.predictor import Predictor
     from dual_hpc.inference.recording import RecordingOptions
@@ -56,10 +58,10 @@ def watch_folder(args: argparse.Namespace, predictor: Predictor, recordings: Rec
             print(f"{printable(path.relative_to(folder))}: {count}", flush=True)
         return records
 
-    folder = args.watch.resolve()
+    folder = real_path(args.watch)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with naming(args.output), open_answers(args.output) as answers:
-        watch = Watch(folder, answers, answer, args.settle, args.output.resolve())
+        watch = Watch(folder, answers, answer, args.settle, real_path(args.output))
         print(f"watching {printable(folder)}; answers go to {printable(args.output)} (Ctrl-C ends it)", flush=True)
         try:
             watch.run()

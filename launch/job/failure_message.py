@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 from dual_hpc.errors import DualError, one_line
+from dual_hpc.files.real_path import real_path
 from launch.records.failures import LOST_PEER
 
 # What gloo and NCCL say in the ranks that go on when another one has ended.
@@ -51,6 +52,6 @@ def full_of_this_node(error: BaseException, run: Path) -> str | None:
 def _is_of_this_node(path: Path, run: Path) -> bool:
     """True below a folder for temporary files that is on another file system than the run."""
     named = (os.environ.get(name, "") for name in ("SLURM_TMPDIR", "JOBSCRATCH", "TMPDIR"))
-    folders = [Path(name).resolve() for name in (*named, "/tmp", "/var/tmp", "/dev/shm") if name]
-    there = next((parent for parent in path.resolve().parents if parent.exists()), Path("/"))
+    folders = [real_path(name) for name in (*named, "/tmp", "/var/tmp", "/dev/shm") if name]
+    there = next((parent for parent in real_path(path).parents if parent.exists()), Path("/"))
     return any(there.is_relative_to(folder) for folder in folders) and there.stat().st_dev != run.stat().st_dev

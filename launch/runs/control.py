@@ -12,6 +12,7 @@ from pathlib import Path
 from dual_hpc.durations import duration
 from dual_hpc.errors import EnvironmentFault, UserError
 from dual_hpc.files.ownership import is_others, owner
+from dual_hpc.files.real_path import real_path
 from dual_hpc.run.directory import RunDir
 from launch.cluster.client import call
 from launch.cluster.slurm import Scheduler
@@ -159,7 +160,7 @@ def _signal_controller(run: RunDir, job_id: str, number: signal.Signals) -> bool
     except OSError:
         return False
     folder = words[words.index(b"launch.local") + 1] if b"launch.local" in words[:-1] else b""
-    if not folder or Path(os.fsdecode(folder)).resolve() != run.logs.resolve():
+    if not folder or real_path(os.fsdecode(folder)) != real_path(run.logs):
         return False
     try:
         os.kill(int(job_id), number)

@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from dual_hpc.errors import UserError
 from dual_hpc.files.json_text import parse_json
+from dual_hpc.files.real_path import real_path
 from dual_hpc.files.regular_file import other_than_file
 from shards.corpora.corpus import Corpus
 from shards.corpora.manifest_votes import DIMENSIONS, votes_of
@@ -52,7 +53,7 @@ def read(source: Path, name: str | None = None, *, encoding: str | None = None) 
     if not source.is_file():
         what = f"{source} is not a file" if source.exists() else f"the manifest {source} does not exist"
         raise UserError(f"source: {what}; give a .csv or .jsonl file")
-    root = source.resolve().parent
+    root = real_path(source).parent
     corpus = name or plain_name(source.stem.lower()).replace("-", "_").strip("_") or "manifest"
     if name and name != plain_name(name):
         raise UserError(f"--name: {name[:60]!r} is not a plain name (letters, digits, - and _)")

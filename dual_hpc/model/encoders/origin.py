@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors.torch import load_file, save_file
 
 from dual_hpc.errors import UserError
+from dual_hpc.files.real_path import real_path
 from dual_hpc.files.regular_file import first_irregular
 from dual_hpc.model.encoders.describe import build_encoder
 from dual_hpc.model.encoders.frozen import FrozenEncoders, identity_of, weights_of, words_of
@@ -277,5 +278,5 @@ def _tokenizer(record: FeatureEncoders, own: Path | None) -> Any:
 
 def _revision(path: str) -> str | None:
     """The commit of a model hub's snapshot, .../snapshots/COMMIT."""
-    found = re.search(r"/snapshots/([0-9a-f]{40})(/|$)", str(Path(path).resolve()) + "/")
+    found = re.search(r"/snapshots/([0-9a-f]{40})(/|$)", str(real_path(path)) + "/")
     return None if found is None else found[1]
