@@ -20,6 +20,7 @@ from dual_hpc.training.engine import Engine
 from dual_hpc.training.export import ModelWriter, write_description, written_description
 from dual_hpc.training.exporter import Exporter
 from dual_hpc.training.micro_batch import CudaMemory, with_micro_batch
+from dual_hpc.training.profiling import never_traced
 from dual_hpc.training.rank_agreement import check_ranks_agree
 from dual_hpc.training.reporter import Reporter, last_save_seconds
 from dual_hpc.training.saving import Resumed, Saver
@@ -73,6 +74,10 @@ def build_session(run: RunDir, config: RunConfig, world: World, check_ownership:
     facts = {"samples": schedule.samples, "zero_stage": zero_stage, "selects": selects, **data.facts()}
     facts["higher_is_better"] = selecting_metric(config.training.select_by).higher_is_better
     reporter.start(state.step, schedule.total_steps, **facts)
+    training = config.training
+    steps, ranks = training.profile_steps, training.profile_ranks
+    if why := never_traced(steps, ranks, state.step, schedule.total_steps, world.size):
+        reporter.warn("profile", state.step, why)
     if resumed is not None:
         report_resume(resumed, world.size, reporter)
     return Session(

@@ -21,6 +21,25 @@ from dual_hpc.run.profile_request import ProfileRequest, planned_trace_file, rea
 CHECK_SECONDS = 5.0  # between two looks for the file: the file system is shared
 
 
+def never_traced(planned: tuple[int, int] | None, ranks: Sequence[int], step: int, total: int, size: int) -> str:
+    """Why some of a planned trace will not be written; empty where all will be.
+
+    Args:
+        step, total: steps that are done, and of the whole run.
+        size: how many ranks there are.
+    """
+    if planned is None:
+        return ""
+    named = f"training.profile_steps=[{planned[0]}, {planned[1]}]"
+    if planned[0] > total:
+        return f"{named}: no trace, the run ends at step {total}"
+    if absent := [rank for rank in ranks if rank >= size]:
+        return f"training.profile_ranks: no trace of rank {', '.join(map(str, absent))}, the ranks are 0 to {size - 1}"
+    if step == 0 and planned[1] > total:
+        return f"{named}: the trace ends with the run, at step {total}"
+    return ""
+
+
 class StepProfiler:
     """What this rank profiles of its steps.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from dual_hpc.run.profile_request import (
     write_request,
 )
 from dual_hpc.training.loop import FINISHED
-from dual_hpc.training.profiling import CHECK_SECONDS, StepProfiler
+from dual_hpc.training.profiling import CHECK_SECONDS, StepProfiler, never_traced
 from tests.unit.training.fakes import make_run
 from tests.unit.training.test_loop import Job
 
@@ -134,3 +135,22 @@ def test_a_job_that_ends_within_the_steps_writes_what_it_has_and_one_that_begins
 def test_steps_that_cannot_be_traced_are_refused(tmp_path: Path, steps: str) -> None:
     with pytest.raises(UserError, match=r"training\.profile_steps"):
         make_run(tmp_path / "run", f"training.profile_steps={steps}")
+
+
+@pytest.mark.parametrize(
+    ("planned", "ranks", "step", "said"),
+    [
+        (None, [7], 0, ""),
+        ((2, 4), [0, 1], 0, ""),
+        ((40, 40), [0], 0, ""),
+        ((41, 45), [0], 0, r"profile_steps=\[41, 45\]: no trace, the run ends at step 40"),
+        ((39, 45), [0], 0, r"profile_steps=\[39, 45\]: the trace ends with the run, at step 40"),
+        ((39, 45), [0], 20, ""),  # said when it began
+        ((2, 4), [0, 2, 9], 0, r"profile_ranks: no trace of rank 2, 9, the ranks are 0 to 1"),
+    ],
+)
+def test_a_trace_that_will_not_come_is_told_at_the_start(
+    planned: tuple[int, int] | None, ranks: list[int], step: int, said: str
+) -> None:
+    found = never_traced(planned, ranks, step, total=40, size=2)
+    assert re.search(said, found) and bool(found) == bool(said)
