@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from dual_hpc.config import RunConfig
 from dual_hpc.errors import EnvironmentFault, UserError
 from dual_hpc.files.regular_file import read_text
-from dual_hpc.printable import markdown_cell
+from dual_hpc.printable import markdown_cell, printable
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.journal import Entry, read
 from dual_hpc.tracking.mlflow_exports import EXPORT_TAG
@@ -96,7 +96,8 @@ def register(run: RunDir, mlflow_run: str, export: str, name: str, *, higher_is_
             _tell_the_model(client, model, name, version.version)
         report = run.reports / f"test_{export}.md"
         if report.is_file():
-            client.update_model_version(name, version.version, _cut(read_text(report)))
+            described = f"{_sentence(run.path.name, model)}\n\n{read_text(report)}"
+            client.update_model_version(name, version.version, _cut(described))
         client.set_registered_model_alias(name, CANDIDATE, version.version)
         versions = versions_of(client, name)
         best = next((one for one in versions if BEST in aliases_of(client, name, one)), None)
@@ -179,6 +180,12 @@ def _table(client: MlflowClient, name: str) -> str:
         cells += [", ".join(sorted(aliases_of(client, name, one)))]
         lines.append("| " + " | ".join(markdown_cell(cell) for cell in cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _sentence(run: str, model: Any) -> str:
+    """The first line of a version's description, which is all that MLflow's list of versions shows of it, as it is."""
+    step, test = model.params.get("step", ""), _test_cells(model.metrics)
+    return printable(": ".join([run + (f", step {step}" if step else ""), *([test] if test else [])]))
 
 
 def _test_cells(metrics: Iterable[Any] | None) -> str:

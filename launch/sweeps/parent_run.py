@@ -189,6 +189,19 @@ def _description(sweep: SweepDir, parent: str, files: Sequence[str]) -> str:
     )
 
 
+def _begun(sweep: SweepDir) -> str:
+    """What is known of it before a member has a score; it begins as `_description`, which takes its place."""
+    from dual_hpc.printable import markdown_cell
+
+    name = sweep.sweep.name
+    lines = [f"# Sweep {name}", "", f"{len(sweep.sweep.members)} members, which differ in", ""]
+    lines += ["| setting | values |", "|---|---|"]
+    lines += [f"| {markdown_cell(key)} | {markdown_cell(values)} |" for key, values in varied_settings(sweep).items()]
+    lines += ["", f"`dual-hpc sweep --show {name}` brings the table of their scores and its figure here."]
+    text = "\n".join(lines) + "\n"
+    return text if len(text) <= _NOTE else f"{text[:_NOTE].rpartition(chr(10))[0]}\n"
+
+
 def _parent_of(client: MlflowClient, experiment: str, sweep: SweepDir) -> str:
     """The run of a sweep that was submitted without MLflow, made now if need be; the members get their tag."""
     made = client.search_runs([experiment], f"tags.`{_FOLDER_TAG}` = '{sweep.path}'", max_results=1)
@@ -206,4 +219,5 @@ def _create(client: MlflowClient, experiment: str, sweep: SweepDir) -> str:
     start = int(min(created) * 1000) if created else None  # of a sweep that was submitted without MLflow
     source = {"mlflow.source.name": "dual-hpc", "mlflow.source.type": "JOB"}
     tags = {**source, _NAME_TAG: name, _FOLDER_TAG: str(sweep.path), _COUNT_TAG: str(len(sweep.sweep.members))}
+    tags[NOTE_TAG] = _begun(sweep)
     return str(client.create_run(experiment, start_time=start, run_name=name, tags=tags).info.run_id)

@@ -139,7 +139,9 @@ def test_9_the_model_aliased_best(answers: Any) -> None:
 def test_10_the_candidate_and_its_report(answers: Any) -> None:
     client, (_, ids, registered) = answers
     candidate = client.get_model_version_by_alias("emotions", "candidate")
-    assert candidate.run_id == ids["fold3-b"] and candidate.description.startswith("# Evaluation\n\nUA 0.75")
+    assert candidate.run_id == ids["fold3-b"] and candidate.description.startswith(
+        "fold3-b, step 20: test/av/ua 0.7500\n\n# Evaluation\n\nUA 0.75"  # the list of versions shows its first line
+    )
     assert [one.version for one in registered] == [1, 2, 3, 1], "the same model is registered once"
     assert client.get_registered_model("emotions").description.count("fold") >= 3
 

@@ -14,6 +14,7 @@ from dual_hpc.tracking.mlflow_store import experiment_id, store_of
 from launch.sweeps import report
 from launch.sweeps.grid import SweepDir, folder, grid
 from launch.sweeps.parent_run import (
+    NOTE_TAG,
     PARENT_TAG,
     SWEEP_TAG,
     delete_parent_run,
@@ -63,10 +64,14 @@ def test_the_run_of_a_new_sweep_is_made_at_once_and_used_later(tmp_path: Path) -
     config, sweep = sweep_in(tmp_path)
     parent = make_parent_run(config, sweep)
     assert parent is not None
+    with store_of(config).client() as client:
+        begun = client.get_run(parent).data.tags[NOTE_TAG]
+    assert begun.startswith("# Sweep cv\n\n2 members") and "| sweep.seed | 0, 1 |" in begun
     config.tracking.tags[PARENT_TAG] = parent
     log_to_mlflow(config, sweep, rows_of(sweep), ["table.md"])
     with store_of(config).client() as client:
         assert client.get_run(parent).info.status == "RUNNING"
+        assert client.get_run(parent).data.tags[NOTE_TAG] != begun
     delete_parent_run(config, parent)
     with store_of(config).client() as client:
         assert client.get_run(parent).info.lifecycle_stage == "deleted"
