@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from dual_hpc.data.decoding.container import UnreadableMedia, probe
 from dual_hpc.data.decoding.forward import ForwardReading
 from dual_hpc.data.format.members import AUDIO_RATE
-from dual_hpc.errors import one_line
+from dual_hpc.errors import UserError, one_line
 from dual_hpc.inference.requests import Clip
+from dual_hpc.inference.speaker_turns import Turn, turns_of
 from dual_hpc.inference.timeline import Answered, Timeline, stretches
 from dual_hpc.inference.voice_activity import voice_activity
-from dual_hpc.inference.windows import Turn, Windowing, cut
+from dual_hpc.inference.windows import Windowing, cut
 
 if TYPE_CHECKING:
     from dual_hpc.inference.predictor import Predictor
@@ -35,7 +36,7 @@ class RecordingOptions:
 
     Attributes:
         windowing: how they are cut.
-        turns: of the speakers; windows are cut from these, if there are any.
+        turns: of the speakers, maybe of several recordings; windows are cut from these, if there are any.
         least_speech: share of a window that must be speech for an answer; None: all windows are answered.
         smooth: seconds over which the timeline is averaged.
     """
@@ -54,8 +55,10 @@ class Recording:
 
         Raises:
             UnreadableMedia: it cannot.
+            UserError: the turns are of other recordings.
         """
         self.clip, self.options = clip, options
+        self._turns = turns_of(options.turns, clip.path)
         self._predictor, self._activity = predictor, voice_activity()
         self._answered: list[Answered] = []
         self._peaks: dict[int, float] = {}
@@ -77,9 +80,10 @@ class Recording:
             self._forward.close()
 
     def _records(self) -> Iterator[dict[str, Any]]:
-        wanted = cut(self.clip, self._duration, self.options.windowing, self.options.turns)
-        failed = 0
+        wanted = cut(self.clip, self._duration, self.options.windowing, self._turns)
+        failed, asked = 0, 0
         while failed < _GIVEN_UP and (pieces := list(islice(wanted, BATCH))):
+            asked += len(pieces)
             found: list[tuple[Clip, Prepared | str]] = []
             for piece in pieces:
                 try:
@@ -99,6 +103,9 @@ class Recording:
                         break
                     found.append((piece, one_line(error)))
             yield from self._answers(found)
+        if self._turns and not asked:
+            bounds = f", which is {self._duration:.1f} s long" if self._duration else ""
+            raise UserError(f"--turns: none of {len(self._turns)} lies within {self.clip.path}{bounds}")
 
     def _answers(self, found: Sequence[tuple[Clip, Prepared | str]]) -> Iterator[dict[str, Any]]:
         shares = [None if isinstance(one, str) else self._speech(one) for _, one in found]

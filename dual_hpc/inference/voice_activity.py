@@ -1,20 +1,22 @@
 """How much of a window is speech: silero-vad where it is installed, else the energy over the quietest that was heard.
 
 Energy tells speech, which has pauses, from silence and from steady noise. It takes music, steps and applause for
-speech, which a network that was trained on speech does not: `pip install silero-vad` (its package carries its
-weights; nothing is downloaded).
+speech, which a network that was trained on speech does not: `pip install 'dual-hpc[speech]'` (silero-vad; its package
+carries its weights, nothing is downloaded).
 """
 
 from __future__ import annotations
 
 from collections import deque
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dual_hpc.data.format.members import AUDIO_RATE
+from dual_hpc.errors import EnvironmentFault, one_line
 
 FRAME = 0.03  # seconds whose energy is one number
 _QUIET = -55.0  # dB of full scale: what is below it is no speech
@@ -63,16 +65,33 @@ class SileroActivity:
             return 0.0
         import torch
 
-        spoken = self._package.get_speech_timestamps(torch.from_numpy(wave), self._model, sampling_rate=AUDIO_RATE)
+        # By itself the package drops what is shorter than a quarter of a second, as all of a short window or turn is.
+        spoken = self._package.get_speech_timestamps(
+            torch.tensor(np.ascontiguousarray(wave)), self._model, sampling_rate=AUDIO_RATE, min_speech_duration_ms=0
+        )
         return float(sum(one["end"] - one["start"] for one in spoken) / wave.size)
 
 
 def voice_activity() -> VoiceActivity:
-    """The best that is installed; one for each recording."""
+    """The best that is installed; one for each recording.
+
+    Raises:
+        EnvironmentFault: silero-vad is installed and cannot be used.
+    """
+    if find_spec("silero_vad") is None:
+        return EnergyActivity()
+    import torch
+
+    threads = torch.get_num_threads()
     try:
         return SileroActivity(import_module("silero_vad"))
-    except ImportError:
-        return EnergyActivity()
+    except Exception as error:  # an old release imports what there is no more, a broken one lacks its weights
+        reason = one_line(f"{type(error).__name__}: {error}", 200)
+        raise EnvironmentFault(
+            f"silero-vad is installed and cannot be used ({reason}); pip install --upgrade silero-vad, or uninstall it"
+        ) from error
+    finally:
+        torch.set_num_threads(threads)  # the package takes all but one away from the whole process
 
 
 def frame_levels(wave: NDArray[np.float32]) -> NDArray[np.float64]:

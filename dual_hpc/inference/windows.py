@@ -6,20 +6,16 @@ file.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
-from pathlib import Path
 
 from dual_hpc.errors import UserError
-from dual_hpc.files.csv_text import csv_rows
-from dual_hpc.files.regular_file import read_text
 from dual_hpc.inference.requests import Clip
+from dual_hpc.inference.speaker_turns import Turn
 
 USUAL = 6.0  # seconds of a window where nobody says: utterances last 2 to 8
 _SHORTEST = 0.1  # seconds: a shorter rest of a turn or file gets no window
-_MOST = 1_000_000  # windows or turns of one recording
 
 
 @dataclass(frozen=True)
@@ -51,15 +47,6 @@ class Windowing:
         if not _SHORTEST <= step <= wanted:
             raise UserError(f"--hop: {step:g} is not between {_SHORTEST:g} and the window, {wanted:g} s")
         return cls(wanted, step)
-
-
-@dataclass(frozen=True)
-class Turn:
-    """What one speaker says, in seconds."""
-
-    start: float
-    end: float
-    speaker: str
 
 
 def windows(begin: float, end: float | None, how: Windowing) -> Iterator[tuple[float, float]]:
@@ -95,62 +82,3 @@ def cut(clip: Clip, duration: float, how: Windowing, turns: Sequence[Turn] = ())
             continue
         for a, b in windows(first, last, how):
             yield replace(clip, start=a, end=b, text=None, extra={**clip.extra, "speaker": turn.speaker})
-
-
-def read_turns(path: Path) -> list[Turn]:
-    """Speaker turns in the order of their beginnings: an RTTM file, or a CSV file with start, end and speaker.
-
-    Raises:
-        UserError: it cannot be read; names the line.
-    """
-    try:
-        text = read_text(path, "utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"--turns: {path} cannot be read ({getattr(error, 'strerror', None) or 'not UTF-8'})"
-        ) from error
-    if path.suffix.lower() == ".csv":
-        found = _turns_of_table(path, text)
-    else:
-        found = [
-            _rttm(path, number, line.split()) for number, line in enumerate(text.splitlines(), 1) if _is_turn(line)
-        ]
-    if not found:
-        raise UserError(f"--turns: {path} holds no turns; give RTTM, or a CSV file with the columns start,end,speaker")
-    if len(found) > _MOST:
-        raise UserError(f"--turns: {path} holds more than {_MOST:,} turns")
-    return sorted(found, key=lambda turn: (turn.start, turn.end))
-
-
-def _turns_of_table(path: Path, text: str) -> list[Turn]:
-    try:
-        rows = [(number, [cell.strip() for cell in row]) for number, row in csv_rows(text)]
-    except ValueError as error:
-        raise UserError(f"--turns: {path}: {error}") from error
-    header = [name.lower() for name in rows[0][1]] if rows else []
-    named = [(number, dict(zip(header, row, strict=False))) for number, row in rows[1:]]
-    return [_turn(path, number, row.get("start"), row.get("end"), row.get("speaker")) for number, row in named]
-
-
-def _is_turn(line: str) -> bool:
-    return line.startswith("SPEAKER")
-
-
-def _rttm(path: Path, number: int, words: list[str]) -> Turn:
-    if len(words) < 8:
-        raise UserError(f"--turns: {path}:{number}: a SPEAKER line of RTTM has 8 fields or more, it has {len(words)}")
-    try:
-        end = str(float(words[3]) + float(words[4]))
-    except ValueError:
-        end = words[4]
-    return _turn(path, number, words[3], end, words[7])
-
-
-def _turn(path: Path, number: int, start: str | None, end: str | None, speaker: str | None) -> Turn:
-    try:
-        first, last = float(start or "nothing"), float(end or "nothing")
-    except ValueError:
-        raise UserError(f"--turns: {path}:{number}: start and end must be seconds") from None
-    if not (math.isfinite(first) and math.isfinite(last) and 0 <= first < last):
-        raise UserError(f"--turns: {path}:{number}: {first:g} to {last:g} s is no turn")
-    return Turn(first, last, speaker or "unknown")

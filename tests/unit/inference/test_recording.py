@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
+from dual_hpc.errors import UserError
 from dual_hpc.inference.batch import answer_all
 from dual_hpc.inference.predictor import Predictor
 from dual_hpc.inference.recording import Recording, RecordingOptions
 from dual_hpc.inference.requests import Clip, read_requests
-from dual_hpc.inference.windows import Turn, Windowing
+from dual_hpc.inference.speaker_turns import Turn
+from dual_hpc.inference.windows import Windowing
 from launch.cli.main import main
 from tests.unit.inference.conftest import write_clip
 
@@ -66,6 +68,13 @@ def test_windows_without_speech_have_no_answer(predictor: Predictor, tmp_path: P
     labels = [record["label"] for record in recording.records()]
     assert [label is None for label in labels] == [False, False, True, True, False, False]
     assert [one.label is None for one in recording.timeline().stretches] == [label is None for label in labels]
+
+
+def test_turns_of_nothing_that_is_there_are_said(predictor: Predictor, clips: Path) -> None:
+    for clip in (Clip(clips / "long.mp4"), Clip(clips / "long.mp4", end=2.0)):
+        options = RecordingOptions(Windowing(1.0, 1.0), [Turn(100.0, 101.0, "A"), Turn(5.2, 9.0, "B")])
+        with pytest.raises(UserError, match=r"--turns: none of 2 lies within .*long.mp4, which is 5.0 s long"):
+            list(Recording(predictor, clip, options).records())
 
 
 def test_turns_come_back_with_their_speakers(predictor: Predictor, clips: Path) -> None:
