@@ -2,15 +2,20 @@
 
 python -m benchmarks.recording --keep OUT      # corpus, shards, run, half an hour of speech, its timeline
 python docs/make_pictures.py OUT
+python docs/make_pictures.py --mlflow STORE RUN    # that of MLflow alone, of a run that is tracked; needs Chromium
 """
 
 from __future__ import annotations
 
 import io
+import re
 import shlex
+import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from PIL import Image
 
@@ -33,6 +38,34 @@ def main(out: Path) -> None:
         out / "timeline.mp4.png": "timeline",
     }.items():
         keep(source, name)
+    draw_mlflow(run.parents[1], run.name)
+
+
+def draw_mlflow(store: Path, run: str) -> None:
+    """The curves of a run as `dual-hpc ui` shows them to a browser."""
+    from dual_hpc.run.directory import RunDir
+    from dual_hpc.tracking.mlflow_sync import sync
+    from tests.unit.serving.browser import Browser
+
+    mlflow_run = sync(RunDir.open(store / "runs" / run))
+    served = subprocess.Popen(
+        [sys.executable, "-m", "launch.cli.main", "ui", "--store", str(store)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert served.stdout is not None
+        address = re.findall(r"http://\S+", served.stdout.readline())[0]
+        with tempfile.TemporaryDirectory() as folder, Browser(Path(folder), width=1500, height=900) as browser:
+            browser.open(address)
+            experiment = urlsplit(address).fragment.split("/")[2]
+            page = f"#/experiments/{experiment}/runs/{mlflow_run}/model-metrics"
+            browser.value(f"location.hash = {page!r}")
+            browser.wait_for("document.querySelectorAll('.main-svg').length > 3")
+            time.sleep(3)  # until they are drawn
+            browser.picture(Path(folder) / "mlflow.png")
+            keep(Path(folder) / "mlflow.png", "mlflow")
+    finally:
+        served.terminate()
+        served.wait()
 
 
 def step(*words: object) -> None:
@@ -72,7 +105,9 @@ def keep(source: Path, name: str) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 3:
+    if sys.argv[1] == "--mlflow":
+        draw_mlflow(Path(sys.argv[2]), sys.argv[3])
+    elif len(sys.argv) == 3:
         keep(Path(sys.argv[1]), sys.argv[2])  # a picture that another command made
     else:
         main(Path(sys.argv[1]))
