@@ -22,6 +22,11 @@ class Tokenizer(Protocol):
     def __call__(self, text: list[str], **options: Any) -> Any: ...
 
 
+def filler(tokenizer: Tokenizer) -> int | None:
+    """The token that stands for a word that is not to be read; None of a tokenizer that has none."""
+    return tokenizer.mask_token_id if tokenizer.mask_token_id is not None else tokenizer.unk_token_id
+
+
 def tokenize(
     texts: Sequence[str | None],
     tokenizer: Tokenizer | None,
@@ -48,7 +53,7 @@ def tokenize(
     width = max(1, *(len(ids) for ids in encoded["input_ids"]))
     input_ids = np.full((len(texts), width), tokenizer.pad_token_id or 0, np.int64)
     attention_mask = np.zeros_like(input_ids)
-    fill = tokenizer.mask_token_id if tokenizer.mask_token_id is not None else tokenizer.unk_token_id
+    fill = filler(tokenizer)
     for row, ids, special in zip(rows, encoded["input_ids"], encoded["special_tokens_mask"], strict=True):
         ids = np.asarray(ids, np.int64)
         if drop is not None and fill is not None:

@@ -11,6 +11,7 @@ from dual_hpc.printable import json_line, printable
 
 DIGITS = 4  # of a probability: the next ones differ from machine to machine
 FORMATS = ("table", "jsonl", "csv")
+_MOST_WORDS, _LEAST = 3, 0.005  # of an explanation; what a table says as 0 is not said
 _NAME = 36  # columns of a file's name in a table; of a longer one the end is shown
 
 
@@ -61,7 +62,28 @@ class AnswerWriter:
         notes = [line for line in record.get("warnings", ()) if line not in self._told]
         self._told.update(notes)
         row = f"{name:<{_NAME}} {when:>17}  {said:<12} {others}{speaker}".rstrip()
-        return "\n".join([*heading, row, *(f"    {printable(note)}" for note in notes)])
+        why = _why(record["explanation"]) if "explanation" in record else []
+        return "\n".join([*heading, row, *(f"    {printable(note)}" for note in [*why, *notes])])
+
+
+def _why(explanation: Mapping[str, Any]) -> list[str]:
+    """The lines of a table that say what the answer above rests on."""
+    shares = ", ".join(f"{name} {100 * value:+.0f}" for name, value in explanation["shapley"].items())
+    lines = [f"gained by each (Shapley, points): {shares}"]
+    if moments := [one for one in explanation["moments"] if one["loss"] >= _LEAST]:
+        told = ", ".join(f"{one['start']:.2f} - {one['end']:.2f} s ({-100 * one['loss']:+.0f})" for one in moments)
+        lines.append(f"without the most telling moments: {told}")
+    words = [one for one in explanation.get("words", ()) if (one["loss"] or 0) >= _LEAST]
+    if told := ", ".join(f"{one['word']} ({-100 * one['loss']:+.0f})" for one in _largest(words, "loss")):
+        lines.append(f"without the most telling words: {told}")
+    looked = [one for one in explanation.get("words", ()) if one["attention"]]
+    if told := ", ".join(f"{one['word']} {100 * one['attention']:.0f} %" for one in _largest(looked, "attention")):
+        lines.append(f"attention to words: {told}")
+    return lines
+
+
+def _largest(words: Sequence[Mapping[str, Any]], name: str) -> list[Mapping[str, Any]]:
+    return sorted(words, key=lambda one: -one[name])[:_MOST_WORDS]
 
 
 def rounded(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,8 +1,10 @@
-"""What an answer rests on: the share of each modality, the most telling moments, and how alike sound and picture are.
+"""What an answer rests on: the share of each modality, the most telling moments and words, the attention to each word,
+and how alike sound and picture are.
 
 A modality is worth what the probability of the answer gains by it: `left_out` beside all others, `shapley` on average
 over the orders in which the modalities could be added. A moment is worth what the probability loses when the sound is
-silent and the pictures are grey there.
+silent and the pictures are grey there; a word what it loses when its tokens are replaced by "unknown".
+Attention is what the model does, not why it answers so: a word may be looked at and change nothing.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ import torch
 from numpy.typing import NDArray
 
 from dual_hpc.data.modality_mask import mask_except
+from dual_hpc.data.tokenize import filler
+from dual_hpc.inference.words import words_of
 from dual_hpc.modality import Modality
 from dual_hpc.model.family import FAMILIES
 
@@ -43,6 +47,20 @@ class Moment:
 
 
 @dataclass(frozen=True)
+class WordShare:
+    """Of one word, or of neighbours in a long text.
+
+    Attributes:
+        attention: how much of the model's attention goes to its tokens, 0 to 1; None of models that have none to text.
+        loss: what the probability of the answer loses without it; None where the tokenizer has no token for "unknown".
+    """
+
+    word: str
+    attention: float | None = None
+    loss: float | None = None
+
+
+@dataclass(frozen=True)
 class Explanation:
     """Of one answer.
 
@@ -51,16 +69,21 @@ class Explanation:
         subsets: letters of the modalities shown -> the probability; "" is what the model says of nothing.
         moments: windows in the order of time.
         matrices: name -> cosines of audio step i (row) and video step j, f32 [T, T].
+        words: in the order of the text.
     """
 
     label: str
     subsets: Mapping[str, float]
     moments: Sequence[Moment] = ()
     matrices: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    words: Sequence[WordShare] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
         telling = sorted(self.moments, key=lambda moment: -moment.loss)[:_TELLING]
+        words = [
+            {"word": one.word, "attention": _rounded(one.attention), "loss": _rounded(one.loss)} for one in self.words
+        ]
         return {
             "label": self.label,
             "shown": {letters or "nothing": round(p, DIGITS) for letters, p in self.subsets.items()},
@@ -69,6 +92,7 @@ class Explanation:
             "moments": [
                 {"start": one.start, "end": one.end, "loss": round(one.loss, DIGITS)} for one in telling if one.loss > 0
             ],
+            **({"words": words} if words else {}),
         }
 
 
@@ -99,7 +123,7 @@ def shapley(subsets: Mapping[str, float]) -> dict[str, float]:
 
 
 def explain(predictor: Predictor, prepared: Prepared, label: str, begin: float = 0.0) -> Explanation:
-    """Ask the model again with parts hidden: at most 8 + 40 times.
+    """Ask the model again with parts hidden: at most 8 + 40 + 40 times.
 
     Args:
         label: of its answer to the whole.
@@ -117,7 +141,9 @@ def explain(predictor: Predictor, prepared: Prepared, label: str, begin: float =
         Moment(round(begin + start, 3), round(begin + end, 3), subsets[letters] - p)
         for (start, end), p in zip(spans, hidden, strict=True)
     ]
-    return Explanation(label, subsets, moments, _matrices(predictor, batch))
+    matrices, attention = _looked(predictor, batch)
+    words = _words(predictor, prepared.sample.text, batch, place, subsets[letters], attention) if "t" in letters else ()
+    return Explanation(label, subsets, moments, matrices, words)
 
 
 def windows(seconds: float) -> Iterator[tuple[float, float]]:
@@ -151,15 +177,45 @@ def _probabilities(predictor: Predictor, batches: Sequence[Mapping[str, torch.Te
     return found
 
 
-def _matrices(predictor: Predictor, batch: Mapping[str, torch.Tensor]) -> dict[str, NDArray[np.float32]]:
-    names = FAMILIES.get(predictor.model.config.model_type).matrices
-    if not names or predictor.model.config.reads_features:
-        return {}
+def _looked(
+    predictor: Predictor, batch: Mapping[str, torch.Tensor]
+) -> tuple[dict[str, NDArray[np.float32]], list[float] | None]:
+    """The matrices, and the attention to each token."""
+    family = FAMILIES.get(predictor.model.config.model_type)
+    asked = {"output_alignment": bool(family.matrices), "output_text_attention": family.attends_to_text}
+    if not any(asked.values()):
+        return {}, None
     with torch.inference_mode():
-        output = predictor.model(**batch, output_alignment=True)
-    steps = int(output.mask[0].sum())
-    found = {name: getattr(output, name) for name in names}
-    return {name: one[0, :steps, :steps].float().cpu().numpy() for name, one in found.items() if one is not None}
+        output = predictor.model(**batch, **{name: True for name, wanted in asked.items() if wanted})
+    found = {name: getattr(output, name, None) for name in family.matrices}
+    steps = int(output.mask[0].sum()) if found else 0
+    matrices = {name: one[0, :steps, :steps].float().cpu().numpy() for name, one in found.items() if one is not None}
+    attention = getattr(output, "text_attention", None) if family.attends_to_text else None
+    return matrices, None if attention is None else attention[0].tolist()
+
+
+def _words(
+    predictor: Predictor,
+    text: str | None,
+    batch: Mapping[str, torch.Tensor],
+    place: int,
+    whole: float,
+    attention: Sequence[float] | None,
+) -> list[WordShare]:
+    """`whole`: the probability of the answer with every word."""
+    words = words_of(text or "", predictor.tokenizer, predictor.preprocessing.max_tokens, _MOST_WINDOWS)
+    looked = [None if attention is None else sum(attention[token] for token in word.places) for word in words]
+    losses: Sequence[float | None] = [None] * len(words)
+    if (unknown := filler(predictor.tokenizer)) is not None:
+        hidden = [{**batch, "input_ids": batch["input_ids"].clone()} for _ in words]
+        for one, word in zip(hidden, words, strict=True):
+            one["input_ids"][:, list(word.places)] = unknown
+        losses = [whole - p for p in _probabilities(predictor, hidden, place)]
+    return [WordShare(word.text, *shares) for word, *shares in zip(words, looked, losses, strict=True)]
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, DIGITS)
 
 
 def _name(letter: str) -> str:

@@ -6,6 +6,8 @@ their children, which ZeRO-3 partitions.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -29,10 +31,7 @@ class MultiHeadAttention(nn.Module):
 
     def forward(self, x: torch.Tensor, memory: torch.Tensor, memory_mask: torch.Tensor) -> torch.Tensor:
         """x [B, T, W] over memory [B, S, W]; memory_mask bool [B, S] has at least one True in every row."""
-        query, key, value = (
-            part.unflatten(-1, (self.heads, -1)).transpose(1, 2)
-            for part in (self.query(x), self.key(memory), self.value(memory))
-        )
+        query, key, value = map(self._by_head, (self.query(x), self.key(memory), self.value(memory)))
         mixed = functional.scaled_dot_product_attention(
             query,
             key,
@@ -41,6 +40,15 @@ class MultiHeadAttention(nn.Module):
             dropout_p=self.dropout if self.training else 0.0,
         )
         return self.output(mixed.transpose(1, 2).flatten(2))
+
+    def weights(self, x: torch.Tensor, memory: torch.Tensor, memory_mask: torch.Tensor) -> torch.Tensor:
+        """How much of each item of the memory `forward` mixes into each step, the mean over heads: f32 [B, T, S]."""
+        query, key = self._by_head(self.query(x)), self._by_head(self.key(memory))
+        scores = (query @ key.transpose(2, 3)).float() / math.sqrt(query.shape[-1])
+        return scores.masked_fill(~memory_mask[:, None, None, :], float("-inf")).softmax(-1).mean(1)
+
+    def _by_head(self, x: torch.Tensor) -> torch.Tensor:
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
 
 class FeedForward(nn.Sequential):
@@ -94,3 +102,11 @@ class CrossLayer(nn.Module):
         x = x + self.dropout(self.self_attention(normed, normed, mask))
         x = x + self.dropout(self.cross_attention(self.cross_norm(x), memory, memory_mask))
         return x + self.dropout(self.feed_forward(self.forward_norm(x)))
+
+    def memory_weights(
+        self, x: torch.Tensor, mask: torch.Tensor, memory: torch.Tensor, memory_mask: torch.Tensor
+    ) -> torch.Tensor:
+        """How much `forward` looks at each item of the memory at each step, the mean over heads: f32 [B, T, S]."""
+        normed = self.self_norm(x)
+        x = x + self.dropout(self.self_attention(normed, normed, mask))
+        return self.cross_attention.weights(self.cross_norm(x), memory, memory_mask)

@@ -38,6 +38,8 @@ class ModelFamily:
         inputs: tensors of a batch that its `forward` takes, besides `labels`.
         matrices: names of f32 [B, T, T] in its output when `forward` is given `output_alignment=True`: how alike audio
             step i and video step j are, within the output's `mask`, bool [B, T].
+        attends_to_text: its output has `text_attention`, f32 [B, L], when `forward` is given
+            `output_text_attention=True`: how much the answer looks at each token, at most 1 in sum.
         options: what `model.options` may hold; None: nothing.
         switches: its own parts that an ablation turns off, besides the modalities: name -> settings of the
             configuration, as "model.use_sdm=false".
@@ -53,6 +55,7 @@ class ModelFamily:
     encoders: tuple[str, ...] = ("audio_encoder", "video_encoder", "text_encoder")
     inputs: tuple[str, ...] = INPUTS
     matrices: tuple[str, ...] = ()
+    attends_to_text: bool = False
     options: type[Section] | None = None
     switches: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     check: Callable[[ModelConfig], None] = lambda config: None

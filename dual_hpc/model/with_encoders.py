@@ -39,13 +39,15 @@ class WithEncoders(nn.Module):
         self._dtype = getattr(torch, dtype)
         self._longest = float(model.config.preprocessing["max_seconds"])
 
-    def forward(self, *, durations: torch.Tensor, **batch: torch.Tensor) -> Any:
+    def forward(self, *, durations: torch.Tensor, **batch: Any) -> Any:
         """As the model's own, of media.
 
         Args:
             durations: seconds [B]; cut where the training of the model cut them, which may be before the encoders did.
+            batch: tensors of media, and `output_...=True` of the model's own.
         """
-        arguments: dict[str, torch.Tensor] = {"durations": durations.clamp(max=self._longest)}
+        asked = {name: value for name, value in batch.items() if name.startswith("output_")}
+        arguments: dict[str, Any] = {"durations": durations.clamp(max=self._longest), **asked}
         for name, (features, lengths) in self._placed(durations).encode(batch).items():
             # Rounded as they are in shards.
             arguments |= {name: features.to(self._dtype).float(), f"{name}_lengths": lengths}

@@ -103,7 +103,7 @@ def _add_recording_arguments(parser: argparse.ArgumentParser) -> None:
         "--window",
         type=float,
         nargs="?",
-        const=0.0,
+        const=False,
         metavar="SECONDS",
         help="cut recordings into windows (without a number: 6 s, or as much as the model reads)",
     )
@@ -139,8 +139,9 @@ def run(args: argparse.Namespace) -> int:
     from dual_hpc.inference.predictor import Predictor
     from dual_hpc.inference.recording import Recording, RecordingOptions
     from dual_hpc.inference.requests import read_requests
+    from dual_hpc.inference.speaker_turns import read_turns
     from dual_hpc.inference.timeline_files import write_timeline, writer_of
-    from dual_hpc.inference.windows import Windowing, read_turns
+    from dual_hpc.inference.windows import Windowing
     from dual_hpc.progress import ProgressDisplay
     from launch.cli.model_argument import model_folder
     from launch.cli.predict_packed import answer_packed
@@ -158,6 +159,7 @@ def run(args: argparse.Namespace) -> int:
         requests = without_earlier_answers(args.output, args.input, requests)
     if not requests and args.watch is None:
         raise UserError("--input: the manifest names no clip")
+    check_outputs(args)
     for timeline in args.timeline:
         writer_of(timeline)
         if len(requests) > 1:
@@ -165,12 +167,15 @@ def run(args: argparse.Namespace) -> int:
     check_speech(args.speech, args.smooth)
     check_explain(args, len(requests))
     turns = read_turns(args.turns) if args.turns else ()
+    if len(requests) > 1 and len({turn.recording for turn in turns}) == 1:
+        raise UserError(f"--turns: {args.turns} is of one recording; there are {len(requests)}")
     predictor = Predictor.from_pretrained(model_folder(args.model), device=args.device)
     if args.unsure is not None:
         least_confidence(predictor.confidence, args.unsure)  # refuse before the work starts
     recordings = None
     if any(value is not None for value in (args.window, args.hop, args.turns, args.speech)) or args.timeline:
-        windowing = Windowing.of(args.window or None, args.hop, predictor.preprocessing.max_seconds)
+        seconds = None if args.window is False else args.window  # False: --window without a number
+        windowing = Windowing.of(seconds, args.hop, predictor.preprocessing.max_seconds)
         recordings = RecordingOptions(windowing, turns, args.speech, args.smooth)
     if args.watch is not None:
         return watch_folder(args, predictor, recordings)
@@ -199,6 +204,22 @@ def run(args: argparse.Namespace) -> int:
         )
 
 
+def check_outputs(args: argparse.Namespace) -> None:
+    """Refuse to write two things into one file.
+
+    Raises:
+        UserError: names it.
+    """
+    from dual_hpc.errors import UserError
+
+    named = [str(path) for path in (args.output or "-", args.explain or "-", *args.timeline)]
+    named = [name for name in named if name != "-"]
+    places = [_place(name) for name in named]
+    for number, place in enumerate(places):
+        if place in places[:number]:
+            raise UserError(f"{named[number]} is named twice for what is written (--output, --explain, --timeline)")
+
+
 def check_explain(args: argparse.Namespace, clips: int) -> None:
     """Refuse what cannot be explained.
 
@@ -211,6 +232,9 @@ def check_explain(args: argparse.Namespace, clips: int) -> None:
         return
     if any((args.window is not None, args.hop, args.turns, args.speech is not None, args.timeline)):
         raise UserError("--explain: is for clips; cut one out of the recording (start and end of a manifest's line)")
+    csv = args.format == "csv" or (args.format is None and args.output and args.output.suffix.lower() == ".csv")
+    if csv and not args.explain:
+        raise UserError("--explain: CSV has no column for it; give --format jsonl, or the name of a picture")
     if args.explain and not args.explain.lower().endswith(".png"):
         raise UserError(f"--explain: {args.explain}: the picture's name must end in .png")
     if args.explain and clips > 1:

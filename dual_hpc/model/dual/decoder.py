@@ -58,5 +58,24 @@ class EmotionDecoder(nn.Module):
         for layer in self.layers:
             x = layer(x, mask, memory, memory_mask)
         x = self.norm(x)
-        weights = self.importance(x).float().masked_fill(~mask.unsqueeze(-1), float("-inf")).softmax(dim=1)
-        return self.head(self.dropout((weights.to(x.dtype) * x).sum(dim=1)))
+        return self.head(self.dropout((self._pooling(x, mask).to(x.dtype) * x).sum(dim=1)))
+
+    def memory_attention(
+        self, bottleneck: torch.Tensor, lengths: torch.Tensor, memory: torch.Tensor, memory_mask: torch.Tensor
+    ) -> torch.Tensor:
+        """How much the answer looks at each item of the memory, f32 [B, S], each row sums to 1.
+
+        The mean over heads and layers, and over time by the weights with which the steps are pooled.
+        """
+        mask = prefix_mask(lengths, bottleneck.shape[1])
+        x = bottleneck + sinusoids(bottleneck.shape[1], bottleneck.shape[2], bottleneck)
+        looked = []
+        for layer in self.layers:
+            assert isinstance(layer, CrossLayer)
+            looked.append(layer.memory_weights(x, mask, memory, memory_mask))
+            x = layer(x, mask, memory, memory_mask)
+        return (self._pooling(self.norm(x), mask) * torch.stack(looked).mean(0)).sum(dim=1)
+
+    def _pooling(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """f32 [B, T, 1], zero beyond the lengths."""
+        return self.importance(x).float().masked_fill(~mask.unsqueeze(-1), float("-inf")).softmax(dim=1)

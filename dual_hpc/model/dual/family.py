@@ -27,6 +27,7 @@ FAMILIES.register(
         "dual_hpc.model.dual.configuration:DualConfig",
         "dual_hpc.model.dual.model:DualForEmotionClassification",
         matrices=("alignment_static", "alignment_dynamic"),
+        attends_to_text=True,
         losses=("loss", "loss_cls", "loss_static", "loss_dynamic"),
         switches={
             "no SDM": ("model.use_sdm=false",),

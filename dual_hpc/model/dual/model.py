@@ -90,6 +90,7 @@ class DualForEmotionClassification(EmotionModel):
         text_lengths: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
         output_alignment: bool = False,
+        output_text_attention: bool = False,
         **_: Any,
     ) -> DualOutput:
         """One batch of utterances, as media or, where the encoders are of the kind `features`, as features.
@@ -104,6 +105,7 @@ class DualForEmotionClassification(EmotionModel):
             audio, video, text: features [B, S, E] of any floating type, each with `NAME_lengths` i64 [B]; 0 = none.
             labels: i64 [B], -100 = none; or others that `EmotionModel.classification_loss` takes.
             output_alignment: also return the similarity matrices.
+            output_text_attention: also return how much the answer looks at each token.
         """
         lengths = grid_lengths(durations, self.config.grid_hz)
         steps = most_steps(durations, self.config.grid_hz)
@@ -145,6 +147,9 @@ class DualForEmotionClassification(EmotionModel):
                 losses = [(self.classification_loss(logits, labels) * present).mean() for logits, present in alone]
                 output.loss_unimodal = torch.stack(losses).sum()
                 output.loss = output.loss + self.config.lambda_unimodal * output.loss_unimodal
+        if output_text_attention and self.text_encoder is not None:
+            looked = self.decoder.memory_attention(bottleneck, lengths, memory, memory_mask)
+            output.text_attention = looked[:, 1:]  # without the null token
         if output_alignment:
             if self.config.align_centred:
                 audio_static, video_static, audio_delta, video_delta = (

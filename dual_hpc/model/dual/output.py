@@ -22,6 +22,8 @@ class DualOutput(EmotionOutput):
         bottleneck: Z [B, T, d], zero beyond each utterance's length; text has no part in it.
         mask: bool [B, T], the valid steps of the time grid.
         alignment_static, alignment_dynamic: cosine of audio step i and video step j, f32 [B, T, T]; on request.
+        text_attention: how much the answer looks at each token, f32 [B, L]; what is left to 1 goes to the null token;
+            on request, of models that read text.
     """
 
     loss_cls: torch.Tensor | None = None
@@ -32,3 +34,4 @@ class DualOutput(EmotionOutput):
     mask: torch.Tensor | None = None
     alignment_static: torch.Tensor | None = None
     alignment_dynamic: torch.Tensor | None = None
+    text_attention: torch.Tensor | None = None

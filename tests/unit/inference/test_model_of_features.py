@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -18,7 +19,10 @@ from dual_hpc.data.features import feature_source
 from dual_hpc.errors import EnvironmentFault, UserError
 from dual_hpc.evaluation.prediction_file import ENDING, read_predictions
 from dual_hpc.evaluation.run import evaluate_into
+from dual_hpc.evaluation.task import prepare
+from dual_hpc.inference.explanation import explain
 from dual_hpc.inference.predictor import Predictor
+from dual_hpc.inference.requests import Clip
 from dual_hpc.inference.served_clips import answer_clips
 from dual_hpc.model import build_model, build_tokenizer, load_model, save_model
 from dual_hpc.model.encoders.origin import load_encoders, recorded_encoders, save_encoders
@@ -39,7 +43,7 @@ class Trained:
 
     def __init__(self, folder: Path, dtype: str) -> None:
         torch.manual_seed(0)
-        self.folder = folder
+        self.folder, self.dtype = folder, dtype
         rows = []
         for label, seconds in CLIPS.items():
             write_clip(folder / f"{label}.mp4", seconds)
@@ -249,3 +253,47 @@ def test_faces_are_cut_before_the_encoders_as_in_packing(trained: Trained, tmp_p
     extract(tmp_path / "media", tmp_path / "features", encoders_of_model(trained.encoders))
     packed = ShardDataset([tmp_path / "features"]).preparation
     assert packed == how.preparation()
+
+
+def test_an_answer_of_features_is_explained_by_its_words_and_its_alignment(trained: Trained) -> None:
+    predictor = Predictor.from_pretrained(trained.model, "cpu")
+    clip = Clip(trained.folder / "joy.mp4", "it is joy")
+    prepared = predictor.prepare(clip)
+    found = explain(predictor, prepared, "joy")
+    assert [one.word for one in found.words] == ["it", "is", "joy"] and found.matrices
+    assert all(0 < (one.attention or 0) < 1 and one.loss is not None for one in found.words)
+
+
+def test_the_robustness_suite_perturbs_media_before_the_encoders(trained: Trained, tmp_path: Path) -> None:
+    answers, curves = {}, {}
+    for name, shards in (("media", trained.media), ("features", trained.features)):
+        data = load_config(None, ["data.protocol=all"]).data.model_copy(update={"shards": [str(shards)]})
+        result = evaluate_into(tmp_path / name, trained.model, data, "all", ("av", "avt"), robustness_seed=3)
+        assert result is not None and result.robustness is not None and result.predictions is not None
+        answers[name] = result.predictions.found
+        curves[name] = {(one.perturbation.title, one.subset) for one in result.robustness.curves}
+    assert {title for title, _ in curves["features"]} == {"audio missing", "video missing", "text missing"}
+    assert {"babble", "quieter audio", "dropped frames", "word errors"} < {title for title, _ in curves["media"]}
+    for view, found in answers["features"].items():  # what both can show is answered alike
+        np.testing.assert_allclose(answers["media"][view].probabilities, found.probabilities, atol=1e-3)
+
+    data = load_config(None, ["data.protocol=all"]).data.model_copy(update={"shards": [str(trained.media)]})
+    task = prepare(trained.model, data, "all", ("av", "avt"), "cpu", None, 3, None)
+    (batch,) = task.loader([0])
+    plain, changed = load_model(trained.model)[0].eval(), 0
+    for view, shown in task.views.items():
+        if view in answers["features"] or view not in answers["media"]:
+            continue
+        with torch.inference_mode():
+            made = task.model.encoders.encode(shown(batch))
+            features = {name: x.to(getattr(torch, trained.dtype)).float() for name, (x, _) in made.items()}
+            lengths = {f"{name}_lengths": n for name, (_, n) in made.items()}
+            durations = batch["durations"].clamp(max=plain.config.preprocessing["max_seconds"])
+            expected = plain(durations=durations, **features, **lengths).logits.softmax(-1)
+        got = dict(zip(answers["media"][view].keys, answers["media"][view].probabilities, strict=True))
+        for row, key in enumerate(batch["keys"]):
+            if key in got and batch["valid"][row]:
+                np.testing.assert_allclose(got[key], expected[row], atol=1e-4)
+        clean = answers["media"].get(view.split()[-1])
+        changed += clean is not None and not np.allclose(answers["media"][view].probabilities, clean.probabilities)
+    assert changed > 10

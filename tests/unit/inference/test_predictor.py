@@ -157,7 +157,21 @@ def test_a_device_that_is_not_there_is_refused_by_name(saved_model: Any, device:
         (["--model", "models:/x"], "--model: models:/x is not a valid address"),
         (["--window", "100"], "--window: 100 is not between 0.1 and the 2 s the model reads"),
         (["--window", "2", "--hop", "3"], "--hop: 3 is not between 0.1 and the window, 2 s"),
+        (["--window", "0"], "--window: 0 is not between 0.1 and the 2 s the model reads"),
+        (["--window", "nan"], "--window: nan is not between"),
+        (["--window", "inf"], "--window: inf is not between"),
+        (["--window", "--hop", "0"], "--hop: 0 is not between"),
+        (["--window", "--hop", "-1"], "--hop: -1 is not between"),
+        (["--hop", "nan"], "--hop: nan is not between"),
+        (["--smooth", "nan", "--window"], "--smooth: nan is not between"),
+        (["--speech", "nan"], "--speech: nan is not between 0 and 1"),
         (["--speech", "2"], "--speech: 2 is not between 0 and 1"),
+        (["--timeline", "a.json", "--output", "a.json"], "a.json is named twice for what is written"),
+        (["--timeline", "a.csv", "../here/a.csv"], "a.csv is named twice"),
+        (["--explain", "a.png", "--output", "./a.png"], "a.png is named twice"),
+        (["--explain", "--format", "csv"], "--explain: CSV has no column for it"),
+        (["--explain", "--output", "a.csv"], "--explain: CSV has no column for it"),
+        (["--turns", "one.rttm", "--input", "a.mp4", "a.mp4"], "--turns: one.rttm is of one recording; there are 2"),
         (["--timeline", "x.doc"], "--timeline: x.doc: the ending must be one of .json, .csv, .srt, .vtt, .png"),
         (["--timeline", "x.srt", "--input", "a.mp4", "a.mp4"], "--timeline: x.srt is of one recording; there are 2"),
         (["--turns", "a.mp4"], "--turns: a.mp4 holds no turns"),
@@ -179,6 +193,7 @@ def test_a_mistaken_command_is_one_line_that_says_what_to_change(
     monkeypatch.chdir(here)
     for name in ("none.jsonl", "a.mp4", "run/a.mp4"):
         (here / name).touch()
+    (here / "one.rttm").write_text("SPEAKER x 1 0 1 <NA> <NA> A <NA> <NA>\n")
     assert main(["predict", "--model", str(saved_model), "--input", "a.mp4", *words]) == 2
     assert said in capsys.readouterr().err
 
