@@ -53,7 +53,7 @@ def packed(corpus: str, folder: Path) -> str:
         str(folder / corpus / f"{corpus}.jsonl"),
         "--array",
         f"audio={WIDTH}@{HZ}",
-        "--encoder",
+        "--maker",
         "planted",
     ]
     assert command.main([*words, "--out", str(out)]) == 0
