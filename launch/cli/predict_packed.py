@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
+from pathlib import Path
 
 from dual_hpc.errors import UserError
 from dual_hpc.files.disk_error import naming
@@ -27,9 +28,11 @@ def answer_packed(args: argparse.Namespace) -> int:
         raise UserError(f"--input: {clips[0]} is no folder of shards as the others are; answer them one by one")
     if given := [name for name in _OF_CLIPS if getattr(args, name) not in (None, [])]:
         raise UserError(f"--{given[0]}: is for clips, not for packed utterances; leave it out")
+    to_file = args.output is not None and str(args.output) != "-"
+    if to_file and args.output.resolve().parent in [Path(folder).resolve() for folder in args.input]:
+        raise UserError(f"--output: {args.output} lies among the shards; choose another folder")
     predictor = PackedPredictor(model_folder(args.model), args.input, args.device)
     least = None if args.unsure is None else least_confidence(predictor.confidence, args.unsure)
-    to_file = args.output is not None and str(args.output) != "-"
     style = args.format or ("csv" if to_file and args.output.suffix.lower() == ".csv" else "jsonl")
     if args.format is None and not to_file and sys.stdout.isatty():
         style = "table"
