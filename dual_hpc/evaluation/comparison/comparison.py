@@ -74,7 +74,7 @@ def compare(models: Sequence[Model]) -> Comparison:
     """Compare each model with the first.
 
     Raises:
-        UserError: fewer than two, two of one name, or other test samples or protocols.
+        UserError: fewer than two, two of one name, other test samples or protocols, or no scores in common.
     """
     names = [model.name for model in models]
     if len(names) < 2:
@@ -93,6 +93,10 @@ def compare(models: Sequence[Model]) -> Comparison:
         estimates = [difference(sampled[n][measure], sampled[0][measure]) for n in compared]
         for n, one, p in zip(compared, estimates, holm([one.p for one in estimates]), strict=True):
             found[n][measure] = Difference(one, p)
+    if alone := [model.name for model, differences in zip(models, found, strict=True) if not differences][1:]:
+        raise UserError(
+            f"compare: {names[0]} and {alone[0]} have no scores in common; evaluate both with --subsets av,avt"
+        )
     return Comparison(models, measures, values, found)
 
 

@@ -153,6 +153,14 @@ def test_what_does_not_answer_the_same_questions_is_refused_by_name(what: str) -
     assert len(str(refused.value).splitlines()) == 1
 
 
+def test_models_without_a_common_subset_of_modalities_are_refused() -> None:
+    some = [model("text", WITH_TEXT), model("sound", {"a": 0.5}), model("seen", {"av": 0.5})]
+    assert compare([some[2], some[0]]).differences[1]
+    for place in (0, 1):
+        with pytest.raises(UserError, match="have no scores in common; evaluate both with --subsets av,avt"):
+            compare([some[place], some[2], some[1 - place]])
+
+
 def test_one_model_twice_the_same_and_an_incomplete_grid_are_refused() -> None:
     one = model("a", WITHOUT)
     with pytest.raises(UserError, match="name two runs or more"):
