@@ -8,6 +8,7 @@ python docs/make_pictures.py --mlflow STORE RUN    # that of MLflow alone, of a 
 from __future__ import annotations
 
 import io
+import os
 import re
 import shlex
 import subprocess
@@ -15,7 +16,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from PIL import Image
 
@@ -23,6 +24,18 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[0] = str(ROOT)
 PICTURES = ROOT / "docs" / "pictures"
 _WIDE = 1100  # pixels
+# A path of this machine is nobody's concern; the page writes it again when its size changes, as for a picture.
+_HIDDEN = """(() => {
+    const hide = () => {
+        const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+        while (texts.nextNode()) {
+            const text = texts.currentNode;
+            if (text.data.includes('%s')) text.data = text.data.replaceAll('%s', 'store');
+        }
+    };
+    hide();
+    new MutationObserver(hide).observe(document.body, {subtree: true, childList: true, characterData: true});
+})()"""
 
 
 def main(out: Path) -> None:
@@ -42,12 +55,11 @@ def main(out: Path) -> None:
 
 
 def draw_mlflow(store: Path, run: str) -> None:
-    """The curves of a run as `dual-hpc ui` shows them to a browser."""
-    from dual_hpc.run.directory import RunDir
-    from dual_hpc.tracking.mlflow_sync import sync
+    """The page of a run as `dual-hpc ui` shows it to a browser."""
+    from mlflow import MlflowClient
+
     from tests.unit.serving.browser import Browser
 
-    mlflow_run = sync(RunDir.open(store / "runs" / run))
     served = subprocess.Popen(
         [sys.executable, "-m", "launch.cli.main", "ui", "--store", str(store)], stdout=subprocess.PIPE, text=True
     )
@@ -56,11 +68,18 @@ def draw_mlflow(store: Path, run: str) -> None:
         address = re.findall(r"http://\S+", served.stdout.readline())[0]
         with tempfile.TemporaryDirectory() as folder, Browser(Path(folder), width=1500, height=900) as browser:
             browser.open(address)
-            experiment = urlsplit(address).fragment.split("/")[2]
-            page = f"#/experiments/{experiment}/runs/{mlflow_run}/model-metrics"
+            where = urlsplit(address)
+            experiment = where.fragment.split("/")[2]
+            os.environ["MLFLOW_TRACKING_TOKEN"] = parse_qs(where.query)["token"][0]
+            client = MlflowClient(f"{where.scheme}://{where.netloc}")
+            mlflow_run = client.search_runs([experiment], f"attributes.run_name = '{run}'")[0].info.run_id
+            page = f"#/experiments/{experiment}/runs/{mlflow_run}?workflowType=machine_learning"
+            browser.wait_for("document.querySelector('[data-component-id=\"mlflow.assistant.chat_panel.close\"]')")
+            browser.click('[data-component-id="mlflow.assistant.chat_panel.close"]')
             browser.value(f"location.hash = {page!r}")
-            browser.wait_for("document.querySelectorAll('.main-svg').length > 3")
-            time.sleep(3)  # until they are drawn
+            browser.wait_for("/Metrics \\(\\d+\\)/.test(document.body.innerText)")
+            time.sleep(5)  # until the rest is there
+            browser.value(_HIDDEN.replace("%s", str(store.resolve())))
             browser.picture(Path(folder) / "mlflow.png")
             keep(Path(folder) / "mlflow.png", "mlflow")
     finally:
