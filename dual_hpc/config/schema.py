@@ -227,6 +227,13 @@ class TrainingConfig(Section):
         "chance where that split is small), or a metric that a plugin registers",
     )
     select_modalities: Subset = Field("av", description="the subset whose score picks the best")
+    select_from: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="part of the steps before which only the first validation may pick the best: where the validation "
+        "split is small, the best of many scores is an accident, and the late ones, at a low rate, are steady",
+    )
     non_finite_limit: int = Field(3, ge=1, description="steps in a row whose loss or gradient is not finite; see next")
     on_non_finite: Literal["stop", "rollback"] = Field(
         "stop",

@@ -28,6 +28,8 @@ def selection_of(run: RunDir, config: RunConfig, checkpoint: str) -> str:
     if config.data.split:
         how = f"drawn by {next(key for key in config.data.split if key != 'seed')}, as data.split says"
     where = f"the validation split ({how})"
+    if start := config.training.select_from:
+        times += f" (the first, and those after {100 * start:.0f} % of the steps)"
     return f"the best {title} with {shown} of {times} on {where}; the test split chose nothing"
 
 

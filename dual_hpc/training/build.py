@@ -73,6 +73,7 @@ def build_session(run: RunDir, config: RunConfig, world: World, check_ownership:
     selects = f"val/{selecting_subset(config)}/{config.training.select_by}"
     facts = {"samples": schedule.samples, "zero_stage": zero_stage, "selects": selects, **data.facts()}
     facts["higher_is_better"] = selecting_metric(config.training.select_by).higher_is_better
+    facts["selects_from"] = schedule.selects_from
     reporter.start(state.step, schedule.total_steps, **facts)
     training = config.training
     steps, ranks = training.profile_steps, training.profile_ranks

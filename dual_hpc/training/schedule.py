@@ -18,6 +18,7 @@ class TrainingSchedule:
         total_steps: number of steps after which the run is finished.
         validate_every, save_every: in steps; 0 means at the end of every epoch.
         log_every: in steps; the first and the last step are logged as well.
+        selects_from: before this step only the first validation may choose the best weights.
     """
 
     samples: int
@@ -26,18 +27,21 @@ class TrainingSchedule:
     validate_every: int = 0
     save_every: int = 0
     log_every: int = 1
+    selects_from: int = 0
 
     @classmethod
     def of(cls, config: RunConfig, samples: int) -> TrainingSchedule:
         """The schedule of a run on `samples` training samples."""
         training, batch = config.training, config.data.global_batch
+        total = total_steps(samples, batch, training.epochs, training.max_steps)
         return cls(
             samples=samples,
             global_batch=batch,
-            total_steps=total_steps(samples, batch, training.epochs, training.max_steps),
+            total_steps=total,
             validate_every=training.validate_every,
             save_every=config.checkpoint.every_steps,
             log_every=training.log_every,
+            selects_from=math.ceil(training.select_from * total),
         )
 
     def epoch(self, step: int) -> float:
@@ -106,3 +110,8 @@ def saves_now(due: bool, non_finite: bool, last: bool) -> bool:
 def is_better(score: float, best: float | None, higher_is_better: bool = True) -> bool:
     """True if a validation score is better than the best before; NaN is never better than a number."""
     return best is None or math.isnan(best) or (score > best if higher_is_better else score < best)
+
+
+def may_choose(step: int, selects_from: int, best: float | None) -> bool:
+    """True if the validation of this step may choose the best weights: the first one, and those late enough."""
+    return best is None or math.isnan(best) or step >= selects_from

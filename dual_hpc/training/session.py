@@ -27,7 +27,7 @@ from dual_hpc.training.phase_times import REST
 from dual_hpc.training.profiling import StepProfiler
 from dual_hpc.training.reporter import Reporter
 from dual_hpc.training.saving import Saver
-from dual_hpc.training.schedule import TrainingSchedule, is_better, lr_factor, save_by_clock, saves_now
+from dual_hpc.training.schedule import TrainingSchedule, is_better, lr_factor, may_choose, save_by_clock, saves_now
 from dual_hpc.training.state import TrainingState
 from dual_hpc.training.step import RankRequests, StepReport, train_step
 from dual_hpc.training.validation import Interrupted, selection_score, validate
@@ -161,7 +161,9 @@ class Session:
         self.reporter.metrics(state.step, found.scores)
         state.score = selection_score(found.scores, config)
         self._wait_for_export()  # of an earlier step, whose score is the best if it succeeded
-        if is_better(state.score, state.best_score, selecting_metric(config.training.select_by).higher_is_better):
+        higher = selecting_metric(config.training.select_by).higher_is_better
+        allowed = may_choose(state.step, self.schedule.selects_from, state.best_score)
+        if allowed and is_better(state.score, state.best_score, higher):
             self._exported = (state.step, state.score)
             self.saver.export(self.exporter.take("best", state.step, found.confidence()))
         state.validation_pending = False

@@ -10,7 +10,7 @@ from dual_hpc.evaluation.score_text import FIRST_KEY, VALIDATION_KEYS, score_tex
 from dual_hpc.run import journal
 from dual_hpc.run.journal import Entry
 from dual_hpc.run.timeline import STEP_KEY
-from dual_hpc.training.schedule import is_better
+from dual_hpc.training.schedule import is_better, may_choose
 
 
 @dataclass
@@ -26,6 +26,7 @@ class RunProgress:
         selects: the score that selects the best weights, as the journal calls it.
         best: its best value so far, and after which step; None before the first validation.
         higher_is_better: in which direction.
+        selects_from: before this step only the first validation may be the best.
     """
 
     step: int = 0
@@ -37,6 +38,7 @@ class RunProgress:
     selects: str = FIRST_KEY
     best: tuple[float, int] | None = None
     higher_is_better: bool = True
+    selects_from: int = 0
     _began: tuple[float, int] | None = None  # when and after which step the newest job began to train
     _last: tuple[float, int] | None = None  # its last logged step
 
@@ -64,13 +66,18 @@ class RunProgress:
                 self.bottleneck, self._began, self._last = "", (entry.time_ms / 1000, self.step), None
                 self.selects = str(entry.fields.get("selects", self.selects))
                 self.higher_is_better = entry.fields.get("higher_is_better", self.higher_is_better) is not False
+                if isinstance(first := entry.fields.get("selects_from"), int):
+                    self.selects_from = first
             elif entry.event == "bottleneck":
                 self.bottleneck = str(entry.fields.get("message", ""))
 
     def _note_best(self, entry: Entry) -> None:
         value = entry.metrics.get(self.selects)
-        if value is not None and is_better(value, self.best[0] if self.best else None, self.higher_is_better):
-            self.best = (value, entry.step or 0)
+        step, best = entry.step or 0, self.best[0] if self.best else None
+        if value is None or not may_choose(step, self.selects_from, best):
+            return
+        if is_better(value, best, self.higher_is_better):
+            self.best = (value, step)
 
     @property
     def epoch(self) -> float | None:

@@ -7,8 +7,16 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dual_hpc.config.schema import OptimConfig
-from dual_hpc.training.schedule import TrainingSchedule, is_better, lr_factor, save_by_clock, saves_now, total_steps
+from dual_hpc.config.schema import OptimConfig, RunConfig
+from dual_hpc.training.schedule import (
+    TrainingSchedule,
+    is_better,
+    lr_factor,
+    may_choose,
+    save_by_clock,
+    saves_now,
+    total_steps,
+)
 
 sizes = st.integers(1, 500)
 
@@ -68,6 +76,16 @@ def test_a_due_save_waits_for_a_finite_step_unless_the_run_ends() -> None:
 
 def test_a_save_is_due_by_the_clock_after_so_many_minutes() -> None:
     assert not save_by_clock(120.0, 2.0) and save_by_clock(120.1, 2.0)
+
+
+def test_of_the_early_validations_only_the_first_number_may_choose() -> None:
+    assert [may_choose(step, 8, best) for step, best in ((1, None), (2, math.nan), (3, 0.5), (7, 0.5), (8, 0.5))] == [
+        *(True, True, False, False, True)
+    ]
+    assert may_choose(1, 0, 0.5)
+    for share, first in ((0.0, 0), (0.8, 20), (0.75, 19)):
+        config = RunConfig.model_validate({"training": {"select_from": share, "max_steps": 25, "epochs": 9}})
+        assert TrainingSchedule.of(config, 10_000).selects_from == first
 
 
 def test_a_score_is_better_than_none_than_nan_and_than_a_smaller_one() -> None:

@@ -40,6 +40,8 @@ def test_the_best_is_that_of_the_score_that_selects(tmp_path: Path) -> None:
     assert other.best == (0.9, 5)
     lower = written(tmp_path / "c.jsonl", (0.0, 0, "start"), *lines, selects="val/av/loss", higher_is_better=False)
     assert lower.best == (pytest.approx(0.4), 10)
+    late = written(tmp_path / "d.jsonl", (0.0, 0, "start"), *lines, selects="val/av/ua", selects_from=11)
+    assert late.best == (0.5, 15)
 
 
 def test_the_time_left_is_that_of_the_newest_job_with_its_validations(tmp_path: Path) -> None:
