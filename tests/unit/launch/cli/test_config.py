@@ -88,6 +88,13 @@ def test_a_new_file_has_what_the_shards_need_and_can_be_planned(
     assert "exists already" in capsys.readouterr().err
 
 
+def test_few_utterances_of_real_speech_get_more_passes(tmp_path: Path) -> None:
+    folder, file = shards_of(tmp_path / "shards"), tmp_path / "mine.yaml"
+    assert main(["config", "init", str(file), "--preset", "scratch", "--shards", str(folder)]) == 0
+    config = load_config(file)
+    assert config.training == load_config("scratch", ["training.epochs=120"]).training
+
+
 @pytest.mark.parametrize("file", ["123.yaml", "no.yaml", "1e5.yml", "-x.yaml", "感情.yaml", "a" * 90 + ".yaml"])
 def test_what_others_have_written_and_odd_names_stay_text(file: str, tmp_path: Path) -> None:
     folder = shards_of(tmp_path / "shards", label="a\nseed: 7\x1b[31m", speaker="s\nseed: 8", corpus="c\nseed: 9")
