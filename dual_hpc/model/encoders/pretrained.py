@@ -97,7 +97,13 @@ def new_backbone(architecture: Architecture, config: dict[str, Any]) -> Any:
     if danger := first_danger(config):
         raise UserError(danger)
     config_object = architecture.config_class.from_dict(dict(config))
-    return architecture.used(architecture.model_class(config_object, **architecture.arguments))
+    backbone = architecture.used(architecture.model_class(config_object, **architecture.arguments))
+    for module in backbone.modules():  # DINOv3 without register tokens: DeepSpeed cannot gather what has no elements
+        for name, parameter in list(module.named_parameters(recurse=False)):
+            if not parameter.numel():
+                delattr(module, name)
+                module.register_buffer(name, parameter.data)
+    return backbone
 
 
 def load_weights(architecture: Architecture, backbone: Any, path: str, setting: str) -> None:
