@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
-from pathlib import Path
 
 from dual_hpc.errors import UserError
 from dual_hpc.files.disk_error import naming
+from dual_hpc.files.real_path import real_path
 from dual_hpc.inference.answer_format import AnswerWriter
 from dual_hpc.inference.batch import least_confidence
 from dual_hpc.inference.packed import PackedPredictor, is_packed
@@ -29,7 +29,7 @@ def answer_packed(args: argparse.Namespace) -> int:
     if given := [name for name in _OF_CLIPS if getattr(args, name) not in (None, [])]:
         raise UserError(f"--{given[0]}: is for clips, not for packed utterances; leave it out")
     to_file = args.output is not None and str(args.output) != "-"
-    if to_file and args.output.resolve().parent in [Path(folder).resolve() for folder in args.input]:
+    if to_file and real_path(args.output).parent in map(real_path, args.input):
         raise UserError(f"--output: {args.output} lies among the shards; choose another folder")
     predictor = PackedPredictor(model_folder(args.model), args.input, args.device)
     least = None if args.unsure is None else least_confidence(predictor.confidence, args.unsure)

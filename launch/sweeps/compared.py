@@ -12,6 +12,7 @@ from dual_hpc.evaluation.comparison.models import Model, model_of
 from dual_hpc.evaluation.prediction_file import ENDING, read_predictions
 from dual_hpc.evaluation.prediction_set import PredictionSet
 from dual_hpc.evaluation.report_files import ROBUSTNESS
+from dual_hpc.files.real_path import real_path
 from dual_hpc.run import names
 from dual_hpc.run.directory import RunDir
 from launch.records.nearest import did_you_mean
@@ -98,7 +99,7 @@ def _models(word: str, store: Path, report: str) -> list[Named]:
     if path.is_file():
         found = read_predictions(path)
         name = str(found.about.get("run") or found.about.get("model") or path.name.removesuffix(ENDING))
-        file = path.resolve()
+        file = real_path(path)
         return [Named(model_of(Path(name).name, [found]), (file,), tuple(reversed(file.parent.parts)))]
     try:
         run = find_run(word, str(store))
@@ -153,7 +154,7 @@ def _file(run: RunDir, report: str) -> Path:
 
 
 def _files(runs: Sequence[RunDir], report: str) -> tuple[Path, ...]:
-    return tuple(_file(run, report).resolve() for run in runs)
+    return tuple(real_path(_file(run, report)) for run in runs)
 
 
 def _with_seed(predictions: PredictionSet, run: RunDir) -> PredictionSet:

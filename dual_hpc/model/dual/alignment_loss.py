@@ -40,8 +40,8 @@ class AlignmentLoss(nn.Module):
         if self.log_temperature is not None:
             temperature = self.log_temperature.float().exp().clamp(LOWEST_TEMPERATURE, 1.0).squeeze(0)
         return alignment_loss(
-            detach_static_steps(audio),
-            detach_static_steps(video),
+            blank_still_steps(audio),
+            blank_still_steps(video),
             lengths,
             temperature,
             across_batch=self.across_batch,
@@ -61,19 +61,20 @@ def centre(x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         return blank(x - (x.sum(dim=1) / lengths.clamp_min(1).unsqueeze(1)).unsqueeze(1), mask)
 
 
-def detach_static_steps(x: torch.Tensor) -> torch.Tensor:
-    """x [..., D] as it is, but steps of (almost) no length get no gradient.
+def blank_still_steps(x: torch.Tensor) -> torch.Tensor:
+    """x [..., D] as it is, but zero at steps of (almost) no length, which then resemble nothing and get no gradient.
 
-    Δ is exactly zero where the video does not change, and the gradient of a direction grows as 1 / length: one such
-    step would outweigh all others.
+    Δ is zero where nothing changes, for SDM at its start but for rounding: its direction would be chance, and another
+    one in another batch. The gradient of a direction grows as 1 / length: one such step would outweigh all others.
     """
-    static = x.detach().float().norm(dim=-1, keepdim=True) < MIN_NORM
-    return torch.where(static, x.detach(), x)
+    still = x.detach().float().norm(dim=-1, keepdim=True) < MIN_NORM
+    return x.masked_fill(still, 0)
 
 
 def similarity(audio: torch.Tensor, video: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
     """Cosine between every audio step and every video step, f32 [B, T, T]; zero where either is padding."""
     with full_precision(audio):
-        matrix = functional.normalize(audio.float(), dim=-1) @ functional.normalize(video.float(), dim=-1).mT
+        directions = [functional.normalize(blank_still_steps(x).float(), dim=-1) for x in (audio, video)]
+        matrix = directions[0] @ directions[1].mT
     mask = prefix_mask(lengths, audio.shape[1])
     return matrix * (mask.unsqueeze(2) & mask.unsqueeze(1))

@@ -313,7 +313,8 @@ def test_a_nested_entry_that_is_no_object_is_named(
     [
         {"image_mean": [0.5] * 3, "image_std": [0.5] * 3, "rescale_factor": 0},
         {"rescale_factor": "x"},
-        {"image_mean": 0.5, "image_std": 0.5},
+        {"image_mean": 0.5, "image_std": 0},
+        {"image_mean": True, "image_std": 0.5},
         {"image_mean": [0.5], "image_std": [0.5]},
         {"image_mean": ["x"] * 3, "image_std": [1] * 3},
         {"image_mean": [0.5] * 3, "image_std": [0.5, 0.5, 0]},

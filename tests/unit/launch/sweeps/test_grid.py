@@ -40,7 +40,7 @@ def test_an_axis_is_a_setting_and_its_values(text: str, expected: tuple[str, lis
 def test_all_folds_are_those_of_the_protocol() -> None:
     assert axis("folds=all", folds=(3, 7)) == ("data.test_fold", ["3", "7"])
     assert len(grid("cv", ["folds=all", "seeds=0,1"], lambda settings: (3, 7)).members) == 4
-    with pytest.raises(UserError, match=r"folds=all: data\.protocol has no folds"):
+    with pytest.raises(UserError, match=r"folds=all: data\.protocol has one division"):
         axis("folds=all")
 
 
