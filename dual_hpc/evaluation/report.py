@@ -112,7 +112,7 @@ def _notes(result: EvaluationResult) -> list[str]:
         metrics = {key: METRICS.get(key) for key in result.text_reliance}
         gains = ", ".join(f"{m.title} {m.factor * result.text_reliance[key]:+.1f}" for key, m in metrics.items())
         lines += [f"Text adds, {{A,V,T}} minus {{A,V}} from the same weights, in points: {gains}.", ""]
-    if (found := result.reliance) is not None:
+    if (found := result.reliance) is not None and "t" in result.used:
         bounds = ", ".join(map(percent, found.interval))
         lines += [
             f"**Text reliance {percent(found.value)} %** [{bounds}]: half of the {percent(found.lost)} % of UA that is "

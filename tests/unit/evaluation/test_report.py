@@ -10,6 +10,7 @@ import pytest
 
 from dual_hpc.data.format.sample import Utterance
 from dual_hpc.evaluation.baselines import class_prior, majority
+from dual_hpc.evaluation.comparison.reliance import Reliance
 from dual_hpc.evaluation.figures import confusion_figure
 from dual_hpc.evaluation.predictions import Predictions
 from dual_hpc.evaluation.report import markdown, write_report
@@ -245,3 +246,5 @@ def test_a_model_that_reads_less_has_no_rows_of_what_it_does_not_read(
     found = assemble(about, CLASSES, [1, 1, 1], {"av": own, "avt": own}, utterances)
     assert list(score_table(found).columns[0].cells)[2:] == rows
     assert (found.text_reliance is None) == ("t" not in reads or "text" in lacks)
+    told = markdown(dataclasses.replace(found, reliance=Reliance(0.1, (0.0, 0.2), 0.1, 0.1)))
+    assert ("Text reliance" in told) == (found.text_reliance is not None)
