@@ -15,7 +15,7 @@ from dual_hpc.evaluation.prediction_file import read_predictions
 from dual_hpc.run.directory import RunDir
 from launch.cli import main as command
 
-pytestmark = [pytest.mark.distributed, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.distributed, pytest.mark.slow, pytest.mark.timeout(1800)]
 LABELS = {"alpha": ("ang", "hap", "sad"), "beta": ("anger", "joy", "sadness")}
 WIDTH, HZ = 8, 4
 PROTOCOL = """

@@ -12,6 +12,7 @@ from dual_hpc.kernels.alignment_loss.operation import alignment_loss
 from dual_hpc.model.masking import blank, full_precision, prefix_mask
 
 MIN_NORM = 1e-2  # below it a vector has no direction to speak of; aligned features have norm sqrt(d)
+ROUNDING = 1e-4  # below it, it is the rounding errors of a difference of equal numbers in fp32
 LOWEST_TEMPERATURE = 0.025  # below it exp(cosine / tau) leaves fp32 when the shift is the constant 1 / tau
 
 
@@ -62,13 +63,14 @@ def centre(x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
 
 
 def blank_still_steps(x: torch.Tensor) -> torch.Tensor:
-    """x [..., D] as it is, but zero at steps of (almost) no length, which then resemble nothing and get no gradient.
+    """x [..., D] as it is, but steps of (almost) no length get no gradient, and those of rounding errors are zero.
 
-    Δ is zero where nothing changes, for SDM at its start but for rounding: its direction would be chance, and another
-    one in another batch. The gradient of a direction grows as 1 / length: one such step would outweigh all others.
+    Δ is zero where nothing changes, for SDM at its start but for rounding: the direction of that is chance, and another
+    one in another batch. The gradient of a direction grows as 1 / length: one such step would outweigh all others. Its
+    value stays, as a loss that jumps where a step passes MIN_NORM would not be the same on other numbers of ranks.
     """
-    still = x.detach().float().norm(dim=-1, keepdim=True) < MIN_NORM
-    return x.masked_fill(still, 0)
+    length = x.detach().float().norm(dim=-1, keepdim=True)
+    return torch.where(length < MIN_NORM, x.detach(), x).masked_fill(length < ROUNDING, 0)
 
 
 def similarity(audio: torch.Tensor, video: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
