@@ -33,8 +33,8 @@ def test_all_stages_on_two_ranks_give_the_losses_of_one_rank_without_zero(
         run = make_run(f"zero{stage}", f"training.zero_stage={stage}")
         start_ranks("train", 2, run.path).check()
         for key in ("train/loss", "train/loss_cls", "train/loss_static", "train/loss_dynamic", "train/grad_norm"):
-            # Steps whose Δ is about MIN_NORM long have a gradient or none by their last bits, and the losses do not jump
-            # there: the likely reason why the norm has differed by 1e-3 after some steps.
+            # Where Δ is about MIN_NORM long, last bits decide whether a step has a gradient, and no loss jumps: the
+            # likely reason why the norm has differed by 1e-3 after some steps.
             near = 5e-3 if key == "train/grad_norm" else 2e-4
             assert curve(run, key) == pytest.approx(curve(plain, key), rel=near, abs=1e-6), (stage, key)
         assert curve(run, "train/lr") == curve(plain, "train/lr")
