@@ -25,7 +25,7 @@ def answer_packed(args: argparse.Namespace) -> int:
         UserError: clips are named beside them, an option is for clips, or the model does not read these shards.
     """
     if clips := [path for path in args.input if not is_packed(path)]:
-        raise UserError(f"--input: {clips[0]} is no folder of shards as the others are; answer them one by one")
+        raise UserError(f"--input: {clips[0]} is not a folder of shards, and others are; answer them one by one")
     if given := [name for name in _OF_CLIPS if getattr(args, name) not in (None, [])]:
         raise UserError(f"--{given[0]}: is for clips, not for packed utterances; leave it out")
     to_file = args.output is not None and str(args.output) != "-"

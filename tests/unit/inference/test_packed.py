@@ -110,7 +110,7 @@ def test_a_damaged_utterance_is_said_and_the_others_are_answered(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["{others}", "{folder}"], "is no folder of shards as the others are"),
+        (["{others}", "{folder}"], "is not a folder of shards, and others are"),
         (["{others}", "--output", "{others}/index.json"], "lies among the shards; choose another folder"),
         (["{others}", "--text", "hello"], "--text: is for clips, not for packed utterances"),
         (["{others}", "--window", "3"], "--window: is for clips"),
