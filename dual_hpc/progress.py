@@ -7,6 +7,7 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from dual_hpc.durations import duration
 from dual_hpc.printable import printable, printable_lines, unwrapped
 
 if TYPE_CHECKING:
@@ -63,8 +64,12 @@ class ProgressDisplay:
             self._bar.update(self._task, completed=done, total=total, text=printable(text))
         elif self._with_lines and time.monotonic() - self._last_line > LINE_SECONDS:
             self._last_line = time.monotonic()
-            rate = (done - self._first) / (self._last_line - self._start)
-            self.say(f"{self.what}: {done}/{'?' if total is None else total}, {rate:.1f}/s  {text}".rstrip())
+            seconds = self._last_line - self._start
+            rate = (done - self._first) / seconds
+            if not done and total is None:  # what is to be counted is not known before the work has begun
+                self.say(f"{self.what}: starting, {duration(seconds)} so far  {text}".rstrip())
+            else:
+                self.say(f"{self.what}: {done}/{'?' if total is None else total}, {rate:.1f}/s  {text}".rstrip())
 
     def say(self, line: str) -> None:
         """Print a line, above the bar where there is one."""

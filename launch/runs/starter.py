@@ -96,7 +96,7 @@ def _first_comment(preset: str) -> str:
 
 def _data(config: RunConfig, shards: Sequence[str], utterances: Sequence[Utterance] | None) -> list[str]:
     from dual_hpc.data.format.utterances import coded
-    from dual_hpc.evaluation.protocols.advice import SHARES, split_advice, split_column
+    from dual_hpc.evaluation.protocols.advice import SHARES, speaker_advice, split_advice, split_column
 
     if utterances is None:
         return ["data:", "  # shards: [DIR]  # of `dual-hpc pack`; `config init --shards DIR` fills in what they need"]
@@ -105,6 +105,7 @@ def _data(config: RunConfig, shards: Sequence[str], utterances: Sequence[Utteran
         return lines
     if split_advice(utterances):
         column = split_column(utterances)
+        lines += [f"  # {sentence}" for sentence in speaker_advice(utterances)]
         lines.append(f"  split: {{{column}: {SHARES}}}  # shares of train, validation, test; each {column} in one")
     codes, labels = coded(utterances, "label")
     counts = np.bincount(codes, minlength=len(labels)).tolist()

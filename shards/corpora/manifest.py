@@ -1,9 +1,10 @@
 """Any aligned corpus: a manifest (CSV, or JSON lines) with one utterance per row.
 
-Columns: audio, video (paths from the manifest's folder; at least one), text, label; optional: id, split, speaker,
-dialogue, utterance, session, start, end (seconds in both media), valence, arousal, dominance, gender, votes. An empty
-cell is unset. `votes` are the raters' labels, `angry; angry; sad+angry`; in JSON a list, each of them a label, a list
-of labels, or `{"rater": ..., "labels": [...], "valence": ..., "arousal": ..., "dominance": ...}`.
+Columns: file (a recording with sound, pictures or both), audio, video (where each has a file of its own): paths from
+the manifest's folder, at least one; text, label; optional: id, split, speaker, dialogue, utterance, session, start, end
+(seconds in both media), valence, arousal, dominance, gender, votes. An empty cell is unset. `votes` are the raters'
+labels, `angry; angry; sad+angry`; in JSON a list, each of them a label, a list of labels, or `{"rater": ...,
+"labels": [...], "valence": ..., "arousal": ..., "dominance": ...}`.
 """
 
 from __future__ import annotations
@@ -21,14 +22,16 @@ from dual_hpc.errors import UserError
 from dual_hpc.files.json_text import parse_json
 from dual_hpc.files.real_path import real_path
 from dual_hpc.files.regular_file import other_than_file
+from shards.corpora.column_names import renames
 from shards.corpora.corpus import Corpus
 from shards.corpora.manifest_votes import DIMENSIONS, votes_of
 from shards.corpora.media import AUDIO_SUFFIXES, VIDEO_SUFFIXES
 from shards.corpora.text import TextFiles, clean_line, parse_csv
 from shards.plan import Plan, Planned, Source, shown
 
+MEDIA = ("file", "audio", "video")  # of which a row has one or more
 COLUMNS = (
-    *("id", "audio", "video", "text", "label", "split", "speaker", "dialogue", "utterance", "session"),
+    *("id", *MEDIA, "text", "label", "split", "speaker", "dialogue", "utterance", "session"),
     *("start", "end", *DIMENSIONS, "gender", "votes"),
 )
 
@@ -60,7 +63,7 @@ def read(source: Path, name: str | None = None, *, encoding: str | None = None) 
     plan = Plan(corpus, root)
     files = TextFiles(plan, encoding)
     seen: set[str] = set()
-    for line, row in table_rows(source, files.read(source), plan, COLUMNS, ("audio", "video")):
+    for line, row in table_rows(source, files.read(source), plan, COLUMNS, MEDIA):
         where = row_place(source, line)
         try:
             planned = _planned(row, line, corpus, root)
@@ -154,14 +157,17 @@ def _csv_rows(
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     header, rows = parse_csv(source, text)
     if not {*media} & {*header}:
+        hint = renames(header, columns)
         raise UserError(
-            f"{source}: line 1 names neither a column {' nor '.join(media)} "
+            f"{source}: line 1 names neither a column {' nor '.join(media)}{f'; {hint}' if hint else ''} "
             f"(known: {', '.join(columns)}; separated by commas)"
         )
     unknown = next((column for column in header if column not in columns), None)
     if unknown is not None:
         which = f"the unknown column {unknown[:40]!r}" if unknown else "a column without a name"
-        raise UserError(f"{source}: line 1 has {which}; remove it (known: {', '.join(columns)})")
+        hint = renames(header, columns)
+        what = f"{hint}, or remove it" if hint else "remove it"
+        raise UserError(f"{source}: line 1 has {which}; {what} (known: {', '.join(columns)})")
     twice = next((column for column in header if header.count(column) > 1), None)
     if twice is not None:
         raise UserError(f"{source}: line 1 names the column {twice!r} twice")
@@ -186,7 +192,8 @@ def row_metadata(row: dict[str, Any], line: int, corpus: str, columns: Sequence[
     """
     unknown = sorted(set(row) - set(columns))
     if unknown:
-        raise BadRow(f"unknown column {unknown[0][:40]!r} (known: {', '.join(columns)})")
+        hint = renames(unknown, columns)
+        raise BadRow(f"unknown column {unknown[0][:40]!r}{f'; {hint}' if hint else ''} (known: {', '.join(columns)})")
     key = cell_text(row, "id") or f"row{line:06d}"
     from dual_hpc.data.format.sample import is_valid_key  # pydantic, which no help needs
 
@@ -221,8 +228,13 @@ def _planned(row: dict[str, Any], line: int, corpus: str, root: Path) -> Planned
     if (start is not None and start < 0) or (end is not None and end <= (start or 0.0)):
         raise BadRow(f"start {start} and end {end} are not a valid stretch of time")
     audio, video = _file(row, "audio", root), _file(row, "video", root)
+    if (whole := _file(row, "file", root)) is not None:
+        if audio is not None and video is not None:
+            raise BadRow("file is given beside audio and video; leave it empty")
+        pictures = None if whole.suffix.lower() in AUDIO_SUFFIXES else whole
+        audio, video = audio or whole, video or pictures
     if audio is None and video is None:
-        raise BadRow("neither audio nor video is given")
+        raise BadRow("neither file nor audio nor video is given")
     return Planned(
         key,
         fields,

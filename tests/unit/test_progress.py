@@ -41,6 +41,17 @@ def test_the_total_may_be_known_later_and_a_text_says_more(
     )
 
 
+def test_before_the_work_has_begun_a_line_says_so_and_no_rate(
+    clock: list[float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with ProgressDisplay("train") as display:
+        for second, done, total in ((20.0, 0, None), (200.0, 0, None), (220.0, 0, 80)):
+            clock[0] = second
+            display.update(done, total)
+    said = capsys.readouterr().err
+    assert said == "train: starting, 20 s so far\ntrain: starting, 3 min so far\ntrain: 0/80, 0.0/s\n"
+
+
 def test_it_counts_to_the_total_and_not_beyond(capsys: pytest.CaptureFixture[str]) -> None:
     with ProgressDisplay("verifying", 3, shown=False) as display:
         for _ in range(5):

@@ -18,7 +18,25 @@ _ENOUGH = 3  # groups, for three parts
 
 def advice(utterances: Sequence[Utterance]) -> list[str]:
     """Sentences about a corpus of any kind that is trained under the protocol `all`; [] where nothing is open."""
-    return [*split_advice(utterances), *map(absent_sentence, absent_modalities(utterances))]
+    return [
+        *split_advice(utterances),
+        *speaker_advice(utterances),
+        *map(absent_sentence, absent_modalities(utterances)),
+    ]
+
+
+def speaker_advice(utterances: Sequence[Utterance]) -> list[str]:
+    """What a division cannot do that nobody has made yet, where a speaker is not known."""
+    from dual_hpc.data.format.utterances import coded
+
+    codes, speakers = coded(utterances, "speaker")
+    if UNKNOWN not in speakers or not undecided_count(utterances):
+        return []
+    count = int((codes == speakers.index(UNKNOWN)).sum())
+    which = "no sample names its speaker" if count == len(utterances) else f"{count} samples name no speaker"
+    return [
+        f"{which}: one may be in training and test, which scores better than new speakers will; add a column speaker"
+    ]
 
 
 def split_advice(utterances: Sequence[Utterance]) -> list[str]:

@@ -12,7 +12,7 @@ from dual_hpc.config import load_config
 from dual_hpc.data.format.sample import Utterance
 from dual_hpc.errors import UserError
 from dual_hpc.evaluation.protocols import protocol_of
-from dual_hpc.evaluation.protocols.advice import absent_modalities, advice, split_advice
+from dual_hpc.evaluation.protocols.advice import absent_modalities, advice, speaker_advice, split_advice
 
 
 def utterances(*rows: dict[str, Any]) -> list[Utterance]:
@@ -65,6 +65,21 @@ def test_speakers_are_kept_apart_where_all_are_known(speakers: str, dialogues: s
     assert split_advice(utterances(*rows)) == [
         f"no sample has a split or a session: to train on them set data.split={{{column}: [0.7, 0.15, 0.15]}}"
     ]
+
+
+@pytest.mark.parametrize(
+    ("rows", "begins"),
+    [
+        ([{}, {}], "no sample names its speaker: "),
+        ([{"speaker": "x"}, {}, {}], "2 samples name no speaker: "),
+        ([{"speaker": "x"}, {"speaker": "y"}], None),
+        ([{"split": "train"}, {"split": "test"}], None),  # who made these parts knew who speaks
+    ],
+)
+def test_that_a_speaker_may_be_in_two_parts_is_told(rows: list[dict[str, Any]], begins: str | None) -> None:
+    found = speaker_advice(utterances(*rows))
+    assert [line.startswith(begins or "") for line in found] == [True] * (begins is not None)
+    assert all(line in advice(utterances(*rows)) and "add a column speaker" in line for line in found)
 
 
 def test_what_no_utterance_has_is_named_and_what_one_has_is_not() -> None:

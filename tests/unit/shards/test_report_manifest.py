@@ -124,6 +124,7 @@ NOTES: dict[str, object] = {
     r"(\d+) samples have audio beyond full scale: (\d+) audio samples were clipped .*": (1, LOUD),
     r"(\d+) samples have media that end before the annotated end .*": 1,
     r"no sample has a split or a session: to train on them set data\.split=\{(.*)\}": ("dialogue: [0.7, 0.15, 0.15]",),
+    r"no sample names its speaker: one may be in training and test, .*": (),
     r"(\d+) samples have audio and video whose lengths differ by more than a second": 2,  # long, apart
     r"(\d+) samples have a video of a single picture": 1,
     r"(\d+) samples have a video file with sound that the corpus does not name as its audio; it is not packed": 1,

@@ -44,6 +44,17 @@ def test_csv_and_json_lines_mean_the_same(folder: Path) -> None:
     assert from_csv.audio is not None and (from_csv.audio.start, from_csv.audio.end) == (0.1, 0.5)
 
 
+def test_a_file_is_what_it_holds_and_a_better_one_of_one_kind_may_stand_beside_it(folder: Path) -> None:
+    (folder / "mine.csv").write_text(
+        "file,audio,video,label\na.wav,,,joy\nsub/b.mp4,,,sad\nsub/b.mp4,a.wav,,joy\na.wav,,sub/b.mp4,sad\n"
+    )
+    found = [
+        (p.audio and p.audio.path.name, p.video and p.video.path.name)
+        for p in reader.read(folder / "mine.csv").utterances
+    ]
+    assert found == [("a.wav", None), ("b.mp4", "b.mp4"), ("a.wav", "b.mp4"), ("a.wav", "b.mp4")]
+
+
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
@@ -55,7 +66,7 @@ def test_csv_and_json_lines_mean_the_same(folder: Path) -> None:
         ({"audio": "x" * 5000}, "does not exist"),
         ({"audio": ["a.wav"]}, "audio is not a path"),
         ({"audio": "sub"}, "audio 'sub' is a folder, not a file"),
-        ({"text": "only"}, "neither audio nor video is given"),
+        ({"text": "only"}, "neither file nor audio nor video is given"),
         ({"audio": "a.wav", "id": "../x"}, "is not a plain name"),
         ({"audio": "a.wav", "id": "a.b"}, "is not a plain name"),
         ({"audio": "a.wav", "id": "ok"}, "id ok occurs twice"),
@@ -64,7 +75,9 @@ def test_csv_and_json_lines_mean_the_same(folder: Path) -> None:
         ({"audio": "a.wav", "start": 2, "end": 1}, "are not a valid stretch of time"),
         ({"audio": "a.wav", "start": -1}, "are not a valid stretch of time"),
         ({"audio": "a.wav", "session": 1.5}, "session 1.5 is not a whole number"),
-        ({"audio": "a.wav", "emotion": "joy"}, "unknown column 'emotion'"),
+        ({"audio": "a.wav", "emotion": "joy"}, "unknown column 'emotion'; rename 'emotion' to label"),
+        ({"file": "a.wav", "audio": "a.wav", "video": "sub/b.mp4"}, "file is given beside audio and video"),
+        ({"file": "absent.wav"}, "file 'absent.wav' does not exist"),
         ({"audio": "a.wav", "id": "a\nb"}, "is not a plain name"),
         ({"audio": "a.wav", "id": ".hidden"}, "is not a plain name"),
         ({"audio": "a.wav", "id": "-rf"}, "is not a plain name"),
@@ -112,7 +125,7 @@ def test_a_manifest_without_labels_is_refused(folder: Path) -> None:
 
 def test_a_table_without_media_columns_is_refused(folder: Path) -> None:
     (folder / "mine.csv").write_text("name,age\nx,1\n")
-    with pytest.raises(UserError, match="line 1 names neither a column audio nor video"):
+    with pytest.raises(UserError, match="line 1 names neither a column file nor audio nor video"):
         reader.read(folder / "mine.csv")
     (folder / "mine.csv").write_text("audio,label,audio\na.wav,joy,sub/b.mp4\n")
     with pytest.raises(UserError, match="line 1 names the column 'audio' twice"):
@@ -125,9 +138,19 @@ def test_a_table_without_media_columns_is_refused(folder: Path) -> None:
         (",audio,label", "line 1 has a column without a name; remove it"),  # as pandas writes its index
         ("audio,label,,", "line 1 has a column without a name; remove it"),
         ("audio,label,mood", "line 1 has the unknown column 'mood'; remove it"),
+        (
+            "audio,emotion,speaker_id",
+            r"the unknown column 'emotion'; rename 'emotion' to label, 'speaker_id' to speaker",
+        ),
+        ("path,emotion", "neither a column file nor audio nor video; rename 'path' to file, 'emotion' to label"),
+        ("audio,label,lable", "unknown column 'lable'; remove it"),  # as there is a label
+        ("audio,lable", "unknown column 'lable'; rename 'lable' to label, or remove it"),
         ("audio;label", "separated by commas"),
         ("audio\tlabel", "separated by commas"),
-        ("Audio,Label", r"line 1 names neither a column audio nor video \(known: id, audio"),
+        (
+            "Audio,Label",
+            r"names neither a column file nor audio nor video; rename 'Audio' to audio, 'Label' to label \(known",
+        ),
     ],
 )
 def test_a_header_of_another_form_is_refused_once(folder: Path, header: str, message: str) -> None:
