@@ -33,7 +33,7 @@ class ProgressDisplay:
         self._with_lines = shown is None and not self._with_bar
 
     def __enter__(self) -> ProgressDisplay:
-        self._start = self._last_line = time.monotonic()
+        self._start = self._begun = self._last_line = time.monotonic()
         if self._with_bar:
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -60,16 +60,22 @@ class ProgressDisplay:
     def update(self, done: int, total: int | None, text: str = "") -> None:
         """`done` of `total` are done; `text` says more."""
         self.done, self.total = done, total
+        if done == self._first:  # its start-up belongs to no rate
+            self._begun = time.monotonic()
         if self._bar is not None:
             self._bar.update(self._task, completed=done, total=total, text=printable(text))
         elif self._with_lines and time.monotonic() - self._last_line > LINE_SECONDS:
             self._last_line = time.monotonic()
-            seconds = self._last_line - self._start
-            rate = (done - self._first) / seconds
-            if not done and total is None:  # what is to be counted is not known before the work has begun
-                self.say(f"{self.what}: starting, {duration(seconds)} so far  {text}".rstrip())
-            else:
-                self.say(f"{self.what}: {done}/{'?' if total is None else total}, {rate:.1f}/s  {text}".rstrip())
+            self.say(f"{self.what}: {self._far()}  {text}".rstrip())
+
+    def _far(self) -> str:
+        """ "starting, 20 s so far", which has no total yet; else "120/400, 2.0/s, 3 min left"."""
+        if not self.done and self.total is None:
+            return f"starting, {duration(self._last_line - self._start)} so far"
+        rate = (self.done - self._first) / max(self._last_line - self._begun, 1e-3)
+        left = 0.0 if self.total is None or rate <= 0 else (self.total - self.done) / rate
+        far = f"{self.done}/{'?' if self.total is None else self.total}, {rate:.1f}/s"
+        return f"{far}, {duration(left)} left" if left >= 1 else far
 
     def say(self, line: str) -> None:
         """Print a line, above the bar where there is one."""

@@ -25,7 +25,7 @@ def test_elsewhere_than_on_a_terminal_a_line_now_and_then_says_how_far_it_is(
         for second in range(1, 41):
             clock[0] = float(second)
             display.advance(2)
-    assert capsys.readouterr().err == "packing: 72/200, 2.0/s\npacking: 104/200, 2.0/s\n"
+    assert capsys.readouterr().err == "packing: 72/200, 2.0/s, 64 s left\npacking: 104/200, 2.0/s, 48 s left\n"
 
 
 def test_the_total_may_be_known_later_and_a_text_says_more(
@@ -37,7 +37,7 @@ def test_the_total_may_be_known_later_and_a_text_says_more(
             display.update(int(second), total, "loss 0.500")
         display.say("saving and stopping")
     assert capsys.readouterr().err == (
-        "train: 20/?, 1.0/s  loss 0.500\ntrain: 40/80, 1.0/s  loss 0.500\nsaving and stopping\n"
+        "train: 20/?, 1.0/s  loss 0.500\ntrain: 40/80, 1.0/s, 40 s left  loss 0.500\nsaving and stopping\n"
     )
 
 
@@ -45,11 +45,13 @@ def test_before_the_work_has_begun_a_line_says_so_and_no_rate(
     clock: list[float], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with ProgressDisplay("train") as display:
-        for second, done, total in ((20.0, 0, None), (200.0, 0, None), (220.0, 0, 80)):
+        for second, done, total in ((20.0, 0, None), (200.0, 0, None), (220.0, 0, 80), (240.0, 10, 80)):
             clock[0] = second
             display.update(done, total)
     said = capsys.readouterr().err
-    assert said == "train: starting, 20 s so far\ntrain: starting, 3 min so far\ntrain: 0/80, 0.0/s\n"
+    assert said == "train: starting, 20 s so far\ntrain: starting, 3 min so far\ntrain: 0/80, 0.0/s\n" + (
+        "train: 10/80, 0.5/s, 2 min left\n"  # of the last 20 s: starting belongs to no rate
+    )
 
 
 def test_it_counts_to_the_total_and_not_beyond(capsys: pytest.CaptureFixture[str]) -> None:
