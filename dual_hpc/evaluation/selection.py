@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from dual_hpc.config.schema import RunConfig
 from dual_hpc.errors import UserError
 from dual_hpc.evaluation.metrics import LOSS, METRICS, OF_DIMENSIONS, VALIDATED, selecting_metric
 from dual_hpc.evaluation.protocols import Protocol
+from dual_hpc.evaluation.protocols.advice import absent_modalities
 from dual_hpc.evaluation.protocols.protocol import named
 from dual_hpc.evaluation.tables import subset_name
 from dual_hpc.modality import Modality, format_subset
 from dual_hpc.model.family import FAMILIES
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.journal import read
+
+if TYPE_CHECKING:
+    from dual_hpc.data.format.sample import Utterance
 
 
 def selection_of(run: RunDir, config: RunConfig, checkpoint: str) -> str:
@@ -55,6 +62,13 @@ def selecting_subset(config: RunConfig) -> str:
     reads = _reads(config)
     wanted = config.training.select_modalities
     return wanted if set(wanted) & set(reads) else reads
+
+
+def seen_modalities(config: RunConfig, utterances: Sequence[Utterance]) -> str:
+    """Those that the model reads and an utterance has, as letters: by them a score is named."""
+    absent = [modality.letter for modality in absent_modalities(utterances)]
+    reads = _reads(config)
+    return "".join(letter for letter in reads if letter not in absent) or reads
 
 
 def _reads(config: RunConfig) -> str:

@@ -22,7 +22,7 @@ from dual_hpc.data.sampling.permutation import Indices
 from dual_hpc.errors import EnvironmentFault
 from dual_hpc.evaluation.dimensions import dimension_targets, dimensions_by_key
 from dual_hpc.evaluation.protocols import protocol_of
-from dual_hpc.evaluation.selection import check_selecting
+from dual_hpc.evaluation.selection import check_selecting, seen_modalities
 from dual_hpc.evaluation.votes import soft_labels_of
 from dual_hpc.group import gather_results
 from dual_hpc.model import build_tokenizer, load_tokenizer
@@ -103,7 +103,8 @@ class TrainingData:
     def facts(self) -> dict[str, Any]:
         """What the journal says of it: from there MLflow learns what a run was trained on."""
         splits = {"train": len(self.train), "validation": len(self.validation)}
-        return {"dataset": self.shard_set.dataset_id, "test_fold": self.test_fold, "splits": splits}
+        seen = seen_modalities(self.config, self.shard_set.utterances)
+        return {"dataset": self.shard_set.dataset_id, "test_fold": self.test_fold, "splits": splits, "reads": seen}
 
     def preprocessing(self) -> dict[str, Any]:
         """The settings that a saved model needs to prepare its input as the training did."""

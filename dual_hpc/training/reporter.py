@@ -13,6 +13,7 @@ from dual_hpc.data.workers.count import cores_of_rank
 from dual_hpc.durations import duration
 from dual_hpc.errors import EnvironmentFault
 from dual_hpc.evaluation.score_text import VALIDATION_KEYS, score_text
+from dual_hpc.modality import ALL_MODALITIES
 from dual_hpc.run.directory import RunDir, Segment
 from dual_hpc.run.goodput import goodput, submissions_of
 from dual_hpc.run.journal import Entry, Journal, read
@@ -56,7 +57,7 @@ class Reporter:
         self._check_ownership = check_ownership
         self._run, self._world, self._hosts = run, world, list(dict.fromkeys(hosts))
         self._job_id = job_id()
-        self._step = 0
+        self._step, self._seen = 0, ALL_MODALITIES
         self._began = (time.monotonic(), 0)
         self._last_line = self._last_touch = 0.0
         self._bottleneck: Bottleneck | None = None
@@ -72,6 +73,7 @@ class Reporter:
         if self.silent:
             return
         self._step = step
+        self._seen = str(facts.get("reads", ALL_MODALITIES))
         self._began = (time.monotonic(), step)
         self._segment("start")
         self._journal.event("start", step, total_steps=total_steps, world_size=self._world.size, **facts)
@@ -101,7 +103,7 @@ class Reporter:
             self._check_ownership()
             self._journal.metrics(step, values)
             self._watch_journal()
-            if scores := [score_text(key, values[key]) for key in VALIDATION_KEYS if key in values]:
+            if scores := [score_text(key, values[key], self._seen) for key in VALIDATION_KEYS if key in values]:
                 self._print(f"step {step}: validation, {', '.join(scores)}")
 
     def event(self, kind: str, step: int, **fields: Any) -> None:

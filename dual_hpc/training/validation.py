@@ -25,7 +25,8 @@ from dual_hpc.training.distributed import World
 
 def subsets(config: RunConfig) -> list[str]:
     """The modality subsets that are scored: first the one that selects, then all that the model has."""
-    return list(dict.fromkeys([selecting_subset(config), _all_modalities(config)]))
+    selecting, every = selecting_subset(config), _all_modalities(config)
+    return [selecting] if set(every) <= set(selecting) else [selecting, every]  # what it does not read changes nothing
 
 
 def _all_modalities(config: RunConfig) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dual_hpc.evaluation.score_text import FIRST_KEY, VALIDATION_KEYS, score_text
+from dual_hpc.modality import ALL_MODALITIES
 from dual_hpc.run import journal
 from dual_hpc.run.journal import Entry
 from dual_hpc.run.timeline import STEP_KEY
@@ -26,6 +27,7 @@ class RunProgress:
         selects: the score that selects the best weights, as the journal calls it.
         best: its best value so far, and after which step; None before the first validation.
         higher_is_better: in which direction.
+        seen: the modalities that the model reads and its data have.
         selects_from: before this step only the first validation may be the best.
     """
 
@@ -39,6 +41,7 @@ class RunProgress:
     best: tuple[float, int] | None = None
     higher_is_better: bool = True
     selects_from: int = 0
+    seen: str = ALL_MODALITIES
     _began: tuple[float, int] | None = None  # when and after which step the newest job began to train
     _last: tuple[float, int] | None = None  # its last logged step
 
@@ -66,6 +69,7 @@ class RunProgress:
                 self.bottleneck, self._began, self._last = "", (entry.time_ms / 1000, self.step), None
                 self.selects = str(entry.fields.get("selects", self.selects))
                 self.higher_is_better = entry.fields.get("higher_is_better", self.higher_is_better) is not False
+                self.seen = str(entry.fields.get("reads", self.seen))
                 if isinstance(first := entry.fields.get("selects_from"), int):
                     self.selects_from = first
             elif entry.event == "bottleneck":
@@ -101,8 +105,10 @@ class RunProgress:
 
     def scores(self) -> list[str]:
         """The best score that selects, and the last validation's, as text: one meaning each."""
-        best = [f"best {score_text(self.selects, self.best[0])} at step {self.best[1]}"] if self.best else []
-        return best + [f"last {score_text(k, self.metrics[k])}" for k in VALIDATION_KEYS if k in self.metrics]
+        best = [f"best {score_text(self.selects, self.best[0], self.seen)} at step {self.best[1]}"] if self.best else []
+        return best + [
+            f"last {score_text(k, self.metrics[k], self.seen)}" for k in VALIDATION_KEYS if k in self.metrics
+        ]
 
     def line(self) -> str:
         """Epoch, loss and scores, as one line."""

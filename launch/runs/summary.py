@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from dual_hpc.durations import duration
 from dual_hpc.evaluation.score_text import FIRST_KEY, score_number, score_text
+from dual_hpc.modality import ALL_MODALITIES
 from dual_hpc.run import journal
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.goodput import goodput, timeline_of
@@ -61,6 +62,7 @@ class RunSummary:
     goodput_sentence: str = ""
     bottleneck: str = ""
     selects: str = FIRST_KEY
+    seen: str = ALL_MODALITIES
     best: float | None = None
     best_step: int | None = None
     higher_is_better: bool = True
@@ -78,7 +80,7 @@ class RunSummary:
         return (
             number
             if not number or (self.selects or FIRST_KEY) == FIRST_KEY
-            else score_text(self.selects, self.best or 0)
+            else score_text(self.selects, self.best or 0, self.seen)
         )
 
     @property
@@ -119,6 +121,7 @@ def summarize(run: RunDir, status: RunStatus, now: float) -> RunSummary:
         goodput_sentence=used.sentence(),
         bottleneck=progress.bottleneck,
         selects=progress.selects,
+        seen=progress.seen,
         best=progress.best[0] if progress.best else None,
         best_step=progress.best[1] if progress.best else None,
         higher_is_better=progress.higher_is_better,

@@ -109,10 +109,14 @@ def progress_lines(row: RunSummary) -> dict[str, str]:
         None if row.seconds_left is None else f"about {duration(row.seconds_left)} left",
         speed,
     ]
-    best = None if row.best is None else f"{score_text(row.selects, row.best)} on validation, at step {row.best_step}"
+    best = (
+        None
+        if row.best is None
+        else f"{score_text(row.selects, row.best, row.seen)} on validation, at step {row.best_step}"
+    )
     last = zip(VALIDATION_KEYS, (row.ua_av, row.ua_avt), strict=True)
-    scores = [score_text(key, value) for key, value in last if value is not None]
-    test = "" if row.test_ua is None else score_text(FIRST_KEY, row.test_ua)
+    scores = [score_text(key, value, row.seen) for key, value in last if value is not None]
+    test = "" if row.test_ua is None else score_text(FIRST_KEY, row.test_ua, row.seen)
     if row.test_ua is not None and row.test_ua_interval is not None:
         test += " [{}, {}]".format(*(score_number(FIRST_KEY, bound) for bound in row.test_ua_interval))
     return {

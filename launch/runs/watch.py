@@ -10,6 +10,7 @@ from pathlib import Path
 
 from dual_hpc.errors import EnvironmentFault
 from dual_hpc.evaluation.score_text import FIRST_KEY, VALIDATION_KEYS, score_text
+from dual_hpc.modality import ALL_MODALITIES
 from dual_hpc.run import journal
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.goodput import goodput, timeline_of
@@ -59,6 +60,7 @@ class View:
     losses: list[float] = field(default_factory=list)
     step_seconds: float | None = None
     selects: str = FIRST_KEY
+    seen: str = ALL_MODALITIES
     best: tuple[float, int] | None = None
     bottleneck: str = ""
     goodput: str = ""
@@ -105,6 +107,7 @@ class RunWatcher:
             losses=list(self._losses),
             step_seconds=self._step_seconds(),
             selects=progress.selects,
+            seen=progress.seen,
             best=progress.best,
             bottleneck=progress.bottleneck,
             goodput=self._hours(now),
@@ -125,9 +128,11 @@ class RunWatcher:
             self._steps.append((moment, entry.step or 0))
         scores = {key: value for key, value in entry.metrics.items() if key in VALIDATION_KEYS}
         if scores:
-            self._events.append(Event(moment, entry.step, "validation " + _named(scores)))
+            self._events.append(Event(moment, entry.step, "validation " + _named(scores, self._progress.seen)))
         if entry.event == "best" and isinstance(score := entry.fields.get("score"), float):
-            self._events.append(Event(moment, entry.step, f"best {score_text(self._progress.selects, score)}"))
+            self._events.append(
+                Event(moment, entry.step, f"best {score_text(self._progress.selects, score, self._progress.seen)}")
+            )
         elif entry.event is not None:
             self._events.append(Event(moment, entry.step, described(entry)))
 
@@ -167,5 +172,5 @@ def node_metrics(folder: Path) -> dict[str, dict[str, float]]:
     return found
 
 
-def _named(scores: dict[str, float]) -> str:
-    return ", ".join(score_text(key, value) for key, value in scores.items())
+def _named(scores: dict[str, float], seen: str) -> str:
+    return ", ".join(score_text(key, value, seen) for key, value in scores.items())

@@ -119,8 +119,10 @@ def _figures(view: View) -> list[tuple[str, str]]:
         ("GPU GB", "train/device_memory_gb", "{:.1f}"),
     ]
     figures = [(name, form.format(metrics[key])) for name, key, form in found if key in metrics]
-    best = [("best", f"{score_text(view.selects, view.best[0])} at step {view.best[1]}")] if view.best else []
-    last = [("last", score_text(key, metrics[key])) for key in VALIDATION_KEYS if key in metrics]
+    best = (
+        [("best", f"{score_text(view.selects, view.best[0], view.seen)} at step {view.best[1]}")] if view.best else []
+    )
+    last = [("last", score_text(key, metrics[key], view.seen)) for key in VALIDATION_KEYS if key in metrics]
     return [*figures[:1], *best, *last, *figures[1:]]
 
 

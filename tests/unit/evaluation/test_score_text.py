@@ -27,6 +27,11 @@ def test_a_score_is_percent_with_its_name(key: str, value: float, said: str) -> 
     assert score_name(key) in said and score_number(key, value) in said and score_number(key, None) == ""
 
 
+@pytest.mark.parametrize(("seen", "name"), [("a", "UA {A}"), ("av", "UA {A,V}"), ("at", "UA {A}"), ("t", "UA {A,V}")])
+def test_a_score_is_named_by_what_was_there(seen: str, name: str) -> None:
+    assert score_name("val/av/ua", seen) == name and score_text("val/av/ua", 0.5, seen) == f"{name} 50.0 %"
+
+
 def test_no_command_formats_a_score_of_its_own() -> None:
     """What is printed of `ua` and the like goes through `score_text` or a metric's own format."""
     wrong = []

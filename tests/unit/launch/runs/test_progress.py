@@ -44,6 +44,12 @@ def test_the_best_is_that_of_the_score_that_selects(tmp_path: Path) -> None:
     assert late.best == (0.5, 15)
 
 
+def test_scores_are_named_by_what_the_data_have(tmp_path: Path) -> None:
+    line: Line = (1.0, 5, {"val/av/ua": 0.4})
+    found = written(tmp_path / "a.jsonl", (0.0, 0, "start"), line, reads="a")
+    assert found.scores() == ["best UA {A} 40.0 % at step 5", "last UA {A} 40.0 %"]
+
+
 def test_the_time_left_is_that_of_the_newest_job_with_its_validations(tmp_path: Path) -> None:
     slow: list[Line] = [(0.0, 0, "start"), (500.0, 10, {"train/loss": 1.0, "train/epoch": 0.5})]
     assert written(tmp_path / "a.jsonl", *slow).seconds_left == pytest.approx(4500.0)
