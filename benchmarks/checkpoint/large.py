@@ -76,6 +76,7 @@ class Engine:
 
     def __init__(self, large: Large) -> None:
         self._large, self.files, self.deepspeed = large, large.files_layer, self
+        self.optimizer = torch.optim.SGD([torch.zeros(1)])  # what is loaded is copied; nothing is kept
 
     def checkpoint_files(self, folder: str, copy: bool) -> dict[str, Any]:
         files = self._large.files()

@@ -6,8 +6,8 @@ data and the few DeepSpeed classes named here, and only if the manifest lists th
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -16,13 +16,15 @@ from deepspeed.runtime.checkpoint_engine import CheckpointCommitInfo
 from deepspeed.runtime.checkpoint_engine.checkpoint_engine import CheckpointEngine
 from torch.utils.serialization import config as serialization
 
+from dual_hpc.checkpoint.host_copy import tensors_of
 from dual_hpc.checkpoint.manifest import Manifest
 from dual_hpc.errors import EnvironmentFault
 from dual_hpc.files.digest import FileDigest, HashingWriter
+from dual_hpc.files.regular_file import open_regular
 from dual_hpc.heartbeat import beat
 
 FOLDER = "deepspeed"
-_PIECE = 1 << 26
+_IN_CACHE = 1 << 20  # bytes
 
 
 def write_file(content: Any, path: Path) -> FileDigest:
@@ -56,6 +58,7 @@ class VerifiedFiles(CheckpointEngine):
         self._copy: Callable[[Any], Any] = lambda state: state
         self._captured: dict[str, Any] = {}
         self._verified: set[Path] = set()
+        self._mapped: set[int] = set()
 
     def create(self, info: CheckpointCommitInfo) -> None:
         """Begin a checkpoint."""
@@ -88,7 +91,12 @@ class VerifiedFiles(CheckpointEngine):
         self._verified = {folder / name for name in manifest.files}
 
     def load(self, path: str, map_location: Any = None, mmap: bool = False) -> Any:
-        """Read one file; with `mmap` only those of its tensors that are accessed.
+        """Read one file, as a map: its tensors are in the page cache, and take no memory of this process.
+
+        What is kept of them longer than the file may lie there is to be copied: `copy_mapped`.
+
+        Args:
+            mmap: only a part of the tensors will be accessed; else all of the file is read at once.
 
         Raises:
             EnvironmentFault: it was not verified, or it holds objects that are not expected in it.
@@ -96,21 +104,34 @@ class VerifiedFiles(CheckpointEngine):
         if Path(path) not in self._verified:
             raise EnvironmentFault(f"{path} is not verified by a checkpoint's manifest and is not read")
         try:
+            if not mmap:
+                _read_ahead(Path(path))
             with torch.serialization.safe_globals(_expected_classes()):
-                if mmap:
-                    return torch.load(path, map_location=map_location, weights_only=True, mmap=True)
-                with io.BufferedReader(_ReadInPieces(path)) as file:
-                    return torch.load(file, map_location=map_location, weights_only=True)
+                content = torch.load(path, map_location=map_location, weights_only=True, mmap=True)
         except Exception as error:
             raise EnvironmentFault(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+        self._mapped |= {tensor.untyped_storage()._cdata for tensor in tensors_of(content) if not tensor.is_cuda}
+        return content
+
+    def copy_mapped(self, states: Iterable[dict[str, Any]]) -> None:
+        """Copy the tensors of an optimizer's states that are still maps of files.
+
+        torch's optimizers keep the tensors that they are given. A file that is mapped cannot be deleted on NFS, and a
+        disk's error would end the process without a word.
+        """
+        for state in states:
+            for key, value in state.items():
+                if isinstance(value, torch.Tensor) and value.untyped_storage()._cdata in self._mapped:
+                    state[key] = value.clone()
+        self._mapped = set()
 
 
-class _ReadInPieces(io.FileIO):
-    """A file that is read in pieces, each of them a sign of progress: a tensor alone may be of many gigabytes."""
-
-    def readinto(self, buffer: Any) -> int | None:
-        beat()
-        return super().readinto(memoryview(buffer)[:_PIECE])
+def _read_ahead(path: Path) -> None:
+    """Bring a file into the page cache: in large pieces, each a sign of progress, with errors that can be told."""
+    piece = memoryview(bytearray(_IN_CACHE))
+    with open_regular(path) as file:
+        while os.readv(file.fileno(), [piece]):
+            beat()
 
 
 def _expected_classes() -> list[Any]:

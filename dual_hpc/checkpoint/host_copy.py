@@ -22,19 +22,20 @@ def host_copy(state: Any) -> Any:
     """
     storages: dict[int, torch.UntypedStorage] = {}
     memo: dict[int, Any] = {}  # of `copy.deepcopy`: objects whose id is a key are not copied again
-    for tensor in _tensors(state):
+    for tensor in tensors_of(state):
         if id(tensor) not in memo:
             memo[id(tensor)] = _rebuilt(tensor, storages)
-    if any(tensor.is_cuda for tensor in _tensors(state)):
+    if any(tensor.is_cuda for tensor in tensors_of(state)):
         torch.cuda.synchronize()
     return copy.deepcopy(state, memo)
 
 
-def _tensors(value: Any) -> list[torch.Tensor]:
+def tensors_of(value: Any) -> list[torch.Tensor]:
+    """Every tensor in nested dictionaries, lists and tuples."""
     if isinstance(value, torch.Tensor):
         return [value]
     parts = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
-    return [tensor for part in parts for tensor in _tensors(part)]
+    return [tensor for part in parts for tensor in tensors_of(part)]
 
 
 def _rebuilt(tensor: torch.Tensor, storages: dict[int, torch.UntypedStorage]) -> torch.Tensor:

@@ -206,6 +206,7 @@ class Saver:
         )
         if loaded is None:  # DeepSpeed only warns, and would continue with the initial weights
             raise EnvironmentFault(f"{fitting.folder} holds nothing that DeepSpeed loads")
+        self._engine.files.copy_mapped(self._engine.optimizer.state.values())
 
     def _commit(self, files: dict[str, Any], state: TrainingState, started: float) -> Saved:
         """Write, commit and prune; in the saver's thread, if there is one."""

@@ -59,8 +59,7 @@ def facts_of(sweep: SweepDir, comparison: Comparison, base: Path) -> dict[str, A
         "members": {member.name: member.overrides for member in sweep.sweep.members},
         "not_from_base": not_from_base(sweep, base),
         "hours": cost.hours,
-        "rank_hours": cost.rank_hours,
-        "jobs_without_end": cost.unfinished,
+        "used": {"unit": cost.used.unit, "held": cost.used.held, "hours": cost.used.hours},
         "environment": environment(),
     }
 

@@ -15,6 +15,7 @@ import yaml
 
 from dual_hpc.config import ENVIRONMENT, RunConfig, load_config
 from dual_hpc.run.directory import RunDir
+from dual_hpc.run.goodput import Goodput, goodput, timeline_of
 from launch.sweeps.grid import Member, SweepDir
 
 _OWN = {"name", "store", "tracking"}  # of this machine and this run, no part of what was done
@@ -25,34 +26,21 @@ SHARDS = "$SHARDS"
 
 @dataclass(frozen=True)
 class Cost:
-    """What the trainings took, as their own segments say.
+    """What the trainings took, from when each job was given its nodes to its end; without evaluations.
 
     Attributes:
         hours: of all jobs, one after the other.
-        rank_hours: the same times the ranks of each job: GPU hours where a rank has a GPU.
-        unfinished: jobs whose end was not written; they are not counted.
+        used: the same in GPU-hours, or in core-hours where there was no GPU, by what they were used for.
     """
 
     hours: float
-    rank_hours: float
-    unfinished: int
+    used: Goodput
 
 
 def cost_of(runs: Sequence[RunDir]) -> Cost:
-    """The time between the beginning and the end of each job of these runs."""
-    seconds = rank_seconds = 0.0
-    open_jobs = 0
-    for run in runs:
-        begun: dict[str, tuple[float, int]] = {}
-        for segment in run.segments():
-            if segment.event == "start":
-                begun[segment.job_id] = (segment.time, segment.world_size or 1)
-            elif segment.job_id in begun:
-                start, ranks = begun.pop(segment.job_id)
-                seconds += segment.time - start
-                rank_seconds += (segment.time - start) * ranks
-        open_jobs += len(begun)
-    return Cost(seconds / 3600, rank_seconds / 3600, open_jobs)
+    """The hours of every job of these runs, as `dual-hpc goodput` counts them."""
+    slices = [one for run in runs for one in timeline_of(run)]
+    return Cost(sum(one.seconds for one in slices if one.kind != "queue") / 3600, goodput(slices))
 
 
 def environment() -> dict[str, str]:
@@ -115,7 +103,7 @@ def recipe(sweep: SweepDir, facts: dict[str, Any], models: Sequence[str], refere
         "",
         "On a cluster add `--profile NAME` to the sweep, and wait for its jobs before the next line.",
         "",
-        f"It took {facts['hours']:.2f} hours of jobs, {facts['rank_hours']:.2f} hours times ranks, for "
+        f"It took {facts['hours']:.3g} hours of jobs, {facts['used']['held']:.3g} {facts['used']['unit']}, for "
         f"{len(sweep.sweep.members)} trainings of {len(models)} models. On as many ranks of CPUs of the same kind the",
         "predictions are the same bytes; on GPUs that needs `training.deterministic=true`.",
     ]

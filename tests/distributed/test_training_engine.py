@@ -54,6 +54,11 @@ def test_a_resumed_training_equals_the_undisturbed_one_bit_for_bit(results: dict
     assert {key: halves[key] for key in whole} == whole
 
 
+@pytest.mark.parametrize("case", RESUMED)
+def test_a_resumed_training_holds_no_file_of_its_checkpoint(results: dict[str, Any], case: str) -> None:
+    assert results[f"halves:{case}"]["mapped"] == [[], []]
+
+
 @pytest.mark.parametrize("case", POISONED)
 def test_a_step_that_is_not_finite_on_one_rank_is_skipped_on_all(results: dict[str, Any], case: str) -> None:
     result = results[f"poisoned:{case}"]

@@ -177,11 +177,13 @@ def halves(root: Path, stage: int, precision: str, world: World) -> object:
     for value in session.engine.deepspeed.module.buffers():
         value.fill_(9.0)
     rejected = session.resume()
+    mapped = [line for line in Path("/proc/self/maps").read_text().splitlines() if line.endswith(".pt")]
     start = session.state.step
     reports += session.run(6)
     return {
         "start": start,
         "rejected": rejected,
+        "mapped": world.all_gather(mapped),
         "losses": [r.losses["loss"] for r in reports],
         "norms": [r.grad_norm for r in reports],
         "weights": session.weights(),

@@ -14,6 +14,7 @@ from dual_hpc.checkpoint.deepspeed_io import VerifiedFiles, write_file
 from dual_hpc.checkpoint.manifest import Manifest
 from dual_hpc.errors import EnvironmentFault
 from dual_hpc.files.digest import FileDigest, hash_file
+from dual_hpc.heartbeat import beats
 
 
 class Malice:
@@ -39,6 +40,38 @@ def test_a_file_is_read_only_once_it_is_verified(tmp_path: Path) -> None:
     files.allow(tmp_path, manifest(**{"x.pt": digest}))
     loaded = files.load(str(tmp_path / "x.pt"))
     assert loaded["step"] == 3 and torch.equal(loaded["weight"], torch.arange(5.0))
+
+
+@pytest.mark.parametrize("part", [False, True])
+def test_what_an_optimizer_keeps_of_a_file_is_copied(tmp_path: Path, part: bool) -> None:
+    content = {"moment": torch.arange(7.0), "other": torch.ones(3), "step": torch.tensor(3.0)}
+    files = VerifiedFiles()
+    files.allow(tmp_path, manifest(**{"x.pt": write_file(content, tmp_path / "x.pt")}))
+    loaded = files.load(str(tmp_path / "x.pt"), mmap=part)
+    state = {"moment": loaded.pop("moment"), "step": loaded.pop("step"), "own": torch.zeros(2), "name": "adam"}
+    own = state["own"]
+    del loaded
+    assert "x.pt" in Path("/proc/self/maps").read_text()
+    files.copy_mapped([state])
+    assert "x.pt" not in Path("/proc/self/maps").read_text()
+    assert state["own"] is own and torch.equal(state["moment"], torch.arange(7.0)) and state["step"] == 3
+
+
+def test_a_file_that_lasts_is_read_with_signs_of_progress_and_told_when_it_cannot_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = write_file({"weight": torch.zeros(1 << 20)}, tmp_path / "x.pt")
+    files, before = VerifiedFiles(), beats()
+    files.allow(tmp_path, manifest(**{"x.pt": digest}))
+    files.load(str(tmp_path / "x.pt"))
+    assert beats() - before >= 4
+
+    def broken(*_: object) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "readv", broken)
+    with pytest.raises(EnvironmentFault, match=r"x\.pt cannot be read: .*Input/output error"):
+        files.load(str(tmp_path / "x.pt"))
 
 
 def test_deepspeed_s_save_writes_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,6 +94,7 @@ class Engine:
         torch.manual_seed(0)
         self.deepspeed: Any = DeepSpeed()
         self.deepspeed.load_checkpoint = self._load_checkpoint
+        self.optimizer = self.deepspeed.optimizer
         self.peak_lrs = [0.1]
         self.files = VerifiedFiles()
 

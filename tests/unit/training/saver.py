@@ -28,6 +28,7 @@ class Engine:
 
     def __init__(self) -> None:
         self.weight = torch.zeros(1)
+        self.optimizer = torch.optim.SGD([self.weight])
         self.files = VerifiedFiles()
         self.deepspeed = self
 

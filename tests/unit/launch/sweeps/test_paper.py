@@ -95,13 +95,13 @@ def test_a_member_that_the_command_would_not_make_is_named(kit: Path, ablation_s
     assert not_from_base(sweep_of(ablation_store), kit / "config/base.yaml") == [run.path.name]
 
 
-def test_hours_are_those_between_the_beginning_and_the_end_of_each_job(tmp_path: Path) -> None:
-    run = RunDir.create(tmp_path / "run", load_config("demo", [f"store={tmp_path}"]))
-    written = [("start", "1", 0, 2), ("end", "1", 3600, None), ("start", "2", 5000, 4), ("end", "2", 6800, None)]
-    for event, job, time, ranks in [*written, ("start", "3", 9000, 1)]:
-        run.append_segment(Segment(event=event, job_id=job, time=time, world_size=ranks))
-    cost = cost_of([run])
-    assert (cost.hours, cost.rank_hours, cost.unfinished) == (1.5, 4.0, 1)
+def test_hours_are_those_of_goodput_from_when_each_job_was_given_its_nodes(tmp_path: Path) -> None:
+    runs = [RunDir.create(tmp_path / name, load_config("demo", [f"store={tmp_path}"])) for name in ("a", "b")]
+    for run, cores in zip(runs, (2, 4), strict=True):
+        run.append_segment(Segment(event="start", job_id="1", time=3600, world_size=2, cores=cores, allocated=1800))
+        run.append_segment(Segment(event="end", job_id="1", time=5400))
+    cost = cost_of(runs)
+    assert (cost.hours, cost.used.held, cost.used.unit) == (2.0, 6.0, "core-hours")
 
 
 def test_a_sweep_that_is_not_there_or_was_not_evaluated_is_one_line(
