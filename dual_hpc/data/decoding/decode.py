@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import io
 import threading
+from collections.abc import Iterable
 from contextlib import suppress
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dual_hpc.data.decoding.decoder_counts import PYAV
-from dual_hpc.data.decoding.disposable import needed_frames
+from dual_hpc.data.decoding.disposable import demuxed_frames, needed_frames
 from dual_hpc.data.decoding.grid import STAMP_TOLERANCE, audio_samples, frame_times
+from dual_hpc.data.decoding.h264_units import NotPlainError
 from dual_hpc.data.format.members import AUDIO_RATE
 from dual_hpc.errors import UserError
 
@@ -124,34 +125,30 @@ def load_array(npy: bytes) -> NDArray[Any]:
 
 
 def _by_pyav(mp4: bytes, times: NDArray[np.float64], size: int) -> NDArray[np.uint8]:
-    """The last frame that appeared at each of the times, counted from the first frame: u8 [len(times), size, size, 3].
+    """The last frame that appeared at each of the times from the first frame on: u8 [len(times), size, size, 3]."""
+    try:
+        return _on_show(needed_frames(mp4, times), times, size)
+    except NotPlainError:
+        return _on_show(demuxed_frames(mp4, times), times, size)
 
-    Frames come in order, each that is shown is scaled once, all on the calling thread: workers are processes.
-    """
-    import av
 
-    frames = np.empty((len(times), size, size, 3), np.uint8)
+def _on_show(frames: Iterable[tuple[float, Any]], times: NDArray[np.float64], size: int) -> NDArray[np.uint8]:
+    """Frames come in order, each that is shown is scaled once, all on the calling thread: workers are processes."""
+    taken = np.empty((len(times), size, size, 3), np.uint8)
     scaler, shown = _scaler(), 0
     held: Any = None
-    with av.open(io.BytesIO(mp4), "r") as container:
-        stream = container.streams.video[0]
-        stream.codec_context.thread_count = 1
-        unit, first = Fraction(stream.time_base or 1), None  # frames that come last carry no unit of their own
-        for frame in needed_frames(container, stream, times):
-            stamp = frame.pts or 0
-            first = stamp if first is None else first
-            appears = float((stamp - first) * unit)
-            until = shown + int(np.searchsorted(times[shown:] + STAMP_TOLERANCE, appears, side="left"))
-            if held is not None and until > shown:
-                frames[shown:until] = scaler.reformat(held, size, size, "rgb24", threads=1).to_ndarray()
-                shown = until
-            held = frame
-            if shown == len(times):
-                return frames
-        if held is None:
-            raise ValueError("no frames")
-        frames[shown:] = scaler.reformat(held, size, size, "rgb24", threads=1).to_ndarray()
-    return frames
+    for appears, frame in frames:
+        until = shown + int(np.searchsorted(times[shown:] + STAMP_TOLERANCE, appears, side="left"))
+        if held is not None and until > shown:
+            taken[shown:until] = scaler.reformat(held, size, size, "rgb24", threads=1).to_ndarray()
+            shown = until
+        held = frame
+        if shown == len(times):
+            return taken
+    if held is None:
+        raise ValueError("no frames")
+    taken[shown:] = scaler.reformat(held, size, size, "rgb24", threads=1).to_ndarray()
+    return taken
 
 
 def _scaler() -> Any:
