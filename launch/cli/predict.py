@@ -130,13 +130,16 @@ def run(args: argparse.Namespace) -> int:
     import contextlib
     import sys
 
+    from dual_hpc.start_up import without_collection
+
+    with without_collection():
+        from dual_hpc.inference.predictor import Predictor  # torch and transformers, most of the start-up
     from dual_hpc.errors import UserError
     from dual_hpc.files.atomic import write_atomically
     from dual_hpc.files.disk_error import naming
     from dual_hpc.inference.batch import answer_all, least_confidence
     from dual_hpc.inference.explanation_picture import explanation_png
     from dual_hpc.inference.packed import is_packed
-    from dual_hpc.inference.predictor import Predictor
     from dual_hpc.inference.recording import Recording, RecordingOptions
     from dual_hpc.inference.requests import read_requests
     from dual_hpc.inference.speaker_turns import read_turns
@@ -169,7 +172,8 @@ def run(args: argparse.Namespace) -> int:
     turns = read_turns(args.turns) if args.turns else ()
     if len(requests) > 1 and len({turn.recording for turn in turns}) == 1:
         raise UserError(f"--turns: {args.turns} is of one recording; there are {len(requests)}")
-    predictor = Predictor.from_pretrained(model_folder(args.model), device=args.device)
+    with without_collection():
+        predictor = Predictor.from_pretrained(model_folder(args.model), device=args.device)
     if args.unsure is not None:
         least_confidence(predictor.confidence, args.unsure)  # refuse before the work starts
     recordings = None
