@@ -23,12 +23,14 @@ SETTINGS = (
 
 
 def train_model(folder: Path, clips: int, epochs: int) -> Path:
-    """The best weights of a training on a generated corpus, in minutes on one core."""
+    """The last weights of a training on a generated corpus, in minutes on one core: the best of 25 scores of 28 clips is
+    an accident.
+    """
     (folder / "raw").mkdir()
     dual_hpc.pack("manifest", write_corpus(folder / "raw", clips), folder / "shards")
     settings = [*SETTINGS, f"training.epochs={epochs}", f"store={folder / 'store'}"]
     run = dual_hpc.train(dual_hpc.load_config("demo", settings), shards=[folder / "shards"])
-    return run.exports / "best"
+    return run.exports / "last"
 
 
 @dataclass(frozen=True)

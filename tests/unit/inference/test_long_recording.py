@@ -13,7 +13,7 @@ from benchmarks.recording.measure import Answered, predict, right_windows, singl
 # Minutes, of a training and of 1,200 windows twice.
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(2400),
+    pytest.mark.timeout(10_800),  # half an hour on two cores that do nothing else
     pytest.mark.skipif(os.environ.get("DUAL_LONG_RECORDING") != "1", reason="takes minutes: make long-recording"),
 ]
 WINDOW = ("--window", 3, "--hop", 1.5)
