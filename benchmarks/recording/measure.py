@@ -23,8 +23,9 @@ SETTINGS = (
 
 
 def train_model(folder: Path, clips: int, epochs: int) -> Path:
-    """The last weights of a training on a generated corpus, in minutes on one core: the best of 25 scores of 28 clips is
-    an accident.
+    """The last weights of a training on a generated corpus, in minutes on one core.
+
+    The best of 25 scores of 28 clips is an accident.
     """
     (folder / "raw").mkdir()
     dual_hpc.pack("manifest", write_corpus(folder / "raw", clips), folder / "shards")

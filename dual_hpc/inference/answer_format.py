@@ -12,6 +12,13 @@ from dual_hpc.printable import json_line, printable
 DIGITS = 4  # of a probability: the next ones differ from machine to machine
 FORMATS = ("table", "jsonl", "csv")
 _MOST_WORDS, _LEAST = 3, 0.005  # of an explanation; what a table says as 0 is not said
+# Columns of CSV around those of the model. `more` is JSON of the rest: what a manifest's line carries besides its clip.
+_PLAIN, _SURE, _NOTES = (
+    ("input", "start", "end", "speaker", "label"),
+    ("confidence", "unsure"),
+    ("modalities", "warnings", "error"),
+)
+_TOLD = {*_PLAIN, *_SURE, *_NOTES, "probabilities", "dimensions", "duration", "preparation"}
 _NAME = 36  # columns of a file's name in a table; of a longer one the end is shown
 
 
@@ -20,12 +27,11 @@ class AnswerWriter:
 
     Args:
         style: one of `FORMATS`.
-        labels: of the model, columns of CSV.
-        extra: further columns of CSV: what the lines of a manifest carry besides their clips.
+        labels, dimensions: of the model, columns of CSV.
     """
 
-    def __init__(self, out: TextIO, style: str, labels: Sequence[str]) -> None:
-        self._out, self._style, self._labels = out, style, labels
+    def __init__(self, out: TextIO, style: str, labels: Sequence[str], dimensions: Sequence[str] = ()) -> None:
+        self._out, self._style, self._labels, self._dimensions = out, style, labels, dimensions
         self._begun = False
         self._told: set[str] = set()
 
@@ -40,11 +46,17 @@ class AnswerWriter:
         return json_line(record, self._out.encoding)
 
     def _csv(self, record: Mapping[str, Any]) -> str:
-        values = record.get("probabilities") or {}
-        plain = ("input", "start", "end", "speaker", "label")
-        row = [record.get(name) for name in plain] + [_digits(values.get(label)) for label in self._labels]
+        shares, values = record.get("probabilities") or {}, record.get("dimensions") or {}
+        sure, unsure = record.get("confidence"), record.get("unsure")
+        row = [record.get(name) for name in _PLAIN]
+        row += [_digits(sure), None if unsure is None else str(unsure).lower()]
+        row += [_digits(shares.get(label)) for label in self._labels]
+        row += [_digits(values.get(name)) for name in self._dimensions]
         row += [" ".join(record.get("modalities", ())), "; ".join(record.get("warnings", ())), record.get("error")]
-        lines = [] if self._begun else [[*plain, *self._labels, "modalities", "warnings", "error"]]
+        more = {name: value for name, value in record.items() if name not in _TOLD}
+        row.append(json_line(more, "utf-8") if more else None)
+        columns = [*_PLAIN, *_SURE, *self._labels, *self._dimensions, *_NOTES, "more"]
+        lines = [] if self._begun else [columns]
         return _rows([*lines, ["" if value is None else value for value in row]], self._out.encoding)
 
     def _table(self, record: Mapping[str, Any]) -> str:

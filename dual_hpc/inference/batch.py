@@ -49,7 +49,7 @@ def answer_all(
     """
     failed, no_media = 0, []
     least = None if risk is None else least_confidence(predictor.confidence, risk)
-    writer, reading, before = AnswerWriter(out, style, predictor.labels), ForwardReading(), None
+    writer, reading, before = AnswerWriter(out, style, predictor.labels, predictor.dimensions), ForwardReading(), None
     for request in requests:
         if isinstance(request, Clip) and request.path != before:
             reading.close()  # what follows are no pieces of that file

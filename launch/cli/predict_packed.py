@@ -42,7 +42,7 @@ def answer_packed(args: argparse.Namespace) -> int:
         if to_file:
             open_files.enter_context(naming(args.output))
         out = open_files.enter_context(open(args.output, "w", encoding="utf-8")) if to_file else sys.stdout
-        writer = AnswerWriter(out, style, predictor.labels)
+        writer = AnswerWriter(out, style, predictor.labels, predictor.dimensions)
         for record in records:
             if "error" in record:
                 failed = True
