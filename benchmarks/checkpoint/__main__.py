@@ -60,8 +60,9 @@ def write(parts: list[dict[str, Any]], starts: dict[str, list[float]], steps: in
         "steps takes from the cores, with the kernel's for its calls, without that of writing back the page cache; "
         "alone: how long it lasts. Memory: the peak above "
         "what the process held before. Ours flushes and hashes with BLAKE3; DeepSpeed does neither, torch flushes; the "
-        "others say what was added to them. Files to verify and resume lie in the page cache; sha256 is what earlier "
-        "versions wrote."
+        "others say what was added to them. Nobody's time to delete earlier checkpoints counts. Files to verify and "
+        "resume lie in the page cache; sha256 is how earlier versions did it: that hash, one file after the other, "
+        "then read into new memory, where ours maps the files."
     )
     return record.write("checkpoint", rows, note, starts=starts, parts=parts)
 

@@ -42,7 +42,7 @@ class Large:
         self._matrix = torch.randn(1024, 1024, generator=generator)
         folder.mkdir(parents=True, exist_ok=True)
         configs = {
-            mode: config_with(["training.zero_stage=1", "checkpoint.keep_last=1"], mode) for mode in (False, True)
+            mode: config_with(["training.zero_stage=1", "checkpoint.keep_last=1000"], mode) for mode in (False, True)
         }
         self.savers = {mode: Saver(folder, config, Engine(self), world) for mode, config in configs.items()}  # type: ignore[arg-type]
 

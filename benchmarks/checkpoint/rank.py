@@ -18,6 +18,8 @@ from benchmarks.checkpoint.contestants import Begin, contestants
 from benchmarks.checkpoint.large import Large
 from benchmarks.checkpoint.reading import ways_to_read
 from benchmarks.checkpoint.subject import Subject
+from dual_hpc.checkpoint import commit, select
+from dual_hpc.run.names import step_folder
 from dual_hpc.training.distributed import init_distributed
 
 
@@ -51,8 +53,11 @@ def save(subject: Subject | Large, folder: Path, rounds: int, steps: int) -> dic
         subject.step()
 
     def clear() -> None:
+        """Delete what was saved, and of ours what is older: nobody's time to delete counts."""
         if subject.world.rank == 0:
             shutil.rmtree(folder / "peer", ignore_errors=True)
+            for step in select.steps(folder / "ours")[:-1]:
+                commit.remove(folder / "ours" / step_folder(step))
 
     return in_turn(subject, ways, rounds, steps, clear)
 

@@ -38,7 +38,7 @@ class Subject:
         torch.manual_seed(0)
         batch = world.size * ACCUMULATION * MICRO
         settings = [f"data.global_batch={batch}", f"data.micro_batch={MICRO}", "model.use_text=false"]
-        settings += ["model.hidden_size=256", "training.zero_stage=1", "checkpoint.keep_last=1"]
+        settings += ["model.hidden_size=256", "training.zero_stage=1", "checkpoint.keep_last=1000"]
         configs = {mode: config_with(settings, mode) for mode in (False, True)}
         model = build_model(configs[False].model, ["a", "b", "c", "d"], PREPROCESSING, None, None)
         self.world = world

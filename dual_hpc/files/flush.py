@@ -39,6 +39,16 @@ def start_write_back(file: int, offset: int, count: int) -> None:
     _write_back(file, offset, count, _WRITE)
 
 
+def end_write_back(file: int, offset: int, count: int) -> None:
+    """Wait until the disk has a part of a file, where the system can, and drop it from the page cache.
+
+    Raises:
+        OSError: the disk is full, over its quota, or fails.
+    """
+    if _write_back(file, offset, count, _WAIT_WRITE_WAIT) and hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(file, offset, count, os.POSIX_FADV_DONTNEED)
+
+
 def flush_folder(folder: Path) -> None:
     """Flush the names in a folder to the disk: a file survives a crash of its node only together with its name."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

@@ -34,3 +34,14 @@ def test_a_disk_that_fails_in_a_piece_is_an_error(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(flush.ctypes, "CDLL", lambda *_, **__: Library)
     with open(file, "rb") as opened, pytest.raises(OSError, match="Input/output error"):
         flush.flush_file(opened.fileno())
+
+
+def test_a_piece_that_the_disk_has_is_dropped_from_the_page_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, dropped = tmp_path / "file", []
+    file.write_bytes(bytes(2 * 4096))
+    monkeypatch.setattr(flush.os, "posix_fadvise", lambda file, *what: dropped.append(what))
+    with open(file, "rb+") as opened:
+        flush.end_write_back(opened.fileno(), 0, 4096)
+    assert dropped == [(0, 4096, flush.os.POSIX_FADV_DONTNEED)] and file.read_bytes() == bytes(2 * 4096)
