@@ -24,7 +24,7 @@ FREE = (
 DUAL_HPC = {
     "errors": set(),
     "heartbeat": set(),
-    "files": {"errors", "heartbeat", "background"},
+    "files": {"errors", "heartbeat"},
     "background": set(),
     "group": {"heartbeat", "background"},
     "palette": set(),
