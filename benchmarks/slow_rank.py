@@ -2,7 +2,9 @@
 
 A network that computes by sleeping runs under DeepSpeed with gloo, under ZeRO 0 to 3; one rank loads, computes forward
 or backward, or writes checkpoints more slowly, by a chosen amount. The product must name the rank and the phase, and
-say nothing of the trainings in which nothing is planted. Then what the measurement costs, in processor time.
+say nothing of the trainings in which nothing is planted.
+
+`--traceml PROGRAM` asks TraceML about the same slowdowns: see `ask_traceml.py`.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks import record
+from benchmarks import ask_traceml, record
 from launch.job.ports import LOOPBACK, free_port
 from tests.distributed.fork_server import ForkServer
 
@@ -66,6 +68,17 @@ def conclude(server: ForkServer, ranks: int, some: list[str], folder: Path) -> l
     return [json.loads(line) for line in out.read_text().splitlines()]
 
 
+def beside(program: Path, chosen: dict[int, list[str]], each: int, folder: Path) -> list[dict[str, Any]]:
+    """TraceML's answers to some cases of each kind, of every number of ranks."""
+    answers: list[dict[str, Any]] = []
+    for kind in (*PLANTED, "none"):
+        mine = [(ranks, one) for ranks, some in chosen.items() for one in some if planted_in({"case": one}) == kind]
+        for ranks, case in mine[:: max(1, len(mine) // each)][:each]:
+            answers.append(ask_traceml.ask(program, ranks, case, folder))
+            print(json.dumps(answers[-1]), file=sys.stderr, flush=True)
+    return answers
+
+
 def planted_in(answer: dict[str, Any]) -> str:
     who, planted, *_ = answer["case"].split(":")
     return "none" if who == "none" else str(planted)
@@ -74,8 +87,27 @@ def planted_in(answer: dict[str, Any]) -> str:
 def is_right(answer: dict[str, Any]) -> bool:
     who, planted, _, _ = answer["case"].split(":")
     if who == "none":
-        return answer["phase"] is None
+        return answer["rank"] is None and answer["phase"] is None
     return (answer["rank"], answer["phase"]) == (int(who), PLANTED[planted][0])
+
+
+def names_rank(answer: dict[str, Any]) -> bool:
+    return str(answer["rank"]) == answer["case"].split(":")[0]
+
+
+def rows_of(kind: str, answers: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """How many of the cases of a kind were judged rightly; beside TraceML those that it was asked about."""
+    mine = [answer for answer in answers if planted_in(answer) == kind]
+    what = "no alarm" if kind == "none" else "rank and phase named"
+    rows = [record.row(f"{kind}: {what}", sum(map(is_right, mine)), len(mine), "cases", "trainings")]
+    peer = [answer for answer in theirs if planted_in(answer) == kind]
+    seen = {(answer["ranks"], answer["case"]) for answer in peer}
+    same = [answer for answer in mine if (answer["ranks"], answer["case"]) in seen]
+    judged = [(what, is_right)] if kind == "none" else [(what, is_right), ("rank named", names_rank)]
+    for words, right in judged if peer else []:
+        ours, other = sum(map(right, same)), sum(map(right, peer))
+        rows.append(record.row(f"{kind}: {words}, of {len(peer)}", ours, other, "TraceML", "trainings"))
+    return rows
 
 
 def main() -> None:
@@ -83,26 +115,28 @@ def main() -> None:
     parser.add_argument("--planted", type=int, default=40)
     parser.add_argument("--clean", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--traceml", type=Path, metavar="PROGRAM", help="the command of TraceML, to be asked as well")
+    parser.add_argument("--traceml-each", type=int, default=1000, metavar="N", help="cases of each kind; default all")
     options = parser.parse_args()
-    server, answers = ForkServer(), []
+    server, answers, theirs = ForkServer(), [], []
     began = os.getloadavg()[0]
+    chosen = cases(options.planted, options.clean, options.seed)
     with tempfile.TemporaryDirectory() as folder:
-        for ranks, some in cases(options.planted, options.clean, options.seed).items():
+        for ranks, some in chosen.items():
             answers += conclude(server, ranks, some, Path(folder))
+        if options.traceml:
+            theirs = beside(options.traceml, chosen, options.traceml_each, Path(folder))
     server.close()
-    rows = []
-    for kind in (*PLANTED, "none"):
-        mine = [answer for answer in answers if planted_in(answer) == kind]
-        right = sum(map(is_right, mine))
-        rows.append(record.row(f"{kind}: rank and phase named" if kind != "none" else "none: no alarm",
-                               right, len(mine), "cases", "trainings"))  # fmt: skip
+    rows = [one for kind in (*PLANTED, "none") for one in rows_of(kind, answers, theirs)]
     wrong = [a for a in answers if not is_right(a)]
     for answer in wrong:
         print(json.dumps(answer), file=sys.stderr)
     note = (
         f"Load of the machine {began:.1f} at the beginning, {os.getloadavg()[0]:.1f} at the end; seed {options.seed}."
     )
-    record.write("slow_rank", rows, note, wrong=wrong)
+    if theirs:
+        note += " " + ask_traceml.NOTE
+    record.write("slow_rank", rows, note, wrong=wrong, traceml=theirs)
     print(json.dumps(rows, indent=1))
 
 

@@ -1,8 +1,7 @@
 """Trainings with one thing planted that is slow: `slow_rank.py OUT CASE ...`, one process per rank.
 
 A case is RANK:PHASE:MILLISECONDS:STAGE, as `1:backward:25:2`; of all ranks with `all`, of none with `none:none:0:1`.
-What rank 0 has concluded of each is written to OUT as JSON lines. The network computes by sleeping, as a device does
-on its own: a processor that other programs use as well would be the slow thing otherwise.
+What rank 0 has concluded of each is written to OUT as JSON lines.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
-from torch import nn
 
 from dual_hpc.config import RunConfig, validate
 from dual_hpc.data.run_ahead import RunAhead
@@ -32,40 +30,9 @@ from dual_hpc.training.rank_times import RankTimes
 from dual_hpc.training.saving import Saver
 from dual_hpc.training.state import TrainingState
 from dual_hpc.training.step import RankRequests, train_step
+from tests.distributed.workers.sleeping_network import BACKWARD, FORWARD, LOAD, SAVE_EVERY, STEPS, SleepingNetwork
 
-STEPS, LOG_EVERY, SAVE_EVERY = 30, 5, 5
-LOAD, FORWARD, BACKWARD = 0.002, 0.012, 0.025  # seconds of a micro-batch, of every rank
-
-
-class _Backward(torch.autograd.Function):
-    """The same value; its gradient takes some time."""
-
-    @staticmethod
-    def forward(context: Any, value: torch.Tensor, seconds: float) -> torch.Tensor:
-        context.seconds = seconds
-        return value.clone()
-
-    @staticmethod
-    def backward(context: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None]:
-        time.sleep(context.seconds)
-        return gradients[0], None
-
-
-class Network(nn.Module):
-    """Three layers, the gradient of the first of which comes last."""
-
-    def __init__(self, forward: float, backward: float) -> None:
-        super().__init__()
-        self.layers = nn.ModuleList([nn.Linear(32, 32) for _ in range(3)])
-        self.seconds = (forward, backward)
-
-    def forward(self, waveform: torch.Tensor, labels: torch.Tensor) -> SimpleNamespace:
-        forward, backward = self.seconds
-        hidden = waveform.to(next(self.parameters()).dtype)
-        for layer in self.layers:
-            time.sleep(forward / 3)
-            hidden = _Backward.apply(torch.tanh(layer(hidden)), backward / 3)
-        return SimpleNamespace(loss=(hidden.float().mean(dim=1) - labels).square().mean())
+LOG_EVERY = 5
 
 
 def config(stage: int, ranks: int) -> RunConfig:
@@ -90,7 +57,7 @@ def run_case(case: str, world: World, folder: Path) -> dict[str, Any]:
     slow = {phase: mine}
     settings = config(int(stage), world.size)
     seed_everything((1,))
-    network = Network(FORWARD + slow.get("forward", 0.0), BACKWARD + slow.get("backward", 0.0))
+    network = SleepingNetwork(FORWARD + slow.get("forward", 0.0), BACKWARD + slow.get("backward", 0.0))
     engine = Engine(network, settings, world.size, 1)
     engine.family = SimpleNamespace(inputs=("waveform",), losses=("loss",))  # type: ignore[assignment]
     set_learning_rates(engine.deepspeed.optimizer, engine.peak_lrs, 1.0)

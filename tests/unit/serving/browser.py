@@ -148,7 +148,7 @@ class Browser:
 
     def picture(self, path: Path) -> None:
         """The whole page as PNG."""
-        found = self._send("Page.captureScreenshot", format="png", captureBeyondViewport=True)
+        found = self._send("Page.captureScreenshot", format="png", captureBeyondViewport=False)
         path.write_bytes(base64.b64decode(found["data"]))
 
     def complaints(self) -> list[str]:
