@@ -80,7 +80,7 @@ def draw_mlflow(store: Path, run: str) -> None:
             browser.wait_for("/Metrics \\(\\d+\\)/.test(document.body.innerText)")
             time.sleep(5)  # until the rest is there
             browser.value(_HIDDEN.replace("%s", str(store.resolve())))
-            browser.picture(Path(folder) / "mlflow.png")
+            browser.picture(Path(folder) / "mlflow.png", whole=False)
             keep(Path(folder) / "mlflow.png", "mlflow")
     finally:
         served.terminate()

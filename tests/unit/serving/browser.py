@@ -146,9 +146,14 @@ class Browser:
         )
         return box[0] + across * box[2], box[1] + 0.4 * box[3]
 
-    def picture(self, path: Path) -> None:
-        """The whole page as PNG."""
-        found = self._send("Page.captureScreenshot", format="png", captureBeyondViewport=False)
+    def picture(self, path: Path, whole: bool = True) -> None:
+        """The page as PNG.
+
+        Args:
+            whole: also what one must scroll to; the page is laid out again for it, upon which MLflow's charts show that
+                they wait for their data.
+        """
+        found = self._send("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
         path.write_bytes(base64.b64decode(found["data"]))
 
     def complaints(self) -> list[str]:
