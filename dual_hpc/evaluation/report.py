@@ -51,6 +51,8 @@ def markdown(result: EvaluationResult) -> str:
         [
             "# Evaluation",
             "",
+            _headline(result),
+            "",
             about,
             "",
             *_main_table(result),
@@ -69,6 +71,17 @@ def markdown(result: EvaluationResult) -> str:
             "",
         ]
     )
+
+
+def _headline(result: EvaluationResult) -> str:
+    """The result in one line: all that MLflow shows of a description before one asks for more."""
+    metric, about = METRICS.get(HEADLINE), result.about
+    found = [(metric.format(one.scores.values.get(HEADLINE)), result.shown(key)) for key, one in result.rows.items()]
+    scores = ", ".join(f"{value} with {subset}" for value, subset in found)
+    where = [*([str(about["protocol"])] if about.get("protocol") else [])]
+    where += [f"{key} {about[key]}" for key in ("test_fold", "split") if about.get(key) is not None]
+    of = f" of {markdown_cell(', '.join(where))}" if where else ""
+    return f"**{metric.title} {scores}**: {about['count']} utterances{of}."
 
 
 def _main_table(result: EvaluationResult) -> list[str]:

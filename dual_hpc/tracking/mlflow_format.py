@@ -1,7 +1,8 @@
-"""A run in the form that MLflow accepts: names, parameters, status and scores. Pure."""
+"""A run in the form that MLflow accepts: names, parameters, status and scores. Pure but for the user's name."""
 
 from __future__ import annotations
 
+import getpass
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -18,8 +19,13 @@ _STATUS = {"finished": "FINISHED", "failed": "FAILED", "cancelled": "KILLED"}
 ENDED = frozenset(_STATUS.values())
 
 
+# MLflow orders its charts by name: dozens of these would come before the losses.
+_BEHIND_LOSSES = ("goodput/", "ranks/")
+
+
 def mlflow_name(key: str) -> str:
     """A metric's or parameter's name as MLflow accepts it: letters, digits, `_-. :/`, no path tricks."""
+    key = f"train/{key}" if key.startswith(_BEHIND_LOSSES) else key
     clean = "".join(c if c.isascii() and (c.isalnum() or c in "_-. :/") else "_" for c in key)[:_NAME]
     return "/".join(part for part in clean.split("/") if part.strip(".")) or "_"
 
@@ -34,6 +40,14 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
             text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
             flat[mlflow_name(f"{prefix}{key}")] = printable(text, _VALUE)
     return flat
+
+
+def user_name() -> str:
+    """Who runs this, as MLflow's column has it."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container without an entry for this user
+        return "unknown"
 
 
 # What a run is on which no job works now, as `dual-hpc status` calls it; it may not have written its end itself.

@@ -8,7 +8,6 @@ yet). Points keep their original times: sending one twice changes nothing.
 
 from __future__ import annotations
 
-import getpass
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -21,7 +20,16 @@ from dual_hpc.run.journal import Entry, Point, points, read
 from dual_hpc.run.names import SYSTEM
 from dual_hpc.tracking.datasets import log_datasets, trained_on
 from dual_hpc.tracking.mlflow_exports import log_exports
-from dual_hpc.tracking.mlflow_format import ENDED, bottleneck_tag, flatten, jobs_of, mlflow_name, status_of, with_best
+from dual_hpc.tracking.mlflow_format import (
+    ENDED,
+    bottleneck_tag,
+    flatten,
+    jobs_of,
+    mlflow_name,
+    status_of,
+    user_name,
+    with_best,
+)
 from dual_hpc.tracking.mlflow_reports import log_reports
 from dual_hpc.tracking.mlflow_store import Store, experiment_id, store_of
 from dual_hpc.tracking.run_note import profiles_tag, tags_of
@@ -125,7 +133,7 @@ def _create(client: MlflowClient, experiment: str, run: RunDir, identity: RunIde
         run_name=identity.name,
         tags={
             RUN_TAG: identity.run_id,
-            "mlflow.user": _user(),
+            "mlflow.user": user_name(),
             "mlflow.source.git.commit": identity.code_version,
             "mlflow.source.name": "dual-hpc",
             "mlflow.source.type": "JOB",
@@ -133,13 +141,6 @@ def _create(client: MlflowClient, experiment: str, run: RunDir, identity: RunIde
             "dual.run_dir": str(real_path(run.path)),
         },
     )
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container without an entry for this user
-        return "unknown"
 
 
 def log_points(client: MlflowClient, run_id: str, new: Iterable[Point]) -> None:

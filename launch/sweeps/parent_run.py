@@ -214,10 +214,15 @@ def _parent_of(client: MlflowClient, experiment: str, sweep: SweepDir) -> str:
 
 
 def _create(client: MlflowClient, experiment: str, sweep: SweepDir) -> str:
+    from dual_hpc.tracking.mlflow_format import user_name
+
     name = sweep.sweep.name
     created = [run.identity().created for run in sweep.runs() if run.identity_file.exists()]
     start = int(min(created) * 1000) if created else None  # of a sweep that was submitted without MLflow
-    source = {"mlflow.source.name": "dual-hpc", "mlflow.source.type": "JOB"}
+    source = {"mlflow.source.name": "dual-hpc", "mlflow.source.type": "JOB", "mlflow.user": user_name()}
     tags = {**source, _NAME_TAG: name, _FOLDER_TAG: str(sweep.path), _COUNT_TAG: str(len(sweep.sweep.members))}
     tags[NOTE_TAG] = _begun(sweep)
-    return str(client.create_run(experiment, start_time=start, run_name=name, tags=tags).info.run_id)
+    made = str(client.create_run(experiment, start_time=start, run_name=name, tags=tags).info.run_id)
+    for key, values in varied_settings(sweep).items():
+        client.log_param(made, key, values)
+    return made

@@ -1,69 +1,22 @@
 """What the hours of ten runs were used for, preempted, failed, requeued and stopped ones among them, beside Slurm's own
-accounts of them."""
+accounts of them; `python -m benchmarks.goodput` writes the table."""
 
 from __future__ import annotations
 
-import json
-import time
-from functools import partial
 from typing import Any
 
 import pytest
 
-from dual_hpc.run.directory import RunDir
-from tests.slurm.observe import ends, needs_namespaces, slurm, starts, step_of
-from tests.slurm.scene import ENDLESS, Scene
+from tests.slurm.observe import needs_namespaces
+from tests.slurm.scene import Scene
+from tests.slurm.ten_runs import FAILED, PREEMPTED, REQUEUED, live_and_count
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(1800)]
-
-LIFE = 300.0  # seconds that each run has nodes at least: Slurm counts whole ones
-PREEMPTED, FAILED, REQUEUED = ("low-0", "low-1", "low-2"), ("dies-0", "dies-1"), ("again-0", "again-1")
-STOPPED, UNDISTURBED = ("pauses",), ("calm-0", "calm-1")
-SETTINGS = (*ENDLESS, "checkpoint.every_steps=200", "training.log_every=10", "tracking.enabled=false")
 
 
 def test_the_hours_of_disturbed_runs_are_those_that_slurm_has_counted(cluster: Any, tmp_path: Any) -> None:
     needs_namespaces()
-    scene = Scene(cluster, tmp_path)
-    runs: dict[str, RunDir] = {}
-    for name in (*PREEMPTED, *FAILED, *REQUEUED, *STOPPED, *UNDISTURBED):
-        low = name in PREEMPTED
-        where = ("launch.partition=low", "launch.nodelist=n1") if low else ("launch.exclude=n1",)
-        runs[name] = scene.submit(name, *SETTINGS, *where)
-    began = time.monotonic()
-
-    def train(some: tuple[str, ...], segments: int = 1) -> None:
-        def all_train() -> bool:
-            return all(len(starts(runs[n])) == segments and step_of(runs[n]) > starts(runs[n])[-1] for n in some)
-
-        scene.until(f"{some} train in job {segments}", all_train, 600)
-
-    def left(name: str, *states: str) -> bool:
-        return scene.queue(runs[name]) not in states
-
-    train(tuple(runs))
-    time.sleep(30)
-    blocker = slurm("sbatch", "--parsable", "--partition=high", "--nodelist=n1", "--exclusive", "--output=/dev/null",
-                    "--wrap=sleep 900").strip()  # fmt: skip
-    for name in FAILED:
-        scene.signal_rank(runs[name], "KILL")
-    for name in REQUEUED:
-        slurm("scontrol", "requeue", scene.job(runs[name]))
-    scene.dual("stop", *STOPPED)
-    scene.until("the preempted have left", lambda: all(ends(runs[n]) for n in PREEMPTED))
-    slurm("scancel", blocker)
-    for name in (*FAILED, *STOPPED):
-        scene.until(f"{name} has left", partial(left, name, "RUNNING", "COMPLETING"))
-        if scene.queue(runs[name]) not in ("PENDING",):
-            scene.dual("resume", name)
-    train((*PREEMPTED, *FAILED, *REQUEUED, *STOPPED), 2)
-    time.sleep(max(0.0, LIFE - (time.monotonic() - began)))
-    for name in runs:
-        scene.dual("stop", name)
-    for name in runs:
-        scene.until(f"{name} has left", partial(left, name, "RUNNING", "COMPLETING", "PENDING"))
-    time.sleep(10)  # until the accounts are written
-    found = {name: json.loads(scene.dual("goodput", name, "--json")) for name in runs}
+    found = live_and_count(Scene(cluster, tmp_path))
     wrong = []
     for name, one in found.items():
         ours, theirs = one["held"], one["sacct"]["core_hours"]

@@ -45,6 +45,13 @@ def test_the_report_names_a_class_that_is_never_predicted(result):
     assert "with {A,V,T}: fear" not in text
 
 
+def test_the_report_begins_with_its_result(result):
+    about = {**result.about, "protocol": "mine|3", "test_fold": 2}
+    first = markdown(dataclasses.replace(result, about=about)).splitlines()[2]
+    assert first == "**UA 44.4 with {A,V}, 83.3 with {A,V,T}**: 8 utterances of mine\\|3, test_fold 2, split test."
+    assert markdown(result).splitlines()[2].endswith("**: 8 utterances of split test.")
+
+
 def test_the_table_holds_the_baselines_and_every_subset(result):
     rows = [line.split("|")[1].strip() for line in markdown(result).splitlines() if line.startswith("| ")]
     assert rows[2:6] == ["majority", "class prior", "{A,V}", "{A,V,T}"]

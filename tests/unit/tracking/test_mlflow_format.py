@@ -35,6 +35,12 @@ def test_any_mlflow_name_becomes_one_that_mlflow_takes(name: str) -> None:
     _validate_metric_name(mlflow_name(name))
 
 
+def test_the_charts_of_ranks_and_hours_come_behind_those_of_the_losses() -> None:
+    keys = ("ranks/backward_worst", "goodput/percent", "train/loss", "best/av/ua", "val/av/ua")
+    shown = sorted(map(mlflow_name, keys), key=lambda name: name.rpartition("/")[0])  # as MLflow orders its sections
+    assert shown == ["best/av/ua", "train/loss", "train/goodput/percent", "train/ranks/backward_worst", "val/av/ua"]
+
+
 def test_parameters_are_flat_and_short(tmp_path: Path) -> None:
     flat = flatten(load_config("demo", [f"store={tmp_path}"]).model_dump(mode="json"))
     assert flat["data.protocol"].startswith("iemocap") and flat["optim.betas"].startswith("[")

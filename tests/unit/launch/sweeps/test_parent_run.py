@@ -10,6 +10,7 @@ from dual_hpc.config import RunConfig, load_config
 from dual_hpc.errors import UserError
 from dual_hpc.run.directory import RunDir, Segment
 from dual_hpc.run.journal import Journal
+from dual_hpc.tracking.mlflow_format import user_name
 from dual_hpc.tracking.mlflow_store import experiment_id, store_of
 from launch.sweeps import report
 from launch.sweeps.grid import SweepDir, folder, grid
@@ -65,7 +66,9 @@ def test_the_run_of_a_new_sweep_is_made_at_once_and_used_later(tmp_path: Path) -
     parent = make_parent_run(config, sweep)
     assert parent is not None
     with store_of(config).client() as client:
-        begun = client.get_run(parent).data.tags[NOTE_TAG]
+        begun, params = client.get_run(parent).data.tags[NOTE_TAG], client.get_run(parent).data.params
+        assert client.get_run(parent).info.user_id == user_name()
+    assert params == {"sweep.seed": "0, 1"}, "its list can be chosen by what varies while it trains"
     assert begun.startswith("# Sweep cv\n\n2 members") and "| sweep.seed | 0, 1 |" in begun
     config.tracking.tags[PARENT_TAG] = parent
     log_to_mlflow(config, sweep, rows_of(sweep), ["table.md"])
