@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dual_hpc.data.decoding.container import UnreadableMedia
+from dual_hpc.data.preparation.encode import CODING
 from shards.build import build_sample
 from shards.corpora.text import clean_line
 from shards.layout import shard_name
@@ -52,8 +53,8 @@ def pack_shard(job: ShardJob, begins: Callable[[str], None], crashing_keys: Coll
             else:
                 writer.add(sample)
     if writer.samples:
-        state.finish(job.number, FinishedShard(shard=writer.shard, skips=skips))
+        state.finish(job.number, FinishedShard(shard=writer.shard, skips=skips, coding=CODING))
         writer.commit()
     else:
         writer.temporary.unlink(missing_ok=True)
-        state.finish(job.number, FinishedShard(shard=None, skips=skips))
+        state.finish(job.number, FinishedShard(shard=None, skips=skips, coding=CODING))

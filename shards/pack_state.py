@@ -23,12 +23,18 @@ from shards.lock import Lock, LockHeld, first_held_lock
 
 
 class FinishedShard(BaseModel):
-    """The record of a finished shard; without `shard`, of a stretch of the plan in which nothing could be packed."""
+    """The record of a finished shard; without `shard`, of a stretch of the plan in which nothing could be packed.
+
+    Attributes:
+        skips: (key of the utterance, reason) of what was left out.
+        coding: of its videos (`CODING` in `preparation/encode.py`); None: features, or an earlier version.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     shard: Shard | None
-    skips: list[tuple[str, str]]  # (key of the utterance, reason)
+    skips: list[tuple[str, str]]
+    coding: int | None = None
 
 
 class PackState:

@@ -95,6 +95,12 @@ def _collect(state: PackState, count: int) -> list[FinishedShard] | None:
     return None if None in found else [record for record in found if record is not None]
 
 
+def _coding(finished: Sequence[FinishedShard]) -> str:
+    """How videos are coded, by versions, the earliest first; "earlier": shards that an earlier version had packed."""
+    found = {record.coding for record in finished if record.shard is not None}
+    return ",".join("earlier" if version is None else str(version) for version in sorted(found, key=lambda v: v or 0))
+
+
 def _finalize(
     plan: Plan, options: PackOptions, identity: str, finished: Sequence[FinishedShard], out: Path, state: PackState
 ) -> Report:
@@ -106,7 +112,7 @@ def _finalize(
     index = ShardIndex(
         dataset_id=dataset_id(shards),
         corpus=plan.corpus,
-        options={**options.recorded(), **plan.choices, "fingerprint": identity},
+        options={**options.recorded(), **plan.choices, "coding": _coding(finished), "fingerprint": identity},
         shards=shards,
     )
     report = make_report(index, skips, plan.notes)

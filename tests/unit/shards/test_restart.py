@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from dual_hpc.data.preparation.encode import CODING
 from dual_hpc.errors import UserError
 from shards import lock
 from shards.options import PackOptions
@@ -277,6 +278,8 @@ def test_a_pack_that_an_earlier_version_left_unfinished_is_continued(
     assert [skip.reason for skip in report.skipped][-2:] == ["an earlier reason", "another"]
     assert not (out / "shard-00001.tar").exists() and (out / "shard-00002.tar").exists()
     assert not (out / ".pack").exists()
+    assert index["options"]["coding"] == str(CODING)
+    assert json.loads((out / "index.json").read_text())["options"]["coding"] == f"earlier,{CODING}"
 
 
 def test_a_damaged_lock_file_does_not_stop_anyone(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 from av.video.frame import PictureType
+from av.video.reformatter import Interpolation
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -76,6 +77,15 @@ def test_mp4_is_the_same_every_time_and_holds_every_picture() -> None:
         assert stream.average_rate == Fraction(30000, 1001) and len(packets) == 40
         assert sorted(p.pts or 0 for p in packets) == list(range(0, 40 * 1001, 1001))
         assert stream.start_time == 0 and stream.duration == 40 * 1001
+    assert b"x264" not in first[0] and b"Lavc" not in first[0]
+
+
+def test_quality_zero_is_without_loss() -> None:
+    source = av.VideoFrame.from_ndarray(PICTURES[3], format="rgb24")
+    source = source.reformat(64, 48, format="yuv420p", interpolation=Interpolation.AREA)
+    with av.open(io.BytesIO(encode_mp4(iter(PICTURES[3:9]), Fraction(25), (64, 48), 0)[0])) as container:
+        first = next(container.decode(video=0))
+    assert np.array_equal(first.to_ndarray(format="yuv420p"), source.to_ndarray())
 
 
 @pytest.mark.parametrize("hz", [5.0, 1.0, 0.2, 30.0])
@@ -94,8 +104,8 @@ def kinds(fps: int, hz: float, count: int) -> str:
 def test_the_pictures_that_training_looks_at_are_references_and_all_others_are_not() -> None:
     assert kinds(30, 5.0, 20) == "IbbPbbbbbPbbbbbPbbbb"  # on show at 0.1, 0.3, 0.5 s
     assert kinds(10, 10.0, 6) == "IPPPPP"
-    assert kinds(5, 10.0, 11) == "IPPPPPPPPIP"  # each is two of the grid's
-    assert kinds(4, 0.5, 13) == "IbbbIbbbbbbbI"
+    assert kinds(5, 10.0, 21) == "IPPPPPPPPPPPPPPPPPPIP"  # each is two of the grid's
+    assert kinds(4, 0.5, 21) == "IbbbPbbbbbbbIbbbbbbbP"
 
 
 _ENCODE = """
