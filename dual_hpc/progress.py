@@ -72,9 +72,12 @@ class ProgressDisplay:
         """ "starting, 20 s so far", which has no total yet; else "120/400, 2.0/s, 3 min left"."""
         if not self.done and self.total is None:
             return f"starting, {duration(self._last_line - self._start)} so far"
+        counted = f"{self.done}/{'?' if self.total is None else self.total}"
+        if self.done == self._first:
+            return counted
         rate = (self.done - self._first) / max(self._last_line - self._begun, 1e-3)
         left = 0.0 if self.total is None or rate <= 0 else (self.total - self.done) / rate
-        far = f"{self.done}/{'?' if self.total is None else self.total}, {rate:.1f}/s"
+        far = f"{counted}, {rate:.1f}/s"
         return f"{far}, {duration(left)} left" if left >= 1 else far
 
     def say(self, line: str) -> None:

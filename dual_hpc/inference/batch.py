@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TextIO
 
 from dual_hpc.data.decoding.container import UnreadableMedia
@@ -31,6 +31,7 @@ def answer_all(
     keep: Callable[[Recording], None] | None = None,
     explained: Callable[[Explanation], None] | None = None,
     risk: float | None = None,
+    written: Callable[[Mapping[str, Any]], None] | None = None,
 ) -> int:
     """Write the answer to each request to `out`, in order, as soon as it is known.
 
@@ -42,6 +43,7 @@ def answer_all(
         recordings: cut every clip into windows; None: one answer for each clip.
         keep: is given each recording when all of its windows are answered.
         explained: is given the explanation of each answer, which its record then has; None: nothing is explained.
+        written: is given each record that was written.
         risk: answers are marked `unsure` below the confidence above which so many were wrong on the validation split.
 
     Returns:
@@ -64,6 +66,8 @@ def answer_all(
             if least is not None and record.get("confidence") is not None:
                 record["unsure"] = record["confidence"] < least
             writer.write(record)
+            if written is not None:
+                written(record)
     reading.close()
     if no_media:
         named = ", ".join(map(printable, no_media[:_NAMED])) + (", ..." if len(no_media) > _NAMED else "")

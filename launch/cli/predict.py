@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from dual_hpc.durations import duration
 from launch.cli.model_argument import MEANS
 from launch.cli.plugin_argument import add_plugin_argument
 
@@ -129,6 +130,7 @@ def _add_recording_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     import contextlib
     import sys
+    from functools import partial
 
     from dual_hpc.start_up import without_collection
 
@@ -204,7 +206,8 @@ def run(args: argparse.Namespace) -> int:
         bar = open_files.enter_context(ProgressDisplay("predict", len(requests), shown=None if to_file else False))
         explained = None if args.explain is None else draw
         return answer_all(
-            predictor, _counted(requests, bar), out, sys.stderr, style, recordings, keep, explained, args.unsure
+            *(predictor, _counted(requests, bar), out, sys.stderr, style, recordings, keep, explained, args.unsure),
+            written=None if recordings is None else partial(_told, bar),
         )
 
 
@@ -284,6 +287,12 @@ def _place(path: str | Path) -> str:
         return os.path.realpath(path)
     except (OSError, ValueError):
         return str(path)
+
+
+def _told(bar: ProgressDisplay, record: Mapping[str, Any]) -> None:
+    """How far the recording is that is being answered."""
+    if "end" in record:
+        bar.update(bar.done, bar.total, f"{Path(record['input']).name}: {duration(record['end'])} answered")
 
 
 def _counted(requests: Sequence[T], bar: ProgressDisplay) -> Iterator[T]:

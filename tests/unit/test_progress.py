@@ -49,7 +49,7 @@ def test_before_the_work_has_begun_a_line_says_so_and_no_rate(
             clock[0] = second
             display.update(done, total)
     said = capsys.readouterr().err
-    assert said == "train: starting, 20 s so far\ntrain: starting, 3 min so far\ntrain: 0/80, 0.0/s\n" + (
+    assert said == "train: starting, 20 s so far\ntrain: starting, 3 min so far\ntrain: 0/80\n" + (
         "train: 10/80, 0.5/s, 2 min left\n"  # of the last 20 s: starting belongs to no rate
     )
 

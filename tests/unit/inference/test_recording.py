@@ -116,6 +116,16 @@ def test_the_command_writes_csv_and_every_form_of_the_timeline(saved_model: Any,
     assert all(path.stat().st_size > 20 for path in files)
 
 
+def test_a_long_recording_is_said_to_proceed(
+    saved_model: Any, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("dual_hpc.progress.LINE_SECONDS", -1.0)  # a line for each step
+    words = ["--model", str(saved_model), "--input", str(clips / "long.mp4"), "--device", "cpu", "--window", "2"]
+    assert main(["predict", *words, "--output", str(tmp_path / "a.jsonl")]) == 0
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("predict: 0/1  long.mp4: ")]
+    assert said == [f"predict: 0/1  long.mp4: {seconds} s answered" for seconds in (2, 3, 4, 5)]
+
+
 def test_a_table_is_for_people(predictor: Predictor, clips: Path) -> None:
     out, errors = io.StringIO(), io.StringIO()
     answer_all(
