@@ -21,6 +21,7 @@ from dual_hpc.data.format.members import AUDIO, TEXT, VIDEO
 from dual_hpc.data.format.reader import SampleReader, is_intact
 from dual_hpc.errors import UserError
 from dual_hpc.evaluation.prediction_set import PredictionSet
+from dual_hpc.evaluation.tables import seen_letters, seen_name
 from dual_hpc.files.atomic import write_atomically
 from dual_hpc.palette import COLOURS
 from dual_hpc.picture import png
@@ -143,7 +144,9 @@ def _drawn(predictions: PredictionSet, subset: str, shown: Sequence[tuple[Mistak
     found, about = predictions.found[subset], predictions.about
     wrong = int(np.count_nonzero(found.answers != found.truth))
     what = f"{about.get('run') or Path(str(about.get('model', ''))).name}, {about.get('split', '')}"
-    told = f"{what}: {wrong} of {len(found.truth)} wrong with {{{','.join(subset.upper())}}}, the surest first"
+    told = (
+        f"{what}: {wrong} of {len(found.truth)} wrong with {seen_name(subset, seen_letters(about))}, the surest first"
+    )
     figure.suptitle(picture_text(told), fontsize=10, x=0.01, ha="left")
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for axis, (mistake, seen) in zip(axes, shown, strict=False):

@@ -16,7 +16,7 @@ from dual_hpc.evaluation.metrics import Scores, bootstrap
 from dual_hpc.evaluation.perturbations.suite import Robustness
 from dual_hpc.evaluation.predictions import Predictions
 from dual_hpc.evaluation.protocols import dialogue_of
-from dual_hpc.evaluation.tables import subset_name
+from dual_hpc.evaluation.tables import seen_letters, seen_name, told_apart
 from dual_hpc.evaluation.vote_scores import VoteScores, vote_scores
 from dual_hpc.modality import ALL_MODALITIES, Modality, format_subset
 
@@ -104,23 +104,16 @@ class EvaluationResult:
     @property
     def used(self) -> str:
         """Those of them that the model reads."""
-        reads = str(self.about.get("reads", ALL_MODALITIES))
-        return "".join(letter for letter in self.present if letter in reads)
+        return seen_letters(self.about)
 
     def shown(self, subset: str) -> str:
         """The name of a subset in tables: of what was there and read, "{A}" for "av" where no utterance has video."""
-        return subset_name("".join(letter for letter in subset if letter in self.used) or subset)
+        return seen_name(subset, self.used)
 
     @property
     def rows(self) -> Mapping[str, SubsetResult]:
         """The subsets that are told apart: none that shows the model what one before it has shown, or nothing."""
-        found: dict[str, SubsetResult] = {}
-        names: set[str] = set()
-        for subset, one in self.subsets.items():
-            if set(subset) & set(self.used) and self.shown(subset) not in names:
-                names.add(self.shown(subset))
-                found[subset] = one
-        return found or self.subsets
+        return {subset: self.subsets[subset] for subset in told_apart(self.subsets, self.used)}
 
     @property
     def text_reliance(self) -> Mapping[str, float] | None:

@@ -43,10 +43,11 @@ def card_facts(run: RunDir, model: EmotionModel, step: int) -> CardFacts:
 def _settings(config: RunConfig) -> dict[str, Any]:
     """What decides on which utterances it was trained; folders by their names alone, which tell nothing of the disk."""
     data = config.data
+    by_shares = any(isinstance(parts, list | tuple) for parts in (data.split or {}).values())  # which has no folds
     return {
         "shards": [Path(folder).name for folder in data.shards],
         "protocol": Path(data.protocol).name,
-        "test fold": data.test_fold,
+        "test fold": None if by_shares else data.test_fold,
         "split": data.split,
         "classes": data.classes,
         "loss": config.model.loss,

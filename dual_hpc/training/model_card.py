@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dual_hpc.evaluation.metrics import METRICS
-from dual_hpc.evaluation.tables import percent, subset_name, table
+from dual_hpc.evaluation.tables import percent, seen_letters, table, told_apart
 from dual_hpc.modality import Modality, parse_subset
 from dual_hpc.printable import markdown_cell
 
@@ -76,9 +76,11 @@ def _purpose(facts: CardFacts) -> list[str]:
 
 
 def _use(facts: CardFacts) -> list[str]:
+    clip = '"clip.mp4"' if Modality.VIDEO.letter in facts.modalities else '"clip.wav"'
+    text = ', text="I am fine."' if Modality.TEXT.letter in facts.modalities else ""
     return [
         "    from dual_hpc import Predictor",
-        '    print(Predictor.from_pretrained("this folder").predict("clip.mp4", text="I am fine."))',
+        f'    print(Predictor.from_pretrained("this folder").predict({clip}{text}))',
         "",
         'or `dual-hpc predict --model "this folder" --input clip.mp4`. After `import dual_hpc`, '
         '`transformers.AutoModel.from_pretrained("this folder")` reads it as well; no code comes with it.',
@@ -93,7 +95,8 @@ def _use(facts: CardFacts) -> list[str]:
 def _data(facts: CardFacts) -> list[str]:
     counts = facts.description.get("class_counts")
     rows = [[key, _shown(value)] for key, value in facts.settings.items() if value not in (None, "", [], {})]
-    prepared = {**facts.description.get("preprocessing", {}), **(facts.description.get("preparation") or {})}
+    # What both name, such as the length, the model's own preprocessing decides: it comes last.
+    prepared = {**(facts.description.get("preparation") or {}), **facts.description.get("preprocessing", {})}
     rows += [[f"clips: {key}", _shown(value)] for key, value in prepared.items() if value not in ((), [], None)]
     if counts:
         per_class = zip(facts.labels, counts, strict=False)
@@ -107,9 +110,9 @@ def _scores(facts: CardFacts) -> list[str]:
     rows, notes = [], []
     for report in facts.reports:
         about = report["about"]
-        for subset, one in report["subsets"].items():
-            cells = [_with_interval(name, one) for name in METRICS]
-            rows.append([f"{about.get('split')} {subset_name(subset)}", str(about.get("count", "")), *cells])
+        for subset, name_of in told_apart(report["subsets"], seen_letters(about)).items():
+            cells = [_with_interval(name, report["subsets"][subset]) for name in METRICS]
+            rows.append([f"{about.get('split')} {name_of}", str(about.get("count", "")), *cells])
         notes += [f"{about.get('split')}: {markdown_cell(told)}." for told in [about.get("selection")] if told]
     heading = ["", "utterances", *(METRICS.get(name).title for name in METRICS)]
     brackets = "Brackets: 95 % bootstrap interval, dialogues drawn with replacement. One training, one seed."
@@ -140,21 +143,23 @@ def _reliance(facts: CardFacts) -> list[str]:
 
 def _limits(facts: CardFacts) -> list[str]:
     prepared = facts.description.get("preprocessing", {})
+    reads_text = Modality.TEXT.letter in facts.modalities
+    words = f", and {prepared.get('max_tokens', 0)} tokens of its text" if reads_text else ""
     lines = [
         f"It knows these {len(facts.labels)} classes and no others; every clip gets one of them.",
-        f"Only the first {prepared.get('max_seconds', 0):g} seconds of a clip are used, and "
-        f"{prepared.get('max_tokens', 0)} tokens of its text.",
+        f"Only the first {prepared.get('max_seconds', 0):g} seconds of a clip are used{words}.",
         "It learnt how raters named what people of its corpora showed. What a person feels is something else, and "
         "other languages, cultures, ages and recordings were not measured unless the scores above name them.",
         "Its probabilities are as the training left them. `confidence.json`, where it is there, has a temperature "
         "fitted on the validation split, and `predict --unsure RISK` uses it.",
     ]
     for report in facts.reports:
-        for subset, one in report["subsets"].items():
+        for subset, name_of in told_apart(report["subsets"], seen_letters(report["about"])).items():
+            one = report["subsets"][subset]
             missing = [name for name in one.get("per_class", {}) if _never(one, name, facts.labels)]
             if missing:
                 names, where = ", ".join(map(markdown_cell, missing)), report["about"].get("split")
-                lines.append(f"On the {where} split it never answered with {names} ({subset_name(subset)}).")
+                lines.append(f"On the {where} split it never answered with {names} ({name_of}).")
     return [f"- {line}" for line in lines]
 
 

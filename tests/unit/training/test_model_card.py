@@ -72,6 +72,25 @@ def test_the_card_has_the_scores_of_just_these_weights_and_says_what_the_owner_m
     assert all(torch.equal(value, now[name]) for name, value in was.items())
 
 
+def test_scores_are_named_by_what_was_there_and_nothing_is_said_of_what_was_not(run: RunDir, tmp_path: Path) -> None:
+    found = report(12)
+    found["about"]["reads"] = "a"
+    found["subsets"]["avt"] = found["subsets"]["av"]
+    (run.reports / "test_best.json").write_text(json.dumps(found))
+    card = (export_checkpoint(run.path, out=tmp_path / "model", best=True) / CARD).read_text()
+    assert "| test {A} |" in card and "{A,V" not in card and "(test {A})" not in card and "({A})." in card
+    assert 'predict("clip.wav"))' in card and "tokens of its text" not in card
+
+
+@pytest.mark.parametrize(("split", "told"), [("{speaker: [0.7, 0.15, 0.15]}", False), ("{speaker: 5}", True)])
+def test_a_test_fold_is_told_where_there_are_folds(tmp_path: Path, split: str, told: bool) -> None:
+    run = RunDir.create(tmp_path / "run", load_config("own", [f"store={tmp_path}", *SETTINGS, f"data.split={split}"]))
+    torch.manual_seed(0)
+    publish(run.exports, "best", 12, lambda folder: save_model(DualForEmotionClassification(CONFIG), None, folder))
+    card = (export_checkpoint(run.path, out=tmp_path / "model", best=True) / CARD).read_text()
+    assert ("| test fold |" in card) == told
+
+
 def test_what_was_not_measured_is_called_not_known(run: RunDir, tmp_path: Path) -> None:
     (run.reports / "test_best.json").unlink()
     card = (export_checkpoint(run.path, out=tmp_path / "model", best=True) / CARD).read_text()
