@@ -47,6 +47,12 @@ class Modality(StrEnum):
         return f"{self}_lengths"
 
     @property
+    def made_with(self) -> tuple[str, ...]:
+        """Those keys of the preprocessing (`EmotionConfig`) that its encoders' inputs depend on."""
+        own = {"video": ("image_size", "video_hz"), "text": ("max_tokens",)}
+        return "sample_rate", "max_seconds", *own.get(self, ())
+
+    @property
     def keys(self) -> tuple[str, ...]:
         """All keys of a batch that carry it; a batch has those of media or those of features."""
         return self.raw_key, self.raw_length_key, self.feature_key, self.feature_length_key

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +13,8 @@ import torch
 from dual_hpc.config import RunConfig
 from dual_hpc.errors import UserError
 from dual_hpc.model import EmotionModel, build_model, load_model, load_tokenizer
-from dual_hpc.model.encoders.frozen import FrozenEncoders, identity_of
-from dual_hpc.model.encoders.origin import origin_of, side_by_side
+from dual_hpc.model.encoders.frozen import FrozenEncoders, identity_of, round_to_bf16
+from dual_hpc.model.encoders.origin import in_half_precision, origin_of, side_by_side
 from dual_hpc.model.encoders.registry import MODALITIES
 from dual_hpc.model.encoders.stack import BackboneEncoder, LayerStack
 
@@ -81,15 +80,14 @@ def with_layers(encoders: FrozenEncoders, numbers: list[int] | None) -> FrozenEn
 
 
 def in_bf16(encoders: FrozenEncoders) -> FrozenEncoders:
-    """A copy whose parameters are bfloat16; buffers, such as angles of positions, keep their precision."""
+    """A copy whose parameters are bfloat16; its record says so."""
     modules = {name: copy.deepcopy(module) for name, module in encoders.modules.items()}
     for module in modules.values():
-        for parameter in module.parameters():
-            parameter.data = parameter.data.bfloat16()
-    identity = {
-        name: hashlib.sha256(f"{found} bf16".encode()).hexdigest()[:32] for name, found in encoders.identity.items()
-    }
-    return replace(encoders, modules=modules, identity=identity, origin=None)
+        round_to_bf16(module)
+    assert encoders.origin is not None, "recorded where the encoders were read"
+    record = in_half_precision(encoders.origin)
+    identity = {str(name): one.identity for name, one in record.encoders.items()}
+    return replace(encoders, modules=modules, identity=identity, origin=record.model_dump_json())
 
 
 def relative_differences(encoders: FrozenEncoders, other: FrozenEncoders, batch: Mapping[str, Any]) -> dict[str, float]:

@@ -23,6 +23,7 @@ from dual_hpc.config.schema import DataConfig
 from dual_hpc.data.collate import collate
 from dual_hpc.data.dataset import ShardDataset
 from dual_hpc.data.decoding.decoder import DecodeConfig, Request, Sample, SampleDecoder
+from dual_hpc.data.format.members import StoredArray
 from dual_hpc.data.format.reader import SampleRef
 from dual_hpc.data.loader import TrainLoader
 
@@ -36,7 +37,8 @@ class Decoder:
 
     def __init__(self, folder: Path):
         self._layout = json.loads((folder / "layout.json").read_text())  # not of the index, which peers do without
-        self._decoder = SampleDecoder(DecodeConfig(CONFIG, features=self._layout))
+        stored = {name: (StoredArray(f"{name}.npy", *one, None),) for name, one in self._layout.items()}
+        self._decoder = SampleDecoder(DecodeConfig(CONFIG, features=stored))
 
     def __call__(self, members: dict[str, bytes], duration: float) -> Sample:
         ref = SampleRef(0, "k", "", 0, {e: (0, 0) for e in members}, duration)

@@ -37,6 +37,11 @@ class EncoderConfig(Section):
         description="which of a transformers model's layers are the features: 'last', 'mix' (a learned weighted sum of "
         "all), or a list of numbers to mix, as [6, 9, 12]; 0 is what the first layer is given",
     )
+    features: list[str] = Field(
+        default_factory=list,
+        description="where data.shards is a folder of several sets of features: the names of those that are read, side "
+        "by side; empty: the only one that has this modality",
+    )
     kind: str = ""
 
 

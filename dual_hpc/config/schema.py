@@ -60,7 +60,9 @@ class AugmentConfig(Section):
 class DataConfig(Section):
     """Which shards, which protocol and fold, and how a sample becomes tensors."""
 
-    shards: list[str] = Field(default_factory=list, description="folders that hold an index.json")
+    shards: list[str] = Field(
+        default_factory=list, description="folders that hold an index.json, or several sets of features"
+    )
     protocol: str = Field(
         "iemocap4",
         description="iemocap4, iemocap6, meld7, all, another of docs/protocols.md, a plugin's, or a YAML file",

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from dual_hpc.data.decoding.decode import DecodeError, load_array
 from dual_hpc.data.format.columns import Columns
 from dual_hpc.data.format.columns_cache import open_columns
+from dual_hpc.data.format.feature_sets import Choice, chosen_sets
 from dual_hpc.data.format.index import INDEX_NAME, IndexedSample, Shard, ShardIndex, dataset_id, read_index
-from dual_hpc.data.format.members import FEATURES, TEXT
+from dual_hpc.data.format.members import FEATURES, TEXT, StoredArray
 from dual_hpc.data.format.reader import SampleReader, SampleRef, is_intact
 from dual_hpc.data.format.table import SampleTable
 from dual_hpc.data.format.utterances import Utterances
@@ -41,19 +42,34 @@ class ShardDataset:
     What the indexes say is held in columns, which the ranks of a node share where the indexes are large.
 
     Args:
-        folders: folders that hold an `index.json`.
+        folders: folders that hold an `index.json`, or several sets of features (`format/feature_sets.py`).
+        choice: the sets that are read, where there are several.
+
+    Attributes:
+        folders: those that say what the samples are: of a folder of sets the first that is read.
+        sets: of each folder the sets that are read; empty where it is none of sets.
 
     Raises:
-        UserError: no folder, one without an index or whose index was edited, no samples, the same shards twice, or
-            media and features mixed.
+        UserError: no folder, one without an index or whose index was edited, no samples, the same shards twice,
+            media and features mixed, or sets that cannot be read together.
     """
 
-    def __init__(self, folders: Iterable[str | Path]):
-        self.folders = [Path(folder).absolute() for folder in folders]  # the process may change its working directory
-        if not self.folders:
+    def __init__(self, folders: Iterable[str | Path], choice: Choice | None = None):
+        named = [Path(folder).absolute() for folder in folders]  # the process may change its working directory
+        if not named:
             raise UserError("data.shards: name at least one folder of shards")
+        self.sets = [chosen_sets(folder, choice or {}) for folder in named]
+        if len({tuple(one.folder.name for one in sets) for sets in self.sets}) > 1:
+            raise UserError(
+                f"data.shards: {', '.join(map(str, named))} are to be read together, but the sets of features in them "
+                "have different names; give the sets of one encoder the same name in each"
+            )
+        self.folders = [sets[0].folder if sets else folder for sets, folder in zip(self.sets, named, strict=True)]
         self._stamps = [_stamp(folder) for folder in self.folders]
-        self._columns = [open_columns(folder) for folder in self.folders]
+        self._columns = [
+            sets[0].columns if sets else open_columns(folder)
+            for sets, folder in zip(self.sets, self.folders, strict=True)
+        ]
         if len({os.path.realpath(folder) for folder in self.folders}) < len(self.folders):
             raise UserError(f"data.shards: {', '.join(map(str, self.folders))} list a folder twice")
         kinds = {columns.kind for columns in self._columns}
@@ -62,7 +78,8 @@ class ShardDataset:
         self.kind = kinds.pop()
         self.options = [columns.options for columns in self._columns]
         self._ids = [_identity(folder, columns) for folder, columns in zip(self.folders, self._columns, strict=True)]
-        self.table = SampleTable(self.folders, self._columns)
+        self._further_ids = [_identity(one.folder, one.columns) for sets in self.sets for one in sets[1:]]
+        self.table = SampleTable(self.folders, self._columns, self.sets)
         _return_memory()
         if not len(self.table):
             raise UserError(f"data.shards: no samples in {', '.join(map(str, self.folders))}")
@@ -72,8 +89,9 @@ class ShardDataset:
 
     @property
     def dataset_id(self) -> str:
-        """The folder's own id, or for several folders a hash of theirs in order."""
-        return self._ids[0] if len(self._ids) == 1 else hashlib.sha256("\n".join(self._ids).encode()).hexdigest()[:32]
+        """The folder's own id, or for several folders and sets a hash of theirs in order."""
+        ids = [*self._ids, *self._further_ids]
+        return ids[0] if len(ids) == 1 else hashlib.sha256("\n".join(ids).encode()).hexdigest()[:32]
 
     @property
     def shard_of(self) -> NDArray[np.int64]:
@@ -112,20 +130,26 @@ class ShardDataset:
         """What a worker needs to read sample `number`."""
         return self.table.ref(number)
 
-    def features(self) -> dict[str, tuple[int, str]]:
-        """Arrays of feature shards, name -> (D, dtype), from the first intact sample that has each; empty for media.
+    def features(self) -> dict[str, tuple[StoredArray, ...]]:
+        """Name -> what its array in a batch is made of, from the first intact sample that has each; empty for media.
 
         Raises:
             UserError: every sample that has an array is damaged.
         """
         if self.kind != "features":
             return {}
+        found: dict[str, tuple[StoredArray, ...]] = {}
+        rates = {one.folder.name: one.columns.options for one in self.sets[0]} or {"": self.options[0]}
+        order = list(rates)
+        holders = {member: first for member, first in self.table.holders().items() if member.endswith(FEATURES)}
         with SampleReader() as reader:
-            return {
-                extension.removesuffix(FEATURES): self._layout(reader, extension, first)
-                for extension, first in sorted(self.table.holders().items())
-                if extension.endswith(FEATURES)
-            }
+            for member in sorted(holders, key=lambda one: order.index(one.rpartition("/")[0])):
+                of, _, extension = member.rpartition("/")
+                name = extension.removesuffix(FEATURES)
+                rate = rates[of].get(f"{name}_hz")
+                array = StoredArray(member, *self._layout(reader, member, holders[member]), rate and float(rate))
+                found[name] = (*found.get(name, ()), array)
+        return dict(sorted(found.items()))
 
     def _layout(self, reader: SampleReader, extension: str, first: int) -> tuple[int, str]:
         for ref in map(self.ref, range(first, len(self))):

@@ -14,7 +14,7 @@ import torch
 
 from dual_hpc.config.schema import DataConfig
 from dual_hpc.data.dataset import ShardDataset
-from dual_hpc.data.features import check_readable
+from dual_hpc.data.features import check_readable, sets_of_model
 from dual_hpc.data.format.sample import Utterance
 from dual_hpc.data.loader import EvalLoader
 from dual_hpc.data.modality_mask import mask_except
@@ -151,7 +151,7 @@ def prepare(
     model: Any
     model, tokenizer = load_model(model_dir)
     classes = model.config.labels
-    shard_set = ShardDataset(data.shards)
+    shard_set = ShardDataset(data.shards, sets_of_model(model.config))
     check_readable(model.config, shard_set)
     made_by = model.config.preprocessing
     if model.config.reads_features and shard_set.kind == "media":

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 
 from dual_hpc.data.dataset import ShardDataset
-from dual_hpc.data.features import check_readable
+from dual_hpc.data.features import check_readable, sets_of_model
+from dual_hpc.data.format.feature_sets import sets_in
 from dual_hpc.data.format.index import INDEX_NAME
 from dual_hpc.data.format.sample import Utterance
 from dual_hpc.data.loader import EvalLoader
@@ -46,9 +47,9 @@ class _Reading:
 
 
 def is_packed(folder: str | Path) -> bool:
-    """True for a folder of shards with their index."""
+    """True for a folder of shards with their index, and for one of several sets of features."""
     path = Path(folder)
-    return (path / INDEX_NAME).is_file() and any(path.glob("*.tar"))
+    return bool(sets_in(path)) or ((path / INDEX_NAME).is_file() and any(path.glob("*.tar")))
 
 
 class PackedPredictor:
@@ -65,7 +66,7 @@ class PackedPredictor:
         self.device = usable_device(device)
         model: Any
         model, tokenizer = load_model(model_folder)
-        self.shards = ShardDataset(folders)
+        self.shards = ShardDataset(folders, sets_of_model(model.config))
         check_readable(model.config, self.shards)
         made_by = model.config.preprocessing
         if model.config.reads_features and self.shards.kind == "media":

@@ -27,7 +27,7 @@ from dual_hpc.evaluation.votes import soft_labels_of
 from dual_hpc.group import gather_results
 from dual_hpc.model import build_tokenizer, load_tokenizer
 from dual_hpc.training.distributed import World
-from dual_hpc.training.shard_config import config_for_shards
+from dual_hpc.training.shard_config import config_for_shards, sets_of_config
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ class TrainingData:
         Raises:
             UserError: shards, protocol or tokenizer cannot be used.
         """
-        shard_set = ShardDataset(config.data.shards)
+        shard_set = ShardDataset(config.data.shards, sets_of_config(config))
         config = config_for_shards(config, shard_set)
         utterances = shard_set.utterances
         protocol = protocol_of(config.data, utterances)

@@ -255,7 +255,7 @@ def _read_checkpoint(run: RunDir, folder: Path, manifest: Manifest, config: Emot
     return writer._model, tokenizer
 
 
-def _encoders(config: EmotionConfig, run: RunDir) -> FrozenEncoders:
+def _encoders(config: EmotionConfig, run: RunDir) -> list[FrozenEncoders]:
     if not config.reads_features:
         raise UserError("--with-encoders: the model reads media and has its encoders in it; leave the option out")
     used = [name for name in MODALITIES if getattr(config, f"use_{name}")]

@@ -33,5 +33,6 @@ def longest_batch(model: EmotionModel, size: int) -> dict[str, torch.Tensor]:
     for name in ("audio", "video", "text"):
         if (encoder := getattr(model, f"{name}_encoder")) is not None:
             count = steps[name] if name in steps else math.ceil(seconds * encoder.rate_hz)
-            batch |= {name: torch.zeros(size, count, encoder.output_size), f"{name}_lengths": lengths(count)}
+            width = getattr(model.config, name)["config"]["width"]  # several layers of it may be mixed
+            batch |= {name: torch.zeros(size, count, width), f"{name}_lengths": lengths(count)}
     return batch

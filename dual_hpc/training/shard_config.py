@@ -5,9 +5,17 @@ from __future__ import annotations
 from dual_hpc.config import RunConfig
 from dual_hpc.data.dataset import ShardDataset
 from dual_hpc.data.features import feature_source
+from dual_hpc.data.format.feature_sets import Choice
 from dual_hpc.errors import UserError
 from dual_hpc.modality import Modality
 from dual_hpc.model.family import FAMILIES
+
+
+def sets_of_config(config: RunConfig) -> Choice:
+    """The sets of features that a run reads, where its shards are a folder of several."""
+    model = FAMILIES.get(config.model.family).narrowed(config.model)
+    names = {str(one): sorted(set(getattr(model, str(one)).features)) for one in Modality}
+    return {name: (chosen or None) if getattr(model, f"use_{name}") else () for name, chosen in names.items()}
 
 
 def config_for_shards(config: RunConfig, shard_set: ShardDataset) -> RunConfig:
@@ -25,6 +33,12 @@ def config_for_shards(config: RunConfig, shard_set: ShardDataset) -> RunConfig:
         config = config.model_copy(update={"model": model})
     used = [str(modality) for modality in Modality if getattr(config.model, f"use_{modality}")]
     source = feature_source(shard_set)
+    named = next((name for name in used if getattr(config.model, name).features), None)
+    if named is not None and not any(shard_set.sets):
+        raise UserError(
+            f"model.{named}.features: data.shards is not a folder of several sets of features; leave it out, or name "
+            "the folder that they lie in"
+        )
     if source is None:
         if stored := [name for name in used if getattr(config.model, name).kind == "features"]:
             raise UserError(
@@ -35,8 +49,9 @@ def config_for_shards(config: RunConfig, shard_set: ShardDataset) -> RunConfig:
     for name in used:
         if name not in source.encoders:
             raise UserError(f"model.use_{name}: data.shards holds no {name} features; set model.use_{name}=false")
-        section = type(getattr(config.model, name))
-        encoders[name] = section(kind="features", trainable="none", config=source.encoders[name])
+        section = getattr(config.model, name)
+        stored = {"kind": "features", "trainable": "none", "config": source.encoders[name]}
+        encoders[name] = type(section)(**stored, features=section.features)
     made = {key: value for key, value in source.preprocessing.items() if key in type(config.data).model_fields}
     made["max_seconds"] = min(made["max_seconds"], config.data.max_seconds)
     return config.model_copy(

@@ -13,6 +13,10 @@ examples:
   dual-hpc extract $SCRATCH/shards/meld --preset meld --out $SCRATCH/shards/meld-features
   dual-hpc extract $SCRATCH/shards/meld --model runs/best --out $SCRATCH/shards/meld-features
   dual-hpc extract SHARDS --preset meld --out OUT model.use_text=false      # settings change the preset
+  dual-hpc extract SHARDS --preset meld --out FEATURES/base                 # one of several sets in a folder
+  dual-hpc extract SHARDS --preset meld --out FEATURES/whisper \\
+      model.audio.kind=whisper model.audio.path=DIR model.use_video=false model.use_text=false
+  dual-hpc train --preset meld --shards FEATURES 'model.audio.features=[base,whisper]'
   dual-hpc submit --profile my-cluster.yaml --tasks 4 -- extract SHARDS --preset meld --out OUT   # four GPUs share it
 """
 
@@ -20,7 +24,13 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("folder", type=Path, help="a folder of media shards")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the feature shards")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder of the feature shards; FEATURES/NAME: a set of several",
+    )
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--model", type=Path, metavar="DIR", help="a saved model, whose encoders are used")
     which.add_argument("--preset", metavar="NAME", help="a preset or YAML file that names pretrained encoders")

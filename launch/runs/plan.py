@@ -9,7 +9,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dual_hpc.config import is_prolonged, load_config, may_change, require_no_secret
 from dual_hpc.config.identity import RAISABLE
@@ -28,6 +28,7 @@ from launch.records.nearest import did_you_mean
 from launch.runs.prolong import with_planned_decay
 
 if TYPE_CHECKING:
+    from dual_hpc.data.dataset import ShardDataset
     from dual_hpc.data.format.columns import Columns
     from dual_hpc.data.format.utterances import Utterances
 
@@ -214,7 +215,7 @@ def check_data(config: RunConfig, told: set[str] | None = None) -> None:
 
     selecting_metric(config.training.select_by)
     utterances = utterances_of(config)
-    _check_alike(tuple(config.data.shards), tuple(map(_stamp, config.data.shards)))
+    _check_features(config)
     protocol = protocol_of(config.data, utterances)
     check_selecting(config.training.select_by, protocol)
     parts = protocol.divide(utterances, config.data)
@@ -250,7 +251,10 @@ def utterances_of(config: RunConfig) -> Utterances:
         raise UserError("data.shards is empty: name folders of packed shards, e.g. --shards shards/iemocap")
     from dual_hpc.data.format.utterances import Utterances
 
-    utterances = Utterances([_columns(folder, _stamp(folder)) for folder in config.data.shards])
+    folders = config.data.shards
+    if _are_sets(config):
+        folders = list(map(str, _opened(config).folders))
+    utterances = Utterances([_columns(folder, _stamp(folder)) for folder in folders])
     if not utterances:
         raise UserError(f"data.shards: {', '.join(config.data.shards)} hold no samples")
     return utterances
@@ -288,14 +292,39 @@ def _columns(folder: str, stamp: tuple[int, int]) -> Columns:
     return open_columns(Path(folder))
 
 
-@functools.lru_cache(maxsize=8)
-def _check_alike(folders: tuple[str, ...], stamps: tuple[tuple[int, int], ...]) -> None:
-    """Refuse folders that no training can read together: media and features, features of several encoders."""
-    from dual_hpc.data.dataset import ShardDataset
+def _check_features(config: RunConfig) -> None:
+    """Refuse folders that no training can read together, and sets of features without what the run reads."""
     from dual_hpc.data.features import feature_source
+    from dual_hpc.training.shard_config import config_for_shards
 
-    if len(folders) > 1:
-        feature_source(ShardDataset(folders))
+    if _are_sets(config) or any(getattr(config.model, name).features for name in ("audio", "video", "text")):
+        config_for_shards(config, _opened(config))
+    elif len(config.data.shards) > 1:
+        feature_source(_opened(config))
+
+
+def _are_sets(config: RunConfig) -> bool:
+    from dual_hpc.data.format.feature_sets import sets_in
+
+    return any(sets_in(Path(folder)) for folder in config.data.shards)
+
+
+def _opened(config: RunConfig) -> ShardDataset:
+    from dual_hpc.training.shard_config import sets_of_config
+
+    choice = sets_of_config(config) if _are_sets(config) else {}
+    chosen = tuple((name, None if words is None else tuple(words)) for name, words in choice.items())
+    return _dataset(tuple(config.data.shards), tuple(map(_stamp, config.data.shards)), chosen)
+
+
+@functools.lru_cache(maxsize=8)
+def _dataset(
+    folders: tuple[str, ...], stamps: tuple[tuple[int, int], ...], choice: tuple[tuple[str, Any], ...]
+) -> ShardDataset:
+    """All folders as one, opened once for all members of a sweep."""
+    from dual_hpc.data.dataset import ShardDataset
+
+    return ShardDataset(folders, dict(choice))
 
 
 def check_encoders(config: RunConfig) -> None:

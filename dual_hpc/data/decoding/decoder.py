@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +14,11 @@ from dual_hpc.data.decoding.augment import augment_audio, augment_video, dropped
 from dual_hpc.data.decoding.augment_sound import augment_sound
 from dual_hpc.data.decoding.decode import DecodeError, decode_audio, decode_features, decode_pictures, decode_text
 from dual_hpc.data.decoding.grid import audio_samples
-from dual_hpc.data.format.members import AUDIO, AUDIO_RATE, FEATURES, META, TEXT, VIDEO
+from dual_hpc.data.format.members import AUDIO, AUDIO_RATE, FEATURES, META, TEXT, VIDEO, StoredArray
 from dual_hpc.data.format.reader import SampleRef, is_intact
 from dual_hpc.data.settings import AugmentSettings, DecodeSettings, plain_copy
 from dual_hpc.modality import Modality
+from dual_hpc.side_by_side import side_by_side
 
 NO_LABEL = -100  # torch's own value for "no class"
 _MODALITY = {  # of each member that carries one
@@ -23,6 +27,10 @@ _MODALITY = {  # of each member that carries one
     TEXT: Modality.TEXT,
     **{f"{modality.feature_key}{FEATURES}": modality for modality in Modality},
 }
+
+
+def _modality(extension: str) -> Modality | None:
+    return _MODALITY.get(extension.rpartition("/")[2])
 
 
 @dataclass(frozen=True)
@@ -60,13 +68,21 @@ class Sample:
 class DecodeConfig:
     """All that decoding depends on besides the sample.
 
-    `augment` is None for evaluation; `features` is the layout of feature shards, empty for media.
+    `augment` is None for evaluation; `features` says what the arrays of feature shards are made of, empty for media.
     """
 
     settings: DecodeSettings
     augment: AugmentSettings | None = None
     seed: int = 0
-    features: dict[str, tuple[int, str]] = field(default_factory=dict)
+    features: dict[str, tuple[StoredArray, ...]] = field(default_factory=dict)
+
+    @cached_property
+    def layout(self) -> dict[str, tuple[int, str]]:
+        """The arrays of a batch of features, name -> (D, dtype)."""
+        return {
+            name: (sum(one.width for one in arrays), np.result_type(*(one.dtype for one in arrays)).str)
+            for name, arrays in self.features.items()
+        }
 
     def plain_copy(self) -> DecodeConfig:
         """The same without the configuration's classes, so that a worker need not load pydantic."""
@@ -82,6 +98,7 @@ class SampleDecoder:
         self._settings, self._seed = decode_config.settings, decode_config.seed
         augment = decode_config.augment
         self._augment = augment if augment is not None and augment.enabled else None
+        self._arrays = {one.member: one for arrays in decode_config.features.values() for one in arrays}
 
     def members_to_read(self, request: Request) -> set[str]:
         """Extensions to read and decode: modality dropout happens before the work is done."""
@@ -90,10 +107,10 @@ class SampleDecoder:
         members = set(request.ref.members) - {META}
         if self._augment is None:
             return members
-        present = {_MODALITY[e] for e in members if e in _MODALITY}
+        present = {found for e in members if (found := _modality(e)) is not None}
         rng = generator(self._seed, request.epoch, request.ref.number, "modality")
         dropped = dropped_modalities(present, self._augment, rng)
-        return {e for e in members if _MODALITY.get(e) not in dropped}
+        return {e for e in members if _modality(e) not in dropped}
 
     def decode(self, request: Request, members: dict[str, bytes]) -> Sample:
         """The sample; a blank one with its `failure` if a member is damaged, or known to be."""
@@ -109,6 +126,12 @@ class SampleDecoder:
                 self._decode(sample, ref, request.epoch, extension, data, alone=VIDEO not in members)
             except DecodeError as error:
                 return Sample(failure=DecodeFailure(frozenset({extension}), str(error)))
+        read, of = sample.features, self._config.features
+        sample.features = {
+            name: joined_features(arrays, read)
+            for name, arrays in of.items()
+            if any(one.member in read for one in arrays)
+        }
         return sample
 
     def _decode(self, sample: Sample, ref: SampleRef, epoch: int, extension: str, data: bytes, alone: bool) -> None:
@@ -130,8 +153,8 @@ class SampleDecoder:
         elif extension == TEXT:
             sample.text = decode_text(data) or None
         elif extension.endswith(FEATURES):
-            name = extension.removesuffix(FEATURES)
-            sample.features[name] = decode_features(data, *self._config.features[name])
+            one = self._arrays[extension]
+            sample.features[extension] = decode_features(data, one.width, one.dtype)
 
     def _augment_sound(self, sample: Sample, augment: AugmentSettings, number: int, epoch: int, alone: bool) -> None:
         heard = len(sample.waveform)
@@ -140,3 +163,9 @@ class SampleDecoder:
         if len(changed) != heard:
             sample.duration = len(changed) / AUDIO_RATE
         sample.waveform = augment_audio(changed, augment, generator(self._seed, epoch, number, "audio"))
+
+
+def joined_features(arrays: Sequence[StoredArray], found: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+    """The array of a modality [T, D], of those that its members hold, of which one may be missing."""
+    each = [found.get(one.member, np.empty((0, one.width), one.dtype)) for one in arrays]
+    return each[0] if len(each) == 1 else side_by_side(each, [one.hz for one in arrays])

@@ -10,7 +10,7 @@ import os
 import zlib
 from collections import OrderedDict
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 
 from dual_hpc.errors import EnvironmentFault, UserError
@@ -24,7 +24,10 @@ _GAP = 1 << 16  # members farther apart than this are read one by one
 
 @dataclass(frozen=True)
 class SampleRef:
-    """Address of one sample in one tar."""
+    """Address of one sample in one tar.
+
+    Members of other tars, those of the sets that it is joined of (`feature_sets.py`), are called SET/EXTENSION.
+    """
 
     number: int  # in its ShardDataset
     key: str
@@ -33,6 +36,7 @@ class SampleRef:
     members: dict[str, tuple[int, int]]  # extension -> (offset, bytes)
     duration: float  # seconds
     crc32: dict[str, int] = field(default_factory=dict)  # of the members, where the index has it
+    beside: dict[str, tuple[str, int]] = field(default_factory=dict)  # set -> its tar with this sample, and its bytes
 
 
 class SampleReader:
@@ -61,6 +65,13 @@ class SampleReader:
         Raises:
             As `read`.
         """
+        if ref.beside:
+            for name in dict.fromkeys(extension.rpartition("/")[0] for extension in spans):
+                own = {e.rpartition("/")[2]: span for e, span in spans.items() if e.rpartition("/")[0] == name}
+                path, size = ref.beside.get(name, (ref.path, ref.shard_bytes))
+                for extension, data in self.views(replace(ref, path=path, shard_bytes=size, beside={}), own):
+                    yield f"{name}/{extension}" if name else extension, data
+            return
         file = self._file(ref)
         begin = min(offset for offset, _ in spans.values()) - _BLOCK
         end = max(offset + size for offset, size in spans.values())

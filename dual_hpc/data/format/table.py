@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dual_hpc.data.format.columns import Columns
+from dual_hpc.data.format.feature_sets import FeatureSet
+from dual_hpc.data.format.members import FEATURES
 from dual_hpc.data.format.reader import SampleRef
 
 
@@ -16,10 +19,19 @@ class SampleTable:
     """Addresses and durations of the samples of several folders, numbered in the order of folders, shards and samples.
 
     Shards are numbered through all folders.
+
+    Args:
+        joined: of each folder, where it is read together with sets of features, those; it is the first of them.
     """
 
-    def __init__(self, folders: Sequence[Path], columns: Sequence[Columns]):
+    def __init__(
+        self, folders: Sequence[Path], columns: Sequence[Columns], joined: Sequence[Sequence[FeatureSet]] = ()
+    ):
         self._columns = list(columns)
+        self._sets = [
+            [(one.folder.name, one.members, SampleTable([one.folder], [one.columns])) for one in sets]
+            for sets in joined or [[] for _ in columns]
+        ]
         tars = [(folder, shard) for folder, each in zip(folders, columns, strict=True) for shard in each.shards]
         self._shards = [(str(folder / shard.name), shard.bytes) for folder, shard in tars]
         self._shard_end = np.cumsum(np.array([shard.samples for _, shard in tars], np.int64))
@@ -63,7 +75,7 @@ class SampleTable:
         members = slice(end - len(extensions), end)
         spans = zip(extensions, columns.spans[members].tolist(), strict=True)
         sums = zip(extensions, columns.crc32[members].tolist(), strict=True)
-        return SampleRef(
+        found = SampleRef(
             number,
             columns.keys[own].decode(),
             path,
@@ -72,15 +84,34 @@ class SampleTable:
             float(columns.durations[own]),
             {extension: crc32 for extension, crc32 in sums if crc32},
         )
+        return _joined(found, {name: (table.ref(own), wanted) for name, wanted, table in self._sets[folder]})
 
     def holders(self) -> dict[str, int]:
         """Each extension, and the first sample that has it."""
         first: dict[str, int] = {}
         begin = 0
-        for columns in self._columns:
+        for columns, sets in zip(self._columns, self._sets, strict=True):
+            for name, wanted, table in sets:
+                for extension, number in table.holders().items():
+                    if extension in wanted:
+                        first.setdefault(f"{name}/{extension}", begin + number)
             kinds, numbers = np.unique(columns.layout_of, return_index=True)
             for number, kind in sorted(zip(numbers.tolist(), kinds.tolist(), strict=True)):
                 for extension in columns.layouts[kind]:
-                    first.setdefault(extension, begin + number)
+                    if not (sets and extension.endswith(FEATURES)):
+                        first.setdefault(extension, begin + number)
             begin += len(columns)
         return first
+
+
+def _joined(ref: SampleRef, sets: Mapping[str, tuple[SampleRef, Collection[str]]]) -> SampleRef:
+    """The sample with the wanted features of each set in place of its own."""
+    if not sets:
+        return ref
+    members = {extension: span for extension, span in ref.members.items() if not extension.endswith(FEATURES)}
+    sums = {extension: crc32 for extension, crc32 in ref.crc32.items() if extension in members}
+    for name, (other, wanted) in sets.items():
+        members |= {f"{name}/{e}": span for e, span in other.members.items() if e in wanted}
+        sums |= {f"{name}/{e}": crc32 for e, crc32 in other.crc32.items() if e in wanted}
+    beside = {name: (other.path, other.shard_bytes) for name, (other, _) in sets.items()}
+    return replace(ref, members=members, crc32=sums, beside=beside)

@@ -53,7 +53,7 @@ class InProcess:
                 samples.append(self._decoder.decode(request, members))
                 beat()
             failures = {row: sample.failure for row, sample in enumerate(samples) if sample.failure is not None}
-            arrays = collate(samples, self._config.settings.image_size, self._config.features)
+            arrays = collate(samples, self._config.settings.image_size, self._config.layout)
             decoders = count(sample.video_decoder for sample in samples)
             yield MicroBatch(rows, arrays, [sample.text for sample in samples], failures, decoders)
 

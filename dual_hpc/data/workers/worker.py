@@ -149,7 +149,7 @@ def _deliver_plain(channel: socket.socket, job: Job, features: FeatureReader, st
 
 
 def _deliver(channel: socket.socket, job: int, samples: list[Sample], decode_config: DecodeConfig) -> None:
-    layout = lay_out(samples, decode_config.settings.image_size, decode_config.features)
+    layout = lay_out(samples, decode_config.settings.image_size, decode_config.layout)
     failures = {row: sample.failure for row, sample in enumerate(samples) if sample.failure is not None}
     try:
         memory = memfd_from(layout.size, contents(samples, layout))

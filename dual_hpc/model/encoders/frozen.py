@@ -21,6 +21,8 @@ class FrozenEncoders:
         identity: modality -> hash of kind, configuration and weights.
         origin: what `dual_hpc.model.encoders.origin` records of them, as JSON; None: not known.
         layers: modality -> how many lie side by side, where it may be several.
+        dtype: in which their features are stored.
+        in_bf16: those that `round_to_bf16` has to be applied to before they encode, as when they made the features.
     """
 
     modules: dict[str, Any]
@@ -30,6 +32,8 @@ class FrozenEncoders:
     device: torch.device
     origin: str | None = None
     layers: dict[str, int] = field(default_factory=dict)
+    dtype: str = "float32"
+    in_bf16: frozenset[str] = frozenset()
 
     def encode(self, batch: Mapping[str, Any]) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
         """A batch of media -> modality -> features [B, S, E] and their lengths [B], on the encoders' device."""
@@ -51,6 +55,12 @@ class FrozenEncoders:
         on_cpu = {name: (array.float().cpu(), n.tolist()) for name, (array, n) in self.encode(batch).items()}
         for row in range(len(batch["keys"])):
             yield {name: array[row, : n[row]] for name, (array, n) in on_cpu.items() if n[row] > 0}
+
+
+def round_to_bf16(module: torch.nn.Module) -> None:
+    """Round the parameters; buffers, such as angles of positions, keep their precision."""
+    for parameter in module.parameters():
+        parameter.data = parameter.data.bfloat16()
 
 
 def identity_of(spec: dict[str, Any], encoder: torch.nn.Module) -> str:

@@ -1,9 +1,9 @@
 """Which encoders made the features that a model was trained on: recorded, found again, and given away with the model.
 
 `dual-hpc extract` writes the record into the index of the features, training copies it into the model's `config.json`
-(`feature_encoders`). From there the encoders are loaded from where they lay, or from the folder `encoders/` of a model
-that was exported with them. Either way their weights must have the recorded hash: other encoders make other features,
-and the model would answer as if nothing were wrong.
+(`feature_encoders`; where several sets are read, the records of all). From there the encoders are loaded from where
+they lay, or from the folder `encoders/` of a model that was exported with them. Either way their weights must have the
+recorded hash: other encoders make other features, and the model would answer as if nothing were wrong.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,6 +31,7 @@ from dual_hpc.model.self_contained import bytes_of_weights, first_danger
 from dual_hpc.model.tokenizer import load_tokenizer
 
 KEY = "feature_encoders"  # in a model's config.json
+SETS = "sets"  # in it, the records of several extractions
 OPTION = "encoders"  # in the index of features
 FOLDER = "encoders"  # in a model that was exported with them
 _WEIGHTS = "encoders.safetensors"
@@ -47,6 +48,7 @@ class EncoderOrigin(BaseModel):
         weights: SHA-256 of its weights.
         identity: of description and weights, as the index of the features spells it.
         side_by_side: layers that lie side by side in the features, by their numbers; None: the last, or their mix.
+        precision: of its parameters when it made them; `weights` are those before they were rounded.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -58,14 +60,14 @@ class EncoderOrigin(BaseModel):
     weights: str
     identity: str
     side_by_side: list[int] | None = None
+    precision: Literal["fp32", "bf16"] = "fp32"
 
     def identity_with(self, encoder: Any) -> str:
         """What `identity` would be if it were this encoder."""
         found = identity_of(self.spec, encoder)
-        if self.side_by_side is None:
-            return found
-        said = ",".join(map(str, self.side_by_side))
-        return hashlib.sha256(f"{found} layers {said}".encode()).hexdigest()[:32]
+        if self.side_by_side is not None:
+            found = _hashed(f"{found} layers {','.join(map(str, self.side_by_side))}")
+        return _hashed(f"{found} bf16") if self.precision == "bf16" else found
 
 
 class FeatureEncoders(BaseModel):
@@ -142,8 +144,18 @@ def side_by_side(origin: str, modules: Mapping[str, Any], layers: Mapping[str, l
     return record.model_copy(update={"encoders": {**record.encoders, **changed}})
 
 
-def recorded_encoders(content: Mapping[str, Any], where: object) -> FeatureEncoders:
-    """The record in a model's configuration.
+def in_half_precision(origin: str) -> FeatureEncoders:
+    """A record of encoders whose parameters are rounded to bfloat16 now."""
+    record = FeatureEncoders.model_validate_json(origin)
+    changed: dict[Any, EncoderOrigin] = {
+        name: one.model_copy(update={"precision": "bf16", "identity": _hashed(f"{one.identity} bf16")})
+        for name, one in record.encoders.items()
+    }
+    return record.model_copy(update={"encoders": changed})
+
+
+def recorded_encoders(content: Mapping[str, Any], where: object) -> list[FeatureEncoders]:
+    """The records in a model's configuration, one of each extraction, in the order of their features.
 
     Raises:
         UserError: there is none, as in models of earlier versions, or it is not one.
@@ -151,22 +163,28 @@ def recorded_encoders(content: Mapping[str, Any], where: object) -> FeatureEncod
     if content.get(KEY) is None:
         raise UserError(
             f"model: {where} was trained on features, and does not say which encoders made them (its shards are of an "
-            "earlier version, of `pack features`, or of --precision); run `dual-hpc extract` and train again, give a "
-            "model of media, or shards of features"
+            "earlier version or of `pack features`); run `dual-hpc extract` and train again, give a model of media, or "
+            "shards of features"
         )
-    try:
-        found = FeatureEncoders.model_validate(content[KEY])
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(map(str, (KEY, *first["loc"])))
-        raise UserError(f"model: {where}: {name} in its config.json is not valid ({first['msg']})") from error
-    if mistake := preprocessing_mistake(found.preprocessing):
-        raise UserError(f"model: {where}: {KEY}.{mistake}")
+    several = content[KEY].get(SETS) if isinstance(content[KEY], Mapping) else None
+    records = several if isinstance(several, list) and several else [content[KEY]]
+    found = []
+    for record in records:
+        try:
+            found.append(FeatureEncoders.model_validate(record))
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(map(str, (KEY, *first["loc"])))
+            raise UserError(f"model: {where}: {name} in its config.json is not valid ({first['msg']})") from error
+        if mistake := preprocessing_mistake(found[-1].preprocessing):
+            raise UserError(f"model: {where}: {KEY}.{mistake}")
     return found
 
 
-def load_encoders(record: FeatureEncoders, used: Collection[str], folder: Path, load_saved: Any) -> FrozenEncoders:
-    """The encoders of a record, from the model's own folder if it holds them, else from where they came from.
+def load_encoders(
+    records: Sequence[FeatureEncoders], used: Collection[str], folder: Path, load_saved: Any
+) -> list[FrozenEncoders]:
+    """The encoders of each record, from the model's own folder if it holds them, else from where they came from.
 
     Args:
         used: modalities that the model reads.
@@ -177,15 +195,20 @@ def load_encoders(record: FeatureEncoders, used: Collection[str], folder: Path, 
         UserError: they are not there, or are others than those that made the features.
         EnvironmentFault: the saved model that holds them is damaged.
     """
-    own = folder / FOLDER
+    for name in used:
+        if not any(name in record.encoders for record in records):
+            raise UserError(f"model: {folder}: {KEY} in its config.json names no {name} encoder")
+    owns = _own_folders(folder, len(records))
+    return [_loaded(record, used, folder, own, load_saved) for record, own in zip(records, owns, strict=True)]
+
+
+def _loaded(record: FeatureEncoders, used: Collection[str], folder: Path, own: Path, load_saved: Any) -> FrozenEncoders:
     inside = (own / _WEIGHTS).is_file()
     weights = _own_weights(own) if inside else {}
     saved: dict[str, Any] = {}
     modules = {}
-    for name in (name for name in MODALITIES if name in used):
-        one = record.encoders.get(name)  # type: ignore[call-overload]
-        if one is None:
-            raise UserError(f"model: {folder}: {KEY} in its config.json names no {name} encoder")
+    for name in (name for name in MODALITIES if name in used and name in record.encoders):
+        one = record.encoders[name]  # type: ignore[index]
         where = own if inside else Path(one.path)
         if not inside and not where.is_dir():
             raise UserError(
@@ -205,26 +228,34 @@ def load_encoders(record: FeatureEncoders, used: Collection[str], folder: Path, 
         modules[name] = encoder.float().eval().requires_grad_(False)
     tokenizer = _tokenizer(record, own if inside else None) if "text" in modules else None
     identity = {name: record.encoders[name].identity for name in modules}  # type: ignore[index]
-    return FrozenEncoders(modules, tokenizer, dict(record.preprocessing), identity, torch.device("cpu"))
+    made = dict(record.preprocessing)
+    rounded = frozenset(name for name in modules if record.encoders[name].precision == "bf16")  # type: ignore[index]
+    return FrozenEncoders(modules, tokenizer, made, identity, torch.device("cpu"), dtype=record.dtype, in_bf16=rounded)
 
 
-def save_encoders(encoders: FrozenEncoders, folder: Path) -> None:
+def save_encoders(encoders: Sequence[FrozenEncoders], folder: Path) -> None:
     """Write encoders into a model's folder, where `load_encoders` finds them.
 
     Raises:
         OSError, SafetensorError: they cannot be written.
     """
+    for front, own in zip(encoders, _own_folders(folder, len(encoders)), strict=True):
+        own.mkdir(parents=True)
+        tensors = {
+            f"{name}.{key}": tensor.detach().cpu().clone().contiguous()
+            for name, module in front.modules.items()
+            for key, tensor in module.state_dict().items()
+        }
+        save_file(tensors, own / _WEIGHTS)
+        shutil.copymode(folder / "config.json", own / _WEIGHTS)  # safetensors makes them for their owner alone
+        if front.tokenizer is not None:
+            front.tokenizer.save_pretrained(own)
+
+
+def _own_folders(folder: Path, count: int) -> list[Path]:
+    """Where the encoders of each record lie in a model that was exported with them."""
     own = folder / FOLDER
-    own.mkdir()
-    tensors = {
-        f"{name}.{key}": tensor.detach().cpu().clone().contiguous()
-        for name, module in encoders.modules.items()
-        for key, tensor in module.state_dict().items()
-    }
-    save_file(tensors, own / _WEIGHTS)
-    shutil.copymode(folder / "config.json", own / _WEIGHTS)  # safetensors makes them for their owner alone
-    if encoders.tokenizer is not None:
-        encoders.tokenizer.save_pretrained(own)
+    return [own] if count == 1 else [own / str(number) for number in range(count)]
 
 
 def _built(
@@ -274,6 +305,10 @@ def _tokenizer(record: FeatureEncoders, own: Path | None) -> Any:
     if words_of(tokenizer) != record.words:
         raise UserError(f"model: the tokenizer in {own or record.tokenizer} is not the one that made the text features")
     return tokenizer
+
+
+def _hashed(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def _revision(path: str) -> str | None:

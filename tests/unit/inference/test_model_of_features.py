@@ -285,8 +285,8 @@ def test_the_robustness_suite_perturbs_media_before_the_encoders(trained: Traine
         if view in answers["features"] or view not in answers["media"]:
             continue
         with torch.inference_mode():
-            made = task.model.encoders.encode(shown(batch))
-            features = {name: x.to(getattr(torch, trained.dtype)).float() for name, (x, _) in made.items()}
+            made = task.model.features(shown(batch), torch.device("cpu"))
+            features = {name: x.float() for name, (x, _) in made.items()}
             lengths = {f"{name}_lengths": n for name, (_, n) in made.items()}
             durations = batch["durations"].clamp(max=plain.config.preprocessing["max_seconds"])
             expected = plain(durations=durations, **features, **lengths).logits.softmax(-1)

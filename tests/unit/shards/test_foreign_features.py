@@ -79,7 +79,8 @@ def test_every_form_becomes_shards_that_a_run_can_be_configured_for(form: str, t
     assert pack(table(tmp_path, form), out) == 0
     assert verify(out) == []
     found = ShardDataset([out])
-    assert found.features() == {"audio": (8, "<f4"), "video": (4, "<f4"), "text": (5, "<f4")}
+    widths = {name: [(one.width, one.dtype, one.hz) for one in arrays] for name, arrays in found.features().items()}
+    assert widths == {"audio": [(8, "<f4", 50.0)], "video": [(4, "<f4", 5.0)], "text": [(5, "<f4", None)]}
     with SampleReader() as reader:
         for number, entry in enumerate(found.samples):
             stored = reader.read(found.ref(number))

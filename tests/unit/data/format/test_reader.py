@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from dual_hpc.data.dataset import ShardDataset
 from dual_hpc.data.format.index import ShardIndex, dataset_id, read_index, write_index
+from dual_hpc.data.format.members import StoredArray
 from dual_hpc.data.format.reader import SampleReader, SampleRef
 from dual_hpc.errors import EnvironmentFault, UserError
 from tests.unit.data.conftest import Clip, write_shards
@@ -161,7 +162,7 @@ def test_the_layout_of_features_is_that_of_the_first_sound_ones(tmp_path: Path, 
     elif damage == "a bit of its header":
         data[offset + data[offset:].index(b"4)")] ^= 6  # two wide
     path.write_bytes(data)
-    assert ShardDataset([folder]).features() == {"audio": (4, "<f2")}
+    assert ShardDataset([folder]).features() == {"audio": (StoredArray("audio.npy", 4, "<f2", None),)}
 
 
 def test_features_that_are_all_damaged_are_refused(tmp_path: Path) -> None:

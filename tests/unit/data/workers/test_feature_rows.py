@@ -43,7 +43,7 @@ def one_by_one(config: DecodeConfig, rows: list[Request]) -> MicroBatch:
             members = reader.read(request.ref, wanted) if request.ref and wanted else {}
             samples.append(decoder.decode(request, members))
     failures = {row: sample.failure for row, sample in enumerate(samples) if sample.failure is not None}
-    arrays = collate(samples, config.settings.image_size, config.features)
+    arrays = collate(samples, config.settings.image_size, config.layout)
     return MicroBatch(rows, arrays, [sample.text for sample in samples], failures)
 
 
