@@ -48,6 +48,12 @@ class AutoKind(EncoderKind):
         found = dict(section.config)
         if section.path is not None:
             found = read_json(Path(section.path), "config.json", f"{context.setting}.path") | found
+        if found.get("model_type", "timm_wrapper") == "timm_wrapper" and "architecture" in found:
+            raise UserError(
+                f"{context.setting}.path: {section.path} holds {found['architecture']!r} as timm saves it, which needs "
+                "timm and torchvision and is not read; give a folder of transformers' own (efficientnet, convnext, vit "
+                "...), or extract with timm yourself and use `dual-hpc pack features`"
+            )
         return self._kind(found.get("model_type"), f"{context.setting}.kind").describe(section, context)
 
     def build(self, spec: dict[str, Any], preprocessing: dict[str, Any]) -> Encoder:

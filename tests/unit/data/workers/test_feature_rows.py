@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,42 @@ def test_an_odd_array_is_read_or_refused_as_one_by_one(tmp_path: Path, name: str
     batch = made(config, rows)
     assert_equal(batch, one_by_one(config, rows))
     assert bool(batch.failures) == is_damaged
+
+
+def test_sets_side_by_side_are_bit_for_bit_those_made_sample_by_sample(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of unlike rates and types, with arrays that only one set has, and then with damage in one of them."""
+    for name, kind, hz in (("a", "<f2", "50.0"), ("b", "<f4", "20.0")):
+        clips = [clip(n if name == "a" or n % 5 else n + 1, kind) for n in range(12)]
+        folder = write_shards(tmp_path / name, [clips[:5], clips[5:]], "features", sums=True)
+        index = json.loads((folder / "index.json").read_text())
+        index["options"] |= {f"{one}_encoder": name for one in WIDTHS} | {"audio_hz": hz}
+        (folder / "index.json").write_text(json.dumps(index))
+    choice = {"audio": ["a", "b"], "video": ["b"], "text": ["b", "a"]}
+    dataset = ShardDataset([tmp_path], choice)
+    order = {name: [one.member for one in arrays] for name, arrays in dataset.features().items()}
+    assert order == {
+        "audio": ["a/audio.npy", "b/audio.npy"],
+        "text": ["a/text.npy", "b/text.npy"],
+        "video": ["b/video.npy"],
+    }
+    for augment in (None, augment_all()):
+        config = DecodeConfig(settings(max_seconds=1.0), augment, 3, dataset.features())
+        assert config.layout == {"audio": (8, "<f4"), "text": (14, "<f4"), "video": (3, "<f4")}
+        rows = requests(dataset, [None, *range(12), 3])
+        expected = one_by_one(config, rows)
+        with monkeypatch.context() as patch:
+            patch.setattr(decoder_module, "decode_features", lambda *_: pytest.fail("decoded one by one"))
+            assert_equal(made(config, rows), expected)
+    tar = tmp_path / "b" / "shard-00001.tar"
+    data = tar.read_bytes()
+    place = data.index(b".audio.npy") // 512 * 512 + 512 + 140
+    tar.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+    config = DecodeConfig(settings(), None, 0, dataset.features())
+    expected = one_by_one(config, rows)
+    assert {reason.members for reason in expected.failures.values()} == {frozenset({"b/audio.npy"})}
+    assert_equal(made(config, rows), expected)
 
 
 @pytest.mark.parametrize("sums", [True, False])

@@ -258,3 +258,12 @@ def test_another_model_is_refused_by_auto(tokenizer: Any, tmp_path: Path) -> Non
     written("text", "bert", tmp_path, tokenizer)
     with pytest.raises(UserError, match=r"model\.audio\.kind=auto: 'bert' does not encode audio here"):
         make("audio", tokenizer, kind="auto", path=str(tmp_path))
+
+
+@pytest.mark.parametrize("further", [{}, {"model_type": "timm_wrapper"}])
+def test_a_folder_of_timm_is_refused_in_one_line(tokenizer: Any, tmp_path: Path, further: dict[str, str]) -> None:
+    content = {"architecture": "efficientnet_b0", "num_features": 1280, "pretrained_cfg": {"input_size": [3, 224, 224]}}
+    (tmp_path / "config.json").write_text(json.dumps({**content, **further}))
+    with pytest.raises(UserError, match=r"model\.video\.path: .* holds 'efficientnet_b0' as timm saves it") as refused:
+        make("video", tokenizer, kind="auto", path=str(tmp_path))
+    assert "\n" not in str(refused.value)
