@@ -44,7 +44,7 @@ def common_steps(lengths: Sequence[int], hz: Sequence[float | None]) -> int:
     return max(min(1, length), round(length * max(rates) / rate))
 
 
-def _at(array: Array, places: NDArray[np.float64]) -> Array:
+def _at(array: Array, places: NDArray[np.floating[Any]]) -> Array:
     """Rows of [T, D] at these places between 0 and T - 1, by linear interpolation in float32 or wider."""
     places = places.clip(0, len(array) - 1)
     before = places.astype(np.int64)

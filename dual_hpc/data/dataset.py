@@ -147,7 +147,8 @@ class ShardDataset:
                 of, _, extension = member.rpartition("/")
                 name = extension.removesuffix(FEATURES)
                 rate = rates[of].get(f"{name}_hz")
-                array = StoredArray(member, *self._layout(reader, member, holders[member]), rate and float(rate))
+                hz = None if rate is None else float(rate)
+                array = StoredArray(member, *self._layout(reader, member, holders[member]), hz)
                 found[name] = (*found.get(name, ()), array)
         return dict(sorted(found.items()))
 

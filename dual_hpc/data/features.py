@@ -126,7 +126,9 @@ def _agreed(key: str, dataset: ShardDataset, sets: Sets) -> Any:
     """One setting of the preprocessing, of those sets whose features depend on it; of all where none does."""
     kind = _PREPROCESSING[key]
     read = {one.folder.name: one.modalities for one in dataset.sets[0]}
-    concerned = [n for n in sets if any(key in Modality(m).made_with for m in read.get(n, ()))] or list(sets)[:1]
+    concerned = [n for n in sets if any(key in Modality[m.upper()].made_with for m in read.get(n, ()))] or list(sets)[
+        :1
+    ]
     values = {name: kind(sets[name][key]) for name in concerned}
     # Of what others extracted the preprocessing is not known, and no media are read for it.
     ours = {name: values[name] for name in concerned if OPTION in sets[name]}

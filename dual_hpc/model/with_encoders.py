@@ -44,7 +44,8 @@ class WithEncoders(nn.Module):
         self.modules_of_encoders = nn.ModuleList(nn.ModuleDict(one.modules) for one in encoders)
         self.preprocessing = {**model.config.preprocessing, **encoders[0].preprocessing}
         for one in encoders:
-            self.preprocessing |= {key: one.preprocessing[key] for m in one.modules for key in Modality(m).made_with}
+            read = {key for name in one.modules for key in Modality[name.upper()].made_with}
+            self.preprocessing |= {key: one.preprocessing[key] for key in read}
             for name in one.in_bf16:
                 round_to_bf16(one.modules[name])
         self._longest = float(model.config.preprocessing["max_seconds"])

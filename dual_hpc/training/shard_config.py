@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from dual_hpc.config import RunConfig
 from dual_hpc.data.dataset import ShardDataset
 from dual_hpc.data.features import feature_source
@@ -50,8 +52,8 @@ def config_for_shards(config: RunConfig, shard_set: ShardDataset) -> RunConfig:
         if name not in source.encoders:
             raise UserError(f"model.use_{name}: data.shards holds no {name} features; set model.use_{name}=false")
         section = getattr(config.model, name)
-        stored = {"kind": "features", "trainable": "none", "config": source.encoders[name]}
-        encoders[name] = type(section)(**stored, features=section.features)
+        read: dict[str, Any] = {"config": source.encoders[name], "features": section.features}
+        encoders[name] = type(section)(kind="features", trainable="none", **read)
     made = {key: value for key, value in source.preprocessing.items() if key in type(config.data).model_fields}
     made["max_seconds"] = min(made["max_seconds"], config.data.max_seconds)
     return config.model_copy(

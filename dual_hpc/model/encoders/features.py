@@ -47,7 +47,7 @@ class StoredFeatures(Encoder):
     def _valid(self, features: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """[B, S, E] and lengths [B] -> [B, max(S, 1), E], zero beyond lengths, and the mask of what is valid."""
         features = pad_steps(features, 1)
-        mixes = {0: self.mix} if self.mix is not None else {int(k): one for k, one in self.mixes.items()}
+        mixes: dict[int, Any] = {0: self.mix} if self.mix is not None else {int(k): m for k, m in self.mixes.items()}
         if mixes:
             parts = list(features.split(self._widths, dim=2))
             for k, mix in mixes.items():

@@ -206,9 +206,9 @@ def _loaded(record: FeatureEncoders, used: Collection[str], folder: Path, own: P
     inside = (own / _WEIGHTS).is_file()
     weights = _own_weights(own) if inside else {}
     saved: dict[str, Any] = {}
-    modules = {}
+    modules: dict[str, Any] = {}
     for name in (name for name in MODALITIES if name in used and name in record.encoders):
-        one = record.encoders[name]  # type: ignore[index]
+        one = record.encoders[name]
         where = own if inside else Path(one.path)
         if not inside and not where.is_dir():
             raise UserError(
@@ -227,9 +227,9 @@ def _loaded(record: FeatureEncoders, used: Collection[str], folder: Path, own: P
             )
         modules[name] = encoder.float().eval().requires_grad_(False)
     tokenizer = _tokenizer(record, own if inside else None) if "text" in modules else None
-    identity = {name: record.encoders[name].identity for name in modules}  # type: ignore[index]
+    identity: dict[str, str] = {n: one.identity for n, one in record.encoders.items() if n in modules}
     made = dict(record.preprocessing)
-    rounded = frozenset(name for name in modules if record.encoders[name].precision == "bf16")  # type: ignore[index]
+    rounded = frozenset(n for n, one in record.encoders.items() if n in modules and one.precision == "bf16")
     return FrozenEncoders(modules, tokenizer, made, identity, torch.device("cpu"), dtype=record.dtype, in_bf16=rounded)
 
 
