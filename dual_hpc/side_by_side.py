@@ -52,6 +52,6 @@ def _at(array: Array, places: NDArray[np.floating[Any]]) -> Array:
     if not share.any():
         return array[before]
     after = np.minimum(before + 1, len(array) - 1)
-    kind = np.result_type(array, np.float32)
-    weight = share[:, None].astype(kind)
-    return array[before] * (1 - weight) + array[after] * weight
+    exact = array.astype(np.result_type(array, np.float32), copy=False)
+    weight = share[:, None].astype(exact.dtype)
+    return exact[before] * (1 - weight) + exact[after] * weight  # no difference of the two: it may not be finite

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from dual_hpc.config import load_config
 from dual_hpc.config.schema import RunConfig
+from dual_hpc.data.format.feature_sets import sets_in
 from dual_hpc.data.format.index import INDEX_NAME
 from dual_hpc.errors import UserError
 from dual_hpc.files.ownership import require_own
@@ -109,7 +110,7 @@ def plugins_of(verb: str, args: argparse.Namespace, store: Path) -> list[str]:
 
 def _check_shards(folders: Sequence[str | Path]) -> None:
     for folder in folders:
-        if not (Path(folder) / INDEX_NAME).is_file():
+        if not (Path(folder) / INDEX_NAME).is_file() and not sets_in(Path(folder)):
             raise UserError(f"{folder} holds no {INDEX_NAME}: it is not a folder of finished shards")
 
 
