@@ -2,7 +2,7 @@
 
     python examples/make_clips.py clips --utterances 60
 
-Use your own recordings instead: the CSV file has one line per utterance, and only `audio` or `video` is required.
+Use your own recordings instead: the CSV file has a line per utterance, and needs only `file`, or `audio` or `video`.
 """
 
 from __future__ import annotations

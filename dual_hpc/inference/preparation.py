@@ -31,6 +31,9 @@ from dual_hpc.modality import Modality
 
 _TOLERANCE = 0.5  # seconds by which a header and the audio may differ
 
+# Of its samples; fewer are beyond full scale wherever a loud recording is brought to another rate, and nobody hears it.
+_FEW = 1e-3
+
 
 @dataclass
 class Prepared:
@@ -84,8 +87,9 @@ def prepare(clip: Clip, settings: Preprocessing, how: Preparation | None = None)
         raise UnreadableMedia(found.faults[0] if found.faults else f"{clip.path}: holds neither audio nor video")
     text = _valid(clip.text or "", clip).strip() or None
     notes = [*found.faults, *describe(findings), *found.notes]
-    if found.clipped:
-        notes.append(f"{found.clipped} audio samples are beyond full scale and were clipped, as in packing")
+    if found.clipped > _FEW * found.wave.size:
+        share = found.clipped / found.wave.size
+        notes.append(f"{share:.1%} of the sound is beyond full scale and was clipped, as in packing")
     if found.seconds > settings.max_seconds:
         notes.append(f"only the first {settings.max_seconds:g} of {found.seconds:.1f} seconds are used")
     duration = min(found.stored, settings.max_seconds)

@@ -108,11 +108,19 @@ def test_mono_dual_mono_and_a_lone_centre_are_one_waveform(tmp_path: Path) -> No
         assert other.warnings == []
 
 
+def test_a_few_samples_beyond_full_scale_are_clipped_and_worth_no_word(tmp_path: Path) -> None:
+    wave = np.zeros(16_000)
+    wave[::2000] = 1.5
+    soundfile.write(tmp_path / "a.wav", wave, 16_000, subtype="FLOAT")
+    prepared = prepare(Clip(tmp_path / "a.wav"), SETTINGS)
+    assert prepared.sample.waveform.max() == 1.0 and prepared.warnings == []
+
+
 def test_what_training_would_have_clipped_is_clipped_and_said(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", np.full(16_000, 1.5), 16_000, subtype="FLOAT")
     prepared = prepare(Clip(tmp_path / "a.wav"), SETTINGS)
     assert prepared.sample.waveform.max() == 1.0
-    assert prepared.warnings == ["16000 audio samples are beyond full scale and were clipped, as in packing"]
+    assert prepared.warnings == ["100.0% of the sound is beyond full scale and was clipped, as in packing"]
 
 
 def test_a_gap_in_the_audio_is_said(tmp_path: Path) -> None:
