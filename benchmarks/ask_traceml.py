@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 # What it calls a slow rank -> the phase that this means; one whose cause it does not know has none.
 PHASES = {"INPUT_STRAGGLER": "data_wait", "COMPUTE_STRAGGLER": "forward", "STRAGGLER": None}
 LONGEST = 600.0  # seconds of one training
-ATTEMPTS = 4  # it gives up where its own server does not answer within 15 seconds, as on a busy machine
+ATTEMPTS = 8  # it gives up where its own server does not answer within 15 seconds, as on a busy machine
 NOTE = (
     "TraceML was given the same network, delays and ranks in the form that its documentation shows: "
     "DistributedDataParallel, a DataLoader, its `trace_step` around the step. Whatever it says of a slow rank counts, "

@@ -4,7 +4,7 @@ A network that computes by sleeping runs under DeepSpeed with gloo, under ZeRO 0
 or backward, or writes checkpoints more slowly, by a chosen amount. The product must name the rank and the phase, and
 say nothing of the trainings in which nothing is planted.
 
-`--traceml PROGRAM` asks TraceML about the same slowdowns: see `ask_traceml.py`.
+`--traceml PROGRAM` asks TraceML about the same slowdowns, in a table of its own: see `ask_traceml.py`.
 """
 
 from __future__ import annotations
@@ -136,7 +136,8 @@ def main() -> None:
     )
     if theirs:
         note += " " + ask_traceml.NOTE
-    record.write("slow_rank", rows, note, wrong=wrong, traceml=theirs)
+    name = "slow_rank_traceml" if theirs else "slow_rank"
+    record.write(name, rows, note, module="slow_rank", wrong=wrong, traceml=theirs)
     print(json.dumps(rows, indent=1))
 
 
