@@ -14,6 +14,7 @@ import numpy as np
 from dual_hpc.config import load_config, preset_names
 from dual_hpc.config.schema import RunConfig
 from dual_hpc.config.yaml_text import write_yaml
+from dual_hpc.modality import Modality
 from dual_hpc.printable import printable
 
 if TYPE_CHECKING:
@@ -68,14 +69,16 @@ def _epochs(preset: str, config: RunConfig, utterances: Sequence[Utterance] | No
 
 
 def fitting_preset(utterances: Sequence[Utterance] | None) -> str:
-    """The preset of the corpus; of one of the user's own, with pretrained encoders where they are there."""
+    """The preset of the corpus; of one of the user's own, with pretrained encoders where those it needs are there."""
     from dual_hpc.data.format.utterances import coded
+    from dual_hpc.evaluation.protocols.advice import absent_modalities
 
     corpora = [] if utterances is None else [name.lower() for name in coded(utterances, "corpus")[1]]
     if len(corpora) == 1 and corpora[0] in _PRESET_OF:
         return _PRESET_OF[corpora[0]]
     encoders = load_config(PRETRAINED).model
-    paths = [encoder.path for encoder in (encoders.audio, encoders.video, encoders.text)]
+    absent = [] if utterances is None else absent_modalities(utterances)
+    paths = [getattr(encoders, modality).path for modality in Modality if modality not in absent]
     there = all(path is not None and os.path.isfile(Path(path) / "config.json") for path in paths)
     return PRETRAINED if there else OWN
 

@@ -125,6 +125,20 @@ def test_pretrained_encoders_are_taken_where_they_are(
     assert "preset: own-pretrained " in capsys.readouterr().out
 
 
+def test_encoders_of_what_the_corpus_lacks_need_not_be_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DUAL_MODELS", str(tmp_path / "models"))
+    (tmp_path / "models" / "wav2vec2-base").mkdir(parents=True)
+    (tmp_path / "models" / "wav2vec2-base" / "config.json").write_text("{}")
+    for name, lacks, preset in (
+        ("sound", {"has_video": False, "has_text": False}, "own-pretrained"),
+        ("all", {}, "own"),
+    ):
+        assert main(["config", "init", "--shards", str(shards_of(tmp_path / name, **lacks))]) == 0
+        assert f"preset: {preset} " in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("preset", preset_names())
 def test_every_preset_is_listed_and_begins_a_file(
     preset: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
