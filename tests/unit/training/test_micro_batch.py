@@ -77,6 +77,15 @@ def test_the_longest_batch_trains_every_parameter(encoders: str) -> None:
     assert [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None] == []
 
 
+def test_the_longest_batch_of_features_has_all_layers_of_all_encoders() -> None:
+    parts = [{"width": 6, "encoder": "a", "layers": 3}, {"width": 2, "encoder": "b", "layers": 2}]
+    stored = {"width": 8, "rate_hz": 50.0, "encoder": "a + b", "parts": parts}
+    tree = {**ENCODERS["features"], "audio": {"kind": "features", "config": stored}, "hidden_size": 16, "num_heads": 2}
+    model = build_model(ModelConfig.model_validate(tree), LABELS, PREPROCESSING, COUNTS, None).train()
+    model(**longest_batch(model, 2)).loss.backward()
+    assert [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None] == []
+
+
 @given(sizes=st.lists(st.integers(1, 500), min_size=1, unique=True).map(sorted), limit=st.integers(0, 600))
 def test_the_largest_size_that_fits_is_found(sizes: list[int], limit: int) -> None:
     assert largest_that_fits(sizes, lambda size: size <= limit) == max([s for s in sizes if s <= limit], default=0)

@@ -50,6 +50,23 @@ def test_features_of_unknown_width_are_refused(make_model: Any) -> None:
         make_model("features", audio={"kind": "features"})
 
 
+def test_of_several_encoders_each_has_a_mix_of_its_own_layers(make_model: Any, make_batch: Any) -> None:
+    """Stored side by side: two layers of two numbers, and another encoder's last layer."""
+    parts = [{"width": 4, "encoder": "a", "layers": 2}, {"width": 2, "encoder": "b"}]
+    config = {"width": 6, "rate_hz": 50.0, "encoder": "a + b", "parts": parts}
+    encoder, batch = make_model("features", audio={"kind": "features", "config": config}).audio_encoder, make_batch()
+    features, lengths = batch["audio"], batch["audio_lengths"]
+    assert encoder.output_size == 4 and [name for name, _ in encoder.named_parameters()] == ["mixes.0.scores"]
+    with torch.no_grad():
+        mean = (features[..., :2] + features[..., 2:4]) / 2
+        torch.testing.assert_close(encoder(features, lengths)[0], torch.cat([mean, features[..., 4:]], dim=2))
+        encoder.mixes["0"].scores.copy_(torch.tensor([50.0, -50.0]))
+        chosen = torch.cat([features[..., :2], features[..., 4:]], dim=2)
+        torch.testing.assert_close(encoder(features, lengths)[0], chosen)
+    with pytest.raises(UserError, match=r"model\.audio\.config: width 7 is not that of the layers side by side in it"):
+        make_model("features", audio={"kind": "features", "config": {**config, "width": 7}})
+
+
 @pytest.mark.parametrize("family", ["light", "wav2vec2-vit-roberta"])
 def test_features_of_its_encoders_give_a_model_the_answers_that_media_give(
     family: str, make_model: Any, make_batch: Any
