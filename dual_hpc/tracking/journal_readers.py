@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
+from importlib.util import find_spec
 from typing import Protocol
 
 from dual_hpc.errors import UserError, reason_of
@@ -21,6 +22,12 @@ class JournalReader(Protocol):
 
     def close(self) -> None:
         """Write everything to the disk."""
+
+
+def missing_readers(names: Sequence[str]) -> list[str]:
+    """A line for each whose package this Python does not have."""
+    absent = [name for name in dict.fromkeys(names) if find_spec(name) is None]
+    return [f"tracking.also: {name} is not installed here: pip install 'dual-hpc[{name}]'" for name in absent]
 
 
 def open_reader(name: str, run: RunDir) -> JournalReader:

@@ -212,6 +212,7 @@ def check_data(config: RunConfig, told: set[str] | None = None) -> None:
     from dual_hpc.evaluation.protocols import protocol_of
     from dual_hpc.evaluation.selection import check_selecting
     from dual_hpc.evaluation.trainable import check_trainable
+    from dual_hpc.tracking.journal_readers import missing_readers
 
     selecting_metric(config.training.select_by)
     utterances = utterances_of(config)
@@ -221,7 +222,8 @@ def check_data(config: RunConfig, told: set[str] | None = None) -> None:
     parts = protocol.divide(utterances, config.data)
     own = bool(config.data.protocol_definition) and not config.data.classes
     known = set[str]() if told is None else told
-    for line in [*protocol.told(utterances, config.data), *check_trainable(protocol, utterances, parts, own)]:
+    lines = [*protocol.told(utterances, config.data), *check_trainable(protocol, utterances, parts, own)]
+    for line in [*lines, *missing_readers(config.tracking.also)]:
         if line not in known:
             log.warning(line)
             known.add(line)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import sys
 from pathlib import Path
 
 import pytest
 
 from dual_hpc.run.directory import RunDir
 from dual_hpc.run.journal import Journal
-from dual_hpc.tracking.journal_readers import JournalReaders
+from dual_hpc.tracking.journal_readers import JournalReaders, missing_readers
 from tests.unit.tracking.runs import make_run
 
 
@@ -65,3 +66,15 @@ def test_a_package_that_is_not_there_is_one_warning_that_says_what_to_install(
             readers.update()
         readers.close()
     assert len(caplog.records) == 1 and "pip install 'dual-hpc[tensorboard]'" in caplog.text
+
+
+def test_a_reader_that_is_not_installed_is_named_when_the_run_is_planned(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "wandb.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    for name in ("tensorboard", "wandb"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    found = missing_readers(["wandb", "tensorboard", "tensorboard"])
+    assert found == ["tracking.also: tensorboard is not installed here: pip install 'dual-hpc[tensorboard]'"]
