@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from dual_hpc.data.decoding.decode import decode_video
 from dual_hpc.data.decoding.disposable import needed_frames
-from dual_hpc.data.decoding.grid import frame_times
+from dual_hpc.data.decoding.grid import frame_times, pictures_at
 from dual_hpc.data.preparation.encode import encode_mp4
 from tests.media.every_picture_reference import encode_references
 from tests.media.scenes import Scene, scene
@@ -85,14 +85,24 @@ def decoded_count(mp4: bytes, seconds: float, hz: float) -> int:
     return sum(1 for _ in needed_frames(mp4, frame_times(seconds, hz, seconds)))
 
 
-def squared_error(one: Scene, mp4: bytes) -> float:
-    """Mean squared error of the stored planes over all pictures."""
-    total = []
-    for picture, (_, frame) in zip(one.pictures, all_pictures(mp4), strict=True):
-        source = av.VideoFrame.from_ndarray(picture, format="rgb24")
-        source = source.reformat(*one.size, format="yuv420p", interpolation=Interpolation.AREA)
-        total.append(np.mean((source.to_ndarray().astype(np.float64) - frame.to_ndarray()) ** 2))
-    return float(np.mean(total))
+def planes(one: Scene) -> list[NDArray[np.int32]]:
+    """The pictures as the encoder is given them."""
+    frames, scale = (
+        (av.VideoFrame.from_ndarray(picture, format="rgb24") for picture in one.pictures),
+        VideoReformatter(),
+    )
+    scaled = (scale.reformat(frame, *one.size, format="yuv420p", interpolation=Interpolation.AREA) for frame in frames)
+    return [frame.to_ndarray().astype(np.int32) for frame in scaled]
+
+
+def squared_errors(source: Sequence[NDArray[np.int32]], mp4: bytes) -> NDArray[np.float64]:
+    """Mean squared error of the stored planes of each picture, [n]."""
+    pictures = zip(source, all_pictures(mp4), strict=True)
+    return np.array([np.mean((planes - frame.to_ndarray()) ** 2) for planes, (_, frame) in pictures])
+
+
+def _psnr(errors: NDArray[np.float64]) -> float:
+    return round(10 * float(np.log10(255**2 / max(float(errors.mean()), 1e-3))), 3)
 
 
 def examine(seed: int) -> dict[str, Any]:
@@ -103,9 +113,15 @@ def examine(seed: int) -> dict[str, Any]:
     found = faults(one, mp4)
     if mp4 != encode_mp4(iter(one.pictures), one.fps, one.size, CRF, one.grid_hz)[0]:
         found.append("other bytes when it is coded again")
-    errors = [squared_error(one, coded) for coded in (mp4, plain)]
-    psnr = [10 * float(np.log10(255**2 / max(error, 1e-3))) for error in errors]
-    rows = {"bytes": [len(mp4), len(plain)], "psnr": [round(value, 3) for value in psnr], "faults": found}
+    source, stamps = planes(one), np.arange(len(one.pictures)) / float(one.fps)
+    looked_at = np.unique(pictures_at(stamps, frame_times(len(stamps) / float(one.fps), one.grid_hz, np.inf)))
+    errors = [squared_errors(source, coded) for coded in (mp4, plain)]
+    rows = {
+        "bytes": [len(mp4), len(plain)],
+        "psnr": [_psnr(each) for each in errors],
+        "grid_psnr": [_psnr(each[looked_at]) for each in errors],
+        "faults": found,
+    }
     return {"seed": seed, "kind": one.kind, "grid": one.grid_hz, "fps": float(one.fps), "clip": str(one), **rows}
 
 
@@ -135,12 +151,14 @@ def summary(rows: Sequence[dict[str, Any]]) -> int:
         groups[
             "5 Hz grid of 24 pictures/s and more" if row["grid"] == 5 and row["fps"] >= 23 else "other rates"
         ].append(row)
-    print(f"{'':36} clips   bytes (mean of clips)   PSNR, dB: mean, before")
+    print(f"{'':36} clips   bytes (mean of clips)   PSNR, dB: mean, before   of the grid's pictures, before")
     for name, members in groups.items():
         total, before = (sum(row["bytes"][i] for row in members) for i in (0, 1))
         each = np.mean([row["bytes"][0] / row["bytes"][1] for row in members])
-        new, old = (np.mean([row["psnr"][i] for row in members]) for i in (0, 1))
-        print(f"{name:36} {len(members):5}   {total / before:5.3f} ({each:5.3f})   {new:6.2f} {old:6.2f}")
+        new, old = np.mean([row["psnr"] for row in members], axis=0)
+        grid, earlier = np.mean([row["grid_psnr"] for row in members], axis=0)
+        figures = f"{total / before:5.3f} ({each:5.3f})   {new:6.2f} {old:6.2f}   {grid:6.2f} {earlier:6.2f}"
+        print(f"{name:36} {len(members):5}   {figures}")
     larger = max(rows, key=lambda row: row["bytes"][0] / row["bytes"][1])
     worse = min(rows, key=lambda row: row["psnr"][0] - row["psnr"][1])
     print(f"largest against before: {larger['bytes']} bytes, {larger['psnr']} dB: {larger['clip']}")
