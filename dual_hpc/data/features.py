@@ -55,8 +55,8 @@ def feature_source(dataset: ShardDataset) -> FeatureSource | None:
         return None
     sets = _shared(dataset)
     try:
-        encoders = {name: _described(name, arrays, sets) for name, arrays in dataset.features().items()}
         preprocessing = {key: _agreed(key, dataset, sets) for key in _PREPROCESSING}
+        encoders = {name: _described(name, arrays, sets) for name, arrays in dataset.features().items()}
     except (KeyError, ValueError) as error:
         raise UserError(
             f"data.shards: the index of {dataset.folders[0]} does not have {error}; run `dual-hpc extract` again"
