@@ -60,8 +60,8 @@ class ProgressDisplay:
     def update(self, done: int, total: int | None, text: str = "") -> None:
         """`done` of `total` are done; `text` says more."""
         self.done, self.total = done, total
-        if done == self._first:  # its start-up belongs to no rate
-            self._begun = time.monotonic()
+        if done <= self._first:  # its start-up belongs to no rate; less: it goes on from an earlier point
+            self._first, self._begun = done, time.monotonic()
         if self._bar is not None:
             self._bar.update(self._task, completed=done, total=total, text=printable(text))
         elif self._with_lines and time.monotonic() - self._last_line > LINE_SECONDS:

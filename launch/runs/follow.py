@@ -39,8 +39,9 @@ def follow(run: RunDir, job: Job[Any]) -> None:
     """
     interrupted = 0
     scheduler = Scheduler(WATCHER_SECONDS, patience=LOOK_PATIENCE)
-    with ProgressDisplay("train") as display, terminated_as_interrupted():
-        progress = RunProgress()
+    progress = RunProgress()
+    progress.update(run.journal)  # what earlier jobs did is no part of this one's speed
+    with ProgressDisplay("train", progress.total, progress.step) as display, terminated_as_interrupted():
         while True:
             try:
                 done = job.done() if isinstance(job, LocalJob) else _slurm_done(run, scheduler)

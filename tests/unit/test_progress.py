@@ -54,6 +54,14 @@ def test_before_the_work_has_begun_a_line_says_so_and_no_rate(
     )
 
 
+def test_what_was_done_before_is_no_part_of_the_rate(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
+    with ProgressDisplay("train", 400, done=254) as display:
+        for second, done in ((20.0, 254), (40.0, 250), (60.0, 260)):  # it goes on from a checkpoint of step 250
+            clock[0] = second
+            display.update(done, 400)
+    assert capsys.readouterr().err == "train: 254/400\ntrain: 250/400\ntrain: 260/400, 0.5/s, 5 min left\n"
+
+
 def test_it_counts_to_the_total_and_not_beyond(capsys: pytest.CaptureFixture[str]) -> None:
     with ProgressDisplay("verifying", 3, shown=False) as display:
         for _ in range(5):
