@@ -31,7 +31,7 @@ Picture = NDArray[np.uint8]  # RGB [H, W, 3]
 
 CODING = 2  # raised when the same pictures become other bytes; an index without it: 1 or earlier (`docs/house.md`)
 # From a key frame to the next, at most: damage shows no longer. Most utterances are shorter and have one key frame; two
-# would cost 3 % of the bytes and 5 % of the time of decoding, and a damaged sample is not decoded at all (CRC-32).
+# would cost 3 % of the bytes, and a damaged sample is not decoded at all (CRC-32).
 KEY_SECONDS = 4
 # Steps of crf by which pictures may be coarser than in ordinary videos (no B-frames, adaptive quantisation) at the same
 # error over all kinds of drawn clips (`make grid-coding`).
