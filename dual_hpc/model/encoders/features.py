@@ -33,7 +33,8 @@ class StoredFeatures(Encoder):
         super().__init__()
         counts = [(int(one["width"]), int(one.get("layers", 1))) for one in parts or ()] or [(width, layers)]
         if sum(size for size, _ in counts) != width or any(n < 1 or size < 1 or size % n for size, n in counts):
-            raise ValueError(f"width {width} is not that of the layers side by side in it ({counts})")
+            told = ", ".join(f"{n} layers in {size}" for size, n in counts) if parts else f"{layers} layers"
+            raise ValueError(f"width {width} is not that of {told}")
         self._widths = [size for size, _ in counts]
         self.output_size = sum(size // n for size, n in counts)
         mixes = [LayerMix(range(n)) if n > 1 else None for _, n in counts]

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from dual_hpc.errors import UserError
+from dual_hpc.modality import ALL_MODALITIES
 from launch.cli.runs_selection import ORDERS, parse_states, select_runs
 from launch.cluster.state import State
 from launch.runs.summary import RunSummary
 
 EMPTY: dict[str, Any] = {field.name: None for field in fields(RunSummary)} | {"step": 0, "segments": 0, "path": "/r"}
-EMPTY["higher_is_better"] = True
+EMPTY |= {"higher_is_better": True, "seen": ALL_MODALITIES}
 
 
 def row(name: str, state: State, **more: Any) -> RunSummary:

@@ -63,7 +63,7 @@ def test_of_several_encoders_each_has_a_mix_of_its_own_layers(make_model: Any, m
         encoder.mixes["0"].scores.copy_(torch.tensor([50.0, -50.0]))
         chosen = torch.cat([features[..., :2], features[..., 4:]], dim=2)
         torch.testing.assert_close(encoder(features, lengths)[0], chosen)
-    with pytest.raises(UserError, match=r"model\.audio\.config: width 7 is not that of the layers side by side in it"):
+    with pytest.raises(UserError, match=r"model\.audio\.config: width 7 is not that of 2 layers in 4, 1 layers in 2"):
         make_model("features", audio={"kind": "features", "config": {**config, "width": 7}})
 
 
