@@ -179,6 +179,7 @@ def _run_rank(order: Mapping[str, Any]) -> None:
 
 
 if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parents[2]))  # what ranks run may import from `tests`
     for name in sys.argv[2:]:
         importlib.import_module(name)
     if (mine := _serve(socket.socket(fileno=int(sys.argv[1])))) is not None:
