@@ -1,6 +1,6 @@
 """Ask TraceML about a planted slowdown of `slow_rank.py`, as its own summary says it.
 
-It is no part of the project: https://pypi.org/project/traceml-ai, in an environment of its own that has torch as well.
+It is not a dependency of the project: https://pypi.org/project/traceml-ai, in an environment of its own that has torch as well.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ NOTE = (
     "DistributedDataParallel, a DataLoader, its `trace_step` around the step. Whatever it says of a slow rank counts, "
     "not only its verdict. It looks for the rank with the shortest `backward`, for which the others wait there, and "
     "for a longer wait for data or a longer forward of that rank. A rank that is slow in backward itself takes as long "
-    "for it as the others, and what happens between two steps, as a save, is no part of what it times."
+    "for it as the others, and what happens between two steps, as a save, is not in what it times."
 )
 
 

@@ -40,7 +40,7 @@ def follow(run: RunDir, job: Job[Any]) -> None:
     interrupted = 0
     scheduler = Scheduler(WATCHER_SECONDS, patience=LOOK_PATIENCE)
     progress = RunProgress()
-    progress.update(run.journal)  # what earlier jobs did is no part of this one's speed
+    progress.update(run.journal)  # the speed is that of this job, without the steps of earlier ones
     with ProgressDisplay("train", progress.total, progress.step) as display, terminated_as_interrupted():
         while True:
             try:
