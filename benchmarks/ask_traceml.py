@@ -1,6 +1,7 @@
 """Ask TraceML about a planted slowdown of `slow_rank.py`, as its own summary says it.
 
-It is not a dependency of the project: https://pypi.org/project/traceml-ai, in an environment of its own that has torch as well.
+It is not a dependency of the project: https://pypi.org/project/traceml-ai, in an environment of its own that has torch
+as well.
 """
 
 from __future__ import annotations
